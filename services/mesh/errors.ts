@@ -1,0 +1,76 @@
+import { Status } from 'nice-grpc-common';
+
+/** What one reason means on every surface. */
+interface ErrorRow {
+  readonly status: Status;
+  readonly http: number;
+  /** `error.type` of an OpenAI error body. */
+  readonly type: string;
+  /** May the same request succeed on another instance? */
+  readonly retryElsewhere: boolean;
+}
+
+const invalid = { type: 'invalid_request_error', retryElsewhere: false } as const;
+const overload = { type: 'rate_limit_error', retryElsewhere: true } as const;
+const server = { type: 'server_error' } as const;
+
+/** The one table of failures: the only place that knows how a reason maps to gRPC and HTTP. */
+export const ERRORS = {
+  INVALID_REQUEST: { status: Status.INVALID_ARGUMENT, http: 400, ...invalid },
+  CONTEXT_LENGTH_EXCEEDED: { status: Status.INVALID_ARGUMENT, http: 400, ...invalid },
+  UNSUPPORTED_MEDIA: { status: Status.INVALID_ARGUMENT, http: 400, ...invalid },
+  REQUEST_EXCEEDS_KV_CACHE: { status: Status.INVALID_ARGUMENT, http: 400, ...invalid },
+  UNAUTHENTICATED: {
+    status: Status.UNAUTHENTICATED,
+    http: 401,
+    type: 'authentication_error',
+    retryElsewhere: false,
+  },
+  MODEL_NOT_FOUND: { status: Status.NOT_FOUND, http: 404, ...invalid },
+  NOT_FOUND: { status: Status.NOT_FOUND, http: 404, ...invalid },
+  METHOD_NOT_ALLOWED: { status: Status.UNIMPLEMENTED, http: 405, ...invalid },
+  PAYLOAD_TOO_LARGE: { status: Status.INVALID_ARGUMENT, http: 413, ...invalid },
+  UNSUPPORTED_CONTENT_TYPE: { status: Status.INVALID_ARGUMENT, http: 415, ...invalid },
+  MEDIA_FETCH_FAILED: { status: Status.FAILED_PRECONDITION, http: 424, ...invalid },
+  QUEUE_FULL: { status: Status.RESOURCE_EXHAUSTED, http: 429, ...overload },
+  KV_CACHE_EXHAUSTED: { status: Status.RESOURCE_EXHAUSTED, http: 429, ...overload },
+  CANCELLED: { status: Status.CANCELLED, http: 499, ...server, retryElsewhere: false },
+  DRAINING: { status: Status.UNAVAILABLE, http: 503, ...server, retryElsewhere: true },
+  NO_READY_ENDPOINT: { status: Status.UNAVAILABLE, http: 503, ...server, retryElsewhere: true },
+  DEADLINE_EXCEEDED: {
+    status: Status.DEADLINE_EXCEEDED,
+    http: 504,
+    ...server,
+    retryElsewhere: false,
+  },
+  ENGINE_FAILED: { status: Status.INTERNAL, http: 500, ...server, retryElsewhere: true },
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorReason = keyof typeof ERRORS;
+
+export interface MeshErrorDetails {
+  /** The request field at fault, as the client wrote it. */
+  readonly param?: string;
+  /** When a retry makes sense. */
+  readonly retryAfterMs?: number;
+  readonly cause?: unknown;
+}
+
+/** An expected refusal or failure: the only error, besides an abort, a handler may throw. */
+export class MeshError extends Error {
+  readonly reason: ErrorReason;
+  readonly param: string | undefined;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(reason: ErrorReason, message: string, details: MeshErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = 'MeshError';
+    this.reason = reason;
+    this.param = details.param;
+    this.retryAfterMs = details.retryAfterMs;
+  }
+}
+
+export function isErrorReason(value: string): value is ErrorReason {
+  return Object.hasOwn(ERRORS, value);
+}

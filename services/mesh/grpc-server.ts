@@ -1,0 +1,63 @@
+import type { ChannelOptions } from '@grpc/grpc-js';
+import { createServer, type Server } from 'nice-grpc';
+import { HealthDefinition } from '#protos/grpc/health/v1/health.ts';
+import { errorToStatusMiddleware } from './error-status.ts';
+import { MeshError } from './errors.ts';
+import type { Health } from './health.ts';
+import type { Log } from './log.ts';
+import { addReflection } from './reflection.ts';
+
+/** Largest message accepted: a 256 KiB chunk with room for its envelope, or a long prompt. */
+const MAX_RECEIVE_BYTES = 16 * 1024 * 1024;
+
+const SERVER_OPTIONS: ChannelOptions = {
+  'grpc.max_receive_message_length': MAX_RECEIVE_BYTES,
+  'grpc.max_concurrent_streams': 4096,
+  'grpc.enable_channelz': 0,
+  'grpc.keepalive_time_ms': 30_000,
+  'grpc.keepalive_timeout_ms': 10_000,
+};
+
+export interface MeshServerOptions {
+  /** `host:port`; port 0 picks a free one. */
+  readonly listen: string;
+  readonly log: Log;
+  readonly health: Health;
+  /** Full names of the services `addServices` adds, for reflection. */
+  readonly serviceNames: readonly string[];
+  readonly addServices: (server: Server) => void;
+}
+
+/** A listening internal gRPC server. */
+export interface MeshServer {
+  readonly address: string;
+  /** Refuses new calls, lets running ones finish, and after `graceMs` cancels them. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** Starts the internal server of a process: its services, health and reflection. */
+export async function startMeshServer(options: MeshServerOptions): Promise<MeshServer> {
+  const server = createServer(SERVER_OPTIONS).use(errorToStatusMiddleware(options.log));
+  options.addServices(server);
+  server.add(HealthDefinition, options.health.implementation);
+  addReflection(server, [...options.serviceNames, HealthDefinition.fullName]);
+  const port = await listen(server, options.listen);
+  const host = options.listen.slice(0, options.listen.lastIndexOf(':'));
+  return { address: `${host}:${port}`, close: (graceMs) => close(server, graceMs) };
+}
+
+async function listen(server: Server, address: string): Promise<number> {
+  try {
+    return await server.listen(address);
+  } catch (cause: unknown) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const message = `cannot listen on ${address}: ${why}; choose another address with the key "listen"`;
+    throw new MeshError('INVALID_REQUEST', message, { param: 'listen', cause });
+  }
+}
+
+async function close(server: Server, graceMs: number): Promise<void> {
+  const timer = setTimeout(() => server.forceShutdown(), graceMs);
+  await server.shutdown();
+  clearTimeout(timer);
+}

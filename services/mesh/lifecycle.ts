@@ -1,0 +1,56 @@
+import { MeshError } from './errors.ts';
+import type { Log } from './log.ts';
+
+/** The phases in which a process ends. */
+export interface Stoppable {
+  /** Refuse new work, let what runs finish; past `graceMs` cancel it. */
+  drain(graceMs: number): Promise<void>;
+}
+
+export interface LifecycleOptions {
+  readonly log: Log;
+  /** Time running work is given to finish after SIGTERM or SIGINT, milliseconds. */
+  readonly drainTimeoutMs: number;
+}
+
+/**
+ * Ends the process in order on SIGTERM or SIGINT: drain, then exit 0. A second signal exits at once.
+ * A process that a supervisor started (it has an IPC channel) also ends, without draining, when that
+ * channel closes: whatever killed the supervisor, no child survives it.
+ */
+export function endOnSignal(service: Stoppable, options: LifecycleOptions): void {
+  let isStopping = false;
+  const stop = async (signal: NodeJS.Signals) => {
+    if (isStopping) process.exit(130);
+    isStopping = true;
+    options.log.info(`${signal}: draining, at most ${options.drainTimeoutMs / 1000} s`);
+    await service.drain(options.drainTimeoutMs);
+    process.exit(0);
+  };
+  const onSignal = (signal: NodeJS.Signals) => {
+    stop(signal).catch((err: unknown) => {
+      options.log.error({ err }, 'drain failed');
+      process.exit(1);
+    });
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+}
+
+/** Ends this process when the supervisor that started it is gone, even while starting up. */
+export function dieWithSupervisor(): void {
+  if (process.channel === undefined) return;
+  process.on('disconnect', () => process.exit(1));
+  // The channel alone must not keep a finished process alive.
+  process.channel.unref();
+}
+
+/** Runs a process's main function; a refusal to start is one clear line and exit status 1. */
+export function runMain(log: () => Log, main: () => Promise<void>): void {
+  dieWithSupervisor();
+  main().catch((err: unknown) => {
+    if (err instanceof MeshError) log().error(err.message);
+    else log().error({ err }, 'failed to start');
+    process.exit(1);
+  });
+}
