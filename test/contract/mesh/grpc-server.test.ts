@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { credentials, loadPackageDefinition, makeGenericClientConstructor } from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import { pino } from 'pino';
+import { MeshError } from '#mesh/errors.ts';
+import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
+import { type MeshServer, startMeshServer } from '#mesh/grpc-server.ts';
+import { Health } from '#mesh/health.ts';
+import { INSTANCE_SERVICE } from '#mesh/instance.ts';
+import { PROTO_ROOT } from '#mesh/paths.ts';
+import { InstanceServiceDefinition } from '#protos/autoglm/mesh/v1/instance.ts';
+import {
+  HealthDefinition,
+  HealthCheckResponse_ServingStatus as ServingStatus,
+} from '#protos/grpc/health/v1/health.ts';
+
+const log = pino({ level: 'silent' });
+
+describe('an internal gRPC server', () => {
+  const health = new Health([INSTANCE_SERVICE]);
+  let server: MeshServer;
+  let thrown: Error = new Error('unset');
+
+  before(async () => {
+    server = await startMeshServer({
+      listen: '127.0.0.1:0',
+      log,
+      health,
+      serviceNames: [INSTANCE_SERVICE],
+      addServices: (target) =>
+        target.add(InstanceServiceDefinition, {
+          getStatus: async () => {
+            throw thrown;
+          },
+          getMetrics: async () => ({ families: [] }),
+        }),
+    });
+  });
+  after(() => server.close(1000));
+
+  function instanceClient() {
+    const channel = openChannel(server.address, 'tokens');
+    return { channel, client: createMeshClient(InstanceServiceDefinition, channel) };
+  }
+
+  it('carries reason, message, param and retry delay of a MeshError to the caller', async () => {
+    const { channel, client } = instanceClient();
+    thrown = new MeshError('QUEUE_FULL', '9 requests wait, 8 are allowed', {
+      param: 'n',
+      retryAfterMs: 1500,
+    });
+
+    const received = await client.getStatus({}).then(
+      () => assert.fail('the call succeeded'),
+      (error: unknown) => error,
+    );
+
+    assert.ok(received instanceof MeshError);
+    assert.equal(received.reason, 'QUEUE_FULL');
+    assert.equal(received.message, '9 requests wait, 8 are allowed');
+    assert.equal(received.param, 'n');
+    assert.equal(received.retryAfterMs, 1500);
+    channel.close();
+  });
+
+  it('shows an unforeseen error as ENGINE_FAILED without its text', async () => {
+    const { channel, client } = instanceClient();
+    thrown = new TypeError('secret detail');
+
+    await assert.rejects(client.getStatus({}), (error: unknown) => {
+      assert.ok(error instanceof MeshError);
+      assert.equal(error.reason, 'ENGINE_FAILED');
+      assert.doesNotMatch(error.message, /secret/);
+      return true;
+    });
+    channel.close();
+  });
+
+  it('reports an unreachable peer as NO_READY_ENDPOINT', async () => {
+    const channel = openChannel('127.0.0.1:1', 'tokens');
+
+    const call = createMeshClient(InstanceServiceDefinition, channel).getMetrics({});
+
+    await assert.rejects(call, { reason: 'NO_READY_ENDPOINT' });
+    channel.close();
+  });
+
+  it('streams every change of health to a watcher', async () => {
+    const channel = openChannel(server.address, 'tokens');
+    const client = createMeshClient(HealthDefinition, channel);
+    const abort = new AbortController();
+    const seen: ServingStatus[] = [];
+
+    for await (const { status } of client.watch({ service: '' }, { signal: abort.signal })) {
+      seen.push(status);
+      if (seen.length === 3) break;
+      health.setServing(!health.serving);
+    }
+
+    assert.deepEqual(seen, [
+      ServingStatus.NOT_SERVING,
+      ServingStatus.SERVING,
+      ServingStatus.NOT_SERVING,
+    ]);
+    channel.close();
+  });
+
+  it('answers NOT_FOUND for the health of a service it does not have', async () => {
+    const channel = openChannel(server.address, 'tokens');
+
+    const check = createMeshClient(HealthDefinition, channel).check({ service: 'x.Y' });
+
+    await assert.rejects(check, { reason: 'NOT_FOUND' });
+    channel.close();
+  });
+
+  it('lists its services by reflection, and only those it has', async () => {
+    assert.deepEqual(await reflectedServices(server.address), [
+      'autoglm.mesh.v1.InstanceService',
+      'grpc.health.v1.Health',
+    ]);
+  });
+
+  it('names the key to change when the address is taken', async () => {
+    const second = startMeshServer({
+      listen: server.address,
+      log,
+      health,
+      serviceNames: [],
+      addServices: () => {},
+    });
+
+    await assert.rejects(second, { message: /cannot listen on .*the key "listen"/ });
+  });
+});
+
+/** Asks as a foreign client does: with grpc-js and the published reflection proto alone. */
+async function reflectedServices(address: string): Promise<string[]> {
+  const definition = loadSync('grpc/reflection/v1/reflection.proto', {
+    includeDirs: [PROTO_ROOT, 'node_modules/@grpc/reflection/build/proto'],
+    keepCase: true,
+  });
+  const service = definition['grpc.reflection.v1.ServerReflection'];
+  assert.ok(service !== undefined && loadPackageDefinition(definition));
+  const Client = makeGenericClientConstructor(service as never, 'ServerReflection');
+  const client = new Client(address, credentials.createInsecure());
+  const call = client['serverReflectionInfo']?.call(client);
+  assert.ok(call);
+  call.write({ list_services: '' });
+  const [answer] = await new Promise<unknown[]>((resolve, reject) => {
+    call.once('data', (message: unknown) => resolve([message]));
+    call.once('error', reject);
+  });
+  call.end();
+  client.close();
+  const listed = JSON.stringify(answer).matchAll(/"name":"([^"]+)"/g);
+  return [...listed].map((match) => String(match[1])).sort();
+}
