@@ -1,0 +1,41 @@
+#ifndef AUTOGLM_DEVICE_DEVICE_ID_H_
+#define AUTOGLM_DEVICE_DEVICE_ID_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+
+namespace autoglm {
+
+enum class DeviceKind { kCpu, kCuda };
+
+// A parsed device name: `cpu` (every core of the process), `cpu:0-3`, `cpu:0,2,4-5` (these cores),
+// `cuda:0` (a GPU).
+struct DeviceId {
+  DeviceKind kind = DeviceKind::kCpu;
+  std::vector<int> cores;  // ascending, distinct; empty: every core of the process, not pinned
+  int ordinal = 0;         // of a GPU
+};
+
+// Refuses a name that is malformed or names a core the process may not run on.
+Result<DeviceId> ParseDeviceId(std::string_view name);
+
+struct DeviceDescription {
+  std::string id;
+  std::string name;
+  uint64_t memory_bytes;
+  std::vector<int> cores;  // empty for a GPU
+};
+
+// What this machine offers, the CPU first.
+std::vector<DeviceDescription> ListDevices();
+
+// Cores the process may run on, ascending.
+std::vector<int> AvailableCores();
+
+}  // namespace autoglm
+
+#endif  // AUTOGLM_DEVICE_DEVICE_ID_H_

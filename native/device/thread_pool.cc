@@ -1,0 +1,107 @@
+#include "device/thread_pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <chrono>
+
+#include "device/device_id.h"
+
+namespace autoglm {
+namespace {
+
+// How long a thread looks for work before it sleeps: longer than the gap between two operations of
+// a step, shorter than anyone notices of a core.
+constexpr std::chrono::microseconds kSpinTime(30);
+constexpr int kChecksPerClockRead = 64;
+
+void Pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#else
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+#endif
+}
+
+// Waits until `value` differs from `old`: first spinning, then asleep.
+template <typename T>
+void WaitWhileEqual(const std::atomic<T>& value, T old) {
+  const auto limit = std::chrono::steady_clock::now() + kSpinTime;
+  do {
+    for (int i = 0; i < kChecksPerClockRead; ++i) {
+      if (value.load(std::memory_order_acquire) != old) return;
+      Pause();
+    }
+  } while (std::chrono::steady_clock::now() < limit);
+  value.wait(old, std::memory_order_acquire);
+}
+
+void PinThread(int core) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(core, &set);
+  // A refusal (a container that changed the set meanwhile) costs speed, not correctness.
+  pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(std::vector<int> cores) : cores_(std::move(cores)) {
+  const size_t num_threads = cores_.empty() ? AvailableCores().size() : cores_.size();
+  for (size_t i = 1; i < num_threads; ++i) {
+    const int core = cores_.empty() ? -1 : cores_[i];
+    workers_.emplace_back([this, core] { RunWorker(core); });
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  stopping_.store(true, std::memory_order_relaxed);
+  generation_.fetch_add(1, std::memory_order_release);
+  generation_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::PinCallingThread() const {
+  if (!cores_.empty()) PinThread(cores_[0]);
+}
+
+void ThreadPool::Run(const Work& work) {
+  if (workers_.empty() || work.num_tasks <= 1) {
+    for (int64_t i = 0; i < work.num_tasks; ++i) work.call(work.task, i);
+    return;
+  }
+  work_ = work;
+  next_task_.store(0, std::memory_order_relaxed);
+  num_busy_.store(static_cast<int32_t>(workers_.size()), std::memory_order_relaxed);
+  generation_.fetch_add(1, std::memory_order_release);
+  generation_.notify_all();
+  RunTasks();
+  // Every worker must have left the generation: `work` and its captures live on this stack.
+  for (int32_t busy = num_busy_.load(std::memory_order_acquire); busy != 0;
+       busy = num_busy_.load(std::memory_order_acquire)) {
+    WaitWhileEqual(num_busy_, busy);
+  }
+}
+
+void ThreadPool::RunWorker(int core) {
+  if (core >= 0) PinThread(core);
+  uint32_t generation = 0;
+  while (true) {
+    WaitWhileEqual(generation_, generation);
+    generation += 1;
+    if (stopping_.load(std::memory_order_relaxed)) return;
+    RunTasks();
+    if (num_busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) num_busy_.notify_all();
+  }
+}
+
+void ThreadPool::RunTasks() {
+  const Work work = work_;
+  while (true) {
+    const int64_t index = next_task_.fetch_add(1, std::memory_order_relaxed);
+    if (index >= work.num_tasks) return;
+    work.call(work.task, index);
+  }
+}
+
+}  // namespace autoglm

@@ -1,0 +1,56 @@
+#ifndef AUTOGLM_DEVICE_THREAD_POOL_H_
+#define AUTOGLM_DEVICE_THREAD_POOL_H_
+
+#include <atomic>
+#include <cstdint>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace autoglm {
+
+// The threads of one CPU device. One thread at a time, the engine thread, hands out work and takes
+// part in it; a step wakes the others many hundred times, so they spin briefly before they sleep.
+class ThreadPool {
+ public:
+  // One thread a core; empty: one for each core the process may run on, left to the scheduler.
+  explicit ThreadPool(std::vector<int> cores);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int num_threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Binds the calling thread, the one that will call ParallelFor, to the device's first core.
+  void PinCallingThread() const;
+
+  // Calls task(i) once for each i in 0..num_tasks - 1, in no order, and returns when all are done.
+  template <typename Task>
+  void ParallelFor(int64_t num_tasks, const Task& task) {
+    Run({[](const void* context, int64_t index) { (*static_cast<const Task*>(context))(index); },
+         &task, num_tasks});
+  }
+
+ private:
+  struct Work {
+    void (*call)(const void* task, int64_t index) = nullptr;
+    const void* task = nullptr;
+    int64_t num_tasks = 0;
+  };
+
+  void Run(const Work& work);
+  void RunWorker(int core);
+  void RunTasks();
+
+  const std::vector<int> cores_;
+  Work work_;                        // written before generation_ advances
+  std::atomic<int64_t> next_task_{0};
+  std::atomic<uint32_t> generation_{0};
+  std::atomic<int32_t> num_busy_{0};  // workers that have not finished the current generation
+  std::atomic<bool> stopping_{false};
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace autoglm
+
+#endif  // AUTOGLM_DEVICE_THREAD_POOL_H_

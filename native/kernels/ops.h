@@ -1,0 +1,245 @@
+#ifndef AUTOGLM_KERNELS_OPS_H_
+#define AUTOGLM_KERNELS_OPS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/dtype.h"
+#include "base/status.h"
+#include "base/tensor_view.h"
+#include "device/device_id.h"
+#include "device/memory.h"
+#include "device/thread_pool.h"
+
+// What models call: one indirect call per operation over the tensors of a device, which each kind of
+// device supplies as a table. A CPU divides an operation among its threads and calls the kernels of
+// its level. All pointers in the arguments are memory of the device unless they say "host"; calls on
+// one device come from one thread and run in order.
+//
+// Every operation keeps the contract of kernels.h: a row's bits do not depend on its neighbours, nor
+// on the number of threads. Rows, columns and strides are checked in debug builds.
+
+namespace autoglm {
+
+// State of one device as its operations see it: threads and kernels of a CPU, stream of a GPU.
+class OpsContext {
+ public:
+  virtual ~OpsContext() = default;
+  // Threads of the host beside the device, for work such as sampling.
+  virtual ThreadPool& threads() = 0;
+};
+
+// A weight [columns, depth] in the layout its device multiplies fastest.
+struct PackedMatrix {
+  Dtype dtype = Dtype::kFloat32;
+  int64_t columns = 0;  // output width
+  int64_t depth = 0;    // input width
+  const void* panels = nullptr;
+};
+
+// Rows of a weight in host memory: [rows, depth], dense.
+struct WeightRows {
+  const void* data;
+  Dtype dtype;
+  int64_t rows;
+};
+
+struct PackOp {
+  std::span<const WeightRows> sources;  // host; become consecutive output columns
+  int64_t depth;
+  Dtype dtype;                          // of the packed weight
+  void* panels;                         // packed_bytes(...) bytes
+};
+
+struct UploadOp {
+  TensorView source;  // host
+  Dtype dtype;        // values are converted to this type
+  void* target;       // [source.NumElements()] of dtype
+};
+
+struct GatherOp {
+  const void* table;     // [num_rows, columns] of dtype
+  Dtype dtype;
+  int64_t num_rows;
+  const int32_t* rows;   // [y.rows], each in 0..num_rows - 1
+  MatrixView y;
+};
+
+struct GemmOp {
+  MatrixView x;            // [rows, depth]
+  PackedMatrix weight;     // [columns, depth]
+  const float* bias;       // [columns] or null
+  Dtype activation_dtype;  // bfloat16 rounds x first
+  MatrixView y;            // [rows, columns]
+};
+
+struct NormOp {
+  MatrixView x;
+  const float* weight;  // [columns]
+  const float* bias;    // [columns] or null; of layer_norm
+  float epsilon;
+  MatrixView y;
+};
+
+enum class Activation { kSilu, kGeluErf, kRelu, kSigmoid };
+
+struct ActivationOp {
+  Activation activation;
+  MatrixView x;  // dense
+  MatrixView y;  // dense; may be x
+};
+
+struct GatedOp {
+  MatrixView x;  // [rows, 2 * columns of y]
+  MatrixView y;
+};
+
+struct AddScaledOp {
+  MatrixView x;  // dense
+  float scale;
+  MatrixView y;  // dense
+};
+
+struct GateRowsOp {
+  const float* gate;  // [rows], before the sigmoid
+  MatrixView x;
+  MatrixView y;       // may be x
+};
+
+enum class RopePairs { kInterleaved, kHalves };
+
+struct RopeOp {
+  RopePairs pairs;
+  MatrixView x;       // [rows, num_heads * head_dim]
+  int64_t num_heads;
+  int64_t num_pairs;
+  const float* cos;   // [rows, num_pairs]
+  const float* sin;   // [rows, num_pairs]
+};
+
+// Keys and values of one layer: [num_blocks, num_kv_heads, block_size, head_dim].
+struct KvCacheView {
+  void* keys;
+  void* values;
+  Dtype dtype;  // float32 or bfloat16
+  int64_t num_kv_heads;
+  int64_t block_size;
+  int64_t head_dim;
+};
+
+struct StoreKvOp {
+  MatrixView keys;       // [rows, num_kv_heads * head_dim]
+  MatrixView values;
+  const int32_t* slots;  // [rows]: block * block_size + offset
+  KvCacheView cache;
+};
+
+struct PagedAttentionOp {
+  MatrixView q;                 // [num_tokens, num_heads * head_dim]
+  int64_t num_heads;
+  KvCacheView cache;
+  int64_t num_sequences;
+  const int32_t* query_starts;  // [num_sequences + 1]
+  const int32_t* context_lens;  // [num_sequences]: tokens in the cache, the queries included
+  const int32_t* block_tables;  // [num_sequences, max_blocks_per_sequence]
+  int64_t max_blocks_per_sequence;
+  float scale;
+  MatrixView out;               // [num_tokens, num_heads * head_dim]
+};
+
+struct FullAttentionOp {
+  MatrixView q;                // [num_queries, num_heads * head_dim]
+  MatrixView keys;             // [num_keys, num_heads * head_dim]
+  MatrixView values;           // [num_keys, num_heads * head_dim]
+  int64_t num_heads;
+  float scale;
+  MatrixView relative_q;       // as q, or data null: no relative term
+  const float* relative_keys;  // row of distance 0 of [distances, num_heads * head_dim]
+  int64_t relative_stride;     // p(query - key) is at relative_keys - (query - key) * stride
+  MatrixView out;              // [num_queries, num_heads * head_dim]
+};
+
+struct DepthwiseConv1dOp {
+  MatrixView x;         // [frames, channels], dense
+  const float* weight;  // [kernel_size, channels]
+  int64_t kernel_size;
+  int64_t pad_left;
+  const float* bias;    // [channels] or null
+  MatrixView y;         // [frames + padding - kernel_size + 1, channels], dense
+};
+
+// A square convolution's geometry over a channels-last plane.
+struct PlaneGeometry {
+  int64_t height;
+  int64_t width;
+  int64_t channels;
+  int64_t kernel_size;
+  int64_t stride;
+  int64_t padding;
+
+  int64_t OutHeight() const { return (height + 2 * padding - kernel_size) / stride + 1; }
+  int64_t OutWidth() const { return (width + 2 * padding - kernel_size) / stride + 1; }
+};
+
+struct DepthwiseConv2dOp {
+  PlaneGeometry plane;
+  const float* x;       // [height, width, channels]
+  const float* weight;  // [kernel_size, kernel_size, channels]
+  const float* bias;    // [channels] or null
+  float* y;             // [out_height, out_width, channels]
+};
+
+// Lays the neighbourhood of each output pixel in a row, so that a convolution becomes a gemm.
+struct Im2ColOp {
+  PlaneGeometry plane;
+  const float* x;  // [height, width, channels]
+  MatrixView y;    // [out_height * out_width, kernel_size * kernel_size * channels], tap-major
+};
+
+struct Ops {
+  // Memory. The largest gemm input of a model is announced once, so that a step allocates nothing.
+  Result<DeviceBuffer> (*allocate)(OpsContext& context, size_t bytes);
+  Status (*reserve_gemm_input)(OpsContext& context, int64_t max_values);
+  void (*upload)(OpsContext& context, const UploadOp& op);
+  // The rows in host memory, valid until the next call on this device: the data itself on a CPU.
+  const float* (*host_rows)(OpsContext& context, const MatrixView& x);
+
+  // Weights.
+  size_t (*packed_bytes)(OpsContext& context, const PackedMatrix& shape);
+  void (*pack)(OpsContext& context, const PackOp& op);
+
+  // Layers.
+  void (*gather)(OpsContext& context, const GatherOp& op);
+  void (*gemm)(OpsContext& context, const GemmOp& op);
+  void (*rms_norm)(OpsContext& context, const NormOp& op);
+  void (*rms_norm_residual)(OpsContext& context, const NormOp& op);  // y += norm(x)
+  void (*layer_norm)(OpsContext& context, const NormOp& op);
+  void (*activate)(OpsContext& context, const ActivationOp& op);
+  void (*silu_mul)(OpsContext& context, const GatedOp& op);
+  void (*glu)(OpsContext& context, const GatedOp& op);
+  void (*add_scaled)(OpsContext& context, const AddScaledOp& op);    // y += scale * x
+  void (*gate_rows)(OpsContext& context, const GateRowsOp& op);      // y = sigmoid(gate) * x
+  void (*rope)(OpsContext& context, const RopeOp& op);
+  void (*store_kv)(OpsContext& context, const StoreKvOp& op);
+  void (*paged_attention)(OpsContext& context, const PagedAttentionOp& op);
+  void (*full_attention)(OpsContext& context, const FullAttentionOp& op);
+  void (*depthwise_conv1d)(OpsContext& context, const DepthwiseConv1dOp& op);
+  void (*depthwise_conv2d)(OpsContext& context, const DepthwiseConv2dOp& op);
+  void (*im2col)(OpsContext& context, const Im2ColOp& op);
+};
+
+// An opened device: its operations, and their state.
+struct Device {
+  const Ops* ops;
+  std::unique_ptr<OpsContext> context;
+};
+
+// Refuses a device this build or machine does not have.
+Result<Device> OpenDevice(const DeviceId& id);
+
+}  // namespace autoglm
+
+#endif  // AUTOGLM_KERNELS_OPS_H_
