@@ -1,0 +1,34 @@
+// Runs the tests: ctest first, then node:test, whose summary is the last thing printed.
+import { relative } from 'node:path';
+import { BUILD, ROOT } from './paths.mjs';
+import { SOURCE_FLAGS } from './source.mjs';
+import { runForeground } from './stage.mjs';
+import { filesUnder } from './stamp.mjs';
+
+/**
+ * Runs the test files of `layers` whose path contains one of `filters` (all without any), and the
+ * native tests whose name does. Resolves to 0 only when something ran and nothing failed.
+ */
+export async function runTests({ layers, filters, native }) {
+  const files = filesUnder(layers, (path) => path.endsWith('.test.ts'))
+    .map((path) => relative(ROOT, path))
+    .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)));
+  // With nothing for node:test to run, ctest must find something.
+  const onNone = files.length === 0 ? 'error' : 'ignore';
+  const nativeStatus = native ? await runNativeTests({ filters, onNone }) : 0;
+  if (files.length === 0) {
+    process.stderr.write(`no *.test.ts file matches ${filters.join(' or ')}\n`);
+    return native ? nativeStatus : 1;
+  }
+  const flags = [...SOURCE_FLAGS, '--test', '--test-reporter=spec'];
+  const status = await runForeground(process.execPath, [...flags, ...files]);
+  return status === 0 ? nativeStatus : status;
+}
+
+function runNativeTests({ filters, onNone }) {
+  const chosen = filters.length === 0 ? [] : ['-R', filters.join('|')];
+  return runForeground('ctest', [
+    ...['--test-dir', `${BUILD}/cmake`, '--output-on-failure', `--no-tests=${onNone}`],
+    ...chosen,
+  ]);
+}

@@ -1,0 +1,55 @@
+// Runs the stages of the set-up: one line each, with the time it took, and on failure the end of
+// what the tool printed.
+import { spawn } from 'node:child_process';
+import { ROOT } from './paths.mjs';
+
+const SHOWN_LINES = 60;
+
+/** Runs `work`, printing `title ... 1.2 s` around it. Set-up talks on stderr: stdout is the verb's. */
+export async function stage(title, work) {
+  const start = Date.now();
+  process.stderr.write(`[set-up] ${title} ...`);
+  try {
+    await work();
+  } catch (error) {
+    process.stderr.write(' failed\n');
+    throw error;
+  }
+  process.stderr.write(` ${((Date.now() - start) / 1000).toFixed(1)} s\n`);
+}
+
+/** Runs a tool quietly; rejects with the end of its output when it fails. */
+export function runTool(command, args) {
+  const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+  const lines = [];
+  const keep = (chunk) => {
+    lines.push(...String(chunk).split('\n'));
+    lines.splice(0, Math.max(0, lines.length - 4 * SHOWN_LINES));
+  };
+  child.stdout.on('data', keep);
+  child.stderr.on('data', keep);
+  return outcome(child).then((status) => {
+    if (status === 0) return;
+    const tail = lines.filter((line) => line.trim() !== '').slice(-SHOWN_LINES);
+    throw new Error(`${tail.join('\n')}\n${[command, ...args].join(' ')}: exit status ${status}`);
+  });
+}
+
+/** Runs a program in the foreground, with this process's streams; resolves to its exit status. */
+export function runForeground(command, args) {
+  return outcome(spawn(command, args, { cwd: ROOT, stdio: 'inherit' }));
+}
+
+/** Resolves to a child's exit status; ending this process ends the child. */
+function outcome(child) {
+  const forward = (signal) => child.kill(signal);
+  process.on('SIGINT', forward);
+  process.on('SIGTERM', forward);
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, signal) => resolve(code ?? `(${signal})`));
+  }).finally(() => {
+    process.off('SIGINT', forward);
+    process.off('SIGTERM', forward);
+  });
+}

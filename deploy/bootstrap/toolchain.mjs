@@ -1,0 +1,43 @@
+// What the machine must have before anything can be built; each absence is one clear line.
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+const OLDEST_NODE = [20, 19];
+const APT_LINE = 'apt-get install -y build-essential cmake';
+
+/** Throws one line when the running Node is too old. */
+export function requireNode(version) {
+  const [major, minor] = version.split('.').map(Number);
+  const isOldEnough =
+    major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1]);
+  if (isOldEnough) return;
+  throw new Error(`autoglm-mesh needs Node ${OLDEST_NODE.join('.')} or newer; this is ${version}.`);
+}
+
+/** Throws one line naming every build tool that is missing and the command that installs them. */
+export function requireBuildTools(env = process.env) {
+  const missing = [
+    ['a C++ compiler', [env.CXX, 'c++', 'g++', 'clang++']],
+    ['make or ninja', ['make', 'ninja']],
+    ['CMake', ['cmake']],
+  ]
+    .filter(([, names]) => !names.some((name) => name !== undefined && findProgram(name, env)))
+    .map(([what]) => what);
+  if (missing.length === 0) return;
+  throw new Error(`autoglm-mesh needs ${missing.join(' and ')}; install with: ${APT_LINE}`);
+}
+
+/** Full path of a program on PATH, or undefined. */
+export function findProgram(name, env = process.env) {
+  const folders = name.includes('/') ? [''] : (env.PATH ?? '').split(delimiter);
+  return folders.map((folder) => join(folder, name)).find(isExecutable);
+}
+
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,55 @@
+// What each npm script does once the tree is built.
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { BUILD, ROOT } from './paths.mjs';
+import { runTests } from './run-tests.mjs';
+import { setUp } from './setup.mjs';
+import { SOURCE_FLAGS } from './source.mjs';
+import { runForeground } from './stage.mjs';
+
+const FAST_LAYERS = ['test/unit', 'test/structure', 'test/parity', 'test/contract'];
+
+/** Sets up and runs the verb; the exit status is the verb's. */
+export async function handOver(verb, args) {
+  switch (verb) {
+    case 'build':
+      return setUp();
+    case 'start':
+    case 'serve':
+      return runCommand(['serve', ...args]);
+    case 'test':
+      await setUp({ tests: true });
+      return exitWith(await runTests({ layers: FAST_LAYERS, filters: args, native: true }));
+    case 'test:e2e':
+      await setUp();
+      return exitWith(await runTests({ layers: ['test/e2e'], filters: args, native: false }));
+    case 'dev':
+      return runSource('deploy/local/dev.ts', args);
+    case 'bench':
+      return runSource('test/perf/bench.ts', args);
+    case 'parity':
+      return runSource('test/parity/parity.ts', args);
+  }
+}
+
+/** Runs the `autoglm` command in this process: a signal to it reaches the mesh. */
+export async function runCommand(args) {
+  await setUp();
+  const main = pathToFileURL(join(BUILD, 'deploy', 'cli', 'main.js'));
+  const { runCli } = await import(main.href);
+  await runCli(args);
+}
+
+async function runSource(file, args) {
+  await setUp();
+  const status = await runForeground(process.execPath, [
+    ...SOURCE_FLAGS,
+    join(ROOT, file),
+    ...args,
+  ]);
+  exitWith(status);
+}
+
+function exitWith(status) {
+  process.exitCode = typeof status === 'number' ? status : 1;
+}
