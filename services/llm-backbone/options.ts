@@ -1,0 +1,163 @@
+import { totalmem } from 'node:os';
+import { type Static, Type } from 'typebox';
+import { MeshError } from '#mesh/errors.ts';
+
+const GIB = 1024 ** 3;
+
+/** Tokens of KV cache in a block. */
+export const BLOCK_SIZE = 16;
+
+/** Memory for the KV cache on a CPU unless `kv-cache-gb` says otherwise, GiB. */
+function defaultKvCacheGb(): number {
+  return Math.min(4, totalmem() / GIB / 10);
+}
+
+/** Flags and configuration keys of the backbone; the names are vLLM's where vLLM has one. */
+export const backboneOptions = Type.Object(
+  {
+    model: Type.String({ minLength: 1, description: 'Model directory' }),
+    servedModelName: Type.Array(Type.String({ minLength: 1 }), {
+      default: [],
+      description: 'Names requests may use, the first is the default; none: the directory name',
+    }),
+    listen: Type.String({
+      default: '127.0.0.1:50051',
+      description: 'Address of the internal gRPC server, host:port; port 0 picks a free one',
+    }),
+    device: Type.String({
+      default: 'cpu',
+      description: 'Where the decoder runs: cpu, cpu:0-3 (a set of cores) or cuda:0',
+    }),
+    dtype: Type.Union(
+      [
+        Type.Literal('auto'),
+        Type.Literal('half'),
+        Type.Literal('bfloat16'),
+        Type.Literal('float32'),
+      ],
+      {
+        default: 'auto',
+        description: "Weights in memory; auto: the checkpoint's, half: float16",
+      },
+    ),
+    maxModelLen: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        description: "Longest sequence, tokens; unset: the checkpoint's max_position_embeddings",
+      }),
+    ),
+    maxNumSeqs: Type.Integer({
+      minimum: 1,
+      default: 64,
+      description: 'Most sequences in one step',
+    }),
+    maxNumBatchedTokens: Type.Integer({
+      minimum: 1,
+      default: 512,
+      description: 'Most tokens in one step, at least max-num-seqs',
+    }),
+    maxNumWaiting: Type.Integer({
+      minimum: 1,
+      default: 256,
+      description: 'Most sequences in the waiting queue; beyond it requests are refused',
+    }),
+    gpuMemoryUtilization: Type.Number({
+      exclusiveMinimum: 0,
+      maximum: 1,
+      default: 0.9,
+      description: 'Share of GPU memory for weights and KV cache',
+    }),
+    kvCacheGb: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        description: 'Memory for the KV cache, GiB; unset on a CPU: a tenth of memory, at most 4',
+      }),
+    ),
+    tensorParallelSize: Type.Integer({
+      minimum: 1,
+      default: 1,
+      description: 'Devices one decoder is spread over; only 1 is built',
+    }),
+    seed: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        description: 'Seed that the seeds of requests without one are drawn from; unset: random',
+      }),
+    ),
+    chatTemplate: Type.Optional(
+      Type.String({ description: "Jinja file used instead of the checkpoint's chat template" }),
+    ),
+    chatTemplateContentFormat: Type.Union(
+      [Type.Literal('auto'), Type.Literal('string'), Type.Literal('openai')],
+      {
+        default: 'auto',
+        description: 'Hand message parts to the template as a list (openai) or flattened (string)',
+      },
+    ),
+    generationConfig: Type.Union([Type.Literal('auto'), Type.Literal('vllm')], {
+      default: 'auto',
+      description: "Sampling defaults: the checkpoint's generation_config.json, or neutral (vllm)",
+    }),
+    drainTimeoutS: Type.Number({
+      minimum: 0,
+      default: 30,
+      description: 'Time running requests are given to finish when the process ends, seconds',
+    }),
+    logLevel: Type.Union(
+      [
+        Type.Literal('trace'),
+        Type.Literal('debug'),
+        Type.Literal('info'),
+        Type.Literal('warn'),
+        Type.Literal('error'),
+      ],
+      { default: 'info', description: 'Least severe lines to log' },
+    ),
+    logFormat: Type.Union([Type.Literal('auto'), Type.Literal('pretty'), Type.Literal('json')], {
+      default: 'auto',
+      description: 'auto: pretty on a terminal, JSON otherwise',
+    }),
+    logPath: Type.Optional(Type.String({ description: 'Also append JSON lines to this file' })),
+  },
+  { additionalProperties: false },
+);
+
+export type BackboneOptions = Static<typeof backboneOptions>;
+
+/** Refuses combinations the schema cannot express. */
+export function checkBackboneOptions(options: BackboneOptions): void {
+  if (options.tensorParallelSize !== 1) {
+    throw new MeshError(
+      'INVALID_REQUEST',
+      `key "tensor-parallel-size": got ${options.tensorParallelSize}; one decoder runs on one device, set it to 1`,
+      { param: 'tensor-parallel-size' },
+    );
+  }
+  if (options.maxNumBatchedTokens < options.maxNumSeqs) {
+    throw new MeshError(
+      'INVALID_REQUEST',
+      `key "max-num-batched-tokens": ${options.maxNumBatchedTokens} is below max-num-seqs, ${options.maxNumSeqs}; a step must hold one token of each sequence`,
+      { param: 'max-num-batched-tokens' },
+    );
+  }
+}
+
+/** Where the KV cache goes and what else stands there, bytes. */
+export interface DeviceMemory {
+  readonly device: string;
+  readonly memoryBytes: number;
+  readonly weightBytes: number;
+}
+
+/** Decides the KV cache's size: `kv-cache-gb`, or on a GPU what utilization leaves beside the weights. */
+export function kvCacheBytes(options: BackboneOptions, memory: DeviceMemory): number {
+  if (options.kvCacheGb !== undefined) return Math.floor(options.kvCacheGb * GIB);
+  if (memory.device.startsWith('cpu')) return Math.floor(defaultKvCacheGb() * GIB);
+  const left = Math.floor(memory.memoryBytes * options.gpuMemoryUtilization - memory.weightBytes);
+  if (left > 0) return left;
+  throw new MeshError(
+    'INVALID_REQUEST',
+    `key "gpu-memory-utilization": ${options.gpuMemoryUtilization} of ${memory.memoryBytes} bytes leaves no KV cache beside ${memory.weightBytes} bytes of weights`,
+    { param: 'gpu-memory-utilization' },
+  );
+}
