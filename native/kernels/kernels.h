@@ -265,7 +265,7 @@ struct CpuKernels {
 void ApplyReference(CpuKernels& kernels);
 void ApplyAvx2(CpuKernels& kernels);    // avx2, fma, f16c
 void ApplyAvx512(CpuKernels& kernels);  // avx512 f, bw, dq, vl
-void ApplyAvx512Bf16(CpuKernels& kernels);
+void ApplyAvx512Bf16(CpuKernels& kernels);  // the folder avx512_bf16, within the level avx512
 
 }  // namespace autoglm::kernels
 

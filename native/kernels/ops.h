@@ -20,7 +20,7 @@
 // one device come from one thread and run in order.
 //
 // Every operation keeps the contract of kernels.h: a row's bits do not depend on its neighbours, nor
-// on the number of threads. Rows, columns and strides are checked in debug builds.
+// on the number of threads. Shapes that do not fit together end the process by CHECK.
 
 namespace autoglm {
 

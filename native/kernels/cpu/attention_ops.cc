@@ -1,0 +1,162 @@
+#include <algorithm>
+
+#include "kernels/cpu/convert.h"
+#include "kernels/cpu/cpu_context.h"
+#include "kernels/cpu/cpu_ops.h"
+
+namespace autoglm::cpu {
+namespace {
+
+constexpr int64_t kMaxQueriesPerTask = 32;
+constexpr int64_t kTasksPerThread = 4;
+
+// Values between the KV heads, and between the blocks, of a cache.
+int64_t HeadStride(const KvCacheView& cache) { return cache.block_size * cache.head_dim; }
+int64_t BlockStride(const KvCacheView& cache) { return cache.num_kv_heads * HeadStride(cache); }
+
+void StoreKv(OpsContext& context, const StoreKvOp& op) {
+  const KvCacheView& cache = op.cache;
+  CHECK(op.keys.columns == cache.num_kv_heads * cache.head_dim);
+  CHECK(op.values.columns == op.keys.columns && op.values.rows == op.keys.rows);
+  CpuContext& cpu = Cpu(context);
+
+  const auto store = [&](const float* row, void* target, int64_t slot) {
+    for (int64_t head = 0; head < cache.num_kv_heads; ++head) {
+      const int64_t offset = slot / cache.block_size * BlockStride(cache) +
+                             head * HeadStride(cache) +
+                             slot % cache.block_size * cache.head_dim;
+      ConvertValues(cpu.kernels().convert,
+                    {.source = row + head * cache.head_dim,
+                     .source_dtype = Dtype::kFloat32,
+                     .target = static_cast<char*>(target) + offset * DtypeBytes(cache.dtype),
+                     .target_dtype = cache.dtype,
+                     .count = cache.head_dim});
+    }
+  };
+  cpu.ForRows(op.keys.rows, 2 * op.keys.columns, [&](int64_t begin, int64_t count) {
+    for (int64_t row = begin; row < begin + count; ++row) {
+      store(op.keys.data + row * op.keys.stride, cache.keys, op.slots[row]);
+      store(op.values.data + row * op.values.stride, cache.values, op.slots[row]);
+    }
+  });
+}
+
+// Query tokens begin..end - 1 of the step, for query heads that share one KV head.
+struct PagedTask {
+  int64_t begin;
+  int64_t end;
+  int64_t kv_head;
+  int64_t first_head;
+  int64_t num_heads;
+};
+
+// Runs a task sequence by sequence.
+void AttendPaged(const kernels::AttentionKernels& attention, const PagedAttentionOp& op,
+                 const PagedTask& task) {
+  const KvCacheView& cache = op.cache;
+  const size_t head_offset =
+      static_cast<size_t>(task.kv_head * HeadStride(cache)) * DtypeBytes(cache.dtype);
+  const int32_t* starts_end = op.query_starts + op.num_sequences + 1;
+  int64_t sequence =
+      std::upper_bound(op.query_starts, starts_end, static_cast<int32_t>(task.begin)) -
+      op.query_starts - 1;
+  for (int64_t begin = task.begin; begin < task.end; ++sequence) {
+    const int64_t end = std::min<int64_t>(task.end, op.query_starts[sequence + 1]);
+    if (end <= begin) continue;
+    const int64_t query_begin = op.query_starts[sequence];
+    const int64_t cached =
+        op.context_lens[sequence] - (op.query_starts[sequence + 1] - query_begin);
+    attention.paged({.q = op.q.data + begin * op.q.stride + task.first_head * cache.head_dim,
+                     .q_stride = op.q.stride,
+                     .num_queries = end - begin,
+                     .num_heads = task.num_heads,
+                     .head_dim = cache.head_dim,
+                     .first_position = cached + begin - query_begin,
+                     .kv_dtype = cache.dtype,
+                     .keys = static_cast<const char*>(cache.keys) + head_offset,
+                     .values = static_cast<const char*>(cache.values) + head_offset,
+                     .block_stride = BlockStride(cache),
+                     .token_stride = cache.head_dim,
+                     .block_size = cache.block_size,
+                     .block_table = op.block_tables + sequence * op.max_blocks_per_sequence,
+                     .scale = op.scale,
+                     .out = op.out.data + begin * op.out.stride + task.first_head * cache.head_dim,
+                     .out_stride = op.out.stride});
+    begin = end;
+  }
+}
+
+void PagedAttention(OpsContext& context, const PagedAttentionOp& op) {
+  const KvCacheView& cache = op.cache;
+  CHECK(op.q.columns == op.num_heads * cache.head_dim && op.num_heads % cache.num_kv_heads == 0);
+  CHECK(op.out.columns == op.q.columns && op.out.rows == op.q.rows);
+  CHECK(cache.head_dim <= kernels::kMaxHeadDim);
+  CpuContext& cpu = Cpu(context);
+
+  // Enough tasks to keep every thread busy: first by fewer queries a task, then by fewer heads.
+  const int64_t wanted_tasks = kTasksPerThread * cpu.threads().num_threads();
+  const int64_t queries_per_task = std::clamp<int64_t>(
+      op.q.rows * cache.num_kv_heads / wanted_tasks, 1, kMaxQueriesPerTask);
+  const int64_t num_chunks = DivideUp(op.q.rows, queries_per_task);
+  const int64_t group = op.num_heads / cache.num_kv_heads;
+  const int64_t wanted_splits = DivideUp(wanted_tasks, num_chunks * cache.num_kv_heads + 1);
+  const int64_t heads_per_task = DivideUp(group, std::min(wanted_splits, group));
+  const int64_t num_splits = DivideUp(group, heads_per_task);
+
+  const int64_t num_tasks = num_chunks * cache.num_kv_heads * num_splits;
+  cpu.threads().ParallelFor(num_tasks, [&](int64_t index) {
+    const int64_t split = index % num_splits;
+    const int64_t kv_head = index / num_splits % cache.num_kv_heads;
+    const int64_t begin = index / num_splits / cache.num_kv_heads * queries_per_task;
+    AttendPaged(cpu.kernels().attention, op,
+                {.begin = begin,
+                 .end = std::min(begin + queries_per_task, op.q.rows),
+                 .kv_head = kv_head,
+                 .first_head = kv_head * group + split * heads_per_task,
+                 .num_heads = std::min(heads_per_task, group - split * heads_per_task)});
+  });
+}
+
+void FullAttention(OpsContext& context, const FullAttentionOp& op) {
+  CHECK(op.num_heads > 0 && op.q.columns % op.num_heads == 0);
+  CHECK(op.keys.columns == op.q.columns && op.values.columns == op.q.columns);
+  CHECK(op.keys.stride == op.values.stride && op.keys.rows == op.values.rows);
+  CHECK(op.relative_q.data == nullptr || op.relative_q.stride == op.q.stride);
+  const int64_t head_dim = op.q.columns / op.num_heads;
+  CHECK(head_dim <= kernels::kMaxHeadDim);
+  CpuContext& cpu = Cpu(context);
+  const bool has_relative = op.relative_q.data != nullptr;
+
+  const int64_t num_chunks = DivideUp(op.q.rows, kMaxQueriesPerTask);
+  cpu.threads().ParallelFor(num_chunks * op.num_heads, [&](int64_t index) {
+    const int64_t begin = index % num_chunks * kMaxQueriesPerTask;
+    const int64_t column = index / num_chunks * head_dim;
+    const int64_t q_offset = begin * op.q.stride + column;
+    cpu.kernels().attention.full(
+        {.q = op.q.data + q_offset,
+         .q_stride = op.q.stride,
+         .num_queries = std::min(kMaxQueriesPerTask, op.q.rows - begin),
+         .keys = op.keys.data + column,
+         .values = op.values.data + column,
+         .kv_stride = op.keys.stride,
+         .num_keys = op.keys.rows,
+         .head_dim = head_dim,
+         .scale = op.scale,
+         .relative_q = has_relative ? op.relative_q.data + q_offset : nullptr,
+         .relative_keys = has_relative ? op.relative_keys + column : nullptr,
+         .relative_stride = op.relative_stride,
+         .first_query = begin,
+         .out = op.out.data + begin * op.out.stride + column,
+         .out_stride = op.out.stride});
+  });
+}
+
+}  // namespace
+
+void SetAttentionOps(Ops& ops) {
+  ops.store_kv = StoreKv;
+  ops.paged_attention = PagedAttention;
+  ops.full_attention = FullAttention;
+}
+
+}  // namespace autoglm::cpu
