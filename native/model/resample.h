@@ -1,0 +1,49 @@
+#ifndef AUTOGLM_MODEL_RESAMPLE_H_
+#define AUTOGLM_MODEL_RESAMPLE_H_
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/status.h"
+#include "device/thread_pool.h"
+
+namespace autoglm {
+
+struct SampleRates {
+  int64_t from_hz = 0;
+  int64_t to_hz = 0;
+};
+
+// Converts a recording between sample rates by a band-limited interpolation: a sinc under a Kaiser
+// window, sampled once per phase of the rational ratio (J. O. Smith, Digital Audio Resampling,
+// https://ccrma.stanford.edu/~jos/resample/). Aliases and images are below -80 dB.
+class Resampler {
+ public:
+  // Refuses rates outside kMinHz..kMaxHz.
+  static Result<Resampler> Create(const SampleRates& rates);
+
+  static constexpr int64_t kMinHz = 4000;
+  static constexpr int64_t kMaxHz = 192000;
+
+  int64_t NumOutputSamples(int64_t num_input_samples) const;
+
+  std::vector<float> Resample(std::span<const float> samples, ThreadPool& threads) const;
+
+ private:
+  explicit Resampler(const SampleRates& rates);
+
+  float OutputSample(std::span<const float> samples, int64_t index) const;
+
+  int64_t up_;              // to_hz / gcd: number of phases
+  int64_t down_;            // from_hz / gcd: phases an output sample advances
+  int64_t half_taps_;       // input samples on each side of an output sample
+  std::vector<float> taps_;  // [up, 2 * half_taps]
+};
+
+// Samples at to_hz that NumOutputSamples gives, without building a filter.
+int64_t NumResampledSamples(const SampleRates& rates, int64_t num_input_samples);
+
+}  // namespace autoglm
+
+#endif  // AUTOGLM_MODEL_RESAMPLE_H_
