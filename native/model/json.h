@@ -1,0 +1,48 @@
+#ifndef AUTOGLM_MODEL_JSON_H_
+#define AUTOGLM_MODEL_JSON_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "nlohmann/json.hpp"
+
+namespace autoglm {
+
+using Json = nlohmann::json;
+
+// Parses a whole file; the error names it.
+Result<Json> ReadJsonFile(const std::string& path);
+
+// Reads the members of one object with every type checked. The first member that is missing or of
+// another type sets `status`, and later reads return zeros, so that a caller checks once at the end.
+class JsonObject {
+ public:
+  // `where` names the object in messages, such as "DIR/config.json: text_config".
+  JsonObject(const Json& object, std::string where, Status& status);
+
+  // Is the member there, and not null?
+  bool Has(const char* name) const;
+  JsonObject Object(const char* name) const;
+
+  int64_t PositiveInteger(const char* name) const;
+  double Number(const char* name, double fallback) const;
+  bool Boolean(const char* name, bool fallback) const;
+  std::string String(const char* name, const std::string& fallback) const;
+  std::vector<int64_t> Integers(const char* name) const;
+
+  const std::string& where() const { return where_; }
+
+ private:
+  const Json* Find(const char* name) const;
+  void Refuse(const char* name, const char* expected) const;
+
+  const Json* object_;
+  std::string where_;
+  Status* status_;
+};
+
+}  // namespace autoglm
+
+#endif  // AUTOGLM_MODEL_JSON_H_

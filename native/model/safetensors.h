@@ -1,0 +1,45 @@
+#ifndef AUTOGLM_MODEL_SAFETENSORS_H_
+#define AUTOGLM_MODEL_SAFETENSORS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "device/memory.h"
+
+// One file of https://github.com/huggingface/safetensors: a header length, a JSON header, the bytes
+// of the tensors.
+
+namespace autoglm {
+
+// A tensor as a file stores it; `data` is aligned to its element and inside the file's memory.
+struct StoredTensor {
+  std::string name;
+  std::string dtype;  // "F32", "BF16", "F16", "I8", ...
+  std::vector<int64_t> shape;
+  const void* data = nullptr;
+  size_t bytes = 0;
+};
+
+// A file mapped to memory, every tensor's type, shape, range and overlap checked.
+class SafetensorsFile {
+ public:
+  static Result<SafetensorsFile> Open(const std::string& path);
+
+  const std::string& path() const { return path_; }
+  const std::vector<StoredTensor>& tensors() const { return tensors_; }
+
+ private:
+  std::string path_;
+  DeviceBuffer memory_;
+  std::vector<StoredTensor> tensors_;
+};
+
+// "[2, 3]", for messages.
+std::string ShapeText(const std::vector<int64_t>& shape);
+
+}  // namespace autoglm
+
+#endif  // AUTOGLM_MODEL_SAFETENSORS_H_
