@@ -1,0 +1,23 @@
+import { hash } from 'node:crypto';
+import type { PlaceholderRange } from './placeholder-range.ts';
+
+/**
+ * Names the contents of one full block and of everything before it: SHA-256 over the previous
+ * block's hash, the token ids, and for each media item with rows in the block its content hash and
+ * where its rows start, since the token ids of all placeholders are equal.
+ */
+export function blockHash(
+  previous: string,
+  tokenIds: readonly number[],
+  placeholders: readonly PlaceholderRange[],
+  block: { readonly index: number; readonly size: number },
+): string {
+  const first = block.index * block.size;
+  const end = first + block.size;
+  const ids = new Uint32Array(tokenIds.slice(first, end));
+  const media = placeholders
+    .filter(({ firstToken, numTokens }) => firstToken < end && firstToken + numTokens > first)
+    .map(({ firstToken, contentHash }) => `${firstToken}:${contentHash}`);
+  const parts = [Buffer.from(`${previous};${media.join(';')};`), Buffer.from(ids.buffer)];
+  return hash('sha256', Buffer.concat(parts), 'hex');
+}

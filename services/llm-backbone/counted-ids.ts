@@ -1,0 +1,38 @@
+/** Distinct token ids with how often each was added, as typed arrays that grow in place. */
+export class CountedIds {
+  readonly #indices = new Map<number, number>();
+  #ids = new Uint32Array(64);
+  #counts = new Uint32Array(64);
+
+  /** `[num_distinct]`, in order of first appearance. */
+  get ids(): Uint32Array {
+    return this.#ids.subarray(0, this.#indices.size);
+  }
+
+  /** `[num_distinct]`, beside `ids`. */
+  get counts(): Uint32Array {
+    return this.#counts.subarray(0, this.#indices.size);
+  }
+
+  add(id: number): void {
+    const known = this.#indices.get(id);
+    if (known !== undefined) {
+      this.#counts[known] = (this.#counts[known] ?? 0) + 1;
+      return;
+    }
+    const index = this.#indices.size;
+    if (index === this.#ids.length) this.#grow();
+    this.#indices.set(id, index);
+    this.#ids[index] = id;
+    this.#counts[index] = 1;
+  }
+
+  #grow(): void {
+    const ids = new Uint32Array(2 * this.#ids.length);
+    const counts = new Uint32Array(2 * this.#counts.length);
+    ids.set(this.#ids);
+    counts.set(this.#counts);
+    this.#ids = ids;
+    this.#counts = counts;
+  }
+}

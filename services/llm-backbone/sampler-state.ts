@@ -1,0 +1,107 @@
+import type { SampleParams } from '#native';
+import { CountedIds } from './counted-ids.ts';
+
+/** How tokens are chosen: one request's sampling parameters, checked and complete. */
+export interface SamplingSettings {
+  /** 0 is greedy. */
+  readonly temperature: number;
+  /** 0 keeps all. */
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly repetitionPenalty: number;
+  readonly presencePenalty: number;
+  readonly frequencyPenalty: number;
+  readonly seed: bigint;
+  /** Ids at or above this are rows of the vocabulary without a token. */
+  readonly vocabLimit: number;
+  readonly biasTokenIds: Uint32Array;
+  readonly biasValues: Float32Array;
+  /** Null: all. */
+  readonly allowedTokenIds: Uint32Array | null;
+  /** Token lists that must not be completed. */
+  readonly badWords: readonly (readonly number[])[];
+  /** Ids that may not be chosen before `minTokens` tokens: whatever would end the answer. */
+  readonly endTokenIds: readonly number[];
+  readonly minTokens: number;
+}
+
+const NO_IDS = new Uint32Array(0);
+
+/**
+ * What sampling remembers of one sequence, kept up to date as the sequence grows; preemption does
+ * not touch it, and on resume it has counted the delivered tokens like any others.
+ */
+export class SamplerState {
+  readonly #settings: SamplingSettings;
+  readonly #stream: number;
+  readonly #completion: number[] = [];
+  /** Null where the repetition penalty is off. */
+  readonly #seen: CountedIds | null;
+  /** Null where presence and frequency penalties are off. */
+  readonly #generated: CountedIds | null;
+
+  /** `stream`: the choice index. */
+  constructor(
+    settings: SamplingSettings,
+    promptTokenIds: readonly number[],
+    completionTokenIds: readonly number[],
+    stream: number,
+  ) {
+    this.#settings = settings;
+    this.#stream = stream;
+    const countsGenerated = settings.presencePenalty !== 0 || settings.frequencyPenalty !== 0;
+    this.#seen = settings.repetitionPenalty === 1 ? null : new CountedIds();
+    this.#generated = countsGenerated ? new CountedIds() : null;
+    for (const id of promptTokenIds) this.#seen?.add(id);
+    for (const id of completionTokenIds) this.append(id);
+  }
+
+  append(tokenId: number): void {
+    this.#completion.push(tokenId);
+    this.#seen?.add(tokenId);
+    this.#generated?.add(tokenId);
+  }
+
+  /** Parameters of the next token; valid until the next `append`. */
+  nextParams(): SampleParams {
+    const settings = this.#settings;
+    return {
+      temperature: settings.temperature,
+      topK: settings.topK,
+      topP: settings.topP,
+      minP: settings.minP,
+      repetitionPenalty: settings.repetitionPenalty,
+      presencePenalty: settings.presencePenalty,
+      frequencyPenalty: settings.frequencyPenalty,
+      seed: settings.seed,
+      stream: this.#stream,
+      position: this.#completion.length,
+      vocabLimit: settings.vocabLimit,
+      seenTokenIds: this.#seen?.ids ?? NO_IDS,
+      generatedTokenIds: this.#generated?.ids ?? NO_IDS,
+      generatedCounts: this.#generated?.counts ?? NO_IDS,
+      biasTokenIds: settings.biasTokenIds,
+      biasValues: settings.biasValues,
+      allowedTokenIds: settings.allowedTokenIds,
+      forbiddenTokenIds: this.#forbidden(),
+    };
+  }
+
+  #forbidden(): Uint32Array {
+    const { minTokens, endTokenIds, badWords } = this.#settings;
+    const ends = this.#completion.length < minTokens ? endTokenIds : [];
+    const completions = badWords.flatMap((word) =>
+      this.#isAboutToEnd(word) ? word.slice(-1) : [],
+    );
+    return ends.length + completions.length === 0
+      ? NO_IDS
+      : Uint32Array.from([...ends, ...completions]);
+  }
+
+  /** Do the last completion tokens equal the word up to its last token? */
+  #isAboutToEnd(word: readonly number[]): boolean {
+    const start = this.#completion.length - (word.length - 1);
+    return start >= 0 && word.slice(0, -1).every((id, i) => this.#completion[start + i] === id);
+  }
+}

@@ -1,0 +1,147 @@
+import type { MediaRows, StepOutput, StepPlan, StepResult } from '#native';
+import type { ScheduledChunk, ScheduledStep } from './step-draft.ts';
+
+/** What executes step plans: the native decoder, or a double in tests. */
+export interface StepExecutor {
+  execute(plan: StepPlan): Promise<StepResult>;
+}
+
+/** One token with its log-probability, as far as it was asked for. */
+export interface ScoredToken {
+  readonly tokenId: number;
+  /** Null: not asked for. */
+  readonly score: TokenScore | null;
+}
+
+export interface TokenScore {
+  readonly logprob: number;
+  /** 1 for the likeliest. */
+  readonly rank: number;
+  /** `[num_logprobs]`, best first. */
+  readonly topTokenIds: Uint32Array;
+  readonly topLogprobs: Float32Array;
+}
+
+/** What a step found out for one chunk. */
+export interface ChunkResult {
+  /** Prompt tokens that were scored, in order. */
+  readonly promptScores: readonly ScoredToken[];
+  /** Null where the chunk samples nothing. */
+  readonly sampled: ScoredToken | null;
+}
+
+/** Lays a scheduled step out as the arrays the decoder reads. */
+export function buildStepPlan(step: ScheduledStep, blockSize: number): StepPlan {
+  const { chunks, numTokens } = step;
+  const maxBlocksPerSequence = Math.max(...chunks.map(numBlocksRead(blockSize)));
+  const arrays = {
+    tokenIds: new Uint32Array(numTokens),
+    positions: new Int32Array(3 * numTokens),
+    slotMapping: new Int32Array(numTokens),
+    queryStarts: new Int32Array(chunks.length + 1),
+    contextLens: new Int32Array(chunks.length),
+    blockTables: new Int32Array(chunks.length * maxBlocksPerSequence).fill(-1),
+  };
+  let row = 0;
+  const mediaRows: MediaRows[] = [];
+  const outputs: StepOutput[] = [];
+  for (const [s, chunk] of chunks.entries()) {
+    for (let i = 0; i < chunk.numTokens; i++)
+      writeToken(arrays, chunk, { row: row + i, token: chunk.firstToken + i }, blockSize);
+    const table = chunk.sequence.blockTable.slice(0, numBlocksRead(blockSize)(chunk));
+    arrays.blockTables.set(table, s * maxBlocksPerSequence);
+    arrays.contextLens[s] = chunk.firstToken + chunk.numTokens;
+    mediaRows.push(...mediaRowsOf(chunk, row));
+    outputs.push(...outputsOf(chunk, row));
+    row += chunk.numTokens;
+    arrays.queryStarts[s + 1] = row;
+  }
+  return { ...arrays, maxBlocksPerSequence, mediaRows, outputs };
+}
+
+/** Sorts a result back to the chunks of its step. */
+export function readStepResult(step: ScheduledStep, result: StepResult): ChunkResult[] {
+  let output = 0;
+  return step.chunks.map((chunk) => {
+    const { sequence, scoredRows, samples } = chunk;
+    const promptScores: ScoredToken[] = [];
+    for (let row = scoredRows.start; row < scoredRows.end; row++) {
+      promptScores.push(scoredToken(result, output++, sequence.numPromptLogprobs));
+    }
+    const sampled = samples ? scoredToken(result, output++, sequence.numLogprobs) : null;
+    return { promptScores, sampled };
+  });
+}
+
+/** Blocks that hold the chunk's context; the table may already reach beyond. */
+function numBlocksRead(blockSize: number) {
+  return ({ firstToken, numTokens }: ScheduledChunk) =>
+    Math.ceil((firstToken + numTokens) / blockSize);
+}
+
+function writeToken(
+  arrays: Pick<StepPlan, 'tokenIds' | 'positions' | 'slotMapping'>,
+  { sequence }: ScheduledChunk,
+  { row, token }: { readonly row: number; readonly token: number },
+  blockSize: number,
+): void {
+  const numRows = arrays.tokenIds.length;
+  const block = sequence.blockTable[Math.floor(token / blockSize)] ?? -1;
+  arrays.tokenIds[row] = sequence.tokenIds[token] ?? 0;
+  arrays.slotMapping[row] = block * blockSize + (token % blockSize);
+  for (let axis = 0; axis < 3; axis++) arrays.positions[axis * numRows + row] = token;
+}
+
+/** The embedding rows of every media item that reaches into the chunk. */
+function mediaRowsOf(
+  { sequence, firstToken, numTokens }: ScheduledChunk,
+  row: number,
+): MediaRows[] {
+  const end = firstToken + numTokens;
+  return sequence.placeholders.flatMap((range) => {
+    const from = Math.max(firstToken, range.firstToken);
+    const to = Math.min(end, range.firstToken + range.numTokens);
+    if (from >= to) return [];
+    const rowBytes = range.rows.length / range.numTokens;
+    const start = (from - range.firstToken) * rowBytes;
+    const rows = range.rows.subarray(start, start + (to - from) * rowBytes);
+    return [{ firstToken: row + from - firstToken, numRows: to - from, dtype: range.dtype, rows }];
+  });
+}
+
+function outputsOf(chunk: ScheduledChunk, row: number): StepOutput[] {
+  const { sequence, firstToken, numTokens, scoredRows, samples } = chunk;
+  const outputs: StepOutput[] = [];
+  for (let scored = scoredRows.start; scored < scoredRows.end; scored++) {
+    outputs.push({
+      token: row + scored - firstToken,
+      sample: null,
+      targetToken: sequence.tokenIds[scored + 1] ?? 0,
+      numLogprobs: sequence.numPromptLogprobs,
+    });
+  }
+  if (samples) {
+    outputs.push({
+      token: row + numTokens - 1,
+      sample: sequence.sampler.nextParams(),
+      targetToken: 0,
+      numLogprobs: sequence.numLogprobs,
+    });
+  }
+  return outputs;
+}
+
+function scoredToken(result: StepResult, output: number, numLogprobs: number): ScoredToken {
+  const tokenId = result.tokenIds[output] ?? 0;
+  if (numLogprobs < 0) return { tokenId, score: null };
+  const first = output * result.maxTop;
+  return {
+    tokenId,
+    score: {
+      logprob: result.logprobs[output] ?? Number.NaN,
+      rank: result.ranks[output] ?? 0,
+      topTokenIds: result.topTokenIds.slice(first, first + numLogprobs),
+      topLogprobs: result.topLogprobs.slice(first, first + numLogprobs),
+    },
+  };
+}

@@ -1,0 +1,85 @@
+import { SamplerState, type SamplingSettings } from '#backbone/sampler-state.ts';
+import { Scheduler, type SchedulerOptions } from '#backbone/scheduler.ts';
+import { assertSchedulerInvariants } from '#backbone/scheduler-invariants.ts';
+import { Sequence, type SequenceOptions } from '#backbone/sequence.ts';
+import type { ScheduledStep } from '#backbone/step-draft.ts';
+
+export const GREEDY: SamplingSettings = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  seed: 0n,
+  vocabLimit: 1000,
+  biasTokenIds: new Uint32Array(0),
+  biasValues: new Float32Array(0),
+  allowedTokenIds: null,
+  badWords: [],
+  endTokenIds: [],
+  minTokens: 0,
+};
+
+/** Token ids `first`, `first + 1`, … */
+export function ids(first: number, count: number): number[] {
+  return Array.from({ length: count }, (_, i) => first + i);
+}
+
+export interface SequenceShape extends Partial<SequenceOptions> {
+  readonly id: number;
+  readonly maxTokens?: number;
+}
+
+/** A greedy sequence; unless said otherwise its prompt is one of a kind. */
+export function sequenceOf({ maxTokens = 100, ...shape }: SequenceShape): Sequence {
+  const promptTokenIds = shape.promptTokenIds ?? ids(shape.id * 1000, 8);
+  const completionTokenIds = shape.completionTokenIds ?? [];
+  return new Sequence({
+    priority: 0,
+    placeholders: [],
+    endRules: { maxTokens, eosTokenIds: new Set([2]), stopTokenIds: new Set([3]) },
+    sampler: new SamplerState(GREEDY, promptTokenIds, completionTokenIds, 0),
+    numLogprobs: -1,
+    numPromptLogprobs: -1,
+    leader: null,
+    ...shape,
+    promptTokenIds,
+    completionTokenIds,
+  });
+}
+
+export function schedulerOf(options: Partial<SchedulerOptions> = {}): Scheduler {
+  return new Scheduler({
+    numBlocks: 16,
+    blockSize: 4,
+    maxNumSeqs: 8,
+    maxNumBatchedTokens: 32,
+    maxNumWaiting: 100,
+    ...options,
+  });
+}
+
+/** What a step computes, for comparison: sequence, first token, number of tokens. */
+export function shapeOf(step: ScheduledStep | null): [number, number, number][] {
+  return (step?.chunks ?? []).map((c) => [c.sequence.id, c.firstToken, c.numTokens]);
+}
+
+/** Commits a step in which every sampling chunk samples `tokenId`. */
+export function commitWith(scheduler: Scheduler, step: ScheduledStep | null, tokenId = 7): void {
+  if (step === null) throw new Error('nothing was scheduled');
+  scheduler.commit(
+    step,
+    step.chunks.map((chunk) => (chunk.samples ? tokenId : null)),
+  );
+  assertSchedulerInvariants(scheduler);
+}
+
+/** Schedules and commits one step; returns what it computed. */
+export function runStep(scheduler: Scheduler, tokenId = 7): [number, number, number][] {
+  const step = scheduler.schedule();
+  const shape = shapeOf(step);
+  commitWith(scheduler, step, tokenId);
+  return shape;
+}
