@@ -21,6 +21,7 @@ constexpr Prefix kPrefixes[] = {
     {"language_model.", ModelPart::kText},
     {"visual.", ModelPart::kVision},
     {"vision_tower.", ModelPart::kVision},
+    {"vit.", ModelPart::kVision},
     {"vision_projector.", ModelPart::kVisionProjector},
     {"audio_projector.", ModelPart::kSpeechProjector},
     {"audio_tower.", ModelPart::kSpeech},
@@ -28,6 +29,9 @@ constexpr Prefix kPrefixes[] = {
 };
 
 constexpr std::string_view kModelPrefix = "model.";
+
+// A bare vision transformer names its layers like this, a speech model `encoder.layers.`.
+constexpr std::string_view kBareVitLayers = "encoder.layer.";
 
 bool FileExists(const std::string& path) {
   struct stat info = {};
@@ -62,6 +66,7 @@ Result<std::set<std::string>> ShardNames(const std::string& path, const Json& in
 std::pair<ModelPart, std::string> PlainName(const std::string& stored_name) {
   std::string_view name = stored_name;
   if (name.starts_with(kModelPrefix)) name.remove_prefix(kModelPrefix.size());
+  if (name.starts_with(kBareVitLayers)) return {ModelPart::kText, std::string(name)};
   for (const Prefix& prefix : kPrefixes) {
     if (!name.starts_with(prefix.text)) continue;
     name.remove_prefix(prefix.text.size());

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/kernels.h"
+#include "model/checkpoint_dtype.h"
 #include "model/json.h"
 
 namespace autoglm {
@@ -42,25 +43,6 @@ Status CheckArchitecture(const JsonObject& root, const JsonObject& text, Status&
                        "supported");
   }
   return Status();
-}
-
-// The dtype stands under one of two names, in the text block or above it; null means not said.
-std::optional<Dtype> ReadDtype(const JsonObject& root, const JsonObject& text, Status& status) {
-  for (const JsonObject* object : {&text, &root}) {
-    for (const char* name : {"dtype", "torch_dtype"}) {
-      if (!object->Has(name)) continue;
-      const std::string value = object->String(name, "");
-      for (const Dtype dtype : {Dtype::kFloat32, Dtype::kBfloat16, Dtype::kFloat16}) {
-        if (value == DtypeName(dtype)) return dtype;
-      }
-      if (status.ok()) {
-        status = Unsupported(object->where() + ": " + name + " \"" + value +
-                             "\" is not supported; supported: float32, bfloat16, float16");
-      }
-      return std::nullopt;
-    }
-  }
-  return std::nullopt;
 }
 
 // Rotary parameters stand in `rope_parameters` (version 5 of the format), or beside the other

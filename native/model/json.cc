@@ -116,4 +116,21 @@ std::vector<int64_t> JsonObject::Integers(const char* name) const {
   return values;
 }
 
+std::vector<double> JsonObject::Numbers(const char* name) const {
+  std::vector<double> values;
+  const Json* found = Find(name);
+  if (found == nullptr || !found->is_array()) {
+    Refuse(name, "a list of numbers");
+    return values;
+  }
+  for (const Json& value : *found) {
+    if (!value.is_number()) {
+      Refuse(name, "a list of numbers");
+      return {};
+    }
+    values.push_back(value.get<double>());
+  }
+  return values;
+}
+
 }  // namespace autoglm

@@ -31,6 +31,7 @@ class JsonObject {
   bool Boolean(const char* name, bool fallback) const;
   std::string String(const char* name, const std::string& fallback) const;
   std::vector<int64_t> Integers(const char* name) const;
+  std::vector<double> Numbers(const char* name) const;
 
   const std::string& where() const { return where_; }
 
