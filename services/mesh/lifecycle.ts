@@ -37,8 +37,13 @@ export function endOnSignal(service: Stoppable, options: LifecycleOptions): void
   process.on('SIGINT', onSignal);
 }
 
+/** Set in the environment of every process the supervisor starts. */
+export const SUPERVISED = 'AUTOGLM_SUPERVISED';
+
 /** Ends this process when the supervisor that started it is gone, even while starting up. */
 export function dieWithSupervisor(): void {
+  // A supervisor that died while this process was loading its modules has closed the channel by now.
+  if (process.env[SUPERVISED] !== undefined && !process.connected) process.exit(1);
   if (process.channel === undefined) return;
   process.on('disconnect', () => process.exit(1));
   // The channel alone must not keep a finished process alive.

@@ -183,3 +183,16 @@ export function helpText(schema: OptionSchema): string {
     )
     .join('\n');
 }
+
+/** Environment variables for the values that `toFlags` leaves out. */
+export function toEnvironment(
+  schema: OptionSchema,
+  values: OptionValues,
+): Readonly<Record<string, string>> {
+  const variables: Record<string, string> = {};
+  for (const [name, option] of entries(schema)) {
+    const value = values[name];
+    if (option.env !== undefined && value !== undefined) variables[option.env] = String(value);
+  }
+  return variables;
+}

@@ -1,0 +1,37 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { OptionValues } from '#mesh/options.ts';
+
+const POLL_MS = 100;
+const ANSWER_LIMIT_MS = 2000;
+
+/** Base URL under which this machine reaches the gateway. */
+export function gatewayUrl(values: OptionValues): string {
+  const host = String(values['host']);
+  const reachable = host === '0.0.0.0' || host === '' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  const literal = reachable.includes(':') ? `[${reachable}]` : reachable;
+  return `http://${literal}:${String(values['port'])}`;
+}
+
+/** Resolves when the gateway says that the mesh can generate. */
+export async function waitUntilReady(url: string, signal: AbortSignal): Promise<void> {
+  while (!(await isReady(url, signal))) await delay(POLL_MS, undefined, { signal });
+}
+
+async function isReady(url: string, signal: AbortSignal): Promise<boolean> {
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_LIMIT_MS)]);
+  try {
+    const answer = await fetch(`${url}/health`, { signal: limit });
+    await answer.arrayBuffer();
+    return answer.ok;
+  } catch {
+    signal.throwIfAborted();
+    return false;
+  }
+}
+
+/** The line a newcomer copies to see the mesh answer. */
+export function curlLine(url: string, needsKey: boolean): string {
+  const key = needsKey ? ' -H "Authorization: Bearer $AUTOGLM_API_KEY"' : '';
+  const body = '{"messages":[{"role":"user","content":"你是谁?"}]}';
+  return `curl ${url}/v1/chat/completions -H 'Content-Type: application/json'${key} -d '${body}'`;
+}

@@ -1,0 +1,127 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { extname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { SUPERVISED } from '#mesh/lifecycle.ts';
+import type { Log } from '#mesh/log.ts';
+import { toEnvironment, toFlags } from '#mesh/options.ts';
+import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import type { ProcessConfig } from './config.ts';
+import { planRestart, type RestartPolicy } from './restart-policy.ts';
+
+/** Children run as this module does: from sources in development, else from build/. */
+const EXTENSION = extname(import.meta.filename);
+const CODE_ROOT = EXTENSION === '.ts' ? PACKAGE_ROOT : join(PACKAGE_ROOT, 'build');
+
+/** How a process ended. */
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly uptimeMs: number;
+}
+
+export interface SupervisionOptions {
+  readonly log: Log;
+  readonly policy: RestartPolicy;
+  /** Asked at each unasked end: false gives up. */
+  readonly mayRestart: () => boolean;
+}
+
+/** One process of the mesh, started again when it dies until it is told to stop. */
+export class SupervisedProcess {
+  readonly config: ProcessConfig;
+  readonly #options: SupervisionOptions;
+  readonly #stopping = new AbortController();
+  #child: ChildProcess | undefined;
+  #ended: Promise<Exit> | undefined;
+
+  constructor(config: ProcessConfig, options: SupervisionOptions) {
+    this.config = config;
+    this.#options = options;
+  }
+
+  get name(): string {
+    return this.config.role.name;
+  }
+
+  /** Undefined while it waits to be started again. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** Keeps the process running; resolves to its last exit: when stopped, or may not restart. */
+  async run(): Promise<Exit> {
+    const { log, policy, mayRestart } = this.#options;
+    const { signal } = this.#stopping;
+    let numFailures = 0;
+    for (;;) {
+      this.#ended = this.#spawn();
+      const exit = await this.#ended;
+      if (signal.aborted || !mayRestart()) return exit;
+      const restart = planRestart(policy, {
+        numFailures,
+        uptimeMs: exit.uptimeMs,
+        random: Math.random(),
+      });
+      numFailures = restart.numFailures;
+      const wait = `starting it again in ${(restart.delayMs / 1000).toFixed(2)} s`;
+      log.error(`${this.name} ${describeExit(exit)}; ${wait} (failure ${numFailures} in a row)`);
+      await delay(restart.delayMs, undefined, { signal }).catch(ignoreAbort);
+      if (signal.aborted) return exit;
+    }
+  }
+
+  /** Asks the process to drain and end; past `limitMs` it is killed. */
+  async stop(limitMs: number): Promise<void> {
+    this.#stopping.abort();
+    const child = this.#child;
+    if (child === undefined) return;
+    child.kill('SIGTERM');
+    const timer = setTimeout(() => {
+      this.#options.log.warn(`${this.name} did not end within ${limitMs / 1000} s; killing it`);
+      child.kill('SIGKILL');
+    }, limitMs);
+    await this.#ended;
+    clearTimeout(timer);
+  }
+
+  /** Ends the process at once. */
+  kill(): void {
+    this.#stopping.abort();
+    this.#child?.kill('SIGKILL');
+  }
+
+  #spawn(): Promise<Exit> {
+    const { role, values } = this.config;
+    const startedMs = performance.now();
+    const child = fork(join(CODE_ROOT, `${role.main}${EXTENSION}`), toFlags(role.options, values), {
+      // The IPC channel carries nothing: its closing tells the child that the supervisor is gone.
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      // Its own process group: Ctrl-C in the terminal reaches the supervisor alone, which then
+      // stops the processes in order.
+      detached: true,
+      env: { ...process.env, ...toEnvironment(role.options, values), [SUPERVISED]: '1' },
+    });
+    this.#child = child;
+    return new Promise((resolve) => {
+      const onEnd = (code: number | null, signal: NodeJS.Signals | null) => {
+        this.#child = undefined;
+        resolve({ code, signal, uptimeMs: performance.now() - startedMs });
+      };
+      child.once('exit', onEnd);
+      child.once('error', (err) => {
+        this.#options.log.error({ err }, `cannot start ${this.name}`);
+        if (child.pid === undefined) onEnd(1, null);
+      });
+    });
+  }
+}
+
+/** `exited with status 1 after 2.0 s`, `was killed by SIGKILL after 2.0 s`. */
+export function describeExit({ code, signal, uptimeMs }: Exit): string {
+  const how = signal === null ? `exited with status ${code}` : `was killed by ${signal}`;
+  return `${how} after ${(uptimeMs / 1000).toFixed(1)} s`;
+}
+
+function ignoreAbort(error: unknown): void {
+  if (!(error instanceof Error && error.name === 'AbortError')) throw error;
+}

@@ -1,0 +1,89 @@
+import { MeshError } from '#mesh/errors.ts';
+import type { Log } from '#mesh/log.ts';
+import type { MeshConfig, ProcessConfig } from './config.ts';
+import { claimPorts } from './ports.ts';
+import { curlLine, gatewayUrl, waitUntilReady } from './readiness.ts';
+import { RESTART_POLICY, type RestartPolicy } from './restart-policy.ts';
+import { GATEWAY } from './roles.ts';
+import { describeExit, SupervisedProcess } from './supervised-process.ts';
+
+/** A process is killed this long after the time its requests are given to finish. */
+const EXIT_GRACE_MS = 3000;
+
+export interface SupervisorOptions {
+  readonly log: Log;
+  readonly policy?: RestartPolicy;
+}
+
+/**
+ * Runs the processes of one mesh on this machine. Until the mesh has been ready once, a process that
+ * ends is a refusal to start and ends the mesh; from then on it is started again.
+ */
+export class Supervisor {
+  readonly processes: readonly SupervisedProcess[];
+  readonly #log: Log;
+  readonly #stopping = new AbortController();
+  #wasReady = false;
+
+  constructor(config: MeshConfig, options: SupervisorOptions) {
+    this.#log = options.log;
+    this.processes = config.processes.map(
+      (process) =>
+        new SupervisedProcess(process, {
+          log: options.log,
+          policy: options.policy ?? RESTART_POLICY,
+          mayRestart: () => this.#wasReady && !this.#stopping.signal.aborted,
+        }),
+    );
+  }
+
+  /** Resolves when the mesh has stopped; rejects when it could not start. */
+  async run(): Promise<void> {
+    this.#log.info('Starting AutoGLM-Phone server...');
+    await claimPorts(this.processes.map(({ config }) => config));
+    if (this.#stopping.signal.aborted) return;
+    const runs = this.processes.map((process) => this.#watch(process));
+    const gateway = this.processes.find(({ name }) => name === GATEWAY.name);
+    try {
+      if (gateway !== undefined) await Promise.race([this.#announce(gateway.config), ...runs]);
+      await Promise.all(runs);
+    } catch (error: unknown) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /** Drains the edge, then what stands behind it; each process is killed past its limit. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    for (const process of [...this.processes].reverse()) {
+      const drainMs = Number(process.config.values['drainTimeoutS'] ?? 0) * 1000;
+      await process.stop(drainMs + EXIT_GRACE_MS);
+    }
+  }
+
+  /** Ends every process at once. */
+  kill(): void {
+    this.#stopping.abort();
+    for (const process of this.processes) process.kill();
+  }
+
+  async #watch(process: SupervisedProcess): Promise<void> {
+    const exit = await process.run();
+    if (this.#stopping.signal.aborted) return;
+    const message = `${process.name} ${describeExit(exit)} before the mesh was ready`;
+    throw new MeshError('ENGINE_FAILED', `${message}; its own message stands above`);
+  }
+
+  async #announce({ values }: ProcessConfig): Promise<void> {
+    const url = gatewayUrl(values);
+    try {
+      await waitUntilReady(url, this.#stopping.signal);
+    } catch (error: unknown) {
+      if (this.#stopping.signal.aborted) return;
+      throw error;
+    }
+    this.#wasReady = true;
+    this.#log.info(`Ready. Try: ${curlLine(url, values['apiKey'] !== undefined)}`);
+  }
+}
