@@ -276,7 +276,7 @@ describe('Scheduler prefix cache', () => {
       runStep(scheduler);
     }
     const [old, recent] = prompts.map((promptTokenIds, i) =>
-      sequenceOf({ id: i + 5, promptTokenIds: promptTokenIds.slice(0, 7), maxTokens: 1 }),
+      sequenceOf({ id: 9 - i, promptTokenIds: promptTokenIds.slice(0, 7), maxTokens: 1 }),
     );
     assert.ok(old && recent);
 
