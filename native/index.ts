@@ -173,3 +173,5 @@ export interface StepResult {
   /** Time inside the forward pass and sampling, microseconds. */
   readonly forwardUs: number;
 }
+
+export type * from './encoder.ts';
