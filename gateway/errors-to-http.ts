@@ -1,0 +1,53 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { ERRORS, MeshError } from '#mesh/errors.ts';
+import type { Log } from '#mesh/log.ts';
+import { errorBody } from './openai/error-body.ts';
+
+/** Answers every failure in OpenAI's shape with the status of the error table. */
+export function answerErrors(app: FastifyInstance, log: Log): void {
+  app.setErrorHandler((error, request, reply) => {
+    sendError(reply, toMeshError(error, log, request));
+  });
+}
+
+export function sendError(reply: FastifyReply, error: MeshError): void {
+  if (error.retryAfterMs !== undefined) {
+    const milliseconds = Math.max(1, Math.ceil(error.retryAfterMs));
+    reply.header('retry-after-ms', String(milliseconds));
+    reply.header('retry-after', String(Math.ceil(milliseconds / 1000)));
+  }
+  if (error.reason === 'UNAUTHENTICATED') reply.header('www-authenticate', 'Bearer');
+  reply.code(ERRORS[error.reason].http).send(errorBody(error));
+}
+
+/** Names a failure; what nobody foresaw is logged with its stack, once, and told without detail. */
+export function toMeshError(error: unknown, log: Log, request: FastifyRequest): MeshError {
+  if (error instanceof MeshError) return error;
+  const refusal = fromFramework(error);
+  if (refusal !== undefined) return refusal;
+  log.error({ err: error, request_id: request.id }, 'unexpected failure in the gateway');
+  return new MeshError('ENGINE_FAILED', 'internal error; see the log of the gateway');
+}
+
+/** Fastify's own refusals of a request. */
+function fromFramework(error: unknown): MeshError | undefined {
+  if (!(error instanceof Error) || !('statusCode' in error) || !('code' in error)) return undefined;
+  switch (error.code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new MeshError(
+        'PAYLOAD_TOO_LARGE',
+        'the body is larger than the limit of this server (key "max-body-mb")',
+        { cause: error },
+      );
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new MeshError('UNSUPPORTED_CONTENT_TYPE', 'send "Content-Type: application/json"', {
+        cause: error,
+      });
+    default: {
+      const isRefusal = typeof error.statusCode === 'number' && error.statusCode < 500;
+      return isRefusal
+        ? new MeshError('INVALID_REQUEST', error.message, { cause: error })
+        : undefined;
+    }
+  }
+}

@@ -1,0 +1,102 @@
+import type { AddressInfo } from 'node:net';
+import type { Static } from 'typebox';
+import { MeshError } from '#mesh/errors.ts';
+import type { Stoppable } from '#mesh/lifecycle.ts';
+import type { Log } from '#mesh/log.ts';
+import { ApiKeys } from './auth.ts';
+import { GatewayMetrics } from './gateway-metrics.ts';
+import { InFlight } from './in-flight.ts';
+import type { gatewayOptions } from './options.ts';
+import { chatCompletionsRoute } from './routes/chat-completions.ts';
+import { completionsRoute } from './routes/completions.ts';
+import { healthRoutes, loadRoute, versionRoute } from './routes/health.ts';
+import { metricsRoute } from './routes/metrics.ts';
+import { modelRoute, modelsRoute } from './routes/models.ts';
+import type { Route, RouteContext } from './routes/route.ts';
+import { detokenizeRoute, tokenizeRoute } from './routes/tokenize.ts';
+import { Endpoint } from './routing/endpoint.ts';
+import { Router } from './routing/router.ts';
+import { createServer } from './server.ts';
+
+export type GatewayOptions = Static<typeof gatewayOptions>;
+
+/** A listening gateway. */
+export interface Gateway extends Stoppable {
+  /** Such as `http://0.0.0.0:8000`. */
+  readonly url: string;
+}
+
+/** Starts the gateway; it listens at once and answers 503 until a backbone is ready. */
+export async function startGateway(options: GatewayOptions, log: Log): Promise<Gateway> {
+  const context = createContext(options, log);
+  const app = createServer({
+    routes: allRoutes(context),
+    apiKeys: new ApiKeys(options.apiKey),
+    metrics: context.metrics,
+    log,
+    maxBodyBytes: Math.floor(options.maxBodyMb * 1024 * 1024),
+    corsAllowOrigin: options.corsAllowOrigin,
+  });
+  try {
+    await app.listen({ host: options.host, port: options.port });
+  } catch (cause: unknown) {
+    await context.router.close();
+    throw cannotListen(options, cause);
+  }
+  return {
+    url: urlOf(options.host, app.server.address()),
+    drain: async (graceMs) => {
+      await context.inFlight.drain(graceMs);
+      await app.close();
+      await context.router.close();
+    },
+  };
+}
+
+function createContext(options: GatewayOptions, log: Log): RouteContext {
+  const metrics = new GatewayMetrics();
+  const maxRequests = options.maxConcurrentRequests;
+  const inFlight = new InFlight({ maxRequests, timeoutMs: options.requestTimeoutS * 1000 });
+  metrics.watch(inFlight, maxRequests);
+  const endpoints = options.backbone.map((address) => new Endpoint(address, log));
+  const router = new Router(endpoints, {
+    maxAttempts: options.maxAttempts,
+    onRetry: (reason) => metrics.retries.add(1, { reason }),
+  });
+  const stream = {
+    heartbeatMs: options.heartbeatIntervalS * 1000,
+    stallMs: options.stallTimeoutS * 1000,
+  };
+  return { router, inFlight, metrics, stream, log };
+}
+
+function allRoutes(context: RouteContext): Route[] {
+  return [
+    chatCompletionsRoute(context),
+    completionsRoute(context),
+    modelsRoute(context),
+    modelRoute(context),
+    tokenizeRoute(context),
+    detokenizeRoute(context),
+    ...healthRoutes(context),
+    versionRoute(),
+    loadRoute(context),
+    metricsRoute(context),
+  ];
+}
+
+function urlOf(host: string, address: AddressInfo | string | null): string {
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+function cannotListen({ host, port }: GatewayOptions, cause: unknown): MeshError {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  if (code === 'EADDRINUSE') {
+    const message = `port ${port} is in use; choose another with the key "port" (--port)`;
+    return new MeshError('INVALID_REQUEST', message, { param: 'port', cause });
+  }
+  const why = cause instanceof Error ? cause.message : String(cause);
+  const message = `cannot listen on ${host}:${port}: ${why}; see the keys "host" and "port"`;
+  return new MeshError('INVALID_REQUEST', message, { param: 'host', cause });
+}

@@ -1,0 +1,48 @@
+import type { FastifyInstance } from 'fastify';
+import { MeshError } from '#mesh/errors.ts';
+
+/** Deepest nesting of objects and lists in a body. */
+const MAX_DEPTH = 32;
+
+/** Parses JSON bodies with errors of our own and a bound on nesting. */
+export function acceptJson(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser<string>(
+    'application/json',
+    { parseAs: 'string' },
+    async (_request, text) => parseJson(text),
+  );
+}
+
+export function parseJson(text: string): unknown {
+  if (text === '') throw new MeshError('INVALID_REQUEST', 'the body is empty; send a JSON object');
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause: unknown) {
+    throw new MeshError('INVALID_REQUEST', `the body is not valid JSON${placeOf(cause)}`, {
+      cause,
+    });
+  }
+  if (!isWithinDepth(value)) {
+    throw new MeshError('INVALID_REQUEST', `the body is nested deeper than ${MAX_DEPTH} levels`);
+  }
+  return value;
+}
+
+/** Where parsing stopped; the parser's own message would repeat parts of the body. */
+function placeOf(cause: unknown): string {
+  const place = cause instanceof Error ? /position \d+/.exec(cause.message) : null;
+  return place === null ? '' : ` at ${place[0]}`;
+}
+
+/** Walks level by level: the stack must not grow with the input. */
+function isWithinDepth(root: unknown): boolean {
+  let level: unknown[] = [root];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_DEPTH) return false;
+    const containers = level.filter((value) => typeof value === 'object' && value !== null);
+    level = containers.flatMap((value) => Object.values(value ?? {}));
+  }
+  return true;
+}

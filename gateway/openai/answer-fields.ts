@@ -1,0 +1,92 @@
+import { type Static, Type } from 'typebox';
+import { MeshError } from '#mesh/errors.ts';
+import type { OutputOptions } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import type { AnswerForm, StreamUsage } from './answer-form.ts';
+import { flagField, integerField, textField } from './fields.ts';
+
+/** Most alternatives a token's log-probabilities may list. */
+export const MAX_LOGPROBS = 20;
+
+/** Fields of chat and text completions that say how to answer rather than what to sample. */
+export const answerFields = {
+  model: textField('a model name'),
+  stream: flagField(),
+  stream_options: Type.Optional(
+    Type.Object(
+      {
+        include_usage: Type.Optional(
+          Type.Union([Type.Boolean(), Type.Null()], { description: 'true or false' }),
+        ),
+        continuous_usage_stats: Type.Optional(
+          Type.Union([Type.Boolean(), Type.Null()], { description: 'true or false' }),
+        ),
+      },
+      { description: 'an object with include_usage and continuous_usage_stats' },
+    ),
+  ),
+  prompt_logprobs: integerField({ from: 0, to: MAX_LOGPROBS }),
+  skip_special_tokens: flagField(),
+  include_stop_str_in_output: flagField(),
+  return_reasoning: flagField(),
+  return_token_ids: flagField(),
+  return_tokens_as_token_ids: flagField(),
+  echo: flagField(),
+  priority: integerField({ from: -2_147_483_648, to: 2_147_483_647 }),
+  truncate_prompt_tokens: Type.Optional(
+    Type.Union([Type.Literal(-1), Type.Integer({ minimum: 1, maximum: 2_147_483_647 })], {
+      description: 'an integer from 1, or -1 for as many as the model can take',
+    }),
+  ),
+} as const;
+
+export type AnswerRequest = Static<ReturnType<typeof Type.Object<typeof answerFields>>>;
+
+/** Refuses what cannot be combined with `stream` or its absence. */
+export function checkStreaming(request: AnswerRequest): void {
+  if (request.stream_options !== undefined && request.stream !== true) {
+    throw new MeshError('INVALID_REQUEST', 'stream_options is only allowed with stream: true', {
+      param: 'stream_options',
+    });
+  }
+  if (request.prompt_logprobs !== undefined && request.stream === true) {
+    throw new MeshError('INVALID_REQUEST', 'prompt_logprobs is not available with stream: true', {
+      param: 'prompt_logprobs',
+    });
+  }
+}
+
+function streamUsage(request: AnswerRequest): StreamUsage {
+  return {
+    isFinal: request.stream_options?.include_usage ?? false,
+    isContinuous: request.stream_options?.continuous_usage_stats ?? false,
+  };
+}
+
+export function answerForm(
+  request: AnswerRequest & { readonly n?: number },
+  numLogprobs: number | undefined,
+): AnswerForm {
+  return {
+    numChoices: request.n ?? 1,
+    numLogprobs,
+    hasPromptLogprobs: request.prompt_logprobs !== undefined,
+    tokensAsIds: request.return_tokens_as_token_ids ?? false,
+    returnsTokenIds: request.return_token_ids ?? false,
+    splitsReasoning: request.return_reasoning ?? false,
+    streamUsage: streamUsage(request),
+  };
+}
+
+export function outputOptions(
+  request: AnswerRequest,
+  numLogprobs: number | undefined,
+): OutputOptions {
+  return {
+    numLogprobs,
+    numPromptLogprobs: request.prompt_logprobs,
+    skipSpecialTokens: request.skip_special_tokens,
+    includeStopString: request.include_stop_str_in_output ?? false,
+    splitReasoning: request.return_reasoning ?? false,
+    returnPromptTokenIds: request.return_token_ids ?? false,
+  };
+}

@@ -1,0 +1,42 @@
+import { MeshError } from '#mesh/errors.ts';
+
+/** A request body whose unset fields are absent. */
+export type Body = Readonly<Record<string, unknown>>;
+
+/**
+ * Opens a JSON body. A null field counts as unset, as in OpenAI's API. The fields of a literal
+ * `extra_body` object (JavaScript clients send it as it stands) join the request; where both name a
+ * field, the top level wins.
+ */
+export function openBody(json: unknown): Body {
+  if (!isRecord(json)) {
+    throw new MeshError('INVALID_REQUEST', `the body must be a JSON object, got ${briefly(json)}`);
+  }
+  const { extra_body: extra, ...top } = withoutNulls(json);
+  if (extra === undefined) return top;
+  if (!isRecord(extra)) {
+    throw new MeshError('INVALID_REQUEST', `extra_body must be an object, got ${briefly(extra)}`, {
+      param: 'extra_body',
+    });
+  }
+  return { ...withoutNulls(extra), ...top };
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function withoutNulls(record: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== null));
+}
+
+const MAX_QUOTED_LENGTH = 40;
+
+/** Names a received value for an error message without repeating a long one. */
+export function briefly(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (isRecord(value)) return 'an object';
+  const text = JSON.stringify(value);
+  return text.length <= MAX_QUOTED_LENGTH ? text : `${text.slice(0, MAX_QUOTED_LENGTH)}…`;
+}

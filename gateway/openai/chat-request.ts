@@ -1,0 +1,87 @@
+import { Type } from 'typebox';
+import { MeshError } from '#mesh/errors.ts';
+import type { GenerateStart } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import {
+  answerFields,
+  answerForm,
+  checkStreaming,
+  MAX_LOGPROBS,
+  outputOptions,
+} from './answer-fields.ts';
+import type { AnswerForm } from './answer-form.ts';
+import { openBody } from './body.ts';
+import { compileCheck } from './check.ts';
+import { flagField, integerField } from './fields.ts';
+import { chatMessages, openAssistantText } from './messages.ts';
+import { refuseUnsupported } from './refused-fields.ts';
+import { MAX_COUNT, samplingFields, samplingParams } from './sampling.ts';
+import { templateFields, templateOptions } from './template-args.ts';
+
+const check = compileCheck(
+  Type.Object({
+    ...samplingFields,
+    ...answerFields,
+    ...templateFields,
+    messages: Type.Array(Type.Unknown(), {
+      minItems: 1,
+      description: 'a list of at least one message',
+    }),
+    max_tokens: integerField({ from: 1, to: MAX_COUNT }),
+    max_completion_tokens: integerField({ from: 1, to: MAX_COUNT }),
+    logprobs: flagField(),
+    top_logprobs: integerField({ from: 0, to: MAX_LOGPROBS }),
+  }),
+);
+
+/** What to ask the mesh for. */
+export type GenerationStart = Omit<GenerateStart, 'requestId' | 'model' | 'resume'>;
+
+/** A chat completion request, translated. */
+export interface ChatRequest {
+  /** As the client named it. */
+  readonly model: string | undefined;
+  readonly isStream: boolean;
+  readonly start: GenerationStart;
+  readonly form: AnswerForm;
+  /** Text that `echo` puts before the answer. */
+  readonly echoText: string;
+}
+
+export function parseChatRequest(json: unknown): ChatRequest {
+  const body = openBody(json);
+  refuseUnsupported(body);
+  const request = check(body);
+  checkStreaming(request);
+  const numLogprobs = chatLogprobsCount(request.logprobs, request.top_logprobs);
+  const messages = chatMessages(request.messages);
+  const maxTokens = request.max_completion_tokens ?? request.max_tokens;
+  return {
+    model: request.model,
+    isStream: request.stream ?? false,
+    start: {
+      prompt: {
+        form: { $case: 'chat', value: { messages, ...templateOptions(request) } },
+        media: [],
+        maxPromptTokens: request.truncate_prompt_tokens,
+      },
+      sampling: samplingParams(request, maxTokens),
+      output: outputOptions(request, numLogprobs),
+      priority: request.priority,
+    },
+    form: answerForm(request, numLogprobs),
+    echoText: request.echo === true ? openAssistantText(messages) : '',
+  };
+}
+
+function chatLogprobsCount(
+  logprobs: boolean | undefined,
+  topLogprobs: number | undefined,
+): number | undefined {
+  if (logprobs === true) return topLogprobs ?? 0;
+  if (topLogprobs !== undefined && topLogprobs > 0) {
+    throw new MeshError('INVALID_REQUEST', 'top_logprobs is only allowed with logprobs: true', {
+      param: 'top_logprobs',
+    });
+  }
+  return undefined;
+}

@@ -1,0 +1,55 @@
+import { type Answer, type AnswerChoice, finishOf } from './answer.ts';
+import type { AnswerForm } from './answer-form.ts';
+import type { Envelope } from './envelope.ts';
+import { finishReason, stopReason } from './event.ts';
+import { chatLogprobs, promptLogprobs } from './logprobs.ts';
+import { totalUsage } from './usage.ts';
+
+/** Writes a whole chat completion. */
+export function chatResponse(
+  answer: Answer,
+  { envelope, form, echoText }: ChatResponseOptions,
+): Record<string, unknown> {
+  const { id, ...rest } = envelope;
+  return {
+    id,
+    object: 'chat.completion',
+    ...rest,
+    choices: answer.choices.map((choice, index) => chatChoice(choice, { index, form, echoText })),
+    usage: totalUsage([answer.usage]),
+    ...(form.hasPromptLogprobs && answer.promptLogprobs !== undefined
+      ? { prompt_logprobs: promptLogprobs(answer.promptLogprobs) }
+      : {}),
+    ...(form.returnsTokenIds ? { prompt_token_ids: answer.accepted?.promptTokenIds ?? [] } : {}),
+  };
+}
+
+export interface ChatResponseOptions {
+  readonly envelope: Envelope;
+  readonly form: AnswerForm;
+  readonly echoText: string;
+}
+
+function chatChoice(
+  choice: AnswerChoice,
+  { index, form, echoText }: Omit<ChatResponseOptions, 'envelope'> & { readonly index: number },
+) {
+  const finish = finishOf(choice);
+  const reasoning = choice.reasoning === '' ? null : choice.reasoning;
+  return {
+    index,
+    message: {
+      role: 'assistant',
+      content: echoText + choice.content,
+      refusal: null,
+      ...(form.splitsReasoning ? { reasoning_content: reasoning, reasoning } : {}),
+    },
+    logprobs:
+      form.numLogprobs === undefined
+        ? null
+        : { content: chatLogprobs(choice.logprobs, form.tokensAsIds) },
+    finish_reason: finishReason(finish),
+    stop_reason: stopReason(finish),
+    ...(form.returnsTokenIds ? { token_ids: choice.tokenIds } : {}),
+  };
+}

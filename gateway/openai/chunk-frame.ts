@@ -1,0 +1,39 @@
+import type { StreamUsage } from './answer-form.ts';
+import type { Envelope } from './envelope.ts';
+import type { Usage } from './usage.ts';
+
+export const DONE_FRAME = 'data: [DONE]\n\n';
+
+/** One server-sent event. */
+export function dataFrame(value: unknown): string {
+  return `data: ${JSON.stringify(value)}\n\n`;
+}
+
+/**
+ * Writes the chunks of one stream as server-sent events. What is the same in all of them is
+ * serialized once; a token costs only the serialization of its own text.
+ */
+export class ChunkFrame {
+  readonly #prefix: string;
+  readonly #streamUsage: StreamUsage;
+
+  constructor(object: string, envelope: Envelope, streamUsage: StreamUsage) {
+    const { id, ...rest } = envelope;
+    const head = JSON.stringify({ id, object, ...rest });
+    this.#prefix = `data: ${head.slice(0, -1)},"choices":[`;
+    this.#streamUsage = streamUsage;
+  }
+
+  /** A chunk with one choice, given as JSON; `usage` is read only where chunks carry it. */
+  chunk(choice: string, usage: () => Usage): string {
+    const { isContinuous, isFinal } = this.#streamUsage;
+    if (isContinuous) return `${this.#prefix}${choice}],"usage":${JSON.stringify(usage())}}\n\n`;
+    return `${this.#prefix}${choice}]${isFinal ? ',"usage":null' : ''}}\n\n`;
+  }
+
+  /** What ends a complete stream. */
+  end(usage: () => Usage): string {
+    if (!this.#streamUsage.isFinal) return DONE_FRAME;
+    return `${this.#prefix}],"usage":${JSON.stringify(usage())}}\n\n${DONE_FRAME}`;
+  }
+}

@@ -1,0 +1,84 @@
+import { Type } from 'typebox';
+import { MeshError } from '#mesh/errors.ts';
+import type { OutputOptions } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import {
+  answerFields,
+  answerForm,
+  checkStreaming,
+  MAX_LOGPROBS,
+  outputOptions,
+} from './answer-fields.ts';
+import type { AnswerForm } from './answer-form.ts';
+import { openBody } from './body.ts';
+import type { GenerationStart } from './chat-request.ts';
+import { compileCheck } from './check.ts';
+import { completionPrompts } from './completion-prompts.ts';
+import { flagField, integerField } from './fields.ts';
+import { refuseUnsupported } from './refused-fields.ts';
+import { MAX_COUNT, samplingFields, samplingParams } from './sampling.ts';
+
+const check = compileCheck(
+  Type.Object({
+    ...samplingFields,
+    ...answerFields,
+    prompt: Type.Unknown({ description: 'a text, a list of token ids, or a list of either' }),
+    max_tokens: integerField({ from: 0, to: MAX_COUNT }),
+    logprobs: integerField({ from: 0, to: MAX_LOGPROBS }),
+    add_special_tokens: flagField(),
+  }),
+);
+
+/** A text completion request, translated: one generation per prompt. */
+export interface CompletionRequest {
+  /** As the client named it. */
+  readonly model: string | undefined;
+  readonly isStream: boolean;
+  readonly starts: readonly GenerationStart[];
+  readonly form: AnswerForm;
+  /** Repeat the prompt before each choice. */
+  readonly echoes: boolean;
+  /** `max_tokens: 0` with `echo`: only the prompt is wanted. */
+  readonly isPromptOnly: boolean;
+}
+
+export function parseCompletionRequest(json: unknown): CompletionRequest {
+  const body = openBody(json);
+  refuseUnsupported(body);
+  const request = check(body);
+  checkStreaming(request);
+  const echoes = request.echo ?? false;
+  const isPromptOnly = echoes && request.max_tokens === 0;
+  // The mesh generates at least one token; a prompt-only answer leaves it out.
+  const sampling = samplingParams(request, isPromptOnly ? 1 : positive(request.max_tokens));
+  const output = outputOptions(request, request.logprobs);
+  const prompts = completionPrompts(request.prompt, request.add_special_tokens ?? true);
+  return {
+    model: request.model,
+    isStream: request.stream ?? false,
+    starts: prompts.map((form) => ({
+      prompt: { form, media: [], maxPromptTokens: request.truncate_prompt_tokens },
+      sampling,
+      output: echoes ? echoOutput(output) : output,
+      priority: request.priority,
+    })),
+    form: answerForm(request, request.logprobs),
+    echoes,
+    isPromptOnly,
+  };
+}
+
+function positive(maxTokens: number | undefined): number | undefined {
+  if (maxTokens !== 0) return maxTokens;
+  throw new MeshError('INVALID_REQUEST', 'max_tokens must be at least 1 (0 only with echo)', {
+    param: 'max_tokens',
+  });
+}
+
+/** An echoed prompt needs its ids and, where the answer has log-probabilities, its own. */
+function echoOutput(output: OutputOptions): OutputOptions {
+  return {
+    ...output,
+    returnPromptTokenIds: true,
+    numPromptLogprobs: output.numPromptLogprobs ?? output.numLogprobs,
+  };
+}

@@ -1,0 +1,25 @@
+import { randomUUID } from 'node:crypto';
+
+/** What every part of one answer carries. */
+export interface Envelope {
+  readonly id: string;
+  /** Unix time in seconds. */
+  readonly created: number;
+  /** The model's name as the client wrote it. */
+  readonly model: string;
+  readonly system_fingerprint: string;
+}
+
+const FINGERPRINT_DIGITS = 10;
+
+export function createEnvelope(
+  idPrefix: 'chatcmpl' | 'cmpl',
+  model: { readonly name: string; readonly fingerprint: string },
+): Envelope {
+  return {
+    id: `${idPrefix}-${randomUUID().replaceAll('-', '')}`,
+    created: Math.floor(Date.now() / 1000),
+    model: model.name,
+    system_fingerprint: `fp_${model.fingerprint.slice(0, FINGERPRINT_DIGITS)}`,
+  };
+}

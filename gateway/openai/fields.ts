@@ -1,0 +1,39 @@
+import { type TSchema, Type } from 'typebox';
+
+// Builders of optional request fields. `description` completes "must be …" in a refusal.
+
+interface Range {
+  readonly from: number;
+  readonly to: number;
+}
+
+export function numberField({ from, to }: Range) {
+  const description = `a number from ${from} to ${to}`;
+  return Type.Optional(Type.Number({ minimum: from, maximum: to, description }));
+}
+
+export function integerField({ from, to }: Range) {
+  const description = `an integer from ${from} to ${to}`;
+  return Type.Optional(Type.Integer({ minimum: from, maximum: to, description }));
+}
+
+export function flagField() {
+  return Type.Optional(Type.Boolean({ description: 'true or false' }));
+}
+
+export function textField(description: string) {
+  return Type.Optional(Type.String({ description }));
+}
+
+export function objectField(description: string) {
+  return Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description }));
+}
+
+/** Ids are uint32 on the wire. */
+const MAX_TOKEN_ID = 4_294_967_295;
+
+export const tokenId = Type.Integer({ minimum: 0, maximum: MAX_TOKEN_ID });
+
+export function listField<Item extends TSchema>(item: Item, description: string, minItems = 0) {
+  return Type.Optional(Type.Array(item, { description, minItems }));
+}

@@ -1,0 +1,135 @@
+import type {
+  CandidateToken,
+  PromptLogprobs,
+  TokenLogprob,
+} from '#protos/autoglm/llm/v1/llm_backbone.ts';
+
+/** JSON has no -Infinity; vLLM writes this. */
+const LOWEST_LOGPROB = -9999;
+
+function finite(logprob: number): number {
+  return Math.max(logprob, LOWEST_LOGPROB);
+}
+
+function tokenText(token: CandidateToken, asIds: boolean): string {
+  return asIds ? `token_id:${token.tokenId}` : token.text.toString('utf8');
+}
+
+interface ChatToken {
+  readonly token: string;
+  readonly logprob: number;
+  readonly bytes: readonly number[];
+}
+
+export interface ChatTokenLogprob extends ChatToken {
+  readonly top_logprobs: readonly ChatToken[];
+}
+
+/** `logprobs.content` of a chat choice. */
+export function chatLogprobs(tokens: readonly TokenLogprob[], asIds: boolean): ChatTokenLogprob[] {
+  return tokens.flatMap(({ token, top }) =>
+    token === undefined
+      ? []
+      : [{ ...chatToken(token, asIds), top_logprobs: top.map((one) => chatToken(one, asIds)) }],
+  );
+}
+
+function chatToken(token: CandidateToken, asIds: boolean): ChatToken {
+  return {
+    token: tokenText(token, asIds),
+    logprob: finite(token.logprob),
+    bytes: [...token.text],
+  };
+}
+
+/** `logprobs` of a text completion choice: four lists with one entry a token. */
+export interface CompletionLogprobs {
+  readonly tokens: string[];
+  readonly token_logprobs: (number | null)[];
+  readonly top_logprobs: (Record<string, number> | null)[];
+  /** Where the token's text begins in the choice's text, in characters. */
+  readonly text_offset: number[];
+}
+
+/** Writes text completion log-probabilities, keeping the text offset across deltas. */
+export class CompletionLogprobsWriter {
+  readonly #asIds: boolean;
+  #offset = 0;
+
+  constructor(asIds: boolean) {
+    this.#asIds = asIds;
+  }
+
+  write(tokens: readonly TokenLogprob[]): CompletionLogprobs {
+    const lists = emptyLists();
+    for (const entry of tokens) {
+      if (entry.token === undefined) continue;
+      const candidates = [entry.token, ...entry.top];
+      this.#add(lists, entry.token, {
+        logprob: finite(entry.token.logprob),
+        top: Object.fromEntries(
+          candidates.map((one) => [tokenText(one, this.#asIds), finite(one.logprob)]),
+        ),
+      });
+    }
+    return lists;
+  }
+
+  /** An echoed prompt: its first token has no probability. */
+  writePrompt(first: CandidateToken, rest: readonly TokenLogprob[]): CompletionLogprobs {
+    const lists = emptyLists();
+    this.#add(lists, first, { logprob: null, top: null });
+    return joinLists(lists, this.write(rest));
+  }
+
+  #add(
+    lists: CompletionLogprobs,
+    token: CandidateToken,
+    entry: { readonly logprob: number | null; readonly top: Record<string, number> | null },
+  ): void {
+    const text = token.text.toString('utf8');
+    lists.tokens.push(tokenText(token, this.#asIds));
+    lists.token_logprobs.push(entry.logprob);
+    lists.top_logprobs.push(entry.top);
+    lists.text_offset.push(this.#offset);
+    this.#offset += [...text].length;
+  }
+}
+
+function emptyLists(): CompletionLogprobs {
+  return { tokens: [], token_logprobs: [], top_logprobs: [], text_offset: [] };
+}
+
+export function joinLists(a: CompletionLogprobs, b: CompletionLogprobs): CompletionLogprobs {
+  return {
+    tokens: [...a.tokens, ...b.tokens],
+    token_logprobs: [...a.token_logprobs, ...b.token_logprobs],
+    top_logprobs: [...a.top_logprobs, ...b.top_logprobs],
+    text_offset: [...a.text_offset, ...b.text_offset],
+  };
+}
+
+interface PromptCandidate {
+  readonly logprob: number;
+  readonly rank: number;
+  readonly decoded_token: string;
+}
+
+/** vLLM's `prompt_logprobs`: null for the first token, then candidates by token id. */
+export function promptLogprobs(prompt: PromptLogprobs): (Record<string, PromptCandidate> | null)[] {
+  const entries = prompt.tokens.map(({ token, rank, top }) => {
+    const ranked = top.map((one, i) => [one, i + 1] as const);
+    const all = token === undefined ? ranked : [...ranked, [token, rank] as const];
+    return Object.fromEntries(
+      all.map(([one, place]) => [
+        String(one.tokenId),
+        {
+          logprob: finite(one.logprob),
+          rank: place,
+          decoded_token: one.text.toString('utf8'),
+        },
+      ]),
+    );
+  });
+  return [null, ...entries];
+}

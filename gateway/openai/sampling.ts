@@ -1,0 +1,93 @@
+import { type Static, Type } from 'typebox';
+import { MeshError } from '#mesh/errors.ts';
+import type { SamplingParams } from '#protos/autoglm/llm/v1/sampling.ts';
+import { flagField, integerField, listField, numberField, tokenId } from './fields.ts';
+
+/** Counts are uint32 on the wire. */
+export const MAX_COUNT = 4_294_967_295;
+const MAX_STOP_STRINGS = 16;
+
+const filledText = Type.String({ minLength: 1 });
+
+/** Sampling fields that chat and text completions share, as OpenAI and vLLM name them. */
+export const samplingFields = {
+  temperature: numberField({ from: 0, to: 2 }),
+  top_p: Type.Optional(
+    Type.Number({ exclusiveMinimum: 0, maximum: 1, description: 'a number above 0 and at most 1' }),
+  ),
+  top_k: Type.Optional(
+    Type.Integer({
+      minimum: -1,
+      maximum: 2_147_483_647,
+      description: 'an integer from 1, or -1 or 0 for all tokens',
+    }),
+  ),
+  min_p: numberField({ from: 0, to: 1 }),
+  repetition_penalty: Type.Optional(
+    Type.Number({ exclusiveMinimum: 0, description: 'a number above 0' }),
+  ),
+  presence_penalty: numberField({ from: -2, to: 2 }),
+  frequency_penalty: numberField({ from: -2, to: 2 }),
+  logit_bias: Type.Optional(
+    Type.Record(
+      Type.String({ pattern: '^[0-9]{1,9}$' }),
+      Type.Number({ minimum: -100, maximum: 100 }),
+      {
+        additionalProperties: false,
+        description: 'an object of token ids with numbers from -100 to 100',
+      },
+    ),
+  ),
+  seed: Type.Optional(
+    Type.Integer({ minimum: -(2 ** 63), maximum: 2 ** 64 - 2048, description: 'a 64-bit integer' }),
+  ),
+  allowed_token_ids: listField(tokenId, 'a list of at least one token id', 1),
+  bad_words: listField(filledText, 'a list of texts that are not empty'),
+  min_tokens: integerField({ from: 0, to: MAX_COUNT }),
+  stop: Type.Optional(
+    Type.Union([filledText, Type.Array(filledText, { maxItems: MAX_STOP_STRINGS })], {
+      description: `a text or a list of at most ${MAX_STOP_STRINGS} texts, none of them empty`,
+    }),
+  ),
+  stop_token_ids: listField(tokenId, 'a list of token ids'),
+  ignore_eos: flagField(),
+  n: integerField({ from: 1, to: 128 }),
+} as const;
+
+export type SamplingRequest = Static<ReturnType<typeof Type.Object<typeof samplingFields>>>;
+
+/** Translates the shared fields; `maxTokens` comes from whichever field the API gives it in. */
+export function samplingParams(
+  request: SamplingRequest,
+  maxTokens: number | undefined,
+): SamplingParams {
+  if (maxTokens !== undefined && (request.min_tokens ?? 0) > maxTokens) {
+    const message = `min_tokens must be at most max_tokens (${maxTokens}), got ${request.min_tokens}`;
+    throw new MeshError('INVALID_REQUEST', message, { param: 'min_tokens' });
+  }
+  const stop = request.stop ?? [];
+  return {
+    temperature: request.temperature,
+    topP: request.top_p,
+    topK: request.top_k,
+    minP: request.min_p,
+    repetitionPenalty: request.repetition_penalty,
+    presencePenalty: request.presence_penalty,
+    frequencyPenalty: request.frequency_penalty,
+    logitBias: request.logit_bias ?? {},
+    seed: seedOf(request.seed),
+    allowedTokenIds: request.allowed_token_ids ?? [],
+    badWords: request.bad_words ?? [],
+    maxTokens,
+    minTokens: request.min_tokens,
+    stopStrings: typeof stop === 'string' ? [stop] : stop,
+    stopTokenIds: request.stop_token_ids ?? [],
+    ignoreEos: request.ignore_eos ?? false,
+    numChoices: request.n,
+  };
+}
+
+/** -1 asks for a drawn seed, as in vLLM; other negative numbers keep their 64 bits. */
+function seedOf(seed: number | undefined): bigint | undefined {
+  return seed === undefined || seed === -1 ? undefined : BigInt.asUintN(64, BigInt(seed));
+}

@@ -1,0 +1,54 @@
+import { type Static, Type } from 'typebox';
+import { MeshError } from '#mesh/errors.ts';
+import { flagField, objectField } from './fields.ts';
+
+/** Fields that reach the chat template, alike for completions and `/tokenize`. */
+export const templateFields = {
+  add_generation_prompt: flagField(),
+  continue_final_message: flagField(),
+  chat_template_kwargs: objectField('an object of template arguments'),
+  enable_thinking: flagField(),
+  reasoning_effort: Type.Optional(
+    Type.Union(
+      ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'].map((one) => Type.Literal(one)),
+      { description: 'one of none, minimal, low, medium, high, xhigh, max' },
+    ),
+  ),
+} as const;
+
+export type TemplateRequest = Static<ReturnType<typeof Type.Object<typeof templateFields>>>;
+
+export interface TemplateOptions {
+  readonly addGenerationPrompt: boolean;
+  readonly continueFinalMessage: boolean;
+  readonly templateArgs: Record<string, unknown>;
+}
+
+export function templateOptions(request: TemplateRequest): TemplateOptions {
+  const continueFinalMessage = request.continue_final_message ?? false;
+  if (continueFinalMessage && request.add_generation_prompt === true) {
+    const message = 'add_generation_prompt cannot be true together with continue_final_message';
+    throw new MeshError('INVALID_REQUEST', message, { param: 'add_generation_prompt' });
+  }
+  return {
+    addGenerationPrompt: request.add_generation_prompt ?? !continueFinalMessage,
+    continueFinalMessage,
+    templateArgs: templateArgs(request),
+  };
+}
+
+/** `enable_thinking` may stand in two places, and `reasoning_effort` sets it where neither does. */
+function templateArgs(request: TemplateRequest): Record<string, unknown> {
+  const args = { ...request.chat_template_kwargs };
+  const inside = args['enable_thinking'];
+  const outside = request.enable_thinking;
+  if (outside !== undefined && inside !== undefined && outside !== inside) {
+    const message = 'enable_thinking differs from chat_template_kwargs.enable_thinking';
+    throw new MeshError('INVALID_REQUEST', message, { param: 'enable_thinking' });
+  }
+  const effort = request.reasoning_effort;
+  const fromEffort = effort === undefined ? undefined : effort !== 'none';
+  const enableThinking = outside ?? inside ?? fromEffort;
+  if (enableThinking !== undefined) args['enable_thinking'] = enableThinking;
+  return args;
+}

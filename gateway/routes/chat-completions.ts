@@ -1,0 +1,51 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Answer } from '#gateway/openai/answer.ts';
+import { ChatChunks } from '#gateway/openai/chat-chunks.ts';
+import { type ChatRequest, parseChatRequest } from '#gateway/openai/chat-request.ts';
+import { chatResponse } from '#gateway/openai/chat-response.ts';
+import { createEnvelope } from '#gateway/openai/envelope.ts';
+import { generate } from './generate.ts';
+import type { Route, RouteContext } from './route.ts';
+import { streamAnswer } from './stream-answer.ts';
+
+/** `POST /v1/chat/completions` */
+export function chatCompletionsRoute(context: RouteContext): Route {
+  return {
+    method: 'POST',
+    path: '/v1/chat/completions',
+    handle: (request, reply) =>
+      answerChat(context, { call: parseChatRequest(request.body), request, reply }),
+  };
+}
+
+interface ChatExchange {
+  readonly call: ChatRequest;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+}
+
+async function answerChat(context: RouteContext, { call, request, reply }: ChatExchange) {
+  const { name, model } = context.router.resolve(call.model);
+  const envelope = createEnvelope('chatcmpl', { name, fingerprint: model.fingerprint });
+  const flight = context.inFlight.admit(reply.raw);
+  const start = { ...call.start, requestId: request.id, model: name, resume: undefined };
+  const events = generate(context, { start, signal: flight.signal, reply });
+  if (call.isStream) {
+    const chunks = new ChatChunks(envelope, call.form, call.echoText);
+    return await streamAnswer(context, { request, reply, flight }, async (send) => {
+      for await (const event of events) {
+        const frames = chunks.write(event);
+        const wait = frames === '' ? undefined : send(frames);
+        if (wait !== undefined) await wait;
+      }
+      return chunks.end();
+    });
+  }
+  try {
+    const answer = new Answer(call.form.numChoices);
+    for await (const event of events) answer.add(event);
+    return chatResponse(answer, { envelope, form: call.form, echoText: call.echoText });
+  } finally {
+    flight.end();
+  }
+}

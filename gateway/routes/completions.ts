@@ -1,0 +1,133 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Answer } from '#gateway/openai/answer.ts';
+import { ChunkFrame } from '#gateway/openai/chunk-frame.ts';
+import { CompletionChunks } from '#gateway/openai/completion-chunks.ts';
+import {
+  type CompletionRequest,
+  parseCompletionRequest,
+} from '#gateway/openai/completion-request.ts';
+import { completionResponse, type PromptAnswer } from '#gateway/openai/completion-response.ts';
+import type { Echo } from '#gateway/openai/echo.ts';
+import { createEnvelope, type Envelope } from '#gateway/openai/envelope.ts';
+import type { GenerateEvent } from '#gateway/openai/event.ts';
+import { promptOnly } from '#gateway/openai/prompt-only.ts';
+import { totalUsage, UsageMeter } from '#gateway/openai/usage.ts';
+import type { GenerateStart } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { echoOf } from './echo.ts';
+import { generate } from './generate.ts';
+import type { Route, RouteContext } from './route.ts';
+import { type SendFrames, streamAnswer } from './stream-answer.ts';
+
+/** `POST /v1/completions` */
+export function completionsRoute(context: RouteContext): Route {
+  return {
+    method: 'POST',
+    path: '/v1/completions',
+    handle: (request, reply) =>
+      answerCompletion(context, { call: parseCompletionRequest(request.body), request, reply }),
+  };
+}
+
+interface CompletionExchange {
+  readonly call: CompletionRequest;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+}
+
+async function answerCompletion(context: RouteContext, exchange: CompletionExchange) {
+  const { call, request, reply } = exchange;
+  const { name, model } = context.router.resolve(call.model);
+  const envelope = createEnvelope('cmpl', { name, fingerprint: model.fingerprint });
+  const flight = context.inFlight.admit(reply.raw);
+  const run = (events: PromptEvents) =>
+    runPrompts(context, { ...exchange, model: name, signal: flight.signal }, events);
+  if (call.isStream) {
+    return await streamAnswer(context, { request, reply, flight }, (send) =>
+      streamPrompts(call, envelope, { run, send }),
+    );
+  }
+  try {
+    return completionResponse(await gatherPrompts(call, run), { envelope, form: call.form });
+  } finally {
+    flight.end();
+  }
+}
+
+/** Receives the events of the prompts as they come; `i` is the prompt's place. */
+interface PromptEvents {
+  onEcho(i: number, echo: Echo): void;
+  onEvent(i: number, event: GenerateEvent): Promise<void> | undefined;
+}
+
+type RunPrompts = (events: PromptEvents) => Promise<void>;
+
+async function streamPrompts(
+  call: CompletionRequest,
+  envelope: Envelope,
+  { run, send }: { readonly run: RunPrompts; readonly send: SendFrames },
+): Promise<string> {
+  const { form, starts } = call;
+  const frame = new ChunkFrame('text_completion', envelope, form.streamUsage);
+  const meters = starts.map(() => new UsageMeter());
+  const usage = () => totalUsage(meters);
+  const writers = meters.map(
+    (meter, i) =>
+      new CompletionChunks({ frame, form, firstIndex: i * form.numChoices, meter, usage }),
+  );
+  await run({
+    onEcho: (i, echo) => writers[i]?.setEcho(echo),
+    onEvent: (i, event) => {
+      const frames = writers[i]?.write(event) ?? '';
+      return frames === '' ? undefined : send(frames);
+    },
+  });
+  return frame.end(usage);
+}
+
+async function gatherPrompts(call: CompletionRequest, run: RunPrompts): Promise<PromptAnswer[]> {
+  const answers = call.starts.map(() => new Answer(call.form.numChoices));
+  const echoes = new Map<number, Echo>();
+  await run({
+    onEcho: (i, echo) => echoes.set(i, echo),
+    onEvent: (i, event) => {
+      answers[i]?.add(event);
+      return undefined;
+    },
+  });
+  return answers.map((answer, i) => ({ answer, echo: echoes.get(i) }));
+}
+
+interface PromptsRun extends CompletionExchange {
+  readonly model: string;
+  readonly signal: AbortSignal;
+}
+
+/** Generates for all prompts at once; the first failure ends the others and is thrown. */
+async function runPrompts(
+  context: RouteContext,
+  { call, request, reply, model, signal }: PromptsRun,
+  events: PromptEvents,
+): Promise<void> {
+  const siblings = new AbortController();
+  const either = AbortSignal.any([signal, siblings.signal]);
+  const runs = call.starts.map(async (prompt, i) => {
+    const start: GenerateStart = { ...prompt, requestId: request.id, model, resume: undefined };
+    const generated = generate(context, { start, signal: either, reply });
+    for await (const event of call.isPromptOnly ? promptOnly(generated) : generated) {
+      if (event.$case === 'accepted' && call.echoes) {
+        const hasLogprobs = call.form.numLogprobs !== undefined;
+        const wish = { start, accepted: event.value, hasLogprobs, signal: either };
+        events.onEcho(i, await echoOf(context.router, wish));
+      }
+      const wait = events.onEvent(i, event);
+      if (wait !== undefined) await wait;
+    }
+  });
+  try {
+    await Promise.all(runs);
+  } catch (error: unknown) {
+    siblings.abort(error);
+    await Promise.allSettled(runs);
+    throw error;
+  }
+}

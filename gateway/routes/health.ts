@@ -1,0 +1,40 @@
+import type { FastifyReply } from 'fastify';
+import { VERSION } from '#mesh/instance.ts';
+import type { Route, RouteContext } from './route.ts';
+
+/** Ready means: a backbone has really generated a token and takes work, and so does the gateway. */
+function answerHealth({ router, inFlight }: RouteContext, reply: FastifyReply) {
+  const numReady = router.endpoints.filter((endpoint) => endpoint.isReady).length;
+  const counts = { backbones_ready: numReady, backbones: router.endpoints.length };
+  reply.header('cache-control', 'no-store');
+  if (inFlight.isDraining) {
+    return reply.code(503).send({ status: 'draining', reason: 'shutting down', ...counts });
+  }
+  if (numReady > 0) return reply.send({ status: 'ready', ...counts });
+  const reason = 'no llm-backbone is ready';
+  return reply.code(503).send({ status: 'not_ready', reason, ...counts });
+}
+
+/** `GET /health`, and `/ping` by either method as SageMaker's probes use it. */
+export function healthRoutes(context: RouteContext): Route[] {
+  const handle: Route['handle'] = (_, reply) => answerHealth(context, reply);
+  return [
+    { method: 'GET', path: '/health', handle },
+    { method: 'GET', path: '/ping', handle },
+    { method: 'POST', path: '/ping', handle },
+  ];
+}
+
+/** `GET /version` */
+export function versionRoute(): Route {
+  return { method: 'GET', path: '/version', handle: async () => ({ version: VERSION }) };
+}
+
+/** `GET /load`: requests being answered at this moment. */
+export function loadRoute({ inFlight }: RouteContext): Route {
+  return {
+    method: 'GET',
+    path: '/load',
+    handle: async () => ({ server_load: inFlight.count }),
+  };
+}

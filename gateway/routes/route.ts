@@ -1,0 +1,22 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { GatewayMetrics } from '#gateway/gateway-metrics.ts';
+import type { InFlight } from '#gateway/in-flight.ts';
+import type { Router } from '#gateway/routing/router.ts';
+import type { SseOptions } from '#gateway/sse.ts';
+import type { Log } from '#mesh/log.ts';
+
+/** What routes work with. */
+export interface RouteContext {
+  readonly router: Router;
+  readonly inFlight: InFlight;
+  readonly metrics: GatewayMetrics;
+  readonly stream: SseOptions;
+  readonly log: Log;
+}
+
+/** One method and path of the API. */
+export interface Route {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly handle: (request: FastifyRequest, reply: FastifyReply) => unknown;
+}

@@ -1,0 +1,67 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { toMeshError } from '#gateway/errors-to-http.ts';
+import type { Flight } from '#gateway/in-flight.ts';
+import { dataFrame } from '#gateway/openai/chunk-frame.ts';
+import { errorBody } from '#gateway/openai/error-body.ts';
+import { SseStream } from '#gateway/sse.ts';
+import { ERRORS } from '#mesh/errors.ts';
+import type { RouteContext } from './route.ts';
+
+const SSE_HEADERS = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-cache',
+  // nginx would otherwise hold tokens back.
+  'x-accel-buffering': 'no',
+} as const;
+
+/** Sends frames; a returned promise means that the reader is behind. */
+export type SendFrames = (frames: string) => Promise<void> | undefined;
+
+export interface StreamedExchange {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  readonly flight: Flight;
+}
+
+/**
+ * Streams what `produce` sends, and the frames it returns at last. A failure before the stream is
+ * open is thrown; a later one becomes an explicit error event, after which the stream ends without
+ * the mark of a complete one.
+ */
+export async function streamAnswer(
+  context: RouteContext,
+  { request, reply, flight }: StreamedExchange,
+  produce: (send: SendFrames) => Promise<string>,
+): Promise<void> {
+  const stream = new SseStream(() => openStream(reply), context.stream);
+  try {
+    const last = await produce((frames) => stream.write(frames));
+    stream.end(last);
+  } catch (error: unknown) {
+    if (!stream.isOpen) throw error;
+    const failure = toMeshError(error, context.log, request);
+    if (ERRORS[failure.reason].http >= 500) {
+      const facts = { request_id: request.id, reason: failure.reason };
+      context.log.warn(facts, `stream broke off: ${failure.message}`);
+    }
+    stream.end(dataFrame(errorBody(failure)));
+  } finally {
+    stream.close();
+    flight.end();
+  }
+}
+
+/** From here on the response is ours, not the framework's. */
+function openStream(reply: FastifyReply) {
+  reply.hijack();
+  const headers = {
+    ...reply.getHeaders(),
+    ...SSE_HEADERS,
+    'openai-processing-ms': String(Math.round(reply.elapsedTime)),
+  };
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined) reply.raw.setHeader(name, value);
+  }
+  reply.raw.writeHead(200);
+  return reply.raw;
+}

@@ -1,0 +1,54 @@
+import { parseDetokenizeRequest, parseTokenizeRequest } from '#gateway/openai/tokenize-request.ts';
+import type { Route, RouteContext } from './route.ts';
+
+/** `POST /tokenize` */
+export function tokenizeRoute({ router, inFlight }: RouteContext): Route {
+  return {
+    method: 'POST',
+    path: '/tokenize',
+    handle: async (request, reply) => {
+      const { model, prompt, returnsTokenStrings } = parseTokenizeRequest(request.body);
+      const { name } = router.resolve(model);
+      const flight = inFlight.admit(reply.raw);
+      try {
+        const answer = await router.call(
+          name,
+          ({ backbone }) => backbone.tokenize({ model: name, prompt }, { signal: flight.signal }),
+          flight.signal,
+        );
+        return {
+          count: answer.tokenIds.length,
+          max_model_len: answer.maxModelLen,
+          tokens: answer.tokenIds,
+          token_strs: returnsTokenStrings ? answer.tokens : null,
+        };
+      } finally {
+        flight.end();
+      }
+    },
+  };
+}
+
+/** `POST /detokenize` */
+export function detokenizeRoute({ router, inFlight }: RouteContext): Route {
+  return {
+    method: 'POST',
+    path: '/detokenize',
+    handle: async (request, reply) => {
+      const { model, tokenIds } = parseDetokenizeRequest(request.body);
+      const { name } = router.resolve(model);
+      const flight = inFlight.admit(reply.raw);
+      try {
+        const { text } = await router.call(
+          name,
+          ({ backbone }) =>
+            backbone.detokenize({ model: name, tokenIds }, { signal: flight.signal }),
+          flight.signal,
+        );
+        return { prompt: text };
+      } finally {
+        flight.end();
+      }
+    },
+  };
+}

@@ -1,0 +1,95 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Channel, Client } from 'nice-grpc';
+import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
+import type { Log } from '#mesh/log.ts';
+import {
+  type GetModelResponse,
+  LlmBackboneServiceDefinition,
+} from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { InstanceServiceDefinition } from '#protos/autoglm/mesh/v1/instance.ts';
+import {
+  HealthDefinition,
+  HealthCheckResponse_ServingStatus as ServingStatus,
+} from '#protos/grpc/health/v1/health.ts';
+import type { EndpointView } from './pick.ts';
+
+const MIN_BACKOFF_MS = 100;
+const MAX_BACKOFF_MS = 1000;
+
+/** One backbone address: its clients, whether it is ready, what it serves, how busy it is. */
+export class Endpoint implements EndpointView {
+  readonly address: string;
+  readonly backbone: Client<typeof LlmBackboneServiceDefinition>;
+  readonly instance: Client<typeof InstanceServiceDefinition>;
+  numOutstanding = 0;
+  readonly #channel: Channel;
+  readonly #log: Log;
+  readonly #closing = new AbortController();
+  readonly #watching: Promise<void>;
+  #isReady = false;
+  #model: GetModelResponse | undefined;
+
+  constructor(address: string, log: Log) {
+    this.address = address;
+    this.#log = log;
+    this.#channel = openChannel(address, 'tokens');
+    this.backbone = createMeshClient(LlmBackboneServiceDefinition, this.#channel);
+    this.instance = createMeshClient(InstanceServiceDefinition, this.#channel);
+    this.#watching = this.#watch();
+  }
+
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
+  /** The last model it reported; kept while it is away, so that its name stays known. */
+  get model(): GetModelResponse | undefined {
+    return this.#model;
+  }
+
+  get servedNames(): readonly string[] {
+    return this.#model?.servedNames ?? [];
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#watching;
+    this.#channel.close();
+  }
+
+  /** Follows the health of the endpoint for as long as it is configured, across restarts. */
+  async #watch(): Promise<void> {
+    const { signal } = this.#closing;
+    let backoffMs = MIN_BACKOFF_MS;
+    while (!signal.aborted) {
+      try {
+        await this.#followHealth(signal, () => {
+          backoffMs = MIN_BACKOFF_MS;
+        });
+      } catch (err: unknown) {
+        if (!signal.aborted) this.#log.debug({ err, address: this.address }, 'health watch ended');
+      }
+      this.#setReady(false);
+      const jitterMs = Math.random() * backoffMs;
+      await delay(backoffMs + jitterMs, undefined, { signal }).catch(() => {});
+      backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS);
+    }
+  }
+
+  async #followHealth(signal: AbortSignal, onAnswer: () => void): Promise<void> {
+    const health = createMeshClient(HealthDefinition, this.#channel);
+    for await (const { status } of health.watch({ service: '' }, { signal })) {
+      onAnswer();
+      const isServing = status === ServingStatus.SERVING;
+      if (isServing) this.#model = await this.backbone.getModel({}, { signal });
+      this.#setReady(isServing);
+    }
+  }
+
+  #setReady(isReady: boolean): void {
+    if (this.#isReady === isReady) return;
+    this.#isReady = isReady;
+    if (isReady) this.#log.info(`backbone ${this.address} is ready (${this.servedNames[0]})`);
+    else if (!this.#closing.signal.aborted) this.#log.warn(`backbone ${this.address} is not ready`);
+  }
+}

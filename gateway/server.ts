@@ -1,0 +1,93 @@
+import fastify, { type FastifyInstance } from 'fastify';
+import { MeshError } from '#mesh/errors.ts';
+import type { Log } from '#mesh/log.ts';
+import { type ApiKeys, isOpenPath } from './auth.ts';
+import { allowOrigins } from './cors.ts';
+import { answerErrors } from './errors-to-http.ts';
+import type { GatewayMetrics } from './gateway-metrics.ts';
+import { acceptJson } from './json-body.ts';
+import { requestId } from './request-id.ts';
+import type { Route } from './routes/route.ts';
+
+/** Load balancers reuse idle connections for 60 s as a rule; we must not close them first. */
+const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+/** A request must have arrived whole within this. */
+const RECEIVE_TIMEOUT_MS = 120_000;
+const MAX_PARAM_LENGTH = 512;
+
+export interface ServerOptions {
+  readonly routes: readonly Route[];
+  readonly apiKeys: ApiKeys;
+  readonly metrics: GatewayMetrics;
+  readonly log: Log;
+  readonly maxBodyBytes: number;
+  readonly corsAllowOrigin: readonly string[];
+}
+
+/** Builds the HTTP server: what is common to all routes, then the routes. */
+export function createServer(options: ServerOptions): FastifyInstance {
+  const app = fastify({
+    bodyLimit: options.maxBodyBytes,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    requestTimeout: RECEIVE_TIMEOUT_MS,
+    forceCloseConnections: 'idle',
+    genReqId: requestId,
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH, ignoreTrailingSlash: true },
+  });
+  acceptJson(app);
+  answerErrors(app, options.log);
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+  });
+  allowOrigins(app, options.corsAllowOrigin);
+  app.addHook('onRequest', async (request) => {
+    if (!isOpenPath(pathOf(request.url))) options.apiKeys.check(request.headers.authorization);
+  });
+  app.addHook('onSend', async (_, reply) => {
+    reply.header('openai-processing-ms', String(Math.round(reply.elapsedTime)));
+  });
+  observeRequests(app, options);
+  for (const { method, path, handle } of options.routes) {
+    app.route({ method, url: path, handler: (request, reply) => handle(request, reply) });
+  }
+  refuseUnknownRoutes(app, options.routes);
+  return app;
+}
+
+function pathOf(url: string): string {
+  const end = url.indexOf('?');
+  return end === -1 ? url : url.slice(0, end);
+}
+
+/** Counts and logs each request once, when its answer has ended. */
+function observeRequests(app: FastifyInstance, { metrics, log }: ServerOptions): void {
+  app.addHook('onResponse', async (request, reply) => {
+    const handler = request.routeOptions.url ?? 'unknown';
+    const { method, id } = request;
+    const status = reply.raw.statusCode;
+    const elapsedMs = Math.round(reply.elapsedTime);
+    metrics.httpRequests.add(1, { handler, method, status: `${Math.floor(status / 100)}xx` });
+    metrics.httpDuration.observe(elapsedMs / 1000, { handler, method });
+    const facts = { request_id: id, status, elapsed_ms: elapsedMs };
+    const line = `${method} ${handler} ${status}`;
+    if (status >= 500) log.warn(facts, line);
+    else log.debug(facts, line);
+  });
+}
+
+function refuseUnknownRoutes(app: FastifyInstance, routes: readonly Route[]): void {
+  app.setNotFoundHandler(async (request, reply) => {
+    const path = pathOf(request.url).replace(/\/+$/, '');
+    const allowed = routes.filter((route) => matches(route.path, path)).map((one) => one.method);
+    if (allowed.length === 0) {
+      throw new MeshError('NOT_FOUND', `no such path: ${request.method} ${path}`);
+    }
+    reply.header('allow', allowed.join(', '));
+    const message = `${path} is asked with ${allowed.join(' or ')}, got ${request.method}`;
+    throw new MeshError('METHOD_NOT_ALLOWED', message);
+  });
+}
+
+function matches(pattern: string, path: string): boolean {
+  return pattern.endsWith('/*') ? path.startsWith(pattern.slice(0, -1)) : path === pattern;
+}
