@@ -1,0 +1,38 @@
+/** Ids of the tokens that open and close thoughts; undefined where the tokenizer has none. */
+export interface ReasoningTags {
+  readonly open: number | undefined;
+  readonly close: number | undefined;
+  /** Opens an assistant message; what stands before its last one is history. */
+  readonly assistant: number | undefined;
+}
+
+/** Counts the completion tokens between the first opening and the first closing tag. */
+export class ReasoningCounter {
+  readonly #tags: ReasoningTags;
+  #phase: 'before' | 'inside' | 'after';
+  #numTokens = 0;
+
+  constructor(tags: ReasoningTags, options: { readonly isOpen: boolean }) {
+    this.#tags = tags;
+    this.#phase = options.isOpen ? 'inside' : 'before';
+  }
+
+  get numTokens(): number {
+    return this.#numTokens;
+  }
+
+  push(tokenId: number): void {
+    if (this.#phase === 'before' && tokenId === this.#tags.open) this.#phase = 'inside';
+    else if (this.#phase === 'inside' && tokenId === this.#tags.close) this.#phase = 'after';
+    else if (this.#phase === 'inside') this.#numTokens++;
+  }
+}
+
+/** Does the prompt end inside the thoughts of the assistant's message it opens? */
+export function endsInReasoning(promptTokenIds: readonly number[], tags: ReasoningTags): boolean {
+  if (tags.open === undefined) return false;
+  const last = promptTokenIds.findLastIndex(
+    (id) => id === tags.open || id === tags.close || id === tags.assistant,
+  );
+  return last !== -1 && promptTokenIds[last] === tags.open;
+}

@@ -1,0 +1,90 @@
+import { readFile } from 'node:fs/promises';
+import { Type } from 'typebox';
+import Value from 'typebox/value';
+import { MeshError } from '#mesh/errors.ts';
+
+const TokenizerFile = Type.Object({
+  added_tokens: Type.Array(
+    Type.Object({ id: Type.Integer(), content: Type.String(), special: Type.Boolean() }),
+  ),
+  model: Type.Object({ vocab: Type.Record(Type.String(), Type.Integer()) }),
+  decoder: Type.Object({ type: Type.String() }),
+});
+
+const NO_BYTES = new Uint8Array(0);
+
+/** The bytes of every token, and which tokens are special: `tokenizer.json` read backwards. */
+export class Vocabulary {
+  readonly #bytes: Uint8Array[] = [];
+  readonly #specialIds = new Set<number>();
+  readonly #addedIds = new Map<string, number>();
+
+  /** Reads a byte-level BPE `tokenizer.json`; refuses any other kind. */
+  static async load(path: string): Promise<Vocabulary> {
+    const parsed: unknown = JSON.parse(await readFile(path, 'utf8'));
+    if (!Value.Check(TokenizerFile, parsed)) {
+      const problem = Value.Errors(TokenizerFile, parsed)[0];
+      const where = `${problem?.instancePath ?? ''} ${problem?.message ?? ''}`;
+      throw new MeshError('INVALID_REQUEST', `${path}: not a tokenizer.json: ${where}`);
+    }
+    if (parsed.decoder.type !== 'ByteLevel') {
+      throw new MeshError(
+        'INVALID_REQUEST',
+        `${path}: decoder "${parsed.decoder.type}" is not supported, only "ByteLevel" is`,
+      );
+    }
+    return new Vocabulary(parsed);
+  }
+
+  constructor(file: Type.Static<typeof TokenizerFile>) {
+    for (const [token, id] of Object.entries(file.model.vocab)) {
+      this.#bytes[id] = byteLevelBytes(token);
+    }
+    for (const { id, content, special } of file.added_tokens) {
+      this.#bytes[id] = Buffer.from(content, 'utf8');
+      this.#addedIds.set(content, id);
+      if (special) this.#specialIds.add(id);
+    }
+  }
+
+  /** Ids are below this. */
+  get size(): number {
+    return this.#bytes.length;
+  }
+
+  /** Bytes of a token, which may be part of a character; none for an id without a token. */
+  bytesOf(id: number): Uint8Array {
+    return this.#bytes[id] ?? NO_BYTES;
+  }
+
+  isSpecial(id: number): boolean {
+    return this.#specialIds.has(id);
+  }
+
+  /** Id of an added token such as `<think>`, if the tokenizer has it. */
+  addedId(content: string): number | undefined {
+    return this.#addedIds.get(content);
+  }
+}
+
+/** Byte-level BPE writes each byte as one visible character, GPT-2's table. */
+const BYTE_OF_CHARACTER = byteOfCharacter();
+
+function byteOfCharacter(): ReadonlyMap<string, number> {
+  const bytes = new Map<string, number>();
+  let next = 256;
+  for (let byte = 0; byte < 256; byte++) {
+    const isVisible =
+      (byte >= 0x21 && byte <= 0x7e) ||
+      (byte >= 0xa1 && byte <= 0xac) ||
+      (byte >= 0xae && byte <= 0xff);
+    bytes.set(String.fromCodePoint(isVisible ? byte : next++), byte);
+  }
+  return bytes;
+}
+
+/** Bytes of a vocabulary entry; one with a character outside the table stands for itself. */
+function byteLevelBytes(token: string): Uint8Array {
+  const bytes = [...token].map((character) => BYTE_OF_CHARACTER.get(character) ?? -1);
+  return bytes.includes(-1) ? Buffer.from(token, 'utf8') : Uint8Array.from(bytes);
+}
