@@ -1,0 +1,59 @@
+import { MeshError } from '#mesh/errors.ts';
+import type { ItemHeader, ItemReader, MediaFormat, OpenedItem } from '#mesh/media-reader.ts';
+import type { ImageOptions } from '#native';
+import { type ImageLimits, loadPixels, readImageSize } from './image-decode.ts';
+import { imageOptions } from './image-options.ts';
+
+/** Bytes of the longest magic number: RIFF, a length, WEBP. */
+const MAGIC_BYTES = 12;
+
+/** The formats a browser or a phone sends; each is told by its first bytes, never by its name. */
+function isKnownImage(head: Buffer): boolean {
+  const ascii = head.toString('latin1', 0, MAGIC_BYTES);
+  const isPng = ascii.startsWith('\x89PNG\r\n\x1a\n');
+  const isJpeg = ascii.startsWith('\xff\xd8\xff');
+  const isGif = ascii.startsWith('GIF87a') || ascii.startsWith('GIF89a');
+  const isWebp = ascii.startsWith('RIFF') && ascii.startsWith('WEBP', 8);
+  return isPng || isJpeg || isGif || isWebp;
+}
+
+/** Reads PNG, JPEG, WebP and GIF. */
+export function createImageFormat(limits: ImageLimits): MediaFormat {
+  return { begin: (header: ItemHeader) => new ImageReader(imageOptions(header.options), limits) };
+}
+
+class ImageReader implements ItemReader {
+  readonly variant: string;
+  readonly #options: ImageOptions;
+  readonly #limits: ImageLimits;
+  readonly #chunks: Uint8Array[] = [];
+
+  constructor(options: ImageOptions, limits: ImageLimits) {
+    this.variant = `${options.maxPixelsMode} ${options.maxPixels ?? ''}`.trimEnd();
+    this.#options = options;
+    this.#limits = limits;
+  }
+
+  push(chunk: Uint8Array): void {
+    this.#chunks.push(chunk);
+  }
+
+  async open(signal: AbortSignal): Promise<OpenedItem> {
+    const bytes = Buffer.concat(this.#chunks.splice(0));
+    if (!isKnownImage(bytes)) {
+      throw new MeshError('UNSUPPORTED_MEDIA', 'the item is not a PNG, JPEG, WebP or GIF image');
+    }
+    const size = await readImageSize(bytes, this.#limits);
+    signal.throwIfAborted();
+    const facts = { kind: 'image', ...size, options: this.#options } as const;
+    return {
+      facts,
+      durationMs: 0,
+      load: async (loadSignal) => {
+        const rgb = await loadPixels(bytes, size);
+        loadSignal.throwIfAborted();
+        return { ...facts, rgb };
+      },
+    };
+  }
+}

@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import sharp from 'sharp';
+import { MeshError } from '#mesh/errors.ts';
+import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import type { ImageItem } from '#native';
+import { MaxPixelsMode, PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
+import { createImageFormat } from '#vision/image-format.ts';
+
+// The files and their RGB bytes were made with Pillow: exif_transpose, then convert("RGB").
+const FIXTURES = join(PACKAGE_ROOT, 'test/testdata/image-formats');
+
+interface GoldenImage {
+  readonly file: string;
+  readonly width: number;
+  readonly height: number;
+  readonly rgb_sha256: string;
+}
+
+const golden: readonly GoldenImage[] = JSON.parse(
+  readFileSync(join(FIXTURES, 'golden.json'), 'utf8'),
+);
+const limits = { maxImagePixels: 1_000_000 };
+const signal = new AbortController().signal;
+
+function readerOf(bytes: Uint8Array, options?: PreprocessOptions) {
+  const reader = createImageFormat(limits).begin({ mediaType: '', options });
+  for (let at = 0; at < bytes.length; at += 100) reader.push(bytes.subarray(at, at + 100));
+  return reader;
+}
+
+async function decode(bytes: Uint8Array): Promise<ImageItem> {
+  const opened = await readerOf(bytes).open(signal);
+  const item = await opened.load(signal);
+  assert.ok(item.kind === 'image');
+  assert.deepEqual(
+    { width: item.width, height: item.height },
+    opened.facts.kind === 'image' && { width: opened.facts.width, height: opened.facts.height },
+  );
+  return item;
+}
+
+function fixture(name: string): Buffer {
+  return readFileSync(join(FIXTURES, name));
+}
+
+function refused(reason: string, message: RegExp): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof MeshError);
+    assert.equal(error.reason, reason);
+    assert.match(error.message, message);
+    return true;
+  };
+}
+
+describe('an image file', () => {
+  for (const { file, width, height, rgb_sha256 } of golden) {
+    it(`decodes to the pixels Pillow gives: ${file}`, async () => {
+      const item = await decode(fixture(file));
+
+      assert.deepEqual([item.width, item.height], [width, height]);
+      assert.equal(createHash('sha256').update(item.rgb).digest('hex'), rgb_sha256);
+    });
+  }
+
+  it('is converted from CMYK', async () => {
+    const item = await decode(fixture('cmyk.jpg'));
+
+    assert.equal(item.rgb.length, item.width * item.height * 3);
+  });
+
+  it('may have a single pixel', async () => {
+    const png = await sharp({ create: { width: 1, height: 1, channels: 3, background: '#102030' } })
+      .png()
+      .toBuffer();
+
+    assert.deepEqual([...(await decode(png)).rgb], [0x10, 0x20, 0x30]);
+  });
+
+  it('is refused when it is no image', async () => {
+    const text = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>');
+
+    await assert.rejects(
+      decode(text),
+      refused('UNSUPPORTED_MEDIA', /not a PNG, JPEG, WebP or GIF/),
+    );
+  });
+
+  it('is refused in a format that is not on the list', async () => {
+    await assert.rejects(
+      decode(fixture('picture.tiff')),
+      refused('UNSUPPORTED_MEDIA', /not a PNG, JPEG, WebP or GIF/),
+    );
+  });
+
+  for (const file of ['rgb.png', 'rgb.jpg', 'lossless.webp', 'still.gif']) {
+    it(`is refused when only half of it came: ${file}`, async () => {
+      const bytes = fixture(file);
+
+      await assert.rejects(
+        decode(bytes.subarray(0, bytes.length / 2)),
+        refused('UNSUPPORTED_MEDIA', /cannot be decoded/),
+      );
+    });
+  }
+
+  it('is refused before decoding when it has too many pixels', async () => {
+    const bomb = await sharp({
+      create: { width: 4000, height: 3000, channels: 3, background: 'black' },
+    })
+      .png({ compressionLevel: 1 })
+      .toBuffer();
+
+    await assert.rejects(
+      decode(bomb),
+      refused('PAYLOAD_TOO_LARGE', /4000×3000 = 12000000 pixels, at most 1000000/),
+    );
+  });
+
+  it('is not decoded for a caller who has left', async () => {
+    const left = AbortSignal.abort();
+
+    await assert.rejects(readerOf(fixture('rgb.png')).open(left), { name: 'AbortError' });
+  });
+});
+
+describe('image options', () => {
+  function variantOf(partial: Parameters<typeof PreprocessOptions.fromPartial>[0]): string {
+    return readerOf(Buffer.alloc(0), PreprocessOptions.fromPartial(partial)).variant;
+  }
+
+  it('are part of the cache key where they have an effect', () => {
+    const volume = variantOf({
+      maxPixels: 5_000_000n,
+      maxPixelsMode: MaxPixelsMode.MAX_PIXELS_MODE_VOLUME,
+    });
+    const area = variantOf({
+      maxPixels: 5_000_000n,
+      maxPixelsMode: MaxPixelsMode.MAX_PIXELS_MODE_AREA,
+    });
+
+    assert.notEqual(volume, area);
+    assert.notEqual(volume, variantOf({}));
+  });
+
+  it('share a cache key where they mean the same', () => {
+    assert.equal(variantOf({ maxPixels: 5_000_000n }), variantOf({}));
+    assert.equal(
+      variantOf({ maxPixels: 1n, maxPixelsMode: MaxPixelsMode.MAX_PIXELS_MODE_IGNORE }),
+      readerOf(Buffer.alloc(0)).variant,
+    );
+  });
+
+  it('refuse a budget of no pixels', () => {
+    assert.throws(() => variantOf({ maxPixels: 0n }), refused('INVALID_REQUEST', /max_pixels/));
+  });
+
+  it('refuse a mode from a later version', () => {
+    assert.throws(
+      () => variantOf({ maxPixels: 9n, maxPixelsMode: MaxPixelsMode.UNRECOGNIZED }),
+      refused('INVALID_REQUEST', /max_pixels_mode/),
+    );
+  });
+});
