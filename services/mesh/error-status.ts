@@ -52,6 +52,9 @@ export function meshErrorFromStatus(error: ClientError, trailer: Metadata | unde
   let reason: ErrorReason = REASON_OF_BARE_STATUS[error.code] ?? 'ENGINE_FAILED';
   let param: string | undefined;
   let retryAfterMs: number | undefined;
+  // grpc-js's own words name addresses and sockets; they stay in the cause.
+  const isConnectionLoss = encoded === undefined && error.code === Status.UNAVAILABLE;
+  const message = isConnectionLoss ? 'the connection to a service was lost' : error.details;
   for (const detail of encoded === undefined ? [] : RichStatus.decode(encoded).details) {
     if (detail.typeUrl.endsWith('ErrorInfo')) {
       const info = ErrorInfo.decode(detail.value);
@@ -62,7 +65,7 @@ export function meshErrorFromStatus(error: ClientError, trailer: Metadata | unde
       if (delay) retryAfterMs = Number(delay.seconds) * 1000 + delay.nanos / 1e6;
     }
   }
-  return new MeshError(reason, error.details, {
+  return new MeshError(reason, message, {
     cause: error,
     ...(param === undefined ? {} : { param }),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),

@@ -1,0 +1,48 @@
+import { LRUCache } from 'lru-cache';
+import type { ItemPlan } from '#native';
+
+/** An item whose rows are known. */
+export interface EmbeddedItem {
+  readonly plan: ItemPlan;
+  /** SHA-256 of the item's bytes, 32 bytes. */
+  readonly contentHash: Uint8Array;
+  /** Length of a recording; 0 for an image. */
+  readonly durationMs: number;
+  /** `[plan.numRows, hidden_size]`. */
+  readonly rows: Float32Array;
+}
+
+/** Embeddings kept by content hash and preprocessing options, least recently used out first. */
+export class EncoderCache {
+  readonly #items: LRUCache<string, EmbeddedItem> | null;
+
+  /** `maxBytes` bounds the rows together; 0 keeps nothing. */
+  constructor(maxBytes: number) {
+    this.#items =
+      maxBytes === 0
+        ? null
+        : new LRUCache({ maxSize: maxBytes, sizeCalculation: (item) => sizeOf(item) });
+  }
+
+  get(key: string): EmbeddedItem | undefined {
+    return this.#items?.get(key);
+  }
+
+  /** Keeps an item; one larger than the whole cache is not kept. */
+  set(key: string, item: EmbeddedItem): void {
+    this.#items?.set(key, item);
+  }
+
+  get numItems(): number {
+    return this.#items?.size ?? 0;
+  }
+
+  get bytes(): number {
+    return this.#items?.calculatedSize ?? 0;
+  }
+}
+
+/** An item without rows still takes a place. */
+function sizeOf(item: EmbeddedItem): number {
+  return Math.max(1, item.rows.byteLength);
+}

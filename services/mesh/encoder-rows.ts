@@ -1,0 +1,27 @@
+import { DType } from '#protos/autoglm/common/v1/tensor.ts';
+import type { EncodeResponse, EncodeRows } from '#protos/autoglm/encoder/v1/encoder.ts';
+
+/**
+ * Aim for the bytes of one rows message. A stream buffers 16 messages before it asks the sender to
+ * wait, so this bounds what a slow reader holds in the encoder to 4 MiB.
+ */
+const MESSAGE_BYTES = 256 * 1024;
+
+const FLOAT32_BYTES = 4;
+
+/** Cuts rows `[num_rows, hidden_size]` into messages that are views of them. */
+export function* rowsMessages(
+  rows: Float32Array,
+  shape: { readonly hiddenSize: number },
+): Generator<EncodeResponse> {
+  const rowBytes = shape.hiddenSize * FLOAT32_BYTES;
+  const numRows = rows.byteLength / rowBytes;
+  const stride = Math.max(1, Math.floor(MESSAGE_BYTES / rowBytes));
+  for (let firstRow = 0; firstRow < numRows; firstRow += stride) {
+    const count = Math.min(stride, numRows - firstRow);
+    const data = Buffer.from(rows.buffer, rows.byteOffset + firstRow * rowBytes, count * rowBytes);
+    const tensor = { dtype: DType.D_TYPE_FLOAT32, shape: [count, shape.hiddenSize], data };
+    const value: EncodeRows = { firstRow, rows: tensor };
+    yield { event: { $case: 'rows', value } };
+  }
+}

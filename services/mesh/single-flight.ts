@@ -1,0 +1,57 @@
+/** A place in work that several callers share. */
+export interface Flight<Work> {
+  readonly work: Work;
+  /** Gives the place up. The work is aborted when nobody is left who wants it. */
+  leave(): void;
+}
+
+interface SharedWork<Work> {
+  readonly work: Work;
+  readonly abort: AbortController;
+  numCallers: number;
+}
+
+/** What is started with its own signal and says when it has ended, well or not. */
+export interface Endable {
+  readonly ended: Promise<void>;
+}
+
+/** Runs one piece of work for all callers that ask for the same key at the same time. */
+export class SingleFlight<Work extends Endable> {
+  readonly #running = new Map<string, SharedWork<Work>>();
+
+  /** Joins the work under `key` if it is running. */
+  join(key: string): Flight<Work> | undefined {
+    const shared = this.#running.get(key);
+    return shared === undefined ? undefined : this.#enter(key, shared);
+  }
+
+  joinOrStart(key: string, start: (signal: AbortSignal) => Work): Flight<Work> {
+    const joined = this.join(key);
+    if (joined !== undefined) return joined;
+    const abort = new AbortController();
+    const shared = { work: start(abort.signal), abort, numCallers: 0 };
+    this.#running.set(key, shared);
+    void shared.work.ended.then(() => this.#remove(key, shared));
+    return this.#enter(key, shared);
+  }
+
+  #enter(key: string, shared: SharedWork<Work>): Flight<Work> {
+    shared.numCallers += 1;
+    let hasLeft = false;
+    const leave = () => {
+      if (hasLeft) return;
+      hasLeft = true;
+      shared.numCallers -= 1;
+      if (shared.numCallers > 0) return;
+      // A caller that comes after the abort must start afresh.
+      this.#remove(key, shared);
+      shared.abort.abort();
+    };
+    return { work: shared.work, leave };
+  }
+
+  #remove(key: string, shared: SharedWork<Work>): void {
+    if (this.#running.get(key) === shared) this.#running.delete(key);
+  }
+}
