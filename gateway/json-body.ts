@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { MeshError } from '#mesh/errors.ts';
 
 /** Deepest nesting of objects and lists in a body. */
@@ -7,11 +7,8 @@ const MAX_DEPTH = 32;
 /** Parses JSON bodies with errors of our own and a bound on nesting. */
 export function acceptJson(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser<string>(
-    'application/json',
-    { parseAs: 'string' },
-    async (_request, text) => parseJson(text),
-  );
+  const parse = async (_request: FastifyRequest, text: string) => parseJson(text);
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, parse);
 }
 
 export function parseJson(text: string): unknown {

@@ -1,0 +1,51 @@
+import { MeshError } from '#mesh/errors.ts';
+
+const MB = 1_000_000;
+
+export interface ByteLimits {
+  readonly maxItemBytes: number;
+  readonly maxTotalBytes: number;
+}
+
+/** What one request may still load, shared by its items while they load in parallel. */
+export class ByteBudget {
+  readonly #limits: ByteLimits;
+  #totalBytes = 0;
+
+  constructor(limits: ByteLimits) {
+    this.#limits = limits;
+  }
+
+  /** The account of one item; `param` names it in a refusal. */
+  item(param: string): ItemBudget {
+    let itemBytes = 0;
+    return {
+      maxBytes: this.#limits.maxItemBytes,
+      take: (numBytes) => {
+        itemBytes += numBytes;
+        this.#totalBytes += numBytes;
+        if (itemBytes > this.#limits.maxItemBytes) throw itemTooLarge(this.#limits, param);
+        if (this.#totalBytes > this.#limits.maxTotalBytes) throw totalTooLarge(this.#limits, param);
+      },
+      refuse: () => itemTooLarge(this.#limits, param),
+    };
+  }
+}
+
+export interface ItemBudget {
+  readonly maxBytes: number;
+  /** Counts bytes as they come; throws PAYLOAD_TOO_LARGE at the one that is too many. */
+  take(numBytes: number): void;
+  /** The refusal of an item known to be too large before its bytes came. */
+  refuse(): MeshError;
+}
+
+function itemTooLarge({ maxItemBytes }: ByteLimits, param: string): MeshError {
+  const message = `${param} is larger than the ${maxItemBytes / MB} MB a media item may have`;
+  return new MeshError('PAYLOAD_TOO_LARGE', message, { param });
+}
+
+function totalTooLarge({ maxTotalBytes }: ByteLimits, param: string): MeshError {
+  const message = `${param}: the media of one request may have ${maxTotalBytes / MB} MB together`;
+  return new MeshError('PAYLOAD_TOO_LARGE', message, { param });
+}

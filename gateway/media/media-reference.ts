@@ -1,0 +1,124 @@
+import { MeshError } from '#mesh/errors.ts';
+import type { Modality } from './modality.ts';
+
+/** Where the bytes of a media item come from. */
+export type MediaSource =
+  | { readonly kind: 'base64'; readonly text: string }
+  | { readonly kind: 'remote'; readonly url: URL }
+  | { readonly kind: 'file'; readonly url: URL };
+
+/** A media item as a request names it, before its bytes are there. */
+export interface MediaReference {
+  readonly modality: Modality;
+  readonly source: MediaSource;
+  /** Type the client declared, a hint for error messages. */
+  readonly declaredType: string | undefined;
+  /** The field at fault when the item is refused: "messages[0].content[1].image_url.url". */
+  readonly param: string;
+}
+
+/** Longest URL that is not a data URL. */
+const MAX_URL_CHARS = 8192;
+
+/** Longest "image/png;base64" of a data URL. */
+const MAX_DATA_HEADER_CHARS = 256;
+
+const MEDIA_TYPE = /^[\w.+-]+\/[\w.+-]+$/;
+
+/** One content part of a message; `at` is its place: "messages[0].content[1]". */
+export interface PlacedPart {
+  readonly part: Readonly<Record<string, unknown>>;
+  readonly at: string;
+}
+
+/** Reads a media part; undefined: the part is of another type. */
+export function mediaReference({ part, at }: PlacedPart): MediaReference | undefined {
+  switch (part['type']) {
+    case 'image_url':
+      return urlReference(part['image_url'], { modality: 'image', at: `${at}.image_url` });
+    case 'audio_url':
+      return urlReference(part['audio_url'], { modality: 'audio', at: `${at}.audio_url` });
+    case 'input_audio':
+      return inlineAudio(part['input_audio'], `${at}.input_audio`);
+    default:
+      return undefined;
+  }
+}
+
+interface UrlField {
+  readonly modality: Modality;
+  readonly at: string;
+}
+
+/** `{url, detail}`, or the URL alone as vLLM takes it. `detail` is checked and has no effect. */
+function urlReference(value: unknown, { modality, at }: UrlField): MediaReference {
+  if (typeof value === 'string') return { modality, param: at, ...urlSource(value, at) };
+  if (!isObject(value)) throw refusal(at, 'must be an object with a url');
+  optionalText(value['detail'], `${at}.detail`);
+  const param = `${at}.url`;
+  const url = value['url'];
+  if (typeof url !== 'string') throw refusal(param, 'must be a URL as text');
+  return { modality, param, ...urlSource(url, param) };
+}
+
+/** `{data, format}`: base64, or the data URL some clients put there. */
+function inlineAudio(value: unknown, at: string): MediaReference {
+  if (!isObject(value)) throw refusal(at, 'must be an object with data and format');
+  const declaredType = optionalText(value['format'], `${at}.format`);
+  const param = `${at}.data`;
+  const data = value['data'];
+  if (typeof data !== 'string') throw refusal(param, 'must be base64 text');
+  const inline = isDataUrl(data)
+    ? dataUrl(data, param)
+    : { source: { kind: 'base64', text: data } as const, declaredType: undefined };
+  return { modality: 'audio', param, ...inline, declaredType: inline.declaredType ?? declaredType };
+}
+
+type Located = Pick<MediaReference, 'source' | 'declaredType'>;
+
+function urlSource(text: string, param: string): Located {
+  if (isDataUrl(text)) return dataUrl(text, param);
+  if (text.length > MAX_URL_CHARS) {
+    throw refusal(param, `has ${text.length} characters, a URL may have ${MAX_URL_CHARS}`);
+  }
+  const url = URL.parse(text);
+  switch (url?.protocol) {
+    case 'http:':
+    case 'https:':
+      return { source: { kind: 'remote', url }, declaredType: undefined };
+    case 'file:':
+      return { source: { kind: 'file', url }, declaredType: undefined };
+    default:
+      throw refusal(param, 'must be a data:, http:// or https:// URL');
+  }
+}
+
+function isDataUrl(text: string): boolean {
+  return /^\s*data:/i.test(text.slice(0, MAX_DATA_HEADER_CHARS));
+}
+
+/** `data:[<media type>][;<parameter>]*;base64,<data>` (RFC 2397); other encodings carry no media. */
+function dataUrl(text: string, param: string): Located {
+  const head = text.slice(0, MAX_DATA_HEADER_CHARS);
+  const comma = head.indexOf(',');
+  const [type = '', ...parameters] = head.slice(head.indexOf(':') + 1, comma).split(';');
+  if (comma === -1 || parameters.at(-1)?.trim().toLowerCase() !== 'base64') {
+    throw refusal(param, 'must be a base64 data URL: data:<media type>;base64,<data>');
+  }
+  const declaredType = MEDIA_TYPE.test(type) ? type.toLowerCase() : undefined;
+  return { source: { kind: 'base64', text: text.slice(comma + 1) }, declaredType };
+}
+
+function optionalText(value: unknown, param: string): string | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== 'string') throw refusal(param, 'must be text');
+  return value.slice(0, MAX_DATA_HEADER_CHARS);
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function refusal(param: string, problem: string): MeshError {
+  return new MeshError('INVALID_REQUEST', `${param} ${problem}`, { param });
+}

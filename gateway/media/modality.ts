@@ -1,0 +1,2 @@
+/** Kind of a media item, and so of the encoder that reads it. */
+export type Modality = 'image' | 'audio';

@@ -1,0 +1,36 @@
+import { MeshError } from '#mesh/errors.ts';
+import { acceptedNames, formatOf } from './media-format.ts';
+import type { Modality } from './modality.ts';
+
+export interface SniffContext {
+  readonly modality: Modality;
+  /** Type the client declared; quoted in a refusal, never believed. */
+  readonly declaredType: string | undefined;
+  /** Where the item stands in the request. */
+  readonly param: string;
+}
+
+/** IANA media type of an item by its magic number; refuses what no encoder of its modality reads. */
+export function sniffMediaType(bytes: Uint8Array, context: SniffContext): string {
+  const format = formatOf(bytes);
+  if (format?.accepted?.modality === context.modality) return format.accepted.mediaType;
+  const { param } = context;
+  const message = `${param} ${received(bytes, format?.name, context)}; ${expected(context.modality)}`;
+  throw new MeshError('UNSUPPORTED_MEDIA', message, { param });
+}
+
+function received(
+  bytes: Uint8Array,
+  name: string | undefined,
+  { declaredType, modality }: SniffContext,
+): string {
+  if (bytes.length === 0) return 'is empty';
+  const declared = declaredType === undefined ? '' : ` (declared as ${declaredType})`;
+  if (name !== undefined) return `looks like ${name}${declared}`;
+  return `is not recognised as ${modality === 'image' ? 'an image' : 'audio'}${declared}`;
+}
+
+function expected(modality: Modality): string {
+  const kind = modality === 'image' ? 'image' : 'audio';
+  return `${kind} formats accepted here are ${acceptedNames(modality)}`;
+}

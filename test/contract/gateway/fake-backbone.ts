@@ -1,0 +1,179 @@
+import type { CallContext } from 'nice-grpc-common';
+import { pino } from 'pino';
+import { type MeshServer, startMeshServer } from '#mesh/grpc-server.ts';
+import { Health } from '#mesh/health.ts';
+import { createInstanceService } from '#mesh/instance.ts';
+import { MetricRegistry } from '#mesh/metrics.ts';
+import {
+  type CandidateToken,
+  Channel,
+  type ChoiceDelta,
+  type DeepPartial,
+  FinishReason,
+  type GenerateRequest,
+  type GenerateResponse,
+  type GenerateStart,
+  LlmBackboneServiceDefinition,
+  type LlmBackboneServiceImplementation,
+} from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { InstanceServiceDefinition, InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
+
+export type Events = AsyncIterable<DeepPartial<GenerateResponse>>;
+
+/** Plays one answer; `signal` is aborted when the caller cancels. */
+export type Script = (start: GenerateStart, signal: AbortSignal) => Events;
+
+/** A backbone that plays scripts and records, in order, what it was asked. */
+export class FakeBackbone {
+  readonly health = new Health([LlmBackboneServiceDefinition.fullName]);
+  readonly metrics = new MetricRegistry();
+  readonly starts: GenerateStart[] = [];
+  readonly trace: string[] = [];
+  readonly servedNames: string[];
+  script: Script = () => saying('Hello', ' world');
+  /** Set: GetMetrics answers only after this. */
+  metricsHold: Promise<void> | undefined;
+  readonly #waiting = new Set<() => void>();
+  #server: MeshServer | undefined;
+
+  constructor(servedNames: string[] = ['phone-nano']) {
+    this.servedNames = servedNames;
+    this.health.setServing(true);
+  }
+
+  get address(): string {
+    return this.#server?.address ?? '';
+  }
+
+  async start(listen = '127.0.0.1:0'): Promise<void> {
+    this.#server = await startMeshServer({
+      listen,
+      log: pino({ enabled: false }),
+      health: this.health,
+      serviceNames: [LlmBackboneServiceDefinition.fullName],
+      addServices: (server) => {
+        server.add(LlmBackboneServiceDefinition, this.#service);
+        const instance = createInstanceService(() => STATUS, this.metrics);
+        server.add(InstanceServiceDefinition, {
+          ...instance,
+          getMetrics: async (request, context) => {
+            await this.metricsHold;
+            return await instance.getMetrics(request, context);
+          },
+        });
+      },
+    });
+  }
+
+  /** Ends like a killed process: calls break off. */
+  async kill(): Promise<void> {
+    this.health.setServing(false);
+    await this.#server?.close(0);
+  }
+
+  record(event: string): void {
+    this.trace.push(event);
+    for (const wake of [...this.#waiting]) wake();
+  }
+
+  /** Resolves once the trace holds `event`. */
+  async until(event: string): Promise<void> {
+    while (!this.trace.includes(event)) {
+      await new Promise<void>((resolve) => {
+        const wake = () => {
+          this.#waiting.delete(wake);
+          resolve();
+        };
+        this.#waiting.add(wake);
+      });
+    }
+  }
+
+  readonly #service: LlmBackboneServiceImplementation = {
+    generate: (requests, context) => this.#generate(requests, context),
+    tokenize: async ({ model, prompt }) => {
+      this.record(`tokenize ${model} ${prompt?.form?.$case}`);
+      return { tokenIds: [11, 12], maxModelLen: 512, tokens: ['He', 'y'] };
+    },
+    detokenize: async ({ tokenIds }) => {
+      this.record(`detokenize ${tokenIds.join(',')}`);
+      return { text: tokenIds.map((id) => `<${id}>`).join('') };
+    },
+    getModel: async () => ({
+      servedNames: this.servedNames,
+      modelId: 'phone-nano',
+      fingerprint: '0123456789abcdef'.repeat(4),
+      maxModelLen: 512,
+      createdS: 1_700_000_000n,
+    }),
+  };
+
+  async *#generate(requests: AsyncIterable<GenerateRequest>, context: CallContext): Events {
+    for await (const { event } of requests) {
+      if (event?.$case !== 'start') continue;
+      this.starts.push(event.value);
+      this.record('start');
+      context.signal.addEventListener('abort', () => this.record('cancelled'));
+      yield* this.script(event.value, context.signal);
+    }
+    this.record('end');
+  }
+}
+
+const STATUS = {
+  role: 'llm-backbone',
+  state: InstanceState.INSTANCE_STATE_READY,
+  detail: '',
+  device: 'cpu',
+  isa: 'reference',
+  modelId: 'phone-nano',
+  fingerprint: '',
+} as const;
+
+export function accepted(fields = {}): DeepPartial<GenerateResponse> {
+  const value = { numPromptTokens: 7, numCachedTokens: 4, seed: 5n, promptTokenIds: [1, 2, 3] };
+  return { event: { $case: 'accepted', value: { ...value, ...fields } } };
+}
+
+export function delta(
+  ...choices: (Partial<ChoiceDelta> & { readonly text: string })[]
+): DeepPartial<GenerateResponse> {
+  const filled = choices.map((choice) => ({
+    index: 0,
+    tokenIds: [42],
+    channel: Channel.CHANNEL_CONTENT,
+    logprobs: [],
+    ...choice,
+  }));
+  return { event: { $case: 'delta', value: { choices: filled } } };
+}
+
+export function finished(fields = {}): DeepPartial<GenerateResponse> {
+  const value = {
+    choices: [{ index: 0, reason: FinishReason.FINISH_REASON_STOP }],
+    numPromptTokens: 7,
+    numCompletionTokens: 2,
+    numCachedTokens: 4,
+    numReasoningTokens: 0,
+  };
+  return { event: { $case: 'finished', value: { ...value, ...fields } } };
+}
+
+export function candidate(tokenId: number, text: string, logprob: number): CandidateToken {
+  return { tokenId, text: Buffer.from(text), logprob };
+}
+
+/** An answer of one choice, a token each text. */
+export async function* saying(...texts: string[]): Events {
+  yield accepted();
+  for (const text of texts) yield delta({ text });
+  yield finished({ numCompletionTokens: texts.length });
+}
+
+/** Ends when the signal is aborted. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve());
+    if (signal.aborted) resolve();
+  });
+}

@@ -1,0 +1,80 @@
+import { pino } from 'pino';
+import { type Gateway, type GatewayOptions, startGateway } from '#gateway/gateway.ts';
+import { gatewayOptions } from '#gateway/options.ts';
+import { resolveOptions } from '#mesh/options.ts';
+import { FakeBackbone } from './fake-backbone.ts';
+
+/** A gateway on a free port in front of fake backbones. */
+export interface Harness {
+  readonly gateway: Gateway;
+  readonly backbones: readonly FakeBackbone[];
+  /** The first backbone. */
+  readonly backbone: FakeBackbone;
+  readonly url: string;
+  post(path: string, body: unknown, init?: RequestInit): Promise<Response>;
+  get(path: string, init?: RequestInit): Promise<Response>;
+  close(): Promise<void>;
+}
+
+export interface HarnessOptions extends Partial<GatewayOptions> {
+  readonly backbones?: readonly FakeBackbone[];
+}
+
+export async function startHarness(options: HarnessOptions = {}): Promise<Harness> {
+  const { backbones = [new FakeBackbone()], ...values } = options;
+  for (const backbone of backbones) await backbone.start();
+  const addresses = backbones.map(({ address }) => address);
+  const complete = resolveOptions(
+    gatewayOptions,
+    { host: '127.0.0.1', port: 0, backbone: addresses, ...values },
+    {},
+  );
+  const gateway = await startGateway(complete, pino({ enabled: false }));
+  const { url } = gateway;
+  const [backbone] = backbones;
+  if (backbone === undefined) throw new Error('a harness has at least one backbone');
+  await untilReady(url, backbones.length);
+  return {
+    gateway,
+    backbones,
+    backbone,
+    url,
+    get: (path, init) => fetch(url + path, init),
+    post: (path, body, init) =>
+      fetch(url + path, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: typeof body === 'string' ? body : JSON.stringify(body),
+        ...init,
+      }),
+    close: async () => {
+      await gateway.drain(0);
+      for (const one of backbones) await one.kill();
+    },
+  };
+}
+
+/** Waits until the gateway has seen `numReady` backbones ready. */
+export async function untilReady(url: string, numReady: number): Promise<void> {
+  for (;;) {
+    const health: unknown = await (await fetch(`${url}/health`)).json();
+    const isThere =
+      typeof health === 'object' &&
+      health !== null &&
+      'backbones_ready' in health &&
+      health.backbones_ready === numReady;
+    if (isThere) return;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** The data of a stream's events, JSON parsed, `[DONE]` as it stands; comments are left out. */
+export function eventsOf(text: string): unknown[] {
+  return text
+    .split('\n\n')
+    .filter((frame) => frame.startsWith('data: '))
+    .map((frame) => frame.slice('data: '.length))
+    .map((data): unknown => (data === '[DONE]' ? data : JSON.parse(data)));
+}
+
+export const CHAT = { messages: [{ role: 'user', content: 'hi' }] } as const;
