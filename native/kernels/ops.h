@@ -60,6 +60,12 @@ struct UploadOp {
   void* target;       // [source.NumElements()] of dtype
 };
 
+struct CopyInOp {
+  const void* source;  // host
+  size_t bytes;
+  void* target;
+};
+
 struct GatherOp {
   const void* table;     // [num_rows, columns] of dtype
   Dtype dtype;
@@ -204,8 +210,11 @@ struct Ops {
   Result<DeviceBuffer> (*allocate)(OpsContext& context, size_t bytes);
   Status (*reserve_gemm_input)(OpsContext& context, int64_t max_values);
   void (*upload)(OpsContext& context, const UploadOp& op);
-  // The rows in host memory, valid until the next call on this device: the data itself on a CPU.
-  const float* (*host_rows)(OpsContext& context, const MatrixView& x);
+  // Plain bytes from host memory, such as a step's indices.
+  void (*copy_in)(OpsContext& context, const CopyInOp& op);
+  // Dense rows in host memory, free to be changed and valid until the next call on this device: the
+  // data itself on a CPU.
+  float* (*host_rows)(OpsContext& context, const MatrixView& x);
 
   // Weights.
   size_t (*packed_bytes)(OpsContext& context, const PackedMatrix& shape);

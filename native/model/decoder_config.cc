@@ -1,6 +1,5 @@
 #include "model/decoder_config.h"
 
-#include <cmath>
 #include <vector>
 
 #include "kernels/kernels.h"

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/cpu/convert.h"
@@ -28,7 +29,14 @@ void Upload(OpsContext& context, const UploadOp& op) {
   });
 }
 
-const float* HostRows(OpsContext&, const MatrixView& x) { return x.data; }
+void CopyIn(OpsContext&, const CopyInOp& op) {
+  if (op.bytes > 0) std::memcpy(op.target, op.source, op.bytes);
+}
+
+float* HostRows(OpsContext&, const MatrixView& x) {
+  CHECK(x.stride == x.columns);
+  return x.data;
+}
 
 void Gather(OpsContext& context, const GatherOp& op) {
   CpuContext& cpu = Cpu(context);
@@ -51,6 +59,7 @@ void Gather(OpsContext& context, const GatherOp& op) {
 void SetMemoryOps(Ops& ops) {
   ops.allocate = Allocate;
   ops.upload = Upload;
+  ops.copy_in = CopyIn;
   ops.host_rows = HostRows;
   ops.gather = Gather;
 }

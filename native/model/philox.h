@@ -1,0 +1,16 @@
+#ifndef AUTOGLM_MODEL_PHILOX_H_
+#define AUTOGLM_MODEL_PHILOX_H_
+
+#include <array>
+#include <cstdint>
+
+namespace autoglm {
+
+// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011,
+// https://doi.org/10.1145/2063384.2063405): random bits as a pure function of counter and key, so a
+// stream can be resumed anywhere.
+std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
+
+}  // namespace autoglm
+
+#endif  // AUTOGLM_MODEL_PHILOX_H_
