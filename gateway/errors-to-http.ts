@@ -3,6 +3,11 @@ import { ERRORS, MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log.ts';
 import { errorBody } from './openai/error-body.ts';
 
+/** Answers that always say when to try again … */
+const OVERLOADS: ReadonlySet<number> = new Set([429, 503]);
+/** … after about the time of a restart where the failure itself does not say. */
+const RETRY_AFTER_MS = 1000;
+
 /** Answers every failure in OpenAI's shape with the status of the error table. */
 export function answerErrors(app: FastifyInstance, log: Log): void {
   app.setErrorHandler((error, request, reply) => {
@@ -11,13 +16,15 @@ export function answerErrors(app: FastifyInstance, log: Log): void {
 }
 
 export function sendError(reply: FastifyReply, error: MeshError): void {
-  if (error.retryAfterMs !== undefined) {
-    const milliseconds = Math.max(1, Math.ceil(error.retryAfterMs));
+  const { http } = ERRORS[error.reason];
+  const retryAfterMs = error.retryAfterMs ?? (OVERLOADS.has(http) ? RETRY_AFTER_MS : undefined);
+  if (retryAfterMs !== undefined) {
+    const milliseconds = Math.max(1, Math.ceil(retryAfterMs));
     reply.header('retry-after-ms', String(milliseconds));
     reply.header('retry-after', String(Math.ceil(milliseconds / 1000)));
   }
   if (error.reason === 'UNAUTHENTICATED') reply.header('www-authenticate', 'Bearer');
-  reply.code(ERRORS[error.reason].http).send(errorBody(error));
+  reply.code(http).send(errorBody(error));
 }
 
 /** Names a failure; what nobody foresaw is logged with its stack, once, and told without detail. */

@@ -18,6 +18,9 @@ import { Endpoint } from './routing/endpoint.ts';
 import { Router } from './routing/router.ts';
 import { createServer } from './server.ts';
 
+/** Last bytes of the last answers are sent within this. */
+const FLUSH_TIMEOUT_MS = 500;
+
 export type GatewayOptions = Static<typeof gatewayOptions>;
 
 /** A listening gateway. */
@@ -47,7 +50,10 @@ export async function startGateway(options: GatewayOptions, log: Log): Promise<G
     url: urlOf(options.host, app.server.address()),
     drain: async (graceMs) => {
       await context.inFlight.drain(graceMs);
+      // A connection that never asked anything does not count as idle and would hold the end up.
+      const cutOff = setTimeout(() => app.server.closeAllConnections(), FLUSH_TIMEOUT_MS);
       await app.close();
+      clearTimeout(cutOff);
       await context.router.close();
     },
   };

@@ -1,8 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { MeshError } from '#mesh/errors.ts';
 
-const RETRY_AFTER_MS = 1000;
-
 export interface InFlightOptions {
   /** Requests at once beyond which new ones are refused. */
   readonly maxRequests: number;
@@ -42,7 +40,7 @@ export class InFlight {
     if (this.#isDraining) throw draining();
     if (this.#running.size >= maxRequests) {
       const message = `the server is busy: ${maxRequests} requests are in flight, its limit`;
-      throw new MeshError('QUEUE_FULL', message, { retryAfterMs: RETRY_AFTER_MS });
+      throw new MeshError('QUEUE_FULL', message);
     }
     const controller = new AbortController();
     this.#running.add(controller);
@@ -78,13 +76,7 @@ export class InFlight {
 }
 
 function draining(): MeshError {
-  return new MeshError(
-    'DRAINING',
-    'the server is shutting down; try another or try again shortly',
-    {
-      retryAfterMs: RETRY_AFTER_MS,
-    },
-  );
+  return new MeshError('DRAINING', 'the server is shutting down; try another or try again shortly');
 }
 
 function late(timeoutMs: number): MeshError {

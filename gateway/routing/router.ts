@@ -8,9 +8,6 @@ import type {
 import type { Endpoint } from './endpoint.ts';
 import { knownModels, type PickWish, pickEndpoint } from './pick.ts';
 
-/** When a client may try again after "no endpoint is ready": about the time of a restart. */
-const RETRY_AFTER_MS = 1000;
-
 export interface RouterOptions {
   /** Most endpoints tried for one request before its first token. */
   readonly maxAttempts: number;
@@ -145,8 +142,10 @@ async function* only(start: GenerateStart): AsyncGenerator<GenerateRequest> {
 /** The signal's reason when it was aborted, the peer's error otherwise. */
 function meshErrorOf(error: unknown, signal: AbortSignal): MeshError {
   const cause: unknown = signal.aborted ? signal.reason : error;
-  if (cause instanceof MeshError) return cause;
-  throw cause;
+  if (!(cause instanceof MeshError)) throw cause;
+  if (signal.aborted || cause.reason !== 'CANCELLED') return cause;
+  // Nobody here cancelled: the peer was ended with the call still running.
+  return new MeshError('NO_READY_ENDPOINT', 'the backbone ended the call', { cause });
 }
 
 export function unknownModel(model: string, known: readonly string[]): MeshError {
@@ -155,7 +154,5 @@ export function unknownModel(model: string, known: readonly string[]): MeshError
 }
 
 function noReadyEndpoint(): MeshError {
-  return new MeshError('NO_READY_ENDPOINT', 'no llm-backbone is ready; try again shortly', {
-    retryAfterMs: RETRY_AFTER_MS,
-  });
+  return new MeshError('NO_READY_ENDPOINT', 'no llm-backbone is ready; try again shortly');
 }

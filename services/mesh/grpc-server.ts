@@ -13,7 +13,8 @@ const MAX_RECEIVE_BYTES = 16 * 1024 * 1024;
 const SERVER_OPTIONS: ChannelOptions = {
   'grpc.max_receive_message_length': MAX_RECEIVE_BYTES,
   'grpc.max_concurrent_streams': 4096,
-  'grpc.enable_channelz': 0,
+  // Without channelz grpc-js 1.14 does not keep the sessions that a forced shutdown has to destroy.
+  'grpc.enable_channelz': 1,
   'grpc.keepalive_time_ms': 30_000,
   'grpc.keepalive_timeout_ms': 10_000,
 };

@@ -1,5 +1,7 @@
+import assert from 'node:assert/strict';
 import { pino } from 'pino';
 import { type Gateway, type GatewayOptions, startGateway } from '#gateway/gateway.ts';
+import { isRecord } from '#gateway/openai/body.ts';
 import { gatewayOptions } from '#gateway/options.ts';
 import { resolveOptions } from '#mesh/options.ts';
 import { FakeBackbone } from './fake-backbone.ts';
@@ -78,3 +80,27 @@ export function eventsOf(text: string): unknown[] {
 }
 
 export const CHAT = { messages: [{ role: 'user', content: 'hi' }] } as const;
+
+export async function jsonOf(response: Response): Promise<Readonly<Record<string, unknown>>> {
+  const value: unknown = await response.json();
+  assert(isRecord(value));
+  return value;
+}
+
+export interface ErrorAnswer {
+  readonly message: string;
+  readonly type: string;
+  readonly param: string | null;
+  readonly code: string;
+}
+
+/** The error object of an answer; it has exactly OpenAI's four fields. */
+export async function errorOf(response: Response): Promise<ErrorAnswer> {
+  const { error } = await jsonOf(response);
+  assert(isRecord(error));
+  const { message, type, param, code, ...others } = error;
+  assert(typeof message === 'string' && typeof type === 'string' && typeof code === 'string');
+  assert(typeof param === 'string' || param === null);
+  assert.deepEqual(others, {});
+  return { message, type, param, code };
+}

@@ -1,0 +1,365 @@
+import assert from 'node:assert/strict';
+import { request as httpRequest } from 'node:http';
+import { afterEach, describe, it } from 'node:test';
+import { pino } from 'pino';
+import { startGateway } from '#gateway/gateway.ts';
+import { gatewayOptions } from '#gateway/options.ts';
+import { MeshError } from '#mesh/errors.ts';
+import { Counter } from '#mesh/metrics.ts';
+import { resolveOptions } from '#mesh/options.ts';
+import { accepted, delta, FakeBackbone, finished } from './fake-backbone.ts';
+import {
+  CHAT,
+  errorOf,
+  eventsOf,
+  type Harness,
+  type HarnessOptions,
+  jsonOf,
+  startHarness,
+  untilReady,
+} from './harness.ts';
+
+const PATH = '/v1/chat/completions';
+const JSON_TYPE = { 'content-type': 'application/json' };
+
+let harness: Harness;
+
+async function start(options: HarnessOptions = {}): Promise<Harness> {
+  harness = await startHarness(options);
+  return harness;
+}
+
+/** A script that finishes when told. */
+function held() {
+  let finish = () => {};
+  const done = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  const script = async function* () {
+    yield accepted();
+    yield delta({ text: 'a' });
+    await done;
+    yield finished();
+  };
+  return { script, finish };
+}
+
+describe('The HTTP server', () => {
+  afterEach(() => harness.close());
+
+  it('refuses malformed JSON without repeating it', async () => {
+    const { post } = await start();
+
+    const response = await post(PATH, '{"messages": secret}');
+
+    assert.equal(response.status, 400);
+    const { message, code } = await errorOf(response);
+    assert.match(message, /not valid JSON/);
+    assert(!message.includes('secret'));
+    assert.equal(code, 'invalid_request');
+  });
+
+  it('refuses an empty body', async () => {
+    const { post } = await start();
+
+    const response = await post(PATH, '');
+
+    assert.equal(response.status, 400);
+    assert.match((await errorOf(response)).message, /body/i);
+  });
+
+  it('refuses a body that is not an object', async () => {
+    const { post } = await start();
+
+    const response = await post(PATH, '[]');
+
+    assert.equal(response.status, 400);
+    assert.match((await errorOf(response)).message, /must be a JSON object, got a list of 0/);
+  });
+
+  it('refuses deep nesting', async () => {
+    const { post } = await start();
+
+    const response = await post(PATH, `${'['.repeat(100_000)}${']'.repeat(100_000)}`);
+
+    assert.equal(response.status, 400);
+    assert.match((await errorOf(response)).message, /deeper than 32/);
+  });
+
+  it('refuses a body over the limit with 413 and names the key', async () => {
+    const { post } = await start({ maxBodyMb: 0.001 });
+
+    const response = await post(PATH, { messages: [{ role: 'user', content: 'a'.repeat(2000) }] });
+
+    assert.equal(response.status, 413);
+    assert.match((await errorOf(response)).message, /max-body-mb/);
+  });
+
+  it('refuses another content type with 415', async () => {
+    const { post } = await start();
+
+    const response = await post(PATH, 'messages=hi', { headers: { 'content-type': 'text/plain' } });
+
+    assert.equal(response.status, 415);
+    assert.equal((await errorOf(response)).code, 'unsupported_content_type');
+  });
+
+  it('answers 404 for an unknown path and 405 for a wrong method', async () => {
+    const { get, post } = await start();
+
+    const unknown = await get('/v1/embeddings');
+    const wrong = await get(PATH);
+    const wrongToo = await post('/v1/models', {});
+
+    assert.equal(unknown.status, 404);
+    assert.equal((await errorOf(unknown)).code, 'not_found');
+    assert.equal(wrong.status, 405);
+    assert.equal(wrong.headers.get('allow'), 'POST');
+    assert.equal((await errorOf(wrong)).code, 'method_not_allowed');
+    assert.equal(wrongToo.status, 405);
+    await wrongToo.text();
+  });
+
+  it('asks for a key everywhere but at the probes', async () => {
+    const { get, post } = await start({ apiKey: 'one, two' });
+    const as = (authorization: string) => ({ headers: { ...JSON_TYPE, authorization } });
+
+    const statuses = await Promise.all([
+      post(PATH, CHAT),
+      post(PATH, CHAT, as('Bearer three')),
+      post(PATH, CHAT, as('Basic one')),
+      post(PATH, CHAT, as('Bearer one')),
+      post(PATH, CHAT, as('bearer two')),
+      get('/v1/models'),
+      get('/tokenize'),
+      get('/health'),
+      get('/ping'),
+      get('/version'),
+      get('/metrics'),
+    ]);
+
+    assert.deepEqual(
+      statuses.map(({ status }) => status),
+      [401, 401, 401, 200, 200, 401, 401, 200, 200, 200, 200],
+    );
+    const [refused] = statuses;
+    assert.equal(refused?.headers.get('www-authenticate'), 'Bearer');
+    assert(refused?.headers.get('x-request-id'));
+    assert.equal((await errorOf(refused)).type, 'authentication_error');
+  });
+
+  it('allows the configured origins and answers their preflights without a key', async () => {
+    const { url } = await start({ apiKey: 'one', corsAllowOrigin: ['https://a.example'] });
+    const preflight = (origin: string) =>
+      fetch(`${url}${PATH}`, { method: 'OPTIONS', headers: { origin } });
+
+    const allowed = await preflight('https://a.example');
+    const other = await preflight('https://b.example');
+
+    assert.equal(allowed.status, 204);
+    assert.equal(allowed.headers.get('access-control-allow-origin'), 'https://a.example');
+    assert.equal(other.headers.get('access-control-allow-origin'), null);
+  });
+
+  it('reports health by the backbones', async () => {
+    const { backbone, get, post, url } = await start();
+
+    const ready = await get('/health');
+    backbone.health.setServing(false);
+    await untilReady(url, 0);
+    const notReady = await post('/ping', {});
+
+    assert.equal(ready.status, 200);
+    assert.deepEqual(await ready.json(), { status: 'ready', backbones_ready: 1, backbones: 1 });
+    assert.equal(notReady.status, 503);
+    assert.match(await notReady.text(), /no llm-backbone is ready/);
+  });
+
+  it('follows a backbone across its restart', async () => {
+    const { backbone, post, url } = await start();
+    const { address } = backbone;
+    await backbone.kill();
+    await untilReady(url, 0);
+    const restarted = new FakeBackbone();
+
+    await restarted.start(address);
+    await untilReady(url, 1);
+
+    const response = await post(PATH, CHAT);
+    await restarted.kill();
+    assert.equal(response.status, 200);
+  });
+
+  it('lists models with their context length, under names with slashes too', async () => {
+    const { get } = await start({ backbones: [new FakeBackbone(['nano', 'zai-org/AutoGLM'])] });
+    const nano = {
+      id: 'nano',
+      object: 'model',
+      created: 1_700_000_000,
+      owned_by: 'autoglm-mesh',
+      root: 'phone-nano',
+      parent: null,
+      max_model_len: 512,
+    };
+
+    const list = await (await get('/v1/models')).json();
+    const plain = await (await get('/v1/models/zai-org/AutoGLM')).json();
+    const encoded = await (await get('/v1/models/zai-org%2FAutoGLM')).json();
+    const unknown = await get('/v1/models/other');
+
+    assert.deepEqual(list, { object: 'list', data: [nano, { ...nano, id: 'zai-org/AutoGLM' }] });
+    assert.deepEqual(plain, { ...nano, id: 'zai-org/AutoGLM' });
+    assert.deepEqual(encoded, plain);
+    assert.equal(unknown.status, 404);
+    await unknown.text();
+  });
+
+  it('tokenizes and detokenizes in the shape of vLLM', async () => {
+    const { backbone, post } = await start();
+
+    const text = await (await post('/tokenize', { prompt: 'Hey' })).json();
+    const chat = await jsonOf(await post('/tokenize', { ...CHAT, return_token_strs: true }));
+    const back = await (await post('/detokenize', { tokens: [1, 2] })).json();
+    const both = await post('/tokenize', { ...CHAT, prompt: 'Hey' });
+
+    assert.deepEqual(text, { count: 2, max_model_len: 512, tokens: [11, 12], token_strs: null });
+    assert.deepEqual(chat['token_strs'], ['He', 'y']);
+    assert.deepEqual(back, { prompt: '<1><2>' });
+    assert.equal(both.status, 400);
+    await both.text();
+    assert.deepEqual(backbone.trace, [
+      'tokenize phone-nano text',
+      'tokenize phone-nano chat',
+      'detokenize 1,2',
+    ]);
+  });
+
+  it('serves its metrics and those of the backbones under both prefixes', async () => {
+    const { backbone, get, post } = await start();
+    const tokens = backbone.metrics.register(new Counter('generation_tokens', 'Tokens.'));
+    tokens.add(3, { model_name: 'nano' });
+    await (await post(PATH, CHAT)).text();
+
+    const response = await get('/metrics');
+
+    const text = await response.text();
+    const labels = `engine="0",instance="${backbone.address}",model_name="nano"`;
+    assert.match(response.headers.get('content-type') ?? '', /text\/plain; version=0\.0\.4/);
+    for (const line of [
+      `autoglm:generation_tokens_total{${labels}} 3`,
+      `vllm:generation_tokens_total{${labels}} 3`,
+      `http_requests_total{handler="${PATH}",method="POST",status="2xx"} 1`,
+      `autoglm:gateway_backbone_ready{engine="0",instance="${backbone.address}"} 1`,
+      'autoglm:gateway_requests_in_flight 0',
+    ]) {
+      assert(text.split('\n').includes(line), `${line} in\n${text}`);
+    }
+  });
+
+  it('does not wait for a backbone that hangs in a scrape', async () => {
+    const { backbone, get } = await start();
+    let release = () => {};
+    backbone.metricsHold = new Promise((resolve) => {
+      release = resolve;
+    });
+
+    const text = await (await get('/metrics')).text();
+    release();
+
+    assert.match(text, /autoglm:gateway_backbone_ready/);
+  });
+
+  it('keeps a waiting stream alive with comment lines', async () => {
+    const { backbone, post } = await start({ heartbeatIntervalS: 0.01 });
+    let finish = () => {};
+    const done = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    backbone.script = async function* () {
+      await done;
+      yield accepted();
+      yield delta({ text: 'a' });
+      yield finished();
+    };
+
+    const response = await post(PATH, { ...CHAT, stream: true });
+    finish();
+    const text = await response.text();
+
+    assert.match(text, /^: keep-alive\n\n/);
+    assert.equal(eventsOf(text).at(-1), '[DONE]');
+  });
+
+  it('cuts off a client that does not read its stream', async () => {
+    const { backbone, url } = await start({ stallTimeoutS: 0.05 });
+    const text = 'x'.repeat(64 * 1024);
+    backbone.script = async function* (_, signal) {
+      yield accepted();
+      while (!signal.aborted) yield delta({ text });
+    };
+    const body = JSON.stringify({ ...CHAT, stream: true });
+    const request = httpRequest(url + PATH, { method: 'POST', headers: JSON_TYPE });
+    request.on('response', (response) => response.pause());
+    request.on('error', () => {});
+
+    request.end(body);
+
+    await backbone.until('cancelled');
+    request.destroy();
+  });
+});
+
+describe('A gateway that drains', () => {
+  it('refuses new requests, reports it, and lets the running one finish', async () => {
+    const { backbone, gateway, get, post } = await startHarness();
+    const { script, finish } = held();
+    backbone.script = script;
+    const running = await post(PATH, { ...CHAT, stream: true });
+    await backbone.until('start');
+
+    const drained = gateway.drain(60_000);
+
+    const refused = await post(PATH, CHAT);
+    const health = await get('/health');
+    finish();
+    const text = await running.text();
+    await drained;
+    assert.equal(refused.status, 503);
+    assert.equal((await errorOf(refused)).code, 'draining');
+    assert.equal((await jsonOf(health))['status'], 'draining');
+    assert.equal(eventsOf(text).at(-1), '[DONE]');
+    await backbone.kill();
+  });
+
+  it('ends what runs longer than the limit with an error event', async () => {
+    const { backbone, gateway, post } = await startHarness();
+    backbone.script = held().script;
+    const running = await post(PATH, { ...CHAT, stream: true });
+    await backbone.until('start');
+
+    await gateway.drain(0);
+
+    assert.match(JSON.stringify(eventsOf(await running.text()).at(-1)), /"code":"draining"/);
+    await backbone.kill();
+  });
+});
+
+describe('A gateway that cannot start', () => {
+  it('names the port in use and the key that changes it', async () => {
+    const { url, close } = await startHarness();
+    const port = Number(new URL(url).port);
+    const options = resolveOptions(gatewayOptions, { host: '127.0.0.1', port }, {});
+
+    const refused = startGateway(options, pino({ enabled: false }));
+
+    await assert.rejects(refused, (error: unknown) => {
+      assert(error instanceof MeshError);
+      assert.equal(
+        error.message,
+        `port ${port} is in use; choose another with the key "port" (--port)`,
+      );
+      return true;
+    });
+    await close();
+  });
+});
