@@ -1,0 +1,195 @@
+#ifndef AUTOGLM_KERNELS_AVX2_VECTOR_H_
+#define AUTOGLM_KERNELS_AVX2_VECTOR_H_
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace autoglm::kernels {
+namespace {
+
+// Eight float32 lanes: what the kernels of simd/ are written in. Functions that end in First touch
+// `count` elements of memory, 0..kWidth; lanes beyond them read as zero.
+struct Avx2Vector {
+  using Float = __m256;
+  using Pairs = __m256i;  // [kWidth] pairs of bfloat16, the earlier one in the low half
+
+  static constexpr int kWidth = 8;
+  static constexpr int kTileRows = 4;
+  static constexpr int kTileVectors = 2;
+  static constexpr bool kHasBfloat16Dot = false;
+
+  static Float Zero() { return _mm256_setzero_ps(); }
+  static Float Set(float value) { return _mm256_set1_ps(value); }
+  static Float Load(const float* p) { return _mm256_loadu_ps(p); }
+  static Float LoadFirst(const float* p, int64_t count) {
+    return _mm256_maskload_ps(p, FirstLanes(count));
+  }
+  static void Store(float* p, Float a) { _mm256_storeu_ps(p, a); }
+  static void StoreFirst(float* p, Float a, int64_t count) {
+    _mm256_maskstore_ps(p, FirstLanes(count), a);
+  }
+
+  static Float Add(Float a, Float b) { return _mm256_add_ps(a, b); }
+  static Float Subtract(Float a, Float b) { return _mm256_sub_ps(a, b); }
+  static Float Multiply(Float a, Float b) { return _mm256_mul_ps(a, b); }
+  static Float Divide(Float a, Float b) { return _mm256_div_ps(a, b); }
+  static Float MultiplyAdd(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
+  // c - a * b.
+  static Float NegativeMultiplyAdd(Float a, Float b, Float c) { return _mm256_fnmadd_ps(a, b, c); }
+  // The second operand where either is NaN.
+  static Float Max(Float a, Float b) { return _mm256_max_ps(a, b); }
+  static Float Min(Float a, Float b) { return _mm256_min_ps(a, b); }
+  static Float Abs(Float a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+  static Float CopySign(Float magnitude, Float sign) {
+    const __m256 bit = _mm256_set1_ps(-0.0f);
+    return _mm256_or_ps(_mm256_and_ps(bit, sign), _mm256_andnot_ps(bit, magnitude));
+  }
+  static Float Round(Float a) {
+    return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
+  // a * 2^n for integral n in -252..254, correct where the result overflows or is subnormal: two
+  // factors, each a normal number.
+  static Float ScaleByPowerOfTwo(Float a, Float n) {
+    const __m256i exponent = _mm256_cvtps_epi32(n);
+    const __m256i half = _mm256_srai_epi32(exponent, 1);
+    return _mm256_mul_ps(_mm256_mul_ps(a, PowerOfTwo(half)),
+                         PowerOfTwo(_mm256_sub_epi32(exponent, half)));
+  }
+  // b > c ? if_greater : otherwise; NaN compares false.
+  static Float SelectGreater(Float b, Float c, Float if_greater, Float otherwise) {
+    return _mm256_blendv_ps(otherwise, if_greater, _mm256_cmp_ps(b, c, _CMP_GT_OQ));
+  }
+  static Float KeepFirst(Float a, int64_t count, Float otherwise) {
+    return _mm256_blendv_ps(otherwise, a, _mm256_castsi256_ps(FirstLanes(count)));
+  }
+  // Bit i is set where lane i of a is greater than, or equal to, that of b.
+  static uint32_t GreaterBits(Float a, Float b) {
+    return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)));
+  }
+  static uint32_t EqualBits(Float a, Float b) {
+    return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ)));
+  }
+
+  static float First(Float a) { return _mm256_cvtss_f32(a); }
+  static float Sum(Float a) {
+    __m128 sum = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+    return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+  }
+  static float Largest(Float a) {
+    __m128 max = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    max = _mm_max_ps(max, _mm_movehl_ps(max, max));
+    return _mm_cvtss_f32(_mm_max_ss(max, _mm_movehdup_ps(max)));
+  }
+
+  static Float Load(const uint16_t* bfloat16) { return Widen(LoadHalves(bfloat16)); }
+  static Float LoadFirst(const uint16_t* bfloat16, int64_t count) {
+    return Widen(LoadHalvesFirst(bfloat16, count));
+  }
+  static void StoreBfloat16First(uint16_t* p, Float a, int64_t count) {
+    const __m256i rounded = RoundToBfloat16(a);
+    StoreHalvesFirst(p,
+                     _mm_packus_epi32(_mm256_castsi256_si128(rounded),
+                                      _mm256_extracti128_si256(rounded, 1)),
+                     count);
+  }
+  static Float LoadFloat16(const uint16_t* p) { return _mm256_cvtph_ps(LoadHalves(p)); }
+  static Float LoadFloat16First(const uint16_t* p, int64_t count) {
+    return _mm256_cvtph_ps(LoadHalvesFirst(p, count));
+  }
+  static void StoreFloat16First(uint16_t* p, Float a, int64_t count) {
+    StoreHalvesFirst(p, _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC), count);
+  }
+
+  static Pairs LoadPairs(const uint32_t* p) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  }
+  static Float LowHalves(Pairs a) { return _mm256_castsi256_ps(_mm256_slli_epi32(a, 16)); }
+  static Float HighHalves(Pairs a) {
+    return _mm256_castsi256_ps(
+        _mm256_and_si256(a, _mm256_set1_epi32(static_cast<int>(0xffff0000u))));
+  }
+
+  // (2i, 2i + 1) lanes exchanged; and four values at p, `count` of them read, each in two lanes.
+  static Float SwapNeighbours(Float a) { return _mm256_permute_ps(a, 0xb1); }
+  static Float LoadTwiceFirst(const float* p, int64_t count) {
+    const __m256i twice = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
+    return _mm256_permutevar8x32_ps(LoadFirst(p, count), twice);
+  }
+  // a * b - c in even lanes, a * b + c in odd ones.
+  static Float MultiplySubtractAdd(Float a, Float b, Float c) {
+    return _mm256_fmaddsub_ps(a, b, c);
+  }
+
+  // rows[i] lane j becomes rows[j] lane i: squares of 1, then 2, then 4 lanes are exchanged.
+  static void Transpose(Float rows[kWidth]) {
+#pragma GCC unroll 4
+    for (int i = 0; i < kWidth; i += 2) {
+      const Float a = rows[i];
+      const Float b = rows[i + 1];
+      rows[i] = _mm256_blend_ps(a, _mm256_moveldup_ps(b), 0xaa);
+      rows[i + 1] = _mm256_blend_ps(_mm256_movehdup_ps(a), b, 0xaa);
+    }
+#pragma GCC unroll 4
+    for (int pair = 0; pair < kWidth / 2; ++pair) {
+      const int i = pair + (pair & 2);  // 0, 1, 4, 5
+      const Float a = rows[i];
+      const Float b = rows[i + 2];
+      rows[i] = _mm256_shuffle_ps(a, b, _MM_SHUFFLE(1, 0, 1, 0));
+      rows[i + 2] = _mm256_shuffle_ps(a, b, _MM_SHUFFLE(3, 2, 3, 2));
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < kWidth / 2; ++i) {
+      const Float a = rows[i];
+      const Float b = rows[i + 4];
+      rows[i] = _mm256_permute2f128_ps(a, b, 0x20);
+      rows[i + 4] = _mm256_permute2f128_ps(a, b, 0x31);
+    }
+  }
+
+ private:
+  static __m256i FirstLanes(int64_t count) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)),
+                              _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  }
+  static __m256 PowerOfTwo(__m256i exponent) {
+    return _mm256_castsi256_ps(
+        _mm256_slli_epi32(_mm256_add_epi32(exponent, _mm256_set1_epi32(127)), 23));
+  }
+  static __m128i LoadHalves(const uint16_t* p) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  }
+  // There are no masks for 16-bit elements at this level: a partial vector passes through the stack.
+  static __m128i LoadHalvesFirst(const uint16_t* p, int64_t count) {
+    if (count == kWidth) return LoadHalves(p);
+    uint16_t halves[kWidth] = {};
+    for (int64_t i = 0; i < count; ++i) halves[i] = p[i];
+    return LoadHalves(halves);
+  }
+  static void StoreHalvesFirst(uint16_t* p, __m128i a, int64_t count) {
+    if (count == kWidth) return _mm_storeu_si128(reinterpret_cast<__m128i*>(p), a);
+    uint16_t halves[kWidth];
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(halves), a);
+    for (int64_t i = 0; i < count; ++i) p[i] = halves[i];
+  }
+  static Float Widen(__m128i bfloat16) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bfloat16), 16));
+  }
+  // To nearest, ties to even; a NaN gets its quiet bit, lest rounding turn it into infinity.
+  static __m256i RoundToBfloat16(Float a) {
+    const __m256i bits = _mm256_castps_si256(a);
+    const __m256i upper = _mm256_srli_epi32(bits, 16);
+    const __m256i odd = _mm256_and_si256(upper, _mm256_set1_epi32(1));
+    const __m256i bias = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
+    const __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, bias), 16);
+    const __m256i quiet = _mm256_or_si256(upper, _mm256_set1_epi32(0x40));
+    const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+    return _mm256_blendv_epi8(rounded, quiet, is_nan);
+  }
+};
+
+}  // namespace
+}  // namespace autoglm::kernels
+
+#endif  // AUTOGLM_KERNELS_AVX2_VECTOR_H_

@@ -1,0 +1,68 @@
+#ifndef AUTOGLM_KERNELS_SIMD_EXPONENTIAL_H_
+#define AUTOGLM_KERNELS_SIMD_EXPONENTIAL_H_
+
+namespace autoglm::kernels {
+namespace {
+
+// e^x within one unit in the last place, subnormal results included: x = n * ln(2) + r, a polynomial
+// for e^r (Cephes, expf) and a scaling by 2^n. NaN stays NaN.
+template <typename V>
+typename V::Float Exponential(typename V::Float x) {
+  using Float = typename V::Float;
+  // Beyond these the result is infinite, or zero, whatever the argument.
+  x = V::Min(V::Set(90.0f), V::Max(V::Set(-105.0f), x));
+  const Float n = V::Round(V::Multiply(x, V::Set(1.44269504088896341f)));
+  // ln(2) in two parts; the first has few enough bits for n * part to be exact.
+  Float r = V::NegativeMultiplyAdd(n, V::Set(0.693359375f), x);
+  r = V::NegativeMultiplyAdd(n, V::Set(-2.12194440e-4f), r);
+  Float p = V::Set(1.9875691500e-4f);
+  p = V::MultiplyAdd(p, r, V::Set(1.3981999507e-3f));
+  p = V::MultiplyAdd(p, r, V::Set(8.3334519073e-3f));
+  p = V::MultiplyAdd(p, r, V::Set(4.1665795894e-2f));
+  p = V::MultiplyAdd(p, r, V::Set(1.6666665459e-1f));
+  p = V::MultiplyAdd(p, r, V::Set(5.0000001201e-1f));
+  p = V::MultiplyAdd(V::Multiply(r, r), p, r);
+  return V::ScaleByPowerOfTwo(V::Add(p, V::Set(1.0f)), n);
+}
+
+template <typename V>
+typename V::Float Sigmoid(typename V::Float x) {
+  const typename V::Float one = V::Set(1.0f);
+  return V::Divide(one, V::Add(one, Exponential<V>(V::Subtract(V::Zero(), x))));
+}
+
+// The error function within 1.1 units in the last place: an odd polynomial near zero, 1 - e^p(|x|)
+// beyond (N. Juffa, https://stackoverflow.com/a/35148199).
+template <typename V>
+typename V::Float ErrorFunction(typename V::Float x) {
+  using Float = typename V::Float;
+  const Float magnitude = V::Abs(x);
+  const Float square = V::Multiply(x, x);
+
+  Float far = V::MultiplyAdd(V::Set(-1.72853470e-5f), magnitude, V::Set(3.83197126e-4f));
+  const Float middle = V::MultiplyAdd(V::Set(-3.88396438e-3f), magnitude, V::Set(2.42546219e-2f));
+  far = V::MultiplyAdd(far, square, middle);
+  far = V::MultiplyAdd(far, magnitude, V::Set(-1.06777877e-1f));
+  far = V::MultiplyAdd(far, magnitude, V::Set(-6.34846687e-1f));
+  far = V::MultiplyAdd(far, magnitude, V::Set(-1.28717512e-1f));
+  far = V::MultiplyAdd(far, magnitude, V::Subtract(V::Zero(), magnitude));
+  far = V::CopySign(V::Subtract(V::Set(1.0f), Exponential<V>(far)), x);
+
+  Float near = V::Set(-5.96761703e-4f);
+  near = V::MultiplyAdd(near, square, V::Set(4.99119423e-3f));
+  near = V::MultiplyAdd(near, square, V::Set(-2.67681349e-2f));
+  near = V::MultiplyAdd(near, square, V::Set(1.12819925e-1f));
+  near = V::MultiplyAdd(near, square, V::Set(-3.76125336e-1f));
+  near = V::MultiplyAdd(near, square, V::Set(1.28379166e-1f));
+  near = V::MultiplyAdd(near, x, x);
+
+  // Beyond 4 it is one; the polynomial of the far part does not hold there.
+  const Float one = V::CopySign(V::Set(1.0f), x);
+  const Float tail = V::SelectGreater(magnitude, V::Set(4.0f), one, far);
+  return V::SelectGreater(magnitude, V::Set(0.927734375f), tail, near);
+}
+
+}  // namespace
+}  // namespace autoglm::kernels
+
+#endif  // AUTOGLM_KERNELS_SIMD_EXPONENTIAL_H_

@@ -1,0 +1,217 @@
+#ifndef AUTOGLM_KERNELS_SIMD_GEMM_H_
+#define AUTOGLM_KERNELS_SIMD_GEMM_H_
+
+#include "kernels/kernels.h"
+#include "kernels/simd/tile.h"
+
+namespace autoglm::kernels {
+namespace {
+
+// A panel is [depth][kPanelWidth] for float32 and float16, [ceil(depth / 2)][kPanelWidth] pairs for
+// bfloat16, an odd last depth paired with zero.
+template <typename V>
+constexpr int64_t kPanelWidth = V::kTileVectors * V::kWidth;
+
+// Depth of the slab of a panel that all rows are multiplied with in turn: 256 KiB at most, so that it
+// stays in the second-level cache. Even, so that no pair is split.
+constexpr int64_t kDepthBlock = 1024;
+
+template <typename V>
+size_t PanelBytes(Dtype dtype, int64_t depth) {
+  const int64_t width = kPanelWidth<V>;
+  const int64_t lanes = dtype == Dtype::kBfloat16 ? (depth + 1) / 2 : depth;
+  const int64_t lane_bytes = dtype == Dtype::kFloat16 ? 2 : 4;
+  const size_t bytes = static_cast<size_t>(lanes * width * lane_bytes);
+  return (bytes + kPanelAlignment - 1) / kPanelAlignment * kPanelAlignment;
+}
+
+template <typename V, typename T>
+void PackByDepth(const PackPanelArgs& args) {
+  const T* rows = static_cast<const T*>(args.rows);
+  T* panel = static_cast<T*>(args.panel);
+  for (int64_t depth = 0; depth < args.depth; ++depth) {
+    for (int64_t n = 0; n < kPanelWidth<V>; ++n) {
+      panel[depth * kPanelWidth<V> + n] = n < args.num_rows ? rows[n * args.depth + depth] : T{0};
+    }
+  }
+}
+
+template <typename V>
+void PackPairs(const PackPanelArgs& args) {
+  const uint16_t* rows = static_cast<const uint16_t*>(args.rows);
+  uint32_t* panel = static_cast<uint32_t*>(args.panel);
+  for (int64_t depth = 0; depth < args.depth; depth += 2) {
+    for (int64_t n = 0; n < kPanelWidth<V>; ++n) {
+      const uint16_t* row = rows + n * args.depth;
+      const uint32_t even = n < args.num_rows ? row[depth] : 0u;
+      const uint32_t odd = n < args.num_rows && depth + 1 < args.depth ? row[depth + 1] : 0u;
+      panel[depth / 2 * kPanelWidth<V> + n] = even | odd << 16;
+    }
+  }
+}
+
+template <typename V>
+void PackPanel(const PackPanelArgs& args) {
+  switch (args.dtype) {
+    case Dtype::kFloat32:
+      return PackByDepth<V, uint32_t>(args);
+    case Dtype::kFloat16:
+      return PackByDepth<V, uint16_t>(args);
+    case Dtype::kBfloat16:
+      return PackPairs<V>(args);
+  }
+}
+
+template <typename V, int kRows>
+using PanelTile = Tile<V, kRows, V::kTileVectors>;
+
+// The part of one panel's product that spans depth depth_begin..depth_end - 1.
+struct PanelBlock {
+  const void* panel;
+  int64_t column;  // of the output, where the panel starts
+  int64_t width;   // columns of the panel that exist
+  int64_t depth_begin;
+  int64_t depth_end;
+};
+
+// Columns of vector v that exist, 0..kWidth.
+template <typename V>
+int64_t ColumnsOf(const PanelBlock& block, int v) {
+  const int64_t count = block.width - v * V::kWidth;
+  return count < 0 ? 0 : count < V::kWidth ? count : V::kWidth;
+}
+
+// Reads the sums of the depths before the block from y, or starts at zero.
+template <typename V, int kRows>
+void LoadSums(const GemmArgs& args, const PanelBlock& block, int64_t row, PanelTile<V, kRows>& tile) {
+  if (block.depth_begin == 0) return tile.Clear();
+#pragma GCC unroll 4
+  for (int v = 0; v < V::kTileVectors; ++v) {
+    const float* y = args.y + row * args.y_stride + block.column + v * V::kWidth;
+    const int64_t count = ColumnsOf<V>(block, v);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r, y += args.y_stride) tile.sums[r][v] = V::LoadFirst(y, count);
+  }
+}
+
+// Writes the sums to y, with the bias after the last block of depth.
+template <typename V, int kRows>
+void StoreSums(const GemmArgs& args, const PanelBlock& block, int64_t row,
+               const PanelTile<V, kRows>& tile) {
+  const bool has_bias = args.bias != nullptr && block.depth_end == args.depth;
+#pragma GCC unroll 4
+  for (int v = 0; v < V::kTileVectors; ++v) {
+    const int64_t column = block.column + v * V::kWidth;
+    const int64_t count = ColumnsOf<V>(block, v);
+    const typename V::Float bias = has_bias ? V::LoadFirst(args.bias + column, count) : V::Zero();
+    float* y = args.y + row * args.y_stride + column;
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r, y += args.y_stride) {
+      const typename V::Float sum = tile.sums[r][v];
+      V::StoreFirst(y, has_bias ? V::Add(sum, bias) : sum, count);
+    }
+  }
+}
+
+template <typename V, int kRows>
+void AccumulateBlock(Dtype dtype, const PanelBlock& block, const float* const x[kRows],
+                     PanelTile<V, kRows>& tile) {
+  constexpr int64_t kWidth = kPanelWidth<V>;
+  const int64_t depth = block.depth_end - block.depth_begin;
+  const void* panel = block.panel;
+  switch (dtype) {
+    case Dtype::kFloat32: {
+      const float* weights = static_cast<const float*>(panel) + block.depth_begin * kWidth;
+      return tile.Accumulate(x, depth, Float32Weights<V>{weights, kWidth});
+    }
+    case Dtype::kFloat16: {
+      const uint16_t* weights = static_cast<const uint16_t*>(panel) + block.depth_begin * kWidth;
+      return tile.Accumulate(x, depth, Float16Weights<V>{weights, kWidth});
+    }
+    case Dtype::kBfloat16: {
+      const uint32_t* pairs = static_cast<const uint32_t*>(panel) + block.depth_begin / 2 * kWidth;
+      return tile.Accumulate(x, depth, PairWeights<V>{pairs, kWidth});
+    }
+  }
+}
+
+// x: the rows of the tile, from the block's first depth.
+template <typename V, int kRows>
+void MultiplyTile(const GemmArgs& args, const PanelBlock& block, int64_t row,
+                  const float* const x[kRows]) {
+  PanelTile<V, kRows> tile;
+  LoadSums(args, block, row, tile);
+  AccumulateBlock(args.weight_dtype, block, x, tile);
+  StoreSums(args, block, row, tile);
+}
+
+template <typename V>
+void MultiplyFloat32(const GemmArgs& args, const PanelBlock& block) {
+  const float* begin = static_cast<const float*>(args.x) + block.depth_begin;
+  ForEachTile<V::kTileRows>(0, args.num_rows, [&](auto rows, int64_t row) {
+    const float* x[rows.kCount];
+    for (int r = 0; r < rows.kCount; ++r) x[r] = begin + (row + r) * args.x_stride;
+    MultiplyTile<V, rows.kCount>(args, block, row, x);
+  });
+}
+
+// Widens the rows of each tile first; exact, so the sums are those of float32 rows.
+template <typename V>
+void MultiplyBfloat16(const GemmArgs& args, const PanelBlock& block) {
+  const uint16_t* begin = static_cast<const uint16_t*>(args.x) + block.depth_begin;
+  const int64_t depth = block.depth_end - block.depth_begin;
+  float wide[V::kTileRows][kDepthBlock];
+  ForEachTile<V::kTileRows>(0, args.num_rows, [&](auto rows, int64_t row) {
+    const float* x[rows.kCount];
+    for (int r = 0; r < rows.kCount; ++r) {
+      const uint16_t* narrow = begin + (row + r) * args.x_stride;
+      for (int64_t d = 0; d < depth; d += V::kWidth) {
+        const int64_t count = depth - d < V::kWidth ? depth - d : int64_t{V::kWidth};
+        V::StoreFirst(wide[r] + d, V::LoadFirst(narrow + d, count), count);
+      }
+      x[r] = wide[r];
+    }
+    MultiplyTile<V, rows.kCount>(args, block, row, x);
+  });
+}
+
+template <typename V>
+void MultiplyBlock(const GemmArgs& args, const PanelBlock& block) {
+  if (args.x_dtype == Dtype::kFloat32) {
+    MultiplyFloat32<V>(args, block);
+  } else {
+    MultiplyBfloat16<V>(args, block);
+  }
+}
+
+template <typename V>
+void Multiply(const GemmArgs& args) {
+  const size_t panel_bytes = PanelBytes<V>(args.weight_dtype, args.depth);
+  const char* panel = static_cast<const char*>(args.panels);
+  for (int64_t column = 0; column < args.num_columns; column += kPanelWidth<V>) {
+    const int64_t rest = args.num_columns - column;
+    const int64_t width = rest < kPanelWidth<V> ? rest : kPanelWidth<V>;
+    // An empty depth still has its one block, which writes the bias.
+    int64_t depth = 0;
+    do {
+      const int64_t end = args.depth - depth < kDepthBlock ? args.depth : depth + kDepthBlock;
+      MultiplyBlock<V>(args, {panel, column, width, depth, end});
+      depth = end;
+    } while (depth < args.depth);
+    panel += panel_bytes;
+  }
+}
+
+template <typename V>
+GemmKernels Gemm(const char* isa) {
+  return {.isa = isa,
+          .panel_width = kPanelWidth<V>,
+          .panel_bytes = PanelBytes<V>,
+          .pack_panel = PackPanel<V>,
+          .multiply = Multiply<V>};
+}
+
+}  // namespace
+}  // namespace autoglm::kernels
+
+#endif  // AUTOGLM_KERNELS_SIMD_GEMM_H_

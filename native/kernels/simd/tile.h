@@ -1,0 +1,112 @@
+#ifndef AUTOGLM_KERNELS_SIMD_TILE_H_
+#define AUTOGLM_KERNELS_SIMD_TILE_H_
+
+#include <cstdint>
+
+namespace autoglm::kernels {
+namespace {
+
+// A tile is kRows rows times kVectors vectors of columns whose sums live in registers; V::kTileRows
+// and V::kTileVectors fill them. Each sum grows by one fused multiply-add per depth, strictly in
+// order: its bits do not depend on the tile's shape, nor on where a sum was stored to memory and
+// taken up again.
+
+template <typename V>
+struct Float32Weights {
+  const float* data;  // [depth][stride]
+  int64_t stride;
+
+  typename V::Float Even(int64_t depth, int vector) const {
+    return V::Load(data + depth * stride + vector * V::kWidth);
+  }
+  typename V::Float Odd(int64_t depth, int vector) const { return Even(depth + 1, vector); }
+};
+
+template <typename V>
+struct Float16Weights {
+  const uint16_t* data;  // [depth][stride]
+  int64_t stride;
+
+  typename V::Float Even(int64_t depth, int vector) const {
+    return V::LoadFloat16(data + depth * stride + vector * V::kWidth);
+  }
+  typename V::Float Odd(int64_t depth, int vector) const { return Even(depth + 1, vector); }
+};
+
+// bfloat16 weights of two consecutive depths in one 32-bit lane: widening costs one instruction.
+template <typename V>
+struct PairWeights {
+  const uint32_t* data;  // [ceil(depth / 2)][stride]
+  int64_t stride;
+
+  typename V::Pairs At(int64_t depth, int vector) const {
+    return V::LoadPairs(data + depth / 2 * stride + vector * V::kWidth);
+  }
+  typename V::Float Even(int64_t depth, int vector) const {
+    return V::LowHalves(At(depth, vector));
+  }
+  typename V::Float Odd(int64_t depth, int vector) const { return V::HighHalves(At(depth, vector)); }
+};
+
+template <typename V, int kRows, int kVectors>
+struct Tile {
+  typename V::Float sums[kRows][kVectors];
+
+  void Clear() {
+#pragma GCC unroll 8
+    for (int row = 0; row < kRows; ++row) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) sums[row][v] = V::Zero();
+    }
+  }
+
+  void AddProducts(const float* const x[kRows], int64_t depth,
+                   const typename V::Float (&weights)[kVectors]) {
+#pragma GCC unroll 8
+    for (int row = 0; row < kRows; ++row) {
+      const typename V::Float value = V::Set(x[row][depth]);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) {
+        sums[row][v] = V::MultiplyAdd(value, weights[v], sums[row][v]);
+      }
+    }
+  }
+
+  // sums[row] += x[row][0..depth - 1] * weights[0..depth - 1].
+  template <typename Weights>
+  void Accumulate(const float* const x[kRows], int64_t depth, Weights weights) {
+    typename V::Float w[kVectors];
+    int64_t d = 0;
+    for (; d + 1 < depth; d += 2) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) w[v] = weights.Even(d, v);
+      AddProducts(x, d, w);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) w[v] = weights.Odd(d, v);
+      AddProducts(x, d + 1, w);
+    }
+    if (d == depth) return;
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) w[v] = weights.Even(d, v);
+    AddProducts(x, d, w);
+  }
+};
+
+template <int kRows>
+struct TileRows {
+  static constexpr int kCount = kRows;
+};
+
+// Calls visit(TileRows<n>(), first row) for rows begin..end - 1: tiles of kRows, then smaller ones.
+template <int kRows, typename Visit>
+void ForEachTile(int64_t begin, int64_t end, const Visit& visit) {
+  for (; begin + kRows <= end; begin += kRows) visit(TileRows<kRows>(), begin);
+  if constexpr (kRows > 1) {
+    if (begin < end) ForEachTile<kRows - 1>(begin, end, visit);
+  }
+}
+
+}  // namespace
+}  // namespace autoglm::kernels
+
+#endif  // AUTOGLM_KERNELS_SIMD_TILE_H_
