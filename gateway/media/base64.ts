@@ -2,7 +2,7 @@
 const WHITESPACE_ALLOWANCE = 1.05;
 
 export type Decoded =
-  | { readonly outcome: 'decoded'; readonly bytes: Uint8Array }
+  | { readonly outcome: 'decoded'; readonly bytes: Buffer }
   | { readonly outcome: 'too-large' }
   | { readonly outcome: 'malformed' };
 
@@ -22,7 +22,7 @@ export function decodeBase64(text: string, maxBytes: number): Decoded {
  * Node skips what is not base64 and stops at padding, so that every character counted exactly when
  * the number of bytes is the one the length promises: a check without a second pass over the text.
  */
-function decodeExactly(text: string): Uint8Array | undefined {
+function decodeExactly(text: string): Buffer | undefined {
   const numPadding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
   if (numPadding > 0 && text.length % 4 !== 0) return undefined;
   const numDigits = text.length - numPadding;

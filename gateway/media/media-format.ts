@@ -14,16 +14,16 @@ export interface AcceptedFormat {
   readonly mediaType: string;
 }
 
-/** Longest stretch any of the patterns looks at. */
+interface Signature extends MediaFormat {
+  /** Judges the first bytes, read as Latin-1. */
+  readonly matches: (head: string) => boolean;
+}
+
+/** Longest stretch any signature looks at. */
 const HEAD_BYTES = 512;
 
-/** Tag header: "ID3", version (2), flags, size as four 7-bit digits. */
-const ID3_HEADER_BYTES = 10;
-
-interface Signature extends MediaFormat {
-  /** Matches the first bytes read as Latin-1. */
-  readonly magic: RegExp;
-}
+/** Longest EBML header: its DocType element stands within. */
+const EBML_HEADER_BYTES = 96;
 
 const image = (mediaType: string): AcceptedFormat => ({ modality: 'image', mediaType });
 const audio = (mediaType: string): AcceptedFormat => ({ modality: 'audio', mediaType });
@@ -32,53 +32,50 @@ const MP3: MediaFormat = { name: 'MP3', accepted: audio('audio/mpeg') };
 
 /** Formats the encoders read. */
 const ACCEPTED: readonly Signature[] = [
-  { name: 'JPEG', accepted: image('image/jpeg'), magic: /^\xff\xd8\xff/ },
-  { name: 'PNG', accepted: image('image/png'), magic: /^\x89PNG\r\n\x1a\n/ },
-  { name: 'WebP', accepted: image('image/webp'), magic: /^RIFF.{4}WEBP/s },
-  { name: 'GIF', accepted: image('image/gif'), magic: /^GIF8[79]a/ },
-  { name: 'WAV', accepted: audio('audio/wav'), magic: /^RIFF.{4}WAVE/s },
-  { name: 'FLAC', accepted: audio('audio/flac'), magic: /^fLaC/ },
-  // The codec's header is alone on the first page, in one segment (RFC 7845 §3).
-  { name: 'Ogg Opus', accepted: audio('audio/ogg'), magic: /^OggS.{22}\x01.OpusHead/s },
-  // DocType is an element of the EBML header, 0x4282 and its length before the text.
-  { name: 'WebM', accepted: audio('audio/webm'), magic: /^\x1a\x45\xdf\xa3.{0,80}\x42\x82.{1,8}webm/s },
-  // Frame sync, any MPEG version, layer III, a bit rate that is not the forbidden one.
-  { ...MP3, magic: /^\xff[\xe2\xe3\xf2\xf3\xfa\xfb][^\xf0-\xff]/ },
+  { name: 'JPEG', accepted: image('image/jpeg'), matches: starts('\xff\xd8\xff') },
+  { name: 'PNG', accepted: image('image/png'), matches: starts('\x89PNG\r\n\x1a\n') },
+  { name: 'WebP', accepted: image('image/webp'), matches: container('RIFF', 'WEBP') },
+  { name: 'GIF', accepted: image('image/gif'), matches: starts('GIF87a', 'GIF89a') },
+  { name: 'WAV', accepted: audio('audio/wav'), matches: container('RIFF', 'WAVE') },
+  { ...MP3, matches: isMp3Frame },
+  { name: 'FLAC', accepted: audio('audio/flac'), matches: starts('fLaC') },
+  { name: 'Ogg Opus', accepted: audio('audio/ogg'), matches: ogg('OpusHead') },
+  { name: 'WebM', accepted: audio('audio/webm'), matches: ebml('webm') },
+  { name: 'Matroska', accepted: audio('audio/x-matroska'), matches: ebml('matroska') },
 ];
 
-/** Formats worth a name in the refusal. The more particular pattern comes first. */
+/** Formats worth a name in the refusal; the more particular comes first. */
 const OTHERS: readonly Signature[] = [
-  { name: 'HEIC', magic: /^.{4}ftyp(?:hei[cmsx]|hev[cmsx]|mif1|msf1)/s },
-  { name: 'AVIF', magic: /^.{4}ftypavi[fs]/s },
-  { name: 'M4A', magic: /^.{4}ftypM4[AB] /s },
-  { name: 'QuickTime', magic: /^.{4}ftypqt {2}/s },
-  { name: 'MP4', magic: /^.{4}ftyp/s },
-  { name: 'BMP', magic: /^BM.{4}\0{4}/s },
-  { name: 'TIFF', magic: /^(?:II[*+]\0|MM\0[*+])/ },
-  { name: 'JPEG XL', magic: /^(?:\xff\x0a|\0\0\0\x0cJXL )/ },
-  { name: 'JPEG 2000', magic: /^(?:\0\0\0\x0cjP {2}|\xff\x4f\xff\x51)/ },
-  { name: 'ICO', magic: /^\0\0\x01\0[^\0]\0/ },
-  { name: 'AAC', magic: /^(?:\xff[\xf0\xf1\xf8\xf9]|ADIF)/ },
-  { name: 'Ogg Vorbis', magic: /^OggS.{22}\x01.\x01vorbis/s },
-  { name: 'Ogg FLAC', magic: /^OggS.{22}\x01.\x7fFLAC/s },
-  { name: 'Ogg Speex', magic: /^OggS.{22}\x01.Speex/s },
-  { name: 'Ogg of another codec', magic: /^OggS/ },
-  { name: 'Matroska', magic: /^\x1a\x45\xdf\xa3/ },
-  { name: 'AIFF', magic: /^FORM.{4}AIF[FC]/s },
-  { name: 'AMR', magic: /^#!AMR/ },
-  { name: 'CAF', magic: /^caff\0/ },
-  { name: 'AU', magic: /^\.snd/ },
-  { name: 'WMA', magic: /^\x30\x26\xb2\x75\x8e\x66\xcf\x11/ },
-  { name: 'AVI', magic: /^RIFF.{4}AVI /s },
-  { name: 'big-endian WAV', magic: /^RIFX/ },
-  { name: '64-bit WAV', magic: /^(?:RF64|BW64)/ },
-  { name: 'MIDI', magic: /^MThd/ },
-  { name: 'PDF', magic: /^%PDF-/ },
-  { name: 'a ZIP archive', magic: /^PK\x03\x04/ },
-  { name: 'gzip', magic: /^\x1f\x8b/ },
-  { name: 'an HTML page', magic: /^(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html)/i },
-  { name: 'SVG', magic: /^(?:\xef\xbb\xbf)?\s*<(?:svg|!doctype\s+svg|\?xml.{0,400}<svg)/is },
-  { name: 'XML', magic: /^(?:\xef\xbb\xbf)?\s*<\?xml/i },
+  { name: 'HEIC', matches: isoMedia('heic', 'heix', 'heim', 'heis', 'hevc', 'mif1', 'msf1') },
+  { name: 'AVIF', matches: isoMedia('avif', 'avis') },
+  { name: 'M4A', matches: isoMedia('M4A ', 'M4B ') },
+  { name: 'QuickTime', matches: isoMedia('qt  ') },
+  { name: 'MP4', matches: isoMedia('') },
+  { name: 'BMP', matches: (head) => head.startsWith('BM') && head.startsWith('\0\0\0\0', 6) },
+  { name: 'TIFF', matches: starts('II*\0', 'MM\0*', 'II+\0', 'MM\0+') },
+  { name: 'JPEG XL', matches: starts('\xff\x0a', '\0\0\0\x0cJXL ') },
+  { name: 'JPEG 2000', matches: starts('\0\0\0\x0cjP  ', '\xff\x4f\xff\x51') },
+  { name: 'ICO', matches: starts('\0\0\x01\0') },
+  { name: 'AAC', matches: starts('\xff\xf0', '\xff\xf1', '\xff\xf8', '\xff\xf9', 'ADIF') },
+  { name: 'Ogg Vorbis', matches: ogg('\x01vorbis') },
+  { name: 'Ogg FLAC', matches: ogg('\x7fFLAC') },
+  { name: 'Ogg Speex', matches: ogg('Speex') },
+  { name: 'Ogg of another codec', matches: starts('OggS') },
+  { name: 'AIFF', matches: container('FORM', 'AIF') },
+  { name: 'AMR', matches: starts('#!AMR') },
+  { name: 'CAF', matches: starts('caff') },
+  { name: 'AU', matches: starts('.snd') },
+  { name: 'WMA', matches: starts('\x30\x26\xb2\x75\x8e\x66\xcf\x11') },
+  { name: 'AVI', matches: container('RIFF', 'AVI ') },
+  { name: 'big-endian WAV', matches: starts('RIFX') },
+  { name: '64-bit WAV', matches: starts('RF64', 'BW64') },
+  { name: 'MIDI', matches: starts('MThd') },
+  { name: 'PDF', matches: starts('%PDF-') },
+  { name: 'a ZIP archive', matches: starts('PK\x03\x04') },
+  { name: 'gzip', matches: starts('\x1f\x8b') },
+  { name: 'an HTML page', matches: markup(/^<(?:!doctype\s+html|html)/i) },
+  { name: 'SVG', matches: markup(/^<(?:svg|!doctype\s+svg|\?xml.{0,400}<svg)/is) },
+  { name: 'XML', matches: markup(/^<\?xml/i) },
 ];
 
 /** Formats a request may carry, for a refusal: "JPEG, PNG, WebP, GIF". */
@@ -88,7 +85,7 @@ export function acceptedNames(modality: Modality): string {
 }
 
 /** Tells a file's format by its magic number; undefined: by none that is known. */
-export function formatOf(bytes: Uint8Array): MediaFormat | undefined {
+export function formatOf(bytes: Buffer): MediaFormat | undefined {
   const head = headOf(bytes, 0);
   if (!head.startsWith('ID3')) return matching(head);
   // An ID3 tag may also stand before FLAC or AAC; padding may hide the frame behind it.
@@ -96,15 +93,57 @@ export function formatOf(bytes: Uint8Array): MediaFormat | undefined {
 }
 
 function matching(head: string): MediaFormat | undefined {
-  const matches = ({ magic }: Signature) => magic.test(head);
-  return ACCEPTED.find(matches) ?? OTHERS.find(matches);
+  const isMatch = ({ matches }: Signature) => matches(head);
+  return ACCEPTED.find(isMatch) ?? OTHERS.find(isMatch);
 }
 
-function headOf(bytes: Uint8Array, start: number): string {
-  return Buffer.from(bytes.subarray(start, start + HEAD_BYTES)).toString('latin1');
+function headOf(bytes: Buffer, start: number): string {
+  return bytes.toString('latin1', start, start + HEAD_BYTES);
 }
 
-function id3TagBytes(bytes: Uint8Array): number {
-  const digits = bytes.subarray(6, ID3_HEADER_BYTES);
-  return digits.reduce((size, digit) => size * 128 + (digit & 0x7f), 0) + ID3_HEADER_BYTES;
+/** "ID3", version (2 bytes), flags, then the size of the rest as four digits of 7 bits. */
+function id3TagBytes(bytes: Buffer): number {
+  const digits = bytes.subarray(6, 10);
+  return digits.reduce((size, digit) => size * 128 + (digit & 0x7f), 0) + 10;
+}
+
+function starts(...prefixes: readonly string[]) {
+  return (head: string) => prefixes.some((prefix) => head.startsWith(prefix));
+}
+
+/** RIFF and IFF: a four-letter code, a length, the code of what is inside. */
+function container(outer: string, inner: string) {
+  return (head: string) => head.startsWith(outer) && head.startsWith(inner, 8);
+}
+
+/** ISO base media: a length, "ftyp", the major brand. */
+function isoMedia(...brands: readonly string[]) {
+  return (head: string) =>
+    head.startsWith('ftyp', 4) && brands.some((brand) => head.startsWith(brand, 8));
+}
+
+/** The codec's header is alone on the first page, in one segment (RFC 7845 §3). */
+function ogg(codecHeader: string) {
+  return (head: string) => head.startsWith('OggS') && head.startsWith(codecHeader, 28);
+}
+
+/** Element 0x4282 of the EBML header is the DocType: a length, then text. */
+function ebml(docType: string) {
+  return (head: string) => {
+    if (!head.startsWith('\x1a\x45\xdf\xa3')) return false;
+    const element = head.slice(0, EBML_HEADER_BYTES).indexOf('\x42\x82');
+    return element !== -1 && head.slice(element, element + 16).includes(docType);
+  };
+}
+
+/** Frame sync, an MPEG version that exists, layer III, a bit rate and a sample rate that exist. */
+function isMp3Frame(head: string): boolean {
+  const [sync = 0, kind = 0, rates = 0] = Buffer.from(head.slice(0, 3), 'latin1');
+  const isLayer3 = (kind & 0xe6) === 0xe2 && (kind & 0x18) !== 0x08;
+  return sync === 0xff && isLayer3 && rates < 0xf0 && (rates & 0x0c) !== 0x0c;
+}
+
+/** Text formats, after a byte order mark and white space. */
+function markup(opening: RegExp) {
+  return (head: string) => opening.test(head.replace(/^\xef\xbb\xbf/, '').trimStart());
 }

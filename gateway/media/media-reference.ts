@@ -1,9 +1,11 @@
+import { isRecord } from '#gateway/openai/body.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Modality } from './modality.ts';
 
 /** Where the bytes of a media item come from. */
 export type MediaSource =
   | { readonly kind: 'base64'; readonly text: string }
+  | { readonly kind: 'bytes'; readonly bytes: Buffer }
   | { readonly kind: 'remote'; readonly url: URL }
   | { readonly kind: 'file'; readonly url: URL };
 
@@ -53,7 +55,7 @@ interface UrlField {
 /** `{url, detail}`, or the URL alone as vLLM takes it. `detail` is checked and has no effect. */
 function urlReference(value: unknown, { modality, at }: UrlField): MediaReference {
   if (typeof value === 'string') return { modality, param: at, ...urlSource(value, at) };
-  if (!isObject(value)) throw refusal(at, 'must be an object with a url');
+  if (!isRecord(value)) throw refusal(at, 'must be an object with a url');
   optionalText(value['detail'], `${at}.detail`);
   const param = `${at}.url`;
   const url = value['url'];
@@ -63,7 +65,7 @@ function urlReference(value: unknown, { modality, at }: UrlField): MediaReferenc
 
 /** `{data, format}`: base64, or the data URL some clients put there. */
 function inlineAudio(value: unknown, at: string): MediaReference {
-  if (!isObject(value)) throw refusal(at, 'must be an object with data and format');
+  if (!isRecord(value)) throw refusal(at, 'must be an object with data and format');
   const declaredType = optionalText(value['format'], `${at}.format`);
   const param = `${at}.data`;
   const data = value['data'];
@@ -81,7 +83,7 @@ function urlSource(text: string, param: string): Located {
   if (text.length > MAX_URL_CHARS) {
     throw refusal(param, `has ${text.length} characters, a URL may have ${MAX_URL_CHARS}`);
   }
-  const url = URL.parse(text);
+  const url = URL.canParse(text) ? new URL(text) : undefined;
   switch (url?.protocol) {
     case 'http:':
     case 'https:':
@@ -113,10 +115,6 @@ function optionalText(value: unknown, param: string): string | undefined {
   if (value === undefined || value === null) return undefined;
   if (typeof value !== 'string') throw refusal(param, 'must be text');
   return value.slice(0, MAX_DATA_HEADER_CHARS);
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function refusal(param: string, problem: string): MeshError {

@@ -11,7 +11,7 @@ export interface SniffContext {
 }
 
 /** IANA media type of an item by its magic number; refuses what no encoder of its modality reads. */
-export function sniffMediaType(bytes: Uint8Array, context: SniffContext): string {
+export function sniffMediaType(bytes: Buffer, context: SniffContext): string {
   const format = formatOf(bytes);
   if (format?.accepted?.modality === context.modality) return format.accepted.mediaType;
   const { param } = context;
@@ -20,7 +20,7 @@ export function sniffMediaType(bytes: Uint8Array, context: SniffContext): string
 }
 
 function received(
-  bytes: Uint8Array,
+  bytes: Buffer,
   name: string | undefined,
   { declaredType, modality }: SniffContext,
 ): string {

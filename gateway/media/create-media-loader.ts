@@ -1,0 +1,58 @@
+import { realpathSync, statSync } from 'node:fs';
+import { MeshError } from '#mesh/errors.ts';
+import { isAnyAddress, isPublicAddress } from './address-rules.ts';
+import { GuardedFetch } from './guarded-fetch.ts';
+import { parseItemLimits } from './item-limits.ts';
+import { MediaLoader } from './media-loader.ts';
+import type { MediaOptions } from './media-options.ts';
+
+const BYTES_PER_MB = 1_000_000;
+const CONNECT_TIMEOUT_MS = 2000;
+
+export interface WarningLog {
+  warn(message: string): void;
+}
+
+/** Builds the loader from the gateway's options; refuses values the schema cannot judge. */
+export function createMediaLoader(options: MediaOptions, log: WarningLog): MediaLoader {
+  return new MediaLoader({
+    itemLimits: parseItemLimits(options.limitMmPerPrompt),
+    maxItemBytes: options.maxMediaMb * BYTES_PER_MB,
+    maxTotalBytes: options.maxTotalMediaMb * BYTES_PER_MB,
+    remote: options.mediaFetch === 'on' ? guardedFetch(options, log) : undefined,
+    localRoot: localRoot(options.allowedLocalMediaPath),
+  });
+}
+
+function guardedFetch(options: MediaOptions, log: WarningLog): GuardedFetch {
+  const allowPrivate = options.mediaFetchAllowPrivate;
+  if (allowPrivate) {
+    log.warn(
+      'media-fetch-allow-private is set: clients can make this server read any address it can reach',
+    );
+  }
+  return new GuardedFetch({
+    isAllowedAddress: allowPrivate ? isAnyAddress : isPublicAddress,
+    intranet: allowPrivate,
+    allowedDomains: options.allowedMediaDomains,
+    timeoutMs: options.mediaFetchTimeoutS * 1000,
+    connectTimeoutMs: CONNECT_TIMEOUT_MS,
+    maxConcurrent: options.mediaFetchConcurrency,
+  });
+}
+
+function localRoot(path: string | undefined): string | undefined {
+  if (path === undefined) return undefined;
+  try {
+    const root = realpathSync(path);
+    if (statSync(root).isDirectory()) return path;
+  } catch (cause: unknown) {
+    throw notAFolder(path, cause);
+  }
+  throw notAFolder(path);
+}
+
+function notAFolder(path: string, cause?: unknown): MeshError {
+  const message = `key "allowed-local-media-path": ${path} is not a folder that can be read`;
+  return new MeshError('INVALID_REQUEST', message, { param: 'allowed-local-media-path', cause });
+}

@@ -1,0 +1,43 @@
+import { MeshError } from '#mesh/errors.ts';
+
+export interface FailureContext {
+  readonly param: string;
+  readonly timeoutMs: number;
+  /** Aborted: the fetch ran out of its own time. */
+  readonly deadline: AbortSignal;
+}
+
+/** Error codes of the resolver, the socket, TLS and undici, and what they mean for the client. */
+const REASONS: readonly (readonly [RegExp, string])[] = [
+  [/^(?:ENOTFOUND|EAI_\w+|ENODATA|ESERVFAIL)$/, 'its host name could not be resolved'],
+  [/^(?:UND_ERR_CONNECT_TIMEOUT|ETIMEDOUT)$/, 'its server did not accept the connection in time'],
+  [
+    /^(?:ERR_TLS_\w+|ERR_SSL_\w+|CERT_\w+|\w*SELF_SIGNED\w*|UNABLE_TO_\w+|EPROTO)$/,
+    'its server presents no valid certificate',
+  ],
+  [/^(?:HPE_\w+|UND_ERR_HEADERS_OVERFLOW)$/, 'its server does not answer in HTTP'],
+];
+
+/**
+ * Gives a failed fetch its place in the request. Only what the client may know is said: no address,
+ * no URL of a redirect; the whole error stays in `cause` for the log.
+ */
+export function fetchFailure(error: unknown, context: FailureContext): MeshError {
+  const { param, timeoutMs, deadline } = context;
+  if (error instanceof MeshError) {
+    if (error.param !== undefined) return error;
+    return new MeshError(error.reason, `${param} cannot be fetched: ${error.message}`, { param });
+  }
+  const why = deadline.aborted
+    ? `its server did not deliver it within ${timeoutMs / 1000} s`
+    : reasonOf(error);
+  const message = `${param} cannot be fetched: ${why}`;
+  return new MeshError('MEDIA_FETCH_FAILED', message, { param, cause: error });
+}
+
+function reasonOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return (
+    REASONS.find(([pattern]) => pattern.test(code))?.[1] ?? 'the connection to its server failed'
+  );
+}

@@ -1,0 +1,143 @@
+import { Client, type Dispatcher } from 'undici';
+import { MeshError } from '#mesh/errors.ts';
+import { Semaphore } from '#mesh/semaphore.ts';
+import type { ItemBudget } from './byte-budget.ts';
+import { fetchFailure } from './fetch-failure.ts';
+import { guardedConnector, type ResolveHost, resolveBySystem } from './guarded-connect.ts';
+import { checkRemoteUrl, type UrlRules } from './remote-url.ts';
+
+export interface FetchOptions extends UrlRules {
+  /** For one item, redirects included. */
+  readonly timeoutMs: number;
+  /** For one connection, name resolution included. */
+  readonly connectTimeoutMs: number;
+  /** Fetches of this process at the same time; the others wait. */
+  readonly maxConcurrent: number;
+}
+
+export interface FetchCall {
+  readonly param: string;
+  readonly budget: ItemBudget;
+  readonly signal: AbortSignal;
+}
+
+const MAX_REDIRECTS = 3;
+const MAX_HEADER_BYTES = 16_384;
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+
+const HEADERS = {
+  accept: 'image/*, audio/*',
+  // Bytes are counted as they come; a compressed answer could be a bomb.
+  'accept-encoding': 'identity',
+  'user-agent': 'autoglm-mesh',
+} as const;
+
+/**
+ * Fetches what strangers name, without being led into the network the gateway stands in. Every hop
+ * has its own connection, closed when the hop ends however it ends; proxies are not used.
+ */
+export class GuardedFetch {
+  readonly #options: FetchOptions;
+  readonly #connect: ReturnType<typeof guardedConnector>;
+  readonly #slots: Semaphore;
+
+  constructor(options: FetchOptions, resolveHost: ResolveHost = resolveBySystem) {
+    this.#options = options;
+    this.#connect = guardedConnector({ ...options, resolveHost });
+    this.#slots = new Semaphore(options.maxConcurrent);
+  }
+
+  /**
+   * The body of a 200 answer. Refusals: INVALID_REQUEST for what may not be fetched,
+   * PAYLOAD_TOO_LARGE, MEDIA_FETCH_FAILED for what the far side did; an abort passes through.
+   */
+  fetch(url: URL, { param, budget, signal }: FetchCall): Promise<Buffer> {
+    return this.#slots.run(signal, async () => {
+      const deadline = AbortSignal.timeout(this.#options.timeoutMs);
+      try {
+        return await this.#follow(url, { budget, signal: AbortSignal.any([signal, deadline]) });
+      } catch (error: unknown) {
+        signal.throwIfAborted();
+        throw fetchFailure(error, { param, timeoutMs: this.#options.timeoutMs, deadline });
+      }
+    });
+  }
+
+  async #follow(start: URL, hop: HopCall): Promise<Buffer> {
+    let url = start;
+    for (let numRedirects = 0; numRedirects <= MAX_REDIRECTS; numRedirects += 1) {
+      checkRemoteUrl(url, this.#options);
+      const answer = await this.#get(url, hop);
+      if (answer.kind === 'body') return answer.bytes;
+      url = answer.location;
+    }
+    throw new MeshError('MEDIA_FETCH_FAILED', `more than ${MAX_REDIRECTS} redirects`);
+  }
+
+  async #get(url: URL, hop: HopCall): Promise<Answer> {
+    const client = new Client(url.origin, {
+      connect: this.#connect,
+      pipelining: 0,
+      maxHeaderSize: MAX_HEADER_BYTES,
+    });
+    try {
+      const path = `${url.pathname}${url.search}`;
+      const { signal } = hop;
+      const response = await client.request({ method: 'GET', path, headers: HEADERS, signal });
+      return await readAnswer(response, { url, budget: hop.budget });
+    } finally {
+      await client.destroy();
+    }
+  }
+}
+
+interface HopCall {
+  readonly budget: ItemBudget;
+  readonly signal: AbortSignal;
+}
+
+type Answer =
+  | { readonly kind: 'body'; readonly bytes: Buffer }
+  | { readonly kind: 'redirect'; readonly location: URL };
+
+interface Hop {
+  readonly url: URL;
+  readonly budget: ItemBudget;
+}
+
+async function readAnswer(response: Dispatcher.ResponseData, hop: Hop): Promise<Answer> {
+  const { statusCode, headers, body } = response;
+  // Destroying the client ends the body of an answer that is not read; that is not an error here.
+  body.on('error', () => {});
+  if (REDIRECTS.has(statusCode)) {
+    return { kind: 'redirect', location: locationOf(headers['location'], hop.url) };
+  }
+  if (statusCode !== 200) throw failed(`the server answered with status ${statusCode}`);
+  const encoding = headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity') {
+    throw failed('the server answered with a content encoding that was not asked for');
+  }
+  if (Number(headers['content-length'] ?? 0) > hop.budget.maxBytes) throw hop.budget.refuse();
+  return { kind: 'body', bytes: await readBody(body, hop.budget) };
+}
+
+async function readBody(body: AsyncIterable<unknown>, budget: ItemBudget): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of body) {
+    if (!Buffer.isBuffer(chunk)) throw failed('the answer has no body of bytes');
+    budget.take(chunk.length);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function locationOf(location: string | string[] | undefined, base: URL): URL {
+  if (typeof location !== 'string' || !URL.canParse(location, base.href)) {
+    throw failed('the server redirects to nowhere');
+  }
+  return new URL(location, base);
+}
+
+function failed(why: string): MeshError {
+  return new MeshError('MEDIA_FETCH_FAILED', why);
+}

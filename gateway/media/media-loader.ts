@@ -1,0 +1,116 @@
+import { webcrypto } from 'node:crypto';
+import { MeshError } from '#mesh/errors.ts';
+import { decodeBase64 } from './base64.ts';
+import { ByteBudget, type ByteLimits, type ItemBudget } from './byte-budget.ts';
+import type { GuardedFetch } from './guarded-fetch.ts';
+import { checkItemCounts, type ItemLimits } from './item-limits.ts';
+import { readLocalFile } from './local-file.ts';
+import type { MediaReference } from './media-reference.ts';
+import type { Modality } from './modality.ts';
+import { sniffMediaType } from './sniff.ts';
+
+/** A media item whose bytes are there and are of a format the encoders read. */
+export interface LoadedMedia {
+  readonly modality: Modality;
+  /** IANA media type by magic number. */
+  readonly mediaType: string;
+  readonly bytes: Buffer;
+  /** SHA-256 of `bytes`, 32 bytes. */
+  readonly contentHash: Buffer;
+  /** Where the item stands in the request. */
+  readonly param: string;
+}
+
+export interface MediaSources extends ByteLimits {
+  readonly itemLimits: ItemLimits;
+  /** Unset: remote URLs are refused. */
+  readonly remote: GuardedFetch | undefined;
+  /** Folder below which file:// URLs are read; unset: none are. */
+  readonly localRoot: string | undefined;
+}
+
+/** Loads the media of requests. */
+export class MediaLoader {
+  readonly #sources: MediaSources;
+
+  constructor(sources: MediaSources) {
+    this.#sources = sources;
+  }
+
+  /** All items of one request in their order, loaded in parallel; the first failure ends the others. */
+  async load(references: readonly MediaReference[], signal: AbortSignal): Promise<LoadedMedia[]> {
+    checkItemCounts(references, this.#sources.itemLimits);
+    const budget = new ByteBudget(this.#sources);
+    const failure = new AbortController();
+    const either = AbortSignal.any([signal, failure.signal]);
+    const loading = references.map(async (reference) => {
+      try {
+        return await this.#item(reference, {
+          budget: budget.item(reference.param),
+          signal: either,
+        });
+      } catch (error: unknown) {
+        failure.abort(error);
+        throw error;
+      }
+    });
+    await Promise.allSettled(loading);
+    signal.throwIfAborted();
+    failure.signal.throwIfAborted();
+    return Promise.all(loading);
+  }
+
+  async #item(reference: MediaReference, call: ItemCall): Promise<LoadedMedia> {
+    call.signal.throwIfAborted();
+    const { modality, param } = reference;
+    const bytes = await this.#bytes(reference, call);
+    const mediaType = sniffMediaType(bytes, reference);
+    // Web Crypto hashes on another thread: a large item does not hold up running streams.
+    const digest = await webcrypto.subtle.digest('SHA-256', bytes);
+    return { modality, mediaType, bytes, contentHash: Buffer.from(digest), param };
+  }
+
+  async #bytes({ source, param }: MediaReference, call: ItemCall): Promise<Buffer> {
+    switch (source.kind) {
+      case 'base64':
+        return decodedBytes(source.text, { param, budget: call.budget });
+      case 'bytes':
+        call.budget.take(source.bytes.length);
+        return source.bytes;
+      case 'file':
+        return readLocalFile(source.url, this.#sources.localRoot, { param, ...call });
+      case 'remote':
+        return this.#fetch(source.url, { param, ...call });
+    }
+  }
+
+  async #fetch(url: URL, call: ItemCall & { readonly param: string }): Promise<Buffer> {
+    const { remote } = this.#sources;
+    if (remote !== undefined) return remote.fetch(url, call);
+    const message = `${call.param}: this server fetches no media; send a base64 data URL`;
+    throw new MeshError('INVALID_REQUEST', message, { param: call.param });
+  }
+}
+
+interface ItemCall {
+  readonly budget: ItemBudget;
+  readonly signal: AbortSignal;
+}
+
+interface DecodeCall {
+  readonly param: string;
+  readonly budget: ItemBudget;
+}
+
+function decodedBytes(text: string, { param, budget }: DecodeCall): Buffer {
+  const decoded = decodeBase64(text, budget.maxBytes);
+  switch (decoded.outcome) {
+    case 'decoded':
+      budget.take(decoded.bytes.length);
+      return decoded.bytes;
+    case 'too-large':
+      throw budget.refuse();
+    case 'malformed':
+      throw new MeshError('INVALID_REQUEST', `${param} is not valid base64`, { param });
+  }
+}

@@ -1,0 +1,53 @@
+import { briefly, isRecord } from '#gateway/openai/body.ts';
+import { MeshError } from '#mesh/errors.ts';
+import { MaxPixelsMode, type PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
+
+/** How `max_pixels` is read; see `MaxPixelsMode` in the protocol. */
+export type MaxPixelsReading = 'ignore' | 'volume' | 'area';
+
+const MODES: Readonly<Record<MaxPixelsReading, MaxPixelsMode>> = {
+  ignore: MaxPixelsMode.MAX_PIXELS_MODE_IGNORE,
+  volume: MaxPixelsMode.MAX_PIXELS_MODE_VOLUME,
+  area: MaxPixelsMode.MAX_PIXELS_MODE_AREA,
+};
+
+export interface ProcessorKwargs {
+  /** `mm_processor_kwargs` as the command line or a request gives them. */
+  readonly kwargs: unknown;
+  readonly reading: MaxPixelsReading;
+  /** Where they were given, for a refusal. */
+  readonly param: string;
+}
+
+/** Translates `mm_processor_kwargs`. What cannot be honoured is refused, never ignored. */
+export function preprocessOptions({ kwargs, reading, param }: ProcessorKwargs): PreprocessOptions {
+  if (!isRecord(kwargs)) throw refusal(param, `must be an object, got ${briefly(kwargs)}`);
+  const { max_pixels: maxPixels, ...others } = kwargs;
+  const unknown = Object.keys(others)[0];
+  if (unknown !== undefined) {
+    throw refusal(`${param}.${unknown}`, 'is not known; known is max_pixels');
+  }
+  if (maxPixels === undefined) return { maxPixelsMode: MODES[reading] };
+  if (!Number.isSafeInteger(maxPixels) || Number(maxPixels) < 1) {
+    const problem = `must be an integer from 1, got ${briefly(maxPixels)}`;
+    throw refusal(`${param}.max_pixels`, problem);
+  }
+  return { maxPixels: BigInt(Number(maxPixels)), maxPixelsMode: MODES[reading] };
+}
+
+/** Reads the `mm-processor-kwargs` option, a JSON object as text. */
+export function parseProcessorKwargs(text: string, reading: MaxPixelsReading): PreprocessOptions {
+  const param = 'mm-processor-kwargs';
+  let kwargs: unknown;
+  try {
+    kwargs = JSON.parse(text);
+  } catch (cause: unknown) {
+    const message = `key "${param}": not valid JSON; write {"max_pixels":5000000}`;
+    throw new MeshError('INVALID_REQUEST', message, { param, cause });
+  }
+  return preprocessOptions({ kwargs, reading, param });
+}
+
+function refusal(param: string, problem: string): MeshError {
+  return new MeshError('INVALID_REQUEST', `${param} ${problem}`, { param });
+}

@@ -1,0 +1,64 @@
+import { isIP } from 'node:net';
+import { MeshError } from '#mesh/errors.ts';
+import type { AddressRule } from './address-rules.ts';
+
+/** Which URLs may be fetched. */
+export interface UrlRules {
+  /** Holds for literal addresses in a URL, every answer of a resolver and every connected peer. */
+  readonly isAllowedAddress: AddressRule;
+  /** Any port and single-label names: intranets use both. Otherwise ports 80 and 443 only. */
+  readonly intranet: boolean;
+  /** Host names ("cdn.example.com") and families of them ("*.example.com"); empty: all. */
+  readonly allowedDomains: readonly string[];
+}
+
+const PUBLIC_PORTS: ReadonlySet<string> = new Set(['', '80', '443']);
+
+/** Letters, digits, hyphens and underscores between single dots; a trailing dot is refused. */
+const HOST_NAME = /^(?=.{1,253}$)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*$/;
+
+/**
+ * Refuses a URL that may not be fetched, before any name is resolved. It holds for the request's URL
+ * and for every redirect's. `URL` has normalised the host already: 2130706433, 0x7f.1 and
+ * full-width digits all read 127.0.0.1 here.
+ */
+export function checkRemoteUrl(url: URL, rules: UrlRules): void {
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+    throw forbidden('only http:// and https:// URLs are fetched');
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw forbidden('a URL with a user name or password is not fetched');
+  }
+  if (!rules.intranet && !PUBLIC_PORTS.has(url.port)) {
+    throw forbidden(`port ${url.port} is not fetched from, only 80 and 443`);
+  }
+  checkHost(url.hostname, rules);
+}
+
+function checkHost(hostname: string, rules: UrlRules): void {
+  const literal = hostname.replace(/^\[(.*)\]$/, '$1');
+  if (isIP(literal) !== 0) {
+    if (!rules.isAllowedAddress(literal)) throw forbiddenAddress();
+  } else if (!HOST_NAME.test(hostname) || !(rules.intranet || hostname.includes('.'))) {
+    throw forbidden('its host name is not one of the public internet');
+  }
+  if (rules.allowedDomains.length > 0 && !isAmong(hostname, rules.allowedDomains)) {
+    throw forbidden('its host is not among the domains this server fetches from');
+  }
+}
+
+function isAmong(hostname: string, domains: readonly string[]): boolean {
+  return domains.some((entry) => {
+    const domain = entry.toLowerCase();
+    return domain.startsWith('*.') ? hostname.endsWith(domain.slice(1)) : hostname === domain;
+  });
+}
+
+/** One message for every address, so that an answer tells nothing about a private network. */
+export function forbiddenAddress(): MeshError {
+  return forbidden('its host is not on the public internet');
+}
+
+function forbidden(why: string): MeshError {
+  return new MeshError('INVALID_REQUEST', why);
+}
