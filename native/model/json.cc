@@ -49,6 +49,16 @@ const Json* JsonObject::Find(const char* name) const {
 
 bool JsonObject::Has(const char* name) const { return Find(name) != nullptr; }
 
+bool JsonObject::IsArray(const char* name) const {
+  const Json* found = Find(name);
+  return found != nullptr && found->is_array();
+}
+
+bool JsonObject::IsString(const char* name) const {
+  const Json* found = Find(name);
+  return found != nullptr && found->is_string();
+}
+
 void JsonObject::Refuse(const char* name, const char* expected) const {
   if (!status_->ok()) return;
   const Json* found = Find(name);

@@ -24,6 +24,8 @@ class JsonObject {
 
   // Is the member there, and not null?
   bool Has(const char* name) const;
+  bool IsArray(const char* name) const;
+  bool IsString(const char* name) const;
   JsonObject Object(const char* name) const;
 
   int64_t PositiveInteger(const char* name) const;

@@ -17,6 +17,10 @@ constexpr double kKaiserBeta = 8.96;
 constexpr double kCutoff = 0.955;
 constexpr int64_t kSamplesPerTask = 4096;
 
+// The lowest and highest rate of common recordings; they bound the size of a filter.
+constexpr int64_t kMinHz = 4000;
+constexpr int64_t kMaxHz = 192000;
+
 // Modified Bessel function of the first kind, order 0, by its power series.
 double BesselI0(double x) {
   double sum = 1.0;
@@ -40,6 +44,12 @@ double WindowedSinc(double crossings) {
 
 }  // namespace
 
+Status CheckSampleRate(int64_t hz) {
+  if (hz >= kMinHz && hz <= kMaxHz) return Status();
+  return InvalidRequest("a sample rate of " + std::to_string(hz) + " Hz is outside " +
+                        std::to_string(kMinHz) + ".." + std::to_string(kMaxHz) + " Hz");
+}
+
 int64_t NumResampledSamples(const SampleRates& rates, int64_t num_input_samples) {
   // Rounded up: every instant before the recording's end has its sample.
   return (num_input_samples * rates.to_hz + rates.from_hz - 1) / rates.from_hz;
@@ -47,10 +57,8 @@ int64_t NumResampledSamples(const SampleRates& rates, int64_t num_input_samples)
 
 Result<Resampler> Resampler::Create(const SampleRates& rates) {
   for (const int64_t hz : {rates.from_hz, rates.to_hz}) {
-    if (hz < kMinHz || hz > kMaxHz) {
-      return InvalidRequest("a sample rate of " + std::to_string(hz) + " Hz is outside " +
-                            std::to_string(kMinHz) + ".." + std::to_string(kMaxHz) + " Hz");
-    }
+    const Status status = CheckSampleRate(hz);
+    if (!status.ok()) return status;
   }
   return Resampler(rates);
 }
@@ -84,10 +92,6 @@ Resampler::Resampler(const SampleRates& rates) {
   }
 }
 
-int64_t Resampler::NumOutputSamples(int64_t num_input_samples) const {
-  return NumResampledSamples({.from_hz = down_, .to_hz = up_}, num_input_samples);
-}
-
 float Resampler::OutputSample(std::span<const float> samples, int64_t index) const {
   const int64_t position = index * down_;
   const float* taps = taps_.data() + position % up_ * 2 * half_taps_;
@@ -101,7 +105,8 @@ float Resampler::OutputSample(std::span<const float> samples, int64_t index) con
 }
 
 std::vector<float> Resampler::Resample(std::span<const float> samples, ThreadPool& threads) const {
-  const int64_t num_outputs = NumOutputSamples(static_cast<int64_t>(samples.size()));
+  const int64_t num_outputs = NumResampledSamples({.from_hz = down_, .to_hz = up_},
+                                                  static_cast<int64_t>(samples.size()));
   std::vector<float> resampled(static_cast<size_t>(num_outputs));
   threads.ParallelFor((num_outputs + kSamplesPerTask - 1) / kSamplesPerTask, [&](int64_t task) {
     const int64_t end = std::min(num_outputs, (task + 1) * kSamplesPerTask);

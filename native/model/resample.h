@@ -15,19 +15,20 @@ struct SampleRates {
   int64_t to_hz = 0;
 };
 
+// Refuses rates outside 4..192 kHz, for which there is no filter.
+Status CheckSampleRate(int64_t hz);
+
+// Samples at to_hz that stand for a recording at from_hz.
+int64_t NumResampledSamples(const SampleRates& rates, int64_t num_input_samples);
+
 // Converts a recording between sample rates by a band-limited interpolation: a sinc under a Kaiser
 // window, sampled once per phase of the rational ratio (J. O. Smith, Digital Audio Resampling,
 // https://ccrma.stanford.edu/~jos/resample/). Aliases and images are below -80 dB.
 class Resampler {
  public:
-  // Refuses rates outside kMinHz..kMaxHz.
   static Result<Resampler> Create(const SampleRates& rates);
 
-  static constexpr int64_t kMinHz = 4000;
-  static constexpr int64_t kMaxHz = 192000;
-
-  int64_t NumOutputSamples(int64_t num_input_samples) const;
-
+  // samples at from_hz; returns NumResampledSamples of them at to_hz.
   std::vector<float> Resample(std::span<const float> samples, ThreadPool& threads) const;
 
  private:
@@ -40,9 +41,6 @@ class Resampler {
   int64_t half_taps_;       // input samples on each side of an output sample
   std::vector<float> taps_;  // [up, 2 * half_taps]
 };
-
-// Samples at to_hz that NumOutputSamples gives, without building a filter.
-int64_t NumResampledSamples(const SampleRates& rates, int64_t num_input_samples);
 
 }  // namespace autoglm
 
