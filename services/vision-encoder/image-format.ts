@@ -39,20 +39,19 @@ class ImageReader implements ItemReader {
   }
 
   async open(signal: AbortSignal): Promise<OpenedItem> {
+    signal.throwIfAborted();
     const bytes = Buffer.concat(this.#chunks.splice(0));
     if (!isKnownImage(bytes)) {
       throw new MeshError('UNSUPPORTED_MEDIA', 'the item is not a PNG, JPEG, WebP or GIF image');
     }
     const size = await readImageSize(bytes, this.#limits);
-    signal.throwIfAborted();
     const facts = { kind: 'image', ...size, options: this.#options } as const;
     return {
       facts,
       durationMs: 0,
       load: async (loadSignal) => {
-        const rgb = await loadPixels(bytes, size);
         loadSignal.throwIfAborted();
-        return { ...facts, rgb };
+        return { ...facts, rgb: await loadPixels(bytes, size) };
       },
     };
   }

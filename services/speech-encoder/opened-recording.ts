@@ -1,0 +1,16 @@
+import { MeshError } from '#mesh/errors.ts';
+import type { OpenedItem } from '#mesh/media-reader.ts';
+import type { Recording } from './recording.ts';
+
+/** A recording that is complete; one without a sample is refused. */
+export function openedRecording(recording: Recording): OpenedItem {
+  const { numSamples, sampleRateHz, durationMs } = recording;
+  if (numSamples === 0) {
+    throw new MeshError('UNSUPPORTED_MEDIA', 'the recording is empty: it has no samples');
+  }
+  return {
+    facts: { kind: 'audio', numSamples, sampleRateHz },
+    durationMs: Math.round(durationMs),
+    load: async () => ({ kind: 'audio', samples: recording.take(), sampleRateHz }),
+  };
+}

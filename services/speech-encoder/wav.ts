@@ -1,0 +1,99 @@
+import { MeshError } from '#mesh/errors.ts';
+import { frameBytes, type PcmFormat, readPcm, type SampleType } from './pcm.ts';
+import type { Recording } from './recording.ts';
+import { inSlices } from './slices.ts';
+
+const FORMAT_PCM = 1;
+const FORMAT_FLOAT = 3;
+/** WAVE_FORMAT_EXTENSIBLE: the format's number stands at the head of a GUID. */
+const FORMAT_EXTENSIBLE = 0xfffe;
+const SUBFORMAT_OFFSET = 24;
+
+/** Sizes that a writer who could not seek back leaves in the data chunk: it lasts to the end. */
+const UNKNOWN_SIZES: readonly number[] = [0, 0xffffffff, 0x7fffffff];
+
+const MAX_CHANNELS = 32;
+const SLICE_FRAMES = 16 * 1024;
+
+/** Samples by format number and bits. */
+const SAMPLE_TYPES: Readonly<Record<string, SampleType>> = {
+  [`${FORMAT_PCM} 8`]: 'uint8',
+  [`${FORMAT_PCM} 16`]: 'int16',
+  [`${FORMAT_PCM} 24`]: 'int24',
+  [`${FORMAT_PCM} 32`]: 'int32',
+  [`${FORMAT_FLOAT} 32`]: 'float32',
+  [`${FORMAT_FLOAT} 64`]: 'float64',
+};
+
+/** Decodes a RIFF WAVE file of integer or floating-point PCM. */
+export async function decodeWav(
+  bytes: Buffer,
+  recording: Recording,
+  signal: AbortSignal,
+): Promise<void> {
+  const { format, data } = readWavChunks(bytes);
+  const stride = frameBytes(format);
+  const whole = data.subarray(0, data.length - (data.length % stride));
+  for await (const slice of inSlices(whole, signal, SLICE_FRAMES * stride)) {
+    const channels = readPcm(slice, format);
+    if (channels.some((samples) => samples.some((value) => !Number.isFinite(value)))) {
+      throw unreadable('it has samples that are not numbers');
+    }
+    recording.append(channels, format);
+  }
+}
+
+function readWavChunks(bytes: Buffer): { readonly format: PcmFormat; readonly data: Buffer } {
+  let format: PcmFormat | undefined;
+  let at = 12;
+  while (at + 8 <= bytes.length) {
+    const id = bytes.toString('latin1', at, at + 4);
+    const size = bytes.readUInt32LE(at + 4);
+    const start = at + 8;
+    if (id === 'data') {
+      if (format === undefined) throw unreadable('the data chunk comes before the format');
+      return { format, data: dataChunk(bytes, { start, size }) };
+    }
+    if (start + size > bytes.length) throw unreadable(`it is cut short in its "${id}" chunk`);
+    if (id === 'fmt ') format = readFormat(bytes.subarray(start, start + size));
+    // Chunks start at even positions.
+    at = start + size + (size % 2);
+  }
+  throw unreadable('it has no data chunk');
+}
+
+function dataChunk(
+  bytes: Buffer,
+  chunk: { readonly start: number; readonly size: number },
+): Buffer {
+  const isLast = UNKNOWN_SIZES.includes(chunk.size);
+  const end = isLast ? bytes.length : chunk.start + chunk.size;
+  if (end <= bytes.length) return bytes.subarray(chunk.start, end);
+  throw unreadable(
+    `it is cut short: ${chunk.size} bytes of samples are announced, ${bytes.length - chunk.start} came`,
+  );
+}
+
+function readFormat(chunk: Buffer): PcmFormat {
+  if (chunk.length < 16) throw unreadable(`its format chunk has ${chunk.length} bytes`);
+  const numChannels = chunk.readUInt16LE(2);
+  const sampleRateHz = chunk.readUInt32LE(4);
+  const bits = chunk.readUInt16LE(14);
+  const isExtensible = chunk.readUInt16LE(0) === FORMAT_EXTENSIBLE;
+  if (isExtensible && chunk.length < SUBFORMAT_OFFSET + 2) throw unreadable('it has no subformat');
+  const code = chunk.readUInt16LE(isExtensible ? SUBFORMAT_OFFSET : 0);
+  const sampleType = SAMPLE_TYPES[`${code} ${bits}`];
+  if (sampleType === undefined) {
+    throw unreadable(
+      `format ${code} with ${bits} bits; 8, 16, 24, 32 bit PCM and 32, 64 bit float can be read`,
+    );
+  }
+  if (numChannels < 1 || numChannels > MAX_CHANNELS) {
+    throw unreadable(`it has ${numChannels} channels, 1 to ${MAX_CHANNELS} can be read`);
+  }
+  return { sampleType, numChannels, sampleRateHz };
+}
+
+function unreadable(why: string): MeshError {
+  return new MeshError('UNSUPPORTED_MEDIA', `the WAV file cannot be read: ${why}`);
+}

@@ -1,0 +1,297 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { MeshError } from '#mesh/errors.ts';
+import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import type { AudioItem } from '#native';
+import { createAudioFormat } from '#speech/audio-format.ts';
+import { type WavShape, wavFile } from './wav-file.ts';
+
+// 1.2 s of speech, 16 kHz mono, written by ffmpeg in each format.
+const FIXTURES = join(PACKAGE_ROOT, 'test/testdata/audio-formats');
+const signal = new AbortController().signal;
+
+function fixture(name: string): Buffer {
+  return readFileSync(join(FIXTURES, name));
+}
+
+interface Delivery {
+  readonly mediaType?: string;
+  readonly maxAudioSeconds?: number;
+  readonly chunkBytes?: number;
+}
+
+function readerOf(bytes: Uint8Array, delivery: Delivery = {}) {
+  const { mediaType = '', maxAudioSeconds = 10, chunkBytes = 1000 } = delivery;
+  const reader = createAudioFormat({ maxAudioSeconds }).begin({ mediaType, options: undefined });
+  for (let at = 0; at < bytes.length; at += chunkBytes) {
+    reader.push(bytes.subarray(at, at + chunkBytes));
+  }
+  return reader;
+}
+
+async function decode(bytes: Uint8Array, delivery?: Delivery): Promise<AudioItem> {
+  const opened = await readerOf(bytes, delivery).open(signal);
+  const item = await opened.load(signal);
+  assert.ok(item.kind === 'audio' && opened.facts.kind === 'audio');
+  assert.equal(opened.facts.numSamples, item.samples.length);
+  assert.equal(opened.durationMs, Math.round((item.samples.length / item.sampleRateHz) * 1000));
+  return item;
+}
+
+function refused(reason: string, message: RegExp): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof MeshError, String(error));
+    assert.equal(error.reason, reason);
+    assert.match(error.message, message);
+    return true;
+  };
+}
+
+/** Correlation of two sounds from their first sample on, 1 for the same sound. */
+function likeness(a: AudioItem, b: AudioItem): number {
+  const step = { a: a.sampleRateHz / 16_000, b: b.sampleRateHz / 16_000 };
+  let [ab, aa, bb] = [0, 0, 0];
+  for (let i = 0; i < a.samples.length / step.a; i++) {
+    const [x, y] = [a.samples[i * step.a] ?? 0, b.samples[i * step.b] ?? 0];
+    ab += x * y;
+    aa += x * x;
+    bb += y * y;
+  }
+  return ab / Math.sqrt(aa * bb);
+}
+
+const RAMP = [[-1], [-0.5], [0], [0.25], [0.75]] as const;
+
+describe('a WAV file', () => {
+  const types: readonly WavShape['sampleType'][] = [
+    'uint8',
+    'int16',
+    'int24',
+    'int32',
+    'float32',
+    'float64',
+  ];
+  for (const sampleType of types) {
+    for (const isExtensible of [false, true]) {
+      it(`gives its samples: ${sampleType}${isExtensible ? ', extensible' : ''}`, async () => {
+        const item = await decode(wavFile(RAMP, { sampleType, isExtensible }));
+
+        assert.deepEqual([...item.samples], RAMP.flat());
+        assert.equal(item.sampleRateHz, 16_000);
+      });
+    }
+  }
+
+  it('has its channels averaged', async () => {
+    const frames = [
+      [1 / 2, 1 / 4, 0],
+      [-1 / 2, 1 / 2, 3 / 4],
+    ];
+
+    const item = await decode(wavFile(frames, { sampleType: 'float32', sampleRateHz: 44_100 }));
+
+    assert.deepEqual([...item.samples], [0.25, 0.25]);
+    assert.equal(item.sampleRateHz, 44_100);
+  });
+
+  for (const announcedBytes of [0, 0xffffffff]) {
+    it(`lasts to its end where the writer announced ${announcedBytes} bytes`, async () => {
+      const item = await decode(wavFile(RAMP, { sampleType: 'int16', announcedBytes }));
+
+      assert.equal(item.samples.length, RAMP.length);
+    });
+  }
+
+  it('is refused when it is cut short', async () => {
+    const bytes = wavFile(RAMP, { sampleType: 'int16' });
+
+    await assert.rejects(
+      decode(bytes.subarray(0, bytes.length - 4)),
+      refused('UNSUPPORTED_MEDIA', /cut short: 10 bytes of samples are announced, 6 came/),
+    );
+    await assert.rejects(decode(bytes.subarray(0, 40)), refused('UNSUPPORTED_MEDIA', /cut short/));
+    await assert.rejects(decode(bytes.subarray(0, 12)), refused('UNSUPPORTED_MEDIA', /no data/));
+  });
+
+  it('is refused with a codec in it', async () => {
+    const bytes = wavFile(RAMP, { sampleType: 'uint8' });
+    bytes.writeUInt16LE(7, bytes.indexOf('fmt ') + 8);
+
+    await assert.rejects(decode(bytes), refused('UNSUPPORTED_MEDIA', /format 7 with 8 bits/));
+  });
+
+  it('is refused without samples', async () => {
+    await assert.rejects(
+      decode(wavFile([], { sampleType: 'int16' })),
+      refused('UNSUPPORTED_MEDIA', /no samples/),
+    );
+  });
+
+  it('is refused with samples that are not numbers', async () => {
+    const bytes = wavFile([[0], [Number.NaN]], { sampleType: 'float32' });
+
+    await assert.rejects(decode(bytes), refused('UNSUPPORTED_MEDIA', /not numbers/));
+  });
+
+  it('is refused at a rate that is none of sound', async () => {
+    const bytes = wavFile(RAMP, { sampleType: 'int16', sampleRateHz: 3 });
+
+    await assert.rejects(decode(bytes), refused('UNSUPPORTED_MEDIA', /3 Hz/));
+  });
+
+  it('is refused when it is longer than the limit, with the seconds allowed', async () => {
+    await assert.rejects(
+      decode(fixture('speech.wav'), { maxAudioSeconds: 1 }),
+      refused('PAYLOAD_TOO_LARGE', /longer than 1 seconds/),
+    );
+  });
+});
+
+describe('a compressed recording', () => {
+  const files = ['speech.mp3', 'speech.flac', 'speech.ogg', 'speech.webm', 'speech-live.webm'];
+  for (const file of files) {
+    it(`sounds like its original, sample for sample in time: ${file}`, async () => {
+      const original = await decode(fixture('speech.wav'));
+
+      const item = await decode(fixture(file));
+
+      assert.equal(item.samples.length / item.sampleRateHz, 1.2);
+      assert.ok(likeness(original, item) > (file.endsWith('.flac') ? 0.99999 : 0.93));
+    });
+
+    it(`is refused while it is decoded when it is longer than the limit: ${file}`, async () => {
+      await assert.rejects(
+        decode(fixture(file), { maxAudioSeconds: 0.5 }),
+        refused('PAYLOAD_TOO_LARGE', /longer than 0.5 seconds/),
+      );
+    });
+  }
+
+  it('is not decoded for a caller who has left', async () => {
+    const opening = readerOf(fixture('speech.webm')).open(AbortSignal.abort());
+
+    await assert.rejects(opening, { name: 'AbortError' });
+  });
+
+  it('is decoded no further when its caller leaves', async () => {
+    const caller = new AbortController();
+    const long = Buffer.concat(Array.from({ length: 40 }, () => fixture('speech.mp3')));
+
+    const opening = readerOf(long, { maxAudioSeconds: 100 }).open(caller.signal);
+    caller.abort();
+
+    await assert.rejects(opening, { name: 'AbortError' });
+  });
+
+  for (const file of ['speech.flac', 'speech.ogg', 'speech.webm']) {
+    it(`is refused when it is cut short: ${file}`, async () => {
+      const bytes = fixture(file);
+
+      await assert.rejects(
+        decode(bytes.subarray(0, bytes.length - 500)),
+        refused('UNSUPPORTED_MEDIA', /cut short|could be decoded/),
+      );
+    });
+  }
+
+  it('is refused when a page of it is damaged', async () => {
+    const bytes = fixture('speech.ogg');
+    bytes.fill(0x55, 3000, 3010);
+
+    await assert.rejects(
+      decode(bytes),
+      refused('UNSUPPORTED_MEDIA', /page at byte \d+ is damaged/),
+    );
+  });
+
+  it('is refused when a frame of it is damaged', async () => {
+    const bytes = fixture('speech.flac');
+    bytes.fill(0x55, 20_000, 20_100);
+
+    await assert.rejects(
+      decode(bytes),
+      refused('UNSUPPORTED_MEDIA', /19200 samples are announced/),
+    );
+  });
+
+  it('is refused when it only looks like MPEG audio', async () => {
+    const bytes = Buffer.concat([Buffer.from([0xff, 0xfb, 0x90, 0x44]), Buffer.alloc(5000, 0x33)]);
+
+    await assert.rejects(decode(bytes), refused('UNSUPPORTED_MEDIA', /MP3 file is damaged/));
+  });
+
+  it('is refused in another codec', async () => {
+    await assert.rejects(decode(fixture('vorbis.ogg')), refused('UNSUPPORTED_MEDIA', /no Opus/));
+    await assert.rejects(decode(fixture('vorbis.webm')), refused('UNSUPPORTED_MEDIA', /A_VORBIS/));
+    await assert.rejects(decode(fixture('speech.m4a')), refused('UNSUPPORTED_MEDIA', /not a WAV/));
+  });
+
+  it('is refused when it is no recording', async () => {
+    await assert.rejects(
+      decode(Buffer.from('hello, is this thing on?')),
+      refused('UNSUPPORTED_MEDIA', /not a WAV, MP3, FLAC, Ogg Opus or WebM Opus/),
+    );
+  });
+
+  it('never breaks its reader, whatever byte of its head is wrong', async () => {
+    for (const file of ['speech.webm', 'speech.ogg']) {
+      const bytes = fixture(file);
+      for (let at = 4; at < 300; at++) {
+        const broken = Buffer.from(bytes);
+        broken[at] = (broken[at] ?? 0) ^ 0xff;
+
+        const outcome = await decode(broken).catch((error: unknown) => error);
+
+        const isRefusal = outcome instanceof MeshError;
+        assert.ok(isRefusal || !(outcome instanceof Error), `${file}, byte ${at}: ${outcome}`);
+      }
+    }
+  });
+});
+
+describe('a live recording', () => {
+  const samples = fixture('speech.wav').subarray(-38_400);
+
+  it('is the same sound as its file, however its bytes are cut', async () => {
+    const original = await decode(fixture('speech.wav'));
+
+    const item = await decode(samples, { mediaType: 'audio/L16; rate=16000', chunkBytes: 333 });
+
+    assert.deepEqual(item.samples, original.samples);
+  });
+
+  it('may have several channels', async () => {
+    const stereo = Buffer.from(Int16Array.from([16384, 0, -16384, -16384]).buffer);
+
+    const item = await decode(stereo, {
+      mediaType: 'audio/l16;rate=8000;channels=2',
+      chunkBytes: 3,
+    });
+
+    assert.deepEqual([...item.samples], [0.25, -0.5]);
+    assert.equal(item.sampleRateHz, 8000);
+  });
+
+  it('is refused at the chunk that makes it too long', () => {
+    assert.throws(
+      () => readerOf(samples, { mediaType: 'audio/L16;rate=16000', maxAudioSeconds: 1 }),
+      refused('PAYLOAD_TOO_LARGE', /longer than 1 seconds/),
+    );
+  });
+
+  it('is refused without a rate', () => {
+    assert.throws(
+      () => readerOf(samples, { mediaType: 'audio/L16' }),
+      refused('UNSUPPORTED_MEDIA', /say the rate/),
+    );
+  });
+
+  it('is another item at another rate', () => {
+    const slow = readerOf(samples, { mediaType: 'audio/L16;rate=8000' });
+    const fast = readerOf(samples, { mediaType: 'audio/L16;rate=16000' });
+
+    assert.notEqual(slow.variant, fast.variant);
+  });
+});
