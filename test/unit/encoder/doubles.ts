@@ -1,0 +1,152 @@
+// Doubles of what an encoder service works with; each records what was done to it, in order.
+
+import assert from 'node:assert/strict';
+import { setImmediate } from 'node:timers/promises';
+import type { Clock } from '#mesh/clock.ts';
+import { MeshError } from '#mesh/errors.ts';
+import type {
+  EncodedItem,
+  EncoderDescription,
+  EncoderItem,
+  ItemFacts,
+  ItemPlan,
+  MediaEncoder,
+} from '#native';
+
+/** Time that moves when a test says so. */
+export class FakeClock implements Clock {
+  #nowMs = 0;
+  readonly #timers = new Set<{ readonly atMs: number; readonly action: () => void }>();
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  after(ms: number, action: () => void): () => void {
+    const timer = { atMs: this.#nowMs + ms, action };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+
+  get numTimers(): number {
+    return this.#timers.size;
+  }
+
+  advance(ms: number): void {
+    const endMs = this.#nowMs + ms;
+    for (;;) {
+      const due = [...this.#timers].filter(({ atMs }) => atMs <= endMs);
+      const next = due.sort((a, b) => a.atMs - b.atMs)[0];
+      if (next === undefined) break;
+      this.#timers.delete(next);
+      this.#nowMs = next.atMs;
+      next.action();
+    }
+    this.#nowMs = endMs;
+  }
+}
+
+/** Lets everything that waits for settled promises run. */
+export async function settled(): Promise<void> {
+  for (let i = 0; i < 5; i++) await setImmediate();
+}
+
+export const HIDDEN_SIZE = 8;
+
+interface PendingItem {
+  readonly item: EncoderItem;
+  readonly resolve: (item: EncodedItem) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * A tower that gives as many rows as an item has pixels over 64, or samples over 1000 (at least one),
+ * each value the item's first byte or sample. It waits for `release` when `isHeld`.
+ */
+export class FakeEncoder implements MediaEncoder {
+  readonly trace: string[] = [];
+  readonly description: EncoderDescription;
+  isHeld = false;
+  #pending: PendingItem[] = [];
+
+  constructor(modality: 'image' | 'audio' = 'image') {
+    this.description = {
+      modality,
+      modelType: 'fake',
+      hiddenSize: HIDDEN_SIZE,
+      weightDtype: 'float32',
+      weightBytes: 1,
+      loadMs: 1,
+      sampleRateHz: modality === 'audio' ? 16_000 : 0,
+      maxRows: 100_000,
+    };
+  }
+
+  plan(facts: ItemFacts): ItemPlan {
+    if (facts.kind === 'audio') {
+      const numRows = Math.max(1, Math.floor(facts.numSamples / 1000));
+      return { numRows, grid: { t: numRows, h: 1, w: 1 } };
+    }
+    const { width: w, height: h } = facts;
+    if (Math.max(w / h, h / w) > 200) {
+      throw new MeshError('INVALID_REQUEST', `aspect ratio of ${w}×${h} exceeds 200:1`);
+    }
+    return { numRows: Math.max(1, Math.floor((w * h) / 64)), grid: { t: 1, h, w } };
+  }
+
+  encode(
+    items: readonly EncoderItem[],
+    options: { readonly signals?: readonly (AbortSignal | undefined)[] } = {},
+  ): readonly Promise<EncodedItem>[] {
+    this.trace.push(`encode ${items.length}`);
+    return items.map((item, i) => {
+      const signal = options.signals?.[i];
+      return new Promise<EncodedItem>((resolve, reject) => {
+        signal?.addEventListener('abort', () => {
+          this.trace.push('abort');
+          reject(Object.assign(new Error('stopped'), { reason: 'CANCELLED' }));
+        });
+        if (this.isHeld) this.#pending.push({ item, resolve, reject });
+        else resolve(this.#encode(item));
+      });
+    });
+  }
+
+  /** Ends the items that are held. */
+  release(): void {
+    for (const { item, resolve } of this.#pending.splice(0)) resolve(this.#encode(item));
+  }
+
+  /** Fails one of the items that are held. */
+  fail(index: number, error: unknown): void {
+    const [failing] = this.#pending.splice(index, 1);
+    assert.ok(failing !== undefined, `item ${index} is held`);
+    failing.reject(error);
+  }
+
+  async close(): Promise<void> {
+    this.trace.push('close');
+  }
+
+  #encode(item: EncoderItem): EncodedItem {
+    const facts: ItemFacts =
+      item.kind === 'image'
+        ? item
+        : { kind: 'audio', numSamples: item.samples.length, sampleRateHz: item.sampleRateHz };
+    const plan = this.plan(facts);
+    const value = (item.kind === 'image' ? item.rgb[0] : item.samples[0]) ?? 0;
+    const rows = new Float32Array(plan.numRows * HIDDEN_SIZE).fill(value);
+    return { rows, plan, preprocessUs: 20, encodeUs: 300 };
+  }
+}
+
+/** An image of one colour. */
+export function grayImage(value: number): EncoderItem {
+  return {
+    kind: 'image',
+    rgb: new Uint8Array(8 * 8 * 3).fill(value),
+    width: 8,
+    height: 8,
+    options: { maxPixels: null, maxPixelsMode: 'ignore' },
+  };
+}

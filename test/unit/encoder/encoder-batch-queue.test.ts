@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { EncoderBatchQueue } from '#mesh/encoder-batch-queue.ts';
+import { FakeClock, FakeEncoder, grayImage, settled } from './doubles.ts';
+
+const present = new AbortController().signal;
+
+function setUp() {
+  const clock = new FakeClock();
+  const encoder = new FakeEncoder();
+  const sizes: number[] = [];
+  const queue = new EncoderBatchQueue({
+    limits: { maxBatchSize: 2, windowMs: 5 },
+    clock,
+    onBatch: (numItems) => sizes.push(numItems),
+  });
+  return { clock, encoder, queue, sizes };
+}
+
+describe('EncoderBatchQueue', () => {
+  it('encodes items that arrive within the window together', async () => {
+    const { clock, encoder, queue, sizes } = setUp();
+
+    const first = queue.encode(encoder, grayImage(1), present);
+    clock.advance(3);
+    const second = queue.encode(encoder, grayImage(2), present);
+
+    const [a, b] = await Promise.all([first, second]);
+    assert.deepEqual(sizes, [2]);
+    assert.deepEqual([a.encoded.rows[0], b.encoded.rows[0]], [1, 2]);
+    assert.deepEqual([a.queueUs, b.queueUs], [3000, 0]);
+  });
+
+  it('encodes an item alone when the window passes', async () => {
+    const { clock, encoder, queue } = setUp();
+    const only = queue.encode(encoder, grayImage(1), present);
+    assert.equal(queue.numWaiting, 1);
+
+    clock.advance(5);
+
+    assert.equal((await only).queueUs, 5000);
+    assert.deepEqual(encoder.trace, ['encode 1']);
+  });
+
+  it('gathers what arrives while a batch runs, and starts it at once after', async () => {
+    const { clock, encoder, queue, sizes } = setUp();
+    encoder.isHeld = true;
+    const items = [1, 2, 3].map((value) => queue.encode(encoder, grayImage(value), present));
+    clock.advance(100);
+    assert.deepEqual(sizes, [2]);
+
+    encoder.release();
+    await settled();
+
+    assert.deepEqual(sizes, [2, 1]);
+    encoder.release();
+    assert.equal((await Promise.all(items)).length, 3);
+  });
+
+  it('fails one item of a batch and leaves the other untouched', async () => {
+    const { encoder, queue } = setUp();
+    encoder.isHeld = true;
+    const good = queue.encode(encoder, grayImage(1), present);
+    const bad = queue.encode(encoder, grayImage(2), present);
+
+    encoder.fail(1, new Error('bad'));
+    encoder.release();
+
+    await assert.rejects(bad, /bad/);
+    assert.equal((await good).encoded.rows[0], 1);
+  });
+
+  it('fails all items of a batch the tower refuses as a whole, and goes on', async () => {
+    const { clock, encoder, queue } = setUp();
+    const working = encoder.encode.bind(encoder);
+    encoder.encode = () => {
+      throw new Error('closed');
+    };
+    const failing = [1, 2].map((value) => queue.encode(encoder, grayImage(value), present));
+    for (const outcome of failing) await assert.rejects(outcome, /closed/);
+
+    encoder.encode = working;
+    const next = queue.encode(encoder, grayImage(3), present);
+    clock.advance(5);
+
+    assert.equal((await next).encoded.rows[0], 3);
+  });
+
+  it('lets an item that is aborted while it waits go, and encodes the others', async () => {
+    const { clock, encoder, queue } = setUp();
+    const caller = new AbortController();
+    const leaving = queue.encode(encoder, grayImage(1), caller.signal);
+    caller.abort();
+    await assert.rejects(leaving, { name: 'AbortError' });
+    assert.equal(queue.numWaiting, 0);
+    assert.equal(clock.numTimers, 0);
+
+    const staying = queue.encode(encoder, grayImage(2), present);
+    clock.advance(5);
+
+    assert.equal((await staying).encoded.rows[0], 2);
+    assert.deepEqual(encoder.trace, ['encode 1']);
+  });
+
+  it('hands the signal of a running item to the tower', async () => {
+    const { clock, encoder, queue } = setUp();
+    encoder.isHeld = true;
+    const caller = new AbortController();
+    const item = queue.encode(encoder, grayImage(1), caller.signal);
+    clock.advance(5);
+
+    caller.abort();
+
+    await assert.rejects(item, /stopped/);
+    assert.deepEqual(encoder.trace, ['encode 1', 'abort']);
+  });
+});
