@@ -1,5 +1,7 @@
-// The typed facade over the native addon: the only file that loads it. Everything that computes
-// (weights, kernels, forward passes, sampling) is behind these functions; nothing here decides.
+// The typed facade over the native addon. Everything that computes (weights, kernels, forward
+// passes, sampling) is behind these functions; nothing here decides.
+
+import { addon } from './addon.ts';
 
 /** Where weights live and kernels run: `cpu`, `cpu:0-1` (a set of cores) or `cuda:0`. */
 export type DeviceId = string;
@@ -155,6 +157,7 @@ export interface SampleParams {
   readonly biasValues: Float32Array;
   /** Null: all allowed. */
   readonly allowedTokenIds: Uint32Array | null;
+  /** Without effect where they would leave none of `allowedTokenIds`. */
   readonly forbiddenTokenIds: Uint32Array;
 }
 
@@ -174,4 +177,52 @@ export interface StepResult {
   readonly forwardUs: number;
 }
 
+/** What a prompt does to a decoder, for comparison with a reference implementation. */
+export interface DecoderTrace {
+  /**
+   * `[num_layers + 1]` of `[num_tokens, hidden_size]`: after the embedding and after each layer; the
+   * last one is after the final norm.
+   */
+  readonly hidden: readonly Float32Array[];
+  /** `[num_tokens, vocab_size]`. */
+  readonly logits: Float32Array;
+}
+
+/** A loaded decoder. Services take this interface, so that tests can fake it. */
+export interface Decoder {
+  readonly description: DecoderDescription;
+  /**
+   * Runs one step on the decoder's own thread. Steps run in the order of the calls, so the next one
+   * may be handed over while one runs. A refused plan (`INVALID_REQUEST`) changes nothing; typed
+   * arrays are read at the call, the rows of media until the promise settles.
+   */
+  execute(plan: StepPlan): Promise<StepResult>;
+  /**
+   * Runs a whole prompt, of at most `maxNumBatchedTokens`, in a cache of its own. `positions` is
+   * `[3, num_tokens]` and by default that of a text.
+   */
+  trace(
+    tokenIds: Uint32Array,
+    positions?: Int32Array,
+    mediaRows?: readonly MediaRows[],
+  ): Promise<DecoderTrace>;
+  /**
+   * Lets the running step end, rejects the waiting ones with `ENGINE_CLOSED`, and resolves when
+   * thread and memory are gone.
+   */
+  close(): Promise<void>;
+}
+
+/** What this machine offers, the CPU first. */
+export function devices(): readonly DeviceDescription[] {
+  return addon().devices();
+}
+
+/** Level of the CPU kernels; throws where `AUTOGLM_ISA` names one that is unknown or unavailable. */
+export function cpuFeatures(): CpuFeatures {
+  return addon().cpuFeatures();
+}
+
+export { loadDecoder } from './decoder.ts';
 export type * from './encoder.ts';
+export { EngineError, type EngineErrorReason } from './engine-error.ts';

@@ -56,7 +56,8 @@ struct TraceRequest {
   std::vector<MediaRows> media_rows;
 };
 
-// A GLM-4 decoder on a device. All memory is allocated at load; one thread uses it at a time.
+// A GLM-4 decoder on a device. All memory is allocated at load. The thread that loads it is bound to
+// the device's cores and is the one that uses it.
 class Decoder {
  public:
   static Result<std::unique_ptr<Decoder>> Load(const DecoderOptions& options);
@@ -66,9 +67,6 @@ class Decoder {
 
   // Runs a whole prompt in a cache of its own.
   Status Trace(const TraceRequest& request, DecoderTrace& trace);
-
-  // Binds the calling thread, which must be the one that calls the others, to the device.
-  void PinCallingThread() { device_.context->threads().PinCallingThread(); }
 
   const DecoderDescription& description() const { return description_; }
 

@@ -1,5 +1,6 @@
 #include "model/decoder_config.h"
 
+#include <limits>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -82,7 +83,18 @@ void ReadRope(const JsonObject& text, DecoderConfig& config, Status& status) {
   if (status.ok()) config.mrope_section = {section[0], section[1], section[2]};
 }
 
-Status CheckShape(const std::string& where, const DecoderConfig& config) {
+}  // namespace
+
+Status CheckDecoderConfig(const DecoderConfig& config, const std::string& where) {
+  for (const int64_t extent :
+       {config.hidden_size, config.num_layers, config.num_heads, config.num_kv_heads,
+        config.head_dim, config.intermediate_size, config.vocab_size,
+        config.max_position_embeddings, config.num_rope_pairs}) {
+    if (extent <= 0 || extent > std::numeric_limits<int32_t>::max()) {
+      return InvalidCheckpoint(where + ": a size of " + std::to_string(extent) +
+                               " is not possible");
+    }
+  }
   if (config.num_heads % config.num_kv_heads != 0) {
     return InvalidCheckpoint(where + ": num_attention_heads " + std::to_string(config.num_heads) +
                              " is no multiple of num_key_value_heads " +
@@ -97,8 +109,6 @@ Status CheckShape(const std::string& where, const DecoderConfig& config) {
   }
   return Status();
 }
-
-}  // namespace
 
 Result<DecoderConfig> ReadDecoderConfig(const std::string& directory) {
   const std::string path = directory + "/config.json";
@@ -130,7 +140,7 @@ Result<DecoderConfig> ReadDecoderConfig(const std::string& directory) {
   config.dtype = ReadDtype(root, text, status);
   ReadRope(text, config, status);
   if (!status.ok()) return status;
-  const Status shape = CheckShape(text.where(), config);
+  const Status shape = CheckDecoderConfig(config, text.where());
   if (!shape.ok()) return shape;
   return config;
 }

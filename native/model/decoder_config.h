@@ -35,6 +35,9 @@ struct DecoderConfig {
 // Reads DIRECTORY/config.json; refuses architectures this engine does not compute.
 Result<DecoderConfig> ReadDecoderConfig(const std::string& directory);
 
+// Refuses a shape that no kernel could compute; `where` names it in the message.
+Status CheckDecoderConfig(const DecoderConfig& config, const std::string& where);
+
 }  // namespace autoglm
 
 #endif  // AUTOGLM_MODEL_DECODER_CONFIG_H_

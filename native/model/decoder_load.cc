@@ -45,6 +45,7 @@ Result<std::unique_ptr<Decoder>> Decoder::Load(const DecoderOptions& options) {
   if (!checked.ok()) return checked;
   Result<Device> device = OpenDevice(options.device);
   if (!device.ok()) return device.status();
+  device.value().context->threads().PinCallingThread();
   std::unique_ptr<Decoder> decoder(new Decoder(std::move(device.value())));
   const Status loaded = decoder->LoadWeights(options);
   if (!loaded.ok()) return loaded;
@@ -60,6 +61,8 @@ Status Decoder::LoadWeights(const DecoderOptions& options) {
   std::unique_ptr<const TensorSource> source;
   if (options.random.has_value()) {
     config_ = *options.random;
+    const Status shape = CheckDecoderConfig(config_, "random decoder");
+    if (!shape.ok()) return shape;
     source = std::make_unique<RandomWeights>(LargestMatrix(config_));
   } else {
     const Result<DecoderConfig> config = ReadDecoderConfig(options.directory);

@@ -1,0 +1,75 @@
+// Loads the addon: the only file that knows where it lies.
+
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { EngineError } from './engine-error.ts';
+import type {
+  CpuFeatures,
+  DecoderDescription,
+  DecoderOptions,
+  DecoderTrace,
+  DeviceDescription,
+  MediaRows,
+  StepPlan,
+  StepResult,
+} from './index.ts';
+
+/** A decoder as the addon hands it out; every method on a closed one rejects with `ENGINE_CLOSED`. */
+export interface AddonDecoder {
+  execute(plan: StepPlan): Promise<StepResult>;
+  trace(request: {
+    readonly tokenIds: Uint32Array;
+    readonly positions: Int32Array;
+    readonly mediaRows: readonly MediaRows[];
+  }): Promise<DecoderTrace>;
+  close(): Promise<void>;
+}
+
+export interface Addon {
+  setErrorClass(errorClass: typeof EngineError): void;
+  devices(): readonly DeviceDescription[];
+  cpuFeatures(): CpuFeatures;
+  loadDecoder(options: DecoderOptions): Promise<{
+    readonly decoder: AddonDecoder;
+    readonly description: DecoderDescription;
+  }>;
+}
+
+let loaded: Addon | undefined;
+
+/** The addon, loaded at first use. */
+export function addon(): Addon {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Addon {
+  const path = join(packageRoot(import.meta.dirname), 'build', 'native', 'autoglm.node');
+  if (!existsSync(path)) {
+    throw new EngineError('ENGINE_FAILED', `${path} does not exist: build it with "npm run build"`);
+  }
+  const found: unknown = createRequire(import.meta.url)(path);
+  if (!isAddon(found)) {
+    throw new EngineError('ENGINE_FAILED', `${path} is out of date: "npm run build" renews it`);
+  }
+  found.setErrorClass(EngineError);
+  return found;
+}
+
+/** The nearest folder above with a package.json: the same for sources and compiled files. */
+function packageRoot(folder: string): string {
+  const parent = dirname(folder);
+  return existsSync(join(folder, 'package.json')) || parent === folder
+    ? folder
+    : packageRoot(parent);
+}
+
+function isAddon(value: unknown): value is Addon {
+  const names = ['setErrorClass', 'devices', 'cpuFeatures', 'loadDecoder'];
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    names.every((name) => typeof Reflect.get(value, name) === 'function')
+  );
+}

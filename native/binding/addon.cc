@@ -1,0 +1,34 @@
+#include <napi.h>
+
+#include "binding/addon_data.h"
+#include "binding/decoder_object.h"
+#include "binding/machine.h"
+
+namespace autoglm::binding {
+namespace {
+
+// setErrorClass(EngineError): called once by native/index.ts before anything else.
+void SetErrorClass(const Napi::CallbackInfo& info) {
+  if (!info[0].IsFunction()) {
+    Napi::TypeError::New(info.Env(), "expected a class").ThrowAsJavaScriptException();
+    return;
+  }
+  DataOf(info.Env()).error_class = Napi::Persistent(info[0].As<Napi::Function>());
+}
+
+Napi::Object Initialise(Napi::Env env, Napi::Object exports) {
+  AddonData* data = new AddonData;
+  data->decoder_class = Napi::Persistent(DecoderObject::Define(env));
+  env.SetInstanceData(data);  // owned by the environment from here on
+  exports.Set("setErrorClass", Napi::Function::New<SetErrorClass>(env));
+  exports.Set("devices", Napi::Function::New<Devices>(env));
+  exports.Set("cpuFeatures", Napi::Function::New<CpuFeatures>(env));
+  exports.Set("loadDecoder", Napi::Function::New<LoadDecoder>(env));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(autoglm, Initialise)
+
+}  // namespace autoglm::binding

@@ -1,0 +1,23 @@
+#ifndef AUTOGLM_BINDING_ADDON_DATA_H_
+#define AUTOGLM_BINDING_ADDON_DATA_H_
+
+#include <napi.h>
+
+#include "base/status.h"
+
+namespace autoglm::binding {
+
+// What the addon keeps for one JavaScript environment (the main thread, or a worker).
+struct AddonData {
+  Napi::FunctionReference error_class;    // EngineError of native/index.ts
+  Napi::FunctionReference decoder_class;  // DecoderObject
+};
+
+AddonData& DataOf(Napi::Env env);
+
+// An EngineError with the status's reason and message.
+Napi::Value MakeError(Napi::Env env, const Status& status);
+
+}  // namespace autoglm::binding
+
+#endif  // AUTOGLM_BINDING_ADDON_DATA_H_

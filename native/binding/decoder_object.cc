@@ -1,0 +1,162 @@
+#include "binding/decoder_object.h"
+
+#include <utility>
+
+#include "binding/addon_data.h"
+#include "binding/decoder_values.h"
+#include "binding/object_reader.h"
+#include "binding/step_plan_values.h"
+
+namespace autoglm::binding {
+namespace {
+
+constexpr napi_type_tag kDecoderTag = {0x8f0e6a5b1c2d4e3fu, 0xa7b1c9d2e4f60813u};
+
+class LoadJob final : public Job {
+ public:
+  LoadJob(Napi::Env env, std::shared_ptr<DecoderEngine> engine, DecoderOptions options)
+      : Job(env), engine_(std::move(engine)), options_(std::move(options)) {}
+
+  Status Run() override {
+    Result<std::unique_ptr<Decoder>> loaded = Decoder::Load(options_);
+    if (!loaded.ok()) return loaded.status();
+    engine_->decoder = std::move(loaded.value());
+    description_ = engine_->decoder->description();
+    return Status();
+  }
+
+  Napi::Value Value(Napi::Env env) override {
+    const Napi::External<std::shared_ptr<DecoderEngine>> external =
+        Napi::External<std::shared_ptr<DecoderEngine>>::New(env, &engine_);
+    Napi::Object loaded = Napi::Object::New(env);
+    loaded.Set("decoder", DataOf(env).decoder_class.New({external}));
+    loaded.Set("description", MakeDescription(env, description_));
+    return loaded;
+  }
+
+  void Rejected() override { engine_->Abandon(); }
+
+ private:
+  std::shared_ptr<DecoderEngine> engine_;
+  const DecoderOptions options_;
+  DecoderDescription description_ = {};
+};
+
+class ExecuteJob final : public Job {
+ public:
+  ExecuteJob(Napi::Env env, DecoderEngine* engine) : Job(env), engine_(engine) {}
+
+  Status Read(const Napi::Value& value) {
+    Status status;
+    plan_ = ReadStepPlan(ObjectReader(value, "step plan", status), kept_);
+    return status;
+  }
+  Status Run() override { return engine_->decoder->Execute(plan_, result_); }
+  Napi::Value Value(Napi::Env env) override { return MakeStepResult(env, result_); }
+
+ private:
+  DecoderEngine* const engine_;
+  StepPlan plan_;
+  StepResult result_;
+  KeptArrays kept_;
+};
+
+class TraceJob final : public Job {
+ public:
+  TraceJob(Napi::Env env, DecoderEngine* engine) : Job(env), engine_(engine) {}
+
+  Status Read(const Napi::Value& value) {
+    Status status;
+    request_ = ReadTraceRequest(ObjectReader(value, "trace request", status), kept_);
+    return status;
+  }
+  Status Run() override { return engine_->decoder->Trace(request_, trace_); }
+  Napi::Value Value(Napi::Env env) override { return MakeTrace(env, trace_); }
+
+ private:
+  DecoderEngine* const engine_;
+  TraceRequest request_;
+  DecoderTrace trace_;
+  KeptArrays kept_;
+};
+
+Napi::Value Rejection(Napi::Env env, const Napi::Value& error) {
+  const Napi::Promise::Deferred deferred(env);
+  deferred.Reject(error);
+  return deferred.Promise();
+}
+
+// A getter of the object that was read may have thrown: its exception is the reason then.
+Napi::Value RefuseRead(Napi::Env env, const Status& status) {
+  if (env.IsExceptionPending()) return Rejection(env, env.GetAndClearPendingException().Value());
+  return Rejection(env, MakeError(env, status));
+}
+
+// Reads the argument into a job and queues it; a method called on a foreign object is refused.
+template <typename JobType>
+Napi::Value SubmitJob(const Napi::CallbackInfo& info, DecoderEngine& engine) {
+  const Napi::Env env = info.Env();
+  std::unique_ptr<JobType> job = std::make_unique<JobType>(env, &engine);
+  const Status read = job->Read(info[0]);
+  if (!read.ok() || env.IsExceptionPending()) return RefuseRead(env, read);
+  return engine.Submit(env, std::move(job));
+}
+
+bool IsDecoder(const Napi::CallbackInfo& info) {
+  return info.This().IsObject() && info.This().As<Napi::Object>().CheckTypeTag(&kDecoderTag);
+}
+
+Napi::Value RefuseForeign(Napi::Env env) {
+  return Rejection(env, MakeError(env, InvalidRequest("not a decoder of this addon")));
+}
+
+}  // namespace
+
+Napi::Function DecoderObject::Define(Napi::Env env) {
+  return DefineClass(env, "Decoder",
+                     {InstanceMethod<&DecoderObject::Execute>("execute"),
+                      InstanceMethod<&DecoderObject::Trace>("trace"),
+                      InstanceMethod<&DecoderObject::Close>("close")});
+}
+
+DecoderObject::DecoderObject(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<DecoderObject>(info) {
+  if (!info[0].IsExternal()) {
+    Napi::TypeError::New(info.Env(), "a decoder is made by loadDecoder")
+        .ThrowAsJavaScriptException();
+    return;
+  }
+  engine_ = *info[0].As<Napi::External<std::shared_ptr<DecoderEngine>>>().Data();
+  info.This().As<Napi::Object>().TypeTag(&kDecoderTag);
+}
+
+DecoderObject::~DecoderObject() {
+  if (engine_ != nullptr && !engine_->closing()) engine_->Abandon();
+}
+
+Napi::Value DecoderObject::Execute(const Napi::CallbackInfo& info) {
+  if (!IsDecoder(info)) return RefuseForeign(info.Env());
+  return SubmitJob<ExecuteJob>(info, *engine_);
+}
+
+Napi::Value DecoderObject::Trace(const Napi::CallbackInfo& info) {
+  if (!IsDecoder(info)) return RefuseForeign(info.Env());
+  return SubmitJob<TraceJob>(info, *engine_);
+}
+
+Napi::Value DecoderObject::Close(const Napi::CallbackInfo& info) {
+  if (!IsDecoder(info)) return RefuseForeign(info.Env());
+  return engine_->Close(info.Env());
+}
+
+Napi::Value LoadDecoder(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Status status;
+  DecoderOptions options = ReadDecoderOptions(ObjectReader(info[0], "options", status), status);
+  if (!status.ok() || env.IsExceptionPending()) return RefuseRead(env, status);
+  const std::shared_ptr<DecoderEngine> engine = std::make_shared<DecoderEngine>();
+  engine->Start(env, "autoglm decoder");
+  return engine->Submit(env, std::make_unique<LoadJob>(env, engine, std::move(options)));
+}
+
+}  // namespace autoglm::binding

@@ -1,0 +1,44 @@
+#ifndef AUTOGLM_BINDING_DECODER_OBJECT_H_
+#define AUTOGLM_BINDING_DECODER_OBJECT_H_
+
+#include <napi.h>
+
+#include <memory>
+
+#include "binding/engine.h"
+#include "model/decoder.h"
+
+namespace autoglm::binding {
+
+// A decoder and the thread that runs it.
+class DecoderEngine final : public Engine {
+ public:
+  std::unique_ptr<Decoder> decoder;  // of the engine's thread; set by the loading job
+
+ protected:
+  void FreeModel() override { decoder.reset(); }
+};
+
+// The JavaScript object of a loaded decoder: execute(plan), trace(request), close().
+class DecoderObject final : public Napi::ObjectWrap<DecoderObject> {
+ public:
+  static Napi::Function Define(Napi::Env env);
+
+  // Constructed by the loading job only, with an external that holds the engine.
+  explicit DecoderObject(const Napi::CallbackInfo& info);
+  ~DecoderObject() override;
+
+ private:
+  Napi::Value Execute(const Napi::CallbackInfo& info);
+  Napi::Value Trace(const Napi::CallbackInfo& info);
+  Napi::Value Close(const Napi::CallbackInfo& info);
+
+  std::shared_ptr<DecoderEngine> engine_;
+};
+
+// loadDecoder(options): a promise of {decoder, description}.
+Napi::Value LoadDecoder(const Napi::CallbackInfo& info);
+
+}  // namespace autoglm::binding
+
+#endif  // AUTOGLM_BINDING_DECODER_OBJECT_H_

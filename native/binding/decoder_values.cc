@@ -1,0 +1,77 @@
+#include "binding/decoder_values.h"
+
+#include <utility>
+
+namespace autoglm::binding {
+namespace {
+
+DecoderConfig ReadShape(const ObjectReader& object) {
+  DecoderConfig config;
+  config.model_type = "glm4";
+  config.hidden_size = object.Uint32("hiddenSize");
+  config.num_layers = object.Uint32("numLayers");
+  config.num_heads = object.Uint32("numAttentionHeads");
+  config.num_kv_heads = object.Uint32("numKeyValueHeads");
+  config.head_dim = object.Uint32("headDim");
+  config.intermediate_size = object.Uint32("intermediateSize");
+  config.vocab_size = object.Uint32("vocabSize");
+  config.max_position_embeddings = object.Uint32("maxPositionEmbeddings");
+  config.num_rope_pairs = config.head_dim / 4;
+  return config;
+}
+
+Napi::Value MakeSection(Napi::Env env, const DecoderConfig& config) {
+  if (!config.mrope_section.has_value()) return env.Null();
+  const Napi::Array section = Napi::Array::New(env, 3);
+  for (uint32_t i = 0; i < 3; ++i) {
+    section.Set(i, Napi::Number::New(env, static_cast<double>((*config.mrope_section)[i])));
+  }
+  return section;
+}
+
+}  // namespace
+
+DecoderOptions ReadDecoderOptions(const ObjectReader& object, Status& status) {
+  DecoderOptions options;
+  const ObjectReader model = object.Object("model");
+  if (model.IsNull("random")) {
+    options.directory = model.String("directory");
+  } else {
+    options.random = ReadShape(model.Object("random"));
+  }
+  Result<DeviceId> device = ParseDeviceId(object.String("device"));
+  if (device.ok()) {
+    options.device = std::move(device.value());
+  } else if (status.ok()) {
+    status = device.status();
+  }
+  if (object.String("weightDtype") != "auto") options.weight_dtype = object.DtypeOf("weightDtype");
+  options.activation_dtype = object.DtypeOf("activationDtype");
+  options.block_size = object.Integer("blockSize");
+  options.kv_cache_bytes = object.Integer("kvCacheBytes");
+  options.max_num_batched_tokens = object.Integer("maxNumBatchedTokens");
+  return options;
+}
+
+Napi::Object MakeDescription(Napi::Env env, const DecoderDescription& description) {
+  Napi::Object object = Napi::Object::New(env);
+  const auto set_number = [&](const char* name, double value) {
+    object.Set(name, Napi::Number::New(env, value));
+  };
+  const DecoderConfig& config = description.config;
+  object.Set("modelType", config.model_type);
+  set_number("hiddenSize", static_cast<double>(config.hidden_size));
+  set_number("numLayers", static_cast<double>(config.num_layers));
+  set_number("vocabSize", static_cast<double>(config.vocab_size));
+  set_number("maxPositionEmbeddings", static_cast<double>(config.max_position_embeddings));
+  object.Set("weightDtype", DtypeName(description.weight_dtype));
+  set_number("weightBytes", static_cast<double>(description.weight_bytes));
+  set_number("numBlocks", static_cast<double>(description.num_blocks));
+  set_number("blockSize", static_cast<double>(description.block_size));
+  set_number("kvCacheBytes", static_cast<double>(description.kv_cache_bytes));
+  set_number("loadMs", static_cast<double>(description.load_ms));
+  object.Set("mropeSection", MakeSection(env, config));
+  return object;
+}
+
+}  // namespace autoglm::binding

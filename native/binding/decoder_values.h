@@ -1,0 +1,20 @@
+#ifndef AUTOGLM_BINDING_DECODER_VALUES_H_
+#define AUTOGLM_BINDING_DECODER_VALUES_H_
+
+#include <napi.h>
+
+#include "base/status.h"
+#include "binding/object_reader.h"
+#include "model/decoder.h"
+
+namespace autoglm::binding {
+
+// The DecoderOptions of native/index.ts.
+DecoderOptions ReadDecoderOptions(const ObjectReader& object, Status& status);
+
+// The DecoderDescription of native/index.ts.
+Napi::Object MakeDescription(Napi::Env env, const DecoderDescription& description);
+
+}  // namespace autoglm::binding
+
+#endif  // AUTOGLM_BINDING_DECODER_VALUES_H_

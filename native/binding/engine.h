@@ -1,0 +1,94 @@
+#ifndef AUTOGLM_BINDING_ENGINE_H_
+#define AUTOGLM_BINDING_ENGINE_H_
+
+#include <napi.h>
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "base/status.h"
+
+namespace autoglm::binding {
+
+// A piece of work with its promise. It is made and delivered on the JavaScript thread; Run sees no
+// JavaScript value and happens on the engine's thread.
+class Job {
+ public:
+  explicit Job(Napi::Env env) : deferred_(env) {}
+  virtual ~Job() = default;
+
+  virtual Status Run() = 0;
+  // The promise's value, after Run succeeded.
+  virtual Napi::Value Value(Napi::Env env) = 0;
+  // Called after the promise was rejected.
+  virtual void Rejected() {}
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+ private:
+  friend class Engine;
+
+  Napi::Promise::Deferred deferred_;
+  Status status_;
+};
+
+// One thread that owns a model and runs its jobs in order, and the one function that delivers their
+// results to JavaScript.
+//
+// Closing happens in one place and one order: the flag `closing_` is set and the thread woken; the
+// thread lets the running job end, refuses the waiting ones, frees the model and releases the
+// delivery function; when the last result is delivered, that function's finaliser joins the thread.
+// Nothing on the way waits for JavaScript: the delivery queue has no bound, the jobs in it have.
+// When the environment ends first, its clean-up hook sets the flag and joins the thread there.
+class Engine : public std::enable_shared_from_this<Engine> {
+ public:
+  Engine() = default;
+  virtual ~Engine() = default;
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // The rest is called on the JavaScript thread.
+  void Start(Napi::Env env, const char* name);
+  // Queues a job and returns its promise; rejected at once when the engine is closing.
+  Napi::Promise Submit(Napi::Env env, std::unique_ptr<Job> job);
+  // Resolves when thread and memory are gone.
+  Napi::Promise Close(Napi::Env env);
+  // Closes without a promise, for an engine that JavaScript has forgotten.
+  void Abandon();
+  bool closing() const { return is_closing_; }
+
+ protected:
+  // Frees the model; on the engine's thread, as its last work.
+  virtual void FreeModel() = 0;
+
+ private:
+  static void Deliver(Napi::Env env, Napi::Function, Engine* engine, Job* job);
+  using Delivery = Napi::TypedThreadSafeFunction<Engine, Job, Deliver>;
+
+  void RunThread();
+  void Stop();
+  void Finalise(Napi::Env env);
+  void CountPending(Napi::Env env, int change);
+
+  std::thread thread_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::unique_ptr<Job>> jobs_;  // guarded by mutex_
+  bool closing_ = false;                   // guarded by mutex_
+  Delivery delivery_;
+
+  // Of the JavaScript thread alone.
+  bool is_closing_ = false;
+  bool env_ended_ = false;
+  int num_pending_ = 0;  // promises not settled; while there are any, the process stays
+  std::optional<Napi::Promise::Deferred> closed_;
+  std::optional<Napi::Env::CleanupHook<void (*)(Engine*), Engine>> cleanup_hook_;
+};
+
+}  // namespace autoglm::binding
+
+#endif  // AUTOGLM_BINDING_ENGINE_H_

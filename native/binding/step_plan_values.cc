@@ -1,0 +1,143 @@
+#include "binding/step_plan_values.h"
+
+#include <algorithm>
+
+namespace autoglm::binding {
+namespace {
+
+std::vector<int32_t> TokenIds(const ObjectReader& object) {
+  const std::vector<uint32_t> ids = object.Uint32s("tokenIds");
+  return std::vector<int32_t>(ids.begin(), ids.end());
+}
+
+std::vector<MediaRows> ReadMediaRows(const ObjectReader& object, KeptArrays& kept) {
+  std::vector<MediaRows> all;
+  for (const ObjectReader& item : object.Objects("mediaRows")) {
+    MediaRows media;
+    media.first_token = item.Integer("firstToken");
+    media.num_rows = item.Integer("numRows");
+    media.dtype = item.DtypeOf("dtype");
+    const std::optional<Napi::Uint8Array> rows = item.Bytes("rows");
+    if (rows.has_value()) {
+      media.rows = rows->Data();
+      media.bytes = rows->ByteLength();
+      kept.push_back(Napi::Persistent(rows->As<Napi::Object>()));
+    }
+    all.push_back(media);
+  }
+  return all;
+}
+
+SampleParams ReadSampleParams(const ObjectReader& object) {
+  SampleParams params;
+  params.temperature = object.Float("temperature");
+  params.top_k = object.Uint32("topK");
+  params.top_p = object.Float("topP");
+  params.min_p = object.Float("minP");
+  params.repetition_penalty = object.Float("repetitionPenalty");
+  params.presence_penalty = object.Float("presencePenalty");
+  params.frequency_penalty = object.Float("frequencyPenalty");
+  params.seed = object.BigUint64("seed");
+  params.stream = object.Uint32("stream");
+  params.position = object.Uint32("position");
+  params.vocab_limit = object.Uint32("vocabLimit");
+  params.seen_token_ids = object.Uint32s("seenTokenIds");
+  params.generated_token_ids = object.Uint32s("generatedTokenIds");
+  params.generated_counts = object.Uint32s("generatedCounts");
+  params.bias_token_ids = object.Uint32s("biasTokenIds");
+  params.bias_values = object.Floats("biasValues");
+  if (!object.IsNull("allowedTokenIds")) {
+    params.allowed_token_ids = object.Uint32s("allowedTokenIds");
+  }
+  params.forbidden_token_ids = object.Uint32s("forbiddenTokenIds");
+  return params;
+}
+
+StepOutput ReadOutput(const ObjectReader& object) {
+  StepOutput output;
+  // Clamped, so that a number outside 32 bits stays outside the step.
+  output.token = static_cast<int32_t>(std::clamp<int64_t>(object.Integer("token"), -1, INT32_MAX));
+  output.num_logprobs = static_cast<int32_t>(
+      std::clamp<int64_t>(object.Integer("numLogprobs"), INT32_MIN, INT32_MAX));
+  if (object.IsNull("sample")) {
+    output.target_token = object.Uint32("targetToken");
+  } else {
+    output.sample = ReadSampleParams(object.Object("sample"));
+  }
+  return output;
+}
+
+Napi::Float32Array MakeFloats(Napi::Env env, const std::vector<float>& values) {
+  Napi::Float32Array array = Napi::Float32Array::New(env, values.size());
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
+}
+
+}  // namespace
+
+StepPlan ReadStepPlan(const ObjectReader& object, KeptArrays& kept) {
+  StepPlan plan;
+  plan.token_ids = TokenIds(object);
+  plan.positions = object.Int32s("positions");
+  plan.slots = object.Int32s("slotMapping");
+  plan.query_starts = object.Int32s("queryStarts");
+  plan.context_lens = object.Int32s("contextLens");
+  plan.block_tables = object.Int32s("blockTables");
+  plan.max_blocks_per_sequence = object.Integer("maxBlocksPerSequence");
+  plan.media_rows = ReadMediaRows(object, kept);
+  for (const ObjectReader& output : object.Objects("outputs")) {
+    plan.outputs.push_back(ReadOutput(output));
+  }
+  return plan;
+}
+
+TraceRequest ReadTraceRequest(const ObjectReader& object, KeptArrays& kept) {
+  TraceRequest request;
+  request.token_ids = TokenIds(object);
+  request.positions = object.Int32s("positions");
+  request.media_rows = ReadMediaRows(object, kept);
+  return request;
+}
+
+Napi::Object MakeStepResult(Napi::Env env, const StepResult& result) {
+  const size_t num_outputs = result.outputs.size();
+  size_t max_top = 0;
+  for (const OutputResult& output : result.outputs) max_top = std::max(max_top, output.top.size());
+  Napi::Uint32Array token_ids = Napi::Uint32Array::New(env, num_outputs);
+  Napi::Float32Array logprobs = Napi::Float32Array::New(env, num_outputs);
+  Napi::Uint32Array ranks = Napi::Uint32Array::New(env, num_outputs);
+  Napi::Uint32Array top_token_ids = Napi::Uint32Array::New(env, num_outputs * max_top);
+  Napi::Float32Array top_logprobs = Napi::Float32Array::New(env, num_outputs * max_top);
+  for (size_t i = 0; i < num_outputs; ++i) {
+    const OutputResult& output = result.outputs[i];
+    token_ids.Data()[i] = output.token_id;
+    logprobs.Data()[i] = output.logprob;
+    ranks.Data()[i] = output.rank;
+    for (size_t j = 0; j < output.top.size(); ++j) {
+      top_token_ids.Data()[i * max_top + j] = output.top[j].token_id;
+      top_logprobs.Data()[i * max_top + j] = output.top[j].logprob;
+    }
+  }
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("tokenIds", token_ids);
+  object.Set("logprobs", logprobs);
+  object.Set("ranks", ranks);
+  object.Set("topTokenIds", top_token_ids);
+  object.Set("topLogprobs", top_logprobs);
+  object.Set("maxTop", Napi::Number::New(env, static_cast<double>(max_top)));
+  object.Set("forwardUs", Napi::Number::New(env, static_cast<double>(result.forward_us)));
+  return object;
+}
+
+Napi::Object MakeTrace(Napi::Env env, const DecoderTrace& trace) {
+  const Napi::Array hidden = Napi::Array::New(env, trace.hidden.size());
+  for (uint32_t i = 0; i < trace.hidden.size(); ++i) {
+    hidden.Set(i, MakeFloats(env, trace.hidden[i]));
+  }
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("hidden", hidden);
+  object.Set("logits", MakeFloats(env, trace.logits));
+  return object;
+}
+
+}  // namespace autoglm::binding

@@ -1,0 +1,51 @@
+// A decoder as services use it: the addon's object with types, defaults and a description.
+
+import { type AddonDecoder, addon } from './addon.ts';
+import type {
+  Decoder,
+  DecoderDescription,
+  DecoderOptions,
+  DecoderTrace,
+  MediaRows,
+  StepPlan,
+  StepResult,
+} from './index.ts';
+
+class NativeDecoder implements Decoder {
+  readonly description: DecoderDescription;
+  readonly #decoder: AddonDecoder;
+  #closed: Promise<void> | undefined;
+
+  constructor(decoder: AddonDecoder, description: DecoderDescription) {
+    this.#decoder = decoder;
+    this.description = description;
+  }
+
+  execute(plan: StepPlan): Promise<StepResult> {
+    return this.#decoder.execute(plan);
+  }
+
+  trace(
+    tokenIds: Uint32Array,
+    positions: Int32Array = textPositions(tokenIds.length),
+    mediaRows: readonly MediaRows[] = [],
+  ): Promise<DecoderTrace> {
+    return this.#decoder.trace({ tokenIds, positions, mediaRows });
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#decoder.close();
+    return this.#closed;
+  }
+}
+
+/** Positions `[3, numTokens]` of a text prompt: the index of each token on all three axes. */
+function textPositions(numTokens: number): Int32Array {
+  return Int32Array.from({ length: 3 * numTokens }, (_, i) => i % numTokens);
+}
+
+/** Loads a decoder on its own thread; rejects with an `EngineError` that says what was refused. */
+export async function loadDecoder(options: DecoderOptions): Promise<Decoder> {
+  const { decoder, description } = await addon().loadDecoder(options);
+  return new NativeDecoder(decoder, description);
+}
