@@ -5,6 +5,9 @@ import { SOURCE_FLAGS } from './source.mjs';
 import { runForeground } from './stage.mjs';
 import { filesUnder } from './stamp.mjs';
 
+/** A file that has not ended by then hangs. */
+const FILE_LIMIT_MS = 300_000;
+
 /**
  * Runs the test files of `layers` whose path contains one of `filters` (all without any), and the
  * native tests whose name does. Resolves to 0 only when something ran and nothing failed.
@@ -20,7 +23,12 @@ export async function runTests({ layers, filters, native }) {
     process.stderr.write(`no *.test.ts file matches ${filters.join(' or ')}\n`);
     return native ? nativeStatus : 1;
   }
-  const flags = [...SOURCE_FLAGS, '--test', '--test-reporter=spec'];
+  const flags = [
+    ...SOURCE_FLAGS,
+    '--test',
+    '--test-reporter=spec',
+    `--test-timeout=${FILE_LIMIT_MS}`,
+  ];
   const status = await runForeground(process.execPath, [...flags, ...files]);
   return status === 0 ? nativeStatus : status;
 }

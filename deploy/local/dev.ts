@@ -1,0 +1,66 @@
+import { watch } from 'node:fs';
+import { join } from 'node:path';
+import { loadConfig } from '#deploy/cli/serve.ts';
+import { createLog } from '#mesh/log.ts';
+import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { Supervisor } from './supervisor.ts';
+
+/** Folders whose change restarts the mesh; the supervisor itself is not among them. */
+const WATCHED = ['gateway', 'services', 'protos/gen', 'native/index.ts', 'build/native'];
+/** An editor writes a file in several steps. */
+const SETTLE_MS = 200;
+
+/**
+ * `npm run dev`: the mesh on loopback, run from its sources, started anew whenever one changes. A mesh
+ * that does not start waits for the next change.
+ */
+async function develop(args: readonly string[]): Promise<void> {
+  const log = createLog({ role: 'dev', level: 'info', format: 'auto' });
+  const change = new ChangeWatcher();
+  let isEnding = false;
+  let supervisor: Supervisor | undefined;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      isEnding = true;
+      supervisor?.kill();
+      change.close();
+    });
+  }
+  while (!isEnding) {
+    const config = await loadConfig(['--host=127.0.0.1', '--drain-timeout-s=0', ...args]);
+    supervisor = new Supervisor(config, { log });
+    const run = supervisor.run().catch((err: unknown) => log.error({ err }, 'the mesh ended'));
+    await change.next();
+    if (!isEnding) log.info('a source changed; starting anew');
+    await supervisor.stop();
+    await run;
+  }
+}
+
+/** Tells when something below the watched folders has changed and come to rest. */
+class ChangeWatcher {
+  readonly #watchers = WATCHED.map((path) =>
+    watch(join(PACKAGE_ROOT, path), { recursive: true }, () => this.#onChange()),
+  );
+  #timer: NodeJS.Timeout | undefined;
+  #wake: () => void = () => {};
+
+  next(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    for (const watcher of this.#watchers) watcher.close();
+    this.#wake();
+  }
+
+  #onChange(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#wake(), SETTLE_MS);
+  }
+}
+
+await develop(process.argv.slice(2));

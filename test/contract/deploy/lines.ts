@@ -1,0 +1,40 @@
+import { createInterface } from 'node:readline';
+
+/** The lines of a stream as a test waits for them. */
+export class Lines {
+  readonly seen: string[] = [];
+  /** Resolves when every holder of the stream's other end is gone. */
+  readonly ended: Promise<void>;
+  readonly #waiting = new Set<() => void>();
+  #isEnded = false;
+
+  constructor(stream: NodeJS.ReadableStream) {
+    const input = createInterface({ input: stream });
+    input.on('line', (line) => {
+      this.seen.push(line);
+      this.#wake();
+    });
+    this.ended = new Promise((resolve) => {
+      input.once('close', () => {
+        this.#isEnded = true;
+        this.#wake();
+        resolve();
+      });
+    });
+  }
+
+  /** The first line that matches, past ones included, from the `from`th on. */
+  async match(pattern: RegExp, from = 0): Promise<string> {
+    for (;;) {
+      const line = this.seen.slice(from).find((one) => pattern.test(one));
+      if (line !== undefined) return line;
+      if (this.#isEnded) throw new Error(`no line matches ${pattern}:\n${this.seen.join('\n')}`);
+      await new Promise<void>((resolve) => this.#waiting.add(resolve));
+    }
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting) wake();
+    this.#waiting.clear();
+  }
+}

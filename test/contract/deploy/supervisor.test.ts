@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { Lines } from './lines.ts';
+
+const SOURCE_FLAGS = ['--conditions=source', '--import', 'tsx'];
+const RUNNER = join(PACKAGE_ROOT, 'test/contract/deploy/run-supervisor.ts');
+
+interface Running {
+  readonly child: ChildProcess;
+  readonly lines: Lines;
+}
+
+function supervise(...processes: readonly string[]): Running {
+  const child = spawn(process.execPath, [...SOURCE_FLAGS, RUNNER, ...processes], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  assert(child.stdout !== null);
+  return { child, lines: new Lines(child.stdout) };
+}
+
+/** Process id in a line such as `gateway started 123`. */
+function pidIn(line: string): number {
+  return Number(line.split(' ').at(-1));
+}
+
+async function ready(...processes: readonly string[]): Promise<Running> {
+  const running = supervise(...processes);
+  await running.lines.match(/Ready\. Try: curl/);
+  return running;
+}
+
+async function exitOf({ child, lines }: Running): Promise<number | null> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  await lines.ended;
+  return child.exitCode;
+}
+
+describe('Supervisor', () => {
+  it('says that it starts before anything else', async () => {
+    const running = await ready('backbone=obey', 'gateway=obey');
+
+    assert.match(running.lines.seen[0] ?? '', /Starting AutoGLM-Phone server\.\.\./);
+    running.child.kill('SIGTERM');
+    assert.equal(await exitOf(running), 0);
+  });
+
+  it('stops the gateway first, then what stands behind it', async () => {
+    const running = await ready('backbone=obey', 'gateway=obey');
+
+    running.child.kill('SIGTERM');
+
+    assert.equal(await exitOf(running), 0);
+    const order = running.lines.seen.filter((line) => line.includes(' SIGTERM '));
+    assert.deepEqual(
+      order.map((line) => line.split(' ')[0]),
+      ['gateway', 'backbone'],
+    );
+  });
+
+  it('leaves no process behind when it is killed', async () => {
+    const running = await ready('backbone=obey', 'gateway=stubborn');
+
+    running.child.kill('SIGKILL');
+
+    // The processes hold the other end of this stream.
+    await running.lines.ended;
+  });
+
+  it('leaves no process behind when it is killed while they start', async () => {
+    const running = supervise('backbone=obey', 'gateway=obey');
+    await running.lines.match(/Starting/);
+
+    running.child.kill('SIGKILL');
+
+    await running.lines.ended;
+  });
+
+  it('starts a process again that was killed, and says why it ended', async () => {
+    const running = await ready('backbone=obey', 'gateway=obey');
+    const before = running.lines.seen.length;
+    const started = await running.lines.match(/^backbone started/);
+
+    process.kill(pidIn(started), 'SIGKILL');
+
+    const again = await running.lines.match(/^backbone started/, before);
+    assert.notEqual(again, started);
+    await running.lines.match(/backbone was killed by SIGKILL after .* starting it again in 0\.2/);
+    running.child.kill('SIGTERM');
+    assert.equal(await exitOf(running), 0);
+  });
+
+  it('waits longer after each failure in a row', async () => {
+    const running = await ready('backbone=obey', 'gateway=obey');
+    for (const failure of [1, 2]) {
+      const started = running.lines.seen.filter((line) => line.startsWith('backbone started'));
+      const before = running.lines.seen.length;
+      process.kill(pidIn(started.at(-1) ?? ''), 'SIGKILL');
+      await running.lines.match(/^backbone started/, before);
+      await running.lines.match(new RegExp(`failure ${failure} in a row`));
+    }
+
+    await running.lines.match(/again in 0\.[45]/);
+    running.child.kill('SIGTERM');
+    await exitOf(running);
+  });
+
+  it('kills a process that ignores SIGTERM after the limit', async () => {
+    const running = await ready('backbone=stubborn', 'gateway=obey');
+
+    running.child.kill('SIGTERM');
+
+    assert.equal(await exitOf(running), 0);
+    await running.lines.match(/backbone did not end within 3 s; killing it/);
+  });
+
+  it('ends everything when a process refuses to start', async () => {
+    const running = supervise('backbone=refuse', 'gateway=obey');
+
+    assert.equal(await exitOf(running), 1);
+    await running.lines.match(/backbone exited with status 3 after .* before the mesh was ready/);
+  });
+
+  it('names the key of a port that is in use and starts nothing', async (t) => {
+    const squatter = createServer().listen(0, '127.0.0.1');
+    t.after(() => squatter.close());
+    await once(squatter, 'listening');
+    const address = squatter.address();
+    assert(typeof address === 'object' && address !== null);
+
+    const running = supervise('backbone=obey', `gateway=obey:${address.port}`);
+
+    assert.equal(await exitOf(running), 1);
+    await running.lines.match(/EADDRINUSE.*the key \\"port\\" in the section \\"gateway\\"/);
+    assert.equal(running.lines.seen.filter((line) => line.includes(' started ')).length, 0);
+  });
+
+  it('keeps Ctrl-C in the terminal from reaching the processes', async () => {
+    const running = await ready('backbone=obey', 'gateway=obey');
+
+    running.child.kill('SIGINT');
+
+    assert.equal(await exitOf(running), 0);
+    assert.equal(running.lines.seen.filter((line) => line.includes(' SIGINT ')).length, 0);
+  });
+});

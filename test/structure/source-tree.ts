@@ -1,0 +1,55 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import ts from 'typescript';
+import { PACKAGE_ROOT } from '#mesh/paths.ts';
+
+/** One TypeScript file and the files of the package it imports; paths from the package's root. */
+export interface SourceFile {
+  readonly path: string;
+  readonly imports: readonly string[];
+  readonly numLines: number;
+}
+
+const FOLDERS = ['gateway', 'services', 'native', 'deploy', 'protos/gen', 'test'];
+
+/** Where `#alias/…` points, as `imports` of package.json has it for sources. */
+const ALIASES: readonly (readonly [string, string])[] = [
+  ['#mesh/', 'services/mesh/'],
+  ['#native', 'native/index.ts'],
+  ['#protos/', 'protos/gen/'],
+  ['#backbone/', 'services/llm-backbone/'],
+  ['#vision/', 'services/vision-encoder/'],
+  ['#speech/', 'services/speech-encoder/'],
+  ['#gateway/', 'gateway/'],
+  ['#deploy/', 'deploy/'],
+  ['#test/', 'test/'],
+];
+
+/** Every TypeScript file of the package. */
+export function readSourceTree(): SourceFile[] {
+  return FOLDERS.flatMap((folder) =>
+    readdirSync(join(PACKAGE_ROOT, folder), { recursive: true, withFileTypes: true }),
+  )
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .map((entry) => readSource(relative(PACKAGE_ROOT, join(entry.parentPath, entry.name))));
+}
+
+function readSource(path: string): SourceFile {
+  const text = readFileSync(join(PACKAGE_ROOT, path), 'utf8');
+  const specifiers = ts.preProcessFile(text, true, true).importedFiles;
+  const imports = specifiers.flatMap(({ fileName }) => resolveSpecifier(path, fileName) ?? []);
+  return { path, imports, numLines: text.split('\n').length - 1 };
+}
+
+/** The file a specifier names, or undefined for a package. */
+function resolveSpecifier(importer: string, specifier: string): string | undefined {
+  if (specifier.startsWith('.')) return join(dirname(importer), specifier);
+  const alias = ALIASES.find(([prefix]) => specifier.startsWith(prefix));
+  return alias === undefined ? undefined : specifier.replace(alias[0], alias[1]);
+}
+
+/** The part of the package a file belongs to, as the dependency rule names them. */
+export function partOf(path: string): string {
+  const [top = '', second = ''] = path.split('/');
+  return top === 'services' ? `${top}/${second}` : top;
+}
