@@ -1,0 +1,192 @@
+import {
+  Counter,
+  Gauge,
+  Histogram,
+  type Labels,
+  type MetricRegistry,
+  REQUEST_BUCKETS_S,
+  TPOT_BUCKETS_S,
+  TTFT_BUCKETS_S,
+} from '#mesh/metrics.ts';
+import type { Scheduler, SchedulerCounts } from './scheduler.ts';
+
+/** vLLM's buckets for token counts: 1, 2, 5, 10, … */
+const TOKEN_BUCKETS = [1, 10, 100, 1000, 10_000, 100_000].flatMap((n) => [n, 2 * n, 5 * n]);
+const STEP_TOKEN_BUCKETS = [1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384];
+const CHOICE_BUCKETS = [1, 2, 5, 10, 20];
+
+export type FinishedReason = 'stop' | 'length' | 'abort' | 'error';
+
+/** When what happened to a request, milliseconds of the monotonic clock; null: it never did. */
+export interface RequestTimes {
+  readonly arrivalMs: number;
+  readonly queuedMs: number;
+  readonly scheduledMs: number | null;
+  readonly firstTokenMs: number | null;
+  readonly lastTokenMs: number | null;
+  readonly endMs: number;
+}
+
+/** What is counted when a request ends. */
+export interface RequestSummary {
+  readonly reason: FinishedReason;
+  readonly times: RequestTimes;
+  readonly numPromptTokens: number;
+  readonly numCompletionTokens: number;
+  readonly numChoices: number;
+  readonly maxTokens: number;
+}
+
+/** The backbone's metrics under vLLM's names. */
+export class BackboneMetrics {
+  readonly #labels: Labels;
+  readonly #registry: MetricRegistry;
+  #isHealthy = true;
+
+  readonly #promptTokens: Counter;
+  readonly #generationTokens: Counter;
+  readonly #success: Counter;
+  readonly #rejections: Counter;
+  readonly #failedSteps: Counter;
+  readonly #preemptions: Counter;
+  readonly #prefixQueries: Counter;
+  readonly #prefixHits: Counter;
+  readonly #ttft: Histogram;
+  readonly #interToken: Histogram;
+  readonly #tpot: Histogram;
+  readonly #e2e: Histogram;
+  readonly #queueTime: Histogram;
+  readonly #prefillTime: Histogram;
+  readonly #decodeTime: Histogram;
+  readonly #inferenceTime: Histogram;
+  readonly #stepTokens: Histogram;
+  readonly #stepTime: Histogram;
+  readonly #requestPromptTokens: Histogram;
+  readonly #requestGenerationTokens: Histogram;
+  readonly #paramsN: Histogram;
+  readonly #paramsMaxTokens: Histogram;
+
+  constructor(registry: MetricRegistry, modelName: string) {
+    this.#labels = { model_name: modelName };
+    this.#registry = registry;
+    const counter = (name: string, help: string) => registry.register(new Counter(name, help));
+    const seconds = (name: string, help: string, buckets: readonly number[]) =>
+      registry.register(new Histogram(`${name}_seconds`, `${help}, seconds`, buckets));
+    const tokens = (name: string, help: string, buckets: readonly number[]) =>
+      registry.register(new Histogram(name, help, buckets));
+    this.#promptTokens = counter('prompt_tokens', 'Prompt tokens computed or found in the cache');
+    this.#generationTokens = counter('generation_tokens', 'Tokens generated');
+    this.#success = counter('request_success', 'Requests that ended, by reason');
+    this.#rejections = counter('admission_rejections', 'Requests refused, by reason');
+    this.#failedSteps = counter('failed_steps', 'Engine steps that failed');
+    this.#preemptions = counter('num_preemptions', 'Sequences preempted');
+    this.#prefixQueries = counter('prefix_cache_queries', 'Prompt tokens looked up');
+    this.#prefixHits = counter('prefix_cache_hits', 'Prompt tokens found');
+    this.#ttft = seconds('time_to_first_token', 'Arrival to first token', TTFT_BUCKETS_S);
+    this.#interToken = seconds('inter_token_latency', 'Between tokens of a choice', TPOT_BUCKETS_S);
+    this.#tpot = seconds('request_time_per_output_token', 'Mean time per token', TPOT_BUCKETS_S);
+    this.#e2e = seconds('e2e_request_latency', 'Arrival to end', REQUEST_BUCKETS_S);
+    this.#queueTime = seconds('request_queue_time', 'In the waiting queue', REQUEST_BUCKETS_S);
+    this.#prefillTime = seconds('request_prefill_time', 'Start to first token', REQUEST_BUCKETS_S);
+    this.#decodeTime = seconds('request_decode_time', 'First to last token', REQUEST_BUCKETS_S);
+    this.#inferenceTime = seconds(
+      'request_inference_time',
+      'Start to last token',
+      REQUEST_BUCKETS_S,
+    );
+    this.#stepTokens = tokens('iteration_tokens_total', 'Tokens of a step', STEP_TOKEN_BUCKETS);
+    this.#stepTime = seconds('step_time', 'Submitting a step to its commit', TPOT_BUCKETS_S);
+    this.#requestPromptTokens = tokens('request_prompt_tokens', 'Prompt tokens', TOKEN_BUCKETS);
+    this.#requestGenerationTokens = tokens(
+      'request_generation_tokens',
+      'Completion tokens',
+      TOKEN_BUCKETS,
+    );
+    this.#paramsN = tokens('request_params_n', 'Choices asked for', CHOICE_BUCKETS);
+    this.#paramsMaxTokens = tokens(
+      'request_params_max_tokens',
+      'max_tokens in effect',
+      TOKEN_BUCKETS,
+    );
+  }
+
+  /** Adds the gauges that read a scheduler. */
+  watch(scheduler: Scheduler): void {
+    const gauge = (name: string, help: string, read: () => number, labels: Labels = {}) =>
+      this.#registry.register(new Gauge(name, help, read, { ...this.#labels, ...labels }));
+    const { numBlocks, blockSize } = scheduler.options;
+    gauge('num_requests_running', 'Sequences running', () => scheduler.running.length);
+    gauge('num_requests_waiting', 'Sequences waiting', () => scheduler.waiting.length);
+    gauge(
+      'kv_cache_usage_perc',
+      'Share of KV cache blocks in use, 0 to 1',
+      () => 1 - scheduler.pool.numFree / numBlocks,
+    );
+    gauge('engine_healthy', '1 while the engine computes', () => Number(this.#isHealthy));
+    gauge('cache_config_info', 'Shape of the KV cache', () => 1, {
+      block_size: String(blockSize),
+      num_gpu_blocks: String(numBlocks),
+      enable_prefix_caching: 'True',
+    });
+  }
+
+  engineDied(): void {
+    this.#isHealthy = false;
+  }
+
+  stepFinished(
+    step: { readonly numTokens: number; readonly ms: number },
+    counts: SchedulerCounts,
+  ): void {
+    this.#stepTokens.observe(step.numTokens, this.#labels);
+    this.#stepTime.observe(step.ms / 1000, this.#labels);
+    this.#raise(this.#preemptions, counts.numPreemptions);
+    this.#raise(this.#prefixQueries, counts.numPrefixQueryTokens);
+    this.#raise(this.#prefixHits, counts.numPrefixHitTokens);
+  }
+
+  stepFailed(): void {
+    this.#failedSteps.add(1, this.#labels);
+  }
+
+  rejected(reason: string): void {
+    this.#rejections.add(1, { ...this.#labels, reason });
+  }
+
+  /** `sincePreviousMs`: null for the first token of a choice. */
+  tokenGenerated(sincePreviousMs: number | null): void {
+    this.#generationTokens.add(1, this.#labels);
+    if (sincePreviousMs !== null) this.#interToken.observe(sincePreviousMs / 1000, this.#labels);
+  }
+
+  promptComputed(numTokens: number): void {
+    this.#promptTokens.add(numTokens, this.#labels);
+  }
+
+  requestEnded(summary: RequestSummary): void {
+    const { numPromptTokens, numCompletionTokens, times } = summary;
+    this.#success.add(1, { ...this.#labels, finished_reason: summary.reason });
+    this.#requestPromptTokens.observe(numPromptTokens, this.#labels);
+    this.#requestGenerationTokens.observe(numCompletionTokens, this.#labels);
+    this.#paramsN.observe(summary.numChoices, this.#labels);
+    this.#paramsMaxTokens.observe(summary.maxTokens, this.#labels);
+    this.#observeSpan(this.#e2e, times.arrivalMs, times.endMs);
+    this.#observeSpan(this.#ttft, times.arrivalMs, times.firstTokenMs);
+    this.#observeSpan(this.#queueTime, times.queuedMs, times.scheduledMs);
+    this.#observeSpan(this.#prefillTime, times.scheduledMs, times.firstTokenMs);
+    this.#observeSpan(this.#decodeTime, times.firstTokenMs, times.lastTokenMs);
+    this.#observeSpan(this.#inferenceTime, times.scheduledMs, times.lastTokenMs);
+    const { firstTokenMs, lastTokenMs } = times;
+    if (firstTokenMs === null || lastTokenMs === null || numCompletionTokens < 2) return;
+    const perToken = (lastTokenMs - firstTokenMs) / (numCompletionTokens - 1);
+    this.#tpot.observe(perToken / 1000, this.#labels);
+  }
+
+  #raise(counter: Counter, total: number): void {
+    counter.add(total - counter.value(this.#labels), this.#labels);
+  }
+
+  #observeSpan(histogram: Histogram, fromMs: number | null, toMs: number | null): void {
+    if (fromMs !== null && toMs !== null) histogram.observe((toMs - fromMs) / 1000, this.#labels);
+  }
+}

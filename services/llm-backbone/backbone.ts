@@ -1,0 +1,186 @@
+import { performance } from 'node:perf_hooks';
+import { type MeshServer, startMeshServer } from '#mesh/grpc-server.ts';
+import { Health } from '#mesh/health.ts';
+import { createInstanceService, INSTANCE_SERVICE, type InstanceStatus } from '#mesh/instance.ts';
+import type { Log } from '#mesh/log.ts';
+import { MetricRegistry } from '#mesh/metrics.ts';
+import type { DecoderDescription, IsaLevel } from '#native';
+import {
+  type GetModelResponse,
+  LlmBackboneServiceDefinition,
+} from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { InstanceServiceDefinition, InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
+import { AdmissionGate } from './admission-gate.ts';
+import { BackboneMetrics } from './backbone-metrics.ts';
+import { ChatTemplate } from './chat-template.ts';
+import { EngineLoop } from './engine-loop.ts';
+import type { RequestReader } from './generate-request.ts';
+import type { GenerationContext } from './generation.ts';
+import { describeModel } from './model-description.ts';
+import type { ModelFiles } from './model-files.ts';
+import { type BackboneOptions, checkBackboneOptions } from './options.ts';
+import { samplingDefaults } from './sampling.ts';
+import { Scheduler } from './scheduler.ts';
+import { createSeedSource } from './seed-source.ts';
+import { createBackboneService } from './service.ts';
+import type { StepExecutor } from './step-plan.ts';
+import { Tokenizer } from './tokenizer.ts';
+import { warmUp } from './warm-up.ts';
+
+/** Time the last messages of a drained server are given to reach their readers. */
+const LAST_WRITES_MS = 500;
+
+/** A decoder in memory and where it is. */
+export interface LoadedDecoder {
+  readonly executor: StepExecutor;
+  readonly description: DecoderDescription;
+  readonly device: string;
+  readonly isa: IsaLevel | '';
+}
+
+/** A serving backbone. */
+export interface Backbone {
+  readonly address: string;
+  readonly model: GetModelResponse;
+  readonly scheduler: Scheduler;
+  /** Rejects with ENGINE_FAILED when the engine is dead; resolves after `drain`. */
+  readonly done: Promise<void>;
+  /** Refuses new requests, lets running ones finish, and after `graceMs` cancels them. */
+  drain(graceMs: number): Promise<void>;
+}
+
+/** Serves a loaded decoder; resolves once a real token has been generated and health says so. */
+export async function startBackbone(
+  options: BackboneOptions,
+  decoder: LoadedDecoder,
+  files: ModelFiles,
+  log: Log,
+): Promise<Backbone> {
+  checkBackboneOptions(options);
+  const tokenizer = await Tokenizer.load(options.model);
+  const model = await describeModel(options, decoder, { files, tokenizer });
+  const registry = new MetricRegistry();
+  const scheduler = createScheduler(options, decoder.description);
+  const context = createContext({ registry, scheduler, decoder, tokenizer, model });
+  const done = context.engine.run();
+  await Promise.race([warmUp(context), done]);
+  const gate = new AdmissionGate();
+  const health = new Health([LlmBackboneServiceDefinition.fullName]);
+  const status = instanceStatus(model, decoder);
+  const reader = createReader(options, files, { tokenizer, model, scheduler });
+  const service = createBackboneService({ model, reader, context, scheduler, gate, log });
+  const server = await startMeshServer({
+    listen: options.listen,
+    log,
+    health,
+    serviceNames: [LlmBackboneServiceDefinition.fullName, INSTANCE_SERVICE],
+    addServices: (target) => {
+      target.add(LlmBackboneServiceDefinition, service);
+      target.add(
+        InstanceServiceDefinition,
+        createInstanceService(() => status, registry),
+      );
+    },
+  });
+  health.setServing(true);
+  done.catch(() => {
+    health.setServing(false);
+    context.metrics.engineDied();
+    status.state = InstanceState.INSTANCE_STATE_FAILED;
+    status.detail = 'the engine is dead';
+  });
+  const drain = createDrain({ status, health, gate, engine: context.engine, server });
+  return { address: server.address, model, scheduler, done, drain };
+}
+
+function createScheduler(options: BackboneOptions, description: DecoderDescription): Scheduler {
+  return new Scheduler({
+    numBlocks: description.numBlocks,
+    blockSize: description.blockSize,
+    maxNumSeqs: options.maxNumSeqs,
+    maxNumBatchedTokens: options.maxNumBatchedTokens,
+    maxNumWaiting: options.maxNumWaiting,
+  });
+}
+
+interface ContextParts {
+  readonly registry: MetricRegistry;
+  readonly scheduler: Scheduler;
+  readonly decoder: LoadedDecoder;
+  readonly tokenizer: Tokenizer;
+  readonly model: GetModelResponse;
+}
+
+function createContext(parts: ContextParts): GenerationContext {
+  const { scheduler, decoder, tokenizer } = parts;
+  const now = () => performance.now();
+  const metrics = new BackboneMetrics(parts.registry, parts.model.servedNames[0] ?? '');
+  metrics.watch(scheduler);
+  const engine = new EngineLoop({ scheduler, executor: decoder.executor, metrics, now });
+  let numSequences = 0;
+  const nextSequenceId = () => numSequences++;
+  return { engine, vocabulary: tokenizer.vocabulary, metrics, now, nextSequenceId };
+}
+
+function createReader(
+  options: BackboneOptions,
+  files: ModelFiles,
+  parts: Pick<ContextParts, 'tokenizer' | 'model' | 'scheduler'>,
+): RequestReader {
+  const { tokenizer, model, scheduler } = parts;
+  const contentFormat = options.chatTemplateContentFormat;
+  const { chatTemplate: template, specialTokens } = files;
+  return {
+    prompt: {
+      tokenizer,
+      chatTemplate: template && new ChatTemplate({ ...template, specialTokens, contentFormat }),
+    },
+    sampling: {
+      defaults: samplingDefaults(files.generationConfig, options.generationConfig),
+      vocabSize: tokenizer.vocabulary.size,
+      eosTokenIds: files.eosTokenIds,
+      drawSeed: createSeedSource(options.seed),
+    },
+    limits: {
+      maxModelLen: model.maxModelLen,
+      numCacheTokens: scheduler.numCacheTokens,
+      blockSize: model.blockSize,
+    },
+  };
+}
+
+function instanceStatus(model: GetModelResponse, { device, isa }: LoadedDecoder): InstanceStatus {
+  return {
+    role: 'llm-backbone',
+    state: InstanceState.INSTANCE_STATE_READY,
+    detail: '',
+    device,
+    isa,
+    modelId: model.modelId,
+    fingerprint: model.fingerprint,
+  };
+}
+
+interface DrainParts {
+  readonly status: InstanceStatus;
+  readonly health: Health;
+  readonly gate: AdmissionGate;
+  readonly engine: EngineLoop;
+  readonly server: MeshServer;
+}
+
+function createDrain({ status, health, gate, engine, server }: DrainParts): Backbone['drain'] {
+  return async (graceMs) => {
+    status.state = InstanceState.INSTANCE_STATE_DRAINING;
+    status.detail = 'finishing the running requests';
+    health.setServing(false);
+    let timer: NodeJS.Timeout | undefined;
+    const expired = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, graceMs);
+    });
+    await Promise.race([gate.drain(), expired]);
+    clearTimeout(timer);
+    await server.close(LAST_WRITES_MS);
+    engine.close();
+  };
+}

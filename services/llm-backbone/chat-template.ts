@@ -1,0 +1,124 @@
+import { Template } from '@huggingface/jinja';
+import { MeshError } from '#mesh/errors.ts';
+import { type ContentFormat, detectContentFormat, flattenContent } from './content-format.ts';
+
+/** Characters a rendered prompt may have; beyond it the template or the request is at fault. */
+const MAX_RENDERED_CHARS = 16 * 1024 * 1024;
+
+/** Arguments a request may pass to the template; others are ignored, as vLLM does. */
+const ALLOWED_ARGS = ['enable_thinking', 'clear_thinking', 'reasoning_effort'] as const;
+
+export type TemplatePart =
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'image' | 'audio' };
+
+/** A message as templates read it. */
+export interface TemplateMessage {
+  readonly role: string;
+  readonly content: string | readonly TemplatePart[];
+  readonly metadata?: string;
+}
+
+export interface RenderOptions {
+  readonly addGenerationPrompt: boolean;
+  /** Leave the last message open, so that the model writes on in it. */
+  readonly continueFinalMessage: boolean;
+  readonly args: Readonly<Record<string, unknown>>;
+}
+
+export interface ChatTemplateSource {
+  readonly text: string;
+  /** Where it was read, for messages. */
+  readonly path: string;
+  /** `bos_token`, `eos_token` and the like, which templates may write. */
+  readonly specialTokens: Readonly<Record<string, string>>;
+  readonly contentFormat: ContentFormat | 'auto';
+}
+
+/** Renders conversations with a checkpoint's chat template. */
+export class ChatTemplate {
+  readonly contentFormat: ContentFormat;
+  readonly #template: Template;
+  readonly #specialTokens: Readonly<Record<string, string>>;
+
+  constructor(source: ChatTemplateSource) {
+    try {
+      this.#template = new Template(source.text);
+      const { contentFormat } = source;
+      this.contentFormat =
+        contentFormat === 'auto' ? detectContentFormat(source.text) : contentFormat;
+    } catch (cause: unknown) {
+      const message = `${source.path}: not a Jinja template: ${messageOf(cause)}`;
+      throw new MeshError('INVALID_REQUEST', message, { param: 'chat-template', cause });
+    }
+    this.#specialTokens = source.specialTokens;
+  }
+
+  render(messages: readonly TemplateMessage[], options: RenderOptions): string {
+    if (options.addGenerationPrompt && options.continueFinalMessage) {
+      const message =
+        'add_generation_prompt and continue_final_message exclude each other; set one to false';
+      throw new MeshError('INVALID_REQUEST', message, { param: 'continue_final_message' });
+    }
+    const shown = this.contentFormat === 'string' ? messages.map(flattenContent) : messages;
+    const rendered = this.#run({
+      ...this.#specialTokens,
+      ...allowedArgs(options.args),
+      messages: shown,
+      add_generation_prompt: options.addGenerationPrompt,
+    });
+    return options.continueFinalMessage ? cutAfterFinalMessage(rendered, shown.at(-1)) : rendered;
+  }
+
+  #run(context: Record<string, unknown>): string {
+    let rendered: string;
+    try {
+      rendered = this.#template.render(context);
+    } catch (cause: unknown) {
+      const message = `the model's chat template refuses these messages: ${messageOf(cause)}`;
+      throw new MeshError('INVALID_REQUEST', message, { param: 'messages', cause });
+    }
+    if (rendered.length <= MAX_RENDERED_CHARS) return rendered;
+    throw new MeshError(
+      'INVALID_REQUEST',
+      `the prompt has ${rendered.length} characters, at most ${MAX_RENDERED_CHARS} are allowed`,
+      { param: 'messages' },
+    );
+  }
+}
+
+function allowedArgs(args: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const given = ALLOWED_ARGS.filter((name) => args[name] !== undefined && args[name] !== null);
+  if (given.includes('enable_thinking') && typeof args['enable_thinking'] !== 'boolean') {
+    throw new MeshError('INVALID_REQUEST', 'enable_thinking must be true or false', {
+      param: 'enable_thinking',
+    });
+  }
+  return Object.fromEntries(given.map((name) => [name, args[name]]));
+}
+
+/** Drops what the template wrote after the last message's text, as transformers does. */
+function cutAfterFinalMessage(rendered: string, message: TemplateMessage | undefined): string {
+  const text = finalText(message);
+  const start = rendered.lastIndexOf(text.trim());
+  if (text.trim() === '' || start === -1) {
+    throw new MeshError(
+      'INVALID_REQUEST',
+      'continue_final_message needs a last message with text that the template shows',
+      { param: 'continue_final_message' },
+    );
+  }
+  const kept = text.trimStart();
+  const keepsSpace = rendered.startsWith(kept, start);
+  return rendered.slice(0, start + (keepsSpace ? kept : text.trim()).length);
+}
+
+function finalText(message: TemplateMessage | undefined): string {
+  const content = message?.content ?? '';
+  if (typeof content === 'string') return content;
+  return content.findLast((part) => part.type === 'text')?.text ?? '';
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,250 @@
+import type { MeshError } from '#mesh/errors.ts';
+import type { ChoiceDelta, TokenLogprob } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import type { BackboneMetrics, FinishedReason } from './backbone-metrics.ts';
+import { choiceDeltas, choiceFinish } from './choice-messages.ts';
+import type { EngineLoop, SequenceOwner, SequenceResult } from './engine-loop.ts';
+import { ChoiceOutput, type OutputOptions } from './output.ts';
+import type { PreparedPrompt } from './prompt.ts';
+import { ResponseQueue } from './response-queue.ts';
+import { SamplerState, type SamplingSettings } from './sampler-state.ts';
+import { Sequence } from './sequence.ts';
+import type { ChunkResult } from './step-plan.ts';
+import { tokenLogprobs } from './token-logprob.ts';
+import type { Vocabulary } from './vocabulary.ts';
+
+/** One Generate request, checked and tokenized. */
+export interface GenerationRequest {
+  readonly prompt: PreparedPrompt;
+  readonly settings: SamplingSettings;
+  readonly output: OutputOptions;
+  readonly numChoices: number;
+  readonly priority: number;
+  /** Alternatives a sampled token, -1: no log-probabilities. */
+  readonly numLogprobs: number;
+  /** Alternatives a prompt token, -1: no log-probabilities. */
+  readonly numPromptLogprobs: number;
+  readonly returnPromptTokenIds: boolean;
+  /** Token ids already delivered, one list a choice; empty lists where nothing was. */
+  readonly delivered: readonly (readonly number[])[];
+  readonly arrivalMs: number;
+}
+
+/** What generations of one engine share. */
+export interface GenerationContext {
+  readonly engine: EngineLoop;
+  readonly vocabulary: Vocabulary;
+  readonly metrics: BackboneMetrics;
+  readonly now: () => number;
+  /** Numbers sequences in order of arrival. */
+  readonly nextSequenceId: () => number;
+}
+
+/** One answer of a generation. */
+interface Choice {
+  readonly index: number;
+  readonly output: ChoiceOutput;
+  /** Null where the delivered tokens already ended it. */
+  readonly sequence: Sequence | null;
+  lastTokenMs: number | null;
+}
+
+/**
+ * A Generate request while it runs: turns what steps bring for its choices into responses, and ends
+ * its sequences when their text ends.
+ */
+export class Generation implements SequenceOwner {
+  readonly responses = new ResponseQueue();
+  readonly #request: GenerationRequest;
+  readonly #context: GenerationContext;
+  readonly #choices: readonly Choice[];
+  readonly #promptLogprobs: TokenLogprob[] = [];
+  #hasSentPromptLogprobs = false;
+  #numCachedTokens = 0;
+  #queuedMs = 0;
+  #scheduledMs: number | null = null;
+  #firstTokenMs: number | null = null;
+  #isOver = false;
+
+  constructor(request: GenerationRequest, context: GenerationContext) {
+    this.#request = request;
+    this.#context = context;
+    let leader: Sequence | null = null;
+    this.#choices = Array.from({ length: request.numChoices }, (_, index): Choice => {
+      const delivered = request.delivered[index] ?? [];
+      const output = this.#replay(delivered);
+      const sequence = output.end === null ? this.#sequence(index, delivered, leader) : null;
+      leader ??= sequence;
+      return { index, output, sequence, lastTokenMs: null };
+    });
+  }
+
+  /** Queues the sequences; throws QUEUE_FULL. */
+  start(): void {
+    const sequences = this.#openSequences();
+    this.#queuedMs = this.#context.now();
+    if (sequences.length > 0) {
+      this.#context.engine.submit(this, sequences);
+      return;
+    }
+    this.#accept();
+    this.#finish();
+  }
+
+  /** Ends the generation for a reader that is gone; nothing happens where it is over. */
+  cancel(): void {
+    if (this.#isOver) return;
+    this.#context.engine.withdraw(this.#openSequences());
+    this.#end('abort');
+  }
+
+  scheduled(): void {
+    if (this.#isOver) return;
+    this.#scheduledMs = this.#context.now();
+    const leader = this.#choices.find(({ sequence }) => sequence !== null)?.sequence;
+    this.#numCachedTokens = leader?.numCachedTokens ?? 0;
+    this.#context.metrics.promptComputed(this.#request.prompt.tokenIds.length);
+    this.#accept();
+  }
+
+  advanced(results: readonly SequenceResult[]): void {
+    if (this.#isOver) return;
+    const deltas: ChoiceDelta[] = [];
+    for (const { sequence, result } of results) {
+      const choice = this.#choices.find((candidate) => candidate.sequence === sequence);
+      if (choice === undefined) continue;
+      this.#collectPromptLogprobs(sequence, result);
+      deltas.push(...this.#advance(choice, sequence, result));
+    }
+    if (deltas.length > 0) this.responses.push({ $case: 'delta', value: { choices: deltas } });
+    if (this.#choices.every(({ output }) => output.end !== null)) this.#finish();
+  }
+
+  failed(error: MeshError): void {
+    if (this.#isOver) return;
+    this.#context.engine.withdraw(this.#openSequences());
+    this.responses.fail(error);
+    this.#end('error');
+  }
+
+  /** Feeds the delivered tokens to a fresh output; their text has already been sent. */
+  #replay(delivered: readonly number[]): ChoiceOutput {
+    const { vocabulary } = this.#context;
+    const { output: options, prompt } = this.#request;
+    const output = new ChoiceOutput(options, vocabulary, prompt.tokenIds);
+    for (const tokenId of delivered) {
+      if (output.end === null) output.push(tokenId);
+    }
+    return output;
+  }
+
+  #sequence(index: number, delivered: readonly number[], leader: Sequence | null): Sequence {
+    const { prompt, settings, output, priority, numLogprobs, numPromptLogprobs } = this.#request;
+    return new Sequence({
+      id: this.#context.nextSequenceId(),
+      priority,
+      promptTokenIds: prompt.tokenIds,
+      completionTokenIds: delivered,
+      placeholders: prompt.placeholders,
+      endRules: output.endRules,
+      sampler: new SamplerState(settings, prompt.tokenIds, delivered, index),
+      numLogprobs,
+      // All choices have the same prompt: the first one scores it.
+      numPromptLogprobs: leader === null ? numPromptLogprobs : -1,
+      leader,
+    });
+  }
+
+  #openSequences(): Sequence[] {
+    return this.#choices.flatMap(({ sequence, output }) =>
+      sequence !== null && output.end === null ? [sequence] : [],
+    );
+  }
+
+  #accept(): void {
+    const { prompt, settings, returnPromptTokenIds } = this.#request;
+    this.responses.push({
+      $case: 'accepted',
+      value: {
+        numPromptTokens: prompt.tokenIds.length,
+        numCachedTokens: this.#numCachedTokens,
+        seed: settings.seed,
+        promptTokenIds: returnPromptTokenIds ? [...prompt.tokenIds] : [],
+        numImageTokens: 0,
+        numAudioTokens: 0,
+      },
+    });
+  }
+
+  #collectPromptLogprobs(sequence: Sequence, { promptScores }: ChunkResult): void {
+    if (sequence.numPromptLogprobs < 0 || this.#hasSentPromptLogprobs) return;
+    const { vocabulary } = this.#context;
+    this.#promptLogprobs.push(...promptScores.flatMap((score) => tokenLogprobs(score, vocabulary)));
+    if (!sequence.hasPrefilled) return;
+    this.#hasSentPromptLogprobs = true;
+    this.responses.push({ $case: 'promptLogprobs', value: { tokens: this.#promptLogprobs } });
+  }
+
+  #advance(choice: Choice, sequence: Sequence, { sampled }: ChunkResult): ChoiceDelta[] {
+    const { output, index } = choice;
+    // A step that was already running when a stop string ended the choice.
+    if (output.end !== null) return [];
+    if (sampled === null) {
+      if (sequence.end !== null) output.finishEmpty();
+      return [];
+    }
+    this.#countToken(choice);
+    const pieces = output.push(sampled.tokenId);
+    if (output.end !== null && sequence.end === null) this.#context.engine.withdraw([sequence]);
+    const logprobs = tokenLogprobs(sampled, this.#context.vocabulary);
+    return choiceDeltas(index, pieces, { tokenIds: [sampled.tokenId], logprobs });
+  }
+
+  #countToken(choice: Choice): void {
+    const now = this.#context.now();
+    this.#firstTokenMs ??= now;
+    const { lastTokenMs } = choice;
+    this.#context.metrics.tokenGenerated(lastTokenMs === null ? null : now - lastTokenMs);
+    choice.lastTokenMs = now;
+  }
+
+  #finish(): void {
+    const { prompt, arrivalMs } = this.#request;
+    const sum = (count: (output: ChoiceOutput) => number) =>
+      this.#choices.reduce((total, { output }) => total + count(output), 0);
+    const between = (from: number, to: number | null) => (to === null ? 0 : to - from);
+    this.responses.push({
+      $case: 'finished',
+      value: {
+        choices: this.#choices.map(({ index, output }) => choiceFinish(index, output.end)),
+        numPromptTokens: prompt.tokenIds.length,
+        numCompletionTokens: sum((output) => output.numTokens),
+        numCachedTokens: this.#numCachedTokens,
+        numReasoningTokens: sum((output) => output.numReasoningTokens),
+        queueMs: between(this.#queuedMs, this.#scheduledMs),
+        ttftMs: between(arrivalMs, this.#firstTokenMs),
+      },
+    });
+    this.responses.end();
+    this.#end(this.#choices[0]?.output.end?.reason ?? 'stop');
+  }
+
+  #end(reason: FinishedReason): void {
+    this.#isOver = true;
+    const lastTokens = this.#choices.map(({ lastTokenMs }) => lastTokenMs ?? 0);
+    this.#context.metrics.requestEnded({
+      reason,
+      numPromptTokens: this.#request.prompt.tokenIds.length,
+      numCompletionTokens: this.#choices.reduce((n, { output }) => n + output.numTokens, 0),
+      numChoices: this.#request.numChoices,
+      maxTokens: this.#request.output.endRules.maxTokens,
+      times: {
+        arrivalMs: this.#request.arrivalMs,
+        queuedMs: this.#queuedMs,
+        scheduledMs: this.#scheduledMs,
+        firstTokenMs: this.#firstTokenMs,
+        lastTokenMs: this.#firstTokenMs === null ? null : Math.max(...lastTokens),
+        endMs: this.#context.now(),
+      },
+    });
+  }
+}

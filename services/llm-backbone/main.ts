@@ -1,0 +1,101 @@
+import { readdir, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { endOnSignal, runMain } from '#mesh/lifecycle.ts';
+import { createLog, type Log } from '#mesh/log.ts';
+import { helpText, parseFlags, resolveOptions } from '#mesh/options.ts';
+import { cpuFeatures, type DecoderOptions, devices, loadDecoder } from '#native';
+import { type LoadedDecoder, startBackbone } from './backbone.ts';
+import { type ModelFiles, readModelFiles } from './model-files.ts';
+import {
+  type BackboneOptions,
+  BLOCK_SIZE,
+  backboneOptions,
+  checkBackboneOptions,
+  kvCacheBytes,
+} from './options.ts';
+
+let log = createLog({ role: 'llm-backbone', level: 'info', format: 'auto' });
+
+async function main(): Promise<void> {
+  const args = process.argv.slice(2);
+  if (args.includes('--help')) {
+    process.stdout.write(
+      `Usage: llm-backbone --model DIR [options]\n\n${helpText(backboneOptions)}\n`,
+    );
+    return;
+  }
+  const options = resolveOptions(backboneOptions, parseFlags(backboneOptions, args));
+  log = createLog({
+    role: 'llm-backbone',
+    level: options.logLevel,
+    format: options.logFormat,
+    path: options.logPath,
+  });
+  checkBackboneOptions(options);
+  const files = await readModelFiles(options.model, options.chatTemplate);
+  const decoder = await load(options, files, log);
+  const backbone = await startBackbone(options, decoder, files, log);
+  log.info(`LLM backbone listening on ${backbone.address}`);
+  endOnSignal(backbone, { log, drainTimeoutMs: options.drainTimeoutS * 1000 });
+  await backbone.done.catch(async (err: unknown) => {
+    // Whoever waits gets its error before the supervisor starts this process again.
+    log.error({ err }, 'the engine is dead');
+    await backbone.drain(0);
+    process.exit(1);
+  });
+}
+
+/** Loads the weights onto the device and says so. */
+async function load(options: BackboneOptions, files: ModelFiles, log: Log): Promise<LoadedDecoder> {
+  const decoder = await loadDecoder({
+    model: { directory: options.model },
+    device: options.device,
+    ...dtypes(options, files),
+    blockSize: BLOCK_SIZE,
+    kvCacheBytes: kvCacheBytes(options, await deviceMemory(options)),
+    maxNumBatchedTokens: options.maxNumBatchedTokens,
+  });
+  const { description } = decoder;
+  const seconds = (description.loadMs / 1000).toFixed(1);
+  const device = deviceName(options.device);
+  log.info(
+    `LLM backbone loaded on ${device} (${basename(options.model)}, ${description.weightDtype}, ${seconds} s)`,
+  );
+  const isa = device.startsWith('cpu') ? cpuFeatures().isa : '';
+  return { executor: decoder, description, device, isa };
+}
+
+/**
+ * Activations follow the weights, but never to float16: GLM-4's residuals overflow it, so float16
+ * weights compute in float32.
+ */
+function dtypes(
+  { dtype }: BackboneOptions,
+  files: ModelFiles,
+): Pick<DecoderOptions, 'weightDtype' | 'activationDtype'> {
+  const stored = dtype === 'auto' ? files.dtype : dtype;
+  return {
+    weightDtype: dtype === 'half' ? 'float16' : dtype,
+    activationDtype: stored === 'bfloat16' ? 'bfloat16' : 'float32',
+  };
+}
+
+/** `cpu` alone means all cores this process may use; the log and `GetModel` name them. */
+function deviceName(device: string): string {
+  const cores = devices().find(({ id }) => id === device)?.cores ?? [];
+  const [first, last] = [cores.at(0), cores.at(-1)];
+  return device === 'cpu' && first !== undefined ? `cpu:${first}-${last}` : device;
+}
+
+async function deviceMemory({ model, device }: BackboneOptions) {
+  const names = await readdir(model);
+  const shards = names.filter((name) => name.endsWith('.safetensors'));
+  const sizes = await Promise.all(shards.map((name) => stat(join(model, name))));
+  return {
+    device,
+    memoryBytes: devices().find(({ id }) => id === device)?.memoryBytes ?? 0,
+    weightBytes: sizes.reduce((sum, { size }) => sum + size, 0),
+  };
+}
+
+runMain(() => log, main);

@@ -1,0 +1,84 @@
+import type { MeshError } from '#mesh/errors.ts';
+import type { ChoiceDelta, Delta, GenerateResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+
+/** Tokens one delta message may hold when a reader lags. */
+const MAX_DELTA_TOKENS = 512;
+
+type Event = NonNullable<GenerateResponse['event']>;
+
+/**
+ * Holds what one request's reader has not taken yet. The writer never waits: while the reader lags,
+ * deltas melt into one, so what is held is bounded by the tokens of the request.
+ */
+export class ResponseQueue {
+  #events: Event[] = [];
+  #error: MeshError | null = null;
+  #isEnded = false;
+  #wake: () => void = () => {};
+
+  push(event: Event): void {
+    const last = this.#events.at(-1);
+    if (event.$case === 'delta' && last?.$case === 'delta' && canGrow(last.value)) {
+      for (const choice of event.value.choices) mergeChoice(last.value, choice);
+    } else {
+      this.#events.push(event);
+    }
+    this.#wake();
+  }
+
+  /** Ends the stream after what is held. */
+  end(): void {
+    this.#isEnded = true;
+    this.#wake();
+  }
+
+  /** Ends the stream with an error after what is held. */
+  fail(error: MeshError): void {
+    this.#error ??= error;
+    this.#wake();
+  }
+
+  /** Takes events until the end; throws the error, or the abort reason. */
+  async *read(signal: AbortSignal): AsyncGenerator<GenerateResponse> {
+    const onAbort = () => this.#wake();
+    signal.addEventListener('abort', onAbort);
+    try {
+      while (true) {
+        const changed = new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        signal.throwIfAborted();
+        const event = this.#events.shift();
+        if (event !== undefined) {
+          yield { event };
+          continue;
+        }
+        if (this.#error !== null) throw this.#error;
+        if (this.#isEnded) return;
+        await changed;
+      }
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+}
+
+function canGrow(delta: Delta): boolean {
+  const numTokens = delta.choices.reduce((sum, choice) => sum + choice.tokenIds.length, 0);
+  return numTokens < MAX_DELTA_TOKENS;
+}
+
+/** Joins a choice's entry to its last one where the channel allows it. */
+function mergeChoice(delta: Delta, added: ChoiceDelta): void {
+  const last = delta.choices.findLast((choice) => choice.index === added.index);
+  const isSameChannel =
+    last !== undefined && (last.channel === added.channel || last.text === '' || added.text === '');
+  if (!isSameChannel) {
+    delta.choices.push(added);
+    return;
+  }
+  if (last.text === '') last.channel = added.channel;
+  last.text += added.text;
+  last.tokenIds.push(...added.tokenIds);
+  last.logprobs.push(...added.logprobs);
+}

@@ -1,0 +1,175 @@
+import { MeshError } from '#mesh/errors.ts';
+import { SamplingParams } from '#protos/autoglm/llm/v1/sampling.ts';
+import type { GenerationConfig } from './model-files.ts';
+import type { SamplingSettings } from './sampler-state.ts';
+
+/** Temperatures below this are greedy, as in vLLM. */
+const GREEDY_BELOW = 1e-5;
+const MAX_NUM_CHOICES = 128;
+const MAX_SEED = 2n ** 64n - 1n;
+
+/** What a request that says nothing gets. */
+export interface SamplingDefaults {
+  readonly temperature: number;
+  readonly topP: number;
+  readonly topK: number;
+  readonly minP: number;
+  readonly repetitionPenalty: number;
+}
+
+/** What sampling parameters are checked against and completed from. */
+export interface SamplingFacts {
+  readonly defaults: SamplingDefaults;
+  /** Number of tokens the tokenizer knows. */
+  readonly vocabSize: number;
+  readonly eosTokenIds: readonly number[];
+  readonly drawSeed: () => bigint;
+}
+
+/** A request's sampling parameters, checked and complete but for what needs the tokenizer. */
+export interface CheckedSampling {
+  readonly settings: Omit<SamplingSettings, 'badWords'>;
+  readonly badWords: readonly string[];
+  readonly eosTokenIds: ReadonlySet<number>;
+  readonly stopTokenIds: ReadonlySet<number>;
+  readonly stopStrings: readonly string[];
+  /** Undefined: as many as fit. */
+  readonly maxTokens: number | undefined;
+  readonly numChoices: number;
+}
+
+/**
+ * `auto`: the checkpoint's `generation_config.json`, where `do_sample: false` without a request's
+ * temperature means greedy; `vllm`: neutral values.
+ */
+export function samplingDefaults(
+  config: GenerationConfig,
+  source: 'auto' | 'vllm',
+): SamplingDefaults {
+  const given = source === 'auto' ? config : {};
+  return {
+    temperature: given.do_sample === false ? 0 : (given.temperature ?? 1),
+    topP: given.top_p ?? 1,
+    topK: given.top_k ?? 0,
+    minP: given.min_p ?? 0,
+    repetitionPenalty: given.repetition_penalty ?? 1,
+  };
+}
+
+/** Checks every range and merges the request over the defaults. */
+export function checkSampling(
+  given: SamplingParams | undefined,
+  facts: SamplingFacts,
+): CheckedSampling {
+  const params = given ?? SamplingParams.create();
+  const numChoices = params.numChoices ?? 1;
+  checkRange('n', numChoices, { min: 1, max: MAX_NUM_CHOICES });
+  checkStops(params, facts);
+  const stopTokenIds = new Set(params.stopTokenIds);
+  const sampling: CheckedSampling = {
+    settings: settingsOf(params, facts),
+    badWords: params.badWords,
+    eosTokenIds: new Set(params.ignoreEos ? [] : facts.eosTokenIds),
+    stopTokenIds,
+    stopStrings: params.stopStrings,
+    maxTokens: params.maxTokens,
+    numChoices,
+  };
+  checkAllowed(sampling.settings, []);
+  return sampling;
+}
+
+/** Refuses an allow-list of which nothing may be chosen; `badWords` as token lists. */
+export function checkAllowed(
+  settings: Omit<SamplingSettings, 'badWords'>,
+  badWords: SamplingSettings['badWords'],
+): void {
+  if (settings.allowedTokenIds === null) return;
+  const forbidden = new Set(badWords.flatMap((word) => (word.length === 1 ? word : [])));
+  if (settings.minTokens > 0) for (const id of settings.endTokenIds) forbidden.add(id);
+  if (settings.allowedTokenIds.some((id) => !forbidden.has(id))) return;
+  throw refusal('allowed_token_ids', 'every allowed id is forbidden by min_tokens or bad_words');
+}
+
+function settingsOf(params: SamplingParams, facts: SamplingFacts): CheckedSampling['settings'] {
+  const { defaults } = facts;
+  const temperature = params.temperature ?? defaults.temperature;
+  checkRange('temperature', temperature, { min: 0, max: 2 });
+  const topP = params.topP ?? defaults.topP;
+  if (!(topP > 0 && topP <= 1)) throw refusal('top_p', `got ${topP}, allowed is above 0 to 1`);
+  const topK = params.topK ?? defaults.topK;
+  if (topK < -1) throw refusal('top_k', `got ${topK}, allowed is -1 or more`);
+  const minP = params.minP ?? defaults.minP;
+  checkRange('min_p', minP, { min: 0, max: 1 });
+  const bias = Object.entries(params.logitBias).map(([id, value]) => ({ id: Number(id), value }));
+  checkIds(
+    'logit_bias',
+    bias.map(({ id }) => id),
+    facts,
+  );
+  for (const { value } of bias) checkRange('logit_bias', value, { min: -100, max: 100 });
+  checkIds('allowed_token_ids', params.allowedTokenIds, facts);
+  const allowed = params.allowedTokenIds;
+  return {
+    temperature: temperature < GREEDY_BELOW ? 0 : temperature,
+    topK: Math.max(0, topK),
+    topP,
+    minP,
+    ...penaltiesOf(params, defaults),
+    seed: seedOf(params, facts),
+    vocabLimit: facts.vocabSize,
+    biasTokenIds: Uint32Array.from(bias, ({ id }) => id),
+    biasValues: Float32Array.from(bias, ({ value }) => value),
+    allowedTokenIds: allowed.length === 0 ? null : Uint32Array.from(new Set(allowed)),
+    endTokenIds: [...new Set([...facts.eosTokenIds, ...params.stopTokenIds])],
+    minTokens: minTokensOf(params),
+  };
+}
+
+function penaltiesOf(params: SamplingParams, defaults: SamplingDefaults) {
+  const repetitionPenalty = params.repetitionPenalty ?? defaults.repetitionPenalty;
+  if (!(repetitionPenalty > 0 && Number.isFinite(repetitionPenalty))) {
+    throw refusal('repetition_penalty', `got ${repetitionPenalty}, allowed is above 0`);
+  }
+  const presencePenalty = params.presencePenalty ?? 0;
+  checkRange('presence_penalty', presencePenalty, { min: -2, max: 2 });
+  const frequencyPenalty = params.frequencyPenalty ?? 0;
+  checkRange('frequency_penalty', frequencyPenalty, { min: -2, max: 2 });
+  return { repetitionPenalty, presencePenalty, frequencyPenalty };
+}
+
+function seedOf(params: SamplingParams, facts: SamplingFacts): bigint {
+  const seed = params.seed ?? facts.drawSeed();
+  if (seed >= 0n && seed <= MAX_SEED) return seed;
+  throw refusal('seed', `got ${seed}, allowed is 0 to ${MAX_SEED}`);
+}
+
+function minTokensOf({ minTokens = 0, maxTokens }: SamplingParams): number {
+  if (maxTokens === undefined || minTokens <= maxTokens) return minTokens;
+  throw refusal('min_tokens', `got ${minTokens}, which is more than max_tokens, ${maxTokens}`);
+}
+
+function checkStops(params: SamplingParams, facts: SamplingFacts): void {
+  if (params.stopStrings.includes('')) throw refusal('stop', 'a stop string is empty');
+  checkIds('stop_token_ids', params.stopTokenIds, facts);
+}
+
+function checkIds(param: string, ids: readonly number[], { vocabSize }: SamplingFacts): void {
+  const unknown = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabSize));
+  if (unknown === undefined) return;
+  throw refusal(param, `${unknown} is not a token id; the vocabulary has ${vocabSize} tokens`);
+}
+
+/** Refuses a number out of range, NaN included. */
+export function checkRange(
+  param: string,
+  value: number,
+  range: { readonly min: number; readonly max: number },
+): void {
+  if (value >= range.min && value <= range.max) return;
+  throw refusal(param, `got ${value}, allowed is ${range.min} to ${range.max}`);
+}
+
+function refusal(param: string, message: string): MeshError {
+  return new MeshError('INVALID_REQUEST', `${param}: ${message}`, { param });
+}
