@@ -3,10 +3,12 @@
 #include <numbers>
 #include <vector>
 
-#include "doctest/doctest.h"
 #include "model/mel.h"
 #include "model/power_spectrum.h"
 #include "model/resample.h"
+
+// Last: its CHECK takes the place of base/check.h's.
+#include "doctest/doctest.h"
 
 namespace autoglm {
 namespace {

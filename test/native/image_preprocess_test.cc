@@ -5,8 +5,10 @@
 #include <vector>
 
 #include "device/device_id.h"
-#include "doctest/doctest.h"
 #include "model/image_resize.h"
+
+// Last: its CHECK takes the place of base/check.h's.
+#include "doctest/doctest.h"
 
 namespace autoglm {
 namespace {

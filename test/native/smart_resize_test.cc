@@ -4,7 +4,9 @@
 #include <string>
 #include <vector>
 
+// Last: its CHECK takes the place of base/check.h's.
 #include "doctest/doctest.h"
+
 
 namespace autoglm {
 namespace {

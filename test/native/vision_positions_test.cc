@@ -2,10 +2,12 @@
 #include <cstdint>
 #include <vector>
 
-#include "doctest/doctest.h"
 #include "model/axial_rope.h"
 #include "model/position_table.h"
 #include "model/relative_positions.h"
+
+// Last: its CHECK takes the place of base/check.h's.
+#include "doctest/doctest.h"
 
 namespace autoglm {
 namespace {
