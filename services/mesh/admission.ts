@@ -3,9 +3,10 @@ import { MeshError } from './errors.ts';
 /** When a client refused for a full queue may try again, milliseconds. */
 const RETRY_AFTER_MS = 1000;
 
-/** Counts the items a process has let in, and lets no more in than it can hold or once it drains. */
+/** Lets calls in, no more items than the process can hold, and nobody once it drains. */
 export class Admission {
   readonly #maxItems: number;
+  #numCalls = 0;
   #numItems = 0;
   #isDraining = false;
   #onIdle = () => {};
@@ -14,27 +15,36 @@ export class Admission {
     this.#maxItems = options.maxItems;
   }
 
+  /** Items that are being received, encoded or sent, or wait for it. */
   get numItems(): number {
     return this.#numItems;
   }
 
-  /** Refuses all new items from here on; resolves when the last one inside has left. */
+  /** Refuses all new calls from here on; resolves when the last one inside has left. */
   drain(): Promise<void> {
     this.#isDraining = true;
-    if (this.#numItems === 0) return Promise.resolve();
+    if (this.#numCalls === 0) return Promise.resolve();
     return new Promise((resolve) => {
       this.#onIdle = resolve;
     });
   }
 
-  refuseWhenDraining(): void {
-    if (!this.#isDraining) return;
-    throw new MeshError('DRAINING', 'this encoder is shutting down; ask another one');
+  /** Runs a call, unless the process drains. */
+  async *call<T>(work: () => AsyncIterable<T>): AsyncGenerator<T> {
+    if (this.#isDraining) {
+      throw new MeshError('DRAINING', 'this encoder is shutting down; ask another one');
+    }
+    this.#numCalls += 1;
+    try {
+      yield* work();
+    } finally {
+      this.#numCalls -= 1;
+      if (this.#numCalls === 0) this.#onIdle();
+    }
   }
 
-  /** Runs `work` for an item that is let in. */
-  async *admit<T>(work: () => AsyncIterable<T>): AsyncGenerator<T> {
-    this.refuseWhenDraining();
+  /** Runs the part of a call that holds an item in memory, if there is room for one more. */
+  async *item<T>(work: () => AsyncIterable<T>): AsyncGenerator<T> {
     if (this.#numItems >= this.#maxItems) {
       const message = `${this.#numItems} items are being encoded or wait, at most ${this.#maxItems} may`;
       throw new MeshError('QUEUE_FULL', message, { retryAfterMs: RETRY_AFTER_MS });
@@ -44,7 +54,6 @@ export class Admission {
       yield* work();
     } finally {
       this.#numItems -= 1;
-      if (this.#numItems === 0) this.#onIdle();
     }
   }
 }

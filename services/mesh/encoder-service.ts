@@ -73,12 +73,13 @@ export class EncoderService {
     requests: AsyncIterable<EncodeRequest>,
     context: Pick<CallContext, 'signal'>,
   ): AsyncGenerator<EncodeResponse> {
-    const { metrics } = this.#options;
+    const { admission, metrics } = this.#options;
     // Stands where the caller leaves before the end.
     let result: ItemResult = 'cancelled';
     let source: ItemResult = 'encoded';
     try {
-      for await (const response of this.#answer(requests, context.signal)) {
+      const answer = () => this.#answer(requests, context.signal);
+      for await (const response of admission.call(answer)) {
         if (response.event?.$case === 'plan' && response.event.value.cacheHit) source = 'cache_hit';
         if (response.event?.$case === 'done') result = source;
         yield response;
@@ -96,7 +97,6 @@ export class EncoderService {
     signal: AbortSignal,
   ): AsyncGenerator<EncodeResponse> {
     const { admission, format, model, maxItemBytes, metrics } = this.#options;
-    admission.refuseWhenDraining();
     const upload = requests[Symbol.asyncIterator]();
     const header = await readHeader(upload, { ...model, maxItemBytes });
     const reader = format.begin(header);
@@ -104,7 +104,7 @@ export class EncoderService {
     const isKnown = header.contentHash.length > 0;
     const early = isKnown ? this.#knownItem(keyOf(header.contentHash, reader)) : undefined;
     if (early !== undefined) return yield* this.#send(early, signal);
-    yield* admission.admit(() => this.#receiveAndSend({ upload, header, reader }, signal));
+    yield* admission.item(() => this.#receiveAndSend({ upload, header, reader }, signal));
   }
 
   async *#receiveAndSend(item: IncomingItem, signal: AbortSignal): AsyncGenerator<EncodeResponse> {

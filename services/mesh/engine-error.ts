@@ -1,11 +1,17 @@
-import { isErrorReason, MeshError } from './errors.ts';
+import { EngineError, type EngineErrorReason } from '#native';
+import { type ErrorReason, MeshError } from './errors.ts';
 
-/**
- * Turns an engine's refusal (an error with a `reason` of the error table) into the MeshError callers
- * see; anything else is returned as it is.
- */
+/** What an engine's refusal of a media item or a checkpoint means to a caller. */
+const REASONS = {
+  INVALID_REQUEST: 'INVALID_REQUEST',
+  UNSUPPORTED: 'UNSUPPORTED_MEDIA',
+  INVALID_CHECKPOINT: 'INVALID_REQUEST',
+  ENGINE_FAILED: 'ENGINE_FAILED',
+  ENGINE_CLOSED: 'DRAINING',
+} as const satisfies Record<EngineErrorReason, ErrorReason>;
+
+/** Turns an engine's error into the MeshError callers see; anything else is returned as it is. */
 export function fromEngineError(error: unknown): unknown {
-  if (error instanceof MeshError || !(error instanceof Error) || !('reason' in error)) return error;
-  if (typeof error.reason !== 'string' || !isErrorReason(error.reason)) return error;
-  return new MeshError(error.reason, error.message, { cause: error });
+  if (!(error instanceof EngineError)) return error;
+  return new MeshError(REASONS[error.reason], error.message, { cause: error });
 }

@@ -3,14 +3,14 @@
 import assert from 'node:assert/strict';
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '#mesh/clock.ts';
-import { MeshError } from '#mesh/errors.ts';
-import type {
-  EncodedItem,
-  EncoderDescription,
-  EncoderItem,
-  ItemFacts,
-  ItemPlan,
-  MediaEncoder,
+import {
+  type EncodedItem,
+  type EncoderDescription,
+  type EncoderItem,
+  EngineError,
+  type ItemFacts,
+  type ItemPlan,
+  type MediaEncoder,
 } from '#native';
 
 /** Time that moves when a test says so. */
@@ -89,7 +89,7 @@ export class FakeEncoder implements MediaEncoder {
     }
     const { width: w, height: h } = facts;
     if (Math.max(w / h, h / w) > 200) {
-      throw new MeshError('INVALID_REQUEST', `aspect ratio of ${w}×${h} exceeds 200:1`);
+      throw new EngineError('INVALID_REQUEST', `aspect ratio of ${w}×${h} exceeds 200:1`);
     }
     return { numRows: Math.max(1, Math.floor((w * h) / 64)), grid: { t: 1, h, w } };
   }
@@ -104,7 +104,7 @@ export class FakeEncoder implements MediaEncoder {
       return new Promise<EncodedItem>((resolve, reject) => {
         signal?.addEventListener('abort', () => {
           this.trace.push('abort');
-          reject(Object.assign(new Error('stopped'), { reason: 'CANCELLED' }));
+          reject(new EngineError('ENGINE_FAILED', 'stopped by its signal'));
         });
         if (this.isHeld) this.#pending.push({ item, resolve, reject });
         else resolve(this.#encode(item));

@@ -1,0 +1,8 @@
+import { devices } from '#native';
+
+/** A device as logs and `GetModel` name it: `cpu` alone means all cores this process may use. */
+export function deviceName(device: string): string {
+  const cores = devices().find(({ id }) => id === device)?.cores ?? [];
+  const [first, last] = [cores.at(0), cores.at(-1)];
+  return device === 'cpu' && first !== undefined ? `cpu:${first}-${last}` : device;
+}

@@ -1,0 +1,96 @@
+import { type Static, type TObject, Type } from 'typebox';
+import type { WeightDtype } from '#native';
+
+/** Flags and configuration keys of every encoder process. */
+export const encoderOptions = Type.Object(
+  {
+    model: Type.String({ minLength: 1, description: 'Model directory' }),
+    listen: Type.String({
+      default: '127.0.0.1:50052',
+      description: 'Address of the internal gRPC server, host:port; port 0 picks a free one',
+    }),
+    device: Type.String({
+      default: 'cpu',
+      description: 'Where the tower runs: cpu, cpu:0-3 (a set of cores) or cuda:0',
+    }),
+    dtype: Type.Union(
+      [
+        Type.Literal('auto'),
+        Type.Literal('half'),
+        Type.Literal('bfloat16'),
+        Type.Literal('float32'),
+      ],
+      {
+        default: 'auto',
+        description: "Weights in memory; auto: the checkpoint's, half: float16",
+      },
+    ),
+    maxBatchSize: Type.Integer({
+      minimum: 1,
+      default: 4,
+      description: 'Most items the tower encodes together',
+    }),
+    batchWindowMs: Type.Number({
+      minimum: 0,
+      default: 2,
+      description: 'How long an idle tower waits for a second item, milliseconds',
+    }),
+    encoderCacheMb: Type.Number({
+      minimum: 0,
+      default: 512,
+      description: 'Embeddings kept by content hash, MiB; 0 keeps none',
+    }),
+    maxQueue: Type.Integer({
+      minimum: 1,
+      default: 32,
+      description: 'Most items inside the process; beyond it items are refused',
+    }),
+    maxItemMb: Type.Number({
+      exclusiveMinimum: 0,
+      default: 32,
+      description: 'Largest item, MiB',
+    }),
+    lazy: Type.Boolean({
+      default: false,
+      description: 'Load the tower at its first use and unload it when idle',
+    }),
+    idleUnloadS: Type.Number({
+      exclusiveMinimum: 0,
+      default: 300,
+      description: 'Unused this long, a lazy tower is unloaded, seconds',
+    }),
+    drainTimeoutS: Type.Number({
+      minimum: 0,
+      default: 30,
+      description: 'Time running items are given to finish when the process ends, seconds',
+    }),
+    logLevel: Type.Union(
+      [
+        Type.Literal('trace'),
+        Type.Literal('debug'),
+        Type.Literal('info'),
+        Type.Literal('warn'),
+        Type.Literal('error'),
+      ],
+      { default: 'info', description: 'Least severe lines to log' },
+    ),
+    logFormat: Type.Union([Type.Literal('auto'), Type.Literal('pretty'), Type.Literal('json')], {
+      default: 'auto',
+      description: 'auto: pretty on a terminal, JSON otherwise',
+    }),
+    logPath: Type.Optional(Type.String({ description: 'Also append JSON lines to this file' })),
+  },
+  { additionalProperties: false },
+);
+
+export type EncoderProcessOptions = Static<typeof encoderOptions>;
+
+/** The schema of one encoder: all of the above, and keys of its own or other defaults. */
+export function encoderOptionsWith<Own extends TObject['properties']>(own: Own) {
+  return Type.Object({ ...encoderOptions.properties, ...own }, { additionalProperties: false });
+}
+
+/** The loader's name of an in-memory weight type. */
+export function weightDtype(dtype: EncoderProcessOptions['dtype']): WeightDtype {
+  return dtype === 'half' ? 'float16' : dtype;
+}

@@ -1,0 +1,22 @@
+import type { EncoderRole } from '#mesh/encoder-process.ts';
+import { createAudioFormat } from './audio-format.ts';
+import type { SpeechEncoderOptions } from './options.ts';
+
+/** Length and rate of the silence that proves the tower works: half a second. */
+const WARM_UP_SAMPLES = 8000;
+const WARM_UP_RATE_HZ = 16_000;
+
+/** Makes an encoder process one that hears. */
+export function speechRole(options: SpeechEncoderOptions): EncoderRole {
+  return {
+    role: 'speech-encoder',
+    title: 'Speech encoder',
+    modality: 'audio',
+    format: createAudioFormat(options),
+    warmUpItem: {
+      kind: 'audio',
+      samples: new Float32Array(WARM_UP_SAMPLES),
+      sampleRateHz: WARM_UP_RATE_HZ,
+    },
+  };
+}

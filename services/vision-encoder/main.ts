@@ -1,0 +1,5 @@
+import { runEncoderMain } from '#mesh/encoder-main.ts';
+import { visionEncoderOptions } from './options.ts';
+import { visionRole } from './role.ts';
+
+runEncoderMain({ role: 'vision-encoder', schema: visionEncoderOptions, createRole: visionRole });

@@ -1,0 +1,23 @@
+import type { EncoderRole } from '#mesh/encoder-process.ts';
+import { createImageFormat } from './image-format.ts';
+import type { VisionEncoderOptions } from './options.ts';
+
+/** Side of the picture that proves the tower works, pixels. */
+const WARM_UP_SIDE_PX = 56;
+
+/** Makes an encoder process one that sees. */
+export function visionRole(options: VisionEncoderOptions): EncoderRole {
+  return {
+    role: 'vision-encoder',
+    title: 'Vision encoder',
+    modality: 'image',
+    format: createImageFormat(options),
+    warmUpItem: {
+      kind: 'image',
+      rgb: new Uint8Array(WARM_UP_SIDE_PX * WARM_UP_SIDE_PX * 3),
+      width: WARM_UP_SIDE_PX,
+      height: WARM_UP_SIDE_PX,
+      options: { maxPixels: null, maxPixelsMode: 'ignore' },
+    },
+  };
+}
