@@ -1,208 +1,263 @@
-// Speed of the kernels at every level the machine has, against its measured memory bandwidth and
-// arithmetic peak: kernels_bench [number of threads].
+// Speed of the kernels at every level the machine has, against the memory bandwidth and arithmetic
+// peak measured in the same run: kernels_bench [number of threads].
 
-#include <immintrin.h>
-#include <sys/mman.h>
-
-#include <chrono>
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
-#include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "kernels/dispatch.h"
+#include "large_buffer.h"
+#include "machine_peak.h"
 
-namespace autoglm::kernels {
+namespace autoglm::perf {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using kernels::CpuKernels;
 
-// Zeroed memory with huge pages where the system grants them, as the weights have.
-class Buffer {
- public:
-  explicit Buffer(size_t bytes) : bytes_(bytes) {
-    data_ = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (data_ == MAP_FAILED) std::abort();
-    madvise(data_, bytes, MADV_HUGEPAGE);
-  }
-  ~Buffer() { munmap(data_, bytes_); }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-
-  char* data() const { return static_cast<char*>(data_); }
-  size_t bytes() const { return bytes_; }
-
- private:
-  void* data_;
-  size_t bytes_;
+// One figure: what all threads did in `seconds`, and the share of the machine's limit.
+struct Figure {
+  std::string what;
+  double amount;  // bytes or operations
+  double seconds;
 };
 
-// Runs work(thread) on all threads and waits.
-void RunOnAll(int num_threads, const std::function<void(int)>& work) {
-  std::vector<std::thread> threads;
-  for (int i = 1; i < num_threads; ++i) threads.emplace_back(work, i);
-  work(0);
-  for (std::thread& thread : threads) thread.join();
+void Print(const char* isa, const Figure& figure, const char* unit, double peak) {
+  const double rate = figure.amount / figure.seconds;
+  std::printf("%-12s %-42s %9.2f %-8s %4.0f %%\n", isa, figure.what.c_str(), rate * 1e-9, unit,
+              100.0 * rate / peak);
 }
 
-// Seconds of the fastest of several runs.
-double BestSeconds(int num_threads, const std::function<void(int)>& work) {
-  constexpr int kRuns = 5;
-  double best = 1e30;
-  for (int run = 0; run < kRuns; ++run) {
-    const Clock::time_point begin = Clock::now();
-    RunOnAll(num_threads, work);
-    const std::chrono::duration<double> elapsed = Clock::now() - begin;
-    if (elapsed.count() < best) best = elapsed.count();
-  }
-  return best;
+void PrintBytes(const MachinePeak& machine, const char* isa, const Figure& figure) {
+  Print(isa, figure, "GB/s", machine.bytes_per_second);
 }
 
-volatile float g_sink;  // keeps measured loops from being removed
-
-// Bytes per second of reading memory far beyond the caches, each thread its part.
-double MeasureBandwidth(int num_threads) {
-  const Buffer buffer(size_t{1} << 29);
-  const size_t part = buffer.bytes() / static_cast<size_t>(num_threads) / 64 * 64;
-  for (size_t i = 0; i < buffer.bytes(); i += 4096) buffer.data()[i] = 1;
-  const double seconds = BestSeconds(num_threads, [&](int thread) {
-    const float* p =
-        reinterpret_cast<const float*>(buffer.data() + static_cast<size_t>(thread) * part);
-    __m128 sums[4] = {};
-    for (size_t i = 0; i < part / sizeof(float); i += 16) {
-      for (size_t v = 0; v < 4; ++v) sums[v] = _mm_add_ps(sums[v], _mm_load_ps(p + i + 4 * v));
-    }
-    g_sink = _mm_cvtss_f32(_mm_add_ps(_mm_add_ps(sums[0], sums[1]), _mm_add_ps(sums[2], sums[3])));
-  });
-  return static_cast<double>(part) * num_threads / seconds;
-}
-
-constexpr int64_t kPeakSteps = 20'000'000;
-constexpr int kPeakChains = 12;
-
-__attribute__((target("avx2,fma"))) void SpinAvx2() {
-  __m256 sums[kPeakChains];
-  for (int c = 0; c < kPeakChains; ++c) sums[c] = _mm256_set1_ps(static_cast<float>(c));
-  const __m256 a = _mm256_set1_ps(0.5f);
-  for (int64_t i = 0; i < kPeakSteps; ++i) {
-#pragma GCC unroll 12
-    for (int c = 0; c < kPeakChains; ++c) sums[c] = _mm256_fmadd_ps(sums[c], a, a);
-  }
-  for (const __m256& sum : sums) g_sink = _mm256_cvtss_f32(sum);
-}
-
-__attribute__((target("avx512f"))) void SpinAvx512() {
-  __m512 sums[kPeakChains];
-  for (int c = 0; c < kPeakChains; ++c) sums[c] = _mm512_set1_ps(static_cast<float>(c));
-  const __m512 a = _mm512_set1_ps(0.5f);
-  for (int64_t i = 0; i < kPeakSteps; ++i) {
-#pragma GCC unroll 12
-    for (int c = 0; c < kPeakChains; ++c) sums[c] = _mm512_fmadd_ps(sums[c], a, a);
-  }
-  for (const __m512& sum : sums) g_sink = _mm512_cvtss_f32(sum);
-}
-
-// Float32 operations per second of independent fused multiply-adds, with the widest vectors.
-double MeasurePeak(int num_threads) {
-  const bool wide = __builtin_cpu_supports("avx512f");
-  if (!wide && !(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))) return 0.0;
-  const double seconds = BestSeconds(num_threads, [&](int) { wide ? SpinAvx512() : SpinAvx2(); });
-  return 2.0 * (wide ? 16 : 8) * kPeakChains * static_cast<double>(kPeakSteps) * num_threads /
-         seconds;
-}
-
-struct Machine {
-  int num_threads;
-  double bytes_per_second;
-  double flops_per_second;
-};
-
-void PrintRate(const char* isa, const char* what, double rate, const char* unit, double peak) {
-  std::printf("%-10s %-44s %9.2f %s", isa, what, rate * 1e-9, unit);
-  if (peak > 0.0) std::printf("  %3.0f %%", 100.0 * rate / peak);
-  std::printf("\n");
+void PrintFlops(const MachinePeak& machine, const char* isa, const Figure& figure) {
+  Print(isa, figure, "GFLOP/s", machine.flops_per_second);
 }
 
 struct GemmShape {
-  Dtype dtype;
   Dtype x_dtype;
+  Dtype weight_dtype;
   int64_t num_rows;
   int64_t depth;
   int64_t num_columns;
+
+  std::string Name() const {
+    return std::string("gemm ") + DtypeName(x_dtype) + " x " + DtypeName(weight_dtype) + " " +
+           std::to_string(num_rows) + "x" + std::to_string(depth) + "x" +
+           std::to_string(num_columns);
+  }
 };
 
-// Products of `shape` against enough weights that none stays in the caches between runs.
-void BenchGemm(const Machine& machine, const GemmKernels& gemm, const GemmShape& shape) {
-  const size_t panel_bytes = gemm.panel_bytes(shape.dtype, shape.depth);
+// Few rows are limited by reading the weights, many by arithmetic.
+constexpr int64_t kFewRows = 8;
+
+// Each thread multiplies with its part of the panels.
+void BenchGemm(const MachinePeak& machine, const CpuKernels& kernels, const GemmShape& shape) {
+  const kernels::GemmKernels& gemm = kernels.gemm;
+  const size_t panel_bytes = gemm.panel_bytes(shape.weight_dtype, shape.depth);
   const int64_t num_panels = shape.num_columns / gemm.panel_width;
-  const Buffer panels(panel_bytes * static_cast<size_t>(num_panels));
+  const LargeBuffer panels(panel_bytes * static_cast<size_t>(num_panels));
+  const LargeBuffer x(static_cast<size_t>(shape.num_rows * shape.depth) * sizeof(float));
+  const LargeBuffer y(static_cast<size_t>(shape.num_rows * shape.num_columns) * sizeof(float));
   // 0x3c3c is a number of ordinary size in every type.
   std::memset(panels.data(), 0x3c, panels.bytes());
-  const Buffer x(static_cast<size_t>(shape.num_rows * shape.depth) * sizeof(float));
   std::memset(x.data(), 0x3c, x.bytes());
-  const Buffer y(static_cast<size_t>(shape.num_rows * shape.num_columns) * sizeof(float));
   const int64_t part = num_panels / machine.num_threads;
-  const auto multiply = [&](int thread) {
+
+  const double seconds = BestSeconds(machine.num_threads, [&](int thread) {
     const int64_t panel = part * thread;
     gemm.multiply({.x_dtype = shape.x_dtype,
                    .x = x.data(),
                    .x_stride = shape.depth,
                    .num_rows = shape.num_rows,
                    .depth = shape.depth,
-                   .weight_dtype = shape.dtype,
+                   .weight_dtype = shape.weight_dtype,
                    .panels = panels.data() + static_cast<size_t>(panel) * panel_bytes,
                    .bias = nullptr,
-                   .y = reinterpret_cast<float*>(y.data()) + panel * gemm.panel_width,
+                   .y = y.floats() + panel * gemm.panel_width,
                    .y_stride = shape.num_columns,
                    .num_columns = part * gemm.panel_width});
-  };
-  const double seconds = BestSeconds(machine.num_threads, multiply);
-  char what[96];
-  std::snprintf(what, sizeof(what), "gemm %s x %s %ldx%ldx%ld", DtypeName(shape.x_dtype),
-                DtypeName(shape.dtype), static_cast<long>(shape.num_rows),
-                static_cast<long>(shape.depth), static_cast<long>(shape.num_columns));
-  const double num_weights = static_cast<double>(shape.depth) * static_cast<double>(
-                                 part * gemm.panel_width * machine.num_threads);
-  if (shape.num_rows < 8) {
-    const double bytes = static_cast<double>(panel_bytes) * static_cast<double>(part) *
-                         machine.num_threads;
-    PrintRate(gemm.isa, what, bytes / seconds, "GB/s   ", machine.bytes_per_second);
+  });
+
+  const double num_used = static_cast<double>(part * machine.num_threads);
+  if (shape.num_rows < kFewRows) {
+    PrintBytes(machine, gemm.isa,
+               {shape.Name(), num_used * static_cast<double>(panel_bytes), seconds});
   } else {
-    const double flops = 2.0 * num_weights * static_cast<double>(shape.num_rows);
-    PrintRate(gemm.isa, what, flops / seconds, "GFLOP/s", machine.flops_per_second);
+    const auto products = static_cast<double>(shape.num_rows * shape.depth * gemm.panel_width);
+    PrintFlops(machine, gemm.isa, {shape.Name(), 2.0 * products * num_used, seconds});
   }
 }
 
-void BenchLevel(const Machine& machine, const CpuKernels& kernels, bool is_reference) {
-  const int64_t prefill_rows = is_reference ? 8 : 256;
-  for (const Dtype dtype : {Dtype::kBfloat16, Dtype::kFloat16, Dtype::kFloat32}) {
-    BenchGemm(machine, kernels.gemm, {dtype, Dtype::kFloat32, 1, 4096, 27392});
+struct AttentionCase {
+  int64_t num_queries;
+  int64_t num_keys;
+  int64_t num_heads;  // that share one KV head
+  int64_t head_dim;
+};
+
+// Every thread attends to a KV head of its own in a bfloat16 cache.
+void BenchPagedAttention(const MachinePeak& machine, const CpuKernels& kernels,
+                         const AttentionCase& c) {
+  constexpr int64_t kBlockSize = 16;
+  const int64_t row = c.num_heads * c.head_dim;
+  const auto threads = static_cast<size_t>(machine.num_threads);
+  const LargeBuffer cache(threads * static_cast<size_t>(c.num_keys * c.head_dim) * 2 * 2);
+  const LargeBuffer q(threads * static_cast<size_t>(c.num_queries * row) * sizeof(float));
+  const LargeBuffer out(q.bytes());
+  std::vector<int32_t> block_table;
+  for (int64_t i = 0; i < c.num_keys / kBlockSize; ++i) {
+    block_table.push_back(static_cast<int32_t>(i));
   }
-  BenchGemm(machine, kernels.gemm, {Dtype::kBfloat16, Dtype::kFloat32, 4, 4096, 27392});
-  BenchGemm(machine, kernels.gemm, {Dtype::kBfloat16, Dtype::kFloat32, 64, 4096, 4096});
-  for (const Dtype dtype : {Dtype::kBfloat16, Dtype::kFloat16, Dtype::kFloat32}) {
-    BenchGemm(machine, kernels.gemm, {dtype, Dtype::kFloat32, prefill_rows, 4096, 4096});
-  }
-  BenchGemm(machine, kernels.gemm, {Dtype::kBfloat16, Dtype::kBfloat16, prefill_rows, 4096, 4096});
-  BenchGemm(machine, kernels.gemm, {Dtype::kBfloat16, Dtype::kFloat32, prefill_rows, 13696, 4096});
+
+  const double seconds = BestSeconds(machine.num_threads, [&](int thread) {
+    const auto* keys = reinterpret_cast<const uint16_t*>(cache.data()) +
+                       2 * thread * c.num_keys * c.head_dim;
+    kernels.attention.paged({.q = q.floats() + thread * c.num_queries * row,
+                             .q_stride = row,
+                             .num_queries = c.num_queries,
+                             .num_heads = c.num_heads,
+                             .head_dim = c.head_dim,
+                             .first_position = c.num_keys - c.num_queries,
+                             .kv_dtype = Dtype::kBfloat16,
+                             .keys = keys,
+                             .values = keys + c.num_keys * c.head_dim,
+                             .block_stride = kBlockSize * c.head_dim,
+                             .token_stride = c.head_dim,
+                             .block_size = kBlockSize,
+                             .block_table = block_table.data(),
+                             .scale = 0.1f,
+                             .out = out.floats() + thread * c.num_queries * row,
+                             .out_stride = row});
+  });
+
+  const double pairs = static_cast<double>(c.num_queries) *
+                       (static_cast<double>(c.num_keys) - 0.5 * static_cast<double>(c.num_queries));
+  PrintFlops(machine, kernels.attention.isa,
+             {"paged attention " + std::to_string(c.num_queries) + " of " +
+                  std::to_string(c.num_keys) + ", " + std::to_string(c.num_heads) + " heads",
+              4.0 * pairs * static_cast<double>(row) * machine.num_threads, seconds});
+}
+
+// Every thread takes a head of its own; keys and values lie as in the output of a fused projection.
+void BenchFullAttention(const MachinePeak& machine, const CpuKernels& kernels,
+                        const AttentionCase& c) {
+  const int64_t stride = 3 * c.head_dim * machine.num_threads;
+  const LargeBuffer qkv(static_cast<size_t>(c.num_keys * stride) * sizeof(float));
+  const LargeBuffer out(qkv.bytes());
+
+  const double seconds = BestSeconds(machine.num_threads, [&](int thread) {
+    const float* q = qkv.floats() + thread * c.head_dim;
+    kernels.attention.full({.q = q,
+                            .q_stride = stride,
+                            .num_queries = c.num_queries,
+                            .keys = q + machine.num_threads * c.head_dim,
+                            .values = q + 2 * machine.num_threads * c.head_dim,
+                            .kv_stride = stride,
+                            .num_keys = c.num_keys,
+                            .head_dim = c.head_dim,
+                            .scale = 0.1f,
+                            .relative_q = nullptr,
+                            .relative_keys = nullptr,
+                            .relative_stride = 0,
+                            .first_query = 0,
+                            .out = out.floats() + thread * c.head_dim,
+                            .out_stride = stride});
+  });
+
+  const auto pairs = static_cast<double>(c.num_queries * c.num_keys);
+  PrintFlops(machine, kernels.attention.isa,
+             {"full attention " + std::to_string(c.num_queries) + " of " +
+                  std::to_string(c.num_keys) + ", width " + std::to_string(c.head_dim),
+              4.0 * pairs * static_cast<double>(c.head_dim) * machine.num_threads, seconds});
+}
+
+// Row-wise kernels on rows of the GLM-4-9B shapes: bytes read and written.
+void BenchRows(const MachinePeak& machine, const CpuKernels& kernels) {
+  constexpr int64_t kNumRows = 64, kHidden = 4096, kWidth = 13696, kVocabulary = 151552;
+  const LargeBuffer x(static_cast<size_t>(machine.num_threads * kNumRows * 2 * kWidth) *
+                      sizeof(float));
+  const LargeBuffer y(x.bytes());
+  const auto part = [&](const LargeBuffer& buffer, int thread) {
+    return buffer.floats() + thread * kNumRows * 2 * kWidth;
+  };
+  const auto print = [&](const char* isa, const char* what, int64_t values, double seconds) {
+    PrintBytes(machine, isa,
+               {what, static_cast<double>(values) * sizeof(float) * machine.num_threads, seconds});
+  };
+
+  double seconds = BestSeconds(machine.num_threads, [&](int thread) {
+    kernels.activation.silu_mul(
+        {part(x, thread), 2 * kWidth, kNumRows, kWidth, part(y, thread), kWidth});
+  });
+  print(kernels.activation.isa, "silu_mul 64x13696", 3 * kNumRows * kWidth, seconds);
+
+  seconds = BestSeconds(machine.num_threads, [&](int thread) {
+    kernels.activation.gelu_erf(part(x, thread), part(y, thread), kNumRows * kWidth);
+  });
+  print(kernels.activation.isa, "gelu_erf 64x13696", 2 * kNumRows * kWidth, seconds);
+
+  seconds = BestSeconds(machine.num_threads, [&](int thread) {
+    kernels.norm.rms_norm_residual({part(x, thread), kHidden, kNumRows, kHidden, part(x, 0),
+                                    nullptr, 1e-5f, part(y, thread), kHidden});
+  });
+  print(kernels.norm.isa, "rms_norm_residual 64x4096", 3 * kNumRows * kHidden, seconds);
+
+  seconds = BestSeconds(machine.num_threads, [&](int thread) {
+    part(y, thread)[0] = kernels.logits.log_sum_exp(part(x, thread), kVocabulary);
+  });
+  print(kernels.logits.isa, "log_sum_exp 151552", kVocabulary, seconds);
+
+  seconds = BestSeconds(machine.num_threads, [&](int thread) {
+    part(y, thread)[0] = static_cast<float>(kernels.logits.argmax(part(x, thread), kVocabulary));
+  });
+  print(kernels.logits.isa, "argmax 151552", kVocabulary, seconds);
+}
+
+// The reference is a hundred times slower: `scale` divides the work it is given.
+void BenchLevel(const MachinePeak& machine, const CpuKernels& kernels, int64_t scale) {
+  const auto f32 = Dtype::kFloat32, bf16 = Dtype::kBfloat16, f16 = Dtype::kFloat16;
+  const int64_t wide = 27392 / scale, many = 256 / scale;
+  BenchGemm(machine, kernels, {f32, bf16, 1, 4096, wide});
+  BenchGemm(machine, kernels, {f32, f16, 1, 4096, wide});
+  BenchGemm(machine, kernels, {f32, f32, 1, 4096, wide});
+  BenchGemm(machine, kernels, {bf16, bf16, 1, 4096, wide});
+  BenchGemm(machine, kernels, {f32, bf16, 4, 4096, wide});
+  BenchGemm(machine, kernels, {f32, bf16, 64 / (scale > 1 ? 8 : 1), 4096, 4096});
+  BenchGemm(machine, kernels, {f32, bf16, many, 4096, 4096});
+  BenchGemm(machine, kernels, {f32, f16, many, 4096, 4096});
+  BenchGemm(machine, kernels, {f32, f32, many, 4096, 4096});
+  BenchGemm(machine, kernels, {bf16, bf16, many, 4096, 4096});
+  BenchGemm(machine, kernels, {f32, bf16, many, 13696, 4096});
+  BenchPagedAttention(machine, kernels, {1, 8192 / scale, 16, 128});
+  BenchPagedAttention(machine, kernels, {512 / scale, 2048 / scale, 16, 128});
+  BenchFullAttention(machine, kernels, {3354 / scale, 13416 / scale, 1, 128});
+  BenchFullAttention(machine, kernels, {375 / scale, 375, 1, 64});
+  BenchRows(machine, kernels);
 }
 
 }  // namespace
-}  // namespace autoglm::kernels
+}  // namespace autoglm::perf
 
 int main(int argc, char** argv) {
-  using namespace autoglm::kernels;
-  Machine machine = {argc > 1 ? std::atoi(argv[1]) : static_cast<int>(std::thread::hardware_concurrency()), 0.0, 0.0};
-  machine.bytes_per_second = MeasureBandwidth(machine.num_threads);
-  machine.flops_per_second = MeasurePeak(machine.num_threads);
-  std::printf("%d threads, %.1f GB/s read, %.0f GFLOP/s float32 peak\n", machine.num_threads,
+  using namespace autoglm;
+  const unsigned cores = std::thread::hardware_concurrency();
+  const int num_threads = argc > 1 ? std::atoi(argv[1]) : static_cast<int>(cores);
+  if (num_threads < 1) {
+    std::fprintf(stderr, "kernels_bench [number of threads]\n");
+    return 2;
+  }
+  const perf::MachinePeak machine = perf::MeasurePeak(num_threads);
+  std::printf("%d threads, %.1f GB/s read, %.0f GFLOP/s float32\n", num_threads,
               machine.bytes_per_second * 1e-9, machine.flops_per_second * 1e-9);
-  for (const KernelLevel& level : SupportedLevels()) {
-    if (level.level != IsaLevel::kReference) BenchLevel(machine, level.kernels, false);
+  for (const kernels::KernelLevel& level : kernels::SupportedLevels()) {
+    perf::BenchLevel(machine, level.kernels, level.level == kernels::IsaLevel::kReference ? 32 : 1);
   }
   return 0;
 }

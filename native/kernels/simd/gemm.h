@@ -113,6 +113,12 @@ void StoreSums(const GemmArgs& args, const PanelBlock& block, int64_t row,
   }
 }
 
+template <typename V>
+PairWeights<V> PairsOf(const PanelBlock& block) {
+  const uint32_t* pairs = static_cast<const uint32_t*>(block.panel);
+  return {pairs + block.depth_begin / 2 * kPanelWidth<V>, kPanelWidth<V>};
+}
+
 template <typename V, int kRows>
 void AccumulateBlock(Dtype dtype, const PanelBlock& block, const float* const x[kRows],
                      PanelTile<V, kRows>& tile) {
@@ -128,10 +134,8 @@ void AccumulateBlock(Dtype dtype, const PanelBlock& block, const float* const x[
       const uint16_t* weights = static_cast<const uint16_t*>(panel) + block.depth_begin * kWidth;
       return tile.Accumulate(x, depth, Float16Weights<V>{weights, kWidth});
     }
-    case Dtype::kBfloat16: {
-      const uint32_t* pairs = static_cast<const uint32_t*>(panel) + block.depth_begin / 2 * kWidth;
-      return tile.Accumulate(x, depth, PairWeights<V>{pairs, kWidth});
-    }
+    case Dtype::kBfloat16:
+      return tile.Accumulate(x, depth, PairsOf<V>(block));
   }
 }
 
@@ -175,13 +179,27 @@ void MultiplyBfloat16(const GemmArgs& args, const PanelBlock& block) {
   });
 }
 
+// bfloat16 rows and weights, without widening.
+template <typename V>
+void MultiplyPairs(const GemmArgs& args, const PanelBlock& block) {
+  const uint16_t* begin = static_cast<const uint16_t*>(args.x) + block.depth_begin;
+  ForEachTile<V::kTileRows>(0, args.num_rows, [&](auto rows, int64_t row) {
+    const uint16_t* x[rows.kCount];
+    for (int r = 0; r < rows.kCount; ++r) x[r] = begin + (row + r) * args.x_stride;
+    PanelTile<V, rows.kCount> tile;
+    LoadSums(args, block, row, tile);
+    tile.AccumulatePairs(x, block.depth_end - block.depth_begin, PairsOf<V>(block));
+    StoreSums(args, block, row, tile);
+  });
+}
+
 template <typename V>
 void MultiplyBlock(const GemmArgs& args, const PanelBlock& block) {
-  if (args.x_dtype == Dtype::kFloat32) {
-    MultiplyFloat32<V>(args, block);
-  } else {
-    MultiplyBfloat16<V>(args, block);
+  if (args.x_dtype == Dtype::kFloat32) return MultiplyFloat32<V>(args, block);
+  if constexpr (V::kHasBfloat16Dot) {
+    if (args.weight_dtype == Dtype::kBfloat16) return MultiplyPairs<V>(args, block);
   }
+  MultiplyBfloat16<V>(args, block);
 }
 
 template <typename V>

@@ -1,6 +1,7 @@
 #ifndef AUTOGLM_KERNELS_SIMD_TILE_H_
 #define AUTOGLM_KERNELS_SIMD_TILE_H_
 
+#include <cstddef>
 #include <cstdint>
 
 namespace autoglm::kernels {
@@ -89,6 +90,29 @@ struct Tile {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) w[v] = weights.Even(d, v);
     AddProducts(x, d, w);
+  }
+
+  // The same for rows of bfloat16 and a processor that multiplies pairs of them: one step for two
+  // depths, an odd last one paired with zero.
+  void AccumulatePairs(const uint16_t* const x[kRows], int64_t depth, PairWeights<V> weights) {
+    int64_t d = 0;
+    for (; d + 1 < depth; d += 2) AddPairs(x, d, 2, weights);
+    if (d < depth) AddPairs(x, d, 1, weights);
+  }
+
+ private:
+  void AddPairs(const uint16_t* const x[kRows], int64_t depth, int count,
+                const PairWeights<V>& weights) {
+    typename V::Pairs w[kVectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) w[v] = weights.At(depth, v);
+#pragma GCC unroll 8
+    for (int row = 0; row < kRows; ++row) {
+      uint32_t pair = 0;
+      __builtin_memcpy(&pair, x[row] + depth, static_cast<size_t>(count) * sizeof(uint16_t));
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) sums[row][v] = V::AddDots(sums[row][v], w[v], pair);
+    }
   }
 };
 

@@ -1,0 +1,110 @@
+#include "machine_peak.h"
+
+#include <immintrin.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+#include "large_buffer.h"
+
+namespace autoglm::perf {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+volatile float g_sink;  // keeps measured loops from being removed
+
+constexpr size_t kReadBytes = size_t{512} << 20;
+
+double MeasureBytesPerSecond(int num_threads) {
+  const LargeBuffer buffer(kReadBytes);
+  std::memset(buffer.data(), 1, buffer.bytes());
+  const size_t part = buffer.bytes() / static_cast<size_t>(num_threads) / 64 * 64;
+  const double seconds = BestSeconds(num_threads, [&](int thread) {
+    const auto* p =
+        reinterpret_cast<const float*>(buffer.data() + static_cast<size_t>(thread) * part);
+    __m128 sums[4] = {};
+    for (size_t i = 0; i < part / sizeof(float); i += 16) {
+      for (size_t v = 0; v < 4; ++v) sums[v] = _mm_add_ps(sums[v], _mm_load_ps(p + i + 4 * v));
+    }
+    g_sink = _mm_cvtss_f32(_mm_add_ps(_mm_add_ps(sums[0], sums[1]), _mm_add_ps(sums[2], sums[3])));
+  });
+  return static_cast<double>(part) * num_threads / seconds;
+}
+
+constexpr int64_t kSteps = 20'000'000;
+constexpr int kChains = 12;  // independent, to fill the pipelines
+
+__attribute__((target("avx2,fma"))) void SpinAvx2() {
+  __m256 sums[kChains];
+  for (int c = 0; c < kChains; ++c) sums[c] = _mm256_set1_ps(static_cast<float>(c));
+  const __m256 half = _mm256_set1_ps(0.5f);
+  for (int64_t i = 0; i < kSteps; ++i) {
+#pragma GCC unroll 12
+    for (int c = 0; c < kChains; ++c) sums[c] = _mm256_fmadd_ps(sums[c], half, half);
+  }
+  for (const __m256& sum : sums) g_sink = _mm256_cvtss_f32(sum);
+}
+
+__attribute__((target("avx512f"))) void SpinAvx512() {
+  __m512 sums[kChains];
+  for (int c = 0; c < kChains; ++c) sums[c] = _mm512_set1_ps(static_cast<float>(c));
+  const __m512 half = _mm512_set1_ps(0.5f);
+  for (int64_t i = 0; i < kSteps; ++i) {
+#pragma GCC unroll 12
+    for (int c = 0; c < kChains; ++c) sums[c] = _mm512_fmadd_ps(sums[c], half, half);
+  }
+  for (const __m512& sum : sums) g_sink = _mm512_cvtss_f32(sum);
+}
+
+double FlopsPerSecond(int num_threads, int width, void (*spin)()) {
+  const double seconds = BestSeconds(num_threads, [&](int) { spin(); });
+  return 2.0 * width * kChains * static_cast<double>(kSteps) * num_threads / seconds;
+}
+
+double MeasureFlopsPerSecond(int num_threads) {
+  if (__builtin_cpu_supports("avx512f")) return FlopsPerSecond(num_threads, 16, SpinAvx512);
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    return FlopsPerSecond(num_threads, 8, SpinAvx2);
+  }
+  return 0.0;
+}
+
+}  // namespace
+
+// Threads start together: their creation takes as long as a short measurement.
+double BestSeconds(int num_threads, const std::function<void(int)>& work) {
+  constexpr int kMinRuns = 5;
+  constexpr double kMinSeconds = 0.25;
+  double best = 0.0;
+  double total = 0.0;
+  for (int run = 0; run < kMinRuns || total < kMinSeconds; ++run) {
+    std::atomic<int> num_waiting = num_threads;
+    Clock::time_point begin;
+    std::vector<std::thread> threads;
+    const auto start = [&](int thread) {
+      num_waiting.fetch_sub(1);
+      while (num_waiting.load() > 0) _mm_pause();
+      if (thread == 0) begin = Clock::now();
+      work(thread);
+    };
+    for (int i = 1; i < num_threads; ++i) threads.emplace_back(start, i);
+    start(0);
+    for (std::thread& thread : threads) thread.join();
+    const std::chrono::duration<double> elapsed = Clock::now() - begin;
+    if (run == 0 || elapsed.count() < best) best = elapsed.count();
+    total += elapsed.count();
+  }
+  return best;
+}
+
+MachinePeak MeasurePeak(int num_threads) {
+  return {num_threads, MeasureBytesPerSecond(num_threads), MeasureFlopsPerSecond(num_threads)};
+}
+
+}  // namespace autoglm::perf

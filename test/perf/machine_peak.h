@@ -1,0 +1,22 @@
+#ifndef AUTOGLM_TEST_PERF_MACHINE_PEAK_H_
+#define AUTOGLM_TEST_PERF_MACHINE_PEAK_H_
+
+#include <functional>
+
+namespace autoglm::perf {
+
+// Runs work(thread) on `num_threads` threads and returns the seconds of the fastest of several runs.
+double BestSeconds(int num_threads, const std::function<void(int)>& work);
+
+// What the machine can do at most, all threads together.
+struct MachinePeak {
+  int num_threads;
+  double bytes_per_second;  // reading memory far beyond the caches
+  double flops_per_second;  // float32 multiply-adds with the widest vectors, two operations each
+};
+
+MachinePeak MeasurePeak(int num_threads);
+
+}  // namespace autoglm::perf
+
+#endif  // AUTOGLM_TEST_PERF_MACHINE_PEAK_H_
