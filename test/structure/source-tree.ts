@@ -7,6 +7,8 @@ import { PACKAGE_ROOT } from '#mesh/paths.ts';
 export interface SourceFile {
   readonly path: string;
   readonly imports: readonly string[];
+  /** Those that remain when it runs: type imports vanish. */
+  readonly runtimeImports: readonly string[];
   readonly numLines: number;
 }
 
@@ -36,9 +38,17 @@ export function readSourceTree(): SourceFile[] {
 
 function readSource(path: string): SourceFile {
   const text = readFileSync(join(PACKAGE_ROOT, path), 'utf8');
+  return {
+    path,
+    imports: importsOf(path, text),
+    runtimeImports: importsOf(path, text.replaceAll(/^(import|export) type [^;]*;/gm, '')),
+    numLines: text.split('\n').length - 1,
+  };
+}
+
+function importsOf(path: string, text: string): string[] {
   const specifiers = ts.preProcessFile(text, true, true).importedFiles;
-  const imports = specifiers.flatMap(({ fileName }) => resolveSpecifier(path, fileName) ?? []);
-  return { path, imports, numLines: text.split('\n').length - 1 };
+  return specifiers.flatMap(({ fileName }) => resolveSpecifier(path, fileName) ?? []);
 }
 
 /** The file a specifier names, or undefined for a package. */

@@ -1,7 +1,7 @@
-import { createServer } from 'node:net';
 import { Type } from 'typebox';
 import type { ProcessConfig } from '#deploy/local/config.ts';
 import { type OptionValues, resolveOptions } from '#mesh/options.ts';
+import { freePort } from '#test/free-port.ts';
 
 export const scriptedOptions = Type.Object({
   name: Type.String(),
@@ -23,19 +23,4 @@ export async function scripted(name: string, values: OptionValues): Promise<Proc
     role: { name, options: scriptedOptions, main: 'test/contract/deploy/scripted-process' },
     values: resolveOptions(scriptedOptions, { name, port: await freePort(), ...values }),
   };
-}
-
-/** A port nobody held a moment ago. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => {
-        if (typeof address === 'object' && address !== null) resolve(address.port);
-        else reject(new Error('no port'));
-      });
-    });
-  });
 }

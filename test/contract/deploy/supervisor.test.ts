@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
-import { Lines } from './lines.ts';
+import { Lines } from '#test/lines.ts';
 
 const SOURCE_FLAGS = ['--conditions=source', '--import', 'tsx'];
 const RUNNER = join(PACKAGE_ROOT, 'test/contract/deploy/run-supervisor.ts');
@@ -30,6 +30,9 @@ function pidIn(line: string): number {
 
 async function ready(...processes: readonly string[]): Promise<Running> {
   const running = supervise(...processes);
+  for (const name of processes.map((one) => one.split('=')[0])) {
+    await running.lines.match(new RegExp(`^${name} started`));
+  }
   await running.lines.match(/Ready\. Try: curl/);
   return running;
 }

@@ -1,0 +1,57 @@
+import { sseData } from '#deploy/cli/sse-data.ts';
+import { property } from './mesh.ts';
+
+export type Body = Readonly<Record<string, unknown>>;
+
+/** Posts a chat request; the answer is parsed JSON. */
+export async function postChat(
+  url: string,
+  body: Body,
+): Promise<{ status: number; body: unknown }> {
+  const answer = await fetch(`${url}/v1/chat/completions`, jsonPost(body));
+  return { status: answer.status, body: await answer.json() };
+}
+
+export function userMessage(content: string): readonly Body[] {
+  return [{ role: 'user', content }];
+}
+
+export function jsonPost(body: Body): RequestInit {
+  return {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  };
+}
+
+/** How a streamed answer went. */
+export interface StreamedAnswer {
+  readonly text: string;
+  /** The last data was `[DONE]`. */
+  readonly done: boolean;
+  /** Message of an error event or of a refusal. */
+  readonly error: string | undefined;
+}
+
+/** Streams a chat answer to its end; `onChunk` sees every chunk as it arrives. */
+export async function streamAnswer(
+  url: string,
+  body: Body,
+  onChunk: () => void = () => {},
+): Promise<StreamedAnswer> {
+  const answer = await fetch(`${url}/v1/chat/completions`, jsonPost({ ...body, stream: true }));
+  if (!answer.ok || answer.body === null) {
+    const error = String(property(await answer.json(), 'error', 'message'));
+    return { text: '', done: false, error: `${answer.status}: ${error}` };
+  }
+  let text = '';
+  for await (const data of sseData(answer.body)) {
+    if (data === '[DONE]') return { text, done: true, error: undefined };
+    const chunk: unknown = JSON.parse(data);
+    const error = property(chunk, 'error', 'message');
+    if (error !== undefined) return { text, done: false, error: String(error) };
+    text += String(property(chunk, 'choices', 0, 'delta', 'content') ?? '');
+    onChunk();
+  }
+  return { text, done: false, error: undefined };
+}

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { freePort } from '#test/free-port.ts';
+import { Lines } from '#test/lines.ts';
+
+/** The command as a user runs it. */
+export const AUTOGLM = join(PACKAGE_ROOT, 'deploy/cli/autoglm.mjs');
+
+/** A running mesh of phone-nano: the supervisor and all its processes, on ports of their own. */
+export interface Mesh {
+  readonly url: string;
+  /** Of the llm-backbone's gRPC server. */
+  readonly backboneAddress: string;
+  readonly config: string;
+  readonly supervisor: ChildProcess;
+  /** What the supervisor and the processes log, JSON lines; ends when all of them are gone. */
+  readonly lines: Lines;
+  /** Process id of the llm-backbone that runs at the moment. */
+  backbonePid(): Promise<number>;
+  /** Ends the mesh as Ctrl-C does; resolves to the supervisor's exit status. */
+  stop(): Promise<number | null>;
+}
+
+export interface MeshSettings {
+  /** Further keys of the llm-backbone, as YAML lines. */
+  readonly backbone?: readonly string[];
+  readonly gateway?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Starts a mesh and waits until it can generate. */
+export async function startMesh(settings: MeshSettings = {}): Promise<Mesh> {
+  const mesh = await spawnMesh(settings);
+  await mesh.lines.match(/Ready\. Try: curl/);
+  return mesh;
+}
+
+/** Starts a mesh without waiting. */
+export async function spawnMesh(settings: MeshSettings = {}): Promise<Mesh> {
+  const [port, backbonePort] = [await freePort(), await freePort()];
+  const config = await writeConfig({ port, backbonePort, settings });
+  const supervisor = spawn(process.execPath, [AUTOGLM, 'serve', '--config', config], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...settings.env },
+  });
+  assert(supervisor.stdout !== null);
+  const lines = new Lines(supervisor.stdout);
+  const backboneAddress = `127.0.0.1:${backbonePort}`;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    backboneAddress,
+    config,
+    supervisor,
+    lines,
+    backbonePid: () => pidOf(config),
+    stop: () => stop(supervisor, lines),
+  };
+}
+
+interface ConfigFacts {
+  readonly port: number;
+  readonly backbonePort: number;
+  readonly settings: MeshSettings;
+}
+
+async function writeConfig({ port, backbonePort, settings }: ConfigFacts): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'autoglm-e2e-'));
+  const path = join(folder, 'config.yaml');
+  const text = [
+    `model: ${join(PACKAGE_ROOT, 'deploy/models/phone-nano')}`,
+    'drain-timeout-s: 20',
+    'gateway:',
+    '  host: 127.0.0.1',
+    `  port: ${port}`,
+    ...(settings.gateway ?? []).map((line) => `  ${line}`),
+    'llm-backbone:',
+    `  listen: 127.0.0.1:${backbonePort}`,
+    '  kv-cache-gb: 0.25',
+    ...(settings.backbone ?? []).map((line) => `  ${line}`),
+  ];
+  await writeFile(path, `${text.join('\n')}\n`);
+  return path;
+}
+
+async function stop(supervisor: ChildProcess, lines: Lines): Promise<number | null> {
+  const isGone = supervisor.exitCode !== null || supervisor.signalCode !== null;
+  if (!isGone) {
+    const exit = once(supervisor, 'exit');
+    supervisor.kill('SIGINT');
+    await exit;
+  }
+  await lines.ended;
+  return supervisor.exitCode;
+}
+
+async function pidOf(config: string): Promise<number> {
+  const { stdout } = await autoglm(['status', '--json', '--config', config]);
+  const status: unknown = JSON.parse(stdout);
+  const rows = property(status, 'processes');
+  assert(Array.isArray(rows));
+  const row: unknown = rows.find((one) => property(one, 'process') === 'llm-backbone');
+  return Number(property(row, 'pid'));
+}
+
+export interface CommandResult {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs `autoglm ARGS` to its end, with `input` as standard input. */
+export function autoglm(args: readonly string[], input = ''): Promise<CommandResult> {
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, [AUTOGLM, ...args], (_, stdout, stderr) => {
+      resolve({ status: child.exitCode ?? -1, stdout, stderr });
+    });
+    child.stdin?.end(input);
+  });
+}
+
+/** A property of a parsed answer; undefined where there is none. */
+export function property(value: unknown, ...path: readonly (string | number)[]): unknown {
+  let found = value;
+  for (const key of path) {
+    if (typeof found !== 'object' || found === null) return undefined;
+    found = Reflect.get(found, key);
+  }
+  return found;
+}

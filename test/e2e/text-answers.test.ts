@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { AIMessageChunk, HumanMessage } from '@langchain/core/messages';
+import { ChatOpenAI } from '@langchain/openai';
+import OpenAI from 'openai';
+import { postChat, streamAnswer, userMessage } from './chat-request.ts';
+import { GOLDEN_TEXTS } from './golden.ts';
+import { type Mesh, property, startMesh } from './mesh.ts';
+
+const QUESTION = '打开微信';
+const THOUGHT = '没有屏幕截图，直接启动微信。';
+const ACTION = '<answer>do(action="Launch", app="微信")';
+
+describe('phone-nano through every process', () => {
+  let mesh: Mesh;
+  before(async () => {
+    mesh = await startMesh();
+  });
+  after(() => mesh.stop());
+
+  for (const { question, enableThinking, answer, numPromptTokens } of GOLDEN_TEXTS) {
+    const request = { messages: userMessage(question), enable_thinking: enableThinking };
+    const name = `${question} (${enableThinking ? 'thinking' : 'not thinking'})`;
+
+    it(`answers ${name} as the reference does`, async () => {
+      const { status, body } = await postChat(mesh.url, request);
+
+      assert.equal(status, 200);
+      assert.equal(property(body, 'choices', 0, 'message', 'content'), answer);
+      assert.equal(property(body, 'choices', 0, 'finish_reason'), 'stop');
+      assert.equal(property(body, 'usage', 'prompt_tokens'), numPromptTokens);
+    });
+
+    it(`streams ${name} as the reference does`, async () => {
+      const streamed = await streamAnswer(mesh.url, request);
+
+      assert.deepEqual(streamed, { text: answer, done: true, error: undefined });
+    });
+  }
+
+  it('answers many at once as it answers one', async () => {
+    const answers = await Promise.all(
+      [...GOLDEN_TEXTS, ...GOLDEN_TEXTS].map(({ question, enableThinking }) =>
+        streamAnswer(mesh.url, {
+          messages: userMessage(question),
+          enable_thinking: enableThinking,
+        }),
+      ),
+    );
+
+    assert.deepEqual(
+      answers.map(({ text }) => text),
+      [...GOLDEN_TEXTS, ...GOLDEN_TEXTS].map(({ answer }) => answer),
+    );
+  });
+
+  it('counts cached tokens when a long prompt comes again', async () => {
+    const messages = userMessage('你是谁? '.repeat(20));
+    await postChat(mesh.url, { messages, max_tokens: 1 });
+
+    const { body } = await postChat(mesh.url, { messages, max_tokens: 1 });
+
+    const cached = Number(property(body, 'usage', 'prompt_tokens_details', 'cached_tokens'));
+    assert(cached >= 16, `${cached} tokens cached`);
+  });
+
+  it('serves the openai package', async () => {
+    const client = new OpenAI({ baseURL: `${mesh.url}/v1`, apiKey: 'none' });
+    const models = await client.models.list();
+    const completion = await client.chat.completions.create({
+      model: models.data[0]?.id ?? '',
+      messages: [{ role: 'user', content: '你是谁?' }],
+    });
+
+    assert.equal(models.data[0]?.id, 'phone-nano');
+    assert.equal(completion.choices[0]?.message.content, GOLDEN_TEXTS[0]?.answer);
+  });
+
+  it("streams to the openai package, with the model's switches as extra fields", async () => {
+    const client = new OpenAI({ baseURL: `${mesh.url}/v1`, apiKey: 'none' });
+    const extras = { enable_thinking: true, return_reasoning: true };
+    const stream = await client.chat.completions.create({
+      model: 'phone-nano',
+      messages: [{ role: 'user', content: QUESTION }],
+      stream: true,
+      stream_options: { include_usage: true },
+      ...extras,
+    });
+
+    let content = '';
+    let reasoning = '';
+    let totalTokens = 0;
+    for await (const chunk of stream) {
+      const delta = chunk.choices[0]?.delta;
+      content += delta?.content ?? '';
+      reasoning += String(property(delta, 'reasoning_content') ?? '');
+      totalTokens = chunk.usage?.total_tokens ?? 0;
+    }
+
+    assert.equal(reasoning, THOUGHT);
+    assert.equal(content, ACTION);
+    assert(totalTokens > 0);
+  });
+
+  it('takes a literal extra_body', async () => {
+    const { body } = await postChat(mesh.url, {
+      messages: userMessage(QUESTION),
+      extra_body: { return_reasoning: true },
+    });
+
+    assert.equal(property(body, 'choices', 0, 'message', 'reasoning_content'), THOUGHT);
+    assert.equal(property(body, 'choices', 0, 'message', 'content'), ACTION);
+  });
+
+  function langChain(modelKwargs: Record<string, unknown>): ChatOpenAI {
+    return new ChatOpenAI({
+      model: 'phone-nano',
+      apiKey: 'none',
+      configuration: { baseURL: `${mesh.url}/v1` },
+      modelKwargs,
+    });
+  }
+
+  it('serves LangChain', async () => {
+    const message = await langChain({}).invoke([new HumanMessage('Who are you?')]);
+
+    assert.equal(message.content, GOLDEN_TEXTS[1]?.answer);
+  });
+
+  it('streams to LangChain, with switches through modelKwargs', async () => {
+    const model = langChain({ enable_thinking: true, return_reasoning: true });
+    let whole = new AIMessageChunk('');
+    for await (const chunk of await model.stream([new HumanMessage(QUESTION)])) {
+      whole = whole.concat(chunk);
+    }
+
+    assert.equal(whole.content, ACTION);
+  });
+});
