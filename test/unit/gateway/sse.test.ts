@@ -43,9 +43,9 @@ describe('SseStream', () => {
     const { stream, numOpened } = openStream();
     assert.equal(stream.isOpen, false);
 
-    stream.write('a');
-    stream.write('b');
+    const waits = [stream.write('a'), stream.write('b')];
 
+    assert.deepEqual(waits, [undefined, undefined]);
     assert.equal(stream.isOpen, true);
     assert.equal(numOpened(), 1);
     stream.close();
@@ -69,11 +69,13 @@ describe('SseStream', () => {
   it('lets several writers wait for the same reader', async () => {
     const { output, stream } = openStream();
 
-    const waits = [stream.write('more than eight'), stream.write('b')];
+    const first = stream.write('more than eight');
+    const second = stream.write('b');
     output.take();
     output.take();
 
-    await Promise.all(waits);
+    await first;
+    await second;
     stream.close();
   });
 
@@ -83,7 +85,7 @@ describe('SseStream', () => {
 
     mock.timers.tick(1000);
     output.take();
-    stream.write('data');
+    assert.equal(stream.write('data'), undefined);
     output.take();
     mock.timers.tick(1000);
     mock.timers.tick(1000);
