@@ -7,12 +7,19 @@ import { runTool, stage } from './stage.mjs';
 /** Brings node_modules to the state of the lockfile. */
 export async function installDependencies() {
   if (!isInstalled()) {
-    await stage('installing npm packages', () =>
-      // No package may run code at installation; none of ours needs to.
-      runTool('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund']),
-    );
+    await stage('installing npm packages', installByLockfile);
   }
   linkOwnCommand();
+}
+
+/**
+ * Installs what the lockfile names and leaves it as it is. Not by `npm ci`: that refuses a lockfile
+ * without the optional packages of platforms it was not written on. No package may run code at
+ * installation; none of ours needs to.
+ */
+async function installByLockfile() {
+  await runTool('npm', ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund']);
+  if (!isInstalled()) throw new Error('npm installed something else than package-lock.json names');
 }
 
 /**

@@ -1,9 +1,11 @@
-// Runs the stages of the set-up: one line each, with the time it took, and on failure the end of
-// what the tool printed.
+// Runs the stages of the set-up: one line each, with the time it took, and on failure what the
+// tool printed.
 import { spawn } from 'node:child_process';
 import { ROOT } from './paths.mjs';
 
-const SHOWN_LINES = 60;
+/** Of a failed tool's output: what went wrong tends to stand first or last. */
+const FIRST_LINES = 15;
+const LAST_LINES = 45;
 
 /** Runs `work`, printing `title ... 1.2 s` around it. Set-up talks on stderr: stdout is the verb's. */
 export async function stage(title, work) {
@@ -18,20 +20,23 @@ export async function stage(title, work) {
   process.stderr.write(` ${((Date.now() - start) / 1000).toFixed(1)} s\n`);
 }
 
-/** Runs a tool quietly; rejects with the end of its output when it fails. */
+/** Runs a tool quietly; rejects with its output when it fails. */
 export function runTool(command, args) {
   const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
   const lines = [];
   const keep = (chunk) => {
-    lines.push(...String(chunk).split('\n'));
-    lines.splice(0, Math.max(0, lines.length - 4 * SHOWN_LINES));
+    lines.push(
+      ...String(chunk)
+        .split('\n')
+        .filter((line) => line.trim() !== ''),
+    );
+    lines.splice(FIRST_LINES, Math.max(0, lines.length - FIRST_LINES - LAST_LINES));
   };
   child.stdout.on('data', keep);
   child.stderr.on('data', keep);
   return outcome(child).then((status) => {
     if (status === 0) return;
-    const tail = lines.filter((line) => line.trim() !== '').slice(-SHOWN_LINES);
-    throw new Error(`${tail.join('\n')}\n${[command, ...args].join(' ')}: exit status ${status}`);
+    throw new Error(`${lines.join('\n')}\n${[command, ...args].join(' ')}: exit status ${status}`);
   });
 }
 
