@@ -15,7 +15,7 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
     /^(?:ERR_TLS_\w+|ERR_SSL_\w+|CERT_\w+|\w*SELF_SIGNED\w*|UNABLE_TO_\w+|EPROTO)$/,
     'its server presents no valid certificate',
   ],
-  [/^(?:HPE_\w+|UND_ERR_HEADERS_OVERFLOW)$/, 'its server does not answer in HTTP'],
+  [/^(?:HTTPParserError|HPE_\w+|UND_ERR_HEADERS_OVERFLOW)$/, 'its server does not answer in HTTP'],
 ];
 
 /**
@@ -36,8 +36,14 @@ export function fetchFailure(error: unknown, context: FailureContext): MeshError
 }
 
 function reasonOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = codeOf(error);
   return (
     REASONS.find(([pattern]) => pattern.test(code))?.[1] ?? 'the connection to its server failed'
   );
+}
+
+/** Undici's parser errors do not always have a code; their name says as much. */
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return '';
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.name;
 }
