@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { backboneOptions, checkBackboneOptions, kvCacheBytes } from '#backbone/options.ts';
+import { parseFlags, resolveOptions } from '#mesh/options.ts';
+import { refusal } from './refusal.ts';
+
+const GIB = 1024 ** 3;
+
+function options(...flags: string[]) {
+  return resolveOptions(
+    backboneOptions,
+    parseFlags(backboneOptions, ['--model', 'm', ...flags]),
+    {},
+  );
+}
+
+describe('backbone options', () => {
+  it('takes several served names', () => {
+    assert.deepEqual(options('--served-model-name', 'a', 'b').servedModelName, ['a', 'b']);
+  });
+
+  it('refuses more than one device a decoder', () => {
+    assert.throws(
+      () => checkBackboneOptions(options('--tensor-parallel-size', '2')),
+      refusal('INVALID_REQUEST', /tensor-parallel-size.*set it to 1/, 'tensor-parallel-size'),
+    );
+  });
+
+  it('refuses steps that cannot hold a token of each sequence', () => {
+    assert.throws(
+      () => checkBackboneOptions(options('--max-num-seqs', '8', '--max-num-batched-tokens', '7')),
+      refusal('INVALID_REQUEST', /7 is below max-num-seqs, 8/),
+    );
+  });
+
+  it('names the allowed dtypes', () => {
+    assert.throws(
+      () => options('--dtype', 'int8'),
+      refusal('INVALID_REQUEST', /auto, half, bfloat16, float32/),
+    );
+  });
+});
+
+describe('kvCacheBytes', () => {
+  const cpu = { device: 'cpu:0-1', memoryBytes: 0, weightBytes: 0 };
+  const gpu = { device: 'cuda:0', memoryBytes: 80 * GIB, weightBytes: 20 * GIB };
+
+  it('follows kv-cache-gb', () => {
+    assert.equal(kvCacheBytes(options('--kv-cache-gb', '0.5'), cpu), GIB / 2);
+  });
+
+  it('is at most 4 GiB on a CPU', () => {
+    const bytes = kvCacheBytes(options(), cpu);
+
+    assert.ok(bytes > 0 && bytes <= 4 * GIB);
+  });
+
+  it('is what utilization leaves beside the weights on a GPU', () => {
+    assert.equal(kvCacheBytes(options('--gpu-memory-utilization', '0.5'), gpu), 20 * GIB);
+  });
+
+  it('refuses a GPU too small for weights and cache', () => {
+    assert.throws(
+      () => kvCacheBytes(options('--gpu-memory-utilization', '0.25'), gpu),
+      refusal('INVALID_REQUEST', /leaves no KV cache/, 'gpu-memory-utilization'),
+    );
+  });
+});
