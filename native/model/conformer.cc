@@ -16,13 +16,13 @@ constexpr float kLayerNormEpsilon = 1e-5f;
 
 int64_t Conformer::NumFrames(std::span<const TowerItem> items) const {
   int64_t count = 0;
-  for (const TowerItem& item : items) count += NumStates(item.grid);
+  for (const TowerItem& item : items) count += config_.NumStates(item.grid);
   return count;
 }
 
 int64_t Conformer::LongestItem(std::span<const TowerItem> items) const {
   int64_t longest = 0;
-  for (const TowerItem& item : items) longest = std::max(longest, NumStates(item.grid));
+  for (const TowerItem& item : items) longest = std::max(longest, config_.NumStates(item.grid));
   return longest;
 }
 
@@ -49,7 +49,7 @@ Status Conformer::Reserve(std::span<const TowerItem> items) {
 
 StateRange Conformer::StatesOf(std::span<const TowerItem> items, int64_t index) const {
   return {NumFrames(items.first(static_cast<size_t>(index))),
-          NumStates(items[static_cast<size_t>(index)].grid)};
+          config_.NumStates(items[static_cast<size_t>(index)].grid)};
 }
 
 MatrixView Conformer::ItemRows(const MatrixView& rows, std::span<const TowerItem> items,

@@ -27,11 +27,6 @@ class Conformer final : public Tower {
                                                  Dtype activation_dtype, WeightLoader& loader,
                                                  WeightLoader& front_loader);
 
-  int64_t feature_values() const override { return config_.num_mel_bins; }
-  int64_t state_size() const override { return config_.hidden_size; }
-  int64_t NumStates(const Grid& grid) const override {
-    return config_.NumFrames(grid.t);
-  }
   Status Reserve(std::span<const TowerItem> items) override;
   TowerOutcome Encode(const TowerBatch& batch, MatrixView& states) override;
   StateRange StatesOf(std::span<const TowerItem> items, int64_t index) const override;

@@ -85,75 +85,62 @@ Status Encoder::LoadWeights(const EncoderOptions& options) {
   return projector_loader.status();
 }
 
-ItemPlan Encoder::PlanOf(const Grid& grid) const {
-  const int64_t num_states = tower_->NumStates(grid);
-  return {grid, projector_.has_value() ? projector_->NumRows(num_states) : num_states};
-}
-
 int64_t Encoder::MaxRows() const {
   if (config_.modality == Modality::kAudio) {
-    return PlanOf({.t = config_.MaxMelFrames(), .h = 1, .w = 1}).num_rows;
+    return config_.PlanOf({.t = config_.MaxMelFrames(), .h = 1, .w = 1}).num_rows;
   }
   if (config_.image.fixed_size.has_value()) {
-    return PlanOf(PatchGrid(config_.image, *config_.image.fixed_size)).num_rows;
+    return config_.PlanOf(PatchGrid(config_.image, *config_.image.fixed_size)).num_rows;
   }
   const SmartResizeRule& rule = config_.image.smart_resize;
   return rule.bounds.max_volume / (rule.temporal_patch_size * rule.factor * rule.factor);
 }
 
-Result<ItemPlan> Encoder::Plan(const ItemFacts& facts) const {
-  const Result<Grid> grid = preprocessor_.PlanGrid(facts);
-  if (!grid.ok()) return grid.status();
-  return PlanOf(grid.value());
-}
-
-Encoder::Prepared Encoder::Prepare(size_t index, const MediaItem& item) const {
+Encoder::Prepared Encoder::Prepare(const MediaItem& item) const {
   Prepared prepared;
-  prepared.index = index;
-  prepared.item.cancelled = item.cancelled;
   EncodedItem& encoded = prepared.encoded;
+  prepared.item.cancelled = item.cancelled;
   encoded.cancelled = prepared.item.IsCancelled();
   if (encoded.cancelled) return prepared;
   const Clock::time_point begin = Clock::now();
-  Result<MediaPreprocessor::Features> features =
-      preprocessor_.Prepare(item, device_.context->threads());
+  const Result<ItemPlan> plan = preprocessor_->Plan(item);
+  encoded.status = plan.status();
+  if (!plan.ok()) return prepared;
+  encoded.plan = plan.value();
+  prepared.item.grid = plan.value().grid;
+  Result<std::vector<float>> features =
+      preprocessor_->Prepare(item, plan.value().grid, device_.context->threads());
   encoded.status = features.status();
-  if (!features.ok()) return prepared;
+  if (features.ok()) prepared.features = std::move(features.value());
   encoded.preprocess_us = MicrosecondsSince(begin);
-  encoded.plan = PlanOf(features.value().grid);
-  prepared.item.grid = features.value().grid;
-  prepared.features = std::move(features.value().values);
   return prepared;
 }
 
-void Encoder::Encode(std::span<const MediaItem> items, const Deliver& deliver) {
-  std::vector<Prepared> batch;
+std::vector<EncodedItem> Encoder::EncodeSome(std::span<const MediaItem> items) {
+  std::vector<Prepared> prepared;
   int64_t num_cells = 0;
-  const auto flush = [&] {
-    if (!batch.empty()) RunBatch(batch);
-    for (Prepared& prepared : batch) deliver(prepared.index, std::move(prepared.encoded));
-    batch.clear();
-    num_cells = 0;
-  };
-  for (size_t index = 0; index < items.size(); ++index) {
-    Prepared prepared = Prepare(index, items[index]);
-    if (!prepared.encoded.status.ok() || prepared.encoded.cancelled) {
-      deliver(index, std::move(prepared.encoded));
-      continue;
-    }
-    const int64_t cells = prepared.item.grid.NumCells();
-    if (num_cells + cells > kMaxCellsPerBatch) flush();
-    num_cells += cells;
-    batch.push_back(std::move(prepared));
+  for (const MediaItem& item : items) {
+    const Result<ItemPlan> plan = preprocessor_->Plan(item);
+    if (plan.ok()) num_cells += plan.value().grid.NumCells();
+    if (num_cells > kMaxCellsPerBatch && !prepared.empty()) break;
+    prepared.push_back(Prepare(item));
   }
-  flush();
+  std::vector<Prepared*> batch;
+  for (Prepared& item : prepared) {
+    if (item.encoded.status.ok() && !item.encoded.cancelled) batch.push_back(&item);
+  }
+  if (!batch.empty()) RunBatch(batch);
+  std::vector<EncodedItem> encoded;
+  for (Prepared& item : prepared) encoded.push_back(std::move(item.encoded));
+  return encoded;
 }
 
 EncoderTrace Encoder::Trace(const MediaItem& item) {
   EncoderTrace trace;
-  Prepared prepared = Prepare(0, item);
+  Prepared prepared = Prepare(item);
   if (prepared.encoded.status.ok() && !prepared.encoded.cancelled) {
-    const MatrixView states = RunBatch({&prepared, 1});
+    Prepared* const batch[] = {&prepared};
+    const MatrixView states = RunBatch(batch);
     if (states.data != nullptr) trace.states = CopyToHost(states);
   }
   trace.features = std::move(prepared.features);
@@ -161,15 +148,15 @@ EncoderTrace Encoder::Trace(const MediaItem& item) {
   return trace;
 }
 
-MatrixView Encoder::RunBatch(std::span<Prepared> batch) {
+MatrixView Encoder::RunBatch(std::span<Prepared* const> batch) {
   const Clock::time_point begin = Clock::now();
   std::vector<TowerItem> items;
-  for (const Prepared& prepared : batch) items.push_back(prepared.item);
+  for (const Prepared* prepared : batch) items.push_back(prepared->item);
   MatrixView states;
   TowerOutcome outcome = TowerOutcome::kDone;
   const Status status = RunTower(batch, items, states, outcome);
   for (size_t i = 0; i < batch.size(); ++i) {
-    EncodedItem& encoded = batch[i].encoded;
+    EncodedItem& encoded = batch[i]->encoded;
     encoded.cancelled = outcome == TowerOutcome::kCancelled || items[i].IsCancelled();
     encoded.status = status;
     if (!status.ok() || encoded.cancelled) continue;
@@ -178,19 +165,19 @@ MatrixView Encoder::RunBatch(std::span<Prepared> batch) {
     encoded.status = rows.status();
     if (rows.ok()) encoded.rows = std::move(rows.value());
   }
-  for (Prepared& prepared : batch) prepared.encoded.encode_us = MicrosecondsSince(begin);
+  for (Prepared* prepared : batch) prepared->encoded.encode_us = MicrosecondsSince(begin);
   return outcome == TowerOutcome::kDone ? states : MatrixView{};
 }
 
-Status Encoder::RunTower(std::span<const Prepared> batch, std::span<const TowerItem> items,
+Status Encoder::RunTower(std::span<Prepared* const> batch, std::span<const TowerItem> items,
                          MatrixView& states, TowerOutcome& outcome) {
   const Status status = tower_->Reserve(items);
   if (!status.ok()) return status;
   std::vector<float> joined;
-  const float* features = batch[0].features.data();
+  const float* features = batch[0]->features.data();
   if (batch.size() > 1) {
-    for (const Prepared& prepared : batch) {
-      joined.insert(joined.end(), prepared.features.begin(), prepared.features.end());
+    for (const Prepared* prepared : batch) {
+      joined.insert(joined.end(), prepared->features.begin(), prepared->features.end());
     }
     features = joined.data();
   }

@@ -2,7 +2,6 @@
 #define AUTOGLM_MODEL_ENCODER_H_
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -58,7 +57,7 @@ struct EncoderTrace {
 };
 
 // Media to embedding rows: preprocessing, tower and projector of one modality of a checkpoint. One
-// thread at a time uses it, but for Plan.
+// thread at a time uses it.
 class Encoder {
  public:
   // Reads only the tensors of the modality.
@@ -66,13 +65,13 @@ class Encoder {
 
   const EncoderDescription& description() const { return description_; }
 
-  // Rows and grid of an item, or why it cannot be encoded. Any thread may ask at any time.
-  Result<ItemPlan> Plan(const ItemFacts& facts) const;
+  // Plans items. It may outlive the encoder, whom it does not need: who plans from another thread
+  // shares it.
+  const std::shared_ptr<const MediaPreprocessor>& preprocessor() const { return preprocessor_; }
 
-  using Deliver = std::function<void(size_t index, EncodedItem encoded)>;
-  // Encodes items, as many together as fit a batch, and delivers each once: it succeeds, fails or is
-  // cancelled alone.
-  void Encode(std::span<const MediaItem> items, const Deliver& deliver);
+  // Encodes the first of the items, of which there is at least one, together with as many after it
+  // as fit a batch, and returns what became of those: each succeeds, fails or is cancelled alone.
+  std::vector<EncodedItem> EncodeSome(std::span<const MediaItem> items);
 
   EncoderTrace Trace(const MediaItem& item);
 
@@ -82,25 +81,25 @@ class Encoder {
  private:
   // An item between preprocessing and tower.
   struct Prepared {
-    size_t index = 0;  // of the item in its request
     TowerItem item;
     std::vector<float> features;  // [grid cells, feature values]
     EncodedItem encoded;
   };
 
   Encoder(Device device, const EncoderConfig& config)
-      : device_(std::move(device)), config_(config), preprocessor_(config) {}
+      : device_(std::move(device)),
+        config_(config),
+        preprocessor_(std::make_shared<const MediaPreprocessor>(config)) {}
 
   Status LoadWeights(const EncoderOptions& options);
-  ItemPlan PlanOf(const Grid& grid) const;
   int64_t MaxRows() const;
 
   // Preprocesses one item; its outcome is in `encoded` where that is not ok.
-  Prepared Prepare(size_t index, const MediaItem& item) const;
-  // Runs tower and projector over items that are multiplied together, and completes their outcomes.
-  // Returns all states of the batch.
-  MatrixView RunBatch(std::span<Prepared> batch);
-  Status RunTower(std::span<const Prepared> batch, std::span<const TowerItem> items,
+  Prepared Prepare(const MediaItem& item) const;
+  // Runs tower and projector over the prepared items together, and completes their outcomes.
+  // Returns all states of the batch, or nothing where it was cancelled.
+  MatrixView RunBatch(std::span<Prepared* const> batch);
+  Status RunTower(std::span<Prepared* const> batch, std::span<const TowerItem> items,
                   MatrixView& states, TowerOutcome& outcome);
   // The embedding rows of an item's states, in host memory.
   Result<std::vector<float>> Project(const MatrixView& states);
@@ -108,7 +107,7 @@ class Encoder {
 
   Device device_;
   const EncoderConfig config_;
-  const MediaPreprocessor preprocessor_;
+  const std::shared_ptr<const MediaPreprocessor> preprocessor_;
   WeightMemory weights_;
   std::unique_ptr<Tower> tower_;
   std::optional<GatedProjector> projector_;

@@ -197,9 +197,16 @@ void ReadTower(const JsonObject& part, Modality modality, EncoderConfig& config,
 
 }  // namespace
 
-int64_t ConformerConfig::NumFrames(int64_t num_mel_frames) const {
-  for (int64_t i = 0; i < num_subsampling_convs; ++i) num_mel_frames = (num_mel_frames - 1) / 2 + 1;
-  return num_mel_frames;
+int64_t ConformerConfig::NumStates(const Grid& mel_frames) const {
+  int64_t frames = mel_frames.t;
+  for (int64_t i = 0; i < num_subsampling_convs; ++i) frames = (frames - 1) / 2 + 1;
+  return frames;
+}
+
+ItemPlan EncoderConfig::PlanOf(const Grid& grid) const {
+  const int64_t num_states =
+      std::visit([&](const auto& of_tower) { return of_tower.NumStates(grid); }, tower);
+  return {grid, projector.has_value() ? num_states / projector->stack : num_states};
 }
 
 // L frames need 2 L - 1 frames before each halving.

@@ -31,6 +31,9 @@ struct Glm4vVisionConfig {
   int64_t merge_size = 0;
   double rms_norm_eps = 1e-5;
   double rope_theta = 10000.0;
+
+  int64_t PatchesPerToken() const { return merge_size * merge_size; }
+  int64_t NumStates(const Grid& grid) const { return grid.NumCells() / PatchesPerToken(); }
 };
 
 // A plain vision transformer (`vit`).
@@ -45,6 +48,8 @@ struct VitConfig {
   int64_t merge_size = 1;
   bool qkv_bias = true;
   double layer_norm_eps = 1e-12;
+
+  int64_t NumStates(const Grid& all_patches) const { return all_patches.NumCells(); }
 };
 
 // A conformer over mel frames (`parakeet_encoder`).
@@ -62,8 +67,8 @@ struct ConformerConfig {
   bool convolution_bias = true;
   bool scale_input = true;
 
-  // Frames that are left of `num_mel_frames` after subsampling.
-  int64_t NumFrames(int64_t num_mel_frames) const;
+  // Frames that are left of the mel frames after subsampling.
+  int64_t NumStates(const Grid& mel_frames) const;
 };
 
 // Maps `stack` consecutive tower rows to one embedding row (`gated`).
@@ -74,7 +79,14 @@ struct GatedProjectorConfig {
   int64_t out_size = 0;
 };
 
-// Everything about one modality of a checkpoint, checked for consistency.
+// What an item becomes.
+struct ItemPlan {
+  Grid grid;
+  int64_t num_rows = 0;  // embedding rows
+};
+
+// Everything about one modality of a checkpoint, checked for consistency. A tower's states are the
+// rows that stand for an item's patches or frames.
 struct EncoderConfig {
   Modality modality = Modality::kImage;
   std::string model_type;  // of the tower
@@ -86,6 +98,7 @@ struct EncoderConfig {
 
   // Width of an embedding row.
   int64_t OutSize() const;
+  ItemPlan PlanOf(const Grid& grid) const;
   // Of an audio encoder: mel frames that give one row, and those of the longest recording.
   int64_t MinMelFrames() const;
   int64_t MaxMelFrames() const;

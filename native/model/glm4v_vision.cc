@@ -92,8 +92,8 @@ void Glm4vVision::LoadMerger(WeightLoader& loader) {
   const int64_t out = config_.out_size;
   const int64_t side = config_.merge_size;
   const std::vector<float> kernel = loader.ReadFloats("downsample.weight", {out, hidden, side, side});
-  downsample_ = loader.AddLinear(ChannelsLast(kernel, hidden, PatchesPerToken()),
-                                 PatchesPerToken() * hidden,
+  downsample_ = loader.AddLinear(ChannelsLast(kernel, hidden, config_.PatchesPerToken()),
+                                 config_.PatchesPerToken() * hidden,
                                  loader.ReadFloats("downsample.bias", {out}));
   merger_ = {.proj = loader.LoadLinear({{"merger.proj", out}}, {out}, false),
              .norm_weight = loader.LoadVector("merger.post_projection_norm.weight", out),
@@ -106,7 +106,7 @@ void Glm4vVision::LoadMerger(WeightLoader& loader) {
 
 Status Glm4vVision::Reserve(std::span<const TowerItem> items) {
   const int64_t n = NumPatches(items);
-  const int64_t tokens = n / PatchesPerToken();
+  const int64_t tokens = n / config_.PatchesPerToken();
   const int64_t chunk = std::min(n, kRowsPerChunk);
   const int64_t hidden = config_.hidden_size;
   const int64_t pairs = HeadDim() / 2;
@@ -126,14 +126,14 @@ Status Glm4vVision::Reserve(std::span<const TowerItem> items) {
                                                      {chunk, config_.merger_size}});
   if (!status.ok()) return status;
   const int64_t widest =
-      std::max({config_.mlp_size, config_.merger_size, PatchesPerToken() * hidden});
+      std::max({config_.mlp_size, config_.merger_size, config_.PatchesPerToken() * hidden});
   return device_.ops->reserve_gemm_input(
       *device_.context, std::max(n * config_.patch_values, chunk * widest));
 }
 
 StateRange Glm4vVision::StatesOf(std::span<const TowerItem> items, int64_t index) const {
   const int64_t begin = NumPatches(items.first(static_cast<size_t>(index)));
-  return {begin / PatchesPerToken(), NumStates(items[static_cast<size_t>(index)].grid)};
+  return {begin / config_.PatchesPerToken(), config_.NumStates(items[static_cast<size_t>(index)].grid)};
 }
 
 void Glm4vVision::ApplyNorm(const float* weight, const MatrixView& x, const MatrixView& y) const {
@@ -267,7 +267,7 @@ TowerOutcome Glm4vVision::Merge(const TowerBatch& batch, const MatrixView& x,
   const Ops& ops = *device_.ops;
   OpsContext& context = *device_.context;
   const MatrixView cells =
-      DenseMatrix(x.data, rows.rows, PatchesPerToken() * config_.hidden_size);
+      DenseMatrix(x.data, rows.rows, config_.PatchesPerToken() * config_.hidden_size);
   const int64_t chunk = std::min(rows.rows, kRowsPerChunk);
   const MatrixView all_merged = workspace_.Take(chunk, config_.out_size);
   const MatrixView all_projected = workspace_.Take(chunk, config_.out_size);
@@ -307,7 +307,7 @@ TowerOutcome Glm4vVision::Encode(const TowerBatch& batch, MatrixView& states) {
                          .branch = workspace_.Take(chunk, hidden),
                          .gate_up = workspace_.Take(chunk, 2 * config_.mlp_size),
                          .gated = workspace_.Take(chunk, config_.mlp_size)};
-  const MatrixView rows = workspace_.Take(n / PatchesPerToken(), config_.out_size);
+  const MatrixView rows = workspace_.Take(n / config_.PatchesPerToken(), config_.out_size);
 
   Embed(batch, patches, a);
   for (const Layer& layer : layers_) {

@@ -26,11 +26,6 @@ class Glm4vVision final : public Tower {
                                                    const Glm4vVisionConfig& config,
                                                    Dtype activation_dtype, WeightLoader& loader);
 
-  int64_t feature_values() const override { return config_.patch_values; }
-  int64_t state_size() const override { return config_.out_size; }
-  int64_t NumStates(const Grid& grid) const override {
-    return grid.NumCells() / PatchesPerToken();
-  }
   Status Reserve(std::span<const TowerItem> items) override;
   TowerOutcome Encode(const TowerBatch& batch, MatrixView& states) override;
   StateRange StatesOf(std::span<const TowerItem> items, int64_t index) const override;
@@ -77,7 +72,6 @@ class Glm4vVision final : public Tower {
   Layer LoadLayer(WeightLoader& loader, const std::string& prefix) const;
   void LoadMerger(WeightLoader& loader);
 
-  int64_t PatchesPerToken() const { return config_.merge_size * config_.merge_size; }
   int64_t HeadDim() const { return config_.hidden_size / config_.num_heads; }
   const GridTables& TablesOf(const Grid& grid);
 

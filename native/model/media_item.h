@@ -45,11 +45,6 @@ struct AudioFacts {
 };
 using ItemFacts = std::variant<ImageFacts, AudioFacts>;
 
-struct ItemPlan {
-  Grid grid;
-  int64_t num_rows = 0;  // embedding rows
-};
-
 }  // namespace autoglm
 
 #endif  // AUTOGLM_MODEL_MEDIA_ITEM_H_

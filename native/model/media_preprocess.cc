@@ -26,9 +26,24 @@ MediaPreprocessor::MediaPreprocessor(const EncoderConfig& config) : config_(conf
   if (config.modality == Modality::kAudio) log_mel_.emplace(config.mel);
 }
 
-Result<Grid> MediaPreprocessor::PlanGrid(const ItemFacts& facts) const {
-  if (const auto* image = std::get_if<ImageFacts>(&facts)) return PlanImage(*image);
-  return PlanAudio(std::get<AudioFacts>(facts));
+Result<ItemPlan> MediaPreprocessor::Plan(const ItemFacts& facts) const {
+  const ImageFacts* image = std::get_if<ImageFacts>(&facts);
+  const Result<Grid> grid =
+      image != nullptr ? PlanImage(*image) : PlanAudio(std::get<AudioFacts>(facts));
+  if (!grid.ok()) return grid.status();
+  return config_.PlanOf(grid.value());
+}
+
+Result<ItemPlan> MediaPreprocessor::Plan(const MediaItem& item) const {
+  if (const auto* image = std::get_if<ImageInput>(&item.input)) {
+    return Plan(ImageFacts{image->image.size, image->max_pixels});
+  }
+  if (const auto* audio = std::get_if<AudioInput>(&item.input)) {
+    return Plan(AudioFacts{static_cast<int64_t>(audio->samples.size()), audio->sample_rate_hz});
+  }
+  const Result<Grid> grid = PlanFeatures(std::get<FeatureInput>(item.input));
+  if (!grid.ok()) return grid.status();
+  return config_.PlanOf(grid.value());
 }
 
 Result<Grid> MediaPreprocessor::PlanImage(const ImageFacts& facts) const {
@@ -70,37 +85,52 @@ Result<Grid> MediaPreprocessor::PlanAudio(const AudioFacts& facts) const {
   return grid;
 }
 
-Result<MediaPreprocessor::Features> MediaPreprocessor::Prepare(const MediaItem& item,
-                                                               ThreadPool& threads) const {
+Result<Grid> MediaPreprocessor::PlanFeatures(const FeatureInput& input) const {
+  const Grid& grid = input.grid;
+  const bool is_image = config_.modality == Modality::kImage;
+  const int64_t merge = config_.image.merge_size;
+  const bool fits = is_image ? grid.t == 1 && grid.h > 0 && grid.w > 0 && grid.h % merge == 0 &&
+                                   grid.w % merge == 0
+                             : grid.h == 1 && grid.w == 1 && grid.t > 0 &&
+                                   grid.t <= config_.MaxMelFrames();
+  const bool has_size = !config_.image.fixed_size.has_value() ||
+                        grid == PatchGrid(config_.image, *config_.image.fixed_size);
+  const int64_t values_per_cell =
+      is_image ? config_.image.PatchValues() : config_.mel.num_mel_bins;
+  const int64_t num_cells = static_cast<int64_t>(input.values.size()) / values_per_cell;
+  if (!fits || !has_size || num_cells != grid.NumCells() ||
+      num_cells * values_per_cell != static_cast<int64_t>(input.values.size())) {
+    return InvalidRequest("the features do not fit the grid or the model");
+  }
+  return grid;
+}
+
+Result<std::vector<float>> MediaPreprocessor::Prepare(const MediaItem& item, const Grid& grid,
+                                                      ThreadPool& threads) const {
   if (const auto* image = std::get_if<ImageInput>(&item.input)) {
-    return PrepareImage(*image, threads);
+    return PrepareImage(*image, grid, threads);
   }
   if (const auto* audio = std::get_if<AudioInput>(&item.input)) {
-    return PrepareAudio(*audio, threads);
+    return PrepareAudio(*audio, grid, threads);
   }
-  return CheckFeatures(std::get<FeatureInput>(item.input));
+  const std::span<const float> values = std::get<FeatureInput>(item.input).values;
+  return std::vector<float>(values.begin(), values.end());
 }
 
-Result<MediaPreprocessor::Features> MediaPreprocessor::PrepareImage(const ImageInput& input,
-                                                                    ThreadPool& threads) const {
-  const Result<Grid> grid = PlanImage({input.image.size, input.max_pixels});
-  if (!grid.ok()) return grid.status();
-  const ImageSize size = {grid.value().h * config_.image.patch_size,
-                          grid.value().w * config_.image.patch_size};
-  Features features = {.grid = grid.value(), .values = {}};
-  features.values.resize(
-      static_cast<size_t>(grid.value().NumCells() * config_.image.PatchValues()));
-  PreprocessImage(config_.image, input.image, size, threads, features.values.data());
-  return features;
+std::vector<float> MediaPreprocessor::PrepareImage(const ImageInput& input, const Grid& grid,
+                                                   ThreadPool& threads) const {
+  const ImageSize size = {grid.h * config_.image.patch_size, grid.w * config_.image.patch_size};
+  std::vector<float> patches(static_cast<size_t>(grid.NumCells() * config_.image.PatchValues()));
+  PreprocessImage(config_.image, input.image, size, threads, patches.data());
+  return patches;
 }
 
-Result<MediaPreprocessor::Features> MediaPreprocessor::PrepareAudio(const AudioInput& input,
-                                                                    ThreadPool& threads) const {
-  const Result<Grid> grid =
-      PlanAudio({static_cast<int64_t>(input.samples.size()), input.sample_rate_hz});
-  if (!grid.ok()) return grid.status();
+Result<std::vector<float>> MediaPreprocessor::PrepareAudio(const AudioInput& input,
+                                                           const Grid& grid,
+                                                           ThreadPool& threads) const {
   for (const float sample : input.samples) {
-    if (!std::isfinite(sample)) return InvalidRequest("the recording has samples that are no number");
+    if (std::isfinite(sample)) continue;
+    return InvalidRequest("the recording has samples that are not finite numbers");
   }
   std::vector<float> resampled;
   std::span<const float> samples = input.samples;
@@ -111,30 +141,9 @@ Result<MediaPreprocessor::Features> MediaPreprocessor::PrepareAudio(const AudioI
     resampled = resampler.value().Resample(input.samples, threads);
     samples = resampled;
   }
-  Features features = {.grid = grid.value(), .values = {}};
-  features.values.resize(static_cast<size_t>(grid.value().t * config_.mel.num_mel_bins));
-  log_mel_->Compute(samples, threads, features.values.data());
-  return features;
-}
-
-Result<MediaPreprocessor::Features> MediaPreprocessor::CheckFeatures(
-    const FeatureInput& input) const {
-  const int64_t values_per_cell = config_.modality == Modality::kImage
-                                      ? config_.image.PatchValues()
-                                      : config_.mel.num_mel_bins;
-  const Grid& grid = input.grid;
-  const bool fits = config_.modality == Modality::kImage
-                        ? grid.t == 1 && grid.h > 0 && grid.w > 0 &&
-                              grid.h % config_.image.merge_size == 0 &&
-                              grid.w % config_.image.merge_size == 0
-                        : grid.h == 1 && grid.w == 1 && grid.t > 0 &&
-                              grid.t <= config_.MaxMelFrames();
-  const bool is_fixed = config_.image.fixed_size.has_value();
-  if (!fits || (is_fixed && grid != PatchGrid(config_.image, *config_.image.fixed_size)) ||
-      static_cast<int64_t>(input.values.size()) != grid.NumCells() * values_per_cell) {
-    return InvalidRequest("the features do not fit the grid or the model");
-  }
-  return Features{grid, {input.values.begin(), input.values.end()}};
+  std::vector<float> mel(static_cast<size_t>(grid.t * config_.mel.num_mel_bins));
+  log_mel_->Compute(samples, threads, mel.data());
+  return mel;
 }
 
 }  // namespace autoglm

@@ -12,26 +12,28 @@
 
 namespace autoglm {
 
-// Decoded media to the features a tower reads. Refuses items of another modality.
+// Decoded media to the features a tower reads. Refuses items of another modality. Any thread may plan
+// at any time.
 class MediaPreprocessor {
  public:
   explicit MediaPreprocessor(const EncoderConfig& config);
 
-  // Grid of an item before anything is computed.
-  Result<Grid> PlanGrid(const ItemFacts& facts) const;
+  // Rows and grid of an item before anything is computed, or why it cannot be encoded.
+  Result<ItemPlan> Plan(const ItemFacts& facts) const;
+  Result<ItemPlan> Plan(const MediaItem& item) const;
 
-  struct Features {
-    Grid grid;
-    std::vector<float> values;  // [grid cells, feature values]
-  };
-  Result<Features> Prepare(const MediaItem& item, ThreadPool& threads) const;
+  // The features of an item whose plan has this grid: [grid cells, feature values].
+  Result<std::vector<float>> Prepare(const MediaItem& item, const Grid& grid,
+                                     ThreadPool& threads) const;
 
  private:
   Result<Grid> PlanImage(const ImageFacts& facts) const;
   Result<Grid> PlanAudio(const AudioFacts& facts) const;
-  Result<Features> PrepareImage(const ImageInput& input, ThreadPool& threads) const;
-  Result<Features> PrepareAudio(const AudioInput& input, ThreadPool& threads) const;
-  Result<Features> CheckFeatures(const FeatureInput& input) const;
+  Result<Grid> PlanFeatures(const FeatureInput& input) const;
+  std::vector<float> PrepareImage(const ImageInput& input, const Grid& grid,
+                                  ThreadPool& threads) const;
+  Result<std::vector<float>> PrepareAudio(const AudioInput& input, const Grid& grid,
+                                          ThreadPool& threads) const;
 
   const EncoderConfig config_;
   std::optional<LogMel> log_mel_;  // of an audio encoder

@@ -27,7 +27,7 @@ class Subsampling {
 
   Status Reserve();
 
-  // mel: device memory [num_mel_frames, num_mel_bins]; frames: [config.NumFrames(num_mel_frames), hidden].
+  // mel: device memory [num_mel_frames, num_mel_bins]; frames: [config.NumStates(...), hidden].
   void Apply(const MatrixView& mel, const MatrixView& frames);
 
  private:

@@ -52,19 +52,12 @@ class Tower {
  public:
   virtual ~Tower() = default;
 
-  // Values of a patch or mel frame.
-  virtual int64_t feature_values() const = 0;
-  // Width of a state.
-  virtual int64_t state_size() const = 0;
-  // States that stand for an item of this grid, without those that belong to none of its cells.
-  virtual int64_t NumStates(const Grid& grid) const = 0;
-
   // Makes room for a batch; memory once taken is kept.
   virtual Status Reserve(std::span<const TowerItem> items) = 0;
   // Computes the states of a batch that Reserve has made room for: device memory
-  // [rows, state_size()], valid until the next call. Looks at the cancel flags within each layer.
+  // [rows, state size], valid until the next call. Looks at the cancel flags within each layer.
   virtual TowerOutcome Encode(const TowerBatch& batch, MatrixView& states) = 0;
-  // Where the states of item `index` are after Encode.
+  // Where the states that stand for the patches or frames of item `index` are after Encode.
   virtual StateRange StatesOf(std::span<const TowerItem> items, int64_t index) const = 0;
 };
 

@@ -23,9 +23,6 @@ class Vit final : public Tower {
   static Result<std::unique_ptr<Vit>> Load(const Device& device, const VitConfig& config,
                                            Dtype activation_dtype, WeightLoader& loader);
 
-  int64_t feature_values() const override { return config_.patch_values; }
-  int64_t state_size() const override { return config_.hidden_size; }
-  int64_t NumStates(const Grid& grid) const override { return grid.NumCells(); }
   Status Reserve(std::span<const TowerItem> items) override;
   TowerOutcome Encode(const TowerBatch& batch, MatrixView& states) override;
   StateRange StatesOf(std::span<const TowerItem> items, int64_t index) const override;

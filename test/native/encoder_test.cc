@@ -1,6 +1,9 @@
 #include "model/encoder.h"
 
+#include <memory>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "golden.h"
@@ -74,10 +77,12 @@ GoldenItems AudioItems(const std::string& fixture) {
 }
 
 std::vector<EncodedItem> EncodeAll(Encoder& encoder, const std::vector<MediaItem>& items) {
-  std::vector<EncodedItem> results(items.size());
-  encoder.Encode(items, [&](size_t index, EncodedItem encoded) {
-    results[index] = std::move(encoded);
-  });
+  std::vector<EncodedItem> results;
+  while (results.size() < items.size()) {
+    for (EncodedItem& encoded : encoder.EncodeSome(std::span(items).subspan(results.size()))) {
+      results.push_back(std::move(encoded));
+    }
+  }
   return results;
 }
 
@@ -171,7 +176,7 @@ TEST_CASE("Encoder plans the rows that encoding gives") {
   const std::unique_ptr<Encoder> encoder = LoadEncoder("glm4v-tiny", Modality::kImage);
   const std::vector<uint8_t> pixels(3 * 90 * 120, 99);
 
-  const Result<ItemPlan> plan = encoder->Plan(ImageFacts{.size = {90, 120}, .max_pixels = {}});
+  const Result<ItemPlan> plan = encoder->preprocessor()->Plan(ImageFacts{.size = {90, 120}, .max_pixels = {}});
   const std::vector<EncodedItem> results = EncodeAll(
       *encoder, {{.input = ImageInput{.image = {pixels.data(), {90, 120}}, .max_pixels = {}}}});
 
@@ -185,11 +190,11 @@ TEST_CASE("Encoder says how long a recording may be") {
   const std::unique_ptr<Encoder> encoder = LoadEncoder("conformer-tiny", Modality::kAudio);
 
   const Result<ItemPlan> longest =
-      encoder->Plan(AudioFacts{.num_samples = 200 * 16000, .sample_rate_hz = 16000});
+      encoder->preprocessor()->Plan(AudioFacts{.num_samples = 200 * 16000, .sample_rate_hz = 16000});
   const Result<ItemPlan> longer =
-      encoder->Plan(AudioFacts{.num_samples = 201 * 48000, .sample_rate_hz = 48000});
+      encoder->preprocessor()->Plan(AudioFacts{.num_samples = 201 * 48000, .sample_rate_hz = 48000});
   const Result<ItemPlan> silent =
-      encoder->Plan(AudioFacts{.num_samples = 0, .sample_rate_hz = 16000});
+      encoder->preprocessor()->Plan(AudioFacts{.num_samples = 0, .sample_rate_hz = 16000});
 
   REQUIRE(longest.ok());
   CHECK_EQ(longest.value().num_rows, 5000);
