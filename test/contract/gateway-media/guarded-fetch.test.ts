@@ -8,6 +8,7 @@ import { ByteBudget } from '#gateway/media/byte-budget.ts';
 import type { ResolveHost } from '#gateway/media/guarded-connect.ts';
 import { type FetchOptions, GuardedFetch } from '#gateway/media/guarded-fetch.ts';
 import { type ErrorReason, MeshError } from '#mesh/errors.ts';
+import { deferred } from './deferred.ts';
 import { type MediaServer, startMediaServer, startRawServer } from './media-server.ts';
 
 const PARAM = 'messages[0].content[0].image_url.url';
@@ -119,13 +120,10 @@ describe('GuardedFetch', () => {
   });
 
   it('fetches ten items at the same time', async () => {
-    let release = () => {};
-    const allThere = new Promise<void>((resolve) => {
-      release = resolve;
-    });
+    const allThere = deferred();
     const server = await serve((request, response) => {
-      if (server.requests.length === 10) release();
-      void allThere.then(() => response.end(request.url));
+      if (server.requests.length === 10) allThere.resolve();
+      void allThere.promise.then(() => response.end(request.url));
     });
     const paths = Array.from({ length: 10 }, (_, i) => `/${i}`);
     const bodies = await Promise.all(paths.map((path) => fetchFrom(server.origin + path)));
@@ -135,21 +133,18 @@ describe('GuardedFetch', () => {
 
   it('fetches no more items at the same time than allowed', async () => {
     const held: ServerResponse[] = [];
-    let twoAreHeld = () => {};
+    const bothHeld = deferred();
     const server = await serve((request, response) => {
       if (request.url === '/other') return response.end();
       held.push(response);
-      if (held.length === 2) twoAreHeld();
+      if (held.length === 2) bothHeld.resolve();
       return response;
-    });
-    const bothHeld = new Promise<void>((resolve) => {
-      twoAreHeld = resolve;
     });
     const fetcher = new GuardedFetch({ ...OPEN, maxConcurrent: 2 });
     const fetching = ['/1', '/2', '/3'].map((path) =>
       fetcher.fetch(new URL(server.origin + path), { ...call(), signal: never }),
     );
-    await bothHeld;
+    await bothHeld.promise;
     // Whatever was sent before this round trip has arrived when it is over.
     await fetchFrom(`${server.origin}/other`);
 
