@@ -1,0 +1,66 @@
+// `npm run parity -- DIR…`: compares model directories with what the reference implementation made
+// of them. The layout is that of test/testdata: a checkpoint with golden.safetensors and golden.json.
+
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cpuFeatures } from '#native';
+import { ARITHMETICS, decoderParity, openDecoder } from './decoder-parity.ts';
+import { type Golden, readCases } from './golden-cases.ts';
+import { GoldenTensors } from './golden-tensors.ts';
+import { meshParity } from './mesh-parity.ts';
+import { formatRows, type ParityRow } from './report.ts';
+import { type TextGolden, textParity } from './text-parity.ts';
+
+const USAGE = `usage: npm run parity -- DIR...
+
+Runs each fixture directory through the native path and the real tokenizer and prints how far the
+results are from the reference: hidden states, logits, prompt ids and greedy tokens.
+AUTOGLM_ISA=reference|avx2|avx512|amx caps the kernels. Exit status 1: something is past its tolerance.`;
+
+async function checkDirectory(directory: string): Promise<ParityRow[]> {
+  const path = join(directory, 'golden.json');
+  // Fixtures are the project's own files, told apart by what they hold.
+  const golden: TextGolden | Golden = JSON.parse(await readFile(path, 'utf8'));
+  if ('templates' in golden) return textParity(directory, golden);
+  return checkpointParity(directory, golden);
+}
+
+async function checkpointParity(directory: string, golden: Golden): Promise<ParityRow[]> {
+  const tensorsPath = join(directory, 'golden.safetensors');
+  const tensors = existsSync(tensorsPath) ? await GoldenTensors.read(tensorsPath) : null;
+  const cases = readCases(golden).filter(({ content }) => content.every(isText));
+  const rows: ParityRow[] = [];
+  for (const arithmetic of ARITHMETICS) {
+    const decoder = await openDecoder(directory, arithmetic);
+    try {
+      if (tensors !== null) rows.push(...(await decoderParity(decoder, tensors, arithmetic)));
+      rows.push(...(await meshParity(directory, decoder, cases, { tensors, arithmetic })));
+    } finally {
+      await decoder.close();
+    }
+  }
+  return rows;
+}
+
+function isText({ type }: { readonly type: string }): boolean {
+  return type === 'text';
+}
+
+async function main(directories: readonly string[]): Promise<number> {
+  if (directories.length === 0 || directories.includes('--help')) {
+    console.log(USAGE);
+    return directories.length === 0 ? 2 : 0;
+  }
+  let numFailed = 0;
+  for (const directory of directories) {
+    const rows = await checkDirectory(directory);
+    const failed = rows.filter(({ passed }) => !passed);
+    numFailed += failed.length;
+    console.log(`${directory} (${cpuFeatures().isa})\n${formatRows(rows)}`);
+    console.log(`${rows.length - failed.length} passed, ${failed.length} failed\n`);
+  }
+  return numFailed === 0 ? 0 : 1;
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,48 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ChatTemplate, type TemplateMessage } from '#backbone/chat-template.ts';
+import { detokenize } from '#backbone/detokenizer.ts';
+import { Tokenizer } from '#backbone/tokenizer.ts';
+import { exactRow, type ParityRow, textRow } from './report.ts';
+
+/** `golden.json` of a directory that holds a tokenizer and a template and no weights. */
+export interface TextGolden {
+  readonly tokens: readonly {
+    readonly text: string;
+    readonly ids: readonly number[];
+    readonly decoded: string;
+  }[];
+  readonly templates: readonly {
+    readonly messages: readonly TemplateMessage[];
+    readonly enable_thinking: boolean | null;
+    readonly rendered: string;
+  }[];
+}
+
+/** Strings to ids and back, and conversations to prompts: all exactly equal. */
+export async function textParity(directory: string, golden: TextGolden): Promise<ParityRow[]> {
+  const tokenizer = await Tokenizer.load(directory);
+  const rows: ParityRow[] = [];
+  for (const [i, { text, ids, decoded }] of golden.tokens.entries()) {
+    const ours = await tokenizer.encode(text, { addSpecialTokens: false });
+    rows.push(exactRow(`tokens${i}.ids`, ours, ids));
+    const back = detokenize(tokenizer.vocabulary, ids, { skipSpecialTokens: false });
+    rows.push(textRow(`tokens${i}.decoded`, back, decoded));
+  }
+  const template = await loadTemplate(directory);
+  for (const [i, { messages, enable_thinking, rendered }] of golden.templates.entries()) {
+    const ours = template.render(messages, {
+      addGenerationPrompt: true,
+      continueFinalMessage: false,
+      args: { enable_thinking },
+    });
+    rows.push(textRow(`templates${i}`, ours, rendered));
+  }
+  return rows;
+}
+
+async function loadTemplate(directory: string): Promise<ChatTemplate> {
+  const path = join(directory, 'chat_template.jinja');
+  const text = await readFile(path, 'utf8');
+  return new ChatTemplate({ text, path, specialTokens: {}, contentFormat: 'auto' });
+}
