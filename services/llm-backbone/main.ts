@@ -1,9 +1,17 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { MeshError } from '#mesh/errors.ts';
 import { endOnSignal, runMain } from '#mesh/lifecycle.ts';
-import { createLog, type Log } from '#mesh/log.ts';
+import { createLog } from '#mesh/log.ts';
 import { helpText, parseFlags, resolveOptions } from '#mesh/options.ts';
-import { cpuFeatures, type DecoderOptions, devices, loadDecoder } from '#native';
+import {
+  cpuFeatures,
+  type Decoder,
+  type DecoderOptions,
+  devices,
+  EngineError,
+  loadDecoder,
+} from '#native';
 import { type LoadedDecoder, startBackbone } from './backbone.ts';
 import { type ModelFiles, readModelFiles } from './model-files.ts';
 import {
@@ -33,7 +41,7 @@ async function main(): Promise<void> {
   });
   checkBackboneOptions(options);
   const files = await readModelFiles(options.model, options.chatTemplate);
-  const decoder = await load(options, files, log);
+  const decoder = await load(options, files);
   const backbone = await startBackbone(options, decoder, files, log);
   log.info(`LLM backbone listening on ${backbone.address}`);
   endOnSignal(backbone, { log, drainTimeoutMs: options.drainTimeoutS * 1000 });
@@ -46,8 +54,8 @@ async function main(): Promise<void> {
 }
 
 /** Loads the weights onto the device and says so. */
-async function load(options: BackboneOptions, files: ModelFiles, log: Log): Promise<LoadedDecoder> {
-  const decoder = await loadDecoder({
+async function load(options: BackboneOptions, files: ModelFiles): Promise<LoadedDecoder> {
+  const decoder = await loadWeights({
     model: { directory: options.model },
     device: options.device,
     ...dtypes(options, files),
@@ -63,6 +71,18 @@ async function load(options: BackboneOptions, files: ModelFiles, log: Log): Prom
   );
   const isa = device.startsWith('cpu') ? cpuFeatures().isa : '';
   return { executor: decoder, description, device, isa };
+}
+
+/** What the engine refuses (a damaged file, a device that is not there) is one line, not a stack. */
+async function loadWeights(options: DecoderOptions): Promise<Decoder> {
+  try {
+    return await loadDecoder(options);
+  } catch (cause: unknown) {
+    if (cause instanceof EngineError) {
+      throw new MeshError('ENGINE_FAILED', cause.message, { cause });
+    }
+    throw cause;
+  }
 }
 
 /**
@@ -84,7 +104,8 @@ function dtypes(
 function deviceName(device: string): string {
   const cores = devices().find(({ id }) => id === device)?.cores ?? [];
   const [first, last] = [cores.at(0), cores.at(-1)];
-  return device === 'cpu' && first !== undefined ? `cpu:${first}-${last}` : device;
+  if (device !== 'cpu' || first === undefined || last === undefined) return device;
+  return last - first + 1 === cores.length ? `cpu:${first}-${last}` : `cpu:${cores.join(',')}`;
 }
 
 async function deviceMemory({ model, device }: BackboneOptions) {

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
+import { Client, credentials } from '@grpc/grpc-js';
+import { Status } from 'nice-grpc-common';
 import { assertSchedulerInvariants } from '#backbone/scheduler-invariants.ts';
-import { FinishReason } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import {
+  FinishReason,
+  GenerateRequest,
+  GenerateResponse,
+} from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { FakeDecoder, scripted } from '#test/unit/backbone/fake-decoder.ts';
 import { refusal } from '#test/unit/backbone/refusal.ts';
 import { ids } from '#test/unit/backbone/scheduling.ts';
@@ -17,6 +23,13 @@ import {
 } from './harness.ts';
 
 const CHINESE = golden.tokens.find(({ text }) => text.startsWith('你好'))?.ids ?? [];
+
+const GENERATE = {
+  path: '/autoglm.llm.v1.LlmBackboneService/Generate',
+  requestSerialize: (request: GenerateRequest) =>
+    Buffer.from(GenerateRequest.encode(request).finish()),
+  responseDeserialize: (bytes: Buffer) => GenerateResponse.decode(bytes),
+};
 
 describe('Generate', () => {
   let backbone: TestBackbone | undefined;
@@ -134,17 +147,23 @@ describe('Generate', () => {
 
   it('frees everything when the deadline passes', async () => {
     const decoder = new FakeDecoder();
-    const { client, backbone: running } = await start(decoder);
+    const { backbone: running } = await start(decoder);
     const release = decoder.hold();
+    const client = new Client(running.address, credentials.createInsecure());
+    const { path, requestSerialize, responseDeserialize } = GENERATE;
 
-    const late = collect(
-      client.generate(requestsOf(startOf()), { signal: AbortSignal.timeout(50) }),
-    );
-    await assert.rejects(late);
+    const deadline = Date.now() + 200;
+    const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, {
+      deadline,
+    });
+    call.write(GenerateRequest.fromPartial({ event: { $case: 'start', value: startOf() } }));
+    call.end();
+    await assert.rejects(call.toArray(), { code: Status.DEADLINE_EXCEEDED });
     release();
     while (running.scheduler.running.length > 0) await new Promise((r) => setImmediate(r));
 
     assert.equal(running.scheduler.pool.numFree, 64);
+    client.close();
   });
 
   it('does not lose a token when the reader is slow', async () => {

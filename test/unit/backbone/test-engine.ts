@@ -2,14 +2,23 @@ import { BackboneMetrics } from '#backbone/backbone-metrics.ts';
 import { EngineLoop } from '#backbone/engine-loop.ts';
 import { Generation, type GenerationRequest } from '#backbone/generation.ts';
 import { Scheduler, type SchedulerOptions } from '#backbone/scheduler.ts';
+import type { StepExecutor } from '#backbone/step-plan.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
+import type { DecoderDescription } from '#native';
 import type { GenerateResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
-import type { FakeDecoder } from './fake-decoder.ts';
 import { GREEDY, ids } from './scheduling.ts';
 import { vocabulary } from './text-model.ts';
 
-/** An engine over a fake decoder, without gRPC. */
-export function createTestEngine(decoder: FakeDecoder, options: Partial<SchedulerOptions> = {}) {
+/** A decoder and what it says of itself. */
+export interface DescribedExecutor extends StepExecutor {
+  readonly description: Pick<DecoderDescription, 'numBlocks'>;
+}
+
+/** An engine over a decoder, without gRPC. */
+export function createTestEngine(
+  decoder: DescribedExecutor,
+  options: Partial<SchedulerOptions> = {},
+) {
   const scheduler = new Scheduler({
     numBlocks: decoder.description.numBlocks,
     blockSize: 16,
