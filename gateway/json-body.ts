@@ -21,7 +21,7 @@ export function parseJson(text: string): unknown {
       cause,
     });
   }
-  if (!isWithinDepth(value)) {
+  if (!isWithinDepth(value, MAX_DEPTH)) {
     throw new MeshError('INVALID_REQUEST', `the body is nested deeper than ${MAX_DEPTH} levels`);
   }
   return value;
@@ -33,13 +33,9 @@ function placeOf(cause: unknown): string {
   return place === null ? '' : ` at ${place[0]}`;
 }
 
-/** Walks level by level: the stack must not grow with the input. */
-function isWithinDepth(root: unknown): boolean {
-  let level: unknown[] = [root];
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > MAX_DEPTH) return false;
-    const containers = level.filter((value) => typeof value === 'object' && value !== null);
-    level = containers.flatMap((value) => Object.values(value ?? {}));
-  }
-  return true;
+/** Descends no deeper than the bound, so the stack does not grow with the input. */
+function isWithinDepth(value: unknown, maxDepth: number): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  if (maxDepth === 0) return false;
+  return Object.values(value).every((inner) => isWithinDepth(inner, maxDepth - 1));
 }

@@ -70,7 +70,8 @@ function observeRequests(app: FastifyInstance, { metrics, log }: ServerOptions):
     metrics.httpDuration.observe(elapsedMs / 1000, { handler, method });
     const facts = { request_id: id, status, elapsed_ms: elapsedMs };
     const line = `${method} ${handler} ${status}`;
-    if (status >= 500) log.warn(facts, line);
+    // A probe that finds nothing ready says what it is there to say.
+    if (status >= 500 && !isOpenPath(handler)) log.warn(facts, line);
     else log.debug(facts, line);
   });
 }

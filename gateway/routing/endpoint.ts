@@ -11,6 +11,7 @@ import {
   HealthDefinition,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from '#protos/grpc/health/v1/health.ts';
+import { GenerateCaller } from './generate-call.ts';
 import type { EndpointView } from './pick.ts';
 
 const MIN_BACKOFF_MS = 100;
@@ -20,6 +21,7 @@ const MAX_BACKOFF_MS = 1000;
 export class Endpoint implements EndpointView {
   readonly address: string;
   readonly backbone: Client<typeof LlmBackboneServiceDefinition>;
+  readonly generation: GenerateCaller;
   readonly instance: Client<typeof InstanceServiceDefinition>;
   numOutstanding = 0;
   readonly #channel: Channel;
@@ -34,6 +36,7 @@ export class Endpoint implements EndpointView {
     this.#log = log;
     this.#channel = openChannel(address, 'tokens');
     this.backbone = createMeshClient(LlmBackboneServiceDefinition, this.#channel);
+    this.generation = new GenerateCaller(address, this.#channel);
     this.instance = createMeshClient(InstanceServiceDefinition, this.#channel);
     this.#watching = this.#watch();
   }

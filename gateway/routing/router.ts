@@ -1,10 +1,6 @@
 import type { GenerateEvent } from '#gateway/openai/event.ts';
 import { ERRORS, MeshError } from '#mesh/errors.ts';
-import type {
-  GenerateRequest,
-  GenerateStart,
-  GetModelResponse,
-} from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import type { GenerateStart, GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { Endpoint } from './endpoint.ts';
 import { knownModels, type PickWish, pickEndpoint } from './pick.ts';
 
@@ -71,7 +67,7 @@ export class Router {
       let hasOutput = false;
       endpoint.numOutstanding += 1;
       try {
-        for await (const { event } of endpoint.backbone.generate(only(start), { signal })) {
+        for await (const { event } of endpoint.generation.generate(start, signal)) {
           if (event === undefined || announced.has(event.$case)) continue;
           if (event.$case === 'delta') hasOutput = true;
           else announced.add(event.$case);
@@ -133,10 +129,6 @@ export class Router {
         throw noReadyEndpoint();
     }
   }
-}
-
-async function* only(start: GenerateStart): AsyncGenerator<GenerateRequest> {
-  yield { event: { $case: 'start', value: start } };
 }
 
 /** The signal's reason when it was aborted, the peer's error otherwise. */

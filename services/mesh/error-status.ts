@@ -12,7 +12,7 @@ import { ERRORS, type ErrorReason, isErrorReason, MeshError } from './errors.ts'
 import type { Log } from './log.ts';
 
 // gRPC's rich error model: the trailer carries a google.rpc.Status whose details hold the reason.
-const DETAILS_TRAILER = 'grpc-status-details-bin';
+export const DETAILS_TRAILER = 'grpc-status-details-bin';
 const TYPE_PREFIX = 'type.googleapis.com/google.rpc.';
 const DOMAIN = 'autoglm-mesh';
 
