@@ -34,7 +34,7 @@ struct SampleParams {
 
 struct StepOutput {
   int32_t token = 0;
-  std::optional<SampleParams> sample;  // none: score target_token
+  std::optional<SampleParams> sample = std::nullopt;  // none: score target_token
   uint32_t target_token = 0;
   int32_t num_logprobs = -1;           // -1: none asked for
 };

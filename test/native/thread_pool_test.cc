@@ -1,0 +1,50 @@
+#include "device/thread_pool.h"
+
+#include <atomic>
+#include <numeric>
+
+#include "device/device_id.h"
+#include "doctest/doctest.h"
+
+namespace autoglm {
+namespace {
+
+// More threads than cores, all on the first: the hardest case for waiting.
+std::vector<int> CrowdedCores(int num_threads) {
+  return std::vector<int>(static_cast<size_t>(num_threads), AvailableCores().front());
+}
+
+TEST_CASE("A thread pool runs every task once, whatever the number of tasks and threads") {
+  for (const int num_threads : {1, 2, 5}) {
+    ThreadPool pool(CrowdedCores(num_threads));
+    for (const int64_t num_tasks : {0, 1, 2, 7, 100}) {
+      CAPTURE(num_threads);
+      CAPTURE(num_tasks);
+      std::vector<std::atomic<int>> runs(static_cast<size_t>(num_tasks));
+
+      pool.ParallelFor(num_tasks, [&](int64_t task) { runs[static_cast<size_t>(task)]++; });
+
+      for (const std::atomic<int>& count : runs) CHECK_EQ(count.load(), 1);
+    }
+  }
+}
+
+TEST_CASE("A thread pool has finished all tasks when the call returns, many times in a row") {
+  ThreadPool pool(CrowdedCores(3));
+  for (int round = 0; round < 2000; ++round) {
+    std::vector<int64_t> values(16, 0);
+
+    pool.ParallelFor(16, [&](int64_t task) { values[static_cast<size_t>(task)] = task + round; });
+
+    REQUIRE_EQ(std::accumulate(values.begin(), values.end(), int64_t{0}), 120 + 16 * round);
+  }
+}
+
+TEST_CASE("A thread pool that never worked ends") {
+  const ThreadPool pool(CrowdedCores(4));
+
+  CHECK_EQ(pool.num_threads(), 4);
+}
+
+}  // namespace
+}  // namespace autoglm
