@@ -3,7 +3,18 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import type {
+  EncodedItem,
+  EncoderDescription,
+  EncoderItem,
+  EncoderOptions,
+  EncoderTrace,
+  FeatureItem,
+  ItemFacts,
+  ItemPlan,
+} from './encoder.ts';
 import { EngineError } from './engine-error.ts';
+import type { ResizeRequest } from './image.ts';
 import type {
   CpuFeatures,
   DecoderDescription,
@@ -26,6 +37,21 @@ export interface AddonDecoder {
   close(): Promise<void>;
 }
 
+/** An item that the addon encodes. */
+export interface AddonTicket {
+  /** Null where the item was cancelled. */
+  readonly promise: Promise<EncodedItem | null>;
+  cancel(): void;
+}
+
+/** An encoder as the addon hands it out. */
+export interface AddonEncoder {
+  plan(facts: ItemFacts): ItemPlan;
+  encode(items: readonly EncoderItem[]): readonly AddonTicket[];
+  trace(item: EncoderItem | FeatureItem): Promise<EncoderTrace>;
+  close(): Promise<void>;
+}
+
 export interface Addon {
   setErrorClass(errorClass: typeof EngineError): void;
   devices(): readonly DeviceDescription[];
@@ -34,6 +60,11 @@ export interface Addon {
     readonly decoder: AddonDecoder;
     readonly description: DecoderDescription;
   }>;
+  loadEncoder(options: EncoderOptions): Promise<{
+    readonly encoder: AddonEncoder;
+    readonly description: EncoderDescription;
+  }>;
+  resizeImage(request: ResizeRequest): Promise<Uint8Array>;
 }
 
 let loaded: Addon | undefined;
@@ -66,7 +97,14 @@ function packageRoot(folder: string): string {
 }
 
 function isAddon(value: unknown): value is Addon {
-  const names = ['setErrorClass', 'devices', 'cpuFeatures', 'loadDecoder'];
+  const names = [
+    'setErrorClass',
+    'devices',
+    'cpuFeatures',
+    'loadDecoder',
+    'loadEncoder',
+    'resizeImage',
+  ];
   return (
     typeof value === 'object' &&
     value !== null &&

@@ -1,5 +1,6 @@
-// Types of the media encoders: a vision or speech tower with its projector and preprocessing.
+// Media encoders: a vision or speech tower with its projector and preprocessing.
 
+import { type AddonEncoder, type AddonTicket, addon } from './addon.ts';
 import type { DeviceId, WeightDtype } from './index.ts';
 
 export interface EncoderOptions {
@@ -8,6 +9,11 @@ export interface EncoderOptions {
   readonly modality: 'image' | 'audio';
   readonly device: DeviceId;
   readonly weightDtype: WeightDtype;
+  /**
+   * float32 (default): activations are float32 throughout. bfloat16: inputs of matrix products are
+   * rounded to bfloat16; residuals and accumulation stay float32.
+   */
+  readonly activationDtype?: 'float32' | 'bfloat16';
 }
 
 export interface EncoderDescription {
@@ -51,6 +57,14 @@ export interface AudioItem {
 
 export type EncoderItem = ImageItem | AudioItem;
 
+/** What preprocessing would give: patches in merge order, or mel frames. */
+export interface FeatureItem {
+  readonly kind: 'features';
+  /** `[grid cells, feature values]`. */
+  readonly values: Float32Array;
+  readonly grid: ItemPlan['grid'];
+}
+
 /** What of an item decides its number of rows. */
 export type ItemFacts =
   | Pick<ImageItem, 'kind' | 'width' | 'height' | 'options'>
@@ -71,6 +85,14 @@ export interface EncodedItem {
   readonly encodeUs: number;
 }
 
+/** What the stages gave for one item, for comparison with a reference implementation. */
+export interface EncoderTrace extends EncodedItem {
+  /** `[grid cells, feature values]`: patches in merge order, or mel frames. */
+  readonly features: Float32Array;
+  /** `[states, state_size]` after the tower; a ViT's class token comes first. */
+  readonly states: Float32Array;
+}
+
 /** A loaded tower. Implemented by the addon; services take this interface so that tests can fake it. */
 export interface MediaEncoder {
   readonly description: EncoderDescription;
@@ -78,7 +100,8 @@ export interface MediaEncoder {
   plan(facts: ItemFacts): ItemPlan;
   /**
    * Encodes items together, in one batch. Results come in the order of `items`, each on its own:
-   * an item that cannot be encoded rejects alone. An aborted signal stops the item within a layer.
+   * an item that cannot be encoded rejects alone. An aborted signal rejects the item at once with
+   * the signal's reason, and stops its work within a layer. Pixels and samples are read until then.
    */
   encode(
     items: readonly EncoderItem[],
@@ -86,4 +109,71 @@ export interface MediaEncoder {
   ): readonly Promise<EncodedItem>[];
   /** Stops running work within a layer and frees the weights. */
   close(): Promise<void>;
+}
+
+/** A tower of this addon: it also shows what its stages give. */
+export interface LoadedEncoder extends MediaEncoder {
+  trace(item: EncoderItem | FeatureItem): Promise<EncoderTrace>;
+}
+
+class NativeEncoder implements LoadedEncoder {
+  readonly description: EncoderDescription;
+  readonly #encoder: AddonEncoder;
+  #closed: Promise<void> | undefined;
+
+  constructor(encoder: AddonEncoder, description: EncoderDescription) {
+    this.#encoder = encoder;
+    this.description = description;
+  }
+
+  plan(facts: ItemFacts): ItemPlan {
+    return this.#encoder.plan(facts);
+  }
+
+  encode(
+    items: readonly EncoderItem[],
+    options: { readonly signals?: readonly (AbortSignal | undefined)[] } = {},
+  ): readonly Promise<EncodedItem>[] {
+    return this.#encoder
+      .encode(items)
+      .map((ticket, index) => settle(ticket, options.signals?.[index]));
+  }
+
+  trace(item: EncoderItem | FeatureItem): Promise<EncoderTrace> {
+    return this.#encoder.trace(item);
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#encoder.close();
+    return this.#closed;
+  }
+}
+
+/** The item's result, or the signal's reason as soon as it is aborted. */
+function settle(ticket: AddonTicket, signal: AbortSignal | undefined): Promise<EncodedItem> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => {
+      ticket.cancel();
+      reject(signal?.reason);
+    };
+    if (signal?.aborted) abort();
+    signal?.addEventListener('abort', abort, { once: true });
+    ticket.promise.then(
+      (encoded) => {
+        signal?.removeEventListener('abort', abort);
+        // Null only for a cancelled item, whose promise is settled.
+        if (encoded !== null) resolve(encoded);
+      },
+      (error: unknown) => {
+        signal?.removeEventListener('abort', abort);
+        reject(error);
+      },
+    );
+  });
+}
+
+/** Loads an encoder on its own thread; rejects with an `EngineError` that says what was refused. */
+export async function loadEncoder(options: EncoderOptions): Promise<LoadedEncoder> {
+  const { encoder, description } = await addon().loadEncoder(options);
+  return new NativeEncoder(encoder, description);
 }

@@ -225,4 +225,6 @@ export function cpuFeatures(): CpuFeatures {
 
 export { loadDecoder } from './decoder.ts';
 export type * from './encoder.ts';
+export { loadEncoder } from './encoder.ts';
 export { EngineError, type EngineErrorReason } from './engine-error.ts';
+export { type ResizeRequest, resizeImage } from './image.ts';

@@ -2,6 +2,8 @@
 
 #include "binding/addon_data.h"
 #include "binding/decoder_object.h"
+#include "binding/encoder_object.h"
+#include "binding/image_functions.h"
 #include "binding/machine.h"
 
 namespace autoglm::binding {
@@ -19,11 +21,14 @@ void SetErrorClass(const Napi::CallbackInfo& info) {
 Napi::Object Initialise(Napi::Env env, Napi::Object exports) {
   AddonData* data = new AddonData;
   data->decoder_class = Napi::Persistent(DecoderObject::Define(env));
+  data->encoder_class = Napi::Persistent(EncoderObject::Define(env));
   env.SetInstanceData(data);  // owned by the environment from here on
   exports.Set("setErrorClass", Napi::Function::New<SetErrorClass>(env));
   exports.Set("devices", Napi::Function::New<Devices>(env));
   exports.Set("cpuFeatures", Napi::Function::New<CpuFeatures>(env));
   exports.Set("loadDecoder", Napi::Function::New<LoadDecoder>(env));
+  exports.Set("loadEncoder", Napi::Function::New<LoadEncoder>(env));
+  exports.Set("resizeImage", Napi::Function::New<ResizeImage>(env));
   return exports;
 }
 

@@ -11,6 +11,7 @@ namespace autoglm::binding {
 struct AddonData {
   Napi::FunctionReference error_class;    // EngineError of native/index.ts
   Napi::FunctionReference decoder_class;  // DecoderObject
+  Napi::FunctionReference encoder_class;  // EncoderObject
 };
 
 AddonData& DataOf(Napi::Env env);

@@ -5,6 +5,7 @@
 #include "binding/addon_data.h"
 #include "binding/decoder_values.h"
 #include "binding/object_reader.h"
+#include "binding/refusal.h"
 #include "binding/step_plan_values.h"
 
 namespace autoglm::binding {
@@ -79,18 +80,6 @@ class TraceJob final : public Job {
   DecoderTrace trace_;
   KeptArrays kept_;
 };
-
-Napi::Value Rejection(Napi::Env env, const Napi::Value& error) {
-  const Napi::Promise::Deferred deferred(env);
-  deferred.Reject(error);
-  return deferred.Promise();
-}
-
-// A getter of the object that was read may have thrown: its exception is the reason then.
-Napi::Value RefuseRead(Napi::Env env, const Status& status) {
-  if (env.IsExceptionPending()) return Rejection(env, env.GetAndClearPendingException().Value());
-  return Rejection(env, MakeError(env, status));
-}
 
 // Reads the argument into a job and queues it; a method called on a foreign object is refused.
 template <typename JobType>

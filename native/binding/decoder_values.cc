@@ -1,6 +1,6 @@
 #include "binding/decoder_values.h"
 
-#include <utility>
+#include "binding/device_options.h"
 
 namespace autoglm::binding {
 namespace {
@@ -39,13 +39,8 @@ DecoderOptions ReadDecoderOptions(const ObjectReader& object, Status& status) {
   } else {
     options.random = ReadShape(model.Object("random"));
   }
-  Result<DeviceId> device = ParseDeviceId(object.String("device"));
-  if (device.ok()) {
-    options.device = std::move(device.value());
-  } else if (status.ok()) {
-    status = device.status();
-  }
-  if (object.String("weightDtype") != "auto") options.weight_dtype = object.DtypeOf("weightDtype");
+  options.device = ReadDevice(object, status);
+  options.weight_dtype = ReadWeightDtype(object);
   options.activation_dtype = object.DtypeOf("activationDtype");
   options.block_size = object.Integer("blockSize");
   options.kv_cache_bytes = object.Integer("kvCacheBytes");

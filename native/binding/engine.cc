@@ -66,6 +66,7 @@ void Engine::Stop() {
     const std::lock_guard<std::mutex> lock(mutex_);
     closing_ = true;
   }
+  Interrupt();
   wake_.notify_one();
 }
 

@@ -40,10 +40,11 @@ class Job {
 // results to JavaScript.
 //
 // Closing happens in one place and one order: the flag `closing_` is set and the thread woken; the
-// thread lets the running job end, refuses the waiting ones, frees the model and releases the
-// delivery function; when the last result is delivered, that function's finaliser joins the thread.
-// Nothing on the way waits for JavaScript: the delivery queue has no bound, the jobs in it have.
-// When the environment ends first, its clean-up hook sets the flag and joins the thread there.
+// thread lets the running job end (early, where it can be interrupted), refuses the waiting ones,
+// frees the model and releases the delivery function; when the last result is delivered, that
+// function's finaliser joins the thread. Nothing on the way waits for JavaScript: the delivery
+// queue has no bound, the jobs in it have. When the environment ends first, its clean-up hook sets
+// the flag and joins the thread there.
 class Engine : public std::enable_shared_from_this<Engine> {
  public:
   Engine() = default;
@@ -64,6 +65,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
  protected:
   // Frees the model; on the engine's thread, as its last work.
   virtual void FreeModel() = 0;
+  // Asks a running job that can take long to end early; on the JavaScript thread, when closing.
+  virtual void Interrupt() {}
 
  private:
   static void Deliver(Napi::Env env, Napi::Function, Engine* engine, Job* job);

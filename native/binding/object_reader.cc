@@ -141,4 +141,14 @@ std::optional<Napi::Uint8Array> ObjectReader::Bytes(const char* name) const {
   return std::nullopt;
 }
 
+std::optional<Napi::Float32Array> ObjectReader::FloatArray(const char* name) const {
+  const Napi::Value value = Get(name);
+  if (value.IsTypedArray() &&
+      value.As<Napi::TypedArray>().TypedArrayType() == napi_float32_array) {
+    return value.As<Napi::Float32Array>();
+  }
+  Refuse(name, "a Float32Array");
+  return std::nullopt;
+}
+
 }  // namespace autoglm::binding

@@ -39,6 +39,7 @@ class ObjectReader {
   std::vector<float> Floats(const char* name) const;
   // The array itself, to be kept alive by the caller.
   std::optional<Napi::Uint8Array> Bytes(const char* name) const;
+  std::optional<Napi::Float32Array> FloatArray(const char* name) const;
 
  private:
   Napi::Value Get(const char* name) const;

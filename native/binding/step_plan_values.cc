@@ -1,6 +1,7 @@
 #include "binding/step_plan_values.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace autoglm::binding {
 namespace {
@@ -67,12 +68,6 @@ StepOutput ReadOutput(const ObjectReader& object) {
   return output;
 }
 
-Napi::Float32Array MakeFloats(Napi::Env env, const std::vector<float>& values) {
-  Napi::Float32Array array = Napi::Float32Array::New(env, values.size());
-  std::copy(values.begin(), values.end(), array.Data());
-  return array;
-}
-
 }  // namespace
 
 StepPlan ReadStepPlan(const ObjectReader& object, KeptArrays& kept) {
@@ -129,14 +124,14 @@ Napi::Object MakeStepResult(Napi::Env env, const StepResult& result) {
   return object;
 }
 
-Napi::Object MakeTrace(Napi::Env env, const DecoderTrace& trace) {
+Napi::Object MakeTrace(Napi::Env env, DecoderTrace& trace) {
   const Napi::Array hidden = Napi::Array::New(env, trace.hidden.size());
   for (uint32_t i = 0; i < trace.hidden.size(); ++i) {
-    hidden.Set(i, MakeFloats(env, trace.hidden[i]));
+    hidden.Set(i, MakeFloats(env, std::move(trace.hidden[i])));
   }
   Napi::Object object = Napi::Object::New(env);
   object.Set("hidden", hidden);
-  object.Set("logits", MakeFloats(env, trace.logits));
+  object.Set("logits", MakeFloats(env, std::move(trace.logits)));
   return object;
 }
 

@@ -3,16 +3,12 @@
 
 #include <napi.h>
 
-#include <vector>
-
+#include "binding/arrays.h"
 #include "binding/object_reader.h"
 #include "model/decoder.h"
 #include "model/step_plan.h"
 
 namespace autoglm::binding {
-
-// Arrays that native memory points into, kept alive until the job that reads them is gone.
-using KeptArrays = std::vector<Napi::ObjectReference>;
 
 // Small arrays of a plan are copied; media rows are read where they lie and kept alive.
 StepPlan ReadStepPlan(const ObjectReader& object, KeptArrays& kept);
@@ -21,7 +17,7 @@ TraceRequest ReadTraceRequest(const ObjectReader& object, KeptArrays& kept);
 // The StepResult of native/index.ts.
 Napi::Object MakeStepResult(Napi::Env env, const StepResult& result);
 // The DecoderTrace of native/index.ts.
-Napi::Object MakeTrace(Napi::Env env, const DecoderTrace& trace);
+Napi::Object MakeTrace(Napi::Env env, DecoderTrace& trace);
 
 }  // namespace autoglm::binding
 

@@ -32,10 +32,15 @@ ModelPart TowerPart(const Checkpoint& checkpoint, Modality modality) {
 
 Result<std::unique_ptr<Encoder>> Encoder::Load(const EncoderOptions& options) {
   const Clock::time_point begin = Clock::now();
+  if (options.activation_dtype == Dtype::kFloat16) {
+    return InvalidRequest("activations cannot be float16, which these models overflow; use "
+                          "bfloat16 or float32");
+  }
   const Result<EncoderConfig> config = ReadEncoderConfig(options.directory, options.modality);
   if (!config.ok()) return config.status();
   Result<Device> device = OpenDevice(options.device);
   if (!device.ok()) return device.status();
+  device.value().context->threads().PinCallingThread();
   std::unique_ptr<Encoder> encoder(new Encoder(std::move(device.value()), config.value()));
   const Status status = encoder->LoadWeights(options);
   if (!status.ok()) return status;

@@ -60,7 +60,8 @@ struct EncoderTrace {
 // thread at a time uses it.
 class Encoder {
  public:
-  // Reads only the tensors of the modality.
+  // Reads only the tensors of the modality, and binds the calling thread, which must be the one that
+  // encodes, to the device.
   static Result<std::unique_ptr<Encoder>> Load(const EncoderOptions& options);
 
   const EncoderDescription& description() const { return description_; }
@@ -74,9 +75,6 @@ class Encoder {
   std::vector<EncodedItem> EncodeSome(std::span<const MediaItem> items);
 
   EncoderTrace Trace(const MediaItem& item);
-
-  // Binds the calling thread, which must be the one that encodes, to the device.
-  void PinCallingThread() { device_.context->threads().PinCallingThread(); }
 
  private:
   // An item between preprocessing and tower.

@@ -1,0 +1,70 @@
+#include "binding/encode_jobs.h"
+
+#include <span>
+#include <utility>
+
+#include "binding/encoder_values.h"
+
+namespace autoglm::binding {
+namespace {
+
+// What an item's promise is told: being cancelled is no refusal, unless the engine did it.
+Status StatusOf(const EncodedItem& encoded, const EncoderEngine& engine) {
+  if (encoded.cancelled && engine.IsInterrupted()) {
+    return Status(Reason::kEngineClosed, "the engine was closed");
+  }
+  return encoded.status;
+}
+
+}  // namespace
+
+size_t EncodeBatch::Add(const MediaItem& item) {
+  items_.push_back(item);
+  return items_.size() - 1;
+}
+
+EncodedItem EncodeBatch::Take(size_t index) {
+  while (results_.size() <= index) {
+    for (EncodedItem& encoded :
+         engine_->encoder->EncodeSome(std::span(items_).subspan(results_.size()))) {
+      results_.push_back(std::move(encoded));
+    }
+  }
+  return std::move(results_[index]);
+}
+
+Status EncodeJob::Read(const Napi::Value& value, std::shared_ptr<EncodeBatch> batch) {
+  Status status;
+  MediaItem item = ReadMediaItem(ObjectReader(value, "item", status), kept_, status);
+  if (!status.ok() || value.Env().IsExceptionPending()) return status;
+  item.cancelled = cancelled_.get();
+  batch_ = std::move(batch);
+  index_ = batch_->Add(item);
+  return status;
+}
+
+Status EncodeJob::Run() {
+  encoded_ = batch_->Take(index_);
+  return StatusOf(encoded_, *engine_);
+}
+
+Napi::Value EncodeJob::Value(Napi::Env env) {
+  if (encoded_.cancelled) return env.Null();
+  return MakeEncodedItem(env, encoded_);
+}
+
+Status EncoderTraceJob::Read(const Napi::Value& value) {
+  Status status;
+  item_ = ReadMediaItem(ObjectReader(value, "item", status), kept_, status);
+  item_.cancelled = cancelled_.get();
+  return status;
+}
+
+Status EncoderTraceJob::Run() {
+  trace_ = engine_->encoder->Trace(item_);
+  return StatusOf(trace_.encoded, *engine_);
+}
+
+Napi::Value EncoderTraceJob::Value(Napi::Env env) { return MakeEncoderTrace(env, trace_); }
+
+}  // namespace autoglm::binding
