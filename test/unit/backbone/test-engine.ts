@@ -5,7 +5,7 @@ import { Scheduler, type SchedulerOptions } from '#backbone/scheduler.ts';
 import type { StepExecutor } from '#backbone/step-plan.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import type { DecoderDescription } from '#native';
-import type { GenerateResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import type { Finished, GenerateResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { GREEDY, ids } from './scheduling.ts';
 import { vocabulary } from './text-model.ts';
 
@@ -113,6 +113,13 @@ export async function collect(
     }
   }
   return { answers, events };
+}
+
+/** The last event of a stream that ended well. */
+export function finishedOf(events: Collected['events']): Finished {
+  const last = events.at(-1);
+  if (last?.$case !== 'finished') throw new Error(`the stream ended with ${last?.$case}`);
+  return last.value;
 }
 
 /** Runs one request to its end. */

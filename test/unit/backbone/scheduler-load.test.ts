@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { assertSchedulerInvariants } from '#backbone/scheduler-invariants.ts';
+import { commitWith, ids, schedulerOf, sequenceOf } from './scheduling.ts';
+
+/** Small numbers from a seed: the minimal standard generator. */
+function random(seed: number): (limit: number) => number {
+  let state = seed;
+  return (limit) => {
+    state = (state * 48271) % 2147483647;
+    return state % limit;
+  };
+}
+
+describe('Scheduler under random load', () => {
+  for (const seed of [1, 2, 3, 4, 5]) {
+    it(`keeps its invariants and finishes every sequence, seed ${seed}`, () => {
+      const next = random(seed);
+      const scheduler = schedulerOf({ numBlocks: 12, maxNumSeqs: 4, maxNumBatchedTokens: 9 });
+      const sequences = Array.from({ length: 40 }, (_, id) =>
+        sequenceOf({
+          id,
+          priority: next(3),
+          promptTokenIds: ids(100 * next(3), 1 + next(30)),
+          maxTokens: 1 + next(15),
+        }),
+      );
+      const arrivals = [...sequences];
+
+      for (let step = 0; step < 5000 && sequences.some((s) => s.state !== 'finished'); step++) {
+        if (arrivals.length > 0 && next(3) === 0) scheduler.add(arrivals.splice(0, 1 + next(3)));
+        const planned = scheduler.schedule();
+        const victim = sequences[next(400)];
+        if (planned !== null && next(50) === 0) scheduler.fail(planned);
+        else if (planned !== null) commitWith(scheduler, planned);
+        if (victim !== undefined && !arrivals.includes(victim)) scheduler.remove(victim);
+        assertSchedulerInvariants(scheduler);
+      }
+
+      assert.ok(sequences.every((sequence) => sequence.state === 'finished'));
+      assert.equal(scheduler.pool.numFree, 12);
+      assert.ok(scheduler.counts.numPreemptions > 0);
+    });
+  }
+});
