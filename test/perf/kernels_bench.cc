@@ -253,6 +253,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "kernels_bench [number of threads]\n");
     return 2;
   }
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // figures show as they come, through a pipe too
   const perf::MachinePeak machine = perf::MeasurePeak(num_threads);
   std::printf("%d threads, %.1f GB/s read, %.0f GFLOP/s float32\n", num_threads,
               machine.bytes_per_second * 1e-9, machine.flops_per_second * 1e-9);

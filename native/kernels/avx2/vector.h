@@ -23,10 +23,12 @@ struct Avx2Vector {
   static Float Set(float value) { return _mm256_set1_ps(value); }
   static Float Load(const float* p) { return _mm256_loadu_ps(p); }
   static Float LoadFirst(const float* p, int64_t count) {
-    return _mm256_maskload_ps(p, FirstLanes(count));
+    return count == kWidth ? Load(p) : _mm256_maskload_ps(p, FirstLanes(count));
   }
   static void Store(float* p, Float a) { _mm256_storeu_ps(p, a); }
   static void StoreFirst(float* p, Float a, int64_t count) {
+    // A masked store costs many times a plain one on some processors, whatever its mask.
+    if (count == kWidth) return Store(p, a);
     _mm256_maskstore_ps(p, FirstLanes(count), a);
   }
 

@@ -25,29 +25,37 @@ size_t PanelBytes(Dtype dtype, int64_t depth) {
   return (bytes + kPanelAlignment - 1) / kPanelAlignment * kPanelAlignment;
 }
 
+// panel[lane][n] = read(n, lane), in blocks of lanes: each cache line of a row is read once, while the
+// lines it is scattered over stay near.
+template <typename V, typename Lane, typename Read>
+void PackLanes(const PackPanelArgs& args, int64_t num_lanes, const Read& read) {
+  constexpr int64_t kLaneBlock = 32;
+  Lane* panel = static_cast<Lane*>(args.panel);
+  for (int64_t begin = 0; begin < num_lanes; begin += kLaneBlock) {
+    const int64_t end = num_lanes - begin < kLaneBlock ? num_lanes : begin + kLaneBlock;
+    for (int64_t n = 0; n < kPanelWidth<V>; ++n) {
+      for (int64_t lane = begin; lane < end; ++lane) {
+        panel[lane * kPanelWidth<V> + n] = n < args.num_rows ? read(n, lane) : Lane{0};
+      }
+    }
+  }
+}
+
 template <typename V, typename T>
 void PackByDepth(const PackPanelArgs& args) {
   const T* rows = static_cast<const T*>(args.rows);
-  T* panel = static_cast<T*>(args.panel);
-  for (int64_t depth = 0; depth < args.depth; ++depth) {
-    for (int64_t n = 0; n < kPanelWidth<V>; ++n) {
-      panel[depth * kPanelWidth<V> + n] = n < args.num_rows ? rows[n * args.depth + depth] : T{0};
-    }
-  }
+  PackLanes<V, T>(args, args.depth,
+                  [&](int64_t n, int64_t depth) { return rows[n * args.depth + depth]; });
 }
 
 template <typename V>
 void PackPairs(const PackPanelArgs& args) {
   const uint16_t* rows = static_cast<const uint16_t*>(args.rows);
-  uint32_t* panel = static_cast<uint32_t*>(args.panel);
-  for (int64_t depth = 0; depth < args.depth; depth += 2) {
-    for (int64_t n = 0; n < kPanelWidth<V>; ++n) {
-      const uint16_t* row = rows + n * args.depth;
-      const uint32_t even = n < args.num_rows ? row[depth] : 0u;
-      const uint32_t odd = n < args.num_rows && depth + 1 < args.depth ? row[depth + 1] : 0u;
-      panel[depth / 2 * kPanelWidth<V> + n] = even | odd << 16;
-    }
-  }
+  PackLanes<V, uint32_t>(args, (args.depth + 1) / 2, [&](int64_t n, int64_t lane) {
+    const uint16_t* pair = rows + n * args.depth + 2 * lane;
+    const uint32_t odd = 2 * lane + 1 < args.depth ? pair[1] : 0u;
+    return pair[0] | odd << 16;
+  });
 }
 
 template <typename V>

@@ -1,7 +1,6 @@
 #ifndef AUTOGLM_KERNELS_SIMD_TILE_H_
 #define AUTOGLM_KERNELS_SIMD_TILE_H_
 
-#include <cstddef>
 #include <cstdint>
 
 namespace autoglm::kernels {
@@ -51,7 +50,9 @@ struct PairWeights {
 
 template <typename V, int kRows, int kVectors>
 struct Tile {
-  typename V::Float sums[kRows][kVectors];
+  using Float = typename V::Float;
+
+  Float sums[kRows][kVectors];
 
   void Clear() {
 #pragma GCC unroll 8
@@ -61,11 +62,45 @@ struct Tile {
     }
   }
 
-  void AddProducts(const float* const x[kRows], int64_t depth,
-                   const typename V::Float (&weights)[kVectors]) {
+  // sums[row] += x[row][0..depth - 1] * weights[0..depth - 1]. Works on a copy of the sums: vectors may
+  // alias anything, so a tile that is visible elsewhere would be written back at every depth.
+  template <typename Weights>
+  void Accumulate(const float* const x[kRows], int64_t depth, Weights weights) {
+    Tile local = *this;
+    Float w[kVectors];
+    int64_t d = 0;
+    for (; d + 1 < depth; d += 2) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) w[v] = weights.Even(d, v);
+      local.AddProducts(x, d, w);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) w[v] = weights.Odd(d, v);
+      local.AddProducts(x, d + 1, w);
+    }
+    if (d < depth) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) w[v] = weights.Even(d, v);
+      local.AddProducts(x, d, w);
+    }
+    *this = local;
+  }
+
+  // The same for rows of bfloat16 and a processor that multiplies pairs of them: one step for two
+  // depths, an odd last one paired with zero.
+  void AccumulatePairs(const uint16_t* const x[kRows], int64_t depth, PairWeights<V> weights) {
+    Tile local = *this;
+    int64_t d = 0;
+    for (; d + 1 < depth; d += 2) local.template AddPairs<2>(x, d, weights);
+    if (d < depth) local.template AddPairs<1>(x, d, weights);
+    *this = local;
+  }
+
+ private:
+  [[gnu::always_inline]] void AddProducts(const float* const x[kRows], int64_t depth,
+                                          const Float (&weights)[kVectors]) {
 #pragma GCC unroll 8
     for (int row = 0; row < kRows; ++row) {
-      const typename V::Float value = V::Set(x[row][depth]);
+      const Float value = V::Set(x[row][depth]);
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) {
         sums[row][v] = V::MultiplyAdd(value, weights[v], sums[row][v]);
@@ -73,43 +108,16 @@ struct Tile {
     }
   }
 
-  // sums[row] += x[row][0..depth - 1] * weights[0..depth - 1].
-  template <typename Weights>
-  void Accumulate(const float* const x[kRows], int64_t depth, Weights weights) {
-    typename V::Float w[kVectors];
-    int64_t d = 0;
-    for (; d + 1 < depth; d += 2) {
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) w[v] = weights.Even(d, v);
-      AddProducts(x, d, w);
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) w[v] = weights.Odd(d, v);
-      AddProducts(x, d + 1, w);
-    }
-    if (d == depth) return;
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) w[v] = weights.Even(d, v);
-    AddProducts(x, d, w);
-  }
-
-  // The same for rows of bfloat16 and a processor that multiplies pairs of them: one step for two
-  // depths, an odd last one paired with zero.
-  void AccumulatePairs(const uint16_t* const x[kRows], int64_t depth, PairWeights<V> weights) {
-    int64_t d = 0;
-    for (; d + 1 < depth; d += 2) AddPairs(x, d, 2, weights);
-    if (d < depth) AddPairs(x, d, 1, weights);
-  }
-
- private:
-  void AddPairs(const uint16_t* const x[kRows], int64_t depth, int count,
-                const PairWeights<V>& weights) {
+  template <int kDepths>
+  [[gnu::always_inline]] void AddPairs(const uint16_t* const x[kRows], int64_t depth,
+                                       const PairWeights<V>& weights) {
     typename V::Pairs w[kVectors];
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) w[v] = weights.At(depth, v);
 #pragma GCC unroll 8
     for (int row = 0; row < kRows; ++row) {
       uint32_t pair = 0;
-      __builtin_memcpy(&pair, x[row] + depth, static_cast<size_t>(count) * sizeof(uint16_t));
+      __builtin_memcpy(&pair, x[row] + depth, kDepths * sizeof(uint16_t));
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) sums[row][v] = V::AddDots(sums[row][v], w[v], pair);
     }
