@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ERRORS, MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log.ts';
@@ -34,6 +35,26 @@ export function toMeshError(error: unknown, log: Log, request: FastifyRequest): 
   if (refusal !== undefined) return refusal;
   log.error({ err: error, request_id: request.id }, 'unexpected failure in the gateway');
   return new MeshError('ENGINE_FAILED', 'internal error; see the log of the gateway');
+}
+
+/** Answers what is not even HTTP; there is no request and so no route. */
+export function answerMalformedHttp(error: Error, socket: Socket): void {
+  if (!socket.writable || ('code' in error && error.code === 'ECONNRESET')) {
+    socket.destroy();
+    return;
+  }
+  const refusal = new MeshError(
+    'INVALID_REQUEST',
+    'not a well-formed HTTP request, or not in time',
+  );
+  const body = JSON.stringify(errorBody(refusal));
+  const head = [
+    'HTTP/1.1 400 Bad Request',
+    'content-type: application/json; charset=utf-8',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
 /** Fastify's own refusals of a request. */

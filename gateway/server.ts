@@ -3,7 +3,7 @@ import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log.ts';
 import { type ApiKeys, isOpenPath } from './auth.ts';
 import { allowOrigins } from './cors.ts';
-import { answerErrors } from './errors-to-http.ts';
+import { answerErrors, answerMalformedHttp, sendError, toMeshError } from './errors-to-http.ts';
 import type { GatewayMetrics } from './gateway-metrics.ts';
 import { acceptJson } from './json-body.ts';
 import { requestId } from './request-id.ts';
@@ -32,6 +32,12 @@ export function createServer(options: ServerOptions): FastifyInstance {
     requestTimeout: RECEIVE_TIMEOUT_MS,
     forceCloseConnections: 'idle',
     genReqId: requestId,
+    clientErrorHandler: answerMalformedHttp,
+    // A path that cannot be decoded has no route, so no hook has run either.
+    frameworkErrors: (error, request, reply) => {
+      reply.header('x-request-id', request.id);
+      sendError(reply, toMeshError(error, options.log, request));
+    },
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH, ignoreTrailingSlash: true },
   });
   acceptJson(app);

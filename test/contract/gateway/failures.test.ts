@@ -266,36 +266,3 @@ describe('A failure after the first token', () => {
     assert.equal(response.status, 503);
   });
 });
-
-describe('A client that leaves', () => {
-  afterEach(() => harness.close());
-
-  for (const stream of [true, false]) {
-    it(`cancels its generation (stream: ${stream})`, async () => {
-      const { backbone, post, get } = await start();
-      backbone.script = async function* (_, signal) {
-        yield accepted();
-        yield delta({ text: 'a' });
-        await aborted(signal);
-      };
-      const controller = new AbortController();
-      const answer = post(
-        PATH,
-        { ...CHAT, stream },
-        {
-          headers: { 'content-type': 'application/json' },
-          signal: controller.signal,
-        },
-      );
-      await backbone.until('start');
-      if (stream) await answer;
-
-      controller.abort();
-
-      if (!stream) await assert.rejects(answer);
-      await backbone.until('cancelled');
-      const metrics = await (await get('/metrics')).text();
-      assert.match(metrics, /autoglm:gateway_cancelled_requests_total 1/);
-    });
-  }
-});

@@ -1,17 +1,12 @@
 import assert from 'node:assert/strict';
-import { request as httpRequest } from 'node:http';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { afterEach, describe, it } from 'node:test';
-import { pino } from 'pino';
-import { startGateway } from '#gateway/gateway.ts';
-import { gatewayOptions } from '#gateway/options.ts';
-import { MeshError } from '#mesh/errors.ts';
 import { Counter } from '#mesh/metrics.ts';
-import { resolveOptions } from '#mesh/options.ts';
-import { accepted, delta, FakeBackbone, finished } from './fake-backbone.ts';
+import { FakeBackbone } from './fake-backbone.ts';
 import {
   CHAT,
   errorOf,
-  eventsOf,
   type Harness,
   type HarnessOptions,
   jsonOf,
@@ -27,21 +22,6 @@ let harness: Harness;
 async function start(options: HarnessOptions = {}): Promise<Harness> {
   harness = await startHarness(options);
   return harness;
-}
-
-/** A script that finishes when told. */
-function held() {
-  let finish = () => {};
-  const done = new Promise<void>((resolve) => {
-    finish = resolve;
-  });
-  const script = async function* () {
-    yield accepted();
-    yield delta({ text: 'a' });
-    await done;
-    yield finished();
-  };
-  return { script, finish };
 }
 
 describe('The HTTP server', () => {
@@ -118,6 +98,20 @@ describe('The HTTP server', () => {
     assert.equal((await errorOf(wrong)).code, 'method_not_allowed');
     assert.equal(wrongToo.status, 405);
     await wrongToo.text();
+  });
+
+  it('refuses what is not HTTP, and a path it cannot decode', async () => {
+    const { get, url } = await start();
+    const socket = connect(Number(new URL(url).port), '127.0.0.1');
+    socket.end('NONSENSE\r\n\r\n');
+
+    const answer = await text(socket);
+    const undecodable = await get('/v1/models/%E0%A4%A');
+
+    assert.match(answer, /^HTTP\/1\.1 400 Bad Request\r\n/);
+    assert.match(answer, /"type":"invalid_request_error"/);
+    assert.equal(undecodable.status, 400);
+    assert.equal((await errorOf(undecodable)).code, 'invalid_request');
   });
 
   it('asks for a key everywhere but at the probes', async () => {
@@ -267,99 +261,5 @@ describe('The HTTP server', () => {
     release();
 
     assert.match(text, /autoglm:gateway_backbone_ready/);
-  });
-
-  it('keeps a waiting stream alive with comment lines', async () => {
-    const { backbone, post } = await start({ heartbeatIntervalS: 0.01 });
-    let finish = () => {};
-    const done = new Promise<void>((resolve) => {
-      finish = resolve;
-    });
-    backbone.script = async function* () {
-      await done;
-      yield accepted();
-      yield delta({ text: 'a' });
-      yield finished();
-    };
-
-    const response = await post(PATH, { ...CHAT, stream: true });
-    finish();
-    const text = await response.text();
-
-    assert.match(text, /^: keep-alive\n\n/);
-    assert.equal(eventsOf(text).at(-1), '[DONE]');
-  });
-
-  it('cuts off a client that does not read its stream', async () => {
-    const { backbone, url } = await start({ stallTimeoutS: 0.05 });
-    const text = 'x'.repeat(64 * 1024);
-    backbone.script = async function* (_, signal) {
-      yield accepted();
-      while (!signal.aborted) yield delta({ text });
-    };
-    const body = JSON.stringify({ ...CHAT, stream: true });
-    const request = httpRequest(url + PATH, { method: 'POST', headers: JSON_TYPE });
-    request.on('response', (response) => response.pause());
-    request.on('error', () => {});
-
-    request.end(body);
-
-    await backbone.until('cancelled');
-    request.destroy();
-  });
-});
-
-describe('A gateway that drains', () => {
-  it('refuses new requests, reports it, and lets the running one finish', async () => {
-    const { backbone, gateway, get, post } = await startHarness();
-    const { script, finish } = held();
-    backbone.script = script;
-    const running = await post(PATH, { ...CHAT, stream: true });
-    await backbone.until('start');
-
-    const drained = gateway.drain(60_000);
-
-    const refused = await post(PATH, CHAT);
-    const health = await get('/health');
-    finish();
-    const text = await running.text();
-    await drained;
-    assert.equal(refused.status, 503);
-    assert.equal((await errorOf(refused)).code, 'draining');
-    assert.equal((await jsonOf(health))['status'], 'draining');
-    assert.equal(eventsOf(text).at(-1), '[DONE]');
-    await backbone.kill();
-  });
-
-  it('ends what runs longer than the limit with an error event', async () => {
-    const { backbone, gateway, post } = await startHarness();
-    backbone.script = held().script;
-    const running = await post(PATH, { ...CHAT, stream: true });
-    await backbone.until('start');
-
-    await gateway.drain(0);
-
-    assert.match(JSON.stringify(eventsOf(await running.text()).at(-1)), /"code":"draining"/);
-    await backbone.kill();
-  });
-});
-
-describe('A gateway that cannot start', () => {
-  it('names the port in use and the key that changes it', async () => {
-    const { url, close } = await startHarness();
-    const port = Number(new URL(url).port);
-    const options = resolveOptions(gatewayOptions, { host: '127.0.0.1', port }, {});
-
-    const refused = startGateway(options, pino({ enabled: false }));
-
-    await assert.rejects(refused, (error: unknown) => {
-      assert(error instanceof MeshError);
-      assert.equal(
-        error.message,
-        `port ${port} is in use; choose another with the key "port" (--port)`,
-      );
-      return true;
-    });
-    await close();
   });
 });

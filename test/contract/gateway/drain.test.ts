@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { pino } from 'pino';
+import { startGateway } from '#gateway/gateway.ts';
+import { gatewayOptions } from '#gateway/options.ts';
+import { MeshError } from '#mesh/errors.ts';
+import { resolveOptions } from '#mesh/options.ts';
+import { accepted, delta, finished } from './fake-backbone.ts';
+import { CHAT, errorOf, eventsOf, jsonOf, startHarness } from './harness.ts';
+
+const PATH = '/v1/chat/completions';
+
+/** A script that finishes when told. */
+function held() {
+  let finish = () => {};
+  const done = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  const script = async function* () {
+    yield accepted();
+    yield delta({ text: 'a' });
+    await done;
+    yield finished();
+  };
+  return { script, finish };
+}
+
+describe('A gateway that drains', () => {
+  it('refuses new requests, reports it, and lets the running one finish', async () => {
+    const { backbone, gateway, get, post } = await startHarness();
+    const { script, finish } = held();
+    backbone.script = script;
+    const running = await post(PATH, { ...CHAT, stream: true });
+    await backbone.until('start');
+
+    const drained = gateway.drain(60_000);
+
+    const refused = await post(PATH, CHAT);
+    const health = await get('/health');
+    finish();
+    const text = await running.text();
+    await drained;
+    assert.equal(refused.status, 503);
+    assert.equal((await errorOf(refused)).code, 'draining');
+    assert.equal((await jsonOf(health))['status'], 'draining');
+    assert.equal(eventsOf(text).at(-1), '[DONE]');
+    await backbone.kill();
+  });
+
+  it('ends what runs longer than the limit with an error event', async () => {
+    const { backbone, gateway, post } = await startHarness();
+    backbone.script = held().script;
+    const running = await post(PATH, { ...CHAT, stream: true });
+    await backbone.until('start');
+
+    await gateway.drain(0);
+
+    assert.match(JSON.stringify(eventsOf(await running.text()).at(-1)), /"code":"draining"/);
+    await backbone.kill();
+  });
+});
+
+describe('A gateway that cannot start', () => {
+  it('names the port in use and the key that changes it', async () => {
+    const { url, close } = await startHarness();
+    const port = Number(new URL(url).port);
+    const options = resolveOptions(gatewayOptions, { host: '127.0.0.1', port }, {});
+
+    const refused = startGateway(options, pino({ enabled: false }));
+
+    await assert.rejects(refused, (error: unknown) => {
+      assert(error instanceof MeshError);
+      assert.equal(
+        error.message,
+        `port ${port} is in use; choose another with the key "port" (--port)`,
+      );
+      return true;
+    });
+    await close();
+  });
+});
