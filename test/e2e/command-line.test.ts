@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { GOLDEN_TEXTS } from './golden.ts';
-import { autoglm, type Mesh, property, startMesh } from './mesh.ts';
+import { autoglm, type Mesh, property, startMesh, writeConfig } from './mesh.ts';
 
 const WHO_ARE_YOU = GOLDEN_TEXTS[0];
 const GENERATE = JSON.stringify({
@@ -126,7 +126,8 @@ describe('autoglm without a mesh', () => {
   }
 
   it('status fails when nothing runs', async () => {
-    const { status, stdout } = await autoglm(['status', '--config', '/dev/null']);
+    const { config } = await writeConfig();
+    const { status, stdout } = await autoglm(['status', '--config', config]);
 
     assert.equal(status, 1);
     assert.match(stdout, /unreachable/);

@@ -18,6 +18,8 @@ export interface Mesh {
   readonly backboneAddress: string;
   readonly config: string;
   readonly supervisor: ChildProcess;
+  /** Exit status of the supervisor; null when a signal ended it. */
+  readonly exit: Promise<number | null>;
   /** What the supervisor and the processes log, JSON lines; ends when all of them are gone. */
   readonly lines: Lines;
   /** Process id of the llm-backbone that runs at the moment. */
@@ -29,7 +31,8 @@ export interface Mesh {
 export interface MeshSettings {
   /** Further keys of the llm-backbone, as YAML lines. */
   readonly backbone?: readonly string[];
-  readonly gateway?: readonly string[];
+  /** The gateway's port; unset: a free one. */
+  readonly port?: number;
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -42,60 +45,55 @@ export async function startMesh(settings: MeshSettings = {}): Promise<Mesh> {
 
 /** Starts a mesh without waiting. */
 export async function spawnMesh(settings: MeshSettings = {}): Promise<Mesh> {
-  const [port, backbonePort] = [await freePort(), await freePort()];
-  const config = await writeConfig({ port, backbonePort, settings });
+  const { config, port, backbonePort } = await writeConfig(settings);
   const supervisor = spawn(process.execPath, [AUTOGLM, 'serve', '--config', config], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, ...settings.env },
   });
   assert(supervisor.stdout !== null);
   const lines = new Lines(supervisor.stdout);
+  const exit = once(supervisor, 'exit').then(() => supervisor.exitCode);
   const backboneAddress = `127.0.0.1:${backbonePort}`;
   return {
     url: `http://127.0.0.1:${port}`,
     backboneAddress,
     config,
     supervisor,
+    exit,
     lines,
     backbonePid: () => pidOf(config),
-    stop: () => stop(supervisor, lines),
+    stop: async () => {
+      supervisor.kill('SIGINT');
+      await lines.ended;
+      return exit;
+    },
   };
 }
 
-interface ConfigFacts {
+interface WrittenConfig {
+  readonly config: string;
   readonly port: number;
   readonly backbonePort: number;
-  readonly settings: MeshSettings;
 }
 
-async function writeConfig({ port, backbonePort, settings }: ConfigFacts): Promise<string> {
+/** Writes a configuration of phone-nano on free ports. */
+export async function writeConfig(settings: MeshSettings = {}): Promise<WrittenConfig> {
+  const [port, backbonePort] = [await freePort(), await freePort()];
   const folder = await mkdtemp(join(tmpdir(), 'autoglm-e2e-'));
-  const path = join(folder, 'config.yaml');
+  const config = join(folder, 'config.yaml');
   const text = [
     `model: ${join(PACKAGE_ROOT, 'deploy/models/phone-nano')}`,
     'drain-timeout-s: 20',
     'gateway:',
     '  host: 127.0.0.1',
-    `  port: ${port}`,
-    ...(settings.gateway ?? []).map((line) => `  ${line}`),
+    `  port: ${settings.port ?? port}`,
     'llm-backbone:',
     `  listen: 127.0.0.1:${backbonePort}`,
     '  kv-cache-gb: 0.25',
     ...(settings.backbone ?? []).map((line) => `  ${line}`),
   ];
-  await writeFile(path, `${text.join('\n')}\n`);
-  return path;
-}
-
-async function stop(supervisor: ChildProcess, lines: Lines): Promise<number | null> {
-  const isGone = supervisor.exitCode !== null || supervisor.signalCode !== null;
-  if (!isGone) {
-    const exit = once(supervisor, 'exit');
-    supervisor.kill('SIGINT');
-    await exit;
-  }
-  await lines.ended;
-  return supervisor.exitCode;
+  await writeFile(config, `${text.join('\n')}\n`);
+  return { config, port, backbonePort };
 }
 
 async function pidOf(config: string): Promise<number> {
