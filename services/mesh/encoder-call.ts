@@ -1,12 +1,12 @@
-import type { Client, DeepPartial } from 'nice-grpc';
+import type { Client } from 'nice-grpc';
 import { DType } from '#protos/autoglm/common/v1/tensor.ts';
-import type {
-  EncodeDone,
+import {
+  type EncodeDone,
   EncodeHeader,
-  EncodePlan,
-  EncodeRequest,
-  EncodeResponse,
-  EncodeRows,
+  type EncodePlan,
+  type EncodeRequest,
+  type EncodeResponse,
+  type EncodeRows,
 } from '#protos/autoglm/encoder/v1/encoder.ts';
 import type { encoderServiceDefinition } from './encode-response-codec.ts';
 import { MAX_CHUNK_BYTES } from './encoder-upload.ts';
@@ -63,8 +63,8 @@ export async function* encodeItem(
   course.end();
 }
 
-async function* requestsOf(item: OutgoingItem): AsyncGenerator<DeepPartial<EncodeRequest>> {
-  yield { event: { $case: 'header', value: item.header } };
+async function* requestsOf(item: OutgoingItem): AsyncGenerator<EncodeRequest> {
+  yield { event: { $case: 'header', value: EncodeHeader.fromPartial(item.header) } };
   const pieces = item.content instanceof Uint8Array ? [item.content] : item.content;
   for await (const piece of pieces) {
     for (let at = 0; at < piece.length; at += MAX_CHUNK_BYTES) {

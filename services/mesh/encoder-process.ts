@@ -60,8 +60,13 @@ export async function startEncoderProcess(
 ): Promise<EncoderProcess> {
   const checkpoint = await readEncoderCheckpoint(options.model, role.modality);
   const process = new EncoderProcess(role, options, { ...collaborators, checkpoint });
-  await process.start();
-  return process;
+  try {
+    await process.start();
+    return process;
+  } catch (error: unknown) {
+    await process.drain(0);
+    throw error;
+  }
 }
 
 /** One tower behind its services. */

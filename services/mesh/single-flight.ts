@@ -43,7 +43,7 @@ export class SingleFlight<Work extends Endable> {
       if (hasLeft) return;
       hasLeft = true;
       shared.numCallers -= 1;
-      if (shared.numCallers > 0) return;
+      if (shared.numCallers > 0 || this.#running.get(key) !== shared) return;
       // A caller that comes after the abort must start afresh.
       this.#remove(key, shared);
       shared.abort.abort();

@@ -1,0 +1,238 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
+import { EngineError } from '#native';
+import { Modality } from '#protos/autoglm/common/v1/media.ts';
+import { EncodeHeader, EncodeRequest, EncodeResponse } from '#protos/autoglm/encoder/v1/encoder.ts';
+import { InstanceServiceDefinition, InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
+import {
+  HealthDefinition,
+  HealthCheckResponse_ServingStatus as ServingStatus,
+} from '#protos/grpc/health/v1/health.ts';
+import { FakeClock, FakeEncoder, HIDDEN_SIZE, settled } from '#test/unit/encoder/doubles.ts';
+import { modelDirectory, pngOf, startSpeech, startVision } from './harness.ts';
+import { assertRefused } from './refusals.ts';
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await settled();
+}
+
+describe('an encoder process', () => {
+  it('says what it encodes and with which weights', async (test) => {
+    const { client } = await startSpeech(test, { options: { maxItemMb: 2 } });
+
+    const model = await client.getModel({});
+
+    assert.equal(model.modality, Modality.MODALITY_AUDIO);
+    assert.equal(model.hiddenSize, HIDDEN_SIZE);
+    assert.match(model.fingerprint, /^[0-9a-f]{64}$/);
+    assert.equal(model.maxItemBytes, 2n * 1024n * 1024n);
+    assert.equal(model.maxRows, 100_000);
+    assert.equal(model.device, 'cpu:0');
+  });
+
+  it('is ready and healthy once its tower has encoded something', async (test) => {
+    const tower = new FakeEncoder();
+    let tracedAtLoad: readonly string[] = ['unset'];
+    const load = async () => {
+      tracedAtLoad = [...tower.trace];
+      return tower;
+    };
+    const { process } = await startVision(test, { load });
+    const channel = openChannel(process.address, 'tokens');
+    test.after(() => channel.close());
+
+    const health = await createMeshClient(HealthDefinition, channel).check({
+      service: 'autoglm.encoder.v1.EncoderService',
+    });
+    const instance = await createMeshClient(InstanceServiceDefinition, channel).getStatus({});
+
+    assert.equal(health.status, ServingStatus.SERVING);
+    assert.equal(instance.state, InstanceState.INSTANCE_STATE_READY);
+    assert.equal(instance.role, 'vision-encoder');
+    assert.deepEqual(tracedAtLoad, []);
+    assert.deepEqual(tower.trace, ['encode 1']);
+  });
+
+  it('counts items, rows and cache hits', async (test) => {
+    const { process, encode } = await startVision(test);
+    const content = await pngOf(3);
+    await encode({ header: {}, content });
+    await encode({ header: {}, content });
+    await assert.rejects(encode({ header: {}, content: Buffer.from('no image') }));
+    const channel = openChannel(process.address, 'tokens');
+    test.after(() => channel.close());
+
+    const { families } = await createMeshClient(InstanceServiceDefinition, channel).getMetrics({});
+
+    const value = (name: string, labels: object = {}) =>
+      families
+        .find((family) => family.name === name)
+        ?.samples.find((sample) => JSON.stringify(sample.labels) === JSON.stringify(labels))?.value;
+    assert.equal(value('mm_cache_queries'), 3);
+    assert.equal(value('mm_cache_hits'), 1);
+    assert.equal(value('encoder_items', { result: 'encoded' }), 1);
+    assert.equal(value('encoder_items', { result: 'cache_hit' }), 1);
+    assert.equal(value('encoder_items', { result: 'refused' }), 1);
+    assert.equal(value('encoder_rows'), 8);
+    assert.equal(value('encoder_items_running'), 0);
+    assert.equal(value('encoder_queue_depth'), 0);
+    assert.equal(value('encoder_cache_bytes'), 4 * HIDDEN_SIZE * 4);
+    assert.equal(value('encoder_loaded'), 1);
+  });
+
+  it('ends a call at its deadline and stops the tower', async (test) => {
+    const { process, tower } = await startVision(test);
+    tower.isHeld = true;
+    const client = new Client(process.address, credentials.createInsecure());
+    test.after(() => client.close());
+    const call = client.makeBidiStreamRequest(
+      '/autoglm.encoder.v1.EncoderService/Encode',
+      (request: EncodeRequest) => Buffer.from(EncodeRequest.encode(request).finish()),
+      (bytes) => EncodeResponse.decode(bytes),
+      new Metadata(),
+      { deadline: Date.now() + 300 },
+    );
+
+    const failure = new Promise<ServiceError>((resolve) => call.on('error', resolve));
+    call.on('data', () => {});
+    call.write({ event: { $case: 'header', value: EncodeHeader.create() } });
+    call.end({ event: { $case: 'chunk', value: await pngOf(1) } });
+
+    assert.equal((await failure).code, status.DEADLINE_EXCEEDED);
+    await until(() => tower.trace.includes('abort'));
+  });
+
+  it('finishes what runs while it drains, and refuses what comes', async (test) => {
+    const { process, encode, tower, client } = await startVision(test);
+    tower.isHeld = true;
+    const running = encode({ header: {}, content: await pngOf(1) });
+    await until(() => tower.trace.length === 1);
+
+    const drained = process.drain(60_000);
+    await assertRefused(
+      encode({ header: {}, content: await pngOf(2) }),
+      'DRAINING',
+      /shutting down/,
+    );
+    tower.release();
+
+    assert.deepEqual((await running).values, [1]);
+    await drained;
+    assert.deepEqual(tower.trace, ['encode 1', 'close']);
+    await assertRefused(client.getModel({}), 'NO_READY_ENDPOINT', /./);
+  });
+
+  it('cancels what still runs when the grace of a drain ends', async (test) => {
+    const { process, encode, tower } = await startVision(test);
+    tower.isHeld = true;
+    const running = encode({ header: {}, content: await pngOf(1) });
+    const outcome = assert.rejects(running);
+    await until(() => tower.trace.length === 1);
+
+    await process.drain(0);
+
+    await outcome;
+    assert.deepEqual(tower.trace, ['encode 1', 'abort', 'close']);
+  });
+
+  it('refuses to start for a model without its tower', async (test) => {
+    const model = await modelDirectory(test, { vision_config: undefined });
+
+    await assertRefused(
+      startVision(test, { options: { model } }),
+      'INVALID_REQUEST',
+      /config.json has no "vision_config"/,
+    );
+  });
+
+  it('refuses to start without a readable configuration', async (test) => {
+    await assertRefused(
+      startVision(test, { options: { model: '/nonexistent' } }),
+      'INVALID_REQUEST',
+      /config.json cannot be read/,
+    );
+    const model = await modelDirectory(test, { text_config: undefined });
+    await assertRefused(
+      startVision(test, { options: { model } }),
+      'INVALID_REQUEST',
+      /text_config.hidden_size/,
+    );
+  });
+
+  it('refuses to start with a tower of another width than the language model', async (test) => {
+    const model = await modelDirectory(test, { text_config: { hidden_size: 5 } });
+
+    await assertRefused(
+      startVision(test, { options: { model } }),
+      'INVALID_REQUEST',
+      /rows of 8 values, the language model takes 5/,
+    );
+  });
+
+  it('passes on why a checkpoint cannot be loaded', async (test) => {
+    const load = async () => {
+      throw new EngineError('INVALID_CHECKPOINT', 'tensor x is missing');
+    };
+
+    await assertRefused(startVision(test, { load }), 'INVALID_REQUEST', /tensor x is missing/);
+  });
+});
+
+describe('a lazy encoder', () => {
+  it('is ready without its tower and loads it at the first item', async (test) => {
+    const towers: FakeEncoder[] = [];
+    const load = async () => {
+      towers.push(new FakeEncoder());
+      return towers.at(-1) ?? new FakeEncoder();
+    };
+    const { client, encode } = await startVision(test, { options: { lazy: true }, load });
+    assert.equal(towers.length, 0);
+    assert.equal((await client.getModel({})).hiddenSize, HIDDEN_SIZE);
+
+    const answer = await encode({ header: {}, content: await pngOf(4) });
+
+    assert.deepEqual(answer.values, [4]);
+    assert.equal(towers.length, 1);
+  });
+
+  it('unloads its tower when idle, answers from the cache without it, and loads again', async (test) => {
+    const clock = new FakeClock();
+    const towers: FakeEncoder[] = [];
+    const load = async () => {
+      towers.push(new FakeEncoder());
+      return towers.at(-1) ?? new FakeEncoder();
+    };
+    const options = { lazy: true, idleUnloadS: 300 };
+    const { encode } = await startVision(test, { options, load, clock });
+    const content = await pngOf(4);
+    await encode({ header: {}, content });
+
+    clock.advance(300_000);
+    await until(() => towers[0]?.trace.includes('close') ?? false);
+    assert.equal((await encode({ header: {}, content })).cacheHit, true);
+    assert.equal(towers.length, 1);
+    await encode({ header: {}, content: await pngOf(5) });
+
+    assert.equal(towers.length, 2);
+  });
+
+  it('fails the item whose load fails and tries again for the next', async (test) => {
+    let numLoads = 0;
+    const load = async () => {
+      numLoads += 1;
+      if (numLoads === 1) throw new EngineError('ENGINE_FAILED', 'out of memory');
+      return new FakeEncoder();
+    };
+    const { encode } = await startVision(test, { options: { lazy: true }, load });
+
+    await assertRefused(
+      encode({ header: {}, content: await pngOf(4) }),
+      'ENGINE_FAILED',
+      /out of memory/,
+    );
+
+    assert.deepEqual((await encode({ header: {}, content: await pngOf(4) })).values, [4]);
+  });
+});

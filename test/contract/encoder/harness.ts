@@ -1,0 +1,181 @@
+// A real encoder process over loopback gRPC, with a fake tower behind it.
+
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { pino } from 'pino';
+import sharp from 'sharp';
+import type { Clock } from '#mesh/clock.ts';
+import { encoderServiceDefinition } from '#mesh/encode-response-codec.ts';
+import {
+  type EncodeEvent,
+  type EncoderClient,
+  encodeItem,
+  type OutgoingItem,
+} from '#mesh/encoder-call.ts';
+import type { EncoderProcessOptions } from '#mesh/encoder-options.ts';
+import {
+  type EncoderProcess,
+  type EncoderRole,
+  startEncoderProcess,
+} from '#mesh/encoder-process.ts';
+import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
+import { resolveOptions } from '#mesh/options.ts';
+import type { MediaEncoder } from '#native';
+import { speechEncoderOptions } from '#speech/options.ts';
+import { speechRole } from '#speech/role.ts';
+import { FakeEncoder, HIDDEN_SIZE } from '#test/unit/encoder/doubles.ts';
+import { visionEncoderOptions } from '#vision/options.ts';
+import { visionRole } from '#vision/role.ts';
+
+const present = new AbortController().signal;
+
+export interface Overrides {
+  readonly options?: Readonly<Record<string, unknown>>;
+  readonly load?: () => Promise<MediaEncoder>;
+  readonly clock?: Clock;
+}
+
+/** A running encoder, its tower and a client of it. */
+export interface RunningEncoder {
+  readonly process: EncoderProcess;
+  readonly tower: FakeEncoder;
+  readonly client: EncoderClient;
+  /** Encodes an item and gathers what comes. */
+  encode(item: OutgoingItem, signal?: AbortSignal): Promise<Answer>;
+}
+
+/** All of one call's events. */
+export interface Answer {
+  readonly events: readonly EncodeEvent[];
+  readonly numRows: number;
+  readonly cacheHit: boolean;
+  readonly contentHash: Buffer;
+  readonly durationMs: number;
+  /** First value of each rows message. */
+  readonly values: readonly number[];
+}
+
+/** A model directory with a tower for each modality, as small as can be; gone after the test. */
+export async function modelDirectory(test: TestContext, config: object = {}): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'encoder-model-'));
+  test.after(() => rm(directory, { recursive: true }));
+  const full = {
+    text_config: { hidden_size: HIDDEN_SIZE },
+    vision_config: {},
+    audio_config: {},
+    ...config,
+  };
+  await writeFile(join(directory, 'config.json'), JSON.stringify(full));
+  const header = Buffer.from('{}');
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  await writeFile(join(directory, 'model.safetensors'), Buffer.concat([length, header]));
+  return directory;
+}
+
+export async function startVision(test: TestContext, overrides: Overrides = {}) {
+  const values = { model: await modelDirectory(test), listen: '127.0.0.1:0', batchWindowMs: 0 };
+  const options = resolveOptions(visionEncoderOptions, { ...values, ...overrides.options }, {});
+  return start(test, visionRole(options), { ...overrides, resolved: options });
+}
+
+export async function startSpeech(test: TestContext, overrides: Overrides = {}) {
+  const values = { model: await modelDirectory(test), listen: '127.0.0.1:0', batchWindowMs: 0 };
+  const options = resolveOptions(speechEncoderOptions, { ...values, ...overrides.options }, {});
+  return start(test, speechRole(options), { ...overrides, resolved: options });
+}
+
+async function start(
+  test: TestContext,
+  role: EncoderRole,
+  { resolved, load, clock }: Overrides & { readonly resolved: EncoderProcessOptions },
+): Promise<RunningEncoder> {
+  const tower = new FakeEncoder(role.modality);
+  const engine = { load: load ?? (async () => tower), device: 'cpu:0', isa: 'reference' };
+  const process = await startEncoderProcess(role, resolved, {
+    engine,
+    log: pino({ level: 'silent' }),
+    ...(clock === undefined ? {} : { clock }),
+  });
+  // What the warm-up did is no test's business.
+  tower.trace.length = 0;
+  const channel = openChannel(process.address, 'tensors');
+  const client = createMeshClient(encoderServiceDefinition, channel);
+  test.after(async () => {
+    channel.close();
+    await process.drain(0);
+  });
+  return { process, tower, client, encode: (item, signal) => gather(client, item, signal) };
+}
+
+async function gather(
+  client: EncoderClient,
+  item: OutgoingItem,
+  signal = present,
+): Promise<Answer> {
+  const events: EncodeEvent[] = [];
+  const options = { hiddenSize: HIDDEN_SIZE, signal };
+  for await (const event of encodeItem(client, item, options)) events.push(event);
+  const plan = events.find((event) => event.kind === 'plan')?.plan;
+  const rows = events.flatMap((event) => (event.kind === 'rows' ? [event.rows] : []));
+  return {
+    events,
+    numRows: rows.reduce((sum, { numRows }) => sum + numRows, 0),
+    cacheHit: plan?.cacheHit ?? false,
+    contentHash: plan?.contentHash ?? Buffer.alloc(0),
+    durationMs: plan?.durationMs ?? 0,
+    values: rows.map(({ data }) => data.readFloatLE(0)),
+  };
+}
+
+/** A PNG of one gray, whose rows the fake tower fills with that gray. */
+export function pngOf(
+  gray: number,
+  size: { readonly width: number; readonly height: number } = { width: 16, height: 16 },
+): Promise<Buffer> {
+  const background = { r: gray, g: gray, b: gray };
+  return sharp({ create: { ...size, channels: 3, background } })
+    .png()
+    .toBuffer();
+}
+
+/** Resolves at the first event of a kind. */
+export async function firstOf(
+  events: AsyncIterator<EncodeEvent>,
+  kind: EncodeEvent['kind'],
+): Promise<EncodeEvent> {
+  for (;;) {
+    const next = await events.next();
+    if (next.done === true) throw new Error(`the call ended before "${kind}"`);
+    if (next.value.kind === kind) return next.value;
+  }
+}
+
+/** Bytes that are sent when a test says so. */
+export class HeldContent implements AsyncIterable<Uint8Array> {
+  readonly #pieces: Uint8Array[] = [];
+  #isEnded = false;
+  #wake = () => {};
+
+  push(piece: Uint8Array): void {
+    this.#pieces.push(piece);
+    this.#wake();
+  }
+
+  end(): void {
+    this.#isEnded = true;
+    this.#wake();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      yield* this.#pieces.splice(0);
+      if (this.#isEnded) return;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+}
