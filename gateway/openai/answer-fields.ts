@@ -27,7 +27,6 @@ export const answerFields = {
   prompt_logprobs: integerField({ from: 0, to: MAX_LOGPROBS }),
   skip_special_tokens: flagField(),
   include_stop_str_in_output: flagField(),
-  return_reasoning: flagField(),
   return_token_ids: flagField(),
   return_tokens_as_token_ids: flagField(),
   echo: flagField(),
@@ -62,9 +61,16 @@ function streamUsage(request: AnswerRequest): StreamUsage {
   };
 }
 
+/** What chat and text completions say each in their own way. */
+export interface AnswerWish {
+  /** Alternatives per sampled token; undefined: no log-probabilities. */
+  readonly numLogprobs: number | undefined;
+  readonly splitsReasoning: boolean;
+}
+
 export function answerForm(
   request: AnswerRequest & { readonly n?: number },
-  numLogprobs: number | undefined,
+  { numLogprobs, splitsReasoning }: AnswerWish,
 ): AnswerForm {
   return {
     numChoices: request.n ?? 1,
@@ -72,21 +78,21 @@ export function answerForm(
     hasPromptLogprobs: request.prompt_logprobs !== undefined,
     tokensAsIds: request.return_tokens_as_token_ids ?? false,
     returnsTokenIds: request.return_token_ids ?? false,
-    splitsReasoning: request.return_reasoning ?? false,
+    splitsReasoning,
     streamUsage: streamUsage(request),
   };
 }
 
 export function outputOptions(
   request: AnswerRequest,
-  numLogprobs: number | undefined,
+  { numLogprobs, splitsReasoning }: AnswerWish,
 ): OutputOptions {
   return {
     numLogprobs,
     numPromptLogprobs: request.prompt_logprobs,
     skipSpecialTokens: request.skip_special_tokens,
     includeStopString: request.include_stop_str_in_output ?? false,
-    splitReasoning: request.return_reasoning ?? false,
+    splitReasoning: splitsReasoning,
     returnPromptTokenIds: request.return_token_ids ?? false,
   };
 }

@@ -29,6 +29,7 @@ const check = compileCheck(
     max_tokens: integerField({ from: 1, to: MAX_COUNT }),
     max_completion_tokens: integerField({ from: 1, to: MAX_COUNT }),
     logprobs: flagField(),
+    return_reasoning: flagField(),
     top_logprobs: integerField({ from: 0, to: MAX_LOGPROBS }),
   }),
 );
@@ -52,7 +53,10 @@ export function parseChatRequest(json: unknown): ChatRequest {
   refuseUnsupported(body);
   const request = check(body);
   checkStreaming(request);
-  const numLogprobs = chatLogprobsCount(request.logprobs, request.top_logprobs);
+  const wish = {
+    numLogprobs: chatLogprobsCount(request.logprobs, request.top_logprobs),
+    splitsReasoning: request.return_reasoning ?? false,
+  };
   const messages = chatMessages(request.messages);
   const maxTokens = request.max_completion_tokens ?? request.max_tokens;
   return {
@@ -65,10 +69,10 @@ export function parseChatRequest(json: unknown): ChatRequest {
         maxPromptTokens: request.truncate_prompt_tokens,
       },
       sampling: samplingParams(request, maxTokens),
-      output: outputOptions(request, numLogprobs),
+      output: outputOptions(request, wish),
       priority: request.priority,
     },
-    form: answerForm(request, numLogprobs),
+    form: answerForm(request, wish),
     echoText: request.echo === true ? openAssistantText(messages) : '',
   };
 }

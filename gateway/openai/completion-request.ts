@@ -50,7 +50,8 @@ export function parseCompletionRequest(json: unknown): CompletionRequest {
   const isPromptOnly = echoes && request.max_tokens === 0;
   // The mesh generates at least one token; a prompt-only answer leaves it out.
   const sampling = samplingParams(request, isPromptOnly ? 1 : positive(request.max_tokens));
-  const output = outputOptions(request, request.logprobs);
+  const wish = { numLogprobs: request.logprobs, splitsReasoning: false };
+  const output = outputOptions(request, wish);
   const prompts = completionPrompts(request.prompt, request.add_special_tokens ?? true);
   return {
     model: request.model,
@@ -61,7 +62,7 @@ export function parseCompletionRequest(json: unknown): CompletionRequest {
       output: echoes ? echoOutput(output) : output,
       priority: request.priority,
     })),
-    form: answerForm(request, request.logprobs),
+    form: answerForm(request, wish),
     echoes,
     isPromptOnly,
   };

@@ -36,7 +36,7 @@ function chatMessage(message: unknown, at: string): ChatMessage {
   return {
     role: ROLES[role] ?? role,
     content: contentOf(content, { role, at: `${at}.content` }),
-    metadata: stringOr(metadata ?? name, `${at}.name`),
+    metadata: stringOr(metadata, `${at}.metadata`) || stringOr(name, `${at}.name`),
   };
 }
 
