@@ -88,6 +88,7 @@ Napi::Value SubmitJob(const Napi::CallbackInfo& info, DecoderEngine& engine) {
   std::unique_ptr<JobType> job = std::make_unique<JobType>(env, &engine);
   const Status read = job->Read(info[0]);
   if (!read.ok() || env.IsExceptionPending()) return RefuseRead(env, read);
+  job->KeepAlive(info.This());
   return engine.Submit(env, std::move(job));
 }
 

@@ -143,6 +143,7 @@ Napi::Value EncoderObject::Encode(const Napi::CallbackInfo& info) {
   }
   for (auto& [index, job] : jobs) {
     const std::shared_ptr<CancelFlag> cancelled = job->cancelled();
+    job->KeepAlive(info.This());
     tickets.Set(index, MakeTicket(env, engine_->Submit(env, std::move(job)), cancelled));
   }
   return tickets;
@@ -154,6 +155,7 @@ Napi::Value EncoderObject::Trace(const Napi::CallbackInfo& info) {
   std::unique_ptr<EncoderTraceJob> job = std::make_unique<EncoderTraceJob>(env, engine_);
   const Status read = job->Read(info[0]);
   if (!read.ok() || env.IsExceptionPending()) return RefuseRead(env, read);
+  job->KeepAlive(info.This());
   return engine_->Submit(env, std::move(job));
 }
 

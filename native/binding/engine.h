@@ -28,11 +28,17 @@ class Job {
   virtual void Rejected() {}
 
   Napi::Promise promise() const { return deferred_.Promise(); }
+  // Keeps the object whose method was called until the promise is settled: were it collected, its
+  // engine would close.
+  void KeepAlive(const Napi::Value& object) {
+    owner_ = Napi::Persistent(object.As<Napi::Object>());
+  }
 
  private:
   friend class Engine;
 
   Napi::Promise::Deferred deferred_;
+  Napi::ObjectReference owner_;
   Status status_;
 };
 

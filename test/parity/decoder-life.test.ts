@@ -1,0 +1,184 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { describe, it } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import { type Decoder, type DecoderOptions, EngineError, loadDecoder } from '#native';
+import { PagedSequence, planOf } from './paged-sequence.ts';
+
+const OPTIONS: DecoderOptions = {
+  model: {
+    random: {
+      hiddenSize: 256,
+      numLayers: 4,
+      numAttentionHeads: 8,
+      numKeyValueHeads: 2,
+      headDim: 32,
+      intermediateSize: 512,
+      vocabSize: 1000,
+      maxPositionEmbeddings: 1024,
+    },
+  },
+  device: 'cpu',
+  weightDtype: 'float32',
+  activationDtype: 'float32',
+  blockSize: 16,
+  kvCacheBytes: 32 * 1024 * 1024,
+  maxNumBatchedTokens: 512,
+};
+
+function prefill(numTokens = 300) {
+  const sequence = new PagedSequence(
+    Array.from({ length: numTokens }, (_, i) => i),
+    0,
+  );
+  return planOf([sequence.take(numTokens)], { blockSize: 16, vocabLimit: 1000 });
+}
+
+function hasReason(reason: string, pattern = /./): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof EngineError, String(error));
+    assert.equal(error.reason, reason);
+    assert.match(error.message, pattern);
+    return true;
+  };
+}
+
+async function withDecoder(use: (decoder: Decoder) => Promise<void>): Promise<void> {
+  const decoder = await loadDecoder(OPTIONS);
+  try {
+    await use(decoder);
+  } finally {
+    await decoder.close();
+  }
+}
+
+describe('a decoder', () => {
+  it('describes what was loaded', () =>
+    withDecoder(async ({ description }) => {
+      assert.equal(description.modelType, 'glm4');
+      assert.equal(description.vocabSize, 1000);
+      assert.equal(description.weightDtype, 'float32');
+      assert.equal(description.blockSize, 16);
+      // Keys and values of 4 layers, 2 heads of 32 float32 values, 16 tokens a block.
+      assert.equal(description.numBlocks, (32 * 1024 * 1024) / (2 * 4 * 2 * 32 * 4 * 16));
+      assert.equal(description.mropeSection, null);
+    }));
+
+  it('runs steps that were handed over together, in their order', () =>
+    withDecoder(async (decoder) => {
+      const finished: number[] = [];
+
+      await Promise.all(
+        [0, 1, 2, 3].map((i) => decoder.execute(prefill(20 + i)).then(() => finished.push(i))),
+      );
+
+      assert.deepEqual(finished, [0, 1, 2, 3]);
+    }));
+
+  it('refuses a bad plan with what is wrong, and runs the next', () =>
+    withDecoder(async (decoder) => {
+      const plan = prefill(20);
+      const blockTables = plan.blockTables.map((block) => block + 1_000_000);
+
+      await assert.rejects(
+        decoder.execute({ ...plan, blockTables }),
+        hasReason('INVALID_REQUEST', /block 1000000 does not exist/),
+      );
+      assert.equal((await decoder.execute(plan)).tokenIds.length, 1);
+    }));
+
+  it('refuses values of the wrong type by their name', () =>
+    withDecoder(async (decoder) => {
+      const plan = prefill(20);
+      const damages: readonly (readonly [RegExp, object])[] = [
+        [/tokenIds: expected a Uint32Array/, { tokenIds: [1, 2, 3] }],
+        [/positions: expected an Int32Array/, { positions: null }],
+        [/maxBlocksPerSequence: expected an integer/, { maxBlocksPerSequence: 1.5 }],
+        [/outputs: expected an array/, { outputs: undefined }],
+        [/outputs\[0\]: expected an object/, { outputs: [3] }],
+        [/mediaRows\[0\]: rows: expected a Uint8Array/, { mediaRows: [mediaRowsOf('none')] }],
+      ];
+      for (const [pattern, damage] of damages) {
+        // The type is broken on purpose: what the addon is given need not come from our code.
+        const broken: typeof plan = Object.assign({}, plan, damage);
+        await assert.rejects(decoder.execute(broken), hasReason('INVALID_REQUEST', pattern));
+      }
+    }));
+
+  it('hands on the exception of a getter', () =>
+    withDecoder(async (decoder) => {
+      const plan = Object.defineProperty({ ...prefill(20) }, 'positions', {
+        get: () => {
+          throw new RangeError('from the getter');
+        },
+      });
+
+      await assert.rejects(decoder.execute(plan), /from the getter/);
+    }));
+
+  it('rejects every call after closing, and closing again does nothing', async () => {
+    const decoder = await loadDecoder(OPTIONS);
+    await decoder.close();
+    await decoder.close();
+
+    await assert.rejects(decoder.execute(prefill()), hasReason('ENGINE_CLOSED'));
+    await assert.rejects(decoder.trace(Uint32Array.of(1)), hasReason('ENGINE_CLOSED'));
+  });
+
+  it('settles every step that waits when it is closed', async () => {
+    const decoder = await loadDecoder(OPTIONS);
+    const steps = Array.from({ length: 20 }, () => decoder.execute(prefill()));
+
+    const settled = Promise.allSettled(steps);
+    await decoder.close();
+
+    const rejected = (await settled).filter((step) => step.status === 'rejected');
+    for (const { reason } of rejected) hasReason('ENGINE_CLOSED')(reason);
+    assert.ok(rejected.length > 0, 'not all of 20 steps end before the flag is seen');
+  });
+
+  it('may be closed while it loads another', async () => {
+    const decoder = await loadDecoder(OPTIONS);
+    const other = loadDecoder(OPTIONS);
+
+    await decoder.close();
+
+    await (await other).close();
+  });
+
+  it('refuses what cannot be loaded with the reason', async () => {
+    const directory = '/nowhere';
+    await assert.rejects(
+      loadDecoder({ ...OPTIONS, model: { directory } }),
+      hasReason('INVALID_CHECKPOINT', /\/nowhere\/config\.json/),
+    );
+    await assert.rejects(
+      loadDecoder({ ...OPTIONS, device: 'cuda:0' }),
+      hasReason('UNSUPPORTED', /cuda:0/),
+    );
+    await assert.rejects(
+      loadDecoder({ ...OPTIONS, device: 'tpu' }),
+      hasReason('INVALID_REQUEST', /"tpu" is not one of: cpu/),
+    );
+    await assert.rejects(
+      loadDecoder({ ...OPTIONS, kvCacheBytes: 10 }),
+      hasReason('INVALID_REQUEST', /one block of 16 tokens takes/),
+    );
+  });
+
+  it('ends with its worker, in the middle of a step', async () => {
+    const worker = new Worker(new URL('./decoder-worker.mjs', import.meta.url), {
+      execArgv: ['--conditions=source'],
+      workerData: OPTIONS,
+    });
+    await once(worker, 'message');
+
+    const status = await worker.terminate();
+
+    assert.equal(status, 1);
+  });
+});
+
+function mediaRowsOf(rows: string) {
+  return { firstToken: 0, numRows: 1, dtype: 'float32', rows };
+}
