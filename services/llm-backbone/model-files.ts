@@ -18,11 +18,14 @@ const GenerationConfig = Type.Object({
   repetition_penalty: OptionalNumber,
 });
 
+/** The language model's block of a multimodal checkpoint has a null where the top level says it. */
+const DtypeName = Type.Optional(Type.Union([Type.String(), Type.Null()]));
+
 const TextConfig = Type.Object({
   eos_token_id: Type.Optional(EosIds),
   max_position_embeddings: Type.Optional(Type.Integer()),
-  dtype: Type.Optional(Type.String()),
-  torch_dtype: Type.Optional(Type.String()),
+  dtype: DtypeName,
+  torch_dtype: DtypeName,
 });
 
 const ModelConfig = Type.Object({

@@ -35,8 +35,9 @@ interface PhoneEntry {
   readonly prompt_ids: readonly number[];
 }
 
-interface PictureEntry extends PromptEntry {
+export interface PictureEntry extends PromptEntry {
   readonly images: readonly number[];
+  readonly rope_delta: number;
 }
 
 /** The kinds of `golden.json` beside weights, told by what they hold. */

@@ -9,6 +9,12 @@ const LEVELS: readonly IsaLevel[] = ['reference', 'avx2', 'avx512', 'amx'];
 const DIRECTORIES = [
   'test/testdata/glm4-tiny',
   'test/testdata/glm4-tiny-bf16',
+  'test/testdata/glm4v-tiny',
+  'test/testdata/glm4v-tiny-sharded',
+  'test/testdata/vit-tiny',
+  'test/testdata/conformer-tiny',
+  'test/testdata/parakeet-tiny',
+  'test/testdata/resize',
   'test/testdata/text',
   'deploy/models/phone-nano',
 ];

@@ -4,26 +4,54 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cpuFeatures } from '#native';
-import { ARITHMETICS, decoderParity, openDecoder } from './decoder-parity.ts';
-import { type Golden, readCases } from './golden-cases.ts';
+import { cpuFeatures, type Decoder } from '#native';
+import { ARITHMETICS, type Arithmetic, decoderParity, openDecoder } from './decoder-parity.ts';
+import { audioParity, imageParity, vitParity } from './encoder-parity.ts';
+import { type Golden, type PictureEntry, readCases } from './golden-cases.ts';
 import { GoldenTensors } from './golden-tensors.ts';
 import { meshParity } from './mesh-parity.ts';
+import { multimodalParity } from './multimodal-parity.ts';
 import { formatRows, type ParityRow } from './report.ts';
+import { type ResizeGolden, resizeParity } from './resize-parity.ts';
 import { type TextGolden, textParity } from './text-parity.ts';
 
 const USAGE = `usage: npm run parity -- DIR...
 
 Runs each fixture directory through the native path and the real tokenizer and prints how far the
-results are from the reference: hidden states, logits, prompt ids and greedy tokens.
+results are from the reference: pixels, features, embeddings, positions, hidden states, logits,
+prompt ids and greedy tokens.
 AUTOGLM_ISA=reference|avx2|avx512|amx caps the kernels. Exit status 1: something is past its tolerance.`;
 
 async function checkDirectory(directory: string): Promise<ParityRow[]> {
   const path = join(directory, 'golden.json');
+  if (!existsSync(path)) return towerParity(directory);
   // Fixtures are the project's own files, told apart by what they hold.
-  const golden: TextGolden | Golden = JSON.parse(await readFile(path, 'utf8'));
+  const golden: TextGolden | ResizeGolden | Golden = JSON.parse(await readFile(path, 'utf8'));
+  if (isResize(golden)) return resizeParity(directory, golden);
   if ('templates' in golden) return textParity(directory, golden);
   return checkpointParity(directory, golden);
+}
+
+function isResize(golden: TextGolden | ResizeGolden | Golden): golden is ResizeGolden {
+  return Array.isArray(golden);
+}
+
+/** A directory that holds a vision or speech tower and no language model. */
+async function towerParity(directory: string): Promise<ParityRow[]> {
+  const golden = await GoldenTensors.read(join(directory, 'golden.safetensors'));
+  const config: { readonly model_type: string; readonly patch_size: number } = JSON.parse(
+    await readFile(join(directory, 'config.json'), 'utf8'),
+  );
+  const rows: ParityRow[] = [];
+  for (const arithmetic of ARITHMETICS) {
+    const check = { directory, golden, arithmetic };
+    rows.push(
+      ...(config.model_type === 'vit'
+        ? await vitParity(check, config.patch_size)
+        : await audioParity(check)),
+    );
+  }
+  return rows;
 }
 
 async function checkpointParity(directory: string, golden: Golden): Promise<ParityRow[]> {
@@ -34,13 +62,34 @@ async function checkpointParity(directory: string, golden: Golden): Promise<Pari
   for (const arithmetic of ARITHMETICS) {
     const decoder = await openDecoder(directory, arithmetic);
     try {
-      if (tensors !== null) rows.push(...(await decoderParity(decoder, tensors, arithmetic)));
+      if (tensors !== null) {
+        rows.push(...(await decoderParity(decoder, tensors, arithmetic)));
+        rows.push(...(await pictureParity(directory, decoder, golden, { tensors, arithmetic })));
+      }
       rows.push(...(await meshParity(directory, decoder, cases, { tensors, arithmetic })));
     } finally {
       await decoder.close();
     }
   }
   return rows;
+}
+
+/** The pictures of a checkpoint that has a vision tower, and the prompts that hold them. */
+async function pictureParity(
+  directory: string,
+  decoder: Decoder,
+  golden: Golden,
+  reference: { readonly tensors: GoldenTensors; readonly arithmetic: Arithmetic },
+): Promise<ParityRow[]> {
+  const { tensors, arithmetic } = reference;
+  if (!tensors.has('image0.pixel_values') || !('cases' in golden)) return [];
+  const { rows, traces } = await imageParity({ directory, golden: tensors, arithmetic });
+  const cases = golden.cases.filter((entry): entry is PictureEntry => 'rope_delta' in entry);
+  const towers = { decoder, traces };
+  return [
+    ...rows,
+    ...(await multimodalParity(directory, towers, cases, { golden: tensors, arithmetic })),
+  ];
 }
 
 function isText({ type }: { readonly type: string }): boolean {

@@ -39,6 +39,12 @@ describe('readModelFiles', () => {
     assert.deepEqual((await readModelFiles(directory, undefined)).eosTokenIds, [7]);
   });
 
+  it('takes the dtype from the top where the text block has a null', async () => {
+    write({ 'config.json': { dtype: 'bfloat16', text_config: { dtype: null, eos_token_id: 7 } } });
+
+    assert.equal((await readModelFiles(directory, undefined)).dtype, 'bfloat16');
+  });
+
   it('takes the template of tokenizer_config.json where there is no file', async () => {
     const chat_template = [
       { name: 'tools', template: 'x' },
