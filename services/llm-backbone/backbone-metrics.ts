@@ -44,6 +44,7 @@ export class BackboneMetrics {
   #isHealthy = true;
 
   readonly #promptTokens: Counter;
+  readonly #cachedTokens: Counter;
   readonly #generationTokens: Counter;
   readonly #success: Counter;
   readonly #rejections: Counter;
@@ -75,6 +76,7 @@ export class BackboneMetrics {
     const tokens = (name: string, help: string, buckets: readonly number[]) =>
       registry.register(new Histogram(name, help, buckets));
     this.#promptTokens = counter('prompt_tokens', 'Prompt tokens computed or found in the cache');
+    this.#cachedTokens = counter('prompt_tokens_cached', 'Prompt tokens found in the cache');
     this.#generationTokens = counter('generation_tokens', 'Tokens generated');
     this.#success = counter('request_success', 'Requests that ended, by reason');
     this.#rejections = counter('admission_rejections', 'Requests refused, by reason');
@@ -159,8 +161,9 @@ export class BackboneMetrics {
     if (sincePreviousMs !== null) this.#interToken.observe(sincePreviousMs / 1000, this.#labels);
   }
 
-  promptComputed(numTokens: number): void {
-    this.#promptTokens.add(numTokens, this.#labels);
+  promptScheduled(prompt: { readonly numTokens: number; readonly numCachedTokens: number }): void {
+    this.#promptTokens.add(prompt.numTokens, this.#labels);
+    this.#cachedTokens.add(prompt.numCachedTokens, this.#labels);
   }
 
   requestEnded(summary: RequestSummary): void {

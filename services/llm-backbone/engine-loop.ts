@@ -68,8 +68,9 @@ export class EngineLoop {
     this.#now = options.now;
   }
 
-  /** Queues the sequences of one owner; throws QUEUE_FULL. */
+  /** Queues the sequences of one owner; throws QUEUE_FULL, and ENGINE_FAILED where nothing runs. */
   submit(owner: SequenceOwner, sequences: readonly Sequence[]): void {
+    if (this.#isClosed) throw new MeshError('ENGINE_FAILED', 'the engine has stopped');
     this.#scheduler.add(sequences);
     for (const sequence of sequences) this.#owners.set(sequence, owner);
     this.#unscheduled.add(owner);
@@ -153,7 +154,6 @@ export class EngineLoop {
 
   #fail(step: ScheduledStep, cause: unknown): void {
     this.#scheduler.fail(step);
-    this.#deliver();
     const owners = new Set(step.chunks.map(({ sequence }) => this.#take(sequence)));
     const why = cause instanceof Error ? cause.message : String(cause);
     const error = new MeshError('ENGINE_FAILED', `a step of the engine failed: ${why}`, { cause });

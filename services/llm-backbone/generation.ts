@@ -102,7 +102,10 @@ export class Generation implements SequenceOwner {
     this.#scheduledMs = this.#context.now();
     const leader = this.#choices.find(({ sequence }) => sequence !== null)?.sequence;
     this.#numCachedTokens = leader?.numCachedTokens ?? 0;
-    this.#context.metrics.promptComputed(this.#request.prompt.tokenIds.length);
+    this.#context.metrics.promptScheduled({
+      numTokens: this.#request.prompt.tokenIds.length,
+      numCachedTokens: this.#numCachedTokens,
+    });
     this.#accept();
   }
 

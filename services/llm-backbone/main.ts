@@ -19,6 +19,7 @@ import {
   BLOCK_SIZE,
   backboneOptions,
   checkBackboneOptions,
+  type DeviceMemory,
   kvCacheBytes,
 } from './options.ts';
 
@@ -108,15 +109,19 @@ function deviceName(device: string): string {
   return last - first + 1 === cores.length ? `cpu:${first}-${last}` : `cpu:${cores.join(',')}`;
 }
 
-async function deviceMemory({ model, device }: BackboneOptions) {
+async function deviceMemory({ model, device }: BackboneOptions): Promise<DeviceMemory> {
+  const known = devices();
+  const memoryBytes = known.find(({ id }) => id === device)?.memoryBytes;
+  // A set of cores is of the CPU, which the list has as a whole.
+  if (memoryBytes === undefined && !device.startsWith('cpu')) {
+    const message = `key "device": ${device} is not on this machine; it has ${known.map(({ id }) => id).join(', ')}`;
+    throw new MeshError('INVALID_REQUEST', message, { param: 'device' });
+  }
   const names = await readdir(model);
   const shards = names.filter((name) => name.endsWith('.safetensors'));
   const sizes = await Promise.all(shards.map((name) => stat(join(model, name))));
-  return {
-    device,
-    memoryBytes: devices().find(({ id }) => id === device)?.memoryBytes ?? 0,
-    weightBytes: sizes.reduce((sum, { size }) => sum + size, 0),
-  };
+  const weightBytes = sizes.reduce((sum, { size }) => sum + size, 0);
+  return { device, memoryBytes: memoryBytes ?? 0, weightBytes };
 }
 
 runMain(() => log, main);

@@ -6,6 +6,10 @@ import type { SamplingSettings } from './sampler-state.ts';
 /** Temperatures below this are greedy, as in vLLM. */
 const GREEDY_BELOW = 1e-5;
 const MAX_NUM_CHOICES = 128;
+/** Every token of an answer is compared with every stop string. */
+const MAX_STOP_STRINGS = 64;
+const MAX_STOP_CHARS = 1024;
+const MAX_BAD_WORDS = 1024;
 const MAX_SEED = 2n ** 64n - 1n;
 
 /** What a request that says nothing gets. */
@@ -150,8 +154,17 @@ function minTokensOf({ minTokens = 0, maxTokens }: SamplingParams): number {
 }
 
 function checkStops(params: SamplingParams, facts: SamplingFacts): void {
-  if (params.stopStrings.includes('')) throw refusal('stop', 'a stop string is empty');
+  checkCount('stop', params.stopStrings, MAX_STOP_STRINGS);
+  checkCount('bad_words', params.badWords, MAX_BAD_WORDS);
+  for (const { length } of params.stopStrings) {
+    if (length >= 1 && length <= MAX_STOP_CHARS) continue;
+    throw refusal('stop', `a string of ${length} characters, allowed is 1 to ${MAX_STOP_CHARS}`);
+  }
   checkIds('stop_token_ids', params.stopTokenIds, facts);
+}
+
+function checkCount(param: string, list: readonly unknown[], max: number): void {
+  if (list.length > max) throw refusal(param, `got ${list.length} of them, allowed are ${max}`);
 }
 
 function checkIds(param: string, ids: readonly number[], { vocabSize }: SamplingFacts): void {

@@ -84,13 +84,17 @@ describe('EngineLoop', () => {
     );
   });
 
-  it('ends when it is closed', async () => {
+  it('ends when it is closed and takes nothing more', async () => {
     const engine = createTestEngine(new FakeDecoder());
     await generate(engine);
 
     engine.engine.close();
 
     await engine.done;
+    await assert.rejects(
+      generate(engine),
+      (error) => error instanceof MeshError && error.reason === 'ENGINE_FAILED',
+    );
   });
 });
 

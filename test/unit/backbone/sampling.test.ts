@@ -118,6 +118,9 @@ describe('checkSampling', () => {
     { params: { allowedTokenIds: [100] }, param: 'allowed_token_ids' },
     { params: { stopTokenIds: [100] }, param: 'stop_token_ids' },
     { params: { stopStrings: [''] }, param: 'stop' },
+    { params: { stopStrings: ['x'.repeat(1025)] }, param: 'stop' },
+    { params: { stopStrings: Array(65).fill('x') }, param: 'stop' },
+    { params: { badWords: Array(1025).fill('x') }, param: 'bad_words' },
     { params: { seed: -1n }, param: 'seed' },
     { params: { numChoices: 0 }, param: 'n' },
     { params: { numChoices: 129 }, param: 'n' },
@@ -126,7 +129,7 @@ describe('checkSampling', () => {
   ];
   for (const { params, param } of refused) {
     const [name, value] = Object.entries(params)[0] ?? [];
-    it(`refuses ${name} ${JSON.stringify(value, (_, v) => (typeof v === 'bigint' ? String(v) : v))} as ${param}`, () => {
+    it(`refuses ${name} ${JSON.stringify(value, (_, v) => (typeof v === 'bigint' ? String(v) : v)).slice(0, 40)} as ${param}`, () => {
       assert.throws(() => check(params), refusal('INVALID_REQUEST', new RegExp(param), param));
     });
   }
