@@ -8,6 +8,8 @@ namespace autoglm::cpu {
 namespace {
 
 constexpr int64_t kMaxQueriesPerTask = 32;
+// Queries of one head; a kernel shares each block of keys among so many.
+constexpr int64_t kQueriesPerFullTask = 96;
 constexpr int64_t kTasksPerThread = 4;
 
 // Values between the KV heads, and between the blocks, of a cache.
@@ -127,15 +129,15 @@ void FullAttention(OpsContext& context, const FullAttentionOp& op) {
   CpuContext& cpu = Cpu(context);
   const bool has_relative = op.relative_q.data != nullptr;
 
-  const int64_t num_chunks = DivideUp(op.q.rows, kMaxQueriesPerTask);
+  const int64_t num_chunks = DivideUp(op.q.rows, kQueriesPerFullTask);
   cpu.threads().ParallelFor(num_chunks * op.num_heads, [&](int64_t index) {
-    const int64_t begin = index % num_chunks * kMaxQueriesPerTask;
+    const int64_t begin = index % num_chunks * kQueriesPerFullTask;
     const int64_t column = index / num_chunks * head_dim;
     const int64_t q_offset = begin * op.q.stride + column;
     cpu.kernels().attention.full(
         {.q = op.q.data + q_offset,
          .q_stride = op.q.stride,
-         .num_queries = std::min(kMaxQueriesPerTask, op.q.rows - begin),
+         .num_queries = std::min(kQueriesPerFullTask, op.q.rows - begin),
          .keys = op.keys.data + column,
          .values = op.values.data + column,
          .kv_stride = op.keys.stride,

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdint>
 #include <vector>
 
 #include "kernels/cpu/convert.h"
@@ -49,6 +50,23 @@ void CollectRows(const kernels::ConvertKernels& convert, const PackOp& op, int64
   }
 }
 
+// The rows of output columns begin .. begin + count - 1 where one source holds them all in the wanted
+// type, aligned to it; null where they must be collected first.
+const void* RowsInPlace(const PackOp& op, int64_t begin, int64_t count) {
+  int64_t source_begin = 0;
+  for (const WeightRows& source : op.sources) {
+    const bool has_all = source_begin <= begin && begin + count <= source_begin + source.rows;
+    const size_t value_bytes = DtypeBytes(op.dtype);
+    const bool is_aligned = reinterpret_cast<uintptr_t>(source.data) % value_bytes == 0;
+    if (has_all && source.dtype == op.dtype && is_aligned) {
+      return static_cast<const char*>(source.data) +
+             static_cast<size_t>((begin - source_begin) * op.depth) * value_bytes;
+    }
+    source_begin += source.rows;
+  }
+  return nullptr;
+}
+
 void Pack(OpsContext& context, const PackOp& op) {
   CpuContext& cpu = Cpu(context);
   const kernels::GemmKernels& gemm = cpu.kernels().gemm;
@@ -59,10 +77,15 @@ void Pack(OpsContext& context, const PackOp& op) {
   cpu.threads().ParallelFor(DivideUp(columns, gemm.panel_width), [&](int64_t panel) {
     const int64_t begin = panel * gemm.panel_width;
     const int64_t count = std::min(gemm.panel_width, columns - begin);
-    std::vector<char> rows(static_cast<size_t>(count * op.depth) * DtypeBytes(op.dtype));
-    CollectRows(cpu.kernels().convert, op, begin, count, rows.data());
+    const void* rows = RowsInPlace(op, begin, count);
+    std::vector<char> collected;
+    if (rows == nullptr) {
+      collected.resize(static_cast<size_t>(count * op.depth) * DtypeBytes(op.dtype));
+      CollectRows(cpu.kernels().convert, op, begin, count, collected.data());
+      rows = collected.data();
+    }
     gemm.pack_panel({.dtype = op.dtype,
-                     .rows = rows.data(),
+                     .rows = rows,
                      .num_rows = count,
                      .depth = op.depth,
                      .panel = static_cast<char*>(op.panels) + panel * panel_bytes});
