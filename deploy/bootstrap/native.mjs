@@ -33,6 +33,14 @@ export async function buildNativeTests() {
   writeStamp('native-tests', hash);
 }
 
+/** Builds the program that measures the machine's limits, for the benches. */
+export async function buildMachinePeak() {
+  const hash = contentHash([...ADDON_SOURCES, 'test/perf'], isNativeSource);
+  if (isStamped('machine-peak', hash)) return;
+  await build('building the meter of the machine', 'print_machine_peak');
+  writeStamp('machine-peak', hash);
+}
+
 function isNativeSource(path) {
   return /\.(cc|h|hpp|cu|cuh|txt|cmake|json)$/.test(path);
 }

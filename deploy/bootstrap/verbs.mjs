@@ -24,10 +24,13 @@ export async function handOver(verb, args) {
       await setUp();
       return exitWith(await runTests({ layers: ['test/e2e'], filters: args, native: false }));
     case 'dev':
+      await setUp();
       return runSource('deploy/local/dev.ts', args);
     case 'bench':
+      await setUp({ benches: true });
       return runSource('test/perf/bench.ts', args);
     case 'parity':
+      await setUp();
       return runSource('test/parity/parity.ts', args);
   }
 }
@@ -41,7 +44,6 @@ export async function runCommand(args) {
 }
 
 async function runSource(file, args) {
-  await setUp();
   const status = await runForeground(process.execPath, [
     ...SOURCE_FLAGS,
     join(ROOT, file),

@@ -1,0 +1,66 @@
+import type { SampleParams, StepPlan } from '#native';
+
+const EMPTY_IDS = new Uint32Array();
+
+const GREEDY: SampleParams = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  seed: 0n,
+  stream: 0,
+  position: 0,
+  vocabLimit: 1024,
+  seenTokenIds: EMPTY_IDS,
+  generatedTokenIds: EMPTY_IDS,
+  generatedCounts: EMPTY_IDS,
+  biasTokenIds: EMPTY_IDS,
+  biasValues: new Float32Array(),
+  allowedTokenIds: null,
+  forbiddenTokenIds: EMPTY_IDS,
+};
+
+export interface BenchStep {
+  readonly numSequences: number;
+  /** Tokens of each sequence in this step. */
+  readonly numTokens: number;
+  /** Tokens of each sequence already in the cache. */
+  readonly numCached: number;
+  readonly blockSize: number;
+}
+
+/** Blocks of KV cache such a step needs. */
+export function blocksOf({ numSequences, numTokens, numCached, blockSize }: BenchStep): number {
+  return numSequences * Math.ceil((numCached + numTokens) / blockSize);
+}
+
+/** A step of equal sequences that samples one token of each. */
+export function benchPlan(step: BenchStep): StepPlan {
+  const { numSequences, numTokens, numCached, blockSize } = step;
+  const total = numSequences * numTokens;
+  const blocksEach = Math.ceil((numCached + numTokens) / blockSize);
+  const positionOf = (i: number) => numCached + (i % numTokens);
+  const slotOf = (i: number) => Math.floor(i / numTokens) * blocksEach * blockSize + positionOf(i);
+  const text = Int32Array.from({ length: total }, (_, i) => positionOf(i));
+  const positions = new Int32Array(3 * total);
+  for (const axis of [0, 1, 2]) positions.set(text, axis * total);
+  return {
+    tokenIds: Uint32Array.from({ length: total }, (_, i) => i % 1024),
+    positions,
+    slotMapping: Int32Array.from({ length: total }, (_, i) => slotOf(i)),
+    queryStarts: Int32Array.from({ length: numSequences + 1 }, (_, s) => s * numTokens),
+    contextLens: new Int32Array(numSequences).fill(numCached + numTokens),
+    blockTables: Int32Array.from({ length: numSequences * blocksEach }, (_, i) => i),
+    maxBlocksPerSequence: blocksEach,
+    mediaRows: [],
+    outputs: Array.from({ length: numSequences }, (_, s) => ({
+      token: (s + 1) * numTokens - 1,
+      sample: GREEDY,
+      targetToken: 0,
+      numLogprobs: -1,
+    })),
+  };
+}

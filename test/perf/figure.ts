@@ -1,0 +1,20 @@
+/** One measured number and, where there is one, the limit of the machine it runs against. */
+export interface Figure {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string;
+  readonly limit?: { readonly name: string; readonly share: number };
+}
+
+/** One line a figure: for people, or a JSON object. */
+export function formatFigure(figure: Figure, asJson: boolean): string {
+  if (asJson) return JSON.stringify(figure);
+  const { name, value, unit, limit } = figure;
+  const share =
+    limit === undefined ? '' : `  (${(100 * limit.share).toFixed(0)} % of ${limit.name})`;
+  return `${name.padEnd(48)} ${formatNumber(value).padStart(10)} ${unit}${share}`;
+}
+
+function formatNumber(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
+}

@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { property } from '#test/e2e/mesh.ts';
+import type { Figure } from './figure.ts';
+
+/** What the machine can do at most, all cores together, measured natively. */
+export interface MachinePeak {
+  readonly bytesPerSecond: number;
+  /** float32 with the widest vectors. */
+  readonly flopsPerSecond: number;
+}
+
+export async function measureMachinePeak(): Promise<MachinePeak> {
+  const program = join(PACKAGE_ROOT, 'build/cmake/print_machine_peak');
+  const { stdout } = await promisify(execFile)(program);
+  const peak: unknown = JSON.parse(stdout);
+  const bytesPerSecond = Number(property(peak, 'bytesPerSecond'));
+  const flopsPerSecond = Number(property(peak, 'flopsPerSecond'));
+  assert(bytesPerSecond > 0 && flopsPerSecond > 0);
+  return { bytesPerSecond, flopsPerSecond };
+}
+
+export function peakFigures(peak: MachinePeak): Figure[] {
+  return [
+    { name: 'machine: memory read', value: peak.bytesPerSecond / 1e9, unit: 'GB/s' },
+    { name: 'machine: float32 arithmetic', value: peak.flopsPerSecond / 1e9, unit: 'GFLOP/s' },
+  ];
+}

@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
+import {
+  GenerateRequest,
+  LlmBackboneServiceDefinition,
+} from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { type Body, postChat, userMessage } from '#test/e2e/chat-request.ts';
+import { runLoad } from '#test/e2e/load.ts';
+import { type Mesh, startMesh } from '#test/e2e/mesh.ts';
+import type { Figure } from './figure.ts';
+
+const ONE_TOKEN: Body = { messages: userMessage('Hi'), max_tokens: 1, temperature: 0 };
+const NUM_CALLS = 200;
+
+/** Requests a second through every process, and what the gateway adds to the backbone's own time. */
+export async function benchGateway(options: { readonly concurrency: number }): Promise<Figure[]> {
+  const mesh = await startMesh();
+  try {
+    const direct = await medianMs(directCall(mesh));
+    const through = await medianMs(() => postChat(mesh.url, ONE_TOKEN));
+    const perSecond = await requestsPerSecond(mesh, options.concurrency);
+    return [
+      { name: 'one-token request, gRPC to the backbone', value: direct, unit: 'ms' },
+      { name: 'one-token request, through the gateway', value: through, unit: 'ms' },
+      { name: 'added by the gateway and its client', value: through - direct, unit: 'ms' },
+      { name: `one-token requests, ${options.concurrency} at once`, value: perSecond, unit: '/s' },
+    ];
+  } finally {
+    await mesh.stop();
+  }
+}
+
+function directCall(mesh: Mesh): () => Promise<void> {
+  const channel = openChannel(mesh.backboneAddress, 'tokens');
+  const client = createMeshClient(LlmBackboneServiceDefinition, channel);
+  const request = GenerateRequest.fromPartial({
+    event: {
+      $case: 'start',
+      value: {
+        prompt: {
+          form: {
+            $case: 'chat',
+            value: { messages: [{ role: 'user', content: { $case: 'text', value: 'Hi' } }] },
+          },
+        },
+        sampling: { temperature: 0, maxTokens: 1 },
+      },
+    },
+  });
+  async function* requests(): AsyncGenerator<GenerateRequest> {
+    yield request;
+  }
+  return async () => {
+    for await (const response of client.generate(requests())) {
+      if (response.event?.$case === 'finished') return;
+    }
+    assert.fail('the stream ended without "finished"');
+  };
+}
+
+async function medianMs(call: () => Promise<unknown>): Promise<number> {
+  const times: number[] = [];
+  for (let i = 0; i < NUM_CALLS; i++) {
+    const startedMs = performance.now();
+    await call();
+    times.push(performance.now() - startedMs);
+  }
+  return times.sort((a, b) => a - b)[NUM_CALLS / 2] ?? Number.NaN;
+}
+
+async function requestsPerSecond(mesh: Mesh, concurrency: number): Promise<number> {
+  const until = AbortSignal.timeout(5000);
+  const startedMs = performance.now();
+  let num = 0;
+  const keepAsking = async () => {
+    while (!until.aborted) {
+      const { status } = await postChat(mesh.url, ONE_TOKEN);
+      assert.equal(status, 200);
+      num += 1;
+    }
+  };
+  await Promise.all(Array.from({ length: concurrency }, keepAsking));
+  return num / ((performance.now() - startedMs) / 1000);
+}
+
+/** 64 streams for `seconds`; fails on any error and shows whether memory grows after warm-up. */
+export async function soak({ seconds }: { readonly seconds: number }): Promise<Figure[]> {
+  const mesh = await startMesh();
+  try {
+    const warmUpMs = Math.min(15, seconds / 2) * 1000;
+    const warm = await load(mesh, warmUpMs);
+    const before = await residentMb(mesh);
+    const rest = await load(mesh, seconds * 1000 - warmUpMs);
+    const after = await residentMb(mesh);
+    return [
+      { name: `answers to 64 streams in ${seconds} s`, value: warm + rest, unit: '' },
+      { name: 'errors', value: 0, unit: '' },
+      { name: 'resident after warm-up, all processes', value: before, unit: 'MB' },
+      { name: 'resident at the end, all processes', value: after, unit: 'MB' },
+    ];
+  } finally {
+    await mesh.stop();
+  }
+}
+
+async function load(mesh: Mesh, durationMs: number): Promise<number> {
+  const until = AbortSignal.timeout(durationMs);
+  const answers = await runLoad({ url: mesh.url, numStreams: 64, until });
+  const failed = answers.filter(({ done }) => !done);
+  assert.deepEqual(failed, [], 'a stream failed');
+  return answers.length;
+}
+
+/** Resident memory of the supervisor and its children, MB; from Linux's /proc. */
+async function residentMb({ supervisor }: Mesh): Promise<number> {
+  const pid = String(supervisor.pid);
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  const sizes = [pid, ...children.trim().split(' ')].map(async (one) => {
+    const status = await readFile(`/proc/${one}/status`, 'utf8');
+    return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1000;
+  });
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+}
