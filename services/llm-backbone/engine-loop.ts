@@ -146,7 +146,9 @@ export class EngineLoop {
       const [owner, result] = [this.#owners.get(sequence), results[i]];
       // A withdrawn sequence has no owner any more.
       if (owner === undefined || result === undefined) continue;
-      byOwner.set(owner, [...(byOwner.get(owner) ?? []), { sequence, result }]);
+      const list = byOwner.get(owner) ?? [];
+      list.push({ sequence, result });
+      byOwner.set(owner, list);
       if (sequence.end !== null) this.#owners.delete(sequence);
     }
     for (const [owner, list] of byOwner) this.#undelivered.push(() => owner.advanced(list));

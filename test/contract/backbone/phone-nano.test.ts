@@ -130,6 +130,31 @@ describe('phone-nano', { skip }, () => {
     });
   });
 
+  it('scores a prompt the same however it is cut, and the sampled token first', async () => {
+    const shape = {
+      promptTokenIds: ids(300, 40),
+      maxTokens: 3,
+      numLogprobs: 2,
+      numPromptLogprobs: 2,
+    };
+
+    const [whole, cut] = await Promise.all([
+      generate(engineOf(), shape),
+      generate(engineOf({ maxNumBatchedTokens: 7, maxNumSeqs: 1 }), shape),
+    ]);
+
+    const scores = ({ events }: typeof whole) =>
+      events.filter((event) => event.$case === 'promptLogprobs' || event.$case === 'delta');
+    assert.deepEqual(scores(cut), scores(whole));
+    const prompt = whole.events.find((event) => event.$case === 'promptLogprobs');
+    assert.equal(prompt?.value.tokens.length, 39);
+    assert.ok(prompt.value.tokens.every(({ token }) => (token?.logprob ?? 1) < 0));
+    const delta = whole.events.find((event) => event.$case === 'delta');
+    const [sampled] = delta?.value.choices[0]?.logprobs ?? [];
+    assert.equal(sampled?.rank, 1);
+    assert.deepEqual(sampled.top[0], sampled.token);
+  });
+
   describe('resumes exactly, at every cut', () => {
     const sampled = { temperature: 1, seed: 1234n, repetitionPenalty: 1.1, topP: 0.95 };
     const answers: { name: string; shape: RequestShape }[] = [
