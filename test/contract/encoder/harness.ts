@@ -22,7 +22,6 @@ import {
 } from '#mesh/encoder-process.ts';
 import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
 import { resolveOptions } from '#mesh/options.ts';
-import type { MediaEncoder } from '#native';
 import { speechEncoderOptions } from '#speech/options.ts';
 import { speechRole } from '#speech/role.ts';
 import { FakeEncoder, HIDDEN_SIZE } from '#test/unit/encoder/doubles.ts';
@@ -33,7 +32,7 @@ const present = new AbortController().signal;
 
 export interface Overrides {
   readonly options?: Readonly<Record<string, unknown>>;
-  readonly load?: () => Promise<MediaEncoder>;
+  readonly load?: EncoderEngine['load'];
   readonly clock?: Clock;
 }
 
@@ -107,16 +106,18 @@ async function start(
     channel.close();
     await process.drain(0);
   });
-  return { process, tower, client, encode: (item, signal) => gather(client, item, signal) };
+  const { hiddenSize } = await client.getModel({});
+  const encode: RunningEncoder['encode'] = (item, signal = present) =>
+    gather(client, item, { hiddenSize, signal });
+  return { process, tower, client, encode };
 }
 
 async function gather(
   client: EncoderClient,
   item: OutgoingItem,
-  signal = present,
+  options: { readonly hiddenSize: number; readonly signal: AbortSignal },
 ): Promise<Answer> {
   const events: EncodeEvent[] = [];
-  const options = { hiddenSize: HIDDEN_SIZE, signal };
   for await (const event of encodeItem(client, item, options)) events.push(event);
   const plan = events.find((event) => event.kind === 'plan')?.plan;
   const rows = events.flatMap((event) => (event.kind === 'rows' ? [event.rows] : []));
