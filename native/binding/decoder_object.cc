@@ -29,6 +29,8 @@ class LoadJob final : public Job {
   Napi::Value Value(Napi::Env env) override {
     const Napi::External<std::shared_ptr<DecoderEngine>> external =
         Napi::External<std::shared_ptr<DecoderEngine>>::New(env, &engine_);
+    engine_->ReportMemory(
+        env, static_cast<int64_t>(description_.weight_bytes + description_.kv_cache_bytes));
     Napi::Object loaded = Napi::Object::New(env);
     loaded.Set("decoder", DataOf(env).decoder_class.New({external}));
     loaded.Set("description", MakeDescription(env, description_));

@@ -103,9 +103,15 @@ void Engine::Finalise(Napi::Env env) {
   if (thread_.joinable()) thread_.join();
   if (env_ended_) return;
   cleanup_hook_->Remove(env);
+  ReportMemory(env, 0);
   if (!closed_.has_value()) return;
   const Napi::HandleScope scope(env);
   closed_->Resolve(env.Undefined());
+}
+
+void Engine::ReportMemory(Napi::Env env, int64_t bytes) {
+  Napi::MemoryManagement::AdjustExternalMemory(env, bytes - reported_bytes_);
+  reported_bytes_ = bytes;
 }
 
 void Engine::CountPending(Napi::Env env, int change) {

@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -67,6 +68,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   // Closes without a promise, for an engine that JavaScript has forgotten.
   void Abandon();
   bool closing() const { return is_closing_; }
+  // Tells the garbage collector how much memory hangs on the engine's object.
+  void ReportMemory(Napi::Env env, int64_t bytes);
 
  protected:
   // Frees the model; on the engine's thread, as its last work.
@@ -93,6 +96,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   // Of the JavaScript thread alone.
   bool is_closing_ = false;
   bool env_ended_ = false;
+  int64_t reported_bytes_ = 0;
   int num_pending_ = 0;  // promises not settled; while there are any, the process stays
   std::optional<Napi::Promise::Deferred> closed_;
   std::optional<Napi::Env::CleanupHook<void (*)(Engine*), Engine>> cleanup_hook_;
