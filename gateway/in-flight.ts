@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http';
+import type { Writable } from 'node:stream';
 import { MeshError } from '#mesh/errors.ts';
 
 export interface InFlightOptions {
@@ -35,7 +35,8 @@ export class InFlight {
     return this.#isDraining;
   }
 
-  admit(response: ServerResponse): Flight {
+  /** Admits the request that `response` answers, or throws QUEUE_FULL or DRAINING. */
+  admit(response: Writable): Flight {
     const { maxRequests, timeoutMs } = this.#options;
     if (this.#isDraining) throw draining();
     if (this.#running.size >= maxRequests) {
@@ -49,6 +50,7 @@ export class InFlight {
       if (!response.writableFinished) controller.abort(gone());
     };
     response.on('close', onClose);
+    if (response.destroyed) onClose();
     return {
       signal: controller.signal,
       end: () => {

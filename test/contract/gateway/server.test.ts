@@ -110,6 +110,8 @@ describe('The HTTP server', () => {
 
     assert.match(answer, /^HTTP\/1\.1 400 Bad Request\r\n/);
     assert.match(answer, /"type":"invalid_request_error"/);
+    assert.match(answer, /\r\nx-request-id: [0-9a-f-]{36}\r\n/);
+    assert(undecodable.headers.get('x-request-id'));
     assert.equal(undecodable.status, 400);
     assert.equal((await errorOf(undecodable)).code, 'invalid_request');
   });
