@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { ROLES } from '#deploy/local/roles.ts';
+import { kebabCase } from '#mesh/options.ts';
+import { PACKAGE_ROOT } from '#mesh/paths.ts';
+
+const README = readFileSync(join(PACKAGE_ROOT, 'README.md'), 'utf8');
+
+/** What stands between `<!-- name -->` and `<!-- /name -->`. */
+function section(name: string): string {
+  const [, rest = ''] = README.split(`<!-- ${name} -->\n`);
+  return rest.split(`<!-- /${name} -->`)[0] ?? '';
+}
+
+interface OptionFacts {
+  readonly description?: string;
+  readonly default?: unknown;
+}
+
+/** The README's table of options as the schemas give it. */
+function optionTable(): string {
+  const rows = new Map<string, { option: OptionFacts; roles: string[] }>();
+  for (const role of ROLES) {
+    for (const [name, option] of Object.entries<OptionFacts>(role.options.properties)) {
+      const row = rows.get(name) ?? { option, roles: [] };
+      row.roles.push(role.name);
+      rows.set(name, row);
+    }
+  }
+  const lines = [...rows].map(([name, { option, roles }]) => {
+    const text = (option.description ?? '').replaceAll('|', '\\|');
+    const fallback = option.default === undefined ? '' : `\`${JSON.stringify(option.default)}\``;
+    return `| \`${kebabCase(name)}\` | ${roles.join(', ')} | ${fallback} | ${text} |`;
+  });
+  return `| key | process | default | meaning |\n|---|---|---|---|\n${lines.join('\n')}\n`;
+}
+
+/** Names in the `dependencies` and `devDependencies` of package.json. */
+function dependencies(): string[] {
+  const manifest: unknown = JSON.parse(readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8'));
+  assert(typeof manifest === 'object' && manifest !== null);
+  return ['dependencies', 'devDependencies'].flatMap((kind) => {
+    const group: unknown = Reflect.get(manifest, kind);
+    assert(typeof group === 'object' && group !== null);
+    return Object.keys(group);
+  });
+}
+
+describe('README.md', () => {
+  it('lists the options as the schemas have them', () => {
+    assert.equal(section('options'), optionTable());
+  });
+
+  it('says of each dependency what it does for us', () => {
+    const listed = [...section('dependencies').matchAll(/`([^`]+)`/g)].map(([, name]) => name);
+
+    assert.deepEqual([...listed].sort(), dependencies().sort());
+  });
+});
