@@ -1,23 +1,13 @@
 import { Template } from '@huggingface/jinja';
 import { MeshError } from '#mesh/errors.ts';
 import { type ContentFormat, detectContentFormat, flattenContent } from './content-format.ts';
+import type { TemplateMessage } from './template-message.ts';
 
 /** Characters a rendered prompt may have; beyond it the template or the request is at fault. */
 const MAX_RENDERED_CHARS = 16 * 1024 * 1024;
 
 /** Arguments a request may pass to the template; others are ignored, as vLLM does. */
 const ALLOWED_ARGS = ['enable_thinking', 'clear_thinking', 'reasoning_effort'] as const;
-
-export type TemplatePart =
-  | { readonly type: 'text'; readonly text: string }
-  | { readonly type: 'image' | 'audio' };
-
-/** A message as templates read it. */
-export interface TemplateMessage {
-  readonly role: string;
-  readonly content: string | readonly TemplatePart[];
-  readonly metadata?: string;
-}
 
 export interface RenderOptions {
   readonly addGenerationPrompt: boolean;

@@ -1,5 +1,5 @@
 import { parse, tokenize } from '@huggingface/jinja';
-import type { TemplateMessage, TemplatePart } from './chat-template.ts';
+import type { TemplateMessage, TemplatePart } from './template-message.ts';
 
 /** How a message's parts reach the template: as a list, or flattened to one string. */
 export type ContentFormat = 'openai' | 'string';

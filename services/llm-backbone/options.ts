@@ -1,6 +1,7 @@
 import { totalmem } from 'node:os';
 import { type Static, Type } from 'typebox';
 import { MeshError } from '#mesh/errors.ts';
+import { logOptionFields } from '#mesh/log-options.ts';
 
 const GIB = 1024 ** 3;
 
@@ -103,21 +104,7 @@ export const backboneOptions = Type.Object(
       default: 30,
       description: 'Time running requests are given to finish when the process ends, seconds',
     }),
-    logLevel: Type.Union(
-      [
-        Type.Literal('trace'),
-        Type.Literal('debug'),
-        Type.Literal('info'),
-        Type.Literal('warn'),
-        Type.Literal('error'),
-      ],
-      { default: 'info', description: 'Least severe lines to log' },
-    ),
-    logFormat: Type.Union([Type.Literal('auto'), Type.Literal('pretty'), Type.Literal('json')], {
-      default: 'auto',
-      description: 'auto: pretty on a terminal, JSON otherwise',
-    }),
-    logPath: Type.Optional(Type.String({ description: 'Also append JSON lines to this file' })),
+    ...logOptionFields,
   },
   { additionalProperties: false },
 );

@@ -6,8 +6,9 @@ import type {
   ContentPart,
   Prompt,
 } from '#protos/autoglm/llm/v1/prompt.ts';
-import type { ChatTemplate, TemplateMessage, TemplatePart } from './chat-template.ts';
+import type { ChatTemplate } from './chat-template.ts';
 import type { PlaceholderRange } from './placeholder-range.ts';
+import type { TemplateMessage, TemplatePart } from './template-message.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 /** What turns a prompt into tokens. */

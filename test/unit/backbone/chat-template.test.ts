@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { ChatTemplate, type TemplateMessage, type TemplatePart } from '#backbone/chat-template.ts';
+import { ChatTemplate } from '#backbone/chat-template.ts';
 import { type ContentFormat, detectContentFormat } from '#backbone/content-format.ts';
+import type { TemplateMessage, TemplatePart } from '#backbone/template-message.ts';
 import { refusal } from './refusal.ts';
 import { golden, TEXT_MODEL } from './text-model.ts';
 
