@@ -1,5 +1,3 @@
-#include "kernel_levels.h"
-
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -8,6 +6,7 @@
 
 #include "base/float_bits.h"
 #include "doctest/doctest.h"
+#include "kernel_levels.h"
 
 namespace autoglm::kernels {
 namespace {
@@ -19,7 +18,7 @@ struct Cache {
   int64_t head_dim;
   int64_t block_size;
   std::vector<int32_t> block_table;
-  std::vector<float> keys32, values32;        // [num_blocks, block_size, head_dim]
+  std::vector<float> keys32, values32;  // [num_blocks, block_size, head_dim]
   std::vector<uint16_t> keys16, values16;
 
   Cache(Dtype dtype, int64_t num_keys, int64_t head_dim, int64_t block_size)
@@ -200,8 +199,8 @@ struct FullInputs {
         keys(RandomFloats(c.num_keys * (c.head_dim + 5), 2, 1.0f)),
         values(RandomFloats(c.num_keys * (c.head_dim + 5), 3, 1.0f)),
         relative_q(RandomFloats(c.num_queries * (c.head_dim + 3), 4, 2.0f)),
-        relative(RandomFloats(2 * (c.num_keys + c.first_query + c.num_queries) * c.head_dim, 5,
-                              1.0f)) {}
+        relative(
+            RandomFloats(2 * (c.num_keys + c.first_query + c.num_queries) * c.head_dim, 5, 1.0f)) {}
 
   FullAttentionArgs Args(const FullCase& c, float* out) const {
     const int64_t center = c.first_query + c.num_queries;

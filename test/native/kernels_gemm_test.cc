@@ -1,5 +1,3 @@
-#include "kernel_levels.h"
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -10,6 +8,7 @@
 
 #include "base/float_bits.h"
 #include "doctest/doctest.h"
+#include "kernel_levels.h"
 
 namespace autoglm::kernels {
 namespace {
@@ -71,13 +70,12 @@ struct Product {
         kPanelAlignment, panel_bytes * static_cast<size_t>(num_panels) + kPanelAlignment)));
     for (int64_t panel = 0; panel < num_panels; ++panel) {
       const int64_t column = panel * gemm.panel_width;
-      gemm.pack_panel(
-          {.dtype = weight_dtype,
-           .rows = weight.bytes.data() +
-                   static_cast<size_t>(column * depth) * DtypeBytes(weight_dtype),
-           .num_rows = std::min(gemm.panel_width, num_columns - column),
-           .depth = depth,
-           .panel = panels.get() + static_cast<size_t>(panel) * panel_bytes});
+      gemm.pack_panel({.dtype = weight_dtype,
+                       .rows = weight.bytes.data() +
+                               static_cast<size_t>(column * depth) * DtypeBytes(weight_dtype),
+                       .num_rows = std::min(gemm.panel_width, num_columns - column),
+                       .depth = depth,
+                       .panel = panels.get() + static_cast<size_t>(panel) * panel_bytes});
     }
     return panels;
   }
@@ -85,18 +83,18 @@ struct Product {
   // Rows first_row..first_row + count - 1 of the product; y: [count, num_columns].
   void Multiply(const GemmKernels& gemm, const char* panels, int64_t first_row, int64_t count,
                 float* y) const {
-    gemm.multiply({.x_dtype = x_dtype,
-                   .x = x.bytes.data() +
-                        static_cast<size_t>(first_row * depth) * DtypeBytes(x_dtype),
-                   .x_stride = depth,
-                   .num_rows = count,
-                   .depth = depth,
-                   .weight_dtype = weight_dtype,
-                   .panels = panels,
-                   .bias = bias.data(),
-                   .y = y,
-                   .y_stride = num_columns,
-                   .num_columns = num_columns});
+    gemm.multiply(
+        {.x_dtype = x_dtype,
+         .x = x.bytes.data() + static_cast<size_t>(first_row * depth) * DtypeBytes(x_dtype),
+         .x_stride = depth,
+         .num_rows = count,
+         .depth = depth,
+         .weight_dtype = weight_dtype,
+         .panels = panels,
+         .bias = bias.data(),
+         .y = y,
+         .y_stride = num_columns,
+         .num_columns = num_columns});
   }
 };
 

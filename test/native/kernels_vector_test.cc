@@ -1,5 +1,3 @@
-#include "kernel_levels.h"
-
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -10,6 +8,7 @@
 
 #include "base/float_bits.h"
 #include "doctest/doctest.h"
+#include "kernel_levels.h"
 
 namespace autoglm::kernels {
 namespace {
@@ -44,7 +43,7 @@ std::vector<float> ActivationInputs(int64_t count) {
 
 // Bounds: the absolute part is for gelu, whose 1 + erf cancels where the result is near zero.
 TEST_CASE("Elementwise activations agree with the reference, in place too") {
-  const ElementwiseKernel ActivationKernels::*const kKernels[] = {
+  const ElementwiseKernel ActivationKernels::* const kKernels[] = {
       &ActivationKernels::silu, &ActivationKernels::gelu_erf, &ActivationKernels::relu,
       &ActivationKernels::sigmoid};
   ForEachLevel([&](const CpuKernels& kernels) {
@@ -95,7 +94,7 @@ TEST_CASE("Gelu is within 1e-7 of x + |x| times 2e-7") {
 }
 
 TEST_CASE("Gated activations agree with the reference on rows of any width") {
-  void (*const ActivationKernels::*const kKernels[])(const GatedArgs&) = {
+  void (*const ActivationKernels::* const kKernels[])(const GatedArgs&) = {
       &ActivationKernels::silu_mul, &ActivationKernels::glu};
   ForEachLevel([&](const CpuKernels& kernels) {
     for (const auto kernel : kKernels) {
@@ -136,7 +135,7 @@ TEST_CASE("AddScaled agrees with the reference") {
 
 // The reference sums in double; lanes of float32 stay within 1e-6 of it at these lengths.
 TEST_CASE("Norms agree with the reference on rows of any length") {
-  void (*const NormKernels::*const kKernels[])(const NormArgs&) = {
+  void (*const NormKernels::* const kKernels[])(const NormArgs&) = {
       &NormKernels::rms_norm, &NormKernels::rms_norm_residual, &NormKernels::layer_norm};
   std::vector<int64_t> lengths = OddLengths();
   lengths.push_back(4096);
@@ -150,8 +149,8 @@ TEST_CASE("Norms agree with the reference on rows of any length") {
         const GuardedArray<float> bias(RandomFloats(length, 3, 2.0f), 2);
         std::vector<float> expected = RandomFloats(3 * length, 4, 1.0f);
         GuardedArray<float> y(expected, 1);
-        NormArgs args = {x.data(),    length, 3,     length, weight.data(),
-                         bias.data(), 1e-5f,  expected.data(), length};
+        NormArgs args = {x.data(), length,          3,     length, weight.data(), bias.data(),
+                         1e-5f,    expected.data(), length};
         (ReferenceKernels().norm.*kernel)(args);
 
         args.y = y.data();
@@ -207,8 +206,9 @@ TEST_CASE("Rope agrees with the reference and leaves the rest of a head alone") 
 
 TEST_CASE("Narrowing agrees with the reference bit for bit, NaN aside") {
   std::vector<float> x = RandomFloats(500, 1, 100.0f);
-  for (const float value : {0.0f, -0.0f, kInfinity, -kInfinity, kNan, -kNan, 1e-40f, 1e-7f, 6e-8f,
-                            3e-8f, 65504.0f, 65519.0f, 65520.0f, 3.4e38f, 1.00390625f, 1.01171875f}) {
+  for (const float value :
+       {0.0f, -0.0f, kInfinity, -kInfinity, kNan, -kNan, 1e-40f, 1e-7f, 6e-8f, 3e-8f, 65504.0f,
+        65519.0f, 65520.0f, 3.4e38f, 1.00390625f, 1.01171875f}) {
     x.push_back(value);
   }
   const uint32_t signalling = 0x7f800001u;

@@ -117,8 +117,8 @@ void BenchPagedAttention(const MachinePeak& machine, const CpuKernels& kernels,
   }
 
   const double seconds = BestSeconds(machine.num_threads, [&](int thread) {
-    const auto* keys = reinterpret_cast<const uint16_t*>(cache.data()) +
-                       2 * thread * c.num_keys * c.head_dim;
+    const auto* keys =
+        reinterpret_cast<const uint16_t*>(cache.data()) + 2 * thread * c.num_keys * c.head_dim;
     kernels.attention.paged({.q = q.floats() + thread * c.num_queries * row,
                              .q_stride = row,
                              .num_queries = c.num_queries,

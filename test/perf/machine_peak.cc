@@ -34,8 +34,9 @@ double MeasureBytesPerSecond(int num_threads) {
   std::memset(buffer.data(), 1, buffer.bytes());
   const size_t part = buffer.bytes() / static_cast<size_t>(num_threads) / 64 * 64;
   const double seconds = BestSeconds(num_threads, [&](int thread) {
-    g_sink = static_cast<double>(SumOf(reinterpret_cast<const uint64_t*>(buffer.data() + static_cast<size_t>(thread) * part),
-                                      part / sizeof(uint64_t)));
+    g_sink = static_cast<double>(
+        SumOf(reinterpret_cast<const uint64_t*>(buffer.data() + static_cast<size_t>(thread) * part),
+              part / sizeof(uint64_t)));
   });
   return static_cast<double>(part) * num_threads / seconds;
 }

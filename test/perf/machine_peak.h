@@ -5,7 +5,8 @@
 
 namespace autoglm::perf {
 
-// Runs work(thread) on `num_threads` threads and returns the seconds of the fastest of several runs.
+// Runs work(thread) on `num_threads` threads and returns the seconds of the fastest of several
+// runs.
 double BestSeconds(int num_threads, const std::function<void(int)>& work);
 
 // What the machine can do at most, all threads together.

@@ -91,10 +91,9 @@ struct Avx2Vector {
   }
   static void StoreBfloat16First(uint16_t* p, Float a, int64_t count) {
     const __m256i rounded = RoundToBfloat16(a);
-    StoreHalvesFirst(p,
-                     _mm_packus_epi32(_mm256_castsi256_si128(rounded),
-                                      _mm256_extracti128_si256(rounded, 1)),
-                     count);
+    StoreHalvesFirst(
+        p, _mm_packus_epi32(_mm256_castsi256_si128(rounded), _mm256_extracti128_si256(rounded, 1)),
+        count);
   }
   static Float LoadFloat16(const uint16_t* p) { return _mm256_cvtph_ps(LoadHalves(p)); }
   static Float LoadFloat16First(const uint16_t* p, int64_t count) {
@@ -162,7 +161,8 @@ struct Avx2Vector {
   static __m128i LoadHalves(const uint16_t* p) {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   }
-  // There are no masks for 16-bit elements at this level: a partial vector passes through the stack.
+  // There are no masks for 16-bit elements at this level: a partial vector passes through the
+  // stack.
   static __m128i LoadHalvesFirst(const uint16_t* p, int64_t count) {
     if (count == kWidth) return LoadHalves(p);
     uint16_t halves[kWidth] = {};

@@ -8,8 +8,8 @@
 namespace autoglm::kernels {
 namespace {
 
-// Sixteen float32 lanes: what the kernels of simd/ are written in. Functions that end in First touch
-// `count` elements of memory, 0..kWidth; lanes beyond them read as zero.
+// Sixteen float32 lanes: what the kernels of simd/ are written in. Functions that end in First
+// touch `count` elements of memory, 0..kWidth; lanes beyond them read as zero.
 struct Avx512Vector {
   using Float = __m512;
   using Pairs = __m512i;  // [kWidth] pairs of bfloat16, the earlier one in the low half
@@ -115,7 +115,8 @@ struct Avx512Vector {
       const __m512i bit = _mm512_set1_epi32(size);
       const __mmask16 upper = _mm512_test_epi32_mask(lanes, bit);
       // A lane of 16 or more names one of the second operand.
-      const __m512i other = _mm512_or_si512(_mm512_xor_si512(lanes, bit), _mm512_set1_epi32(kWidth));
+      const __m512i other =
+          _mm512_or_si512(_mm512_xor_si512(lanes, bit), _mm512_set1_epi32(kWidth));
       const __m512i first = _mm512_mask_mov_epi32(lanes, upper, other);
       const __m512i second = _mm512_xor_si512(first, bit);
 #pragma GCC unroll 16

@@ -20,8 +20,6 @@ struct Avx512Bf16Vector : Avx512Vector {
 
 }  // namespace
 
-void ApplyAvx512Bf16(CpuKernels& kernels) {
-  kernels.gemm = Gemm<Avx512Bf16Vector>("avx512_bf16");
-}
+void ApplyAvx512Bf16(CpuKernels& kernels) { kernels.gemm = Gemm<Avx512Bf16Vector>("avx512_bf16"); }
 
 }  // namespace autoglm::kernels

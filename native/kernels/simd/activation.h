@@ -38,8 +38,8 @@ void SiluMul(const GatedArgs& args) {
     const float* up = gate + args.width;
     float* y = args.y + row * args.y_stride;
     ForEachVector<V>(args.width, [&](int64_t i, int64_t n) {
-      V::StoreFirst(
-          y + i, V::Multiply(Silu<V>(V::LoadFirst(gate + i, n)), V::LoadFirst(up + i, n)), n);
+      V::StoreFirst(y + i, V::Multiply(Silu<V>(V::LoadFirst(gate + i, n)), V::LoadFirst(up + i, n)),
+                    n);
     });
   }
 }

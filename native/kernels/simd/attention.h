@@ -10,20 +10,20 @@
 namespace autoglm::kernels {
 namespace {
 
-// Rows of queries walk the keys together, kKeyBlock at a time from position 0: a block is widened to
-// float32 once for all rows, keys transposed, so that both products are the tiles of a GEMM.
+// Rows of queries walk the keys together, kKeyBlock at a time from position 0: a block is widened
+// to float32 once for all rows, keys transposed, so that both products are the tiles of a GEMM.
 constexpr int64_t kKeyBlock = 32;
 constexpr int64_t kRowsPerChunk = 96;
 
 // One query of one head, with the state of its online softmax.
 struct AttentionRow {
-  const float* q;              // [head_dim]
-  float* out;                  // [head_dim]: weighted sum of values, relative to `max`
-  int64_t num_keys;            // it sees keys 0..num_keys - 1
-  const float* relative_q;     // [head_dim] or null
-  const float* relative_key;   // p of key 0; that of key j is at + j * relative_stride
+  const float* q;             // [head_dim]
+  float* out;                 // [head_dim]: weighted sum of values, relative to `max`
+  int64_t num_keys;           // it sees keys 0..num_keys - 1
+  const float* relative_q;    // [head_dim] or null
+  const float* relative_key;  // p of key 0; that of key j is at + j * relative_stride
   float max = -__builtin_inff();
-  float sum = 0.0f;            // of e^(score - max)
+  float sum = 0.0f;  // of e^(score - max)
 
   // Keys of the block at `key` that the row sees.
   int64_t VisibleKeys(int64_t key) const {
@@ -40,7 +40,7 @@ struct AttentionShape {
 
 // Memory for one chunk: about 50 KiB of stack.
 struct AttentionScratch {
-  alignas(64) float block[kMaxHeadDim * kKeyBlock];   // keys [head_dim][kKeyBlock], then values
+  alignas(64) float block[kMaxHeadDim * kKeyBlock];    // keys [head_dim][kKeyBlock], then values
   alignas(64) float scores[kRowsPerChunk][kKeyBlock];  // scores, then probabilities
 };
 
@@ -86,8 +86,8 @@ void AddRelativeScores(const AttentionRow& row, int64_t key, const AttentionShap
   }
 }
 
-// Turns the scores of the visible keys into probabilities relative to the row's largest score so far,
-// those of the others into zero, and brings the row's state to the same maximum.
+// Turns the scores of the visible keys into probabilities relative to the row's largest score so
+// far, those of the others into zero, and brings the row's state to the same maximum.
 template <typename V>
 void UpdateSoftmax(AttentionRow& row, int64_t visible, const AttentionShape& shape,
                    float scores[kKeyBlock]) {
@@ -191,9 +191,8 @@ void AttendRows(AttentionRow* rows, int64_t num_rows, const AttentionShape& shap
                 const KeyRows& keys, const KeyRows& values) {
   AttentionScratch scratch;
   for (int64_t row = 0; row < num_rows; ++row) {
-    ForEachVector<V>(shape.head_dim, [&](int64_t i, int64_t n) {
-      V::StoreFirst(rows[row].out + i, V::Zero(), n);
-    });
+    ForEachVector<V>(shape.head_dim,
+                     [&](int64_t i, int64_t n) { V::StoreFirst(rows[row].out + i, V::Zero(), n); });
   }
   const int64_t num_keys = rows[num_rows - 1].num_keys;
   int64_t begin = 0;  // rows before it see nothing of the block

@@ -16,23 +16,20 @@ void Float32ToBfloat16(const float* x, uint16_t* y, int64_t count) {
 
 template <typename V>
 void Float32ToFloat16(const float* x, uint16_t* y, int64_t count) {
-  ForEachVector<V>(count, [&](int64_t i, int64_t n) {
-    V::StoreFloat16First(y + i, V::LoadFirst(x + i, n), n);
-  });
+  ForEachVector<V>(
+      count, [&](int64_t i, int64_t n) { V::StoreFloat16First(y + i, V::LoadFirst(x + i, n), n); });
 }
 
 template <typename V>
 void Bfloat16ToFloat32(const uint16_t* x, float* y, int64_t count) {
-  ForEachVector<V>(count, [&](int64_t i, int64_t n) {
-    V::StoreFirst(y + i, V::LoadFirst(x + i, n), n);
-  });
+  ForEachVector<V>(count,
+                   [&](int64_t i, int64_t n) { V::StoreFirst(y + i, V::LoadFirst(x + i, n), n); });
 }
 
 template <typename V>
 void Float16ToFloat32(const uint16_t* x, float* y, int64_t count) {
-  ForEachVector<V>(count, [&](int64_t i, int64_t n) {
-    V::StoreFirst(y + i, V::LoadFloat16First(x + i, n), n);
-  });
+  ForEachVector<V>(
+      count, [&](int64_t i, int64_t n) { V::StoreFirst(y + i, V::LoadFloat16First(x + i, n), n); });
 }
 
 template <typename V>

@@ -4,8 +4,8 @@
 namespace autoglm::kernels {
 namespace {
 
-// e^x within one unit in the last place, subnormal results included: x = n * ln(2) + r, a polynomial
-// for e^r (Cephes, expf) and a scaling by 2^n. NaN stays NaN.
+// e^x within one unit in the last place, subnormal results included: x = n * ln(2) + r, a
+// polynomial for e^r (Cephes, expf) and a scaling by 2^n. NaN stays NaN.
 template <typename V>
 typename V::Float Exponential(typename V::Float x) {
   using Float = typename V::Float;

@@ -12,8 +12,8 @@ namespace {
 template <typename V>
 constexpr int64_t kPanelWidth = V::kTileVectors * V::kWidth;
 
-// Depth of the slab of a panel that all rows are multiplied with in turn: 256 KiB at most, so that it
-// stays in the second-level cache. Even, so that no pair is split.
+// Depth of the slab of a panel that all rows are multiplied with in turn: 256 KiB at most, so that
+// it stays in the second-level cache. Even, so that no pair is split.
 constexpr int64_t kDepthBlock = 1024;
 
 template <typename V>
@@ -25,8 +25,8 @@ size_t PanelBytes(Dtype dtype, int64_t depth) {
   return (bytes + kPanelAlignment - 1) / kPanelAlignment * kPanelAlignment;
 }
 
-// panel[lane][n] = read(n, lane), in blocks of lanes: each cache line of a row is read once, while the
-// lines it is scattered over stay near.
+// panel[lane][n] = read(n, lane), in blocks of lanes: each cache line of a row is read once, while
+// the lines it is scattered over stay near.
 template <typename V, typename Lane, typename Read>
 void PackLanes(const PackPanelArgs& args, int64_t num_lanes, const Read& read) {
   constexpr int64_t kLaneBlock = 32;
@@ -91,7 +91,8 @@ int64_t ColumnsOf(const PanelBlock& block, int v) {
 
 // Reads the sums of the depths before the block from y, or starts at zero.
 template <typename V, int kRows>
-void LoadSums(const GemmArgs& args, const PanelBlock& block, int64_t row, PanelTile<V, kRows>& tile) {
+void LoadSums(const GemmArgs& args, const PanelBlock& block, int64_t row,
+              PanelTile<V, kRows>& tile) {
   if (block.depth_begin == 0) return tile.Clear();
 #pragma GCC unroll 4
   for (int v = 0; v < V::kTileVectors; ++v) {

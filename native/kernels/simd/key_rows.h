@@ -42,8 +42,8 @@ void LoadRows(const Rows& rows, int64_t first, int64_t num_rows, int64_t head_di
   }
 }
 
-// target[d][j] = element d of row first + j, as float32; zero for rows num_rows..stride - 1, a whole
-// number of vectors.
+// target[d][j] = element d of row first + j, as float32; zero for rows num_rows..stride - 1, a
+// whole number of vectors.
 template <typename V, typename Rows>
 void LoadTransposed(const Rows& rows, int64_t first, int64_t num_rows, int64_t head_dim,
                     float* target, int64_t stride) {
@@ -52,8 +52,7 @@ void LoadTransposed(const Rows& rows, int64_t first, int64_t num_rows, int64_t h
       typename V::Float square[V::kWidth];
 #pragma GCC unroll 16
       for (int i = 0; i < V::kWidth; ++i) {
-        square[i] =
-            j + i < num_rows ? V::LoadFirst(rows.At(first + j + i) + d, n) : V::Zero();
+        square[i] = j + i < num_rows ? V::LoadFirst(rows.At(first + j + i) + d, n) : V::Zero();
       }
       V::Transpose(square);
       for (int64_t i = 0; i < n; ++i) V::Store(target + (d + i) * stride + j, square[i]);

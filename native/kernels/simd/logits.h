@@ -34,8 +34,8 @@ int64_t Argmax(const float* x, int64_t count) {
   return -1;
 }
 
-// Sum of e^(x - max); each term is stored to y where y is not null. A vocabulary has too many terms for
-// a float32 sum, so its stretches are added up in float64.
+// Sum of e^(x - max); each term is stored to y where y is not null. A vocabulary has too many terms
+// for a float32 sum, so its stretches are added up in float64.
 template <typename V>
 double SumOfExponentials(const float* x, int64_t count, float max, float* y) {
   constexpr int64_t kStretch = 1024;

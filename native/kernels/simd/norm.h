@@ -49,8 +49,8 @@ void RmsNorm(const NormArgs& args) {
   for (int64_t row = 0; row < args.num_rows; ++row) {
     const float* x = args.x + row * args.x_stride;
     float* y = args.y + row * args.y_stride;
-    const float scale = InverseRoot(SumOfSquares<V>(x, args.num_columns, 0.0f), args.num_columns,
-                                    args.epsilon);
+    const float scale =
+        InverseRoot(SumOfSquares<V>(x, args.num_columns, 0.0f), args.num_columns, args.epsilon);
     ForEachVector<V>(args.num_columns, [&](int64_t i, int64_t n) {
       V::StoreFirst(y + i, Scaled<V>(args, x, i, n, scale), n);
     });
@@ -62,8 +62,8 @@ void RmsNormResidual(const NormArgs& args) {
   for (int64_t row = 0; row < args.num_rows; ++row) {
     const float* x = args.x + row * args.x_stride;
     float* y = args.y + row * args.y_stride;
-    const float scale = InverseRoot(SumOfSquares<V>(x, args.num_columns, 0.0f), args.num_columns,
-                                    args.epsilon);
+    const float scale =
+        InverseRoot(SumOfSquares<V>(x, args.num_columns, 0.0f), args.num_columns, args.epsilon);
     ForEachVector<V>(args.num_columns, [&](int64_t i, int64_t n) {
       V::StoreFirst(y + i, V::Add(V::LoadFirst(y + i, n), Scaled<V>(args, x, i, n, scale)), n);
     });
@@ -76,8 +76,8 @@ void LayerNorm(const NormArgs& args) {
     const float* x = args.x + row * args.x_stride;
     float* y = args.y + row * args.y_stride;
     const float mean = SumOf<V>(x, args.num_columns) / static_cast<float>(args.num_columns);
-    const float scale = InverseRoot(SumOfSquares<V>(x, args.num_columns, mean), args.num_columns,
-                                    args.epsilon);
+    const float scale =
+        InverseRoot(SumOfSquares<V>(x, args.num_columns, mean), args.num_columns, args.epsilon);
     ForEachVector<V>(args.num_columns, [&](int64_t i, int64_t n) {
       const typename V::Float centered = V::Subtract(V::LoadFirst(x + i, n), V::Set(mean));
       const typename V::Float value =

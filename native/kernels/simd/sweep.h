@@ -6,8 +6,8 @@
 namespace autoglm::kernels {
 namespace {
 
-// Calls visit(first element, elements) for each vector of `count` elements; the last may be partial.
-// Where a vector starts depends on nothing but its place: no peeling to an alignment.
+// Calls visit(first element, elements) for each vector of `count` elements; the last may be
+// partial. Where a vector starts depends on nothing but its place: no peeling to an alignment.
 template <typename V, typename Visit>
 void ForEachVector(int64_t count, const Visit& visit) {
   int64_t i = 0;
@@ -15,8 +15,9 @@ void ForEachVector(int64_t count, const Visit& visit) {
   if (i < count) visit(i, count - i);
 }
 
-// Reduces `count` elements to one number: four partial results take vectors in turn, to keep several
-// instructions in flight, and are joined at the end. `add(partial, i, elements)` takes in a vector.
+// Reduces `count` elements to one number: four partial results take vectors in turn, to keep
+// several instructions in flight, and are joined at the end. `add(partial, i, elements)` takes in a
+// vector.
 template <typename V, typename Add, typename Join>
 typename V::Float Reduce(int64_t count, typename V::Float initial, const Add& add,
                          const Join& join) {

@@ -45,7 +45,9 @@ struct PairWeights {
   typename V::Float Even(int64_t depth, int vector) const {
     return V::LowHalves(At(depth, vector));
   }
-  typename V::Float Odd(int64_t depth, int vector) const { return V::HighHalves(At(depth, vector)); }
+  typename V::Float Odd(int64_t depth, int vector) const {
+    return V::HighHalves(At(depth, vector));
+  }
 };
 
 template <typename V, int kRows, int kVectors>
@@ -62,8 +64,8 @@ struct Tile {
     }
   }
 
-  // sums[row] += x[row][0..depth - 1] * weights[0..depth - 1]. Works on a copy of the sums: vectors may
-  // alias anything, so a tile that is visible elsewhere would be written back at every depth.
+  // sums[row] += x[row][0..depth - 1] * weights[0..depth - 1]. Works on a copy of the sums: vectors
+  // may alias anything, so a tile that is visible elsewhere would be written back at every depth.
   template <typename Weights>
   void Accumulate(const float* const x[kRows], int64_t depth, Weights weights) {
     Tile local = *this;
