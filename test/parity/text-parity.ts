@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ChatTemplate, type TemplateMessage } from '#backbone/chat-template.ts';
+import { ChatTemplate } from '#backbone/chat-template.ts';
 import { detokenize } from '#backbone/detokenizer.ts';
+import type { TemplateMessage } from '#backbone/template-message.ts';
 import { Tokenizer } from '#backbone/tokenizer.ts';
 import { exactRow, type ParityRow, textRow } from './report.ts';
 
