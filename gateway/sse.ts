@@ -36,8 +36,10 @@ export class SseStream {
   /** Writes frames; a returned promise means "wait, the reader is behind". */
   write(frames: string): Promise<void> | undefined {
     this.#isSilent = false;
-    this.#output ??= this.#open();
-    if (!this.#output.write(frames)) this.#drained ??= this.#drain(this.#output);
+    const output = this.#openOnce();
+    // Writing to a closed output would raise an error event that nobody awaits.
+    if (output.destroyed) return Promise.reject(clientGone());
+    if (!output.write(frames)) this.#drained ??= this.#drain(output);
     return this.#drained;
   }
 
@@ -50,6 +52,15 @@ export class SseStream {
   /** Stops the heartbeat; to be called however the stream goes. */
   close(): void {
     clearInterval(this.#heartbeat);
+  }
+
+  #openOnce(): Writable {
+    if (this.#output === undefined) {
+      this.#output = this.#open();
+      // A failed write closes the output, and closing is what ends the stream.
+      this.#output.on('error', () => {});
+    }
+    return this.#output;
   }
 
   #beat(): void {
@@ -68,7 +79,7 @@ export class SseStream {
         else reject(failure);
       };
       const onDrain = () => settle();
-      const onClose = () => settle(new MeshError('CANCELLED', 'the client has gone'));
+      const onClose = () => settle(clientGone());
       const stall = setTimeout(() => {
         settle(new MeshError('CANCELLED', 'the client does not read its stream'));
         output.destroy();
@@ -77,4 +88,8 @@ export class SseStream {
       if (output.destroyed) onClose();
     });
   }
+}
+
+function clientGone(): MeshError {
+  return new MeshError('CANCELLED', 'the client has gone');
 }

@@ -111,7 +111,9 @@ async function runPrompts(
   const siblings = new AbortController();
   const either = AbortSignal.any([signal, siblings.signal]);
   const runs = call.starts.map(async (prompt, i) => {
-    const start: GenerateStart = { ...prompt, requestId: request.id, model, resume: undefined };
+    // Each prompt is a request of its own to the mesh.
+    const requestId = call.starts.length === 1 ? request.id : `${request.id}-${i}`;
+    const start: GenerateStart = { ...prompt, requestId, model, resume: undefined };
     const generated = generate(context, { start, signal: either, reply });
     for await (const event of call.isPromptOnly ? promptOnly(generated) : generated) {
       if (event.$case === 'accepted' && call.echoes) {

@@ -1,5 +1,4 @@
 import type { FastifyReply } from 'fastify';
-import { VERSION } from '#mesh/instance.ts';
 import type { Route, RouteContext } from './route.ts';
 
 /** Ready means: a backbone has really generated a token and takes work, and so does the gateway. */
@@ -23,18 +22,4 @@ export function healthRoutes(context: RouteContext): Route[] {
     { method: 'GET', path: '/ping', handle },
     { method: 'POST', path: '/ping', handle },
   ];
-}
-
-/** `GET /version` */
-export function versionRoute(): Route {
-  return { method: 'GET', path: '/version', handle: async () => ({ version: VERSION }) };
-}
-
-/** `GET /load`: requests being answered at this moment. */
-export function loadRoute({ inFlight }: RouteContext): Route {
-  return {
-    method: 'GET',
-    path: '/load',
-    handle: async () => ({ server_load: inFlight.count }),
-  };
 }

@@ -21,10 +21,6 @@ export class Router {
     this.#options = options;
   }
 
-  get isReady(): boolean {
-    return this.endpoints.some((endpoint) => endpoint.isReady);
-  }
-
   /** Every model known, by the names requests may use, in configuration order. */
   models(): { readonly name: string; readonly model: GetModelResponse }[] {
     return knownModels(this.endpoints).flatMap((name) => {

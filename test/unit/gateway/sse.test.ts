@@ -126,6 +126,16 @@ describe('SseStream', () => {
     mock.timers.reset();
   });
 
+  it('survives a write that fails', async () => {
+    const { output, stream } = openStream();
+    const wait = stream.write('more than eight');
+
+    output.destroy(new Error('broken pipe'));
+
+    await assert.rejects(async () => wait, /client has gone/);
+    stream.close();
+  });
+
   it('stops waiting for a reader that has gone', async () => {
     const { output, stream } = openStream();
     const wait = stream.write('more than eight');
