@@ -1,26 +1,8 @@
 #include "kernel_levels.h"
 
-#include <algorithm>
 #include <random>
-#include <string>
-
-#include "doctest/doctest.h"
 
 namespace autoglm::kernels {
-
-void ForEachLevel(const std::function<void(const CpuKernels&)>& check) {
-  const std::vector<KernelLevel> levels = SupportedLevels();
-  for (const IsaLevel level : {IsaLevel::kReference, IsaLevel::kAvx2, IsaLevel::kAvx512}) {
-    const std::string name = IsaName(level);
-    CAPTURE(name);
-    const auto found = std::ranges::find(levels, level, &KernelLevel::level);
-    if (found == levels.end()) {
-      MESSAGE("skipped: this build or this processor has no " << name);
-    } else {
-      check(found->kernels);
-    }
-  }
-}
 
 const CpuKernels& ReferenceKernels() {
   static const CpuKernels kernels = [] {

@@ -5,13 +5,24 @@
 #include <functional>
 #include <vector>
 
-#include "kernels/dispatch.h"
+#include "doctest/doctest.h"
+#include "kernels/kernels.h"
+#include "tested_levels.h"
 
 namespace autoglm::kernels {
 
 // Runs `check(kernels)` once for each level that is compiled in and that this machine has, with the
 // level's name in every failure message; says which levels are skipped.
-void ForEachLevel(const std::function<void(const CpuKernels&)>& check);
+inline void ForEachLevel(const std::function<void(const CpuKernels&)>& check) {
+  for (const TestedLevel& level : TestedLevels()) {
+    CAPTURE(level.name);
+    if (level.kernels.has_value()) {
+      check(*level.kernels);
+    } else {
+      MESSAGE("skipped: this build or this processor has no " << level.name);
+    }
+  }
+}
 
 // The specification that the other levels are compared with.
 const CpuKernels& ReferenceKernels();
