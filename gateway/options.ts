@@ -1,9 +1,10 @@
 import { Type } from 'typebox';
+import { logOptionFields } from '#mesh/log-options.ts';
 
 /** Options of the gateway process; see `#mesh/options.ts` for how they become flags and keys. */
 export const gatewayOptions = Type.Object(
   {
-    host: Type.String({ default: '0.0.0.0', description: 'address to listen on' }),
+    host: Type.String({ default: '0.0.0.0', description: 'Address to listen on' }),
     port: Type.Integer({
       minimum: 0,
       maximum: 65_535,
@@ -14,74 +15,60 @@ export const gatewayOptions = Type.Object(
       Type.String({
         env: 'AUTOGLM_API_KEY',
         description:
-          'keys that clients must present as a bearer token, comma separated; unset: none',
+          'Keys that clients must present as a bearer token, comma separated; unset: none',
       }),
     ),
     backbone: Type.Array(Type.String({ minLength: 1 }), {
       minItems: 1,
       default: ['127.0.0.1:50051'],
-      description: 'host:port of every llm-backbone',
+      description: 'Address of every llm-backbone, host:port',
     }),
     maxBodyMb: Type.Number({
       exclusiveMinimum: 0,
       maximum: 512,
       default: 32,
-      description: 'largest request body, MB',
+      description: 'Largest request body, MB',
     }),
     maxConcurrentRequests: Type.Integer({
       minimum: 1,
       default: 1024,
-      description: 'requests in flight beyond which 429 is answered',
+      description: 'Requests in flight beyond which 429 is answered',
     }),
     maxAttempts: Type.Integer({
       minimum: 1,
       maximum: 16,
       default: 3,
-      description: 'endpoints tried for one request before its first token',
+      description: 'Endpoints tried for one request before its first token',
     }),
     requestTimeoutS: Type.Number({
       exclusiveMinimum: 0,
       maximum: 86_400,
       default: 600,
-      description: 'deadline of a request, seconds',
+      description: 'Deadline of a request, seconds',
     }),
     heartbeatIntervalS: Type.Number({
       exclusiveMinimum: 0,
       maximum: 3600,
       default: 5,
-      description: 'silence after which a stream gets a comment line, seconds',
+      description: 'Silence after which a stream gets a comment line, seconds',
     }),
     stallTimeoutS: Type.Number({
       exclusiveMinimum: 0,
       maximum: 3600,
       default: 60,
-      description: 'time after which a client that does not read its stream is cut off, seconds',
+      description: 'Time after which a client that does not read its stream is cut off, seconds',
     }),
     drainTimeoutS: Type.Number({
       minimum: 0,
       maximum: 86_400,
       default: 30,
-      description: 'time running requests are given to finish at shutdown, seconds',
+      description: 'Time running requests are given to finish at shutdown, seconds',
     }),
     corsAllowOrigin: Type.Array(Type.String({ minLength: 1 }), {
       default: [],
-      description: 'origins whose pages may call the API, or *',
+      description: 'Origins whose pages may call the API, or *',
     }),
-    logLevel: Type.Union(
-      [
-        Type.Literal('trace'),
-        Type.Literal('debug'),
-        Type.Literal('info'),
-        Type.Literal('warn'),
-        Type.Literal('error'),
-      ],
-      { default: 'info', description: 'least severe log line' },
-    ),
-    logFormat: Type.Union([Type.Literal('auto'), Type.Literal('pretty'), Type.Literal('json')], {
-      default: 'auto',
-      description: 'auto is pretty on a terminal and JSON elsewhere',
-    }),
-    logPath: Type.Optional(Type.String({ description: 'file that also receives JSON log lines' })),
+    ...logOptionFields,
   },
   { additionalProperties: false },
 );

@@ -1,5 +1,6 @@
 import { type Static, type TObject, Type } from 'typebox';
 import type { WeightDtype } from '#native';
+import { logOptionFields } from './log-options.ts';
 
 /** Flags and configuration keys of every encoder process. */
 export const encoderOptions = Type.Object(
@@ -64,21 +65,7 @@ export const encoderOptions = Type.Object(
       default: 30,
       description: 'Time running items are given to finish when the process ends, seconds',
     }),
-    logLevel: Type.Union(
-      [
-        Type.Literal('trace'),
-        Type.Literal('debug'),
-        Type.Literal('info'),
-        Type.Literal('warn'),
-        Type.Literal('error'),
-      ],
-      { default: 'info', description: 'Least severe lines to log' },
-    ),
-    logFormat: Type.Union([Type.Literal('auto'), Type.Literal('pretty'), Type.Literal('json')], {
-      default: 'auto',
-      description: 'auto: pretty on a terminal, JSON otherwise',
-    }),
-    logPath: Type.Optional(Type.String({ description: 'Also append JSON lines to this file' })),
+    ...logOptionFields,
   },
   { additionalProperties: false },
 );
