@@ -16,7 +16,9 @@ constexpr napi_type_tag kDecoderTag = {0x8f0e6a5b1c2d4e3fu, 0xa7b1c9d2e4f60813u}
 class LoadJob final : public Job {
  public:
   LoadJob(Napi::Env env, std::shared_ptr<DecoderEngine> engine, DecoderOptions options)
-      : Job(env), engine_(std::move(engine)), options_(std::move(options)) {}
+      : Job(env), engine_(std::move(engine)), options_(std::move(options)) {
+    options_.cancelled = &engine_->cancelled;
+  }
 
   Status Run() override {
     Result<std::unique_ptr<Decoder>> loaded = Decoder::Load(options_);
@@ -41,7 +43,7 @@ class LoadJob final : public Job {
 
  private:
   std::shared_ptr<DecoderEngine> engine_;
-  const DecoderOptions options_;
+  DecoderOptions options_;
   DecoderDescription description_ = {};
 };
 

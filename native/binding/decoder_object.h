@@ -3,6 +3,7 @@
 
 #include <napi.h>
 
+#include <atomic>
 #include <memory>
 
 #include "binding/engine.h"
@@ -13,10 +14,12 @@ namespace autoglm::binding {
 // A decoder and the thread that runs it.
 class DecoderEngine final : public Engine {
  public:
-  std::unique_ptr<Decoder> decoder;  // of the engine's thread; set by the loading job
+  std::unique_ptr<Decoder> decoder;    // of the engine's thread; set by the loading job
+  std::atomic<bool> cancelled{false};  // ends a loading job early
 
  protected:
   void FreeModel() override { decoder.reset(); }
+  void Interrupt() override { cancelled.store(true, std::memory_order_relaxed); }
 };
 
 // The JavaScript object of a loaded decoder: execute(plan), trace(request), close().

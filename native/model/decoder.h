@@ -1,6 +1,7 @@
 #ifndef AUTOGLM_MODEL_DECODER_H_
 #define AUTOGLM_MODEL_DECODER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -30,6 +31,7 @@ struct DecoderOptions {
   int64_t block_size = 16;             // tokens
   int64_t kv_cache_bytes = 0;
   int64_t max_num_batched_tokens = 0;
+  const std::atomic<bool>* cancelled = nullptr;  // set to give up loading; null: cannot be
 };
 
 struct DecoderDescription {

@@ -78,7 +78,8 @@ Status Decoder::LoadWeights(const DecoderOptions& options) {
   const Dtype stored = config_.dtype.value_or(embedding.value().dtype);
   const Dtype dtype = options.weight_dtype.value_or(stored);
 
-  Result<DecoderWeights> weights = LoadDecoderWeights(device_, *source, config_, dtype);
+  Result<DecoderWeights> weights = LoadDecoderWeights(
+      device_, *source, config_, {ModelPart::kText, dtype, options.cancelled});
   if (!weights.ok()) return weights.status();
   weights_ = std::move(weights.value());
   description_.config = config_;

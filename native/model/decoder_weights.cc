@@ -33,9 +33,10 @@ DecoderLayerWeights LoadLayer(WeightLoader& loader, const DecoderConfig& config,
 }  // namespace
 
 Result<DecoderWeights> LoadDecoderWeights(const Device& device, const TensorSource& source,
-                                          const DecoderConfig& config, Dtype dtype) {
+                                          const DecoderConfig& config,
+                                          const WeightLoader::Options& options) {
   DecoderWeights weights;
-  WeightLoader loader(device, source, weights.memory, {ModelPart::kText, dtype});
+  WeightLoader loader(device, source, weights.memory, options);
   weights.embedding =
       loader.LoadTable("embed_tokens.weight", config.vocab_size, config.hidden_size);
   for (int64_t i = 0; i < config.num_layers; ++i) {

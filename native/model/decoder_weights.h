@@ -29,9 +29,10 @@ struct DecoderWeights {
   Linear head;                        // lm_head
 };
 
-// Packs the weights of a decoder in memory of the device, matrices as `dtype`.
+// Packs the weights of a decoder in memory of the device; `options` are those of WeightLoader.
 Result<DecoderWeights> LoadDecoderWeights(const Device& device, const TensorSource& source,
-                                          const DecoderConfig& config, Dtype dtype);
+                                          const DecoderConfig& config,
+                                          const WeightLoader::Options& options);
 
 }  // namespace autoglm
 

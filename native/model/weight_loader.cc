@@ -50,6 +50,10 @@ void* WeightLoader::Allocate(size_t bytes) {
 
 TensorView WeightLoader::Find(const std::string& name, const std::vector<int64_t>& shape) {
   if (!status_.ok()) return {};
+  if (options_.cancelled != nullptr && options_.cancelled->load(std::memory_order_relaxed)) {
+    status_ = Status(Reason::kEngineClosed, "closed while it was loading");
+    return {};
+  }
   Result<TensorView> tensor = source_.Find(options_.part, name, shape);
   if (tensor.ok()) return std::move(tensor.value());
   status_ = tensor.status();

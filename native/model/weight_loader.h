@@ -1,6 +1,7 @@
 #ifndef AUTOGLM_MODEL_WEIGHT_LOADER_H_
 #define AUTOGLM_MODEL_WEIGHT_LOADER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -53,6 +54,8 @@ class WeightLoader {
   struct Options {
     ModelPart part;
     Dtype dtype;
+    // Set from another thread to give up before the next tensor; null: cannot be.
+    const std::atomic<bool>* cancelled = nullptr;
   };
 
   WeightLoader(const Device& device, const TensorSource& source, WeightMemory& memory,

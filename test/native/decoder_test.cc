@@ -231,6 +231,14 @@ TEST_CASE("Options that cannot work are refused with what could") {
            Reason::kUnsupported);
 }
 
+TEST_CASE("Loading gives up when it is cancelled") {
+  const std::atomic<bool> cancelled{true};
+  DecoderOptions options = SmallOptions();
+  options.cancelled = &cancelled;
+
+  CHECK_EQ(Decoder::Load(options).status().reason(), Reason::kEngineClosed);
+}
+
 TEST_CASE("A checkpoint that is truncated or lacks a tensor is refused by name") {
   const std::filesystem::path source = std::filesystem::path(TESTDATA) / "glm4-tiny";
   const TemporaryDirectory directory;
