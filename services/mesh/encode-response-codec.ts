@@ -63,10 +63,12 @@ function encodeResponse(message: EncodeResponse): Uint8Array {
   const data = event.value.rows?.data;
   if (data === undefined || data.length === 0) return EncodeResponse.encode(message).finish();
   const head = encodeHead(event.value, data.length);
-  const bytes = Buffer.allocUnsafe(head.length + data.length);
+  const bytes = Buffer.allocUnsafeSlow(head.length + data.length);
   bytes.set(head, 0);
   bytes.set(data, head.length);
-  return bytes;
+  // nice-grpc passes what it gets through `Buffer.from`, which copies bytes but not what they say
+  // they are the value of.
+  return Object.defineProperty(bytes, 'valueOf', { value: () => bytes.buffer });
 }
 
 /** All of a rows message that comes before the tensor's bytes, which are its last field. */

@@ -39,7 +39,7 @@ describe('EncodeResponseCodec', () => {
     it(`writes and reads the ${name} message as the generated codec does`, () => {
       const bytes = EncodeResponseCodec.encode(message).finish();
 
-      assert.deepEqual(bytes, EncodeResponse.encode(message).finish());
+      assert.equal(Buffer.compare(bytes, EncodeResponse.encode(message).finish()), 0);
       assert.deepEqual(EncodeResponseCodec.decode(bytes), EncodeResponse.decode(bytes));
     });
   }
@@ -68,6 +68,17 @@ describe('EncodeResponseCodec', () => {
 
     assert.equal(event?.$case, 'rows');
     assert.equal(event.$case === 'rows' && event.value.rows?.data.buffer, bytes.buffer);
+  });
+
+  it('writes the tensor into memory that Buffer.from takes over without a copy', () => {
+    const rows = { dtype: DType.D_TYPE_FLOAT32, shape: [1, 256], data: Buffer.alloc(1024, 5) };
+    const event = { $case: 'rows', value: { firstRow: 3, rows } } as const;
+
+    const bytes = EncodeResponseCodec.encode({ event }).finish();
+
+    const taken = Buffer.from(bytes);
+    assert.equal(taken.buffer, bytes.buffer);
+    assert.deepEqual(taken, Buffer.from(EncodeResponse.encode({ event }).finish()));
   });
 
   it('skips unknown fields at every level and reads an unpacked shape', () => {
