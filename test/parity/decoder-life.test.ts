@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { type Decoder, type DecoderOptions, EngineError, loadDecoder } from '#native';
+import { type Decoder, type DecoderOptions, loadDecoder } from '#native';
+import { hasReason } from './engine-refusal.ts';
 import { PagedSequence, planOf } from './paged-sequence.ts';
 
 const OPTIONS: DecoderOptions = {
@@ -32,15 +33,6 @@ function prefill(numTokens = 300) {
     0,
   );
   return planOf([sequence.take(numTokens)], { blockSize: 16, vocabLimit: 1000 });
-}
-
-function hasReason(reason: string, pattern = /./): (error: unknown) => boolean {
-  return (error) => {
-    assert.ok(error instanceof EngineError, String(error));
-    assert.equal(error.reason, reason);
-    assert.match(error.message, pattern);
-    return true;
-  };
 }
 
 async function withDecoder(use: (decoder: Decoder) => Promise<void>): Promise<void> {

@@ -1,0 +1,217 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { type EncoderOptions, type ImageItem, type LoadedEncoder, loadEncoder } from '#native';
+import { hasReason } from './engine-refusal.ts';
+
+const IMAGE_MODEL = join(PACKAGE_ROOT, 'test/testdata/glm4v-tiny');
+const AUDIO_MODEL = join(PACKAGE_ROOT, 'test/testdata/conformer-tiny');
+
+const OPTIONS: EncoderOptions = {
+  modelDirectory: IMAGE_MODEL,
+  modality: 'image',
+  device: 'cpu',
+  weightDtype: 'auto',
+};
+
+const SCREENSHOT = { width: 1080, height: 2400 };
+const OWN_BOUNDS = { maxPixels: null, maxPixelsMode: 'ignore' } as const;
+
+function image({ width, height }: { readonly width: number; readonly height: number }): ImageItem {
+  const rgb = new Uint8Array(width * height * 3).map((_, i) => (i * 37) % 251);
+  return { kind: 'image', rgb, width, height, options: OWN_BOUNDS };
+}
+
+async function withEncoder(use: (encoder: LoadedEncoder) => Promise<void>, options = OPTIONS) {
+  const encoder = await loadEncoder(options);
+  try {
+    await use(encoder);
+  } finally {
+    await encoder.close();
+  }
+}
+
+describe('an encoder', () => {
+  it('describes what was loaded, and loads no more than its tower', () =>
+    withEncoder(async ({ description }) => {
+      assert.equal(description.modality, 'image');
+      assert.equal(description.modelType, 'glm4v_vision');
+      assert.equal(description.hiddenSize, 128);
+      assert.equal(description.weightDtype, 'float32');
+      assert.equal(description.sampleRateHz, 0);
+      assert.equal(description.maxRows, 6144);
+      // The language model's embeddings and head alone are 1.5 MB.
+      assert.ok(description.weightBytes < 1e6, `${description.weightBytes} bytes`);
+    }));
+
+  it('describes a speech tower by its sample rate and longest recording', () =>
+    withEncoder(
+      async ({ description }) => {
+        assert.equal(description.modality, 'audio');
+        assert.equal(description.sampleRateHz, 16_000);
+        assert.equal(description.maxRows, 5000);
+      },
+      { ...OPTIONS, modelDirectory: AUDIO_MODEL, modality: 'audio' },
+    ));
+
+  it('plans a screenshot in each of the three readings of max_pixels', () =>
+    withEncoder(async (encoder) => {
+      const plan = (maxPixelsMode: 'ignore' | 'volume' | 'area') =>
+        encoder.plan({
+          kind: 'image',
+          ...SCREENSHOT,
+          options: { maxPixels: 5_000_000, maxPixelsMode },
+        });
+
+      assert.deepEqual(plan('ignore'), { numRows: 3354, grid: { t: 1, h: 172, w: 78 } });
+      assert.deepEqual(plan('area'), plan('ignore'));
+      assert.deepEqual(plan('volume'), { numRows: 3108, grid: { t: 1, h: 168, w: 74 } });
+    }));
+
+  it('gives each item of a call its own outcome', () =>
+    withEncoder(async (encoder) => {
+      const small = image({ width: 100, height: 60 });
+      const [first, long, short, last] = await Promise.allSettled(
+        encoder.encode([
+          small,
+          image({ width: 6000, height: 1 }),
+          { ...small, rgb: small.rgb.subarray(3) },
+          small,
+        ]),
+      );
+
+      assert(first?.status === 'fulfilled' && last?.status === 'fulfilled');
+      assert.deepEqual(first.value.rows, last.value.rows);
+      assert.equal(first.value.rows.length, first.value.plan.numRows * 128);
+      assert(long?.status === 'rejected' && short?.status === 'rejected');
+      hasReason('INVALID_REQUEST', /aspect ratio is above 200: 6000x1/)(long.reason);
+      hasReason('INVALID_REQUEST', /expected height \* width \* 3 = 18000/)(short.reason);
+    }));
+
+  it('gives a recording as many rows at another sample rate', () =>
+    withEncoder(
+      async (encoder) => {
+        const wave = (rate: number) =>
+          Float32Array.from({ length: rate }, (_, i) => Math.sin((i / rate) * 2000) * 0.5);
+        const [direct, resampled] = await Promise.all(
+          encoder.encode([
+            { kind: 'audio', samples: wave(16_000), sampleRateHz: 16_000 },
+            { kind: 'audio', samples: wave(48_000), sampleRateHz: 48_000 },
+          ]),
+        );
+
+        assert.deepEqual(direct?.plan, resampled?.plan);
+        assert.equal(direct?.plan.numRows, 25);
+      },
+      { ...OPTIONS, modelDirectory: AUDIO_MODEL, modality: 'audio' },
+    ));
+
+  it('refuses facts and items of the wrong type by their name', () =>
+    withEncoder(async (encoder) => {
+      const item = image({ width: 100, height: 60 });
+      // The type is broken on purpose: what the addon is given need not come from our code.
+      const broken = (damage: object): typeof item => Object.assign({}, item, damage);
+      const damages: readonly (readonly [RegExp, object])[] = [
+        [/rgb: expected a Uint8Array/, { rgb: [1, 2, 3] }],
+        [/kind: expected image, audio or features/, { kind: 'smell' }],
+        [/width: expected 0\.\./, { width: -100 }],
+        [/options: expected an object/, { options: 7 }],
+        [/maxPixels: expected at least 1/, { options: { maxPixels: 0, maxPixelsMode: 'area' } }],
+        [/maxPixelsMode: expected ignore/, { options: { maxPixels: 9, maxPixelsMode: 'most' } }],
+      ];
+      for (const [pattern, damage] of damages) {
+        const [encoded] = encoder.encode([broken(damage)]);
+        await assert.rejects(Promise.resolve(encoded), hasReason('INVALID_REQUEST', pattern));
+      }
+      assert.throws(
+        () => encoder.plan({ ...item, width: 0 }),
+        hasReason('INVALID_REQUEST', /the image is empty: 0x60/),
+      );
+      assert.throws(
+        () => encoder.plan({ kind: 'audio', numSamples: 16_000, sampleRateHz: 16_000 }),
+        hasReason('INVALID_REQUEST', /a recording was sent to a vision encoder/),
+      );
+    }));
+
+  it('rejects an aborted item with the reason of its signal, and encodes the others', () =>
+    withEncoder(async (encoder) => {
+      const abort = new AbortController();
+      const reason = new Error('the client left');
+      const [large, small] = encoder.encode([image(SCREENSHOT), image({ width: 28, height: 28 })], {
+        signals: [abort.signal],
+      });
+
+      await setImmediate();
+      abort.abort(reason);
+
+      await assert.rejects(Promise.resolve(large), reason);
+      assert.equal((await small)?.plan.numRows, 9);
+    }));
+
+  it('does not begin an item whose signal was aborted before', () =>
+    withEncoder(async (encoder) => {
+      const reason = new Error('too late');
+
+      const [encoded] = encoder.encode([image(SCREENSHOT)], {
+        signals: [AbortSignal.abort(reason)],
+      });
+
+      await assert.rejects(Promise.resolve(encoded), reason);
+    }));
+
+  it('interrupts what runs and what waits when it is closed', async () => {
+    const encoder = await loadEncoder(OPTIONS);
+    const items = Array.from({ length: 20 }, () => image(SCREENSHOT));
+    const settled = Promise.allSettled(encoder.encode(items));
+
+    await setImmediate();
+    await encoder.close();
+
+    const rejected = (await settled).filter((item) => item.status === 'rejected');
+    for (const { reason } of rejected) hasReason('ENGINE_CLOSED')(reason);
+    assert.ok(rejected.length > 0, 'not all of 20 screenshots end before the flag is seen');
+  });
+
+  it('refuses every call after closing, and closing again does nothing', async () => {
+    const encoder = await loadEncoder(OPTIONS);
+    await encoder.close();
+    await encoder.close();
+
+    const item = image({ width: 28, height: 28 });
+    const [encoded] = encoder.encode([item]);
+    await assert.rejects(Promise.resolve(encoded), hasReason('ENGINE_CLOSED'));
+    await assert.rejects(encoder.trace(item), hasReason('ENGINE_CLOSED'));
+    assert.throws(() => encoder.plan(item), hasReason('ENGINE_CLOSED'));
+  });
+
+  it('refuses what cannot be loaded with the reason', async () => {
+    await assert.rejects(
+      loadEncoder({ ...OPTIONS, modelDirectory: '/nowhere' }),
+      hasReason('INVALID_CHECKPOINT', /\/nowhere\/config\.json/),
+    );
+    await assert.rejects(
+      loadEncoder({ ...OPTIONS, modality: 'audio' }),
+      hasReason('UNSUPPORTED', /no supported speech tower/),
+    );
+    await assert.rejects(
+      loadEncoder({ ...OPTIONS, device: 'cuda:0' }),
+      hasReason('UNSUPPORTED', /cuda:0/),
+    );
+  });
+
+  it('ends with its worker, in the middle of a picture', async () => {
+    const worker = new Worker(new URL('./encoder-worker.mjs', import.meta.url), {
+      execArgv: ['--conditions=source'],
+      workerData: { options: OPTIONS, size: SCREENSHOT, bounds: OWN_BOUNDS },
+    });
+    await once(worker, 'message');
+
+    const status = await worker.terminate();
+
+    assert.equal(status, 1);
+  });
+});
