@@ -10,13 +10,9 @@ import {
   HealthDefinition,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from '#protos/grpc/health/v1/health.ts';
-import { FakeClock, FakeEncoder, HIDDEN_SIZE, settled } from '#test/unit/encoder/doubles.ts';
+import { FakeClock, FakeEncoder, HIDDEN_SIZE, until } from '#test/unit/encoder/doubles.ts';
 import { modelDirectory, pngOf, startSpeech, startVision } from './harness.ts';
 import { assertRefused } from './refusals.ts';
-
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await settled();
-}
 
 describe('an encoder process', () => {
   it('says what it encodes and with which weights', async (test) => {

@@ -16,6 +16,7 @@ import {
 } from '#mesh/encoder-call.ts';
 import type { EncoderProcessOptions } from '#mesh/encoder-options.ts';
 import {
+  type EncoderEngine,
   type EncoderProcess,
   type EncoderRole,
   startEncoderProcess,

@@ -3,18 +3,12 @@ import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { encodeItem, type OutgoingItem } from '#mesh/encoder-call.ts';
 import { EngineError } from '#native';
-import { MaxPixelsMode } from '#protos/autoglm/common/v1/media.ts';
-import { HIDDEN_SIZE, settled } from '#test/unit/encoder/doubles.ts';
+import { HIDDEN_SIZE, settled, until } from '#test/unit/encoder/doubles.ts';
 import { firstOf, HeldContent, pngOf, startVision } from './harness.ts';
 import { assertRefused } from './refusals.ts';
 
 function sha256(bytes: Uint8Array): Buffer {
   return createHash('sha256').update(bytes).digest();
-}
-
-/** Waits until what another process or turn does shows. */
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await settled();
 }
 
 describe('a vision encoder', () => {
@@ -245,64 +239,5 @@ describe('a vision encoder', () => {
     );
     assert.equal(failures.length, 1);
     await assertRefused(Promise.all(failures), 'ENGINE_FAILED', /numbers went wrong/);
-  });
-
-  it('gives a known item from the cache without waiting for its bytes', async (test) => {
-    const { encode, tower } = await startVision(test);
-    const content = await pngOf(5);
-    await encode({ header: {}, content });
-    const held = new HeldContent();
-
-    const answer = await encode({ header: { contentHash: sha256(content) }, content: held });
-
-    assert.equal(answer.cacheHit, true);
-    assert.deepEqual(answer.values, [5]);
-    assert.deepEqual(tower.trace, ['encode 1']);
-    held.end();
-  });
-
-  it('finds an item without a declared hash in the cache once its bytes are there', async (test) => {
-    const { encode, tower } = await startVision(test);
-    const content = await pngOf(5);
-    await encode({ header: {}, content });
-
-    const answer = await encode({ header: {}, content });
-
-    assert.equal(answer.cacheHit, true);
-    assert.deepEqual(tower.trace, ['encode 1']);
-  });
-
-  it('keeps items apart that are preprocessed in different ways', async (test) => {
-    const { encode, tower } = await startVision(test);
-    const content = await pngOf(5);
-    const volume = {
-      options: { maxPixels: 99n, maxPixelsMode: MaxPixelsMode.MAX_PIXELS_MODE_VOLUME },
-    };
-    await encode({ header: {}, content });
-
-    const answer = await encode({ header: volume, content });
-
-    assert.equal(answer.cacheHit, false);
-    assert.deepEqual(tower.trace, ['encode 1', 'encode 1']);
-  });
-
-  it('encodes an item once for all who ask at the same time', async (test) => {
-    const { encode, tower } = await startVision(test);
-    tower.isHeld = true;
-    const content = await pngOf(5);
-    const header = { contentHash: sha256(content) };
-    const leaving = new AbortController();
-    const first = encode({ header, content }, leaving.signal);
-    await until(() => tower.trace.length === 1);
-    const second = encode({ header, content });
-    await settled();
-
-    leaving.abort();
-    await assert.rejects(first, { name: 'AbortError' });
-    await settled();
-    tower.release();
-
-    assert.deepEqual((await second).values, [5]);
-    assert.deepEqual(tower.trace, ['encode 1']);
   });
 });

@@ -51,6 +51,11 @@ export async function settled(): Promise<void> {
   for (let i = 0; i < 5; i++) await setImmediate();
 }
 
+/** Waits until what others do, in this process or over a socket, shows. */
+export async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await settled();
+}
+
 export const HIDDEN_SIZE = 8;
 
 interface PendingItem {
