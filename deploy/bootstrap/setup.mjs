@@ -4,14 +4,27 @@ import { buildAddon, buildMachinePeak, buildNativeTests } from './native.mjs';
 import { requireBuildTools } from './toolchain.mjs';
 import { compileTypeScript } from './typescript.mjs';
 
-/** Installs and builds what is missing or has changed; programs for `tests` or `benches` too. */
-export async function setUp({ tests = false, benches = false } = {}) {
+/** What a running mesh needs. */
+export function setUp() {
+  return prepare([buildAddon, compileTypeScript]);
+}
+
+/** What the fast tests need: they run TypeScript from its sources. */
+export function setUpTests() {
+  return prepare([buildNativeTests]);
+}
+
+/** What the benches need, some of which start a mesh. */
+export function setUpBenches() {
+  return prepare([buildAddon, buildMachinePeak, compileTypeScript]);
+}
+
+/** Installs what is missing, then runs builds that do nothing when nothing has changed. */
+async function prepare(builds) {
   const onWait = () => process.stderr.write('[set-up] waiting for another set-up of this tree\n');
   await exclusively(async () => {
     requireBuildTools();
     await installDependencies();
-    await (tests ? buildNativeTests() : buildAddon());
-    if (benches) await buildMachinePeak();
-    await compileTypeScript();
+    for (const build of builds) await build();
   }, onWait);
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { BUILD, ROOT } from './paths.mjs';
 import { runTests } from './run-tests.mjs';
-import { setUp } from './setup.mjs';
+import { setUp, setUpBenches, setUpTests } from './setup.mjs';
 import { SOURCE_FLAGS } from './source.mjs';
 import { runForeground } from './stage.mjs';
 
@@ -18,7 +18,7 @@ export async function handOver(verb, args) {
     case 'serve':
       return runCommand(['serve', ...args]);
     case 'test':
-      await setUp({ tests: true });
+      await setUpTests();
       return exitWith(await runTests({ layers: FAST_LAYERS, filters: args, native: true }));
     case 'test:e2e':
       await setUp();
@@ -27,7 +27,7 @@ export async function handOver(verb, args) {
       await setUp();
       return runSource('deploy/local/dev.ts', args);
     case 'bench':
-      await setUp({ benches: true });
+      await setUpBenches();
       return runSource('test/perf/bench.ts', args);
     case 'parity':
       await setUp();
