@@ -5,10 +5,11 @@ import { createHash } from 'node:crypto';
 import { createConnection, createServer } from 'node:net';
 import { ROOT } from './paths.mjs';
 
-/** Runs `work` while no other process runs it in the same tree. */
-export async function exclusively(work, onWait = () => {}) {
+/** Runs `work` while no other process runs work of the same `topic` in the same tree. */
+export async function exclusively(work, onWait = () => {}, topic = 'set-up') {
   if (process.platform !== 'linux') return work();
-  const name = `\0autoglm-mesh-${createHash('sha256').update(ROOT).digest('hex').slice(0, 32)}`;
+  const hash = createHash('sha256').update(`${ROOT}\0${topic}`).digest('hex');
+  const name = `\0autoglm-mesh-${hash.slice(0, 32)}`;
   let lock = await tryListen(name);
   if (lock === undefined) onWait();
   while (lock === undefined) {

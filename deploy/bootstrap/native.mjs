@@ -16,10 +16,15 @@ const JOB_BYTES = 1.5 * 2 ** 30;
 const ADDON_SOURCES = ['native', 'package-lock.json'];
 const TEST_SOURCES = [...ADDON_SOURCES, 'test/native'];
 
+/** True when the addon is there and its sources have not changed since. */
+export function isAddonBuilt() {
+  return existsSync(ADDON) && isStamped('native', contentHash(ADDON_SOURCES, isNativeSource));
+}
+
 /** Builds what the processes load. */
 export async function buildAddon() {
   const hash = contentHash(ADDON_SOURCES, isNativeSource);
-  if (existsSync(ADDON) && isStamped('native', hash)) return;
+  if (isAddonBuilt()) return;
   await build('building the native addon', 'autoglm_addon');
   writeStamp('native', hash);
 }

@@ -1,6 +1,6 @@
 import { installDependencies } from './dependencies.mjs';
 import { exclusively } from './lock.mjs';
-import { buildAddon, buildMachinePeak, buildNativeTests } from './native.mjs';
+import { buildAddon, buildMachinePeak, buildNativeTests, isAddonBuilt } from './native.mjs';
 import { requireBuildTools } from './toolchain.mjs';
 import { compileTypeScript } from './typescript.mjs';
 
@@ -23,7 +23,8 @@ export function setUpBenches() {
 async function prepare(builds) {
   const onWait = () => process.stderr.write('[set-up] waiting for another set-up of this tree\n');
   await exclusively(async () => {
-    requireBuildTools();
+    // Said before minutes of installing; a machine that only runs what was built needs no compiler.
+    if (!isAddonBuilt()) requireBuildTools();
     await installDependencies();
     for (const build of builds) await build();
   }, onWait);

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { Lines } from '#test/lines.ts';
+
+const LOCK = join(PACKAGE_ROOT, 'deploy/bootstrap/lock.mjs');
+
+interface Holder {
+  readonly child: ChildProcess;
+  readonly lines: Lines;
+}
+
+/** A process that takes the lock under a name of its own test and keeps it until its input ends. */
+function takeLock(name: string): Holder {
+  const code = `import { exclusively } from ${JSON.stringify(LOCK)};
+    const work = () => new Promise((resolve) => {
+      console.log('held');
+      process.stdin.on('end', resolve).resume();
+    });
+    await exclusively(work, () => console.log('waiting'), ${JSON.stringify(name)});`;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', code], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  assert(child.stdout !== null);
+  return { child, lines: new Lines(child.stdout) };
+}
+
+describe('exclusively', { skip: process.platform === 'linux' ? false : 'Linux only' }, () => {
+  it('lets the next in when the holder is done', async () => {
+    const first = takeLock('done');
+    await first.lines.match(/held/);
+    const second = takeLock('done');
+    await second.lines.match(/waiting/);
+
+    first.child.stdin?.end();
+
+    await second.lines.match(/held/);
+    second.child.stdin?.end();
+  });
+
+  it('lets the next in when the holder is killed', async () => {
+    const first = takeLock('killed');
+    await first.lines.match(/held/);
+    const second = takeLock('killed');
+    await second.lines.match(/waiting/);
+
+    first.child.kill('SIGKILL');
+
+    await second.lines.match(/held/);
+    second.child.stdin?.end();
+  });
+
+  it('lets several that wait in one after the other', async () => {
+    const first = takeLock('several');
+    await first.lines.match(/held/);
+    const others = [takeLock('several'), takeLock('several')];
+    for (const { lines } of others) await lines.match(/waiting/);
+
+    first.child.stdin?.end();
+
+    for (const { child } of others) child.stdin?.end();
+    for (const { lines } of others) {
+      await lines.match(/held/);
+      await lines.ended;
+    }
+  });
+});
