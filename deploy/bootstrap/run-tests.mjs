@@ -2,7 +2,7 @@
 import { relative } from 'node:path';
 import { BUILD, ROOT } from './paths.mjs';
 import { SOURCE_FLAGS } from './source.mjs';
-import { runForeground } from './stage.mjs';
+import { runEchoing, runForeground } from './stage.mjs';
 import { filesUnder } from './stamp.mjs';
 
 /** A file that has not ended by then hangs. */
@@ -33,10 +33,13 @@ export async function runTests({ layers, filters, native }) {
   return status === 0 ? nativeStatus : status;
 }
 
-function runNativeTests({ filters, onNone }) {
+async function runNativeTests({ filters, onNone }) {
   const chosen = filters.length === 0 ? [] : ['-R', filters.join('|')];
-  return runForeground('ctest', [
+  const { status, output } = await runEchoing('ctest', [
     ...['--test-dir', `${BUILD}/cmake`, '--output-on-failure', `--no-tests=${onNone}`],
     ...chosen,
   ]);
+  const [, failed = 0, total = 0] = /(\d+) tests? failed out of (\d+)/.exec(output) ?? [];
+  process.stdout.write(`native: ${total - failed} passed, ${failed} failed\n\n`);
+  return status;
 }

@@ -45,6 +45,18 @@ export function runForeground(command, args) {
   return outcome(spawn(command, args, { cwd: ROOT, stdio: 'inherit' }));
 }
 
+/** Runs a program whose output is shown as it comes; resolves to its exit status and that output. */
+export async function runEchoing(command, args) {
+  const child = spawn(command, args, { cwd: ROOT, stdio: ['inherit', 'pipe', 'inherit'] });
+  const chunks = [];
+  child.stdout.on('data', (chunk) => {
+    chunks.push(chunk);
+    process.stdout.write(chunk);
+  });
+  const status = await outcome(child);
+  return { status, output: Buffer.concat(chunks).toString() };
+}
+
 /** Resolves to a child's exit status; ending this process ends the child. */
 function outcome(child) {
   const forward = (signal) => child.kill(signal);
