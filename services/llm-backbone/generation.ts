@@ -174,6 +174,7 @@ export class Generation implements SequenceOwner {
         promptTokenIds: returnPromptTokenIds ? [...prompt.tokenIds] : [],
         numImageTokens: 0,
         numAudioTokens: 0,
+        audioDurationMs: 0,
       },
     });
   }

@@ -176,6 +176,8 @@ export interface Accepted {
   numImageTokens: number;
   /** Prompt tokens that are audio rows. */
   numAudioTokens: number;
+  /** Length of all audio items together, milliseconds. */
+  audioDurationMs: number;
 }
 
 /** Carries the log-probabilities of the prompt; the first token has none and is left out. */
@@ -1013,7 +1015,15 @@ export const GenerateResponse: MessageFns<GenerateResponse> = {
 };
 
 function createBaseAccepted(): Accepted {
-  return { numPromptTokens: 0, numCachedTokens: 0, seed: 0n, promptTokenIds: [], numImageTokens: 0, numAudioTokens: 0 };
+  return {
+    numPromptTokens: 0,
+    numCachedTokens: 0,
+    seed: 0n,
+    promptTokenIds: [],
+    numImageTokens: 0,
+    numAudioTokens: 0,
+    audioDurationMs: 0,
+  };
 }
 
 export const Accepted: MessageFns<Accepted> = {
@@ -1042,6 +1052,9 @@ export const Accepted: MessageFns<Accepted> = {
     }
     if (message.numAudioTokens !== 0) {
       writer.uint32(48).uint32(message.numAudioTokens);
+    }
+    if (message.audioDurationMs !== 0) {
+      writer.uint32(56).uint32(message.audioDurationMs);
     }
     return writer;
   },
@@ -1117,6 +1130,14 @@ export const Accepted: MessageFns<Accepted> = {
             message.numAudioTokens = reader.uint32();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.audioDurationMs = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1140,6 +1161,7 @@ export const Accepted: MessageFns<Accepted> = {
     message.promptTokenIds = object.promptTokenIds?.map((e) => e) || [];
     message.numImageTokens = object.numImageTokens ?? 0;
     message.numAudioTokens = object.numAudioTokens ?? 0;
+    message.audioDurationMs = object.audioDurationMs ?? 0;
     return message;
   },
 };
