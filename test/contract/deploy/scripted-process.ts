@@ -14,5 +14,6 @@ process.on('SIGTERM', () => {
   if (options.behaviour !== 'stubborn') process.exit(0);
 });
 process.on('SIGINT', () => say('SIGINT'));
-const server = createServer((_, response) => response.end('{}'));
+const health = options.behaviour === 'unready' ? 503 : 200;
+const server = createServer((_, response) => response.writeHead(health).end('{}'));
 server.listen(options.port, options.host, () => say('started'));

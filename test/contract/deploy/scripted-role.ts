@@ -9,6 +9,8 @@ export const scriptedOptions = Type.Object({
     Type.Literal('obey'),
     /** Exits with status 3 at once. */
     Type.Literal('refuse'),
+    /** Answers health checks with 503. */
+    Type.Literal('unready'),
     /** Ignores SIGTERM. */
     Type.Literal('stubborn'),
   ]),

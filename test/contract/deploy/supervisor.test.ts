@@ -122,7 +122,7 @@ describe('Supervisor', () => {
   });
 
   it('ends everything when a process refuses to start', async () => {
-    const running = supervise('backbone=refuse', 'gateway=obey');
+    const running = supervise('backbone=refuse', 'gateway=unready');
 
     assert.equal(await exitOf(running), 1);
     await running.lines.match(/backbone exited with status 3 after .* before the mesh was ready/);
