@@ -10,7 +10,7 @@ namespace autoglm {
 namespace {
 
 // Every norm of the reference has torch's default.
-constexpr float kLayerNormEpsilon = 1e-5f;
+constexpr double kLayerNormEpsilon = 1e-5;
 
 }  // namespace
 
@@ -58,33 +58,8 @@ MatrixView Conformer::ItemRows(const MatrixView& rows, std::span<const TowerItem
   return rows.Rows(range.begin, range.count);
 }
 
-void Conformer::ApplyNorm(const Norm& norm, const MatrixView& x, const MatrixView& y) const {
-  device_.ops->layer_norm(*device_.context, {.x = x,
-                                             .weight = norm.weight,
-                                             .bias = norm.bias,
-                                             .epsilon = kLayerNormEpsilon,
-                                             .y = y});
-}
-
-void Conformer::Multiply(const MatrixView& x, const Linear& linear, const MatrixView& y) const {
-  device_.ops->gemm(*device_.context, {.x = x,
-                                       .weight = linear.weight,
-                                       .bias = linear.bias,
-                                       .activation_dtype = activation_dtype_,
-                                       .y = y});
-}
-
-void Conformer::Upload(const float* host, const MatrixView& y) const {
-  device_.ops->upload(*device_.context,
-                      {{host, Dtype::kFloat32, {y.rows, y.columns}}, Dtype::kFloat32, y.data});
-}
-
-void Conformer::AddScaled(const MatrixView& x, float scale, const MatrixView& y) const {
-  device_.ops->add_scaled(*device_.context, {.x = x, .scale = scale, .y = y});
-}
-
 void Conformer::Subsample(const TowerBatch& batch, const MatrixView& mel, const MatrixView& x) {
-  Upload(batch.features, mel);
+  layer_ops_.Upload(batch.features, mel);
   int64_t mel_begin = 0;
   for (size_t i = 0; i < batch.items.size(); ++i) {
     const int64_t mel_count = batch.items[i].grid.t;
@@ -97,12 +72,11 @@ void Conformer::Subsample(const TowerBatch& batch, const MatrixView& mel, const 
 // x += linear2(silu(linear1(norm(x)))) / 2.
 void Conformer::ApplyFeedForward(const FeedForward& feed_forward, const Activations& a) const {
   const MatrixView inner = a.Wide(config_.mlp_size);
-  ApplyNorm(feed_forward.norm, a.x, a.normed);
-  Multiply(a.normed, feed_forward.linear1, inner);
-  device_.ops->activate(*device_.context,
-                        {.activation = Activation::kSilu, .x = inner, .y = inner});
-  Multiply(inner, feed_forward.linear2, a.branch);
-  AddScaled(a.branch, 0.5f, a.x);
+  layer_ops_.LayerNorm(a.x, feed_forward.norm, kLayerNormEpsilon, a.normed);
+  layer_ops_.Multiply(a.normed, feed_forward.linear1, inner);
+  layer_ops_.Activate(Activation::kSilu, inner);
+  layer_ops_.Multiply(inner, feed_forward.linear2, a.branch);
+  layer_ops_.AddScaled(a.branch, 0.5f, a.x);
 }
 
 // x += output(softmax(((q + u) * k + (q + v) * p) / sqrt(head_dim)) * v).
@@ -110,9 +84,9 @@ void Conformer::Attend(const TowerBatch& batch, const Attention& attention,
                        const Activations& a) const {
   const int64_t hidden = config_.hidden_size;
   const MatrixView projected = a.Wide(4 * hidden);
-  ApplyNorm(attention.norm, a.x, a.normed);
-  Multiply(a.normed, attention.queries_keys_values, projected);
-  Multiply(a.distances, attention.relative_keys, a.relative_keys);
+  layer_ops_.LayerNorm(a.x, attention.norm, kLayerNormEpsilon, a.normed);
+  layer_ops_.Multiply(a.normed, attention.queries_keys_values, projected);
+  layer_ops_.Multiply(a.distances, attention.relative_keys, a.relative_keys);
   const int64_t distance_zero = (a.relative_keys.rows - 1) / 2;
   for (size_t i = 0; i < batch.items.size(); ++i) {
     if (batch.items[i].IsCancelled()) continue;
@@ -130,8 +104,8 @@ void Conformer::Attend(const TowerBatch& batch, const Attention& attention,
          .relative_stride = a.relative_keys.stride,
          .out = ItemRows(a.normed, batch.items, index)});
   }
-  Multiply(a.normed, attention.output, a.branch);
-  AddScaled(a.branch, 1.0f, a.x);
+  layer_ops_.Multiply(a.normed, attention.output, a.branch);
+  layer_ops_.AddScaled(a.branch, 1.0f, a.x);
 }
 
 // x += pointwise2(silu(batch_norm(depthwise(glu(pointwise1(norm(x))))))), over each item's frames.
@@ -140,8 +114,8 @@ void Conformer::Convolve(const TowerBatch& batch, const Convolution& convolution
   const Ops& ops = *device_.ops;
   OpsContext& context = *device_.context;
   const MatrixView gates = a.Wide(2 * config_.hidden_size);
-  ApplyNorm(convolution.norm, a.x, a.normed);
-  Multiply(a.normed, convolution.pointwise1, gates);
+  layer_ops_.LayerNorm(a.x, convolution.norm, kLayerNormEpsilon, a.normed);
+  layer_ops_.Multiply(a.normed, convolution.pointwise1, gates);
   ops.glu(context, {.x = gates, .y = a.normed});
   for (size_t i = 0; i < batch.items.size(); ++i) {
     const int64_t index = static_cast<int64_t>(i);
@@ -152,9 +126,9 @@ void Conformer::Convolve(const TowerBatch& batch, const Convolution& convolution
                                    .bias = convolution.depthwise_bias,
                                    .y = ItemRows(a.branch, batch.items, index)});
   }
-  ops.activate(context, {.activation = Activation::kSilu, .x = a.branch, .y = a.branch});
-  Multiply(a.branch, convolution.pointwise2, a.normed);
-  AddScaled(a.normed, 1.0f, a.x);
+  layer_ops_.Activate(Activation::kSilu, a.branch);
+  layer_ops_.Multiply(a.branch, convolution.pointwise2, a.normed);
+  layer_ops_.AddScaled(a.normed, 1.0f, a.x);
 }
 
 TowerOutcome Conformer::Encode(const TowerBatch& batch, MatrixView& states) {
@@ -176,7 +150,7 @@ TowerOutcome Conformer::Encode(const TowerBatch& batch, MatrixView& states) {
                          .branch = workspace_.Take(rows, hidden),
                          .distances = workspace_.Take(2 * longest - 1, hidden),
                          .relative_keys = workspace_.Take(2 * longest - 1, hidden)};
-  Upload(sinusoids_.data() + (sinusoid_frames_ - longest) * hidden, a.distances);
+  layer_ops_.Upload(sinusoids_.data() + (sinusoid_frames_ - longest) * hidden, a.distances);
   Subsample(batch, mel, a.x);
   for (const Layer& layer : layers_) {
     if (batch.IsCancelled()) return TowerOutcome::kCancelled;
@@ -184,7 +158,7 @@ TowerOutcome Conformer::Encode(const TowerBatch& batch, MatrixView& states) {
     Attend(batch, layer.attention, a);
     Convolve(batch, layer.convolution, a);
     ApplyFeedForward(layer.feed_forward2, a);
-    ApplyNorm(layer.norm_out, a.x, a.x);
+    layer_ops_.LayerNorm(a.x, layer.norm_out, kLayerNormEpsilon, a.x);
   }
   states = a.x;
   return TowerOutcome::kDone;

@@ -7,6 +7,7 @@
 
 #include "kernels/ops.h"
 #include "model/encoder_config.h"
+#include "model/layer_ops.h"
 #include "model/subsampling.h"
 #include "model/tower.h"
 #include "model/weight_loader.h"
@@ -19,9 +20,9 @@ namespace autoglm {
 // a depthwise convolution over time. Items of a batch are never padded, so nothing is masked.
 class Conformer final : public Tower {
  public:
-  // `loader` reads the tower's part of the checkpoint, `front_loader` the same as float32: the front
-  // end is small, and its weights carry the model's input scale. Device and memory of the weights
-  // outlive this.
+  // `loader` reads the tower's part of the checkpoint, `front_loader` the same as float32: the
+  // front end is small, and its weights carry the model's input scale. Device and memory of the
+  // weights outlive this.
   static Result<std::unique_ptr<Conformer>> Load(const Device& device,
                                                  const ConformerConfig& config,
                                                  Dtype activation_dtype, WeightLoader& loader,
@@ -32,17 +33,13 @@ class Conformer final : public Tower {
   StateRange StatesOf(std::span<const TowerItem> items, int64_t index) const override;
 
  private:
-  struct Norm {
-    const float* weight;  // [hidden]
-    const float* bias;    // [hidden]
-  };
   struct FeedForward {
-    Norm norm;
+    LayerNormWeights norm;
     Linear linear1;  // [mlp, hidden]
     Linear linear2;  // [hidden, mlp]
   };
   struct Attention {
-    Norm norm;
+    LayerNormWeights norm;
     // q + u | q + v | k | v: content and position have biases of their own on the same query, which
     // one product gives, with its weight packed twice. [4 * hidden, hidden]
     Linear queries_keys_values;
@@ -50,7 +47,7 @@ class Conformer final : public Tower {
     Linear output;         // [hidden, hidden]
   };
   struct Convolution {
-    Norm norm;
+    LayerNormWeights norm;
     Linear pointwise1;            // [2 * hidden, hidden]
     const float* depthwise;       // [kernel, hidden], batch norm folded in
     const float* depthwise_bias;  // [hidden]
@@ -61,7 +58,7 @@ class Conformer final : public Tower {
     Attention attention;
     Convolution convolution;
     FeedForward feed_forward2;
-    Norm norm_out;
+    LayerNormWeights norm_out;
   };
   // Rows are the subsampled frames of the batch; T is the longest item's number of them.
   struct Activations {
@@ -79,10 +76,9 @@ class Conformer final : public Tower {
   Conformer(const Device& device, const ConformerConfig& config, Dtype activation_dtype)
       : device_(device),
         config_(config),
-        activation_dtype_(activation_dtype),
+        layer_ops_(device, activation_dtype),
         subsampling_(device, config, activation_dtype) {}
 
-  Norm LoadNorm(WeightLoader& loader, const std::string& name) const;
   FeedForward LoadFeedForward(WeightLoader& loader, const std::string& layer,
                               const std::string& name) const;
   Attention LoadAttention(WeightLoader& loader, const std::string& layer) const;
@@ -100,14 +96,10 @@ class Conformer final : public Tower {
   void Convolve(const TowerBatch& batch, const Convolution& convolution,
                 const Activations& a) const;
 
-  void ApplyNorm(const Norm& norm, const MatrixView& x, const MatrixView& y) const;
-  void Multiply(const MatrixView& x, const Linear& linear, const MatrixView& y) const;
-  void Upload(const float* host, const MatrixView& y) const;
-  void AddScaled(const MatrixView& x, float scale, const MatrixView& y) const;
 
   const Device& device_;
   const ConformerConfig config_;
-  const Dtype activation_dtype_;
+  const LayerOps layer_ops_;
   Subsampling subsampling_;
   std::vector<Layer> layers_;
   // Host [2 * sinusoid_frames_ - 1, hidden]: sinusoids of the longest item so far.

@@ -28,21 +28,16 @@ Result<std::unique_ptr<Conformer>> Conformer::Load(const Device& device,
          .attention = tower->LoadAttention(loader, layer),
          .convolution = tower->LoadConvolution(loader, layer),
          .feed_forward2 = tower->LoadFeedForward(loader, layer, "feed_forward2"),
-         .norm_out = tower->LoadNorm(loader, layer + "norm_out")});
+         .norm_out = LoadLayerNorm(loader, layer + "norm_out", config.hidden_size)});
   }
   if (!loader.status().ok()) return loader.status();
   return tower;
 }
 
-Conformer::Norm Conformer::LoadNorm(WeightLoader& loader, const std::string& name) const {
-  return {loader.LoadVector(name + ".weight", config_.hidden_size),
-          loader.LoadVector(name + ".bias", config_.hidden_size)};
-}
-
 Conformer::FeedForward Conformer::LoadFeedForward(WeightLoader& loader, const std::string& layer,
                                                   const std::string& name) const {
   const bool has_bias = config_.attention_bias;
-  return {.norm = LoadNorm(loader, layer + "norm_" + name),
+  return {.norm = LoadLayerNorm(loader, layer + "norm_" + name, config_.hidden_size),
           .linear1 = loader.LoadLinear({{layer + name + ".linear1", config_.mlp_size}},
                                        {config_.hidden_size}, has_bias),
           .linear2 = loader.LoadLinear({{layer + name + ".linear2", config_.hidden_size}},
@@ -68,7 +63,7 @@ Conformer::Attention Conformer::LoadAttention(WeightLoader& loader,
   if (!loader.status().ok()) return {};
   for (size_t i = 0; i < query_biases.size(); ++i) bias[i] += query_biases[i];
 
-  return {.norm = LoadNorm(loader, layer + "norm_self_att"),
+  return {.norm = LoadLayerNorm(loader, layer + "norm_self_att", hidden),
           .queries_keys_values = loader.AddLinear(weight, hidden, bias),
           .relative_keys =
               loader.LoadLinear({{attention + "relative_k_proj", hidden}}, {hidden}, false),
@@ -103,7 +98,7 @@ Conformer::Convolution Conformer::LoadConvolution(WeightLoader& loader,
           kernel[channel * static_cast<size_t>(kernel_size) + tap] * scale;
     }
   }
-  return {.norm = LoadNorm(loader, layer + "norm_conv"),
+  return {.norm = LoadLayerNorm(loader, layer + "norm_conv", hidden),
           .pointwise1 = loader.LoadLinear({{conv + "pointwise_conv1", 2 * hidden}}, {hidden, 1},
                                           config_.convolution_bias),
           .depthwise = loader.AddFloats(folded),

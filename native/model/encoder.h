@@ -60,8 +60,8 @@ struct EncoderTrace {
 // thread at a time uses it.
 class Encoder {
  public:
-  // Reads only the tensors of the modality, and binds the calling thread, which must be the one that
-  // encodes, to the device.
+  // Reads only the tensors of the modality, and binds the calling thread, which must be the one
+  // that encodes, to the device.
   static Result<std::unique_ptr<Encoder>> Load(const EncoderOptions& options);
 
   const EncoderDescription& description() const { return description_; }

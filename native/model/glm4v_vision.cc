@@ -6,44 +6,15 @@
 #include <utility>
 
 #include "model/axial_rope.h"
+#include "model/row_chunks.h"
 
 namespace autoglm {
 namespace {
-
-// Rows that pass through the products of a layer together: enough to use every weight often, few
-// enough for a chunk to end soon after a cancel.
-constexpr int64_t kRowsPerChunk = 1024;
-
-// Calls body(begin, count) for consecutive chunks of 0..rows - 1 until it or the batch is done.
-template <typename Body>
-TowerOutcome ForChunks(const TowerBatch& batch, int64_t rows, const Body& body) {
-  for (int64_t begin = 0; begin < rows; begin += kRowsPerChunk) {
-    if (batch.IsCancelled()) return TowerOutcome::kCancelled;
-    body(begin, std::min(kRowsPerChunk, rows - begin));
-  }
-  return TowerOutcome::kDone;
-}
 
 int64_t NumPatches(std::span<const TowerItem> items) {
   int64_t count = 0;
   for (const TowerItem& item : items) count += item.grid.NumCells();
   return count;
-}
-
-// [out, in, side, side] to [out, side, side, in]: the order in which rows of patches follow each
-// other in merge order.
-std::vector<float> ChannelsLast(const std::vector<float>& kernel, int64_t in, int64_t taps) {
-  std::vector<float> reordered(kernel.size());
-  const int64_t out = static_cast<int64_t>(kernel.size()) / (in * taps);
-  for (int64_t o = 0; o < out; ++o) {
-    for (int64_t i = 0; i < in; ++i) {
-      for (int64_t tap = 0; tap < taps; ++tap) {
-        reordered[static_cast<size_t>((o * taps + tap) * in + i)] =
-            kernel[static_cast<size_t>((o * in + i) * taps + tap)];
-      }
-    }
-  }
-  return reordered;
 }
 
 }  // namespace
@@ -58,7 +29,7 @@ Result<std::unique_ptr<Glm4vVision>> Glm4vVision::Load(const Device& device,
     tower->layers_.push_back(tower->LoadLayer(loader, "blocks." + std::to_string(i) + "."));
   }
   tower->post_norm_ = loader.LoadVector("post_layernorm.weight", config.hidden_size);
-  tower->LoadMerger(loader);
+  tower->merger_.Load(loader);
   if (!loader.status().ok()) return loader.status();
   return tower;
 }
@@ -87,23 +58,6 @@ Glm4vVision::Layer Glm4vVision::LoadLayer(WeightLoader& loader, const std::strin
           .down = loader.LoadLinear({{prefix + "mlp.down_proj", hidden}}, {mlp}, false)};
 }
 
-void Glm4vVision::LoadMerger(WeightLoader& loader) {
-  const int64_t hidden = config_.hidden_size;
-  const int64_t out = config_.out_size;
-  const int64_t side = config_.merge_size;
-  const std::vector<float> kernel = loader.ReadFloats("downsample.weight", {out, hidden, side, side});
-  downsample_ = loader.AddLinear(ChannelsLast(kernel, hidden, config_.PatchesPerToken()),
-                                 config_.PatchesPerToken() * hidden,
-                                 loader.ReadFloats("downsample.bias", {out}));
-  merger_ = {.proj = loader.LoadLinear({{"merger.proj", out}}, {out}, false),
-             .norm_weight = loader.LoadVector("merger.post_projection_norm.weight", out),
-             .norm_bias = loader.LoadVector("merger.post_projection_norm.bias", out),
-             .gate_up = loader.LoadLinear({{"merger.gate_proj", config_.merger_size},
-                                           {"merger.up_proj", config_.merger_size}},
-                                          {out}, false),
-             .down = loader.LoadLinear({{"merger.down_proj", out}}, {config_.merger_size}, false)};
-}
-
 Status Glm4vVision::Reserve(std::span<const TowerItem> items) {
   const int64_t n = NumPatches(items);
   const int64_t tokens = n / config_.PatchesPerToken();
@@ -119,21 +73,19 @@ Status Glm4vVision::Reserve(std::span<const TowerItem> items) {
                                                      {tokens, config_.out_size},
                                                      {chunk, hidden},
                                                      {chunk, 2 * config_.mlp_size},
-                                                     {chunk, config_.mlp_size},
-                                                     {chunk, config_.out_size},
-                                                     {chunk, config_.out_size},
-                                                     {chunk, 2 * config_.merger_size},
-                                                     {chunk, config_.merger_size}});
+                                                     {chunk, config_.mlp_size}});
   if (!status.ok()) return status;
-  const int64_t widest =
-      std::max({config_.mlp_size, config_.merger_size, config_.PatchesPerToken() * hidden});
+  const Status merger = merger_.Reserve(tokens);
+  if (!merger.ok()) return merger;
   return device_.ops->reserve_gemm_input(
-      *device_.context, std::max(n * config_.patch_values, chunk * widest));
+      *device_.context,
+      std::max({n * config_.patch_values, chunk * hidden, chunk * config_.mlp_size}));
 }
 
 StateRange Glm4vVision::StatesOf(std::span<const TowerItem> items, int64_t index) const {
   const int64_t begin = NumPatches(items.first(static_cast<size_t>(index)));
-  return {begin / config_.PatchesPerToken(), config_.NumStates(items[static_cast<size_t>(index)].grid)};
+  return {begin / config_.PatchesPerToken(),
+          config_.NumStates(items[static_cast<size_t>(index)].grid)};
 }
 
 void Glm4vVision::ApplyNorm(const float* weight, const MatrixView& x, const MatrixView& y) const {
@@ -142,19 +94,6 @@ void Glm4vVision::ApplyNorm(const float* weight, const MatrixView& x, const Matr
                                            .bias = nullptr,
                                            .epsilon = static_cast<float>(config_.rms_norm_eps),
                                            .y = y});
-}
-
-void Glm4vVision::Multiply(const MatrixView& x, const Linear& linear, const MatrixView& y) const {
-  device_.ops->gemm(*device_.context, {.x = x,
-                                       .weight = linear.weight,
-                                       .bias = linear.bias,
-                                       .activation_dtype = activation_dtype_,
-                                       .y = y});
-}
-
-void Glm4vVision::Upload(const float* host, const MatrixView& y) const {
-  device_.ops->upload(*device_.context,
-                      {{host, Dtype::kFloat32, {y.rows, y.columns}}, Dtype::kFloat32, y.data});
 }
 
 const Glm4vVision::GridTables& Glm4vVision::TablesOf(const Grid& grid) {
@@ -174,19 +113,19 @@ const Glm4vVision::GridTables& Glm4vVision::TablesOf(const Grid& grid) {
 
 // x = norm(projected patches) + positions.
 void Glm4vVision::Embed(const TowerBatch& batch, const MatrixView& patches, const Activations& a) {
-  Upload(batch.features, patches);
-  Multiply(patches, patch_projection_, a.attended);
+  layer_ops_.Upload(batch.features, patches);
+  layer_ops_.Multiply(patches, patch_projection_, a.attended);
   ApplyNorm(post_conv_norm_, a.attended, a.x);
   int64_t begin = 0;
   for (const TowerItem& item : batch.items) {
     const int64_t count = item.grid.NumCells();
     const GridTables& tables = TablesOf(item.grid);
-    Upload(tables.positions.data(), a.attended.Rows(begin, count));
-    Upload(tables.cos.data(), a.cos.Rows(begin, count));
-    Upload(tables.sin.data(), a.sin.Rows(begin, count));
+    layer_ops_.Upload(tables.positions.data(), a.attended.Rows(begin, count));
+    layer_ops_.Upload(tables.cos.data(), a.cos.Rows(begin, count));
+    layer_ops_.Upload(tables.sin.data(), a.sin.Rows(begin, count));
     begin += count;
   }
-  device_.ops->add_scaled(*device_.context, {.x = a.attended, .scale = 1.0f, .y = a.x});
+  layer_ops_.AddScaled(a.attended, 1.0f, a.x);
 }
 
 // qkv = rope(norm1(x) * Wqkv), for a chunk of rows.
@@ -195,7 +134,7 @@ void Glm4vVision::ProjectQkv(const Layer& layer, const Activations& a, int64_t b
   const MatrixView normed = a.branch.Rows(0, count);
   const MatrixView qkv = a.qkv.Rows(begin, count);
   ApplyNorm(layer.norm1, a.x.Rows(begin, count), normed);
-  Multiply(normed, layer.qkv, qkv);
+  layer_ops_.Multiply(normed, layer.qkv, qkv);
   // Queries and keys stand beside each other: together they are twice as many heads.
   device_.ops->rope(*device_.context, {.pairs = RopePairs::kHalves,
                                        .x = qkv.Columns(0, 2 * config_.hidden_size),
@@ -234,19 +173,17 @@ TowerOutcome Glm4vVision::Attend(const TowerBatch& batch, const Activations& a) 
 // x += proj(attended); x += down(silu(gate(norm2(x))) * up(norm2(x))), for a chunk of rows.
 void Glm4vVision::FinishLayer(const Layer& layer, const Activations& a, int64_t begin,
                               int64_t count) const {
-  const Ops& ops = *device_.ops;
-  OpsContext& context = *device_.context;
   const MatrixView x = a.x.Rows(begin, count);
   const MatrixView branch = a.branch.Rows(0, count);
   const MatrixView gate_up = a.gate_up.Rows(0, count);
   const MatrixView gated = a.gated.Rows(0, count);
-  Multiply(a.attended.Rows(begin, count), layer.proj, branch);
-  ops.add_scaled(context, {.x = branch, .scale = 1.0f, .y = x});
+  layer_ops_.Multiply(a.attended.Rows(begin, count), layer.proj, branch);
+  layer_ops_.AddScaled(branch, 1.0f, x);
   ApplyNorm(layer.norm2, x, branch);
-  Multiply(branch, layer.gate_up, gate_up);
-  ops.silu_mul(context, {.x = gate_up, .y = gated});
-  Multiply(gated, layer.down, branch);
-  ops.add_scaled(context, {.x = branch, .scale = 1.0f, .y = x});
+  layer_ops_.Multiply(branch, layer.gate_up, gate_up);
+  device_.ops->silu_mul(*device_.context, {.x = gate_up, .y = gated});
+  layer_ops_.Multiply(gated, layer.down, branch);
+  layer_ops_.AddScaled(branch, 1.0f, x);
 }
 
 TowerOutcome Glm4vVision::RunLayer(const TowerBatch& batch, const Layer& layer,
@@ -258,38 +195,6 @@ TowerOutcome Glm4vVision::RunLayer(const TowerBatch& batch, const Layer& layer,
   if (outcome == TowerOutcome::kCancelled) return outcome;
   return ForChunks(batch, a.x.rows, [&](int64_t begin, int64_t count) {
     FinishLayer(layer, a, begin, count);
-  });
-}
-
-// rows = merger(downsample(x)): a row of x's 2x2 patches is one row of a matrix 4 times as wide.
-TowerOutcome Glm4vVision::Merge(const TowerBatch& batch, const MatrixView& x,
-                                const MatrixView& rows) {
-  const Ops& ops = *device_.ops;
-  OpsContext& context = *device_.context;
-  const MatrixView cells =
-      DenseMatrix(x.data, rows.rows, config_.PatchesPerToken() * config_.hidden_size);
-  const int64_t chunk = std::min(rows.rows, kRowsPerChunk);
-  const MatrixView all_merged = workspace_.Take(chunk, config_.out_size);
-  const MatrixView all_projected = workspace_.Take(chunk, config_.out_size);
-  const MatrixView all_gate_up = workspace_.Take(chunk, 2 * config_.merger_size);
-  const MatrixView all_gated = workspace_.Take(chunk, config_.merger_size);
-  return ForChunks(batch, rows.rows, [&](int64_t begin, int64_t count) {
-    const MatrixView merged = all_merged.Rows(0, count);
-    const MatrixView projected = all_projected.Rows(0, count);
-    const MatrixView gate_up = all_gate_up.Rows(0, count);
-    const MatrixView gated = all_gated.Rows(0, count);
-    Multiply(cells.Rows(begin, count), downsample_, merged);
-    Multiply(merged, merger_.proj, projected);
-    // The merger's norm is a LayerNorm of torch's default epsilon, unlike every other.
-    ops.layer_norm(context, {.x = projected,
-                             .weight = merger_.norm_weight,
-                             .bias = merger_.norm_bias,
-                             .epsilon = 1e-5f,
-                             .y = projected});
-    ops.activate(context, {.activation = Activation::kGeluErf, .x = projected, .y = projected});
-    Multiply(projected, merger_.gate_up, gate_up);
-    ops.silu_mul(context, {.x = gate_up, .y = gated});
-    Multiply(gated, merger_.down, rows.Rows(begin, count));
   });
 }
 
@@ -315,7 +220,7 @@ TowerOutcome Glm4vVision::Encode(const TowerBatch& batch, MatrixView& states) {
   }
   ApplyNorm(post_norm_, a.x, a.x);
   states = rows;
-  return Merge(batch, a.x, rows);
+  return merger_.Apply(batch, a.x, rows);
 }
 
 }  // namespace autoglm

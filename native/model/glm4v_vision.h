@@ -8,6 +8,8 @@
 
 #include "kernels/ops.h"
 #include "model/encoder_config.h"
+#include "model/glm4v_merger.h"
+#include "model/layer_ops.h"
 #include "model/position_table.h"
 #include "model/tower.h"
 #include "model/weight_loader.h"
@@ -16,12 +18,13 @@
 namespace autoglm {
 
 // The vision tower of GLM-4.1V and its merger: pictures of any size under a bicubic position table
-// and two-axis rotary angles, full attention within a picture, then 2x2 patches become one embedding
-// row. A screenshot has above ten thousand patches: whatever is not attention runs in chunks of rows,
-// so that memory stays bounded and cancelling does not wait for a layer.
+// and two-axis rotary angles, full attention within a picture, then 2x2 patches become one
+// embedding row. A screenshot has above ten thousand patches: whatever is not attention runs in
+// chunks of rows, so that memory stays bounded and cancelling does not wait for a layer.
 class Glm4vVision final : public Tower {
  public:
-  // `loader` reads the tower's part of the checkpoint. Device and memory of the weights outlive this.
+  // `loader` reads the tower's part of the checkpoint. Device and memory of the weights outlive
+  // this.
   static Result<std::unique_ptr<Glm4vVision>> Load(const Device& device,
                                                    const Glm4vVisionConfig& config,
                                                    Dtype activation_dtype, WeightLoader& loader);
@@ -38,13 +41,6 @@ class Glm4vVision final : public Tower {
     const float* norm2;  // [hidden]
     Linear gate_up;      // [2 * mlp, hidden]
     Linear down;         // [hidden, mlp]
-  };
-  struct Merger {
-    Linear proj;              // [out, out]
-    const float* norm_weight;  // [out]
-    const float* norm_bias;    // [out]
-    Linear gate_up;           // [2 * merger, out]
-    Linear down;              // [out, merger]
   };
   // Positions and angles of the pictures of one size, in host memory and merge order.
   struct GridTables {
@@ -66,11 +62,13 @@ class Glm4vVision final : public Tower {
   };
 
   Glm4vVision(const Device& device, const Glm4vVisionConfig& config, Dtype activation_dtype)
-      : device_(device), config_(config), activation_dtype_(activation_dtype) {}
+      : device_(device),
+        config_(config),
+        layer_ops_(device, activation_dtype),
+        merger_(device, config, activation_dtype) {}
 
   void LoadStem(WeightLoader& loader);
   Layer LoadLayer(WeightLoader& loader, const std::string& prefix) const;
-  void LoadMerger(WeightLoader& loader);
 
   int64_t HeadDim() const { return config_.hidden_size / config_.num_heads; }
   const GridTables& TablesOf(const Grid& grid);
@@ -80,23 +78,19 @@ class Glm4vVision final : public Tower {
   void ProjectQkv(const Layer& layer, const Activations& a, int64_t begin, int64_t count) const;
   TowerOutcome Attend(const TowerBatch& batch, const Activations& a) const;
   void FinishLayer(const Layer& layer, const Activations& a, int64_t begin, int64_t count) const;
-  TowerOutcome Merge(const TowerBatch& batch, const MatrixView& x, const MatrixView& rows);
-
   void ApplyNorm(const float* weight, const MatrixView& x, const MatrixView& y) const;
-  void Multiply(const MatrixView& x, const Linear& linear, const MatrixView& y) const;
-  void Upload(const float* host, const MatrixView& y) const;
 
   const Device& device_;
   const Glm4vVisionConfig config_;
-  const Dtype activation_dtype_;
-  Linear patch_projection_;                    // [hidden, patch values]
-  const float* post_conv_norm_ = nullptr;      // [hidden]
-  std::optional<PositionTable> positions_;     // set once loaded
+  const LayerOps layer_ops_;
+  Linear patch_projection_;                 // [hidden, patch values]
+  const float* post_conv_norm_ = nullptr;   // [hidden]
+  std::optional<PositionTable> positions_;  // set once loaded
   std::vector<Layer> layers_;
-  const float* post_norm_ = nullptr;           // [hidden]
-  Linear downsample_;                          // [out, patches per token * hidden]
-  Merger merger_ = {};
-  std::optional<GridTables> tables_;           // of the last grid: a phone sends pictures of one size
+  const float* post_norm_ = nullptr;  // [hidden]
+  Glm4vMerger merger_;
+  // Of the last grid: a phone sends pictures of one size.
+  std::optional<GridTables> tables_;
   Workspace workspace_;
 };
 

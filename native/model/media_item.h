@@ -22,7 +22,8 @@ struct AudioInput {
   int64_t sample_rate_hz = 0;
 };
 
-// What preprocessing would give: patches in merge order, or mel frames. For checks of a tower alone.
+// What preprocessing would give: patches in merge order, or mel frames. For checks of a tower
+// alone.
 struct FeatureInput {
   std::span<const float> values;  // [grid cells, feature values]
   Grid grid;

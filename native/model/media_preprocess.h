@@ -12,8 +12,8 @@
 
 namespace autoglm {
 
-// Decoded media to the features a tower reads. Refuses items of another modality. Any thread may plan
-// at any time.
+// Decoded media to the features a tower reads. Refuses items of another modality. Any thread may
+// plan at any time.
 class MediaPreprocessor {
  public:
   explicit MediaPreprocessor(const EncoderConfig& config);

@@ -20,8 +20,8 @@ struct MelConfig {
   float preemphasis = 0.97f;
 };
 
-// Triangular filters evenly spaced on the slaney scale (linear below 1 kHz, logarithmic above), each
-// of unit area, from 0 Hz to half the sample rate. Row-major [num_mel_bins, n_fft / 2 + 1].
+// Triangular filters evenly spaced on the slaney scale (linear below 1 kHz, logarithmic above),
+// each of unit area, from 0 Hz to half the sample rate. Row-major [num_mel_bins, n_fft / 2 + 1].
 std::vector<double> SlaneyMelFilters(const MelConfig& config);
 
 // The log-mel features of ParakeetFeatureExtractor: pre-emphasis, short-time spectrum under a
@@ -33,7 +33,8 @@ class LogMel {
 
   const MelConfig& config() const { return config_; }
 
-  // Frames of an utterance. The reference appends one more, which it masks; it is not computed here.
+  // Frames of an utterance. The reference appends one more, which it masks; it is not computed
+  // here.
   int64_t NumFrames(int64_t num_samples) const { return num_samples / config_.hop_length; }
 
   // samples: mono at sample_rate_hz, at least two frames, so that a variance exists.

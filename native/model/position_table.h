@@ -9,8 +9,9 @@
 
 namespace autoglm {
 
-// Learned position embeddings of a square of patches, read at any grid size by bicubic interpolation
-// as torch's grid_sample does (a = -0.75, pixel centres, border values repeated, no antialiasing).
+// Learned position embeddings of a square of patches, read at any grid size by bicubic
+// interpolation as torch's grid_sample does (a = -0.75, pixel centres, border values repeated, no
+// antialiasing).
 class PositionTable {
  public:
   // table: [side * side, width], row-major squares.

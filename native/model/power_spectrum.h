@@ -7,8 +7,8 @@
 
 namespace autoglm {
 
-// Power spectrum of real signals of one length, a power of two. The signal is transformed as half as
-// many complex numbers (even samples real, odd ones imaginary) and then untangled.
+// Power spectrum of real signals of one length, a power of two. The signal is transformed as half
+// as many complex numbers (even samples real, odd ones imaginary) and then untangled.
 class PowerSpectrum {
  public:
   // `length` is a power of two, at least 4.

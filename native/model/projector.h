@@ -3,6 +3,7 @@
 
 #include "kernels/ops.h"
 #include "model/encoder_config.h"
+#include "model/layer_ops.h"
 #include "model/weight_loader.h"
 #include "model/workspace.h"
 
@@ -13,7 +14,7 @@ namespace autoglm {
 class GatedProjector {
  public:
   GatedProjector(const Device& device, const GatedProjectorConfig& config, Dtype activation_dtype)
-      : device_(device), config_(config), activation_dtype_(activation_dtype) {}
+      : device_(device), config_(config), layer_ops_(device, activation_dtype) {}
 
   // The first refusal stays in the loader.
   void Load(WeightLoader& loader);
@@ -21,21 +22,19 @@ class GatedProjector {
   int64_t NumRows(int64_t num_states) const { return num_states / config_.stack; }
   Status Reserve(int64_t num_rows);
 
-  // states: device memory [num_states, in_size / stack], dense; an incomplete last group is dropped.
-  // Returns [NumRows(num_states), out_size], valid until the next call.
+  // states: device memory [num_states, in_size / stack], dense; an incomplete last group is
+  // dropped. Returns [NumRows(num_states), out_size], valid until the next call.
   MatrixView Apply(const MatrixView& states);
 
  private:
-  void Multiply(const MatrixView& x, const Linear& linear, const MatrixView& y) const;
 
   const Device& device_;
   const GatedProjectorConfig config_;
-  const Dtype activation_dtype_;
-  const float* norm_weight_ = nullptr;  // [in]
-  const float* norm_bias_ = nullptr;    // [in]
-  Linear gate_;                         // [1, in]
-  Linear linear1_;                      // [hidden, in]
-  Linear linear2_;                      // [out, hidden]
+  const LayerOps layer_ops_;
+  LayerNormWeights norm_;  // [in]
+  Linear gate_;            // [1, in]
+  Linear linear1_;         // [hidden, in]
+  Linear linear2_;         // [out, hidden]
   Workspace workspace_;
 };
 

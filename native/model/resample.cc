@@ -10,8 +10,8 @@
 namespace autoglm {
 namespace {
 
-// Zero crossings of the sinc on each side, Kaiser's beta for 90 dB, and the cut-off as a part of the
-// lower Nyquist frequency: with them the stop band begins at that frequency.
+// Zero crossings of the sinc on each side, Kaiser's beta for 90 dB, and the cut-off as a part of
+// the lower Nyquist frequency: with them the stop band begins at that frequency.
 constexpr double kZeroCrossings = 64.0;
 constexpr double kKaiserBeta = 8.96;
 constexpr double kCutoff = 0.955;

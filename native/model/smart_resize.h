@@ -8,8 +8,9 @@
 
 namespace autoglm {
 
-// Bounds of a resized picture. Both are volumes, frames x height x width, and a still picture counts
-// as `temporal_patch_size` frames: half of what the names in preprocessor_config.json suggest.
+// Bounds of a resized picture. Both are volumes, frames x height x width, and a still picture
+// counts as `temporal_patch_size` frames: half of what the names in preprocessor_config.json
+// suggest.
 struct PixelBounds {
   int64_t min_volume = 0;  // size.shortest_edge
   int64_t max_volume = 0;  // size.longest_edge
@@ -28,8 +29,8 @@ struct SmartResizeRule {
 // The rule with max_pixels applied to its upper bound.
 SmartResizeRule WithMaxPixels(const SmartResizeRule& rule, MaxPixelsMode mode, int64_t max_pixels);
 
-// The size Glm4vImageProcessor gives a picture: sides rounded half to even to multiples of `factor`,
-// then scaled into the bounds. Refuses aspect ratios above 200.
+// The size Glm4vImageProcessor gives a picture: sides rounded half to even to multiples of
+// `factor`, then scaled into the bounds. Refuses aspect ratios above 200.
 Result<ImageSize> SmartResize(const ImageSize& size, const SmartResizeRule& rule);
 
 }  // namespace autoglm

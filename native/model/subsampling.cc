@@ -89,14 +89,6 @@ Status Subsampling::Reserve() {
   return device_.ops->reserve_gemm_input(*device_.context, pixels * std::max(kTaps, channels));
 }
 
-void Subsampling::Multiply(const MatrixView& x, const Linear& linear, const MatrixView& y) const {
-  device_.ops->gemm(*device_.context, {.x = x,
-                                       .weight = linear.weight,
-                                       .bias = linear.bias,
-                                       .activation_dtype = activation_dtype_,
-                                       .y = y});
-}
-
 void Subsampling::Apply(const MatrixView& mel, const MatrixView& frames) {
   for (int64_t begin = 0; begin < frames.rows; begin += kFramesPerChunk) {
     ApplyChunk(mel, frames, begin, std::min(kFramesPerChunk, frames.rows - begin));
@@ -104,8 +96,8 @@ void Subsampling::Apply(const MatrixView& mel, const MatrixView& frames) {
 }
 
 // Frames begin .. begin + count - 1. A later chunk starts one frame early, and each of its planes
-// where that frame starts: the first row of a plane then sees padding instead of its predecessor and
-// is wrong, but only the first row of the next plane reads it, and the last plane's is dropped.
+// where that frame starts: the first row of a plane then sees padding instead of its predecessor
+// and is wrong, but only the first row of the next plane reads it, and the last plane's is dropped.
 void Subsampling::ApplyChunk(const MatrixView& mel, const MatrixView& frames, int64_t begin,
                              int64_t count) {
   const Ops& ops = *device_.ops;
@@ -123,8 +115,8 @@ void Subsampling::ApplyChunk(const MatrixView& mel, const MatrixView& frames, in
   MatrixView x = workspace_.Take(pixels, channels);
   MatrixView y = workspace_.Take(pixels, channels);
   ops.im2col(context, {.plane = plane, .x = mel.Rows(mel_begin, mel_count).data, .y = taps});
-  Multiply(taps, first_, x);
-  ops.activate(context, {.activation = Activation::kRelu, .x = x, .y = x});
+  layer_ops_.Multiply(taps, first_, x);
+  layer_ops_.Activate(Activation::kRelu, x);
 
   for (int64_t level = 1; level < num_levels; ++level) {
     const Stage& stage = stages_[static_cast<size_t>(level - 1)];
@@ -136,13 +128,13 @@ void Subsampling::ApplyChunk(const MatrixView& mel, const MatrixView& frames, in
                                    .bias = stage.depthwise_bias,
                                    .y = y.data});
     x = x.Rows(0, pixels);
-    Multiply(y.Rows(0, pixels), stage.pointwise, x);
-    ops.activate(context, {.activation = Activation::kRelu, .x = x, .y = x});
+    layer_ops_.Multiply(y.Rows(0, pixels), stage.pointwise, x);
+    layer_ops_.Activate(Activation::kRelu, x);
   }
 
   const MatrixView rows =
       DenseMatrix(x.data, count + halo, BandsAt(num_levels) * channels).Rows(halo, count);
-  Multiply(rows, linear_, frames.Rows(begin, count));
+  layer_ops_.Multiply(rows, linear_, frames.Rows(begin, count));
 }
 
 }  // namespace autoglm

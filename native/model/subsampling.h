@@ -6,21 +6,23 @@
 
 #include "kernels/ops.h"
 #include "model/encoder_config.h"
+#include "model/layer_ops.h"
 #include "model/weight_loader.h"
 #include "model/workspace.h"
 
 namespace autoglm {
 
-// The front end of a conformer: 3x3 convolutions of stride 2 over the plane of mel frames and bands,
-// the first one full, the others depthwise with a pointwise one behind, then a linear layer over
-// bands and channels. It walks the frames in chunks, since its planes are far larger than its input.
+// The front end of a conformer: 3x3 convolutions of stride 2 over the plane of mel frames and
+// bands, the first one full, the others depthwise with a pointwise one behind, then a linear layer
+// over bands and channels. It walks the frames in chunks, since its planes are far larger than its
+// input.
 //
 // It sees exactly the frames that hold speech: the zeros that padding and masks put around them in
 // the reference are those of the convolutions' own padding.
 class Subsampling {
  public:
   Subsampling(const Device& device, const ConformerConfig& config, Dtype activation_dtype)
-      : device_(device), config_(config), activation_dtype_(activation_dtype) {}
+      : device_(device), config_(config), layer_ops_(device, activation_dtype) {}
 
   // Weights are prefixed "subsampling."; the first refusal stays in the loader.
   void Load(WeightLoader& loader);
@@ -43,12 +45,11 @@ class Subsampling {
   int64_t BandsAt(int64_t level) const { return ExtentAt(level, config_.num_mel_bins); }
   PlaneGeometry Plane(int64_t level, int64_t num_frames) const;
 
-  void Multiply(const MatrixView& x, const Linear& linear, const MatrixView& y) const;
   void ApplyChunk(const MatrixView& mel, const MatrixView& frames, int64_t begin, int64_t count);
 
   const Device& device_;
   const ConformerConfig config_;
-  const Dtype activation_dtype_;
+  const LayerOps layer_ops_;
   Linear first_;               // [channels, 9]
   std::vector<Stage> stages_;  // num_subsampling_convs - 1
   Linear linear_;              // [hidden, bands * channels]

@@ -24,8 +24,8 @@ struct TowerItem {
   }
 };
 
-// Items that are multiplied together. Each attends to itself alone, so a row's bits do not depend on
-// the items beside it.
+// Items that are multiplied together. Each attends to itself alone, so a row's bits do not depend
+// on the items beside it.
 struct TowerBatch {
   std::span<const TowerItem> items;
   const float* features;  // host: patches or mel frames, [sum of grid cells, feature values], dense

@@ -15,7 +15,7 @@ Result<std::unique_ptr<Vit>> Vit::Load(const Device& device, const VitConfig& co
     vit->layers_.push_back(
         vit->LoadLayer(loader, "encoder.layer." + std::to_string(i) + "."));
   }
-  vit->final_norm_ = vit->LoadNorm(loader, "layernorm");
+  vit->final_norm_ = LoadLayerNorm(loader, "layernorm", config.hidden_size);
   if (!loader.status().ok()) return loader.status();
   return vit;
 }
@@ -43,27 +43,21 @@ Status Vit::LoadEmbeddings(WeightLoader& loader) {
   const Status status = constants_.Reserve(device_, {{cells, hidden}});
   if (!status.ok()) return status;
   patch_positions_ = constants_.Take(cells, hidden);
-  device_.ops->upload(*device_.context, {{reordered.data(), Dtype::kFloat32, {cells, hidden}},
-                                         Dtype::kFloat32,
-                                         patch_positions_.data});
+  layer_ops_.Upload(reordered.data(), patch_positions_);
   return Status();
-}
-
-Vit::Norm Vit::LoadNorm(WeightLoader& loader, const std::string& name) const {
-  return {loader.LoadVector(name + ".weight", config_.hidden_size),
-          loader.LoadVector(name + ".bias", config_.hidden_size)};
 }
 
 Vit::Layer Vit::LoadLayer(WeightLoader& loader, const std::string& prefix) const {
   const int64_t hidden = config_.hidden_size;
   const std::string attention = prefix + "attention.attention.";
-  return {.before = LoadNorm(loader, prefix + "layernorm_before"),
+  return {.before = LoadLayerNorm(loader, prefix + "layernorm_before", hidden),
           .qkv = loader.LoadLinear({{attention + "query", hidden},
                                     {attention + "key", hidden},
                                     {attention + "value", hidden}},
                                    {hidden}, config_.qkv_bias),
-          .output = loader.LoadLinear({{prefix + "attention.output.dense", hidden}}, {hidden}, true),
-          .after = LoadNorm(loader, prefix + "layernorm_after"),
+          .output =
+              loader.LoadLinear({{prefix + "attention.output.dense", hidden}}, {hidden}, true),
+          .after = LoadLayerNorm(loader, prefix + "layernorm_after", hidden),
           .fc1 = loader.LoadLinear({{prefix + "intermediate.dense", config_.mlp_size}}, {hidden},
                                    true),
           .fc2 = loader.LoadLinear({{prefix + "output.dense", hidden}}, {config_.mlp_size}, true)};
@@ -86,39 +80,16 @@ StateRange Vit::StatesOf(std::span<const TowerItem>, int64_t index) const {
   return {index * RowsPerItem() + 1, config_.grid.NumCells()};
 }
 
-void Vit::ApplyNorm(const Norm& norm, const MatrixView& x, const MatrixView& y) const {
-  device_.ops->layer_norm(*device_.context,
-                          {.x = x,
-                           .weight = norm.weight,
-                           .bias = norm.bias,
-                           .epsilon = static_cast<float>(config_.layer_norm_eps),
-                           .y = y});
-}
-
-void Vit::Multiply(const MatrixView& x, const Linear& linear, const MatrixView& y) const {
-  device_.ops->gemm(*device_.context, {.x = x,
-                                       .weight = linear.weight,
-                                       .bias = linear.bias,
-                                       .activation_dtype = activation_dtype_,
-                                       .y = y});
-}
-
 // x = [class token; projected patches] + positions, item by item.
 void Vit::Embed(const TowerBatch& batch, const MatrixView& patches, const MatrixView& x) const {
-  const Ops& ops = *device_.ops;
-  OpsContext& context = *device_.context;
   const int64_t cells = config_.grid.NumCells();
   const int64_t num_items = static_cast<int64_t>(batch.items.size());
-  ops.upload(context, {{batch.features, Dtype::kFloat32, {patches.rows, patches.columns}},
-                       Dtype::kFloat32,
-                       patches.data});
+  layer_ops_.Upload(batch.features, patches);
   for (int64_t i = 0; i < num_items; ++i) {
     const MatrixView rows = x.Rows(i * RowsPerItem() + 1, cells);
-    Multiply(patches.Rows(i * cells, cells), patch_projection_, rows);
-    ops.add_scaled(context, {.x = patch_positions_, .scale = 1.0f, .y = rows});
-    ops.upload(context, {{class_row_.data(), Dtype::kFloat32, {config_.hidden_size}},
-                         Dtype::kFloat32,
-                         x.Rows(i * RowsPerItem(), 1).data});
+    layer_ops_.Multiply(patches.Rows(i * cells, cells), patch_projection_, rows);
+    layer_ops_.AddScaled(patch_positions_, 1.0f, rows);
+    layer_ops_.Upload(class_row_.data(), x.Rows(i * RowsPerItem(), 1));
   }
 }
 
@@ -126,8 +97,8 @@ void Vit::Embed(const TowerBatch& batch, const MatrixView& patches, const Matrix
 void Vit::Attend(const TowerBatch& batch, const Layer& layer, const Activations& a) const {
   const int64_t hidden = config_.hidden_size;
   const int64_t head_dim = hidden / config_.num_heads;
-  ApplyNorm(layer.before, a.x, a.normed);
-  Multiply(a.normed, layer.qkv, a.qkv);
+  layer_ops_.LayerNorm(a.x, layer.before, config_.layer_norm_eps, a.normed);
+  layer_ops_.Multiply(a.normed, layer.qkv, a.qkv);
   for (size_t i = 0; i < batch.items.size(); ++i) {
     if (batch.items[i].IsCancelled()) continue;
     const int64_t begin = static_cast<int64_t>(i) * RowsPerItem();
@@ -145,18 +116,17 @@ void Vit::Attend(const TowerBatch& batch, const Layer& layer, const Activations&
          .out = a.normed.Rows(begin, RowsPerItem())});
   }
   const MatrixView branch = DenseMatrix(a.qkv.data, a.x.rows, hidden);
-  Multiply(a.normed, layer.output, branch);
-  device_.ops->add_scaled(*device_.context, {.x = branch, .scale = 1.0f, .y = a.x});
+  layer_ops_.Multiply(a.normed, layer.output, branch);
+  layer_ops_.AddScaled(branch, 1.0f, a.x);
 }
 
 // x += fc2(gelu(fc1(norm(x)))).
 void Vit::ApplyMlp(const Layer& layer, const Activations& a) const {
-  ApplyNorm(layer.after, a.x, a.normed);
-  Multiply(a.normed, layer.fc1, a.mlp);
-  device_.ops->activate(*device_.context,
-                        {.activation = Activation::kGeluErf, .x = a.mlp, .y = a.mlp});
-  Multiply(a.mlp, layer.fc2, a.normed);
-  device_.ops->add_scaled(*device_.context, {.x = a.normed, .scale = 1.0f, .y = a.x});
+  layer_ops_.LayerNorm(a.x, layer.after, config_.layer_norm_eps, a.normed);
+  layer_ops_.Multiply(a.normed, layer.fc1, a.mlp);
+  layer_ops_.Activate(Activation::kGeluErf, a.mlp);
+  layer_ops_.Multiply(a.mlp, layer.fc2, a.normed);
+  layer_ops_.AddScaled(a.normed, 1.0f, a.x);
 }
 
 TowerOutcome Vit::Encode(const TowerBatch& batch, MatrixView& states) {
@@ -177,7 +147,7 @@ TowerOutcome Vit::Encode(const TowerBatch& batch, MatrixView& states) {
     Attend(batch, layer, a);
     ApplyMlp(layer, a);
   }
-  ApplyNorm(final_norm_, a.x, a.normed);
+  layer_ops_.LayerNorm(a.x, final_norm_, config_.layer_norm_eps, a.normed);
   states = a.normed;
   return TowerOutcome::kDone;
 }

@@ -7,6 +7,7 @@
 
 #include "kernels/ops.h"
 #include "model/encoder_config.h"
+#include "model/layer_ops.h"
 #include "model/tower.h"
 #include "model/weight_loader.h"
 #include "model/workspace.h"
@@ -19,7 +20,8 @@ namespace autoglm {
 // patches.
 class Vit final : public Tower {
  public:
-  // `loader` reads the tower's part of the checkpoint. Device and memory of the weights outlive this.
+  // `loader` reads the tower's part of the checkpoint. Device and memory of the weights outlive
+  // this.
   static Result<std::unique_ptr<Vit>> Load(const Device& device, const VitConfig& config,
                                            Dtype activation_dtype, WeightLoader& loader);
 
@@ -28,15 +30,11 @@ class Vit final : public Tower {
   StateRange StatesOf(std::span<const TowerItem> items, int64_t index) const override;
 
  private:
-  struct Norm {
-    const float* weight;  // [hidden]
-    const float* bias;    // [hidden]
-  };
   struct Layer {
-    Norm before;    // layernorm_before
+    LayerNormWeights before;    // layernorm_before
     Linear qkv;     // [3 * hidden, hidden]
     Linear output;  // [hidden, hidden]
-    Norm after;     // layernorm_after
+    LayerNormWeights after;     // layernorm_after
     Linear fc1;     // [mlp, hidden]
     Linear fc2;     // [hidden, mlp]
   };
@@ -49,28 +47,25 @@ class Vit final : public Tower {
   };
 
   Vit(const Device& device, const VitConfig& config, Dtype activation_dtype)
-      : device_(device), config_(config), activation_dtype_(activation_dtype) {}
+      : device_(device), config_(config), layer_ops_(device, activation_dtype) {}
 
   Status LoadEmbeddings(WeightLoader& loader);
   Layer LoadLayer(WeightLoader& loader, const std::string& prefix) const;
-  Norm LoadNorm(WeightLoader& loader, const std::string& name) const;
 
   int64_t RowsPerItem() const { return 1 + config_.grid.NumCells(); }
   void Embed(const TowerBatch& batch, const MatrixView& patches, const MatrixView& x) const;
-  void ApplyNorm(const Norm& norm, const MatrixView& x, const MatrixView& y) const;
-  void Multiply(const MatrixView& x, const Linear& linear, const MatrixView& y) const;
   void Attend(const TowerBatch& batch, const Layer& layer, const Activations& a) const;
   void ApplyMlp(const Layer& layer, const Activations& a) const;
 
   const Device& device_;
   const VitConfig config_;
-  const Dtype activation_dtype_;
+  const LayerOps layer_ops_;
   Linear patch_projection_;      // [hidden, patch values]
   std::vector<float> class_row_;  // host [hidden]: class token plus its position
   Workspace constants_;
   MatrixView patch_positions_;  // [grid cells, hidden] of constants_, in merge order
   std::vector<Layer> layers_;
-  Norm final_norm_ = {};
+  LayerNormWeights final_norm_;
   Workspace workspace_;
 };
 
