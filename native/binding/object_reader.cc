@@ -133,8 +133,7 @@ std::vector<float> ObjectReader::Floats(const char* name) const {
 
 std::optional<Napi::Uint8Array> ObjectReader::Bytes(const char* name) const {
   const Napi::Value value = Get(name);
-  if (value.IsTypedArray() &&
-      value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array) {
+  if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array) {
     return value.As<Napi::Uint8Array>();
   }
   Refuse(name, "a Uint8Array");
@@ -143,8 +142,7 @@ std::optional<Napi::Uint8Array> ObjectReader::Bytes(const char* name) const {
 
 std::optional<Napi::Float32Array> ObjectReader::FloatArray(const char* name) const {
   const Napi::Value value = Get(name);
-  if (value.IsTypedArray() &&
-      value.As<Napi::TypedArray>().TypedArrayType() == napi_float32_array) {
+  if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_float32_array) {
     return value.As<Napi::Float32Array>();
   }
   Refuse(name, "a Float32Array");

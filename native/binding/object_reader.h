@@ -13,8 +13,8 @@
 
 namespace autoglm::binding {
 
-// Reads the properties of a JavaScript object with every type checked. The first one of another type
-// sets `status`, and later reads return zeros, so that a caller checks once at the end.
+// Reads the properties of a JavaScript object with every type checked. The first one of another
+// type sets `status`, and later reads return zeros, so that a caller checks once at the end.
 class ObjectReader {
  public:
   // `where` names the object in messages, such as "step plan".

@@ -43,7 +43,7 @@ class ThreadPool {
   void RunTasks();
 
   const std::vector<int> cores_;
-  Work work_;                        // written before generation_ advances
+  Work work_;  // written before generation_ advances
   std::atomic<int64_t> next_task_{0};
   std::atomic<uint32_t> generation_{0};
   std::atomic<int32_t> num_busy_{0};  // workers that have not finished the current generation

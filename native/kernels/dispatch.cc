@@ -91,8 +91,8 @@ Result<KernelChoice> ChooseKernels(const char* cap) {
   }
   for (const IsaLevel level : {IsaLevel::kAvx2, IsaLevel::kAvx512, IsaLevel::kAmx}) {
     if (std::strcmp(cap, IsaName(level)) != 0) continue;
-    return Unsupported(std::string("AUTOGLM_ISA=") + cap + " is not available here; available: " +
-                       names);
+    return Unsupported(std::string("AUTOGLM_ISA=") + cap +
+                       " is not available here; available: " + names);
   }
   return InvalidRequest(std::string("AUTOGLM_ISA=") + cap +
                         " is not a level; levels: reference, avx2, avx512, amx");

@@ -29,8 +29,8 @@ struct KernelChoice {
   std::string reason;  // "best supported" or "AUTOGLM_ISA=avx2"
 };
 
-// Chooses the level named `cap`, or the best one where cap is null or empty. A level that is unknown
-// or not available here is refused, never replaced by another.
+// Chooses the level named `cap`, or the best one where cap is null or empty. A level that is
+// unknown or not available here is refused, never replaced by another.
 Result<KernelChoice> ChooseKernels(const char* cap);
 
 // ChooseKernels with the environment variable AUTOGLM_ISA, decided once per process.

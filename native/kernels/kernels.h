@@ -12,9 +12,9 @@
 // - A row's result depends on that row alone. The order of each reduction is fixed by the level and
 //   the row's length, never by the number of rows, the place in the block or the alignment: bit for
 //   bit the same alone or in a batch. Levels may differ from each other in the last bits.
-// - Activations are float32. Strides count elements. Pointers need only the alignment of their type,
-//   except packed panels (64 bytes). Any count may be 0. Nothing outside the stated shape is read
-//   or written, so a length that is no multiple of a vector needs masks or a scalar tail.
+// - Activations are float32. Strides count elements. Pointers need only the alignment of their
+//   type, except packed panels (64 bytes). Any count may be 0. Nothing outside the stated shape is
+//   read or written, so a length that is no multiple of a vector needs masks or a scalar tail.
 // - Output and input are distinct memory unless the comment says "in place allowed".
 // - No allocation, no locks, no exceptions; temporary memory is on the stack, at most 64 KiB.
 //
@@ -31,47 +31,47 @@ inline constexpr size_t kPanelAlignment = 64;
 // Matrix products against weights that were packed once, at load, in panels of `panel_width` output
 // columns. A level that overrides one of these pointers overrides them all.
 struct PackPanelArgs {
-  Dtype dtype;        // of rows and panel
-  const void* rows;   // [num_rows, depth], dense: rows of the weight, i.e. output columns
-  int64_t num_rows;   // 1..panel_width; the rest of the panel is filled with zeros
-  int64_t depth;      // input width
-  void* panel;        // panel_bytes(dtype, depth) bytes
+  Dtype dtype;       // of rows and panel
+  const void* rows;  // [num_rows, depth], dense: rows of the weight, i.e. output columns
+  int64_t num_rows;  // 1..panel_width; the rest of the panel is filled with zeros
+  int64_t depth;     // input width
+  void* panel;       // panel_bytes(dtype, depth) bytes
 };
 
 struct GemmArgs {
-  Dtype x_dtype;         // float32 or bfloat16
-  const void* x;         // [num_rows, depth]
+  Dtype x_dtype;  // float32 or bfloat16
+  const void* x;  // [num_rows, depth]
   int64_t x_stride;
   int64_t num_rows;
   int64_t depth;
   Dtype weight_dtype;
-  const void* panels;    // [ceil(num_columns / panel_width)] panels, one after another
-  const float* bias;     // [num_columns] or null
-  float* y;              // [num_rows, num_columns]
+  const void* panels;  // [ceil(num_columns / panel_width)] panels, one after another
+  const float* bias;   // [num_columns] or null
+  float* y;            // [num_rows, num_columns]
   int64_t y_stride;
   int64_t num_columns;
 };
 
 struct GemmKernels {
-  const char* isa;       // level the pointers came from
-  int64_t panel_width;   // at most kMaxPanelWidth
+  const char* isa;      // level the pointers came from
+  int64_t panel_width;  // at most kMaxPanelWidth
   // Size of a panel, a multiple of kPanelAlignment.
   size_t (*panel_bytes)(Dtype dtype, int64_t depth);
   void (*pack_panel)(const PackPanelArgs& args);
-  // y = x * transpose(weight) + bias, accumulated in float32. The accumulation order over depth does
-  // not depend on num_rows: one row multiplied alone gives the bits it gives among many.
+  // y = x * transpose(weight) + bias, accumulated in float32. The accumulation order over depth
+  // does not depend on num_rows: one row multiplied alone gives the bits it gives among many.
   void (*multiply)(const GemmArgs& args);
 };
 
 struct NormArgs {
-  const float* x;        // [num_rows, num_columns]
+  const float* x;  // [num_rows, num_columns]
   int64_t x_stride;
   int64_t num_rows;
   int64_t num_columns;
-  const float* weight;   // [num_columns]
-  const float* bias;     // [num_columns] or null; read by layer_norm only
+  const float* weight;  // [num_columns]
+  const float* bias;    // [num_columns] or null; read by layer_norm only
   float epsilon;
-  float* y;              // [num_rows, num_columns]
+  float* y;  // [num_rows, num_columns]
   int64_t y_stride;
 };
 
@@ -86,11 +86,11 @@ struct NormKernels {
 };
 
 struct GatedArgs {
-  const float* x;     // [num_rows, 2 * width]
+  const float* x;  // [num_rows, 2 * width]
   int64_t x_stride;
   int64_t num_rows;
   int64_t width;
-  float* y;           // [num_rows, width]
+  float* y;  // [num_rows, width]
   int64_t y_stride;
 };
 
@@ -98,16 +98,16 @@ struct GatedArgs {
 using ElementwiseKernel = void (*)(const float* x, float* y, int64_t count);
 
 struct AddScaledArgs {
-  const float* x;   // [count]
+  const float* x;  // [count]
   float scale;
-  float* y;         // [count]
+  float* y;  // [count]
   int64_t count;
 };
 
 struct ActivationKernels {
   const char* isa;
-  ElementwiseKernel silu;       // x * sigmoid(x)
-  ElementwiseKernel gelu_erf;   // x * (1 + erf(x / sqrt(2))) / 2, the exact form
+  ElementwiseKernel silu;      // x * sigmoid(x)
+  ElementwiseKernel gelu_erf;  // x * (1 + erf(x / sqrt(2))) / 2, the exact form
   ElementwiseKernel relu;
   ElementwiseKernel sigmoid;
   // y = silu(first half) * second half (gate first, up second).
@@ -126,9 +126,9 @@ struct RopeArgs {
   int64_t num_rows;
   int64_t num_heads;
   int64_t head_dim;
-  int64_t num_pairs;   // at most head_dim / 2
-  const float* cos;    // [num_rows, num_pairs], dense
-  const float* sin;    // [num_rows, num_pairs], dense
+  int64_t num_pairs;  // at most head_dim / 2
+  const float* cos;   // [num_rows, num_pairs], dense
+  const float* sin;   // [num_rows, num_pairs], dense
 };
 
 struct RopeKernels {
@@ -142,47 +142,48 @@ struct RopeKernels {
 // Causal attention of consecutive queries of one sequence, for query heads that share one KV head.
 // Key j of the sequence lies in block block_table[j / block_size] at offset j % block_size.
 struct PagedAttentionArgs {
-  const float* q;              // [num_queries, num_heads, head_dim]
-  int64_t q_stride;            // between queries; heads are dense
+  const float* q;    // [num_queries, num_heads, head_dim]
+  int64_t q_stride;  // between queries; heads are dense
   int64_t num_queries;
   int64_t num_heads;
-  int64_t head_dim;            // at most kMaxHeadDim
-  int64_t first_position;      // query i sees keys 0..first_position + i
-  Dtype kv_dtype;              // float32 or bfloat16
-  const void* keys;            // this KV head in block 0: [num_blocks][block_size][head_dim]
+  int64_t head_dim;        // at most kMaxHeadDim
+  int64_t first_position;  // query i sees keys 0..first_position + i
+  Dtype kv_dtype;          // float32 or bfloat16
+  const void* keys;        // this KV head in block 0: [num_blocks][block_size][head_dim]
   const void* values;
-  int64_t block_stride;        // between blocks
-  int64_t token_stride;        // between tokens of a block
+  int64_t block_stride;  // between blocks
+  int64_t token_stride;  // between tokens of a block
   int64_t block_size;
   const int32_t* block_table;  // [ceil((first_position + num_queries) / block_size)]
   float scale;
-  float* out;                  // [num_queries, num_heads, head_dim]
+  float* out;  // [num_queries, num_heads, head_dim]
   int64_t out_stride;
 };
 
 // Bidirectional attention of one head, with an optional term of relative position
-// (Transformer-XL, https://arxiv.org/abs/1901.02860): score(i, j) = scale * (q_i . k_j + r_i . p(i - j)).
+// (Transformer-XL, https://arxiv.org/abs/1901.02860): score(i, j) = scale * (q_i . k_j + r_i . p(i
+// - j)).
 struct FullAttentionArgs {
-  const float* q;              // [num_queries, head_dim]
+  const float* q;  // [num_queries, head_dim]
   int64_t q_stride;
   int64_t num_queries;
-  const float* keys;           // [num_keys, head_dim]
-  const float* values;         // [num_keys, head_dim]
-  int64_t kv_stride;           // of keys and of values
+  const float* keys;    // [num_keys, head_dim]
+  const float* values;  // [num_keys, head_dim]
+  int64_t kv_stride;    // of keys and of values
   int64_t num_keys;
-  int64_t head_dim;            // at most kMaxHeadDim
+  int64_t head_dim;  // at most kMaxHeadDim
   float scale;
   const float* relative_q;     // r: [num_queries, head_dim] at q_stride; null: no relative term
   const float* relative_keys;  // row of distance 0; p(d) is the row at relative_keys - d * stride
   int64_t relative_stride;
-  int64_t first_query;         // position of query 0 among the keys, for the distance i - j
-  float* out;                  // [num_queries, head_dim]
+  int64_t first_query;  // position of query 0 among the keys, for the distance i - j
+  float* out;           // [num_queries, head_dim]
   int64_t out_stride;
 };
 
 // Softmax is kept online (https://arxiv.org/abs/1805.02867), so that no [queries, keys] matrix
-// exists. Each query walks its keys from position 0 in blocks of fixed size; keys it may not see are
-// never read into its result, whatever they hold.
+// exists. Each query walks its keys from position 0 in blocks of fixed size; keys it may not see
+// are never read into its result, whatever they hold.
 struct AttentionKernels {
   const char* isa;
   void (*paged)(const PagedAttentionArgs& args);
@@ -192,33 +193,33 @@ struct AttentionKernels {
 // Channels-last convolution over time with stride 1; frames outside the input are zeros.
 // y[t] = bias + sum over k of weight[k] * x[t - pad_left + k], each per channel.
 struct DepthwiseConv1dArgs {
-  const float* x;        // [num_frames, num_channels], dense
+  const float* x;  // [num_frames, num_channels], dense
   int64_t num_frames;
   int64_t num_channels;
-  const float* weight;   // [kernel_size, num_channels]
+  const float* weight;  // [kernel_size, num_channels]
   int64_t kernel_size;
   int64_t pad_left;
-  const float* bias;     // [num_channels] or null
-  int64_t out_begin;     // frames out_begin..out_end - 1 are computed
+  const float* bias;  // [num_channels] or null
+  int64_t out_begin;  // frames out_begin..out_end - 1 are computed
   int64_t out_end;
-  float* y;              // [output frames, num_channels], dense, from frame 0
+  float* y;  // [output frames, num_channels], dense, from frame 0
 };
 
 // Channels-last convolution over a plane, square kernel, stride and padding.
 struct DepthwiseConv2dArgs {
-  const float* x;        // [height, width, num_channels], dense
+  const float* x;  // [height, width, num_channels], dense
   int64_t height;
   int64_t width;
   int64_t num_channels;
-  const float* weight;   // [kernel_size, kernel_size, num_channels]
+  const float* weight;  // [kernel_size, kernel_size, num_channels]
   int64_t kernel_size;
   int64_t stride;
   int64_t padding;
-  const float* bias;     // [num_channels] or null
+  const float* bias;  // [num_channels] or null
   int64_t out_width;
-  int64_t out_begin;     // output rows out_begin..out_end - 1 are computed
+  int64_t out_begin;  // output rows out_begin..out_end - 1 are computed
   int64_t out_end;
-  float* y;              // [output rows, out_width, num_channels], dense, from row 0
+  float* y;  // [output rows, out_width, num_channels], dense, from row 0
 };
 
 struct ConvolutionKernels {
@@ -238,8 +239,8 @@ struct ConvertKernels {
 
 struct LogitKernels {
   const char* isa;
-  // Index of the largest value, the lowest among equals; NaN is never chosen. -1 where there is none
-  // above minus infinity.
+  // Index of the largest value, the lowest among equals; NaN is never chosen. -1 where there is
+  // none above minus infinity.
   int64_t (*argmax)(const float* x, int64_t count);
   // log(sum(exp(x))) without overflow; minus infinity for an empty row.
   float (*log_sum_exp)(const float* x, int64_t count);
@@ -263,8 +264,8 @@ struct CpuKernels {
 // Each level overwrites the pointers it improves; the reference sets them all. dispatch.cc applies
 // them in this order, up to the level the machine has.
 void ApplyReference(CpuKernels& kernels);
-void ApplyAvx2(CpuKernels& kernels);    // avx2, fma, f16c
-void ApplyAvx512(CpuKernels& kernels);  // avx512 f, bw, dq, vl
+void ApplyAvx2(CpuKernels& kernels);        // avx2, fma, f16c
+void ApplyAvx512(CpuKernels& kernels);      // avx512 f, bw, dq, vl
 void ApplyAvx512Bf16(CpuKernels& kernels);  // the folder avx512_bf16, within the level avx512
 
 }  // namespace autoglm::kernels

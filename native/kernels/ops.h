@@ -14,13 +14,13 @@
 #include "device/memory.h"
 #include "device/thread_pool.h"
 
-// What models call: one indirect call per operation over the tensors of a device, which each kind of
-// device supplies as a table. A CPU divides an operation among its threads and calls the kernels of
-// its level. All pointers in the arguments are memory of the device unless they say "host"; calls on
-// one device come from one thread and run in order.
+// What models call: one indirect call per operation over the tensors of a device, which each kind
+// of device supplies as a table. A CPU divides an operation among its threads and calls the kernels
+// of its level. All pointers in the arguments are memory of the device unless they say "host";
+// calls on one device come from one thread and run in order.
 //
-// Every operation keeps the contract of kernels.h: a row's bits do not depend on its neighbours, nor
-// on the number of threads. Shapes that do not fit together end the process by CHECK.
+// Every operation keeps the contract of kernels.h: a row's bits do not depend on its neighbours,
+// nor on the number of threads. Shapes that do not fit together end the process by CHECK.
 
 namespace autoglm {
 
@@ -50,8 +50,8 @@ struct WeightRows {
 struct PackOp {
   std::span<const WeightRows> sources;  // host; become consecutive output columns
   int64_t depth;
-  Dtype dtype;                          // of the packed weight
-  void* panels;                         // packed_bytes(...) bytes
+  Dtype dtype;   // of the packed weight
+  void* panels;  // packed_bytes(...) bytes
 };
 
 struct UploadOp {
@@ -67,10 +67,10 @@ struct CopyInOp {
 };
 
 struct GatherOp {
-  const void* table;     // [num_rows, columns] of dtype
+  const void* table;  // [num_rows, columns] of dtype
   Dtype dtype;
   int64_t num_rows;
-  const int32_t* rows;   // [y.rows], each in 0..num_rows - 1
+  const int32_t* rows;  // [y.rows], each in 0..num_rows - 1
   MatrixView y;
 };
 
@@ -112,18 +112,18 @@ struct AddScaledOp {
 struct GateRowsOp {
   const float* gate;  // [rows], before the sigmoid
   MatrixView x;
-  MatrixView y;       // may be x
+  MatrixView y;  // may be x
 };
 
 enum class RopePairs { kInterleaved, kHalves };
 
 struct RopeOp {
   RopePairs pairs;
-  MatrixView x;       // [rows, num_heads * head_dim]
+  MatrixView x;  // [rows, num_heads * head_dim]
   int64_t num_heads;
   int64_t num_pairs;
-  const float* cos;   // [rows, num_pairs]
-  const float* sin;   // [rows, num_pairs]
+  const float* cos;  // [rows, num_pairs]
+  const float* sin;  // [rows, num_pairs]
 };
 
 // Keys and values of one layer: [num_blocks, num_kv_heads, block_size, head_dim].
@@ -137,14 +137,14 @@ struct KvCacheView {
 };
 
 struct StoreKvOp {
-  MatrixView keys;       // [rows, num_kv_heads * head_dim]
+  MatrixView keys;  // [rows, num_kv_heads * head_dim]
   MatrixView values;
   const int32_t* slots;  // [rows]: block * block_size + offset
   KvCacheView cache;
 };
 
 struct PagedAttentionOp {
-  MatrixView q;                 // [num_tokens, num_heads * head_dim]
+  MatrixView q;  // [num_tokens, num_heads * head_dim]
   int64_t num_heads;
   KvCacheView cache;
   int64_t num_sequences;
@@ -153,13 +153,13 @@ struct PagedAttentionOp {
   const int32_t* block_tables;  // [num_sequences, max_blocks_per_sequence]
   int64_t max_blocks_per_sequence;
   float scale;
-  MatrixView out;               // [num_tokens, num_heads * head_dim]
+  MatrixView out;  // [num_tokens, num_heads * head_dim]
 };
 
 struct FullAttentionOp {
-  MatrixView q;                // [num_queries, num_heads * head_dim]
-  MatrixView keys;             // [num_keys, num_heads * head_dim]
-  MatrixView values;           // [num_keys, num_heads * head_dim]
+  MatrixView q;       // [num_queries, num_heads * head_dim]
+  MatrixView keys;    // [num_keys, num_heads * head_dim]
+  MatrixView values;  // [num_keys, num_heads * head_dim]
   int64_t num_heads;
   float scale;
   MatrixView relative_q;       // as q, or data null: no relative term
@@ -173,8 +173,8 @@ struct DepthwiseConv1dOp {
   const float* weight;  // [kernel_size, channels]
   int64_t kernel_size;
   int64_t pad_left;
-  const float* bias;    // [channels] or null
-  MatrixView y;         // [frames + padding - kernel_size + 1, channels], dense
+  const float* bias;  // [channels] or null
+  MatrixView y;       // [frames + padding - kernel_size + 1, channels], dense
 };
 
 // A square convolution's geometry over a channels-last plane.
@@ -229,8 +229,8 @@ struct Ops {
   void (*activate)(OpsContext& context, const ActivationOp& op);
   void (*silu_mul)(OpsContext& context, const GatedOp& op);
   void (*glu)(OpsContext& context, const GatedOp& op);
-  void (*add_scaled)(OpsContext& context, const AddScaledOp& op);    // y += scale * x
-  void (*gate_rows)(OpsContext& context, const GateRowsOp& op);      // y = sigmoid(gate) * x
+  void (*add_scaled)(OpsContext& context, const AddScaledOp& op);  // y += scale * x
+  void (*gate_rows)(OpsContext& context, const GateRowsOp& op);    // y = sigmoid(gate) * x
   void (*rope)(OpsContext& context, const RopeOp& op);
   void (*store_kv)(OpsContext& context, const StoreKvOp& op);
   void (*paged_attention)(OpsContext& context, const PagedAttentionOp& op);

@@ -129,8 +129,9 @@ Status Checkpoint::Add(SafetensorsFile file) {
 Status Checkpoint::AddTensor(const StoredTensor& tensor, const SafetensorsFile& file) {
   const auto [entry, added] = tensors_.insert({PlainName(tensor.name), {&tensor, &file}});
   if (added) return Status();
-  return InvalidCheckpoint(file.path() + ": tensor \"" + tensor.name + "\" stands for the same as \"" +
-                           entry->second.tensor->name + "\" of " + entry->second.file->path());
+  return InvalidCheckpoint(file.path() + ": tensor \"" + tensor.name +
+                           "\" stands for the same as \"" + entry->second.tensor->name + "\" of " +
+                           entry->second.file->path());
 }
 
 bool Checkpoint::Has(ModelPart part, const std::string& name) const {

@@ -35,20 +35,19 @@ void Decoder::Attend(const DecoderLayerWeights& weights, const KvCacheView& cach
                      .cos = inputs_.cos(),
                      .sin = inputs_.sin()});
   ops.store_kv(context, {k, v, inputs_.slots(), cache});
-  ops.paged_attention(
-      context, {.q = q,
-                .num_heads = config_.num_heads,
-                .cache = cache,
-                .num_sequences = inputs_.num_sequences(),
-                .query_starts = inputs_.query_starts(),
-                .context_lens = inputs_.context_lens(),
-                .block_tables = inputs_.block_tables(),
-                .max_blocks_per_sequence = inputs_.max_blocks_per_sequence(),
-                .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim)),
-                .out = step_.attention});
+  ops.paged_attention(context, {.q = q,
+                                .num_heads = config_.num_heads,
+                                .cache = cache,
+                                .num_sequences = inputs_.num_sequences(),
+                                .query_starts = inputs_.query_starts(),
+                                .context_lens = inputs_.context_lens(),
+                                .block_tables = inputs_.block_tables(),
+                                .max_blocks_per_sequence = inputs_.max_blocks_per_sequence(),
+                                .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim)),
+                                .out = step_.attention});
   Multiply(step_.attention, weights.o, step_.projected);
-  ops.rms_norm_residual(context, {step_.projected, weights.post_attention_norm, nullptr, epsilon,
-                                  step_.residual});
+  ops.rms_norm_residual(
+      context, {step_.projected, weights.post_attention_norm, nullptr, epsilon, step_.residual});
 }
 
 // x = x + norm(down(silu(gate(norm(x))) * up(norm(x))))
@@ -61,8 +60,8 @@ void Decoder::RunMlp(const DecoderLayerWeights& weights) {
   Multiply(step_.normed, weights.gate_up, step_.gate_up);
   ops.silu_mul(context, {step_.gate_up, step_.mlp});
   Multiply(step_.mlp, weights.down, step_.projected);
-  ops.rms_norm_residual(context, {step_.projected, weights.post_mlp_norm, nullptr, epsilon,
-                                  step_.residual});
+  ops.rms_norm_residual(context,
+                        {step_.projected, weights.post_mlp_norm, nullptr, epsilon, step_.residual});
 }
 
 void Decoder::RunLayer(int64_t layer, const KvCache& cache) {
@@ -120,12 +119,11 @@ Status Decoder::SampleOutputs(std::span<const StepOutput> outputs,
   const size_t vocab_size = static_cast<size_t>(config_.vocab_size);
 
   std::vector<Status> statuses(outputs.size());
-  device_.context->threads().ParallelFor(
-      static_cast<int64_t>(outputs.size()), [&](int64_t index) {
-        const size_t i = static_cast<size_t>(index);
-        statuses[i] = sampler_->Run({logits + i * vocab_size, vocab_size}, outputs[i],
-                                    candidates_[i], results[i]);
-      });
+  device_.context->threads().ParallelFor(static_cast<int64_t>(outputs.size()), [&](int64_t index) {
+    const size_t i = static_cast<size_t>(index);
+    statuses[i] = sampler_->Run({logits + i * vocab_size, vocab_size}, outputs[i], candidates_[i],
+                                results[i]);
+  });
   for (const Status& status : statuses) {
     if (!status.ok()) return status;
   }

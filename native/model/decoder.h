@@ -23,12 +23,12 @@
 namespace autoglm {
 
 struct DecoderOptions {
-  std::string directory;               // of the model, where `random` is not given
+  std::string directory;                // of the model, where `random` is not given
   std::optional<DecoderConfig> random;  // a shape for random weights
   DeviceId device;
-  std::optional<Dtype> weight_dtype;   // none: the checkpoint's
+  std::optional<Dtype> weight_dtype;  // none: the checkpoint's
   Dtype activation_dtype = Dtype::kFloat32;
-  int64_t block_size = 16;             // tokens
+  int64_t block_size = 16;  // tokens
   int64_t kv_cache_bytes = 0;
   int64_t max_num_batched_tokens = 0;
   const std::atomic<bool>* cancelled = nullptr;  // set to give up loading; null: cannot be
@@ -53,13 +53,13 @@ struct DecoderTrace {
 };
 
 struct TraceRequest {
-  std::vector<int32_t> token_ids;     // [num_tokens]
-  std::vector<int32_t> positions;     // [3, num_tokens]
+  std::vector<int32_t> token_ids;  // [num_tokens]
+  std::vector<int32_t> positions;  // [3, num_tokens]
   std::vector<MediaRows> media_rows;
 };
 
-// A GLM-4 decoder on a device. All memory is allocated at load. The thread that loads it is bound to
-// the device's cores and is the one that uses it.
+// A GLM-4 decoder on a device. All memory is allocated at load. The thread that loads it is bound
+// to the device's cores and is the one that uses it.
 class Decoder {
  public:
   static Result<std::unique_ptr<Decoder>> Load(const DecoderOptions& options);

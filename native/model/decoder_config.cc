@@ -77,8 +77,9 @@ void ReadRope(const JsonObject& text, DecoderConfig& config, Status& status) {
   const std::vector<int64_t> section = block.Integers("mrope_section");
   if (status.ok() && (section.size() != 3 || section[0] < 0 || section[1] < 0 || section[2] < 0 ||
                       section[0] + section[1] + section[2] != config.num_rope_pairs)) {
-    status = InvalidCheckpoint(block.where() + ": mrope_section: expected three counts that sum to " +
-                               std::to_string(config.num_rope_pairs));
+    status =
+        InvalidCheckpoint(block.where() + ": mrope_section: expected three counts that sum to " +
+                          std::to_string(config.num_rope_pairs));
   }
   if (status.ok()) config.mrope_section = {section[0], section[1], section[2]};
 }

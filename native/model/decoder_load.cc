@@ -15,8 +15,8 @@ namespace {
 
 // Elements of the largest matrix, the most that random weights are asked for at once.
 int64_t LargestMatrix(const DecoderConfig& config) {
-  const int64_t widest = std::max({config.vocab_size, 2 * config.intermediate_size,
-                                   config.num_heads * config.head_dim});
+  const int64_t widest = std::max(
+      {config.vocab_size, 2 * config.intermediate_size, config.num_heads * config.head_dim});
   return widest * config.hidden_size;
 }
 
@@ -31,8 +31,9 @@ Status CheckOptions(const DecoderOptions& options) {
                           ", expected 1..1048576 tokens");
   }
   if (options.activation_dtype == Dtype::kFloat16) {
-    return InvalidRequest("activationDtype float16 overflows in this family of models; use "
-                          "bfloat16 or float32");
+    return InvalidRequest(
+        "activationDtype float16 overflows in this family of models; use "
+        "bfloat16 or float32");
   }
   return Status();
 }
@@ -72,14 +73,14 @@ Status Decoder::LoadWeights(const DecoderOptions& options) {
     if (!checkpoint.ok()) return checkpoint.status();
     source = std::make_unique<Checkpoint>(std::move(checkpoint.value()));
   }
-  const Result<TensorView> embedding = source->Find(
-      ModelPart::kText, "embed_tokens.weight", {config_.vocab_size, config_.hidden_size});
+  const Result<TensorView> embedding = source->Find(ModelPart::kText, "embed_tokens.weight",
+                                                    {config_.vocab_size, config_.hidden_size});
   if (!embedding.ok()) return embedding.status();
   const Dtype stored = config_.dtype.value_or(embedding.value().dtype);
   const Dtype dtype = options.weight_dtype.value_or(stored);
 
-  Result<DecoderWeights> weights = LoadDecoderWeights(
-      device_, *source, config_, {ModelPart::kText, dtype, options.cancelled});
+  Result<DecoderWeights> weights =
+      LoadDecoderWeights(device_, *source, config_, {ModelPart::kText, dtype, options.cancelled});
   if (!weights.ok()) return weights.status();
   weights_ = std::move(weights.value());
   description_.config = config_;

@@ -55,8 +55,7 @@ Status Decoder::Trace(const TraceRequest& request, DecoderTrace& trace) {
         ComputeLogits(std::span<const int32_t>(rows).subspan(begin, count));
     if (!logits.ok()) return logits.status();
     const std::vector<float> values = CopyToHost(logits.value());
-    const std::vector<float> last =
-        CopyToHost(step_.last.Rows(0, static_cast<int64_t>(count)));
+    const std::vector<float> last = CopyToHost(step_.last.Rows(0, static_cast<int64_t>(count)));
     trace.logits.insert(trace.logits.end(), values.begin(), values.end());
     normed.insert(normed.end(), last.begin(), last.end());
   }

@@ -19,8 +19,7 @@ DecoderLayerWeights LoadLayer(WeightLoader& loader, const DecoderConfig& config,
                                  {attention + "v_proj", kv_columns}},
                                 {hidden}, config.attention_bias);
   layer.o = loader.LoadLinear({{attention + "o_proj", hidden}}, {q_columns}, false);
-  layer.post_attention_norm =
-      loader.LoadVector(prefix + "post_self_attn_layernorm.weight", hidden);
+  layer.post_attention_norm = loader.LoadVector(prefix + "post_self_attn_layernorm.weight", hidden);
   layer.pre_mlp_norm = loader.LoadVector(prefix + "post_attention_layernorm.weight", hidden);
   layer.gate_up = loader.LoadLinear({{prefix + "mlp.gate_up_proj", 2 * config.intermediate_size}},
                                     {hidden}, false);

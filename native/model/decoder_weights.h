@@ -18,7 +18,7 @@ struct DecoderLayerWeights {
   const float* pre_mlp_norm = nullptr;         // post_attention_layernorm, despite its name
   Linear gate_up;                              // gate rows first
   Linear down;
-  const float* post_mlp_norm = nullptr;        // post_mlp_layernorm
+  const float* post_mlp_norm = nullptr;  // post_mlp_layernorm
 };
 
 struct DecoderWeights {

@@ -9,7 +9,7 @@ namespace {
 constexpr int64_t kAlignmentValues = 16;  // one cache line
 
 struct Field {
-  MatrixView DecoderActivations::*view;
+  MatrixView DecoderActivations::* view;
   int64_t rows;
   int64_t columns;
 
@@ -48,8 +48,8 @@ Result<DecoderWorkspace> DecoderWorkspace::Allocate(const Device& device,
   }
   const Status reserved = device.ops->reserve_gemm_input(*device.context, largest_input);
   if (!reserved.ok()) return reserved;
-  Result<DeviceBuffer> memory = device.ops->allocate(
-      *device.context, static_cast<size_t>(num_values) * sizeof(float));
+  Result<DeviceBuffer> memory =
+      device.ops->allocate(*device.context, static_cast<size_t>(num_values) * sizeof(float));
   if (!memory.ok()) return memory.status();
 
   DecoderWorkspace workspace;

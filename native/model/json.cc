@@ -65,8 +65,8 @@ void JsonObject::Refuse(const char* name, const char* expected) const {
   std::string text =
       found == nullptr ? "nothing" : found->dump(-1, ' ', true, Json::error_handler_t::replace);
   if (text.size() > 80) text = text.substr(0, 80) + "...";
-  *status_ = InvalidCheckpoint(where_ + ": \"" + name + "\": expected " + expected + ", found " +
-                               text);
+  *status_ =
+      InvalidCheckpoint(where_ + ": \"" + name + "\": expected " + expected + ", found " + text);
 }
 
 JsonObject JsonObject::Object(const char* name) const {

@@ -16,7 +16,8 @@ using Json = nlohmann::json;
 Result<Json> ReadJsonFile(const std::string& path);
 
 // Reads the members of one object with every type checked. The first member that is missing or of
-// another type sets `status`, and later reads return zeros, so that a caller checks once at the end.
+// another type sets `status`, and later reads return zeros, so that a caller checks once at the
+// end.
 class JsonObject {
  public:
   // `where` names the object in messages, such as "DIR/config.json: text_config".

@@ -12,8 +12,7 @@ int64_t KvCache::BlockBytes(const DecoderConfig& config, const Shape& shape) {
 Result<KvCache> KvCache::Allocate(const Device& device, const DecoderConfig& config,
                                   const Shape& shape) {
   const int64_t bytes = shape.num_blocks * BlockBytes(config, shape);
-  Result<DeviceBuffer> memory =
-      device.ops->allocate(*device.context, static_cast<size_t>(bytes));
+  Result<DeviceBuffer> memory = device.ops->allocate(*device.context, static_cast<size_t>(bytes));
   if (!memory.ok()) return memory.status();
   KvCache cache;
   cache.shape_ = shape;

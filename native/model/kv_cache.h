@@ -34,7 +34,8 @@ class KvCache {
   Shape shape_ = {};
   int64_t num_kv_heads_ = 0;
   int64_t head_dim_ = 0;
-  DeviceBuffer memory_;  // [num_layers][keys, values][num_blocks, num_kv_heads, block_size, head_dim]
+  DeviceBuffer
+      memory_;  // [num_layers][keys, values][num_blocks, num_kv_heads, block_size, head_dim]
 };
 
 }  // namespace autoglm

@@ -14,7 +14,8 @@ struct ScoreParams {
   uint32_t top_limit;  // only ids below it are alternatives
 };
 
-// Sets log-probability and rank of result.token_id, and the likeliest alternatives, from raw logits.
+// Sets log-probability and rank of result.token_id, and the likeliest alternatives, from raw
+// logits.
 void ScoreToken(const kernels::LogitKernels& kernels, std::span<const float> logits,
                 const ScoreParams& params, OutputResult& result);
 

@@ -9,8 +9,8 @@
 
 namespace autoglm {
 
-// Weights of any shape for benches: every tensor is a view of the same small random numbers, so that
-// a shape of many gigabytes costs no more to make up than its largest tensor.
+// Weights of any shape for benches: every tensor is a view of the same small random numbers, so
+// that a shape of many gigabytes costs no more to make up than its largest tensor.
 class RandomWeights final : public TensorSource {
  public:
   explicit RandomWeights(int64_t max_elements);

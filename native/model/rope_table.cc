@@ -17,8 +17,8 @@ RopeTable::RopeTable(const DecoderConfig& config, ThreadPool& threads)
     }
   }
 
-  // The angle is rounded to float32 as the reference implementation rounds it: at far positions that
-  // is what the weights were trained with.
+  // The angle is rounded to float32 as the reference implementation rounds it: at far positions
+  // that is what the weights were trained with.
   std::vector<float> frequency(static_cast<size_t>(num_pairs_));
   for (int64_t i = 0; i < num_pairs_; ++i) {
     const double exponent = static_cast<double>(i) / static_cast<double>(num_pairs_);

@@ -26,10 +26,10 @@ struct StoredDtype {
   size_t bytes;
 };
 
-constexpr StoredDtype kStoredDtypes[] = {
-    {"F64", 8}, {"F32", 4}, {"F16", 2}, {"BF16", 2},    {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"I64", 8},
-    {"U64", 8}, {"I32", 4}, {"U32", 4}, {"I16", 2},     {"U16", 2},     {"I8", 1},      {"U8", 1},
-    {"BOOL", 1}};
+constexpr StoredDtype kStoredDtypes[] = {{"F64", 8},     {"F32", 4},     {"F16", 2}, {"BF16", 2},
+                                         {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"I64", 8}, {"U64", 8},
+                                         {"I32", 4},     {"U32", 4},     {"I16", 2}, {"U16", 2},
+                                         {"I8", 1},      {"U8", 1},      {"BOOL", 1}};
 
 void Unmap(void* data, size_t bytes) { munmap(data, bytes); }
 

@@ -33,7 +33,8 @@ void KeepAllowed(std::span<float> logits, const std::vector<uint32_t>& allowed) 
   for (size_t i = 0; i < allowed.size(); ++i) logits[allowed[i]] = kept[i];
 }
 
-// The token at `unit` of the cumulative distribution; weights are probabilities that sum to `total`.
+// The token at `unit` of the cumulative distribution; weights are probabilities that sum to
+// `total`.
 uint32_t Draw(std::span<const Candidate> candidates, double total, double unit) {
   const double target = unit * total;
   double sum = 0.0;
@@ -84,15 +85,16 @@ Status Sampler::Choose(std::span<float> logits, const SampleParams& params,
   AdjustLogits(logits, params);
   const int64_t best = kernels_.argmax(logits.data(), static_cast<int64_t>(logits.size()));
   if (best < 0 || std::isinf(logits[static_cast<size_t>(best)])) {
-    return EngineFailed("no token can be chosen: the logits are not finite, or every token is "
-                        "forbidden");
+    return EngineFailed(
+        "no token can be chosen: the logits are not finite, or every token is "
+        "forbidden");
   }
   token_id = static_cast<uint32_t>(best);
   if (params.temperature == 0.0f) return Status();
 
-  const double total = FilterCandidates(
-      logits, logits[static_cast<size_t>(best)],
-      {params.temperature, params.min_p, params.top_k, params.top_p}, candidates);
+  const double total =
+      FilterCandidates(logits, logits[static_cast<size_t>(best)],
+                       {params.temperature, params.min_p, params.top_k, params.top_p}, candidates);
   token_id = Draw(candidates, total, RandomUnit(params));
   return Status();
 }
@@ -108,16 +110,16 @@ Status Sampler::Run(std::span<float> logits, const StepOutput& output,
   }
   if (output.num_logprobs < 0) return Choose(logits, *output.sample, candidates, result.token_id);
 
-  // Log-probabilities are of the raw logits, which choosing overwrites. The rank of the chosen token
-  // is known only afterwards, so the raw logits are kept.
+  // Log-probabilities are of the raw logits, which choosing overwrites. The rank of the chosen
+  // token is known only afterwards, so the raw logits are kept.
   const std::vector<float> raw(logits.begin(), logits.end());
   result.token_id = output.target_token;
   if (output.sample.has_value()) {
     const Status status = Choose(logits, *output.sample, candidates, result.token_id);
     if (!status.ok()) return status;
   }
-  const uint32_t limit = output.sample.has_value() ? output.sample->vocab_limit
-                                                   : static_cast<uint32_t>(raw.size());
+  const uint32_t limit =
+      output.sample.has_value() ? output.sample->vocab_limit : static_cast<uint32_t>(raw.size());
   ScoreToken(kernels_, raw, {.num_top = output.num_logprobs, .top_limit = limit}, result);
   return Status();
 }

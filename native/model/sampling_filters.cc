@@ -32,8 +32,8 @@ void KeepTopK(uint32_t k, std::vector<Candidate>& candidates) {
 void KeepTopP(float p, std::vector<Candidate>& candidates) {
   if (p >= 1.0f) return;
   const double total = Sum(candidates);
-  // The last token kept has, with all less likely ones, more than 1 - p; each of these is at most as
-  // likely as it is. So a token with less than (1 - p) / n can be dropped before sorting.
+  // The last token kept has, with all less likely ones, more than 1 - p; each of these is at most
+  // as likely as it is. So a token with less than (1 - p) / n can be dropped before sorting.
   const double floor = (1.0 - p) * total / static_cast<double>(candidates.size());
   std::erase_if(candidates, [&](const Candidate& c) { return c.weight < floor; });
   std::sort(candidates.begin(), candidates.end(), IsBefore);

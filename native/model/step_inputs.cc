@@ -36,17 +36,17 @@ Status StepInputs::Write(const Device& device, const RopeTable& rope, const Step
   for (const MediaRows& media : plan.media_rows) {
     std::fill_n(embedded_ids_.begin() + media.first_token, media.num_rows, 0);
   }
-  for (const Status& status : {token_ids_.Write(device, embedded_ids_),
-                               slots_.Write(device, plan.slots),
-                               query_starts_.Write(device, plan.query_starts),
-                               context_lens_.Write(device, plan.context_lens),
-                               block_tables_.Write(device, plan.block_tables)}) {
+  for (const Status& status :
+       {token_ids_.Write(device, embedded_ids_), slots_.Write(device, plan.slots),
+        query_starts_.Write(device, plan.query_starts),
+        context_lens_.Write(device, plan.context_lens),
+        block_tables_.Write(device, plan.block_tables)}) {
     if (!status.ok()) return status;
   }
   rope.Lookup(plan.positions, host_angles_.data(), host_angles_.data() + num_angles_);
-  device.ops->copy_in(*device.context,
-                      {host_angles_.data(), static_cast<size_t>(2 * num_angles_) * sizeof(float),
-                       angles_.data()});
+  device.ops->copy_in(
+      *device.context,
+      {host_angles_.data(), static_cast<size_t>(2 * num_angles_) * sizeof(float), angles_.data()});
   return Status();
 }
 

@@ -10,8 +10,8 @@ std::string Text(int64_t value) { return std::to_string(value); }
 
 Status CheckLength(const char* name, size_t found, int64_t expected) {
   if (static_cast<int64_t>(found) == expected) return Status();
-  return InvalidRequest(std::string("step plan: ") + name + " has " + Text(static_cast<int64_t>(found)) +
-                        " entries, expected " + Text(expected));
+  return InvalidRequest(std::string("step plan: ") + name + " has " +
+                        Text(static_cast<int64_t>(found)) + " entries, expected " + Text(expected));
 }
 
 // Every value must be in 0..limit - 1.
@@ -71,8 +71,7 @@ Status CheckSequence(const StepPlan& plan, const StepLimits& limits, int64_t seq
                           Text(num_blocks) + " blocks, the block table has " +
                           Text(plan.max_blocks_per_sequence));
   }
-  const int32_t* table =
-      plan.block_tables.data() + sequence * plan.max_blocks_per_sequence;
+  const int32_t* table = plan.block_tables.data() + sequence * plan.max_blocks_per_sequence;
   for (int64_t i = 0; i < num_blocks; ++i) {
     if (table[i] >= 0 && table[i] < limits.num_blocks) continue;
     return InvalidRequest(where + "block " + Text(table[i]) + " does not exist, there are " +
@@ -80,12 +79,12 @@ Status CheckSequence(const StepPlan& plan, const StepLimits& limits, int64_t seq
   }
   for (int64_t token = begin; token < end; ++token) {
     const int64_t position = context - end + token;
-    const int64_t slot = table[position / limits.block_size] * limits.block_size +
-                         position % limits.block_size;
+    const int64_t slot =
+        table[position / limits.block_size] * limits.block_size + position % limits.block_size;
     if (plan.slots[static_cast<size_t>(token)] == slot) continue;
     return InvalidRequest(where + "token " + Text(token) + " has slot " +
-                          Text(plan.slots[static_cast<size_t>(token)]) +
-                          ", its block table says " + Text(slot));
+                          Text(plan.slots[static_cast<size_t>(token)]) + ", its block table says " +
+                          Text(slot));
   }
   return Status();
 }
@@ -111,8 +110,8 @@ Status CheckTokens(const StepPlan& plan, const StepLimits& limits) {
                             Text(media.first_token + media.num_rows - 1) +
                             " are not a part of the step");
     }
-    const int64_t expected = media.num_rows * limits.hidden_size *
-                             static_cast<int64_t>(DtypeBytes(media.dtype));
+    const int64_t expected =
+        media.num_rows * limits.hidden_size * static_cast<int64_t>(DtypeBytes(media.dtype));
     if (static_cast<int64_t>(media.bytes) != expected) {
       return InvalidRequest("step plan: media rows of " + Text(static_cast<int64_t>(media.bytes)) +
                             " bytes, expected " + Text(expected));

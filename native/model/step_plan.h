@@ -27,7 +27,7 @@ struct SampleParams {
   std::vector<uint32_t> generated_token_ids;
   std::vector<uint32_t> generated_counts;  // as many as generated_token_ids
   std::vector<uint32_t> bias_token_ids;
-  std::vector<float> bias_values;          // as many as bias_token_ids
+  std::vector<float> bias_values;  // as many as bias_token_ids
   std::optional<std::vector<uint32_t>> allowed_token_ids;
   std::vector<uint32_t> forbidden_token_ids;
 };
@@ -36,7 +36,7 @@ struct StepOutput {
   int32_t token = 0;
   std::optional<SampleParams> sample = std::nullopt;  // none: score target_token
   uint32_t target_token = 0;
-  int32_t num_logprobs = -1;           // -1: none asked for
+  int32_t num_logprobs = -1;  // -1: none asked for
 };
 
 struct MediaRows {
@@ -72,9 +72,9 @@ struct TokenLogprob {
 
 struct OutputResult {
   uint32_t token_id = 0;
-  float logprob = 0.0f;            // NaN where not asked for
-  uint32_t rank = 0;               // 0 where not asked for
-  std::vector<TokenLogprob> top;   // best first
+  float logprob = 0.0f;           // NaN where not asked for
+  uint32_t rank = 0;              // 0 where not asked for
+  std::vector<TokenLogprob> top;  // best first
 };
 
 struct StepResult {
@@ -92,8 +92,8 @@ struct StepLimits {
   int64_t block_size;
 };
 
-// Refuses a plan whose lengths disagree or that reaches outside the limits, so that no plan can make
-// a kernel touch foreign memory.
+// Refuses a plan whose lengths disagree or that reaches outside the limits, so that no plan can
+// make a kernel touch foreign memory.
 Status CheckStepPlan(const StepPlan& plan, const StepLimits& limits);
 
 }  // namespace autoglm

@@ -74,8 +74,7 @@ const float* WeightLoader::LoadFloats(const std::string& name, const std::vector
   return static_cast<const float*>(Upload(Find(name, shape), Dtype::kFloat32));
 }
 
-EmbeddingTable WeightLoader::LoadTable(const std::string& name, int64_t num_rows,
-                                       int64_t columns) {
+EmbeddingTable WeightLoader::LoadTable(const std::string& name, int64_t num_rows, int64_t columns) {
   return {Upload(Find(name, {num_rows, columns}), options_.dtype), options_.dtype, num_rows,
           columns};
 }
@@ -110,8 +109,7 @@ Linear WeightLoader::LoadLinear(const std::vector<LinearPart>& parts,
 }
 
 const float* WeightLoader::AddFloats(const std::vector<float>& values) {
-  const TensorView source = {
-      values.data(), Dtype::kFloat32, {static_cast<int64_t>(values.size())}};
+  const TensorView source = {values.data(), Dtype::kFloat32, {static_cast<int64_t>(values.size())}};
   return static_cast<const float*>(Upload(source, Dtype::kFloat32));
 }
 

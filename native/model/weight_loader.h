@@ -46,8 +46,8 @@ struct LinearPart {
   int64_t columns;   // output width
 };
 
-// Brings the tensors of one part of a checkpoint to a device: matrices packed as `dtype`, vectors as
-// float32. The first refusal is kept in status(); what is loaded after it is empty, so that a
+// Brings the tensors of one part of a checkpoint to a device: matrices packed as `dtype`, vectors
+// as float32. The first refusal is kept in status(); what is loaded after it is empty, so that a
 // model's list of weights reads without interruption and is checked once, at its end.
 class WeightLoader {
  public:

@@ -12,8 +12,9 @@ namespace {
 std::string FileWith(const std::vector<std::string>& names) {
   std::string header = "{";
   for (size_t i = 0; i < names.size(); ++i) {
-    header += (i == 0 ? "\"" : ",\"") + names[i] + R"(":{"dtype":"F32","shape":[1],"data_offsets":[)" +
-              std::to_string(4 * i) + "," + std::to_string(4 * i + 4) + "]}";
+    header += (i == 0 ? "\"" : ",\"") + names[i] +
+              R"(":{"dtype":"F32","shape":[1],"data_offsets":[)" + std::to_string(4 * i) + "," +
+              std::to_string(4 * i + 4) + "]}";
   }
   header += "}";
   while (header.size() % 8 != 0) header += ' ';
@@ -71,7 +72,8 @@ TEST_CASE("Shards are one checkpoint, found through their index") {
 
 TEST_CASE("A shard that is missing is named") {
   const TemporaryDirectory directory;
-  directory.Write("model.safetensors.index.json", R"({"weight_map":{"model.a":"one.safetensors"}})");
+  directory.Write("model.safetensors.index.json",
+                  R"({"weight_map":{"model.a":"one.safetensors"}})");
 
   CheckRefusal(Checkpoint::Open(directory.path()).status(), {"one.safetensors", "No such file"});
 }
@@ -79,9 +81,8 @@ TEST_CASE("A shard that is missing is named") {
 TEST_CASE("A tensor of the index that its shard does not hold is named") {
   const TemporaryDirectory directory;
   directory.Write("one.safetensors", FileWith({"model.a"}));
-  directory.Write(
-      "model.safetensors.index.json",
-      R"({"weight_map":{"model.a":"one.safetensors","model.b":"one.safetensors"}})");
+  directory.Write("model.safetensors.index.json",
+                  R"({"weight_map":{"model.a":"one.safetensors","model.b":"one.safetensors"}})");
 
   CheckRefusal(Checkpoint::Open(directory.path()).status(),
                {"one.safetensors", "tensor \"model.b\" of the index is missing"});

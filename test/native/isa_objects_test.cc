@@ -5,8 +5,8 @@
 
 #include "doctest/doctest.h"
 
-// A weak symbol in a file compiled for a wide instruction set may replace its twin everywhere in the
-// program, and so crash a machine without these instructions: there must be none.
+// A weak symbol in a file compiled for a wide instruction set may replace its twin everywhere in
+// the program, and so crash a machine without these instructions: there must be none.
 
 namespace {
 
@@ -31,8 +31,8 @@ std::vector<std::string> WeakSymbols(const std::string& object, bool* ran) {
   while (pipe != nullptr && std::fgets(line, sizeof(line), pipe) != nullptr) {
     *ran = true;
     // Columns: 16 of the address, a space, the type.
-    if (std::string_view(line).size() > 17 && std::string_view("VvWwu").find(line[17]) !=
-                                                  std::string_view::npos) {
+    if (std::string_view(line).size() > 17 &&
+        std::string_view("VvWwu").find(line[17]) != std::string_view::npos) {
       weak.emplace_back(line);
     }
   }

@@ -35,9 +35,9 @@ TEST_CASE("A packed matrix may be made of rows of several weights of several typ
   std::vector<float> wide(12 * kDepth, 0.5f);
   const Device device = OpenReference();
   PackedMatrix matrix = {Dtype::kFloat32, 19, kDepth, nullptr};
-  const DeviceBuffer panels =
-      Allocate(device, device.ops->packed_bytes(*device.context, matrix));
-  const WeightRows rows[] = {{narrow.data(), Dtype::kBfloat16, 7}, {wide.data(), Dtype::kFloat32, 12}};
+  const DeviceBuffer panels = Allocate(device, device.ops->packed_bytes(*device.context, matrix));
+  const WeightRows rows[] = {{narrow.data(), Dtype::kBfloat16, 7},
+                             {wide.data(), Dtype::kFloat32, 12}};
   device.ops->pack(*device.context, {rows, kDepth, Dtype::kFloat32, panels.data()});
   matrix.panels = panels.data();
   std::vector<float> x = {1, 1, 1, 1, 1};
@@ -55,8 +55,7 @@ TEST_CASE("Rounding to bfloat16 acts on the input of a product and on nothing el
   const Device device = OpenReference();
   REQUIRE(device.ops->reserve_gemm_input(*device.context, 1).ok());
   PackedMatrix matrix = {Dtype::kFloat32, 1, 1, nullptr};
-  const DeviceBuffer panels =
-      Allocate(device, device.ops->packed_bytes(*device.context, matrix));
+  const DeviceBuffer panels = Allocate(device, device.ops->packed_bytes(*device.context, matrix));
   const WeightRows rows[] = {{weight.data(), Dtype::kFloat32, 1}};
   device.ops->pack(*device.context, {rows, 1, Dtype::kFloat32, panels.data()});
   matrix.panels = panels.data();
@@ -107,8 +106,7 @@ TEST_CASE("Im2col lays a neighbourhood in a row, tap by tap, with zeros outside"
   const std::vector<float> x = {1, 2, 3, 4, 5, 6, 7, 8};  // [2, 2, 2 channels]
   std::vector<float> y(9 * 2);
 
-  device.ops->im2col(*device.context,
-                     {{2, 2, 2, 3, 2, 1}, x.data(), View(y, 1, 18)});
+  device.ops->im2col(*device.context, {{2, 2, 2, 3, 2, 1}, x.data(), View(y, 1, 18)});
 
   CHECK_EQ(y, std::vector<float>{0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 0, 0, 5, 6, 7, 8});
 }

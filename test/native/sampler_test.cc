@@ -43,12 +43,12 @@ TEST_CASE("Philox gives the published test vectors") {
   using Bits = std::array<uint32_t, 4>;
   CHECK_EQ(Philox4x32({0, 0, 0, 0}, {0, 0}),
            Bits{0x6627e8d5u, 0xe169c58du, 0xbc57ac4cu, 0x9b00dbd8u});
-  CHECK_EQ(Philox4x32({0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu},
-                      {0xffffffffu, 0xffffffffu}),
-           Bits{0x408f276du, 0x41c83b0eu, 0xa20bc7c6u, 0x6d5451fdu});
-  CHECK_EQ(Philox4x32({0x243f6a88u, 0x85a308d3u, 0x13198a2eu, 0x03707344u},
-                      {0xa4093822u, 0x299f31d0u}),
-           Bits{0xd16cfe09u, 0x94fdccebu, 0x5001e420u, 0x24126ea1u});
+  CHECK_EQ(
+      Philox4x32({0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu}, {0xffffffffu, 0xffffffffu}),
+      Bits{0x408f276du, 0x41c83b0eu, 0xa20bc7c6u, 0x6d5451fdu});
+  CHECK_EQ(
+      Philox4x32({0x243f6a88u, 0x85a308d3u, 0x13198a2eu, 0x03707344u}, {0xa4093822u, 0x299f31d0u}),
+      Bits{0xd16cfe09u, 0x94fdccebu, 0x5001e420u, 0x24126ea1u});
 }
 
 TEST_CASE("Random numbers depend on seed, stream and position, each of them") {
@@ -56,10 +56,9 @@ TEST_CASE("Random numbers depend on seed, stream and position, each of them") {
   const double base = RandomUnit(params);
 
   CHECK_EQ(RandomUnit(params), base);
-  for (const auto change : {+[](SampleParams& p) { p.seed = 1; },
-                            +[](SampleParams& p) { p.seed = uint64_t{1} << 32; },
-                            +[](SampleParams& p) { p.stream = 1; },
-                            +[](SampleParams& p) { p.position = 1; }}) {
+  for (const auto change :
+       {+[](SampleParams& p) { p.seed = 1; }, +[](SampleParams& p) { p.seed = uint64_t{1} << 32; },
+        +[](SampleParams& p) { p.stream = 1; }, +[](SampleParams& p) { p.position = 1; }}) {
     SampleParams changed = params;
     change(changed);
     CHECK_NE(RandomUnit(changed), base);
@@ -199,8 +198,7 @@ TEST_CASE("Min-p drops tokens far below the likeliest") {
   params.temperature = 1.0f;
   params.min_p = 0.3f;
 
-  const std::vector<int> counts =
-      Histogram({0.0f, std::log(0.5f), std::log(0.2f)}, params, 300);
+  const std::vector<int> counts = Histogram({0.0f, std::log(0.5f), std::log(0.2f)}, params, 300);
 
   CHECK_GT(counts[1], 0);
   CHECK_EQ(counts[2], 0);
@@ -269,9 +267,9 @@ TEST_CASE("Logits that are not finite are an engine failure, not a token") {
   const Sampler sampler(kernels.logits);
   std::vector<Candidate> candidates;
   OutputResult result;
-  for (const float value : {std::numeric_limits<float>::quiet_NaN(),
-                            std::numeric_limits<float>::infinity(),
-                            -std::numeric_limits<float>::infinity()}) {
+  for (const float value :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+        -std::numeric_limits<float>::infinity()}) {
     CAPTURE(value);
     std::vector<float> logits = {value, value};
 

@@ -104,10 +104,12 @@ TEST_CASE("Token ids outside the vocabulary are refused, except below media rows
 
 TEST_CASE("Media rows outside the step or of another size are refused") {
   CheckRefusals({
-      {"media rows 2..3", [](StepPlan& p) { p.media_rows = {{2, 2, Dtype::kFloat32, nullptr, 32}}; }},
+      {"media rows 2..3",
+       [](StepPlan& p) { p.media_rows = {{2, 2, Dtype::kFloat32, nullptr, 32}}; }},
       {"media rows -1..0",
        [](StepPlan& p) { p.media_rows = {{-1, 2, Dtype::kFloat32, nullptr, 32}}; }},
-      {"media rows", [](StepPlan& p) {
+      {"media rows",
+       [](StepPlan& p) {
          p.media_rows = {{0, std::numeric_limits<int64_t>::max(), Dtype::kFloat32, nullptr, 0}};
        }},
       {"media rows of 15 bytes, expected 16",
@@ -129,7 +131,7 @@ TEST_CASE("Outputs that refer to nothing are refused") {
 
 TEST_CASE("Sampling parameters outside their ranges are refused by name") {
   const float nan = std::nanf("");
-  const auto set = [](float SampleParams::*field, float value) {
+  const auto set = [](float SampleParams::* field, float value) {
     return [=](StepPlan& p) { (*p.outputs[0].sample).*field = value; };
   };
   CheckRefusals({

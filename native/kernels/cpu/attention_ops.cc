@@ -25,8 +25,7 @@ void StoreKv(OpsContext& context, const StoreKvOp& op) {
   const auto store = [&](const float* row, void* target, int64_t slot) {
     for (int64_t head = 0; head < cache.num_kv_heads; ++head) {
       const int64_t offset = slot / cache.block_size * BlockStride(cache) +
-                             head * HeadStride(cache) +
-                             slot % cache.block_size * cache.head_dim;
+                             head * HeadStride(cache) + slot % cache.block_size * cache.head_dim;
       ConvertValues(cpu.kernels().convert,
                     {.source = row + head * cache.head_dim,
                      .source_dtype = Dtype::kFloat32,
@@ -97,8 +96,8 @@ void PagedAttention(OpsContext& context, const PagedAttentionOp& op) {
 
   // Enough tasks to keep every thread busy: first by fewer queries a task, then by fewer heads.
   const int64_t wanted_tasks = kTasksPerThread * cpu.threads().num_threads();
-  const int64_t queries_per_task = std::clamp<int64_t>(
-      op.q.rows * cache.num_kv_heads / wanted_tasks, 1, kMaxQueriesPerTask);
+  const int64_t queries_per_task =
+      std::clamp<int64_t>(op.q.rows * cache.num_kv_heads / wanted_tasks, 1, kMaxQueriesPerTask);
   const int64_t num_chunks = DivideUp(op.q.rows, queries_per_task);
   const int64_t group = op.num_heads / cache.num_kv_heads;
   const int64_t wanted_splits = DivideUp(wanted_tasks, num_chunks * cache.num_kv_heads + 1);

@@ -8,7 +8,7 @@ namespace autoglm::cpu {
 struct Conversion {
   const void* source;  // [count] of source_dtype
   Dtype source_dtype;
-  void* target;        // [count] of target_dtype
+  void* target;  // [count] of target_dtype
   Dtype target_dtype;
   int64_t count;
 };

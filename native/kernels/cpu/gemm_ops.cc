@@ -30,7 +30,8 @@ size_t PackedBytes(OpsContext& context, const PackedMatrix& shape) {
          gemm.panel_bytes(shape.dtype, shape.depth);
 }
 
-// Copies output columns begin .. begin + count - 1 of the concatenated sources to `rows`, converted.
+// Copies output columns begin .. begin + count - 1 of the concatenated sources to `rows`,
+// converted.
 void CollectRows(const kernels::ConvertKernels& convert, const PackOp& op, int64_t begin,
                  int64_t count, char* rows) {
   int64_t source_begin = 0;
@@ -50,8 +51,8 @@ void CollectRows(const kernels::ConvertKernels& convert, const PackOp& op, int64
   }
 }
 
-// The rows of output columns begin .. begin + count - 1 where one source holds them all in the wanted
-// type, aligned to it; null where they must be collected first.
+// The rows of output columns begin .. begin + count - 1 where one source holds them all in the
+// wanted type, aligned to it; null where they must be collected first.
 const void* RowsInPlace(const PackOp& op, int64_t begin, int64_t count) {
   int64_t source_begin = 0;
   for (const WeightRows& source : op.sources) {
@@ -131,18 +132,18 @@ void Gemm(OpsContext& context, const GemmOp& op) {
     const int64_t row = task % num_row_blocks * kRowsPerTask;
     const int64_t panel = task / num_row_blocks * panels_per_task;
     const int64_t column = panel * gemm.panel_width;
-    gemm.multiply({.x_dtype = x_dtype,
-                   .x = x + row * x_stride * DtypeBytes(x_dtype),
-                   .x_stride = x_stride,
-                   .num_rows = std::min(kRowsPerTask, op.x.rows - row),
-                   .depth = op.weight.depth,
-                   .weight_dtype = op.weight.dtype,
-                   .panels = static_cast<const char*>(op.weight.panels) + panel * panel_bytes,
-                   .bias = op.bias == nullptr ? nullptr : op.bias + column,
-                   .y = op.y.data + row * op.y.stride + column,
-                   .y_stride = op.y.stride,
-                   .num_columns = std::min(panels_per_task * gemm.panel_width,
-                                           op.weight.columns - column)});
+    gemm.multiply(
+        {.x_dtype = x_dtype,
+         .x = x + row * x_stride * DtypeBytes(x_dtype),
+         .x_stride = x_stride,
+         .num_rows = std::min(kRowsPerTask, op.x.rows - row),
+         .depth = op.weight.depth,
+         .weight_dtype = op.weight.dtype,
+         .panels = static_cast<const char*>(op.weight.panels) + panel * panel_bytes,
+         .bias = op.bias == nullptr ? nullptr : op.bias + column,
+         .y = op.y.data + row * op.y.stride + column,
+         .y_stride = op.y.stride,
+         .num_columns = std::min(panels_per_task * gemm.panel_width, op.weight.columns - column)});
   });
 }
 

@@ -20,12 +20,11 @@ void Upload(OpsContext& context, const UploadOp& op) {
   const int64_t num_tasks = (count + kValuesPerUploadTask - 1) / kValuesPerUploadTask;
   cpu.threads().ParallelFor(num_tasks, [&](int64_t task) {
     const int64_t begin = task * kValuesPerUploadTask;
-    ConvertValues(cpu.kernels().convert,
-                  {.source = source + begin * DtypeBytes(op.source.dtype),
-                   .source_dtype = op.source.dtype,
-                   .target = target + begin * DtypeBytes(op.dtype),
-                   .target_dtype = op.dtype,
-                   .count = std::min(kValuesPerUploadTask, count - begin)});
+    ConvertValues(cpu.kernels().convert, {.source = source + begin * DtypeBytes(op.source.dtype),
+                                          .source_dtype = op.source.dtype,
+                                          .target = target + begin * DtypeBytes(op.dtype),
+                                          .target_dtype = op.dtype,
+                                          .count = std::min(kValuesPerUploadTask, count - begin)});
   });
 }
 

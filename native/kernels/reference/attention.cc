@@ -48,8 +48,7 @@ class OnlineSoftmax {
 const float* CacheRow(const PagedAttentionArgs& args, const void* cache, int64_t position,
                       float row[kMaxHeadDim]) {
   const int64_t block = args.block_table[position / args.block_size];
-  const int64_t offset =
-      block * args.block_stride + position % args.block_size * args.token_stride;
+  const int64_t offset = block * args.block_stride + position % args.block_size * args.token_stride;
   if (args.kv_dtype == Dtype::kFloat32) return static_cast<const float*>(cache) + offset;
   const uint16_t* bits = static_cast<const uint16_t*>(cache) + offset;
   for (int64_t i = 0; i < args.head_dim; ++i) row[i] = BFloat16ToFloat(bits[i]);

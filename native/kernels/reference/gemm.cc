@@ -7,8 +7,8 @@
 namespace autoglm::kernels::reference {
 namespace {
 
-// A panel holds kPanelWidth output columns as [depth][kPanelWidth], so that the inner loop runs over
-// columns and each column's sum grows strictly in the order of depth.
+// A panel holds kPanelWidth output columns as [depth][kPanelWidth], so that the inner loop runs
+// over columns and each column's sum grows strictly in the order of depth.
 constexpr int64_t kPanelWidth = 16;
 
 size_t PanelBytes(Dtype dtype, int64_t depth) {
@@ -53,8 +53,9 @@ template <typename X, float (*kReadX)(X), typename W, float (*kReadWeight)(W)>
 void MultiplyOf(const GemmArgs& args) {
   const size_t panel_bytes = PanelBytes(args.weight_dtype, args.depth);
   for (int64_t column = 0; column < args.num_columns; column += kPanelWidth) {
-    const W* panel = reinterpret_cast<const W*>(static_cast<const char*>(args.panels) +
-                                                static_cast<size_t>(column / kPanelWidth) * panel_bytes);
+    const W* panel =
+        reinterpret_cast<const W*>(static_cast<const char*>(args.panels) +
+                                   static_cast<size_t>(column / kPanelWidth) * panel_bytes);
     const int64_t width = std::min(kPanelWidth, args.num_columns - column);
     for (int64_t row = 0; row < args.num_rows; ++row) {
       const X* x = static_cast<const X*>(args.x) + row * args.x_stride;
