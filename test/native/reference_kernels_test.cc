@@ -153,7 +153,7 @@ TEST_CASE("Paged attention finds its keys through the block table and sees none 
 }
 
 TEST_CASE("Depthwise convolution over time pads with zeros") {
-  const std::vector<float> x = {1, 10, 2, 20, 3, 30};        // [3 frames, 2 channels]
+  const std::vector<float> x = {1, 10, 2, 20, 3, 30};       // [3 frames, 2 channels]
   const std::vector<float> weight = {1, 1, 0.5f, 2, 4, 3};  // [3 taps, 2 channels]
   const std::vector<float> bias = {100, 200};
   std::vector<float> y(6);
