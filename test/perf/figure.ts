@@ -16,5 +16,6 @@ export function formatFigure(figure: Figure, asJson: boolean): string {
 }
 
 function formatNumber(value: number): string {
+  if (Number.isInteger(value)) return String(value);
   return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
 }
