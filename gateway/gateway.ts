@@ -6,6 +6,7 @@ import type { Log } from '#mesh/log.ts';
 import { ApiKeys } from './auth.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import { InFlight } from './in-flight.ts';
+import { MediaIntake } from './media/media-intake.ts';
 import type { gatewayOptions } from './options.ts';
 import { chatCompletionsRoute } from './routes/chat-completions.ts';
 import { completionsRoute } from './routes/completions.ts';
@@ -66,6 +67,7 @@ function createContext(options: GatewayOptions, log: Log): RouteContext {
   const maxRequests = options.maxConcurrentRequests;
   const inFlight = new InFlight({ maxRequests, timeoutMs: options.requestTimeoutS * 1000 });
   metrics.watch(inFlight, maxRequests);
+  const intake = new MediaIntake(options, log);
   const endpoints = options.backbone.map((address) => new Endpoint(address, log));
   const router = new Router(endpoints, {
     maxAttempts: options.maxAttempts,
@@ -75,7 +77,7 @@ function createContext(options: GatewayOptions, log: Log): RouteContext {
     heartbeatMs: options.heartbeatIntervalS * 1000,
     stallMs: options.stallTimeoutS * 1000,
   };
-  return { router, inFlight, metrics, stream, log };
+  return { router, inFlight, intake, metrics, stream, log };
 }
 
 function allRoutes(context: RouteContext): Route[] {

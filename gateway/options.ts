@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
 import { logOptionFields } from '#mesh/log-options.ts';
+import { mediaProperties } from './media/media-options.ts';
 
 /** Options of the gateway process; see `#mesh/options.ts` for how they become flags and keys. */
 export const gatewayOptions = Type.Object(
@@ -26,8 +27,8 @@ export const gatewayOptions = Type.Object(
     maxBodyMb: Type.Number({
       exclusiveMinimum: 0,
       maximum: 512,
-      default: 32,
-      description: 'Largest request body, MB',
+      default: 96,
+      description: 'Largest request body, MB; base64 makes media a third larger',
     }),
     maxConcurrentRequests: Type.Integer({
       minimum: 1,
@@ -68,6 +69,7 @@ export const gatewayOptions = Type.Object(
       default: [],
       description: 'Origins whose pages may call the API, or *',
     }),
+    ...mediaProperties,
     ...logOptionFields,
   },
   { additionalProperties: false },

@@ -4,7 +4,7 @@ import { Semaphore } from '#mesh/semaphore.ts';
 import type { ItemBudget } from './byte-budget.ts';
 import { fetchFailure } from './fetch-failure.ts';
 import { guardedConnector, type ResolveHost, resolveBySystem } from './guarded-connect.ts';
-import { checkRemoteUrl, type UrlRules } from './remote-url.ts';
+import { checkRedirect, checkRemoteUrl, type UrlRules } from './remote-url.ts';
 
 export interface FetchOptions extends UrlRules {
   /** For one item, redirects included. */
@@ -69,6 +69,7 @@ export class GuardedFetch {
       checkRemoteUrl(url, this.#options);
       const answer = await this.#get(url, hop);
       if (answer.kind === 'body') return answer.bytes;
+      checkRedirect(url, answer.location, this.#options);
       url = answer.location;
     }
     throw new MeshError('MEDIA_FETCH_FAILED', `more than ${MAX_REDIRECTS} redirects`);

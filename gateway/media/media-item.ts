@@ -1,19 +1,12 @@
-import {
-  type PreprocessOptions,
-  Modality as WireModality,
-} from '#protos/autoglm/common/v1/media.ts';
+import type { PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
 import type { GenerateRequest } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { MediaItem } from '#protos/autoglm/llm/v1/prompt.ts';
 import type { LoadedMedia } from './media-loader.ts';
-import type { Modality } from './modality.ts';
+import type { MediaReference } from './media-reference.ts';
+import { WIRE_MODALITIES } from './modality.ts';
 
 /** Largest `media_chunk` of the protocol. */
 const MAX_CHUNK_BYTES = 256 * 1024;
-
-const WIRE_MODALITIES: Readonly<Record<Modality, WireModality>> = {
-  image: WireModality.MODALITY_IMAGE,
-  audio: WireModality.MODALITY_AUDIO,
-};
 
 /** The entry of `Prompt.media` that announces an item; `options` are for images. */
 export function mediaItem(media: LoadedMedia, options: PreprocessOptions): MediaItem {
@@ -23,6 +16,17 @@ export function mediaItem(media: LoadedMedia, options: PreprocessOptions): Media
     contentHash: media.contentHash,
     sizeBytes: BigInt(media.bytes.length),
     options: media.modality === 'image' ? options : undefined,
+  };
+}
+
+/** An entry of `Prompt.media` where only the item's placeholder matters. */
+export function placeholderItem({ modality }: Pick<MediaReference, 'modality'>): MediaItem {
+  return {
+    modality: WIRE_MODALITIES[modality],
+    mediaType: '',
+    contentHash: Buffer.alloc(0),
+    sizeBytes: 0n,
+    options: undefined,
   };
 }
 

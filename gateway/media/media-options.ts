@@ -25,7 +25,8 @@ export const mediaProperties = {
   }),
   mediaFetchAllowPrivate: Type.Boolean({
     default: false,
-    description: 'fetch from private addresses and any port too; for closed networks only',
+    description:
+      'fetch from private addresses, any port and by http after https; for closed networks only',
   }),
   maxMediaMb: Type.Number({
     exclusiveMinimum: 0,

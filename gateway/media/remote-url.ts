@@ -35,6 +35,13 @@ export function checkRemoteUrl(url: URL, rules: UrlRules): void {
   checkHost(url.hostname, rules);
 }
 
+/** Refuses a redirect that gives up encryption; a closed network may. */
+export function checkRedirect(from: URL, to: URL, { intranet }: Pick<UrlRules, 'intranet'>): void {
+  if (!intranet && from.protocol === 'https:' && to.protocol === 'http:') {
+    throw forbidden('its server redirects from https to http');
+  }
+}
+
 function checkHost(hostname: string, rules: UrlRules): void {
   const literal = hostname.replace(/^\[(.*)\]$/, '$1');
   if (isIP(literal) !== 0) {

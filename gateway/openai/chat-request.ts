@@ -1,4 +1,5 @@
 import { Type } from 'typebox';
+import type { PromptMedia } from '#gateway/media/prompt-media.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { GenerateStart } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import {
@@ -11,8 +12,8 @@ import {
 import type { AnswerForm } from './answer-form.ts';
 import { openBody } from './body.ts';
 import { compileCheck } from './check.ts';
-import { flagField, integerField } from './fields.ts';
-import { chatMessages, openAssistantText } from './messages.ts';
+import { flagField, integerField, objectField } from './fields.ts';
+import { conversation, openAssistantText } from './messages.ts';
 import { refuseUnsupported } from './refused-fields.ts';
 import { MAX_COUNT, samplingFields, samplingParams } from './sampling.ts';
 import { templateFields, templateOptions } from './template-args.ts';
@@ -31,10 +32,11 @@ const check = compileCheck(
     logprobs: flagField(),
     return_reasoning: flagField(),
     top_logprobs: integerField({ from: 0, to: MAX_LOGPROBS }),
+    mm_processor_kwargs: objectField('an object of image preprocessing options'),
   }),
 );
 
-/** What to ask the mesh for. */
+/** What to ask the mesh for; the media of its prompt join once they are loaded. */
 export type GenerationStart = Omit<GenerateStart, 'requestId' | 'model' | 'resume'>;
 
 /** A chat completion request, translated. */
@@ -43,6 +45,7 @@ export interface ChatRequest {
   readonly model: string | undefined;
   readonly isStream: boolean;
   readonly start: GenerationStart;
+  readonly media: PromptMedia;
   readonly form: AnswerForm;
   /** Text that `echo` puts before the answer. */
   readonly echoText: string;
@@ -57,7 +60,7 @@ export function parseChatRequest(json: unknown): ChatRequest {
     numLogprobs: chatLogprobsCount(request.logprobs, request.top_logprobs),
     splitsReasoning: request.return_reasoning ?? false,
   };
-  const messages = chatMessages(request.messages);
+  const { messages, references } = conversation(request.messages);
   const maxTokens = request.max_completion_tokens ?? request.max_tokens;
   return {
     model: request.model,
@@ -72,6 +75,7 @@ export function parseChatRequest(json: unknown): ChatRequest {
       output: outputOptions(request, wish),
       priority: request.priority,
     },
+    media: { references, processorKwargs: request.mm_processor_kwargs },
     form: answerForm(request, wish),
     echoText: request.echo === true ? openAssistantText(messages) : '',
   };

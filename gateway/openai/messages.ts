@@ -1,3 +1,4 @@
+import { type MediaReference, mediaReference } from '#gateway/media/media-reference.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { ChatMessage, ContentPart } from '#protos/autoglm/llm/v1/prompt.ts';
 import { briefly, isRecord } from './body.ts';
@@ -11,22 +12,34 @@ const ROLES: Readonly<Record<string, string>> = {
   tool: 'tool',
 };
 
-const MEDIA_PARTS: ReadonlySet<unknown> = new Set([
-  'image_url',
-  'input_image',
-  'image',
-  'input_audio',
-  'audio_url',
-  'video_url',
-  'file',
-]);
+/** Part types of other APIs and other media. */
+const FOREIGN_PARTS: ReadonlySet<unknown> = new Set(['input_image', 'image', 'video_url', 'file']);
+const KNOWN_PARTS = 'text, image_url, input_audio, audio_url';
 
-/** Translates `messages`; a refusal names the message and the part. */
-export function chatMessages(messages: readonly unknown[]): ChatMessage[] {
-  return messages.map((message, i) => chatMessage(message, `messages[${i}]`));
+/** A conversation and the media its parts refer to, by index. */
+export interface Conversation {
+  readonly messages: ChatMessage[];
+  readonly references: readonly MediaReference[];
 }
 
-function chatMessage(message: unknown, at: string): ChatMessage {
+/** Translates `messages`; a refusal names the message and the part. */
+export function conversation(messages: readonly unknown[]): Conversation {
+  const references: MediaReference[] = [];
+  return {
+    messages: messages.map((message, i) =>
+      chatMessage(message, { at: `messages[${i}]`, references }),
+    ),
+    references,
+  };
+}
+
+/** Where a value stands, and the media found so far. */
+interface Place {
+  readonly at: string;
+  readonly references: MediaReference[];
+}
+
+function chatMessage(message: unknown, { at, references }: Place): ChatMessage {
   if (!isRecord(message)) throw refusal(at, 'an object with role and content', message);
   const { role, content, name, metadata } = message;
   if (typeof role !== 'string' || !Object.hasOwn(ROLES, role)) {
@@ -35,7 +48,7 @@ function chatMessage(message: unknown, at: string): ChatMessage {
   for (const field of ['tool_calls', 'function_call']) refuseToolCalls(message[field], at, field);
   return {
     role: ROLES[role] ?? role,
-    content: contentOf(content, { role, at: `${at}.content` }),
+    content: contentOf(content, { role, at: `${at}.content`, references }),
     metadata: stringOr(metadata, `${at}.metadata`) || stringOr(name, `${at}.name`),
   };
 }
@@ -55,27 +68,35 @@ function stringOr(value: unknown, at: string): string {
 
 function contentOf(
   content: unknown,
-  { role, at }: { readonly role: string; readonly at: string },
+  { role, at, references }: Place & { readonly role: string },
 ): ChatMessage['content'] {
   if (typeof content === 'string') return { $case: 'text', value: content };
   if (Array.isArray(content)) {
-    const parts = content.map((part: unknown, i) => contentPart(part, `${at}[${i}]`));
+    const parts = content.map((part: unknown, i) =>
+      contentPart(part, { at: `${at}[${i}]`, references }),
+    );
     return { $case: 'parts', value: { parts } };
   }
   if ((content === null || content === undefined) && role === 'assistant') return undefined;
   throw refusal(at, 'a text or a list of parts', content);
 }
 
-function contentPart(part: unknown, at: string): ContentPart {
+function contentPart(part: unknown, { at, references }: Place): ContentPart {
   if (typeof part === 'string') return textPart(part);
   if (!isRecord(part)) throw refusal(at, 'an object with a type', part);
+  const reference = mediaReference({ part, at });
+  if (reference !== undefined) {
+    const mediaIndex = references.push(reference) - 1;
+    return { part: { $case: 'mediaIndex', value: mediaIndex } };
+  }
   const { type } = part;
-  if (MEDIA_PARTS.has(type)) {
-    const message = `${at}: ${String(type)} parts are not accepted by this server, only text`;
+  if (FOREIGN_PARTS.has(type)) {
+    const message = `${at}: ${String(type)} parts are not accepted by this server, only ${KNOWN_PARTS}`;
     throw new MeshError('UNSUPPORTED_MEDIA', message, { param: at });
   }
   // An assistant's refusal comes back as a part of its own type when a conversation is repeated.
-  if (type !== 'text' && type !== 'refusal') throw refusal(`${at}.type`, 'text', type);
+  if (type !== 'text' && type !== 'refusal')
+    throw refusal(`${at}.type`, `one of ${KNOWN_PARTS}`, type);
   const text = part[type];
   if (typeof text !== 'string') throw refusal(`${at}.${type}`, 'a text', text);
   return textPart(text);

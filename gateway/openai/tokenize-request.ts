@@ -1,11 +1,12 @@
 import { Type } from 'typebox';
+import type { PromptMedia } from '#gateway/media/prompt-media.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { DetokenizeRequest, TokenizeRequest } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { openBody } from './body.ts';
 import { compileCheck } from './check.ts';
 import { tokenIds } from './completion-prompts.ts';
-import { flagField, textField } from './fields.ts';
-import { chatMessages } from './messages.ts';
+import { flagField, objectField, textField } from './fields.ts';
+import { conversation } from './messages.ts';
 import { refuseUnsupported } from './refused-fields.ts';
 import { templateFields, templateOptions } from './template-args.ts';
 
@@ -19,13 +20,18 @@ const checkTokenize = compileCheck(
     ),
     add_special_tokens: flagField(),
     return_token_strs: flagField(),
+    mm_processor_kwargs: objectField('an object of image preprocessing options'),
   }),
 );
+
+type PromptForm = NonNullable<NonNullable<TokenizeRequest['prompt']>['form']>;
 
 /** vLLM's tokenize request, translated. */
 export interface TokenizeCall {
   readonly model: string | undefined;
-  readonly prompt: NonNullable<TokenizeRequest['prompt']>;
+  readonly form: PromptForm;
+  /** Never loaded: the placeholder of an item is one token here. */
+  readonly media: PromptMedia;
   readonly returnsTokenStrings: boolean;
 }
 
@@ -37,19 +43,15 @@ export function parseTokenizeRequest(json: unknown): TokenizeCall {
   if ((prompt === undefined) === (messages === undefined)) {
     throw new MeshError('INVALID_REQUEST', 'give either prompt or messages', { param: 'prompt' });
   }
-  const form =
-    messages === undefined
-      ? ({
-          $case: 'text',
-          value: { text: prompt ?? '', addSpecialTokens: request.add_special_tokens ?? true },
-        } as const)
-      : ({
-          $case: 'chat',
-          value: { messages: chatMessages(messages), ...templateOptions(request) },
-        } as const);
+  const chat = conversation(messages ?? []);
+  const text = { text: prompt ?? '', addSpecialTokens: request.add_special_tokens ?? true };
   return {
     model: request.model,
-    prompt: { form, media: [], maxPromptTokens: undefined },
+    form:
+      messages === undefined
+        ? { $case: 'text', value: text }
+        : { $case: 'chat', value: { messages: chat.messages, ...templateOptions(request) } },
+    media: { references: chat.references, processorKwargs: request.mm_processor_kwargs },
     returnsTokenStrings: request.return_token_strs ?? false,
   };
 }

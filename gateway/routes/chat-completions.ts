@@ -26,10 +26,12 @@ interface ChatExchange {
 
 async function answerChat(context: RouteContext, { call, request, reply }: ChatExchange) {
   const { name, model } = context.router.resolve(call.model);
+  const media = context.intake.check(call.media, model);
   const envelope = createEnvelope('chatcmpl', { name, fingerprint: model.fingerprint });
   const flight = context.inFlight.admit(reply.raw);
-  const start = { ...call.start, requestId: request.id, model: name, resume: undefined };
-  const events = generate(context, { start, signal: flight.signal, reply });
+  const { signal } = flight;
+  const wish = { requestId: request.id, model: name, start: call.start, media, signal, reply };
+  const events = generate(context, wish);
   if (call.isStream) {
     const chunks = new ChatChunks(envelope, call.form, call.echoText);
     return await streamAnswer(context, { request, reply, flight }, async (send) => {

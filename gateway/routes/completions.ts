@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { NO_MEDIA } from '#gateway/media/media-intake.ts';
 import { Answer } from '#gateway/openai/answer.ts';
 import { ChunkFrame } from '#gateway/openai/chunk-frame.ts';
 import { CompletionChunks } from '#gateway/openai/completion-chunks.ts';
@@ -12,7 +13,6 @@ import { createEnvelope, type Envelope } from '#gateway/openai/envelope.ts';
 import type { GenerateEvent } from '#gateway/openai/event.ts';
 import { promptOnly } from '#gateway/openai/prompt-only.ts';
 import { totalUsage, UsageMeter } from '#gateway/openai/usage.ts';
-import type { GenerateStart } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { echoOf } from './echo.ts';
 import { generate } from './generate.ts';
 import type { Route, RouteContext } from './route.ts';
@@ -110,16 +110,17 @@ async function runPrompts(
 ): Promise<void> {
   const siblings = new AbortController();
   const either = AbortSignal.any([signal, siblings.signal]);
-  const runs = call.starts.map(async (prompt, i) => {
+  const runs = call.starts.map(async (start, i) => {
     // Each prompt is a request of its own to the mesh.
     const requestId = call.starts.length === 1 ? request.id : `${request.id}-${i}`;
-    const start: GenerateStart = { ...prompt, requestId, model, resume: undefined };
-    const generated = generate(context, { start, signal: either, reply });
+    const wish = { requestId, model, start, media: NO_MEDIA, signal: either, reply };
+    const generated = generate(context, wish);
     for await (const event of call.isPromptOnly ? promptOnly(generated) : generated) {
       if (event.$case === 'accepted' && call.echoes) {
         const hasLogprobs = call.form.numLogprobs !== undefined;
-        const wish = { start, accepted: event.value, hasLogprobs, signal: either };
-        events.onEcho(i, await echoOf(context.router, wish));
+        const { prompt } = start;
+        const echo = { model, prompt, accepted: event.value, hasLogprobs, signal: either };
+        events.onEcho(i, await echoOf(context.router, echo));
       }
       const wait = events.onEvent(i, event);
       if (wait !== undefined) await wait;

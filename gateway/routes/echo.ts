@@ -3,7 +3,8 @@ import type { Router } from '#gateway/routing/router.ts';
 import type { Accepted, GenerateStart } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 
 export interface EchoWish {
-  readonly start: GenerateStart;
+  readonly model: string;
+  readonly prompt: GenerateStart['prompt'];
   readonly accepted: Accepted;
   /** The echo carries log-probabilities, so its first token is needed too. */
   readonly hasLogprobs: boolean;
@@ -12,18 +13,18 @@ export interface EchoWish {
 
 /** Finds the text of an accepted prompt: the client's own, or that of its tokens. */
 export async function echoOf(router: Router, wish: EchoWish): Promise<Echo> {
-  const { start, accepted, hasLogprobs, signal } = wish;
+  const { model, prompt, accepted, hasLogprobs, signal } = wish;
   const ids = accepted.promptTokenIds;
   const textOf = async (tokenIds: number[]) => {
-    const request = { model: start.model, tokenIds };
+    const request = { model, tokenIds };
     const { text } = await router.call(
-      start.model,
+      model,
       ({ backbone }) => backbone.detokenize(request, { signal }),
       signal,
     );
     return text;
   };
-  const { form, maxPromptTokens } = start.prompt ?? {};
+  const { form, maxPromptTokens } = prompt ?? {};
   const isWhole = form?.$case === 'text' && maxPromptTokens === undefined;
   const [first] = ids;
   const [text, firstText] = await Promise.all([

@@ -1,3 +1,4 @@
+import { modalitiesOf } from '#gateway/media/modality.ts';
 import { unknownModel } from '#gateway/routing/router.ts';
 import type { GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { Route, RouteContext } from './route.ts';
@@ -11,6 +12,10 @@ function modelObject({ name, model }: { readonly name: string; readonly model: G
     root: model.modelId,
     parent: null,
     max_model_len: model.maxModelLen,
+    architecture: {
+      input_modalities: ['text', ...modalitiesOf(model)],
+      output_modalities: ['text'],
+    },
   };
 }
 

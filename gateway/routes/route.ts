@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { GatewayMetrics } from '#gateway/gateway-metrics.ts';
 import type { InFlight } from '#gateway/in-flight.ts';
+import type { MediaIntake } from '#gateway/media/media-intake.ts';
 import type { Router } from '#gateway/routing/router.ts';
 import type { SseOptions } from '#gateway/sse.ts';
 import type { Log } from '#mesh/log.ts';
@@ -9,6 +10,7 @@ import type { Log } from '#mesh/log.ts';
 export interface RouteContext {
   readonly router: Router;
   readonly inFlight: InFlight;
+  readonly intake: MediaIntake;
   readonly metrics: GatewayMetrics;
   readonly stream: SseOptions;
   readonly log: Log;

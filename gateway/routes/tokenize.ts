@@ -1,14 +1,18 @@
+import { placeholderItem } from '#gateway/media/media-item.ts';
 import { parseDetokenizeRequest, parseTokenizeRequest } from '#gateway/openai/tokenize-request.ts';
 import type { Route, RouteContext } from './route.ts';
 
 /** `POST /tokenize` */
-export function tokenizeRoute({ router, inFlight }: RouteContext): Route {
+export function tokenizeRoute({ router, inFlight, intake }: RouteContext): Route {
   return {
     method: 'POST',
     path: '/tokenize',
     handle: async (request, reply) => {
-      const { model, prompt, returnsTokenStrings } = parseTokenizeRequest(request.body);
-      const { name } = router.resolve(model);
+      const call = parseTokenizeRequest(request.body);
+      const { name, model } = router.resolve(call.model);
+      const { references } = intake.check(call.media, model);
+      const media = references.map(placeholderItem);
+      const prompt = { form: call.form, media, maxPromptTokens: undefined };
       const flight = inFlight.admit(reply.raw);
       try {
         const answer = await router.call(
@@ -20,7 +24,7 @@ export function tokenizeRoute({ router, inFlight }: RouteContext): Route {
           count: answer.tokenIds.length,
           max_model_len: answer.maxModelLen,
           tokens: answer.tokenIds,
-          token_strs: returnsTokenStrings ? answer.tokens : null,
+          token_strs: call.returnsTokenStrings ? answer.tokens : null,
         };
       } finally {
         flight.end();

@@ -1,4 +1,5 @@
 import {
+  type ClientDuplexStream,
   credentials,
   Client as GrpcClient,
   Metadata as GrpcMetadata,
@@ -6,6 +7,8 @@ import {
 } from '@grpc/grpc-js';
 import type { Channel } from 'nice-grpc';
 import { ClientError, Metadata } from 'nice-grpc-common';
+import { mediaChunks } from '#gateway/media/media-item.ts';
+import type { LoadedMedia } from '#gateway/media/media-loader.ts';
 import { DETAILS_TRAILER, meshErrorFromStatus } from '#mesh/error-status.ts';
 import {
   GenerateRequest,
@@ -16,6 +19,14 @@ import {
 
 const { fullName, methods } = LlmBackboneServiceDefinition;
 const PATH = `/${fullName}/${methods.generate.name}`;
+
+type GenerateStream = ClientDuplexStream<GenerateRequest, GenerateResponse>;
+
+/** What is sent for one generation: its start, and the bytes of the media the start announces. */
+export interface GenerateUpload {
+  readonly start: GenerateStart;
+  readonly media: readonly LoadedMedia[];
+}
 
 /**
  * Calls Generate on grpc-js itself: every token of every request passes here, and the generic
@@ -30,7 +41,7 @@ export class GenerateCaller {
   }
 
   /** Runs one generation; leaving the iteration, or the signal, cancels it. */
-  async *generate(start: GenerateStart, signal: AbortSignal): AsyncGenerator<GenerateResponse> {
+  async *generate(upload: GenerateUpload, signal: AbortSignal): AsyncGenerator<GenerateResponse> {
     signal.throwIfAborted();
     const call = this.#client.makeBidiStreamRequest(PATH, serialize, deserialize);
     let wake = () => {};
@@ -48,8 +59,8 @@ export class GenerateCaller {
     });
     const cancel = () => call.cancel();
     signal.addEventListener('abort', cancel);
-    call.write({ event: { $case: 'start', value: start } });
-    call.end();
+    call.write({ event: { $case: 'start', value: upload.start } });
+    sendRest(call, mediaChunks(upload.media));
     try {
       for (;;) {
         const response: GenerateResponse | null = call.read();
@@ -65,6 +76,21 @@ export class GenerateCaller {
     } finally {
       signal.removeEventListener('abort', cancel);
       if (!isOver) call.cancel();
+    }
+  }
+}
+
+/** Sends the messages as fast as the backbone takes them, then half-closes. */
+function sendRest(call: GenerateStream, requests: Iterator<GenerateRequest>): void {
+  for (;;) {
+    const next = requests.next();
+    if (next.done === true) {
+      call.end();
+      return;
+    }
+    if (!call.write(next.value)) {
+      call.once('drain', () => sendRest(call, requests));
+      return;
     }
   }
 }

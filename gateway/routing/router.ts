@@ -1,7 +1,8 @@
 import type { GenerateEvent } from '#gateway/openai/event.ts';
 import { ERRORS, MeshError } from '#mesh/errors.ts';
-import type { GenerateStart, GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import type { GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { Endpoint } from './endpoint.ts';
+import type { GenerateUpload } from './generate-call.ts';
 import { knownModels, type PickWish, pickEndpoint } from './pick.ts';
 
 export interface RouterOptions {
@@ -55,15 +56,15 @@ export class Router {
   }
 
   /** Runs a generation. Its announcements come once, whatever the number of attempts. */
-  async *generate(start: GenerateStart, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
-    const attempts = this.#attempts(start.model);
+  async *generate(upload: GenerateUpload, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
+    const attempts = this.#attempts(upload.start.model);
     const announced = new Set<GenerateEvent['$case']>();
     for (;;) {
       const endpoint = attempts.next();
       let hasOutput = false;
       endpoint.numOutstanding += 1;
       try {
-        for await (const { event } of endpoint.generation.generate(start, signal)) {
+        for await (const { event } of endpoint.generation.generate(upload, signal)) {
           if (event === undefined || announced.has(event.$case)) continue;
           if (event.$case === 'delta') hasOutput = true;
           else announced.add(event.$case);

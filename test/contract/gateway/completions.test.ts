@@ -79,7 +79,7 @@ describe('POST /v1/completions', () => {
         prompt_tokens: 7,
         completion_tokens: 2,
         total_tokens: 9,
-        prompt_tokens_details: { cached_tokens: 4 },
+        prompt_tokens_details: { cached_tokens: 4, audio_tokens: 0, image_tokens: 0 },
         completion_tokens_details: { reasoning_tokens: 0 },
       },
     });

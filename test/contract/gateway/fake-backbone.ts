@@ -4,6 +4,7 @@ import { type MeshServer, startMeshServer } from '#mesh/grpc-server.ts';
 import { Health } from '#mesh/health.ts';
 import { createInstanceService } from '#mesh/instance.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
+import { Modality } from '#protos/autoglm/common/v1/media.ts';
 import {
   type CandidateToken,
   Channel,
@@ -28,9 +29,15 @@ export class FakeBackbone {
   readonly health = new Health([LlmBackboneServiceDefinition.fullName]);
   readonly metrics = new MetricRegistry();
   readonly starts: GenerateStart[] = [];
+  /** Bytes of each start's media items, in their order. */
+  readonly uploads: Buffer[][] = [];
+  /** Kinds of media it says to read. */
+  modalities: Modality[] = [Modality.MODALITY_IMAGE, Modality.MODALITY_AUDIO];
   readonly trace: string[] = [];
   readonly servedNames: string[];
   script: Script = () => saying('Hello', ' world');
+  /** Unset: it plays its script without reading what follows the start. */
+  readsMedia = true;
   /** Set: GetMetrics answers only after this. */
   metricsHold: Promise<void> | undefined;
   readonly #waiting = new Set<() => void>();
@@ -92,7 +99,7 @@ export class FakeBackbone {
   readonly #service: LlmBackboneServiceImplementation = {
     generate: (requests, context) => this.#generate(requests, context),
     tokenize: async ({ model, prompt }) => {
-      this.record(`tokenize ${model} ${prompt?.form?.$case}`);
+      this.record(`tokenize ${model} ${prompt?.form?.$case} ${prompt?.media.length}`);
       return { tokenIds: [11, 12], maxModelLen: 512, tokens: ['He', 'y'] };
     },
     detokenize: async ({ tokenIds }) => {
@@ -105,18 +112,36 @@ export class FakeBackbone {
       fingerprint: '0123456789abcdef'.repeat(4),
       maxModelLen: 512,
       createdS: 1_700_000_000n,
+      modalities: this.modalities,
     }),
   };
 
   async *#generate(requests: AsyncIterable<GenerateRequest>, context: CallContext): Events {
-    for await (const { event } of requests) {
-      if (event?.$case !== 'start') continue;
-      this.starts.push(event.value);
-      this.record('start');
-      context.signal.addEventListener('abort', () => this.record('cancelled'));
-      yield* this.script(event.value, context.signal);
-    }
+    const upload = requests[Symbol.asyncIterator]();
+    const first: IteratorResult<GenerateRequest> = await upload.next();
+    const start = first.done === true ? undefined : first.value.event;
+    if (start?.$case !== 'start') throw new Error('the first message is no start');
+    this.starts.push(start.value);
+    this.record('start');
+    context.signal.addEventListener('abort', () => this.record('cancelled'));
+    if (this.readsMedia) this.uploads.push(await mediaOf(upload, start.value));
+    yield* this.script(start.value, context.signal);
     this.record('end');
+  }
+}
+
+/** Reads the chunks up to the half-close. */
+async function mediaOf(
+  upload: AsyncIterator<GenerateRequest>,
+  { prompt }: GenerateStart,
+): Promise<Buffer[]> {
+  const chunks: Buffer[][] = (prompt?.media ?? []).map(() => []);
+  for (;;) {
+    const next: IteratorResult<GenerateRequest> = await upload.next();
+    if (next.done === true) return chunks.map((parts) => Buffer.concat(parts));
+    const { event } = next.value;
+    if (event?.$case !== 'mediaChunk') throw new Error('a message after the start is no chunk');
+    chunks[event.value.mediaIndex]?.push(event.value.data);
   }
 }
 

@@ -196,6 +196,7 @@ describe('The HTTP server', () => {
       root: 'phone-nano',
       parent: null,
       max_model_len: 512,
+      architecture: { input_modalities: ['text', 'image', 'audio'], output_modalities: ['text'] },
     };
 
     const list = await (await get('/v1/models')).json();
@@ -224,8 +225,8 @@ describe('The HTTP server', () => {
     assert.equal(both.status, 400);
     await both.text();
     assert.deepEqual(backbone.trace, [
-      'tokenize phone-nano text',
-      'tokenize phone-nano chat',
+      'tokenize phone-nano text 0',
+      'tokenize phone-nano chat 0',
       'detokenize 1,2',
     ]);
   });

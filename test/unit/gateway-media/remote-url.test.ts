@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isAnyAddress, isPublicAddress } from '#gateway/media/address-rules.ts';
-import { checkRemoteUrl, type UrlRules } from '#gateway/media/remote-url.ts';
+import { checkRedirect, checkRemoteUrl, type UrlRules } from '#gateway/media/remote-url.ts';
 import { refusalOf } from './refusal.ts';
 
 const PUBLIC: UrlRules = {
@@ -86,4 +86,28 @@ describe('checkRemoteUrl', () => {
       assert.match(error.message, message);
     });
   }
+});
+
+describe('checkRedirect', () => {
+  for (const [from, to, intranet] of [
+    ['http://a.example/', 'http://b.example/', false],
+    ['http://a.example/', 'https://a.example/', false],
+    ['https://a.example/', 'https://b.example/', false],
+    ['https://a.example/', 'http://a.example/', true],
+  ] as const) {
+    it(`lets ${from} lead to ${to}${intranet ? ' in a closed network' : ''}`, () => {
+      assert.doesNotThrow(() => checkRedirect(new URL(from), new URL(to), { intranet }));
+    });
+  }
+
+  it('refuses to give up encryption', () => {
+    const error = refusalOf(() =>
+      checkRedirect(new URL('https://a.example/'), new URL('http://a.example/'), {
+        intranet: false,
+      }),
+    );
+
+    assert.equal(error.reason, 'INVALID_REQUEST');
+    assert.match(error.message, /from https to http/);
+  });
 });

@@ -221,6 +221,58 @@ describe('parseChatRequest', () => {
   });
 });
 
+describe('parseChatRequest with media', () => {
+  it('lists them in the order of the parts that refer to them', () => {
+    const url = 'data:image/png;base64,AAAA';
+    const { start, media } = parse({
+      messages: [
+        { role: 'user', content: [{ type: 'image_url', image_url: { url } }, 'what?'] },
+        {
+          role: 'user',
+          content: [{ type: 'input_audio', input_audio: { data: 'AAAA', format: 'wav' } }],
+        },
+      ],
+      mm_processor_kwargs: { max_pixels: 5 },
+    });
+
+    const form = start.prompt?.form;
+    assert(form?.$case === 'chat');
+    assert.deepEqual(
+      form.value.messages.map(({ content }) => content),
+      [
+        {
+          $case: 'parts',
+          value: {
+            parts: [
+              { part: { $case: 'mediaIndex', value: 0 } },
+              { part: { $case: 'text', value: 'what?' } },
+            ],
+          },
+        },
+        { $case: 'parts', value: { parts: [{ part: { $case: 'mediaIndex', value: 1 } }] } },
+      ],
+    );
+    assert.deepEqual(
+      media.references.map(({ modality, param }) => [modality, param]),
+      [
+        ['image', 'messages[0].content[0].image_url.url'],
+        ['audio', 'messages[1].content[0].input_audio.data'],
+      ],
+    );
+    assert.deepEqual(media.processorKwargs, { max_pixels: 5 });
+  });
+
+  it('refuses parts of other APIs, naming what there is', () => {
+    const messages = [{ role: 'user', content: [{ type: 'video_url', video_url: { url: 'x' } }] }];
+
+    assert.throws(() => parse({ messages }), {
+      reason: 'UNSUPPORTED_MEDIA',
+      param: 'messages[0].content[0]',
+      message: /video_url parts are not accepted .* text, image_url, input_audio, audio_url/,
+    });
+  });
+});
+
 describe('parseChatRequest accepts', () => {
   const harmless: readonly object[] = [
     { tools: [] },

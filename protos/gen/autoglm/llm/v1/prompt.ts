@@ -27,7 +27,7 @@ export interface Prompt {
     /** Token ids, used as they stand. */
     { $case: "tokens"; value: TokenPrompt }
     | undefined;
-  /** Media items the prompt refers to by index. */
+  /** Media items the prompt refers to by index. A refusal of item i has the parameter `media[i]`. */
   media: MediaItem[];
   /** Keep only this many tokens, the last ones. -1 (as in vLLM): as many as the model can take. */
   maxPromptTokens?: number | undefined;

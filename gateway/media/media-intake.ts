@@ -1,0 +1,60 @@
+import { MeshError } from '#mesh/errors.ts';
+import { MaxPixelsMode, type PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
+import type { GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { createMediaLoader, type WarningLog } from './create-media-loader.ts';
+import type { LoadedMedia, MediaLoader } from './media-loader.ts';
+import type { MediaOptions } from './media-options.ts';
+import type { MediaReference } from './media-reference.ts';
+import { modalitiesOf } from './modality.ts';
+import { parseProcessorKwargs, preprocessOptions } from './preprocess-options.ts';
+import type { PromptMedia } from './prompt-media.ts';
+
+/** Media a request may send, before their bytes are there. */
+export interface AdmissibleMedia {
+  readonly references: readonly MediaReference[];
+  readonly options: PreprocessOptions;
+}
+
+export const NO_MEDIA: AdmissibleMedia = {
+  references: [],
+  options: { maxPixelsMode: MaxPixelsMode.MAX_PIXELS_MODE_UNSPECIFIED },
+};
+
+/** Takes in the media of requests, by the options of this server. */
+export class MediaIntake {
+  readonly #loader: MediaLoader;
+  readonly #reading: MediaOptions['maxPixelsMode'];
+  readonly #options: PreprocessOptions;
+
+  constructor(options: MediaOptions, log: WarningLog) {
+    this.#loader = createMediaLoader(options, log);
+    this.#reading = options.maxPixelsMode;
+    this.#options = parseProcessorKwargs(options.mmProcessorKwargs, options.maxPixelsMode);
+  }
+
+  /** Refuses, before anything is loaded, what the model cannot read and options nobody knows. */
+  check({ references, processorKwargs }: PromptMedia, model: GetModelResponse): AdmissibleMedia {
+    checkModalities(references, model);
+    if (processorKwargs === undefined) return { references, options: this.#options };
+    const own = preprocessOptions({
+      kwargs: processorKwargs,
+      reading: this.#reading,
+      param: 'mm_processor_kwargs',
+    });
+    return { references, options: { ...this.#options, ...own } };
+  }
+
+  /** The items in their order, ready to be sent. */
+  async load({ references }: AdmissibleMedia, signal: AbortSignal): Promise<LoadedMedia[]> {
+    return references.length === 0 ? [] : await this.#loader.load(references, signal);
+  }
+}
+
+function checkModalities(references: readonly MediaReference[], model: GetModelResponse): void {
+  const readable = modalitiesOf(model);
+  const foreign = references.find(({ modality }) => !readable.includes(modality));
+  if (foreign === undefined) return;
+  const { param, modality } = foreign;
+  const message = `${param}: the model reads no ${modality}, only ${['text', ...readable].join(', ')}`;
+  throw new MeshError('UNSUPPORTED_MEDIA', message, { param });
+}

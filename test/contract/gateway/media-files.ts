@@ -1,0 +1,16 @@
+import { readFileSync } from 'node:fs';
+
+const FOLDERS = { gif: 'image-formats', png: 'resize', wav: 'conformer-tiny' } as const;
+
+/** A fixture of test/testdata by its file name. */
+export function testdata(name: `${string}.${keyof typeof FOLDERS}`): Buffer {
+  const extension = name.endsWith('.gif') ? 'gif' : name.endsWith('.png') ? 'png' : 'wav';
+  return readFileSync(new URL(`../../testdata/${FOLDERS[extension]}/${name}`, import.meta.url));
+}
+
+export const PNG = testdata('0.in.png');
+export const WAV = testdata('audio0.wav');
+
+export function dataUrl(mediaType: string, bytes: Buffer): string {
+  return `data:${mediaType};base64,${bytes.toString('base64')}`;
+}
