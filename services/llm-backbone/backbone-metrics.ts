@@ -37,6 +37,14 @@ export interface RequestSummary {
   readonly maxTokens: number;
 }
 
+/** Tokens of a prompt. */
+export interface PromptCounts {
+  readonly numTokens: number;
+  readonly numCachedTokens: number;
+  readonly numImageTokens: number;
+  readonly numAudioTokens: number;
+}
+
 /** The backbone's metrics under vLLM's names. */
 export class BackboneMetrics {
   readonly #labels: Labels;
@@ -45,6 +53,8 @@ export class BackboneMetrics {
 
   readonly #promptTokens: Counter;
   readonly #cachedTokens: Counter;
+  readonly #imageTokens: Counter;
+  readonly #audioTokens: Counter;
   readonly #generationTokens: Counter;
   readonly #success: Counter;
   readonly #rejections: Counter;
@@ -77,6 +87,8 @@ export class BackboneMetrics {
       registry.register(new Histogram(name, help, buckets));
     this.#promptTokens = counter('prompt_tokens', 'Prompt tokens computed or found in the cache');
     this.#cachedTokens = counter('prompt_tokens_cached', 'Prompt tokens found in the cache');
+    this.#imageTokens = counter('prompt_image_tokens', 'Prompt tokens that are image rows');
+    this.#audioTokens = counter('prompt_audio_tokens', 'Prompt tokens that are audio rows');
     this.#generationTokens = counter('generation_tokens', 'Tokens generated');
     this.#success = counter('request_success', 'Requests that ended, by reason');
     this.#rejections = counter('admission_rejections', 'Requests refused, by reason');
@@ -161,9 +173,11 @@ export class BackboneMetrics {
     if (sincePreviousMs !== null) this.#interToken.observe(sincePreviousMs / 1000, this.#labels);
   }
 
-  promptScheduled(prompt: { readonly numTokens: number; readonly numCachedTokens: number }): void {
+  promptScheduled(prompt: PromptCounts): void {
     this.#promptTokens.add(prompt.numTokens, this.#labels);
     this.#cachedTokens.add(prompt.numCachedTokens, this.#labels);
+    this.#imageTokens.add(prompt.numImageTokens, this.#labels);
+    this.#audioTokens.add(prompt.numAudioTokens, this.#labels);
   }
 
   requestEnded(summary: RequestSummary): void {

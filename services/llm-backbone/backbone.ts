@@ -13,6 +13,8 @@ import { InstanceServiceDefinition, InstanceState } from '#protos/autoglm/mesh/v
 import { AdmissionGate } from './admission-gate.ts';
 import { BackboneMetrics } from './backbone-metrics.ts';
 import { ChatTemplate } from './chat-template.ts';
+import { createEmbeddings } from './create-embeddings.ts';
+import type { Embeddings } from './embeddings.ts';
 import { EngineLoop } from './engine-loop.ts';
 import type { RequestReader } from './generate-request.ts';
 import type { GenerationContext } from './generation.ts';
@@ -64,11 +66,13 @@ export async function startBackbone(
   const context = createContext({ registry, scheduler, decoder, tokenizer, model });
   const done = context.engine.run();
   await Promise.race([warmUp(context), done]);
+  const { modalities } = files;
+  const media = createEmbeddings(options, { model, modalities, registry, log });
   const gate = new AdmissionGate();
   const health = new Health([LlmBackboneServiceDefinition.fullName]);
   const status = instanceStatus(model, decoder);
-  const reader = createReader(options, files, { tokenizer, model, scheduler });
-  const service = createBackboneService({ model, reader, context, scheduler, gate, log });
+  const reader = createReader(options, files, { tokenizer, model, scheduler, decoder });
+  const service = createBackboneService({ model, reader, context, scheduler, ...media, gate, log });
   const server = await startMeshServer({
     listen: options.listen,
     log,
@@ -89,7 +93,8 @@ export async function startBackbone(
     status.state = InstanceState.INSTANCE_STATE_FAILED;
     status.detail = 'the engine is dead';
   });
-  const drain = createDrain({ status, health, gate, engine: context.engine, server });
+  const { embeddings } = media;
+  const drain = createDrain({ status, health, gate, engine: context.engine, server, embeddings });
   return { address: server.address, model, scheduler, done, drain };
 }
 
@@ -125,15 +130,23 @@ function createContext(parts: ContextParts): GenerationContext {
 function createReader(
   options: BackboneOptions,
   files: ModelFiles,
-  parts: Pick<ContextParts, 'tokenizer' | 'model' | 'scheduler'>,
+  parts: Pick<ContextParts, 'tokenizer' | 'model' | 'scheduler' | 'decoder'>,
 ): RequestReader {
-  const { tokenizer, model, scheduler } = parts;
+  const { tokenizer, model, scheduler, decoder } = parts;
   const contentFormat = options.chatTemplateContentFormat;
   const { chatTemplate: template, specialTokens } = files;
   return {
     prompt: {
       tokenizer,
       chatTemplate: template && new ChatTemplate({ ...template, specialTokens, contentFormat }),
+      media: {
+        placeholderIds: {
+          image: files.placeholderIds.image ?? tokenizer.vocabulary.addedId('<|image|>'),
+          audio: files.placeholderIds.audio ?? tokenizer.vocabulary.addedId('<|audio|>'),
+        },
+        mergeSize: files.mergeSize,
+        hasMrope: decoder.description.mropeSection !== null,
+      },
     },
     sampling: {
       defaults: samplingDefaults(files.generationConfig, options.generationConfig),
@@ -167,9 +180,11 @@ interface DrainParts {
   readonly gate: AdmissionGate;
   readonly engine: EngineLoop;
   readonly server: MeshServer;
+  readonly embeddings: Embeddings;
 }
 
-function createDrain({ status, health, gate, engine, server }: DrainParts): Backbone['drain'] {
+function createDrain(parts: DrainParts): Backbone['drain'] {
+  const { status, health, gate, engine, server, embeddings } = parts;
   return async (graceMs) => {
     status.state = InstanceState.INSTANCE_STATE_DRAINING;
     status.detail = 'finishing the running requests';
@@ -181,6 +196,7 @@ function createDrain({ status, health, gate, engine, server }: DrainParts): Back
     await Promise.race([gate.drain(), expired]);
     clearTimeout(timer);
     await server.close(LAST_WRITES_MS);
+    await embeddings.close();
     engine.close();
   };
 }

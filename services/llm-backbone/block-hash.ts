@@ -3,8 +3,9 @@ import type { PlaceholderRange } from './placeholder-range.ts';
 
 /**
  * Names the contents of one full block and of everything before it: SHA-256 over the previous
- * block's hash, the token ids, and for each media item with rows in the block its content hash and
- * where its rows start, since the token ids of all placeholders are equal.
+ * block's hash, the token ids, and for each media item with rows in the block its key and where its
+ * rows start, since the token ids of all placeholders are equal. The key decides the grid too, and so
+ * the rotary positions of all that follows.
  */
 export function blockHash(
   previous: string,
@@ -17,7 +18,7 @@ export function blockHash(
   const ids = new Uint32Array(tokenIds.slice(first, end));
   const media = placeholders
     .filter(({ firstToken, numTokens }) => firstToken < end && firstToken + numTokens > first)
-    .map(({ firstToken, contentHash }) => `${firstToken}:${contentHash}`);
+    .map(({ firstToken, itemKey }) => `${firstToken}:${itemKey}`);
   const parts = [Buffer.from(`${previous};${media.join(';')};`), Buffer.from(ids.buffer)];
   return hash('sha256', Buffer.concat(parts), 'hex');
 }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { MeshError } from '#mesh/errors.ts';
 import type { BackboneMetrics } from './backbone-metrics.ts';
+import type { Embedding } from './embedding.ts';
+import type { PlaceholderRange } from './placeholder-range.ts';
 import type { Scheduler } from './scheduler.ts';
 import { assertSchedulerInvariants } from './scheduler-invariants.ts';
 import type { Sequence } from './sequence.ts';
@@ -23,6 +25,8 @@ export interface SequenceResult {
 export interface SequenceOwner {
   /** The first of the sequences has been planned into a step. */
   scheduled(): void;
+  /** A sequence cannot go on without an item's rows: bring them with `supply`. Asked once. */
+  rowsWanted(sequence: Sequence, range: PlaceholderRange): void;
   /** Everything one step brought for the owner's sequences. */
   advanced(results: readonly SequenceResult[]): void;
   /** A step with one of the sequences failed; that sequence is gone. */
@@ -85,6 +89,13 @@ export class EngineLoop {
     this.#wake();
   }
 
+  /** Hands over rows that were wanted; a sequence that is gone needs none. */
+  supply(sequence: Sequence, range: PlaceholderRange, rows: Embedding): void {
+    if (!this.#owners.has(sequence)) return;
+    sequence.media.supply(range, rows);
+    this.#wake();
+  }
+
   /** Resolves after `close`; rejects with ENGINE_FAILED when the engine is dead. */
   async run(): Promise<void> {
     while (!this.#isClosed) {
@@ -106,6 +117,7 @@ export class EngineLoop {
     const startMs = this.#now();
     const execution = this.#execute(step);
     this.#announce(step);
+    this.#askForRows();
     this.#deliver();
     const outcome = await execution;
     this.#applyWithdrawals();
@@ -187,24 +199,30 @@ export class EngineLoop {
     this.#withdrawn.clear();
   }
 
+  #askForRows(): void {
+    for (const { sequence, range } of this.#scheduler.takeWanted()) {
+      this.#owners.get(sequence)?.rowsWanted(sequence, range);
+    }
+  }
+
   #deliver(): void {
     const undelivered = this.#undelivered;
     this.#undelivered = [];
     for (const deliver of undelivered) deliver();
   }
 
-  /** Waits for work. */
+  /** Waits for work: a request, rows of media, a withdrawal. */
   async #rest(): Promise<void> {
     const woken = new Promise<void>((resolve) => {
       this.#wake = resolve;
     });
+    this.#askForRows();
     this.#deliver();
     assert.equal(this.#scheduler.running.length, 0, 'sequences run and no step was planned');
     if (this.#now() - this.#lastCheckMs >= CHECK_INTERVAL_MS) {
       this.#lastCheckMs = this.#now();
       assertSchedulerInvariants(this.#scheduler);
     }
-    if (this.#isClosed || this.#scheduler.waiting.length > 0) return;
-    await woken;
+    if (!this.#isClosed) await woken;
   }
 }

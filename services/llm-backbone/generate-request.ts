@@ -9,6 +9,7 @@ import type { GenerationRequest } from './generation.ts';
 import {
   completionRoom,
   type LengthLimits,
+  type PreparationOptions,
   type PreparedPrompt,
   type PromptReader,
   preparePrompt,
@@ -45,11 +46,13 @@ export async function readRequest(
   start: GenerateStart,
   sampling: CheckedSampling,
   reader: RequestReader,
-): Promise<Omit<GenerationRequest, 'arrivalMs'>> {
+  { media, signal }: Pick<PreparationOptions, 'media' | 'signal'>,
+): Promise<Omit<GenerationRequest, 'arrivalMs' | 'media'>> {
   const { tokenizer } = reader.prompt;
   const { maxTokens } = sampling;
+  const preparation = { ...reader.limits, maxTokens, media, signal };
   const [prompt, badWords] = await Promise.all([
-    preparePrompt(start.prompt, reader.prompt, { ...reader.limits, maxTokens }),
+    preparePrompt(start.prompt, reader.prompt, preparation),
     badWordTokens(sampling.badWords, tokenizer),
   ]);
   checkAllowed(sampling.settings, badWords);

@@ -1,10 +1,13 @@
-import type { MeshError } from '#mesh/errors.ts';
+import assert from 'node:assert/strict';
+import { MeshError } from '#mesh/errors.ts';
 import type { ChoiceDelta, TokenLogprob } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { BackboneMetrics, FinishedReason } from './backbone-metrics.ts';
 import { choiceDeltas, choiceFinish } from './choice-messages.ts';
+import type { Embedding } from './embedding.ts';
 import type { EngineLoop, SequenceOwner, SequenceResult } from './engine-loop.ts';
 import { ChoiceOutput, type OutputOptions } from './output.ts';
-import type { PreparedPrompt } from './prompt.ts';
+import type { PlaceholderRange } from './placeholder-range.ts';
+import { countMediaTokens, type PreparedPrompt } from './prompt.ts';
 import { ResponseQueue } from './response-queue.ts';
 import { SamplerState, type SamplingSettings } from './sampler-state.ts';
 import { Sequence } from './sequence.ts';
@@ -12,9 +15,19 @@ import type { ChunkResult } from './step-plan.ts';
 import { tokenLogprobs } from './token-logprob.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
+/** Where a request's media rows come from. */
+export interface RowSource {
+  /** Rows of an item; whoever gets them keeps them. */
+  rowsOf(mediaIndex: number): Promise<Embedding>;
+  /** Ends what is under way and frees the media. */
+  close(): void;
+}
+
 /** One Generate request, checked and tokenized. */
 export interface GenerationRequest {
   readonly prompt: PreparedPrompt;
+  /** Null where the prompt has no media. */
+  readonly media: RowSource | null;
   readonly settings: SamplingSettings;
   readonly output: OutputOptions;
   readonly numChoices: number;
@@ -102,11 +115,18 @@ export class Generation implements SequenceOwner {
     this.#scheduledMs = this.#context.now();
     const leader = this.#choices.find(({ sequence }) => sequence !== null)?.sequence;
     this.#numCachedTokens = leader?.numCachedTokens ?? 0;
+    const { prompt } = this.#request;
     this.#context.metrics.promptScheduled({
-      numTokens: this.#request.prompt.tokenIds.length,
+      numTokens: prompt.tokenIds.length,
       numCachedTokens: this.#numCachedTokens,
+      numImageTokens: countMediaTokens(prompt, 'image'),
+      numAudioTokens: countMediaTokens(prompt, 'audio'),
     });
     this.#accept();
+  }
+
+  rowsWanted(sequence: Sequence, range: PlaceholderRange): void {
+    if (!this.#isOver) void this.#fetchRows(sequence, range);
   }
 
   advanced(results: readonly SequenceResult[]): void {
@@ -129,6 +149,18 @@ export class Generation implements SequenceOwner {
     this.#end('error');
   }
 
+  /** Brings rows to a sequence that cannot go on without; a failure is the request's, not the engine's. */
+  async #fetchRows(sequence: Sequence, range: PlaceholderRange): Promise<void> {
+    try {
+      const { media } = this.#request;
+      assert(media !== null, 'rows are wanted of a prompt without media');
+      const rows = await media.rowsOf(range.mediaIndex);
+      this.#context.engine.supply(sequence, range, rows);
+    } catch (error: unknown) {
+      this.failed(asMeshError(error));
+    }
+  }
+
   /** Feeds the delivered tokens to a fresh output; their text has already been sent. */
   #replay(delivered: readonly number[]): ChoiceOutput {
     const { vocabulary } = this.#context;
@@ -148,6 +180,7 @@ export class Generation implements SequenceOwner {
       promptTokenIds: prompt.tokenIds,
       completionTokenIds: delivered,
       placeholders: prompt.placeholders,
+      positions: prompt.positions,
       endRules: output.endRules,
       sampler: new SamplerState(settings, prompt.tokenIds, delivered, index),
       numLogprobs,
@@ -172,8 +205,8 @@ export class Generation implements SequenceOwner {
         numCachedTokens: this.#numCachedTokens,
         seed: settings.seed,
         promptTokenIds: returnPromptTokenIds ? [...prompt.tokenIds] : [],
-        numImageTokens: 0,
-        numAudioTokens: 0,
+        numImageTokens: countMediaTokens(prompt, 'image'),
+        numAudioTokens: countMediaTokens(prompt, 'audio'),
         audioDurationMs: 0,
       },
     });
@@ -226,6 +259,8 @@ export class Generation implements SequenceOwner {
         numReasoningTokens: sum((output) => output.numReasoningTokens),
         queueMs: between(this.#queuedMs, this.#scheduledMs),
         ttftMs: between(arrivalMs, this.#firstTokenMs),
+        numImageTokens: countMediaTokens(prompt, 'image'),
+        numAudioTokens: countMediaTokens(prompt, 'audio'),
       },
     });
     this.responses.end();
@@ -234,6 +269,7 @@ export class Generation implements SequenceOwner {
 
   #end(reason: FinishedReason): void {
     this.#isOver = true;
+    this.#request.media?.close();
     const lastTokens = this.#choices.map(({ lastTokenMs }) => lastTokenMs ?? 0);
     this.#context.metrics.requestEnded({
       reason,
@@ -251,4 +287,10 @@ export class Generation implements SequenceOwner {
       },
     });
   }
+}
+
+function asMeshError(error: unknown): MeshError {
+  if (error instanceof MeshError) return error;
+  const why = error instanceof Error ? error.message : String(error);
+  return new MeshError('ENGINE_FAILED', `media could not be encoded: ${why}`, { cause: error });
 }

@@ -3,8 +3,9 @@ import { MeshError } from '#mesh/errors.ts';
 import { fingerprint } from '#mesh/fingerprint.ts';
 import type { DecoderDescription } from '#native';
 import type { GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { MODALITIES } from './media-item.ts';
 import type { ModelFiles } from './model-files.ts';
-import type { BackboneOptions } from './options.ts';
+import { type BackboneOptions, encoderAddresses } from './options.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 /** What this instance says of its model; refuses a tokenizer or limit the decoder cannot follow. */
@@ -22,7 +23,9 @@ export async function describeModel(
     maxModelLen: maxModelLen(options, description),
     hiddenSize: description.hiddenSize,
     vocabSize: vocabSize(checkpoint.tokenizer, description),
-    modalities: [...checkpoint.files.modalities],
+    modalities: checkpoint.files.modalities
+      .filter((modality) => encoderAddresses(options, modality).length > 0)
+      .map((modality) => MODALITIES[modality]),
     blockSize: description.blockSize,
     numBlocks: description.numBlocks,
     device,

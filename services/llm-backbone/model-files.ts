@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Static, type TSchema, Type } from 'typebox';
 import Value from 'typebox/value';
 import { MeshError } from '#mesh/errors.ts';
-import { Modality } from '#protos/autoglm/common/v1/media.ts';
+import type { MediaModality } from './media-item.ts';
 
 const EosIds = Type.Union([Type.Integer(), Type.Array(Type.Integer()), Type.Null()]);
 const OptionalNumber = Type.Optional(Type.Union([Type.Number(), Type.Null()]));
@@ -31,8 +31,12 @@ const TextConfig = Type.Object({
 const ModelConfig = Type.Object({
   ...TextConfig.properties,
   text_config: Type.Optional(TextConfig),
-  vision_config: Type.Optional(Type.Object({})),
+  vision_config: Type.Optional(
+    Type.Object({ spatial_merge_size: Type.Optional(Type.Integer({ minimum: 1 })) }),
+  ),
   audio_config: Type.Optional(Type.Object({})),
+  image_token_id: Type.Optional(Type.Integer()),
+  audio_token_id: Type.Optional(Type.Integer()),
 });
 
 const SpecialToken = Type.Union([
@@ -62,7 +66,11 @@ export interface ModelFiles {
   readonly eosTokenIds: readonly number[];
   readonly generationConfig: GenerationConfig;
   /** Kinds of media the checkpoint reads. */
-  readonly modalities: readonly Modality[];
+  readonly modalities: readonly MediaModality[];
+  /** Token that stands for one row of an item; undefined where config.json does not say. */
+  readonly placeholderIds: Readonly<Record<MediaModality, number | undefined>>;
+  /** Side of the square of patches that becomes one row. */
+  readonly mergeSize: number;
   /** Type the checkpoint's weights are stored in, "" where it does not say. */
   readonly dtype: string;
   readonly maxPositionEmbeddings: number | undefined;
@@ -92,9 +100,11 @@ export async function readModelFiles(
     eosTokenIds: eosIds(generation?.eos_token_id ?? config.eos_token_id ?? text.eos_token_id),
     generationConfig: generation ?? {},
     modalities: [
-      ...(config.vision_config === undefined ? [] : [Modality.MODALITY_IMAGE]),
-      ...(config.audio_config === undefined ? [] : [Modality.MODALITY_AUDIO]),
+      ...(config.vision_config === undefined ? [] : (['image'] as const)),
+      ...(config.audio_config === undefined ? [] : (['audio'] as const)),
     ],
+    placeholderIds: { image: config.image_token_id, audio: config.audio_token_id },
+    mergeSize: config.vision_config?.spatial_merge_size ?? 1,
     dtype: config.dtype ?? config.torch_dtype ?? text.dtype ?? text.torch_dtype ?? '',
     maxPositionEmbeddings: text.max_position_embeddings,
     chatTemplate: await readChatTemplate(directory, chatTemplate, tokenizer ?? {}),

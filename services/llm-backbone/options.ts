@@ -2,6 +2,7 @@ import { totalmem } from 'node:os';
 import { type Static, Type } from 'typebox';
 import { MeshError } from '#mesh/errors.ts';
 import { logOptionFields } from '#mesh/log-options.ts';
+import type { MediaModality } from './media-item.ts';
 
 const GIB = 1024 ** 3;
 
@@ -99,6 +100,34 @@ export const backboneOptions = Type.Object(
       default: 'auto',
       description: "Sampling defaults: the checkpoint's generation_config.json, or neutral (vllm)",
     }),
+    visionEncoder: Type.Array(Type.String({ minLength: 1 }), {
+      default: [],
+      description: 'Addresses of vision encoders, host:port; none: images are refused',
+    }),
+    speechEncoder: Type.Array(Type.String({ minLength: 1 }), {
+      default: [],
+      description: 'Addresses of speech encoders, host:port; none: audio is refused',
+    }),
+    embeddingCacheMb: Type.Number({
+      minimum: 0,
+      default: 512,
+      description: 'Embeddings of images and audio kept by content hash, MiB; 0 keeps none',
+    }),
+    maxEncodeStreams: Type.Integer({
+      minimum: 1,
+      default: 16,
+      description: 'Most media items that are being encoded for this backbone at once',
+    }),
+    maxRequestMediaMb: Type.Number({
+      exclusiveMinimum: 0,
+      default: 64,
+      description: 'Most bytes of media in one request, MiB',
+    }),
+    mediaBufferMb: Type.Number({
+      exclusiveMinimum: 0,
+      default: 1024,
+      description: 'Most bytes of media in all requests together, MiB; beyond it they are refused',
+    }),
     drainTimeoutS: Type.Number({
       minimum: 0,
       default: 30,
@@ -110,6 +139,14 @@ export const backboneOptions = Type.Object(
 );
 
 export type BackboneOptions = Static<typeof backboneOptions>;
+
+/** Where the encoders of a modality are; none: it is not offered. */
+export function encoderAddresses(
+  options: BackboneOptions,
+  modality: MediaModality,
+): readonly string[] {
+  return modality === 'image' ? options.visionEncoder : options.speechEncoder;
+}
 
 /** Refuses combinations the schema cannot express. */
 export function checkBackboneOptions(options: BackboneOptions): void {

@@ -1,3 +1,4 @@
+import { abortable } from '#mesh/abortable.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { Modality } from '#protos/autoglm/common/v1/media.ts';
 import type {
@@ -7,7 +8,16 @@ import type {
   Prompt,
 } from '#protos/autoglm/llm/v1/prompt.ts';
 import type { ChatTemplate } from './chat-template.ts';
-import type { PlaceholderRange } from './placeholder-range.ts';
+import type { ItemShape, MediaIdentity, MediaModality } from './media-item.ts';
+import {
+  cutFront,
+  type ExpandedPrompt,
+  expandPlaceholders,
+  findPlaceholders,
+  type MediaSyntax,
+  rotaryPositions,
+} from './media-prompt.ts';
+import type { MropePositions } from './mrope.ts';
 import type { TemplateMessage, TemplatePart } from './template-message.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
@@ -16,6 +26,13 @@ export interface PromptReader {
   readonly tokenizer: Tokenizer;
   /** Null where the checkpoint has none. */
   readonly chatTemplate: ChatTemplate | null;
+  readonly media: MediaSyntax;
+}
+
+/** The media items of a prompt; how many rows each has may have to be asked. */
+export interface PromptMedia {
+  readonly items: readonly MediaIdentity[];
+  shapes(): Promise<readonly ItemShape[]>;
 }
 
 /** How long a sequence may become, tokens. */
@@ -27,10 +44,16 @@ export interface LengthLimits {
 }
 
 /** A prompt ready to be computed. */
-export interface PreparedPrompt {
-  readonly tokenIds: readonly number[];
-  /** In order; the decoder takes these rows instead of the placeholder tokens' embeddings. */
-  readonly placeholders: readonly PlaceholderRange[];
+export interface PreparedPrompt extends ExpandedPrompt {
+  /** Null where each token's rotary position is its index. */
+  readonly positions: MropePositions | null;
+}
+
+/** What a prompt is prepared with besides the model. */
+export interface PreparationOptions extends LengthLimits {
+  readonly maxTokens: number | undefined;
+  readonly media: PromptMedia;
+  readonly signal: AbortSignal;
 }
 
 /** Tokens of a prompt as the request wrote it, media placeholders not expanded. */
@@ -54,22 +77,38 @@ export async function tokenizePrompt(
   }
 }
 
-/** Tokenizes a prompt, cuts it as asked and makes sure that it can be computed. */
+/**
+ * Tokenizes a prompt, gives its media their rows, cuts it as asked and makes sure that it can be
+ * computed.
+ */
 export async function preparePrompt(
   prompt: Prompt | undefined,
   reader: PromptReader,
-  limits: LengthLimits & { readonly maxTokens: number | undefined },
+  options: PreparationOptions,
 ): Promise<PreparedPrompt> {
-  if (prompt !== undefined && prompt.media.length > 0) {
-    const message = `the prompt has ${prompt.media.length} media items and no encoder is connected; send text only`;
-    throw new MeshError('UNSUPPORTED_MEDIA', message, { param: 'messages' });
-  }
-  const tokenIds = truncate(await tokenizePrompt(prompt, reader), prompt?.maxPromptTokens, limits);
-  if (tokenIds.length === 0) {
+  const { items } = options.media;
+  const written = await tokenizePrompt(prompt, reader);
+  const references = mediaReferences(prompt);
+  checkReferences(references, items);
+  const placeholders = findPlaceholders(written, reader.media, { items, references });
+  const shapes = await abortable(options.media.shapes(), options.signal);
+  const expanded = expandPlaceholders(written, placeholders, { items, shapes });
+  const numKept = keptLength(expanded.tokenIds.length, prompt?.maxPromptTokens, options);
+  const kept = cutFront(expanded, expanded.tokenIds.length - numKept);
+  if (kept.tokenIds.length === 0) {
     throw new MeshError('INVALID_REQUEST', 'the prompt has no tokens', { param: 'prompt' });
   }
-  checkLength(tokenIds.length, limits);
-  return { tokenIds, placeholders: [] };
+  checkLength(kept, shapes, options);
+  return { ...kept, positions: rotaryPositions(kept, shapes, reader.media) };
+}
+
+/** Prompt tokens that are rows of a kind of media. */
+export function countMediaTokens(
+  { placeholders }: ExpandedPrompt,
+  modality: MediaModality,
+): number {
+  const ranges = placeholders.filter((range) => range.modality === modality);
+  return ranges.reduce((sum, { numTokens }) => sum + numTokens, 0);
 }
 
 /** Completion tokens that fit behind a prompt; the last one is never computed itself. */
@@ -131,6 +170,24 @@ function templatePart({ part }: ContentPart, media: Prompt['media']): TemplatePa
   }
 }
 
+/** Media indices in the order the prompt names them; outside a conversation, the items' own. */
+function mediaReferences(prompt: Prompt | undefined): readonly number[] {
+  if (prompt?.form?.$case !== 'chat') return prompt?.media.map((_, index) => index) ?? [];
+  return prompt.form.value.messages.flatMap(({ content }) => {
+    if (content?.$case !== 'parts') return [];
+    return content.value.parts.flatMap(({ part }) =>
+      part?.$case === 'mediaIndex' ? [part.value] : [],
+    );
+  });
+}
+
+function checkReferences(references: readonly number[], items: readonly MediaIdentity[]): void {
+  const unnamed = items.findIndex((_, index) => !references.includes(index));
+  if (unnamed === -1) return;
+  const message = `no content part names media item ${unnamed}`;
+  throw new MeshError('INVALID_REQUEST', message, { param: 'messages' });
+}
+
 function checkTokenIds(tokenIds: readonly number[], vocabSize: number): readonly number[] {
   const unknown = tokenIds.find((id) => id >= vocabSize);
   if (unknown === undefined) return tokenIds;
@@ -138,20 +195,21 @@ function checkTokenIds(tokenIds: readonly number[], vocabSize: number): readonly
   throw new MeshError('INVALID_REQUEST', message, { param: 'prompt' });
 }
 
-/** Keeps the last `maxPromptTokens`; -1 keeps what leaves room for the completion. */
-function truncate(
-  tokenIds: readonly number[],
+/** Tokens left of `numTokens`: `maxPromptTokens`; -1 keeps what leaves room for the completion. */
+function keptLength(
+  numTokens: number,
   maxPromptTokens: number | undefined,
   limits: LengthLimits & { readonly maxTokens: number | undefined },
-): readonly number[] {
-  if (maxPromptTokens === undefined) return tokenIds;
+): number {
+  if (maxPromptTokens === undefined) return numTokens;
   const { maxModelLen, numCacheTokens, maxTokens = 1 } = limits;
   if (maxPromptTokens === -1) {
     const most = Math.min(maxModelLen - maxTokens, numCacheTokens + 1 - maxTokens);
-    return tokenIds.slice(-Math.max(1, most));
+    return Math.min(numTokens, Math.max(1, most));
   }
-  if (maxPromptTokens >= 1 && maxPromptTokens <= maxModelLen)
-    return tokenIds.slice(-maxPromptTokens);
+  if (maxPromptTokens >= 1 && maxPromptTokens <= maxModelLen) {
+    return Math.min(numTokens, maxPromptTokens);
+  }
   throw new MeshError(
     'INVALID_REQUEST',
     `truncate_prompt_tokens: got ${maxPromptTokens}, allowed is -1 or 1 to ${maxModelLen}`,
@@ -160,22 +218,46 @@ function truncate(
 }
 
 function checkLength(
-  numTokens: number,
+  prompt: ExpandedPrompt,
+  shapes: readonly ItemShape[],
   limits: LengthLimits & { readonly maxTokens: number | undefined },
 ): void {
   const { maxModelLen, numCacheTokens, blockSize, maxTokens } = limits;
+  const numTokens = prompt.tokenIds.length;
+  const spare = { prompt, shapes, excess: numTokens + 1 - Math.min(maxModelLen, numCacheTokens) };
   const numLeast = numTokens + (maxTokens === 0 ? 0 : 1);
   if (numLeast > maxModelLen) {
     throw new MeshError(
       'CONTEXT_LENGTH_EXCEEDED',
-      `the prompt has ${numTokens} tokens and this model takes at most ${maxModelLen} in prompt and completion together; shorten the prompt`,
+      `the prompt has ${numTokens} tokens and this model takes at most ${maxModelLen} in prompt and completion together${mediaShare(spare)}; shorten the prompt`,
       { param: 'messages' },
     );
   }
   if (numTokens <= numCacheTokens) return;
   throw new MeshError(
     'REQUEST_EXCEEDS_KV_CACHE',
-    `the prompt has ${numTokens} tokens, which need ${Math.ceil(numTokens / blockSize)} blocks of KV cache; this instance has ${numCacheTokens / blockSize}, ${numCacheTokens} tokens`,
+    `the prompt has ${numTokens} tokens, which need ${Math.ceil(numTokens / blockSize)} blocks of KV cache; this instance has ${numCacheTokens / blockSize}, ${numCacheTokens} tokens${mediaShare(spare)}`,
     { param: 'messages' },
   );
+}
+
+/** Which part of a prompt that is `excess` tokens too long is media, and how long audio may be. */
+function mediaShare(spare: {
+  readonly prompt: ExpandedPrompt;
+  readonly shapes: readonly ItemShape[];
+  readonly excess: number;
+}): string {
+  const { prompt, shapes, excess } = spare;
+  const [numImage, numAudio] = [
+    countMediaTokens(prompt, 'image'),
+    countMediaTokens(prompt, 'audio'),
+  ];
+  const images = numImage === 0 ? '' : `; images take ${numImage} tokens`;
+  if (numAudio === 0) return images;
+  const audioMs = prompt.placeholders
+    .filter(({ modality }) => modality === 'audio')
+    .reduce((sum, { mediaIndex }) => sum + (shapes[mediaIndex]?.durationMs ?? 0), 0);
+  const fittingMs = (audioMs * Math.max(0, numAudio - excess)) / numAudio;
+  const [seconds, fitting] = [audioMs, fittingMs].map((ms) => (ms / 1000).toFixed(1));
+  return `${images}; ${seconds} s of audio take ${numAudio} tokens, ${fitting} s would fit`;
 }

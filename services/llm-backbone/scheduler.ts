@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { MeshError } from '#mesh/errors.ts';
 import { BlockPool } from './block-pool.ts';
+import type { PlaceholderRange } from './placeholder-range.ts';
 import { PrefixCache } from './prefix-cache.ts';
 import type { Sequence } from './sequence.ts';
 import { type ScheduledChunk, type ScheduledStep, StepDraft } from './step-draft.ts';
@@ -25,11 +26,20 @@ export interface SchedulerCounts {
   numPrefixHitTokens: number;
 }
 
+/** Media rows a sequence cannot go on without. */
+export interface WantedRows {
+  readonly sequence: Sequence;
+  readonly range: PlaceholderRange;
+}
+
 /**
  * Decides which tokens the next step computes: decode first, then prefill chunks, up to the token
  * budget. A step is a transaction: `schedule` plans it and reserves its blocks, `commit` or `fail`
  * ends it. Running sequences hold the blocks of all their known tokens; when blocks run out, the
  * lowest priority and latest arrival is preempted and later recomputed.
+ *
+ * A sequence whose next rows of media are missing never runs: it waits without blocks, and others
+ * overtake it. Text before them prefills meanwhile, in full blocks, which the prefix cache keeps.
  */
 export class Scheduler {
   readonly options: SchedulerOptions;
@@ -43,6 +53,7 @@ export class Scheduler {
   /** Both in the order of priority, then arrival. */
   readonly #waiting: Sequence[] = [];
   readonly #running: Sequence[] = [];
+  #wanted: WantedRows[] = [];
   #step: ScheduledStep | null = null;
 
   constructor(options: SchedulerOptions) {
@@ -102,6 +113,13 @@ export class Scheduler {
     return this.#step;
   }
 
+  /** Rows that planning has found missing since the last call, each of them once. */
+  takeWanted(): readonly WantedRows[] {
+    const wanted = this.#wanted;
+    this.#wanted = [];
+    return wanted;
+  }
+
   /**
    * Ends a step that succeeded. `sampledIds` has an entry a chunk, null where the chunk samples
    * nothing. Sequences removed meanwhile are passed over.
@@ -131,12 +149,16 @@ export class Scheduler {
   }
 
   #scheduleRunning(draft: StepDraft): void {
+    for (const sequence of [...this.#running]) {
+      if (this.#computableEnd(sequence) <= sequence.numComputedTokens) this.#suspend(sequence);
+    }
     const decodes = this.#running.filter((sequence) => sequence.numUncomputedTokens === 1);
     const prefills = this.#running.filter((sequence) => sequence.numUncomputedTokens > 1);
     for (const sequence of [...decodes, ...prefills]) {
       if (draft.budget === 0) return;
       // An earlier one may have needed this one's blocks.
-      if (sequence.state === 'running' && this.#grow(sequence, draft)) draft.add(sequence);
+      if (sequence.state !== 'running' || !this.#grow(sequence, draft)) continue;
+      draft.add(sequence, this.#computableEnd(sequence));
     }
   }
 
@@ -155,29 +177,53 @@ export class Scheduler {
 
   #preempt(victim: Sequence, draft: StepDraft): void {
     draft.drop(victim);
-    removeFrom(this.#running, victim);
-    this.#release(victim);
-    victim.state = 'waiting';
-    insertInOrder(this.#waiting, victim);
+    this.#suspend(victim);
     this.counts.numPreemptions++;
+  }
+
+  /** Sends a running sequence back to wait, without blocks. */
+  #suspend(sequence: Sequence): void {
+    removeFrom(this.#running, sequence);
+    this.#release(sequence);
+    sequence.state = 'waiting';
+    insertInOrder(this.#waiting, sequence);
+  }
+
+  /** One past the last token that can be computed with the rows at hand. */
+  #computableEnd(sequence: Sequence, numComputed = sequence.numComputedTokens): number {
+    const end = sequence.media.firstMissing(numComputed);
+    if (end === Infinity) return sequence.numTokens;
+    // Of an early start only full blocks outlast the wait, and without the prefix cache not even those.
+    if (sequence.numPromptLogprobs >= 0) return 0;
+    const { blockSize } = this.options;
+    return Math.floor(end / blockSize) * blockSize;
   }
 
   #scheduleWaiting(draft: StepDraft): void {
     for (const sequence of [...this.#waiting]) {
       if (draft.budget === 0 || this.#running.length >= this.options.maxNumSeqs) return;
       if (isBehindLeader(sequence)) continue;
+      const cached = this.#cachedPrefix(sequence);
+      if (this.#waitsForRows(sequence, cached.length)) continue;
       // What cannot start keeps its place: later ones do not overtake it.
-      if (!this.#allocate(sequence)) return;
+      if (!this.#allocate(sequence, cached)) return;
       removeFrom(this.#waiting, sequence);
       sequence.state = 'running';
       insertInOrder(this.#running, sequence);
-      draft.add(sequence);
+      draft.add(sequence, this.#computableEnd(sequence));
     }
   }
 
+  /** Is nothing behind the cached blocks computable? Reports the rows that are missing there. */
+  #waitsForRows(sequence: Sequence, numCachedBlocks: number): boolean {
+    const numCached = numCachedBlocks * this.options.blockSize;
+    const wanted = sequence.media.takeWanted(numCached);
+    this.#wanted.push(...wanted.map((range) => ({ sequence, range })));
+    return this.#computableEnd(sequence, numCached) <= numCached;
+  }
+
   /** Gives a waiting sequence its block table, cached prefix first; false where it does not fit. */
-  #allocate(sequence: Sequence): boolean {
-    const cached = this.#cachedPrefix(sequence);
+  #allocate(sequence: Sequence, cached: number[]): boolean {
     const numMissing = this.#numBlocksFor(sequence) - cached.length;
     const numRevived = cached.filter((block) => this.pool.numReferences(block) === 0).length;
     if (this.pool.numFree - numRevived < numMissing) return false;
@@ -219,6 +265,7 @@ export class Scheduler {
     const { blockSize } = this.options;
     const firstOpen = Math.floor(sequence.numComputedTokens / blockSize);
     sequence.numComputedTokens += numTokens;
+    sequence.media.dropBefore(sequence.numComputedTokens);
     sequence.numScoredRows = Math.max(sequence.numScoredRows, scoredRows.end);
     if (sequence.numUncomputedTokens === 0) sequence.hasPrefilled = true;
     // Only now do the blocks hold what their hashes say.

@@ -1,6 +1,8 @@
 import { blockHash } from './block-hash.ts';
+import type { MropePositions } from './mrope.ts';
 import type { PlaceholderRange } from './placeholder-range.ts';
 import type { SamplerState } from './sampler-state.ts';
+import { SequenceMedia } from './sequence-media.ts';
 
 export type SequenceState = 'waiting' | 'running' | 'finished';
 
@@ -28,6 +30,8 @@ export interface SequenceOptions {
   /** Completion tokens generated elsewhere before, on resume. */
   readonly completionTokenIds: readonly number[];
   readonly placeholders: readonly PlaceholderRange[];
+  /** Rotary positions of the prompt; null where each token's are its index. */
+  readonly positions: MropePositions | null;
   readonly endRules: EndRules;
   /** Has already counted `completionTokenIds`. */
   readonly sampler: SamplerState;
@@ -48,7 +52,7 @@ export class Sequence {
   readonly id: number;
   readonly priority: number;
   readonly numPromptTokens: number;
-  readonly placeholders: readonly PlaceholderRange[];
+  readonly media: SequenceMedia;
   readonly endRules: EndRules;
   readonly sampler: SamplerState;
   readonly numLogprobs: number;
@@ -66,13 +70,15 @@ export class Sequence {
   numCachedTokens: number | null = null;
   hasPrefilled = false;
   end: SequenceEnd | null = null;
+  readonly #positions: MropePositions | null;
   readonly #blockHashes: string[] = [];
 
   constructor(options: SequenceOptions) {
     this.id = options.id;
     this.priority = options.priority;
     this.numPromptTokens = options.promptTokenIds.length;
-    this.placeholders = options.placeholders;
+    this.media = new SequenceMedia(options.placeholders);
+    this.#positions = options.positions;
     this.endRules = options.endRules;
     this.sampler = options.sampler;
     this.numLogprobs = options.numLogprobs;
@@ -100,12 +106,21 @@ export class Sequence {
     this.end = endAfter(this.endRules, tokenId, this.numCompletionTokens);
   }
 
+  /** Rotary position of a token on axis t, h or w (0, 1, 2). */
+  rotaryPosition(token: number, axis: number): number {
+    if (this.#positions === null) return token;
+    const { positions, delta } = this.#positions;
+    const { numPromptTokens } = this;
+    if (token >= numPromptTokens) return token + delta;
+    return positions[axis * numPromptTokens + token] ?? token;
+  }
+
   /** Hash of a full block; every token of it must be known. */
   blockHash(index: number, blockSize: number): string {
     for (let i = this.#blockHashes.length; i <= index; i++) {
       const previous = this.#blockHashes[i - 1] ?? '';
       const block = { index: i, size: blockSize };
-      this.#blockHashes.push(blockHash(previous, this.tokenIds, this.placeholders, block));
+      this.#blockHashes.push(blockHash(previous, this.tokenIds, this.media.placeholders, block));
     }
     return this.#blockHashes[index] ?? '';
   }

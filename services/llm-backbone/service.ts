@@ -13,9 +13,14 @@ import type {
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { AdmissionGate } from './admission-gate.ts';
 import { detokenize } from './detokenizer.ts';
+import type { Embeddings } from './embeddings.ts';
 import { checkStart, type RequestReader, readRequest } from './generate-request.ts';
 import { Generation, type GenerationContext } from './generation.ts';
+import type { MediaBuffer } from './media-buffer.ts';
+import { readIdentity } from './media-item.ts';
+import { receiveMedia } from './media-upload.ts';
 import { tokenizePrompt } from './prompt.ts';
+import { RequestMedia } from './request-media.ts';
 import type { Scheduler } from './scheduler.ts';
 
 /** What the handlers work with. */
@@ -24,6 +29,8 @@ export interface BackboneServiceOptions {
   readonly reader: RequestReader;
   readonly context: GenerationContext;
   readonly scheduler: Scheduler;
+  readonly embeddings: Embeddings;
+  readonly mediaBuffer: MediaBuffer;
   readonly gate: AdmissionGate;
   readonly log: Log;
 }
@@ -47,12 +54,13 @@ async function* generate(
 ): AsyncGenerator<GenerateResponse> {
   const { gate, context } = options;
   const arrivalMs = context.now();
-  const start = await readStart(requests);
+  const messages = requests[Symbol.asyncIterator]();
+  const start = await readStart(messages);
   const requestId = start.requestId === '' ? randomUUID() : start.requestId;
   const generation = await refusalsCounted(options, requestId, async () => {
     gate.enter();
     try {
-      return await admit(options, start, arrivalMs);
+      return await admit(options, { start, messages, arrivalMs, signal });
     } catch (error: unknown) {
       gate.leave();
       throw error;
@@ -83,36 +91,61 @@ async function refusalsCounted(
   }
 }
 
-/** Checks, tokenizes and queues a request. */
-async function admit(
-  { model, reader, scheduler, context }: BackboneServiceOptions,
-  start: GenerateStart,
-  arrivalMs: number,
-): Promise<Generation> {
-  checkModel(model, start.model);
-  const sampling = checkStart(start, reader);
-  // A full queue refuses before the prompt is tokenized.
-  scheduler.checkRoom(sampling.numChoices);
-  const request = await readRequest(start, sampling, reader);
-  const generation = new Generation({ ...request, arrivalMs }, context);
-  generation.start();
-  return generation;
+/** A request whose start has been read. */
+interface Arrival {
+  readonly start: GenerateStart;
+  /** What follows the start. */
+  readonly messages: AsyncIterator<GenerateRequest>;
+  readonly arrivalMs: number;
+  readonly signal: AbortSignal;
 }
 
-/** Reads the request messages up to the half-close: one start, and no media without an encoder. */
-async function readStart(requests: AsyncIterable<GenerateRequest>): Promise<GenerateStart> {
-  let start: GenerateStart | undefined;
-  for await (const { event } of requests) {
-    if (event?.$case !== 'start') {
-      const message =
-        start === undefined ? 'the first message must be a start' : 'the start names no media item';
-      throw new MeshError('INVALID_REQUEST', message);
-    }
-    if (start !== undefined) throw new MeshError('INVALID_REQUEST', 'a second start');
-    start = event.value;
+/** Checks, tokenizes and queues a request. */
+async function admit(options: BackboneServiceOptions, arrival: Arrival): Promise<Generation> {
+  const { model, reader, scheduler, context } = options;
+  const { start, arrivalMs, signal } = arrival;
+  checkModel(model, start.model);
+  const sampling = checkStart(start, reader);
+  // A full queue refuses before media are read and the prompt is tokenized.
+  scheduler.checkRoom(sampling.numChoices);
+  const media = await readMedia(options, arrival);
+  try {
+    const request = await readRequest(start, sampling, reader, { media, signal });
+    const generation = new Generation({ ...request, media, arrivalMs }, context);
+    generation.start();
+    return generation;
+  } catch (error: unknown) {
+    media.close();
+    throw error;
   }
-  if (start !== undefined) return start;
-  throw new MeshError('INVALID_REQUEST', 'the request stream ended without a start');
+}
+
+/** Reads the request messages up to the half-close: the bytes of the media the start names. */
+async function readMedia(
+  { embeddings, mediaBuffer }: BackboneServiceOptions,
+  { start, messages, signal }: Arrival,
+): Promise<RequestMedia> {
+  const identities = (start.prompt?.media ?? []).map(readIdentity);
+  embeddings.checkSupported(identities);
+  const giveBack = mediaBuffer.reserve(identities);
+  try {
+    const items = await receiveMedia(messages, identities, signal);
+    return new RequestMedia(items, embeddings, giveBack);
+  } catch (error: unknown) {
+    giveBack();
+    throw error;
+  }
+}
+
+/** Takes the first message of a call, which must be a start. */
+async function readStart(messages: AsyncIterator<GenerateRequest>): Promise<GenerateStart> {
+  const first = await messages.next();
+  if (first.done === true) {
+    throw new MeshError('INVALID_REQUEST', 'the request stream ended without a start');
+  }
+  const { event } = first.value;
+  if (event?.$case === 'start') return event.value;
+  throw new MeshError('INVALID_REQUEST', 'the first message must be a start');
 }
 
 async function tokenize({ model, reader }: BackboneServiceOptions, request: TokenizeRequest) {

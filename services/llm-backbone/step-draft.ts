@@ -40,9 +40,9 @@ export class StepDraft {
     return this.#hasPreempted;
   }
 
-  /** Takes as many of the sequence's uncomputed tokens as the budget allows. */
-  add(sequence: Sequence): void {
-    const numTokens = Math.min(sequence.numUncomputedTokens, this.#budget);
+  /** Takes as many of the sequence's tokens up to `end` as the budget allows. */
+  add(sequence: Sequence, end: number): void {
+    const numTokens = Math.min(end - sequence.numComputedTokens, this.#budget);
     assert(numTokens > 0, 'an empty chunk');
     this.#chunks.set(sequence, chunkOf(sequence, numTokens));
     this.#budget -= numTokens;

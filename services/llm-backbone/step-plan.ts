@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import type { MediaRows, StepOutput, StepPlan, StepResult } from '#native';
 import type { ScheduledChunk, ScheduledStep } from './step-draft.ts';
 
@@ -89,7 +90,9 @@ function writeToken(
   const block = sequence.blockTable[Math.floor(token / blockSize)] ?? -1;
   arrays.tokenIds[row] = sequence.tokenIds[token] ?? 0;
   arrays.slotMapping[row] = block * blockSize + (token % blockSize);
-  for (let axis = 0; axis < 3; axis++) arrays.positions[axis * numRows + row] = token;
+  for (let axis = 0; axis < 3; axis++) {
+    arrays.positions[axis * numRows + row] = sequence.rotaryPosition(token, axis);
+  }
 }
 
 /** The embedding rows of every media item that reaches into the chunk. */
@@ -98,14 +101,17 @@ function mediaRowsOf(
   row: number,
 ): MediaRows[] {
   const end = firstToken + numTokens;
-  return sequence.placeholders.flatMap((range) => {
+  return sequence.media.placeholders.flatMap((range) => {
     const from = Math.max(firstToken, range.firstToken);
     const to = Math.min(end, range.firstToken + range.numTokens);
     if (from >= to) return [];
-    const rowBytes = range.rows.length / range.numTokens;
+    const embedding = sequence.media.rowsOf(range);
+    assert(embedding !== null, `media item ${range.mediaIndex} is planned and has no rows`);
+    const rowBytes = embedding.rows.length / range.numTokens;
     const start = (from - range.firstToken) * rowBytes;
-    const rows = range.rows.subarray(start, start + (to - from) * rowBytes);
-    return [{ firstToken: row + from - firstToken, numRows: to - from, dtype: range.dtype, rows }];
+    const rows = embedding.rows.subarray(start, start + (to - from) * rowBytes);
+    const { dtype } = embedding;
+    return [{ firstToken: row + from - firstToken, numRows: to - from, dtype, rows }];
   });
 }
 

@@ -6,7 +6,8 @@ import { Generation, type GenerationContext } from './generation.ts';
 export async function warmUp(context: GenerationContext): Promise<void> {
   const generation = new Generation(
     {
-      prompt: { tokenIds: [0], placeholders: [] },
+      prompt: { tokenIds: [0], placeholders: [], positions: null },
+      media: null,
       settings: {
         temperature: 0,
         topK: 0,

@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { blockHash } from '#backbone/block-hash.ts';
-import type { PlaceholderRange } from '#backbone/placeholder-range.ts';
+import { imageAt } from './scheduling.ts';
 
-function image(firstToken: number, contentHash: string): PlaceholderRange {
-  return { firstToken, numTokens: 6, contentHash, dtype: 'float32', rows: new Uint8Array(0) };
-}
+const image = (firstToken: number, itemKey: string) => imageAt(firstToken, 6, itemKey);
 
 const tokens = [1, 2, 9, 9, 9, 9, 9, 9, 5, 6, 7, 8];
 const at = (index: number) => ({ index, size: 4 });

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { readModelFiles } from '#backbone/model-files.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
-import { Modality } from '#protos/autoglm/common/v1/media.ts';
 import { refusal } from './refusal.ts';
 
 let directory = '';
@@ -27,7 +26,9 @@ describe('readModelFiles', () => {
 
     assert.deepEqual(files.eosTokenIds, [1467, 1474, 1476, 1489]);
     assert.equal(files.generationConfig.do_sample, false);
-    assert.deepEqual(files.modalities, [Modality.MODALITY_IMAGE, Modality.MODALITY_AUDIO]);
+    assert.deepEqual(files.modalities, ['image', 'audio']);
+    assert.deepEqual(files.placeholderIds, { image: 1481, audio: 1485 });
+    assert.equal(files.mergeSize, 2);
     assert.equal(files.dtype, 'bfloat16');
     assert.equal(files.specialTokens['eos_token'], '<|endoftext|>');
     assert.match(files.chatTemplate?.text ?? '', /^\[gMASK\]/);

@@ -20,7 +20,10 @@ const reader = {
     specialTokens: {},
     contentFormat: 'auto',
   }),
+  media: { placeholderIds: { image: 1481, audio: 1485 }, mergeSize: 2, hasMrope: false },
 };
+const noMedia = { items: [], shapes: async () => [] };
+const { signal } = new AbortController();
 const limits = { maxModelLen: 32, numCacheTokens: 64, blockSize: 16, maxTokens: undefined };
 
 type Shape = Parameters<typeof Prompt.fromPartial>[0];
@@ -29,7 +32,8 @@ function prepare(
   shape: Shape,
   changes: Partial<Omit<typeof limits, 'maxTokens'> & { maxTokens: number }> = {},
 ) {
-  return preparePrompt(Prompt.fromPartial(shape), reader, { ...limits, ...changes });
+  const options = { ...limits, media: noMedia, signal, ...changes };
+  return preparePrompt(Prompt.fromPartial(shape), reader, options);
 }
 
 const tokens = (tokenIds: number[]): Shape => ({ form: { $case: 'tokens', value: { tokenIds } } });
@@ -113,7 +117,11 @@ describe('tokenizePrompt', () => {
 
 describe('preparePrompt', () => {
   it('takes token ids as they stand', async () => {
-    assert.deepEqual(await prepare(tokens([5, 6])), { tokenIds: [5, 6], placeholders: [] });
+    assert.deepEqual(await prepare(tokens([5, 6])), {
+      tokenIds: [5, 6],
+      placeholders: [],
+      positions: null,
+    });
   });
 
   const refused: { name: string; shape: Shape; matches: ReturnType<typeof refusal> }[] = [
@@ -138,9 +146,9 @@ describe('preparePrompt', () => {
       matches: refusal('INVALID_REQUEST', /1490 is not a token id/, 'prompt'),
     },
     {
-      name: 'media without an encoder',
-      shape: { ...chat('hi'), media: [{}] },
-      matches: refusal('UNSUPPORTED_MEDIA', /1 media items/),
+      name: 'text that spells out a placeholder',
+      shape: chat('see <|image|>'),
+      matches: refusal('INVALID_REQUEST', /1 placeholders for image items and names 0/, 'messages'),
     },
     {
       name: 'a prompt beyond the context',

@@ -1,3 +1,5 @@
+import type { Embedding } from '#backbone/embedding.ts';
+import type { PlaceholderRange } from '#backbone/placeholder-range.ts';
 import { SamplerState, type SamplingSettings } from '#backbone/sampler-state.ts';
 import { Scheduler, type SchedulerOptions } from '#backbone/scheduler.ts';
 import { assertSchedulerInvariants } from '#backbone/scheduler-invariants.ts';
@@ -32,6 +34,16 @@ export interface SequenceShape extends Partial<SequenceOptions> {
   readonly maxTokens?: number;
 }
 
+/** The place of an image with as many rows as tokens; its key is one of a kind unless given. */
+export function imageAt(firstToken: number, numTokens: number, itemKey = 'a'): PlaceholderRange {
+  return { firstToken, numTokens, modality: 'image', mediaIndex: 0, itemKey };
+}
+
+/** Rows of one byte a value and four values a row: row r is 4r, 4r + 1, … */
+export function rowsFor({ numTokens }: PlaceholderRange): Embedding {
+  return { dtype: 'bfloat16', rows: Uint8Array.from(ids(0, 4 * numTokens)) };
+}
+
 /** A greedy sequence; unless said otherwise its prompt is one of a kind. */
 export function sequenceOf({ maxTokens = 100, ...shape }: SequenceShape): Sequence {
   const promptTokenIds = shape.promptTokenIds ?? ids(shape.id * 1000, 8);
@@ -39,6 +51,7 @@ export function sequenceOf({ maxTokens = 100, ...shape }: SequenceShape): Sequen
   return new Sequence({
     priority: 0,
     placeholders: [],
+    positions: null,
     endRules: { maxTokens, eosTokenIds: new Set([2]), stopTokenIds: new Set([3]) },
     sampler: new SamplerState(GREEDY, promptTokenIds, completionTokenIds, 0),
     numLogprobs: -1,

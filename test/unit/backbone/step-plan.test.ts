@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { mropePositions } from '#backbone/mrope.ts';
 import { buildStepPlan, readStepResult } from '#backbone/step-plan.ts';
-import { commitWith, ids, schedulerOf, sequenceOf } from './scheduling.ts';
+import { commitWith, ids, imageAt, rowsFor, schedulerOf, sequenceOf } from './scheduling.ts';
 
 function planNext(scheduler: ReturnType<typeof schedulerOf>) {
   const step = scheduler.schedule();
@@ -78,15 +79,11 @@ describe('buildStepPlan', () => {
 
   it('hands over the part of a media item that lies in the chunk', () => {
     const scheduler = schedulerOf({ maxNumBatchedTokens: 4 });
-    const rows = Uint8Array.from(ids(0, 20));
-    const image = {
-      firstToken: 2,
-      numTokens: 5,
-      contentHash: 'a',
-      dtype: 'bfloat16',
-      rows,
-    } as const;
-    scheduler.add([sequenceOf({ id: 1, placeholders: [image] })]);
+    const image = imageAt(2, 5);
+    const sequence = sequenceOf({ id: 1, placeholders: [image] });
+    const { rows } = rowsFor(image);
+    sequence.media.supply(image, rowsFor(image));
+    scheduler.add([sequence]);
     const first = planNext(scheduler);
     commitWith(scheduler, first.step);
 
@@ -98,6 +95,31 @@ describe('buildStepPlan', () => {
     assert.deepEqual(second.plan.mediaRows, [
       { firstToken: 0, numRows: 3, dtype: 'bfloat16', rows: rows.subarray(8, 20) },
     ]);
+  });
+});
+
+describe('rotary positions in a plan', () => {
+  it('are those of the prompt, and continue behind it by its delta', () => {
+    const scheduler = schedulerOf({ maxNumBatchedTokens: 4 });
+    const image = imageAt(1, 4);
+    const positions = mropePositions(6, [{ firstToken: 1, numRows: 2, numColumns: 2 }]);
+    const sequence = sequenceOf({
+      id: 1,
+      promptTokenIds: ids(10, 6),
+      placeholders: [image],
+      positions,
+    });
+    sequence.media.supply(image, rowsFor(image));
+    scheduler.add([sequence]);
+    const plans = [0, 1, 2].map(() => {
+      const { step, plan } = planNext(scheduler);
+      commitWith(scheduler, step);
+      return [...plan.positions];
+    });
+
+    assert.deepEqual(plans[0], [0, 1, 1, 1, 0, 1, 1, 2, 0, 1, 2, 1]);
+    assert.deepEqual(plans[1], [1, 3, 2, 3, 2, 3]);
+    assert.deepEqual(plans[2], [4, 4, 4]);
   });
 });
 

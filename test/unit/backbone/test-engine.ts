@@ -54,7 +54,8 @@ export function requestOf({
 }: RequestShape = {}) {
   const numChoices = shape.numChoices ?? 1;
   const request: GenerationRequest = {
-    prompt: { tokenIds: promptTokenIds, placeholders: [] },
+    prompt: { tokenIds: promptTokenIds, placeholders: [], positions: null },
+    media: null,
     numChoices,
     priority: 0,
     numLogprobs: -1,

@@ -250,6 +250,10 @@ export interface Finished {
   queueMs: number;
   /** Time from arrival to the first token, milliseconds. */
   ttftMs: number;
+  /** As in `accepted`. */
+  numImageTokens: number;
+  /** As in `accepted`. */
+  numAudioTokens: number;
 }
 
 /** Says how one choice ended. */
@@ -319,7 +323,7 @@ export interface GetModelResponse {
   hiddenSize: number;
   /** Number of tokens the tokenizer knows. */
   vocabSize: number;
-  /** Kinds of media the checkpoint reads. */
+  /** Kinds of media requests may have: those the checkpoint reads and an encoder is configured for. */
   modalities: Modality[];
   /** Tokens of KV cache in a block. */
   blockSize: number;
@@ -1562,6 +1566,8 @@ function createBaseFinished(): Finished {
     numReasoningTokens: 0,
     queueMs: 0,
     ttftMs: 0,
+    numImageTokens: 0,
+    numAudioTokens: 0,
   };
 }
 
@@ -1587,6 +1593,12 @@ export const Finished: MessageFns<Finished> = {
     }
     if (message.ttftMs !== 0) {
       writer.uint32(57).double(message.ttftMs);
+    }
+    if (message.numImageTokens !== 0) {
+      writer.uint32(64).uint32(message.numImageTokens);
+    }
+    if (message.numAudioTokens !== 0) {
+      writer.uint32(72).uint32(message.numAudioTokens);
     }
     return writer;
   },
@@ -1660,6 +1672,22 @@ export const Finished: MessageFns<Finished> = {
             message.ttftMs = reader.double();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.numImageTokens = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.numAudioTokens = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1684,6 +1712,8 @@ export const Finished: MessageFns<Finished> = {
     message.numReasoningTokens = object.numReasoningTokens ?? 0;
     message.queueMs = object.queueMs ?? 0;
     message.ttftMs = object.ttftMs ?? 0;
+    message.numImageTokens = object.numImageTokens ?? 0;
+    message.numAudioTokens = object.numAudioTokens ?? 0;
     return message;
   },
 };

@@ -1,0 +1,28 @@
+import { LRUCache } from 'lru-cache';
+import type { Embedding } from './embedding.ts';
+
+/** Embeddings by item key, bounded in bytes, least recently used out first. */
+export class EmbeddingCache {
+  readonly #items: LRUCache<string, Embedding> | null;
+
+  /** `maxBytes` bounds the rows together; 0 keeps nothing. */
+  constructor(maxBytes: number) {
+    this.#items =
+      maxBytes === 0
+        ? null
+        : new LRUCache({ maxSize: maxBytes, sizeCalculation: ({ rows }) => rows.byteLength });
+  }
+
+  get(key: string): Embedding | undefined {
+    return this.#items?.get(key);
+  }
+
+  /** Keeps an embedding; one larger than the whole cache is not kept. */
+  set(key: string, embedding: Embedding): void {
+    this.#items?.set(key, embedding);
+  }
+
+  get bytes(): number {
+    return this.#items?.calculatedSize ?? 0;
+  }
+}

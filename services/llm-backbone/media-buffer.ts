@@ -1,0 +1,52 @@
+import { MeshError } from '#mesh/errors.ts';
+import type { MediaIdentity } from './media-item.ts';
+
+/** Items of one request; each is an encode stream and a place in the prompt. */
+const MAX_ITEMS = 256;
+
+/** When a request that found the buffer full may try again, milliseconds. */
+const RETRY_AFTER_MS = 1000;
+
+export interface MediaLimits {
+  readonly maxRequestBytes: number;
+  /** Bytes of all requests together. */
+  readonly maxBufferBytes: number;
+}
+
+/** Bounds the media bytes that requests hold; they keep them to encode again what was evicted. */
+export class MediaBuffer {
+  readonly #limits: MediaLimits;
+  #numBytes = 0;
+
+  constructor(limits: MediaLimits) {
+    this.#limits = limits;
+  }
+
+  get numBytes(): number {
+    return this.#numBytes;
+  }
+
+  /** Makes room for a request's items; the returned function gives it back, once. */
+  reserve(items: readonly MediaIdentity[]): () => void {
+    const numBytes = items.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    const { maxRequestBytes, maxBufferBytes } = this.#limits;
+    if (items.length > MAX_ITEMS) {
+      const message = `the prompt has ${items.length} media items, at most ${MAX_ITEMS} are allowed`;
+      throw new MeshError('INVALID_REQUEST', message, { param: 'messages' });
+    }
+    if (numBytes > maxRequestBytes) {
+      const message = `the media of the request have ${numBytes} bytes, at most ${maxRequestBytes} are allowed`;
+      throw new MeshError('PAYLOAD_TOO_LARGE', message, { param: 'messages' });
+    }
+    if (this.#numBytes + numBytes > maxBufferBytes) {
+      const message = `requests hold ${this.#numBytes} bytes of media and at most ${maxBufferBytes} may be held; ${numBytes} more do not fit, retry later`;
+      throw new MeshError('QUEUE_FULL', message, { retryAfterMs: RETRY_AFTER_MS });
+    }
+    this.#numBytes += numBytes;
+    let isHeld = true;
+    return () => {
+      if (isHeld) this.#numBytes -= numBytes;
+      isHeld = false;
+    };
+  }
+}

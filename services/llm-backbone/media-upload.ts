@@ -1,0 +1,82 @@
+import { createHash } from 'node:crypto';
+import { MAX_CHUNK_BYTES } from '#mesh/encoder-upload.ts';
+import { MeshError } from '#mesh/errors.ts';
+import type { GenerateRequest, MediaChunk } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { type MediaIdentity, type MediaItem, mediaParam } from './media-item.ts';
+
+/**
+ * Reads the messages behind a start up to the half-close: the bytes of the items it announced, whose
+ * size and hash must hold.
+ */
+export async function receiveMedia(
+  messages: AsyncIterator<GenerateRequest>,
+  announced: readonly MediaIdentity[],
+  signal: AbortSignal,
+): Promise<readonly MediaItem[]> {
+  const uploads = announced.map((identity, index) => new ItemUpload(identity, index));
+  for (;;) {
+    const message = await messages.next();
+    // A cancelled call ends its request stream as a half-close does.
+    signal.throwIfAborted();
+    if (message.done === true) break;
+    const { mediaIndex, data } = chunkOf(message.value);
+    const upload = uploads[mediaIndex];
+    if (upload === undefined) {
+      const message = `a media chunk names item ${mediaIndex}, the start names ${announced.length} media items`;
+      throw new MeshError('INVALID_REQUEST', message);
+    }
+    upload.push(data);
+  }
+  return uploads.map((upload) => upload.finish());
+}
+
+function chunkOf({ event }: GenerateRequest): MediaChunk {
+  if (event?.$case === 'start') throw new MeshError('INVALID_REQUEST', 'a second start');
+  if (event === undefined) throw new MeshError('INVALID_REQUEST', 'a message without an event');
+  const { length } = event.value.data;
+  if (length <= MAX_CHUNK_BYTES) return event.value;
+  const message = `a media chunk has ${length} bytes, at most ${MAX_CHUNK_BYTES} are allowed: send the item in more chunks`;
+  throw new MeshError('INVALID_REQUEST', message);
+}
+
+/** One item while its bytes arrive. */
+class ItemUpload {
+  readonly #identity: MediaIdentity;
+  readonly #index: number;
+  readonly #chunks: Buffer[] = [];
+  readonly #hash = createHash('sha256');
+  #numBytes = 0;
+
+  constructor(identity: MediaIdentity, index: number) {
+    this.#identity = identity;
+    this.#index = index;
+  }
+
+  push(chunk: Buffer): void {
+    this.#numBytes += chunk.length;
+    const { sizeBytes } = this.#identity;
+    if (this.#numBytes > sizeBytes) {
+      throw this.#broken(`size_bytes says ${sizeBytes} bytes, ${this.#numBytes} have arrived`);
+    }
+    this.#hash.update(chunk);
+    this.#chunks.push(chunk);
+  }
+
+  finish(): MediaItem {
+    const { sizeBytes, contentHash } = this.#identity;
+    if (this.#numBytes < sizeBytes) {
+      throw this.#broken(`${this.#numBytes} of ${sizeBytes} bytes arrived`);
+    }
+    const digest = this.#hash.digest();
+    if (!digest.equals(contentHash)) {
+      const [wanted, got] = [contentHash.toString('hex'), digest.toString('hex')];
+      throw this.#broken(`content_hash is ${wanted}, the bytes have ${got}`);
+    }
+    return { ...this.#identity, chunks: this.#chunks };
+  }
+
+  #broken(what: string): MeshError {
+    const message = `media item ${this.#index}: ${what}`;
+    return new MeshError('INVALID_REQUEST', message, { param: mediaParam(this.#index) });
+  }
+}
