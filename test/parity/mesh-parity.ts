@@ -1,15 +1,25 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Client } from 'nice-grpc';
 import { pino } from 'pino';
 import { type Backbone, startBackbone } from '#backbone/backbone.ts';
+import { MODALITIES } from '#backbone/media-item.ts';
 import { readModelFiles } from '#backbone/model-files.ts';
 import { backboneOptions } from '#backbone/options.ts';
+import { MAX_CHUNK_BYTES } from '#mesh/encoder-upload.ts';
 import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
 import { resolveOptions } from '#mesh/options.ts';
 import { cpuFeatures, type Decoder } from '#native';
 import {
+  type GenerateRequest,
   GenerateStart,
   LlmBackboneServiceDefinition,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import type { MediaItem } from '#protos/autoglm/llm/v1/prompt.ts';
+import { readyEncoders } from '#test/ready-encoders.ts';
 import type { Arithmetic } from './decoder-parity.ts';
+import { type RunningEncoders, startEncoders } from './encoder-processes.ts';
 import type { GoldenCase } from './golden-cases.ts';
 import type { GoldenTensors } from './golden-tensors.ts';
 import { exactRow, greedyRow, type ParityRow } from './report.ts';
@@ -19,18 +29,23 @@ interface Answer {
   readonly tokens: readonly number[];
 }
 
-/** Asks a real backbone every case over gRPC and compares prompt ids and greedy tokens. */
+/** Asks a real backbone with real encoders every case over gRPC; compares prompt ids and greedy tokens. */
 export async function meshParity(
   directory: string,
   decoder: Decoder,
   cases: readonly GoldenCase[],
   golden: { readonly tensors: GoldenTensors | null; readonly arithmetic: Arithmetic },
 ): Promise<ParityRow[]> {
-  const backbone = await start(directory, decoder);
+  const { modalities } = await readModelFiles(directory, undefined);
+  const encoders = await startEncoders(directory, modalities, golden.arithmetic);
+  const backbone = await startOver(directory, decoder, encoders);
+  const channel = openChannel(backbone.address, 'tokens');
   try {
+    await readyEncoders(channel, encoders.count);
+    const client = createMeshClient(LlmBackboneServiceDefinition, channel);
     const rows: ParityRow[] = [];
     for (const item of cases) {
-      const answer = await ask(backbone, item);
+      const answer = await ask(client, directory, item);
       const name = `${golden.arithmetic.activationDtype} ${item.name}`;
       rows.push(exactRow(`${name}.ids`, answer.promptIds, promptIds(item, golden.tensors)));
       const tokens = { ours: answer.tokens, reference: item.tokens };
@@ -38,12 +53,18 @@ export async function meshParity(
     }
     return rows;
   } finally {
+    channel.close();
     await backbone.drain(0);
+    await encoders.close();
   }
 }
 
-async function start(directory: string, decoder: Decoder): Promise<Backbone> {
-  const values = { model: directory, listen: '127.0.0.1:0' };
+async function startOver(
+  directory: string,
+  decoder: Decoder,
+  { visionEncoder, speechEncoder }: RunningEncoders,
+): Promise<Backbone> {
+  const values = { model: directory, listen: '127.0.0.1:0', visionEncoder, speechEncoder };
   return startBackbone(
     resolveOptions(backboneOptions, values, {}),
     { executor: decoder, description: decoder.description, device: 'cpu', isa: cpuFeatures().isa },
@@ -52,40 +73,56 @@ async function start(directory: string, decoder: Decoder): Promise<Backbone> {
   );
 }
 
-async function ask(backbone: Backbone, item: GoldenCase): Promise<Answer> {
-  const channel = openChannel(backbone.address, 'tokens');
-  try {
-    const client = createMeshClient(LlmBackboneServiceDefinition, channel);
-    const requests = [{ event: { $case: 'start' as const, value: generateStart(item) } }];
-    const answer: { promptIds: number[]; tokens: number[] } = { promptIds: [], tokens: [] };
-    for await (const { event } of client.generate(iterate(requests))) {
-      if (event?.$case === 'accepted') answer.promptIds.push(...event.value.promptTokenIds);
-      if (event?.$case !== 'delta') continue;
-      for (const choice of event.value.choices) answer.tokens.push(...choice.tokenIds);
+async function ask(
+  client: Client<typeof LlmBackboneServiceDefinition>,
+  directory: string,
+  item: GoldenCase,
+): Promise<Answer> {
+  const answer: { promptIds: number[]; tokens: number[] } = { promptIds: [], tokens: [] };
+  for await (const { event } of client.generate(requestsOf(directory, item))) {
+    if (event?.$case === 'accepted') answer.promptIds.push(...event.value.promptTokenIds);
+    if (event?.$case !== 'delta') continue;
+    for (const choice of event.value.choices) answer.tokens.push(...choice.tokenIds);
+  }
+  // The reference's list ends before the end id it stopped at.
+  return item.ignoresEnd ? answer : { ...answer, tokens: answer.tokens.slice(0, -1) };
+}
+
+/** The start of a case, then the bytes of its media. */
+async function* requestsOf(directory: string, item: GoldenCase): AsyncGenerator<GenerateRequest> {
+  const paths = item.content.flatMap((part) => (part.type === 'text' ? [] : [part]));
+  const files = await Promise.all(
+    paths.map(async ({ type, path }) => ({ type, bytes: await readFile(join(directory, path)) })),
+  );
+  const media = files.map(({ type, bytes }) => ({
+    modality: MODALITIES[type],
+    contentHash: createHash('sha256').update(bytes).digest(),
+    sizeBytes: BigInt(bytes.length),
+  }));
+  yield { event: { $case: 'start', value: startOf(item, media) } };
+  for (const [mediaIndex, { bytes }] of files.entries()) {
+    for (let at = 0; at < bytes.length; at += MAX_CHUNK_BYTES) {
+      const data = bytes.subarray(at, at + MAX_CHUNK_BYTES);
+      yield { event: { $case: 'mediaChunk', value: { mediaIndex, data } } };
     }
-    // The reference's list ends before the end id it stopped at.
-    return item.ignoresEnd ? answer : { ...answer, tokens: answer.tokens.slice(0, -1) };
-  } finally {
-    channel.close();
   }
 }
 
-function generateStart(item: GoldenCase): GenerateStart {
-  const parts = item.content.map((part) => {
-    if (part.type !== 'text') throw new Error(`${item.name}: ${part.type} needs an encoder`);
-    return { part: { $case: 'text' as const, value: part.text } };
-  });
+function startOf(
+  item: GoldenCase,
+  media: readonly Parameters<typeof MediaItem.fromPartial>[0][],
+): GenerateStart {
+  let mediaIndex = 0;
+  const parts = item.content.map((part) =>
+    part.type === 'text'
+      ? { part: { $case: 'text' as const, value: part.text } }
+      : { part: { $case: 'mediaIndex' as const, value: mediaIndex++ } },
+  );
+  const messages = [{ role: 'user', content: { $case: 'parts' as const, value: { parts } } }];
+  const { enableThinking } = item;
+  const templateArgs = enableThinking === null ? {} : { enable_thinking: enableThinking };
   return GenerateStart.fromPartial({
-    prompt: {
-      form: {
-        $case: 'chat',
-        value: {
-          messages: [{ role: 'user', content: { $case: 'parts', value: { parts } } }],
-          templateArgs:
-            item.enableThinking === null ? {} : { enable_thinking: item.enableThinking },
-        },
-      },
-    },
+    prompt: { form: { $case: 'chat', value: { messages, templateArgs } }, media: [...media] },
     sampling: {
       temperature: 0,
       ignoreEos: item.ignoresEnd,
@@ -99,8 +136,4 @@ function promptIds(item: GoldenCase, tensors: GoldenTensors | null): ArrayLike<n
   if (item.promptIds !== null) return item.promptIds;
   if (tensors === null) throw new Error(`${item.name}: the golden files have no prompt ids`);
   return tensors.get(`${item.name}.ids`).values;
-}
-
-async function* iterate<T>(items: readonly T[]): AsyncGenerator<T> {
-  yield* items;
 }

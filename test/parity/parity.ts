@@ -57,7 +57,7 @@ async function towerParity(directory: string): Promise<ParityRow[]> {
 async function checkpointParity(directory: string, golden: Golden): Promise<ParityRow[]> {
   const tensorsPath = join(directory, 'golden.safetensors');
   const tensors = existsSync(tensorsPath) ? await GoldenTensors.read(tensorsPath) : null;
-  const cases = readCases(golden).filter(({ content }) => content.every(isText));
+  const cases = readCases(golden);
   const rows: ParityRow[] = [];
   for (const arithmetic of ARITHMETICS) {
     const decoder = await openDecoder(directory, arithmetic);
@@ -90,10 +90,6 @@ async function pictureParity(
     ...rows,
     ...(await multimodalParity(directory, towers, cases, { golden: tensors, arithmetic })),
   ];
-}
-
-function isText({ type }: { readonly type: string }): boolean {
-  return type === 'text';
 }
 
 async function main(directories: readonly string[]): Promise<number> {
