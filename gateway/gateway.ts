@@ -16,6 +16,7 @@ import { metricsRoute } from './routes/metrics.ts';
 import { modelRoute, modelsRoute } from './routes/models.ts';
 import type { Route, RouteContext } from './routes/route.ts';
 import { detokenizeRoute, tokenizeRoute } from './routes/tokenize.ts';
+import { transcriptionsRoute } from './routes/transcriptions.ts';
 import { versionRoute } from './routes/version.ts';
 import { Endpoint } from './routing/endpoint.ts';
 import { Router } from './routing/router.ts';
@@ -84,6 +85,7 @@ function allRoutes(context: RouteContext): Route[] {
   return [
     chatCompletionsRoute(context),
     completionsRoute(context),
+    transcriptionsRoute(context),
     modelsRoute(context),
     modelRoute(context),
     tokenizeRoute(context),

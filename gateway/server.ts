@@ -1,9 +1,10 @@
-import fastify, { type FastifyInstance } from 'fastify';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log.ts';
 import { type ApiKeys, isOpenPath } from './auth.ts';
 import { allowOrigins } from './cors.ts';
 import { answerErrors, answerMalformedHttp, sendError, toMeshError } from './errors-to-http.ts';
+import { acceptForms } from './form-body.ts';
 import type { GatewayMetrics } from './gateway-metrics.ts';
 import { acceptJson } from './json-body.ts';
 import { requestId } from './request-id.ts';
@@ -53,11 +54,26 @@ export function createServer(options: ServerOptions): FastifyInstance {
     reply.header('openai-processing-ms', String(Math.round(reply.elapsedTime)));
   });
   observeRequests(app, options);
-  for (const { method, path, handle } of options.routes) {
-    app.route({ method, url: path, handler: (request, reply) => handle(request, reply) });
-  }
+  for (const route of options.routes) addRoute(app, route);
   refuseUnknownRoutes(app, options.routes);
   return app;
+}
+
+function addRoute(app: FastifyInstance, { method, path, body, handle }: Route): void {
+  const route = {
+    method,
+    url: path,
+    handler: (request: FastifyRequest, reply: FastifyReply) => handle(request, reply),
+  };
+  if (body === undefined) {
+    app.route(route);
+    return;
+  }
+  // In a scope of its own, so that no other route takes forms.
+  void app.register(async (scope) => {
+    acceptForms(scope);
+    scope.route(route);
+  });
 }
 
 function pathOf(url: string): string {

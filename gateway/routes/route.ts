@@ -20,5 +20,7 @@ export interface RouteContext {
 export interface Route {
   readonly method: 'GET' | 'POST';
   readonly path: string;
+  /** Unset: a body is JSON. */
+  readonly body?: 'form';
   readonly handle: (request: FastifyRequest, reply: FastifyReply) => unknown;
 }

@@ -6,6 +6,7 @@ import { MeshError } from '#mesh/errors.ts';
 import { Channel } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { aborted, accepted, delta, finished, saying } from './fake-backbone.ts';
 import { type Harness, startHarness } from './harness.ts';
+import { dataUrl, PNG } from './media-files.ts';
 
 const MESSAGES = [{ role: 'user', content: 'hi' }] satisfies OpenAI.ChatCompletionMessageParam[];
 const MODEL = 'phone-nano';
@@ -163,6 +164,77 @@ describe('The openai package', () => {
   });
 });
 
+describe('A phone agent', () => {
+  const client = () => new OpenAI({ baseURL: `${harness.url}/v1`, apiKey: 'key' });
+  const screenshot = dataUrl('image/png', PNG);
+
+  it('asks as Open-AutoGLM does: a screenshot, a text, greedy, streamed', async () => {
+    const stream = await client().chat.completions.create({
+      model: MODEL,
+      messages: [
+        { role: 'system', content: 'You are a phone agent.' },
+        {
+          role: 'user',
+          content: [
+            { type: 'image_url', image_url: { url: screenshot } },
+            { type: 'text', text: 'Open WeChat\n\n** Screen Info **\n\n{}' },
+          ],
+        },
+      ],
+      max_tokens: 3000,
+      temperature: 0,
+      top_p: 0.85,
+      frequency_penalty: 0.2,
+      stream: true,
+    });
+
+    let text = '';
+    for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? '';
+
+    assert.equal(text, 'Hello world');
+    const start = harness.backbone.starts.at(-1);
+    assert.deepEqual(harness.backbone.uploads.at(-1), [PNG]);
+    assert.equal(start?.sampling?.temperature, 0);
+    assert.equal(start?.sampling?.frequencyPenalty, Math.fround(0.2));
+    // Its thoughts stay in the content, where the client looks for them.
+    assert.equal(start?.output?.splitReasoning, false);
+  });
+
+  it('asks as Midscene does: a detailed screenshot, usage, a time limit', async () => {
+    const stream = await client().chat.completions.create(
+      {
+        model: MODEL,
+        messages: [
+          { role: 'system', content: 'Plan the next step.' },
+          {
+            role: 'user',
+            content: [
+              { type: 'image_url', image_url: { url: screenshot, detail: 'high' } },
+              { type: 'text', text: 'Tap the search box' },
+            ],
+          },
+        ],
+        max_tokens: 2048,
+        temperature: 0,
+        stream: true,
+        stream_options: { include_usage: true },
+      },
+      { signal: AbortSignal.timeout(60_000) },
+    );
+
+    let text = '';
+    let usage: OpenAI.CompletionUsage | null | undefined;
+    for await (const chunk of stream) {
+      text += chunk.choices[0]?.delta.content ?? '';
+      usage = chunk.usage;
+    }
+
+    assert.equal(text, 'Hello world');
+    assert.equal(usage?.prompt_tokens_details?.cached_tokens, 4);
+    assert.deepEqual(harness.backbone.uploads.at(-1), [PNG]);
+  });
+});
+
 describe('The @langchain/openai package', () => {
   const model = (modelKwargs: Record<string, unknown>) =>
     new ChatOpenAI({
@@ -184,6 +256,17 @@ describe('The @langchain/openai package', () => {
     await model({ extra_body: THINKING }).invoke('hi');
 
     assertThinkingFields();
+  });
+
+  it('sends an image', async () => {
+    const content = [
+      { type: 'image_url', image_url: { url: dataUrl('image/png', PNG) } },
+      { type: 'text', text: 'what?' },
+    ];
+
+    await model(THINKING).invoke([{ role: 'user', content }]);
+
+    assert.deepEqual(harness.backbone.uploads.at(-1), [PNG]);
   });
 
   it('streams', async () => {

@@ -1,0 +1,42 @@
+import type { FormBody } from '#gateway/form-body.ts';
+import { MeshError } from '#mesh/errors.ts';
+import type { Body } from './body.ts';
+
+/** Fields that are not texts, by what they are. */
+export interface FieldKinds {
+  readonly numbers: readonly string[];
+  readonly flags: readonly string[];
+  /** Also written `name[]`, as clients do. */
+  readonly lists: readonly string[];
+}
+
+const FLAGS: Readonly<Record<string, boolean>> = { true: true, false: false };
+const NUMBER = /^-?\d+(?:\.\d+)?$/;
+
+/**
+ * Reads a form's texts as the fields of a JSON body. An empty text counts as unset, and what is no
+ * number or flag stays a text, for the check of the fields to refuse.
+ */
+export function formFields({ texts }: FormBody, kinds: FieldKinds): Body {
+  const body: Record<string, unknown> = {};
+  for (const [key, all] of texts) {
+    const name = key.endsWith('[]') ? key.slice(0, -2) : key;
+    const values = all.filter((value) => value !== '');
+    const [value] = values;
+    if (value === undefined) continue;
+    if (kinds.lists.includes(name)) body[name] = values;
+    else if (values.length > 1) throw givenTwice(name);
+    else body[name] = fieldValue(name, value, kinds);
+  }
+  return body;
+}
+
+function fieldValue(name: string, text: string, { numbers, flags }: FieldKinds): unknown {
+  if (numbers.includes(name)) return NUMBER.test(text) ? Number(text) : text;
+  if (flags.includes(name)) return FLAGS[text.toLowerCase()] ?? text;
+  return text;
+}
+
+function givenTwice(name: string): MeshError {
+  return new MeshError('INVALID_REQUEST', `${name} is given more than once`, { param: name });
+}

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { deflateSync } from 'node:zlib';
+import type { TokenLogprob } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import type { Answer, AnswerChoice } from './answer.ts';
+import type { TranscriptionRequest } from './transcription-request.ts';
+import { type TranscriptionUsage, transcriptionUsage } from './transcription-usage.ts';
+
+/** Writes a whole transcription: text for the format "text", otherwise an object. */
+export function transcriptionResponse(
+  answer: Answer,
+  request: TranscriptionRequest,
+): string | object {
+  const [choice] = answer.choices;
+  assert(choice !== undefined);
+  const { content: text } = choice;
+  switch (request.format) {
+    case 'text':
+      return `${text}\n`;
+    case 'json':
+      return { text, usage: transcriptionUsage(answer.usage) } satisfies Transcription;
+    case 'verbose_json':
+      return verbose(choice, {
+        request,
+        durationS: (answer.accepted?.audioDurationMs ?? 0) / 1000,
+      });
+  }
+}
+
+interface Transcription {
+  readonly text: string;
+  readonly usage: TranscriptionUsage;
+}
+
+interface Verbose {
+  readonly request: TranscriptionRequest;
+  readonly durationS: number;
+}
+
+function verbose(choice: AnswerChoice, { request, durationS }: Verbose): object {
+  const { content: text } = choice;
+  const { language, temperature } = request;
+  const segment = {
+    id: 0,
+    seek: 0,
+    start: 0,
+    end: durationS,
+    text,
+    tokens: choice.tokenIds,
+    temperature,
+    avg_logprob: averageLogprob(choice.logprobs),
+    compression_ratio: compressionRatio(text),
+    // Whisper has a token for silence; these models do not.
+    no_speech_prob: null,
+  };
+  return {
+    task: 'transcribe',
+    ...(language === undefined ? {} : { language }),
+    duration: durationS,
+    text,
+    segments: [segment],
+    usage: { type: 'duration', seconds: Math.ceil(durationS) },
+  };
+}
+
+function averageLogprob(logprobs: readonly TokenLogprob[]): number {
+  const sum = logprobs.reduce((total, { token }) => total + (token?.logprob ?? 0), 0);
+  return sum / Math.max(1, logprobs.length);
+}
+
+/** Whisper's sign of a transcript that repeats itself. */
+function compressionRatio(text: string): number {
+  return Buffer.byteLength(text) / deflateSync(text).length;
+}
