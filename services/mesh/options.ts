@@ -82,7 +82,10 @@ function repeatListFlags(schema: OptionSchema, args: readonly string[]): string[
   return repeated;
 }
 
-/** Turns a configuration section's kebab-case keys into camelCase values; null means no key. */
+/**
+ * Turns a configuration section's kebab-case keys into camelCase values; null means no key. A mapping
+ * as a value is the JSON text that a flag would have.
+ */
 export function parseSection(name: string, section: unknown): OptionValues {
   if (section === null || section === undefined) return {};
   if (typeof section !== 'object' || Array.isArray(section)) {
@@ -91,8 +94,12 @@ export function parseSection(name: string, section: unknown): OptionValues {
   return Object.fromEntries(
     Object.entries(section)
       .filter(([, value]) => value !== null)
-      .map(([key, value]) => [camelCase(key), value]),
+      .map(([key, value]) => [camelCase(key), isMapping(value) ? JSON.stringify(value) : value]),
   );
+}
+
+function isMapping(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /**

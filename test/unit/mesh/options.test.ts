@@ -53,6 +53,13 @@ describe('options', () => {
     assert.deepEqual(values.servedModelName, ['a']);
   });
 
+  it('reads a mapping in a section as the JSON text of a flag', () => {
+    assert.deepEqual(parseSection('x', { 'limit-mm-per-prompt': { image: 3 }, backbone: ['a'] }), {
+      limitMmPerPrompt: '{"image":3}',
+      backbone: ['a'],
+    });
+  });
+
   it('takes a secret from its environment variable and never writes it into flags', () => {
     const values = resolveOptions(schema, {}, { TEST_API_KEY: 'k' });
 
