@@ -4,6 +4,8 @@ import { helpText, type OptionValues, parseFlags } from '#mesh/options.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { type MeshConfig, resolveConfig } from '../local/config.ts';
 import { readConfigDocument } from '../local/config-document.ts';
+import { usableCores } from '../local/cores.ts';
+import { hasTower } from '../local/model-towers.ts';
 import { superviseUntilSignal } from '../local/supervise.ts';
 import type { Command } from './command.ts';
 import { serveOptions } from './serve-options.ts';
@@ -25,7 +27,7 @@ export async function loadConfig(args: readonly string[]): Promise<MeshConfig> {
   const { config, ...flags } = parseServeFlags(args);
   const standard = relative(process.cwd(), join(PACKAGE_ROOT, 'deploy', 'config.yaml'));
   const document = await readConfigDocument(typeof config === 'string' ? config : standard);
-  return resolveConfig(document, flags);
+  return resolveConfig(document, flags, { cores: usableCores(), hasTower });
 }
 
 function parseServeFlags(args: readonly string[]): OptionValues {

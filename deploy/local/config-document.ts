@@ -1,6 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import { isCollection, isNode, LineCounter, parseDocument } from 'yaml';
+import { isCollection, isNode, isSeq, LineCounter, parseDocument } from 'yaml';
 import { MeshError } from '#mesh/errors.ts';
+
+/** A key of a mapping or an index of a list. */
+export type ConfigKey = string | number;
 
 /** A parsed YAML file that can say on which line a key stands. */
 export interface ConfigDocument {
@@ -8,15 +11,8 @@ export interface ConfigDocument {
   readonly path: string;
   readonly root: Readonly<Record<string, unknown>>;
   /** `path:line` of a key, or `path` when it is not in the file. */
-  where(...keys: readonly string[]): string;
+  where(...keys: readonly ConfigKey[]): string;
 }
-
-/** Configuration without a file: every key has its default. */
-export const EMPTY_DOCUMENT: ConfigDocument = {
-  path: 'defaults',
-  root: {},
-  where: () => 'defaults',
-};
 
 export async function readConfigDocument(path: string): Promise<ConfigDocument> {
   let text: string;
@@ -41,7 +37,7 @@ export function parseConfigDocument(path: string, text: string): ConfigDocument 
   if (root !== null && (typeof root !== 'object' || Array.isArray(root))) {
     throw new MeshError('INVALID_REQUEST', `${path}: must hold keys and values`);
   }
-  const where = (...keys: readonly string[]) => {
+  const where = (...keys: readonly ConfigKey[]) => {
     const offset = keyOffset(document.contents, keys);
     return offset === undefined ? path : `${path}:${lines.linePos(offset).line}`;
   };
@@ -49,17 +45,33 @@ export function parseConfigDocument(path: string, text: string): ConfigDocument 
 }
 
 /** Where the last of nested `keys` starts in the text. */
-function keyOffset(contents: unknown, keys: readonly string[]): number | undefined {
+function keyOffset(contents: unknown, keys: readonly ConfigKey[]): number | undefined {
   let node = contents;
   let offset: number | undefined;
   for (const key of keys) {
-    if (!isCollection(node)) return undefined;
-    const pair = node.items.find((item) => keyOf(item) === key);
-    if (typeof pair !== 'object' || pair === null || !('key' in pair)) return undefined;
-    if (isNode(pair.key)) offset = pair.key.range?.[0];
-    node = 'value' in pair ? pair.value : undefined;
+    const found = entryOf(node, key);
+    if (found === undefined) return undefined;
+    if (isNode(found.start)) offset = found.start.range?.[0];
+    node = found.value;
   }
   return offset;
+}
+
+interface Entry {
+  /** The node whose place is that of the entry. */
+  readonly start: unknown;
+  readonly value: unknown;
+}
+
+function entryOf(node: unknown, key: ConfigKey): Entry | undefined {
+  if (typeof key === 'number') {
+    const item: unknown = isSeq(node) ? node.items[key] : undefined;
+    return item === undefined ? undefined : { start: item, value: item };
+  }
+  if (!isCollection(node)) return undefined;
+  const pair = node.items.find((item) => keyOf(item) === key);
+  if (typeof pair !== 'object' || pair === null || !('key' in pair)) return undefined;
+  return { start: pair.key, value: 'value' in pair ? pair.value : undefined };
 }
 
 function keyOf(item: unknown): string | undefined {

@@ -1,17 +1,22 @@
-import { dirname, resolve } from 'node:path';
 import { MeshError } from '#mesh/errors.ts';
 import { type LogSettings, logOptions } from '#mesh/log-options.ts';
-import {
-  kebabCase,
-  type OptionSchema,
-  type OptionValues,
-  parseSection,
-  resolveOptions,
-} from '#mesh/options.ts';
-import { didYouMean } from '../nearest-name.ts';
+import { kebabCase, type OptionValues, parseSection, resolveOptions } from '#mesh/options.ts';
 import type { ConfigDocument } from './config-document.ts';
-
-import { BACKBONE, GATEWAY, ROLES, type Role } from './roles.ts';
+import {
+  type Layers,
+  located,
+  namesOf,
+  pick,
+  readSection,
+  readSections,
+  resolveProcess,
+  sectionShape,
+  unknownKey,
+  withPaths,
+} from './config-section.ts';
+import { shareCores } from './cores.ts';
+import type { Modality } from './model-towers.ts';
+import { BACKBONE, ENCODERS, type EncoderRole, GATEWAY, ROLES, type Role } from './roles.ts';
 
 /** One process to start with exactly these values. */
 export interface ProcessConfig {
@@ -22,12 +27,16 @@ export interface ProcessConfig {
 /** What the supervisor runs. */
 export interface MeshConfig {
   readonly log: LogSettings;
-  /** In starting order. */
+  /** In starting order; stopped in the opposite one, so that the edge drains first. */
   readonly processes: readonly ProcessConfig[];
 }
 
-/** Keys whose value is a file or folder; in a configuration file they are relative to it. */
-const PATH_KEYS = new Set(['model', 'chatTemplate', 'logPath']);
+/** What defaults depend on besides the configuration. */
+export interface Surroundings {
+  /** Cores the processes may use, ascending. */
+  readonly cores: readonly number[];
+  hasTower(modelDirectory: string, modality: Modality): boolean;
+}
 
 /** Every process has its own value, so these belong in a section only. */
 export const SECTION_ONLY_KEYS: ReadonlySet<string> = new Set(['listen']);
@@ -37,24 +46,71 @@ export const SECTION_ONLY_KEYS: ReadonlySet<string> = new Set(['listen']);
  * top level goes to every process that knows it; a section's key to its process only; a flag wins
  * over both.
  */
-export function resolveConfig(document: ConfigDocument, flags: OptionValues): MeshConfig {
+export function resolveConfig(
+  document: ConfigDocument,
+  flags: OptionValues,
+  surroundings: Surroundings,
+): MeshConfig {
   const layers = { shared: sharedValues(document), flags };
   const log = resolveLog(document, layers);
-  const backbone = resolveProcess(BACKBONE, document, layers);
-  const shared = { backbone: [String(backbone['listen'])], ...layers.shared };
-  const gateway = resolveProcess(GATEWAY, document, { ...layers, shared });
+  const resolveOne = (role: Role, further: OptionValues = {}) => {
+    const shared = { ...further, ...layers.shared };
+    const section = readSection(document, sectionShape(role));
+    return resolveProcess(role, document, { section, layers: { shared, flags } });
+  };
+  const alone = resolveOne(BACKBONE);
+  const encoders = resolveEncoders(document, layers, { backbone: alone, surroundings });
+  const backbone: OptionValues = { ...alone, ...encoderAddresses(encoders) };
+  const gateway = resolveOne(GATEWAY, { backbone: [String(backbone['listen'])] });
   return {
     log,
     processes: [
+      ...encoders,
       { role: BACKBONE, values: backbone },
       { role: GATEWAY, values: gateway },
     ],
   };
 }
 
-interface Layers {
-  readonly shared: OptionValues;
-  readonly flags: OptionValues;
+interface EncoderProcess extends ProcessConfig {
+  readonly role: EncoderRole;
+}
+
+/**
+ * Encoders for every tower of the model, as many as the configuration lists, one unless it does. A
+ * backbone that is told of encoders elsewhere gets none here.
+ */
+function resolveEncoders(
+  document: ConfigDocument,
+  layers: Layers,
+  {
+    backbone,
+    surroundings,
+  }: { readonly backbone: OptionValues; readonly surroundings: Surroundings },
+): EncoderProcess[] {
+  const wanted = ENCODERS.flatMap((role) => {
+    const sections = readSections(document, sectionShape(role));
+    const addresses = backbone[role.addressOption];
+    const isElsewhere = Array.isArray(addresses) && addresses.length > 0;
+    const isWanted =
+      !isElsewhere && surroundings.hasTower(String(backbone['model']), role.modality);
+    return isWanted ? sections.map((section) => ({ role, section })) : [];
+  });
+  const devices = shareCores(surroundings.cores, wanted.length);
+  return wanted.map(({ role, section }, i) => {
+    const shared = { device: devices[i], ...layers.shared };
+    const encoder = { section, layers: { ...layers, shared } };
+    return { role, values: resolveProcess(role, document, encoder) };
+  });
+}
+
+/** What the backbone is told of the encoders. */
+function encoderAddresses(encoders: readonly EncoderProcess[]): OptionValues {
+  const byOption = ENCODERS.map(({ addressOption }) => {
+    const own = encoders.filter(({ role }) => role.addressOption === addressOption);
+    return [addressOption, own.map(({ values }) => String(values['listen']))] as const;
+  });
+  return Object.fromEntries(byOption.filter(([, addresses]) => addresses.length > 0));
 }
 
 /** Values of the top-level keys and of the `log` section. */
@@ -73,33 +129,13 @@ function sharedValues(document: ConfigDocument): OptionValues {
 
 /** `log: {level}` is what the processes know as `log-level`. */
 function logValues(document: ConfigDocument): OptionValues {
-  const section = sectionValues(document, 'log');
   const known = namesOf(logOptions).map((name) => name.slice('log-'.length));
-  const renamed: [string, unknown][] = [];
-  for (const [key, value] of Object.entries(section)) {
-    const name = kebabCase(key);
-    if (!known.includes(name)) throw unknownKey(document, { keys: ['log', name], known });
-    renamed.push([`log${key.charAt(0).toUpperCase()}${key.slice(1)}`, value]);
-  }
+  const section = readSection(document, { name: 'log', known });
+  const renamed = Object.entries(section.values).map(([key, value]) => [
+    `log${key.charAt(0).toUpperCase()}${key.slice(1)}`,
+    value,
+  ]);
   return withPaths(document, Object.fromEntries(renamed));
-}
-
-function sectionValues(document: ConfigDocument, name: string): OptionValues {
-  try {
-    return withPaths(document, parseSection(name, document.root[name]));
-  } catch (error: unknown) {
-    throw error instanceof MeshError ? located(document.where(name), error) : error;
-  }
-}
-
-function withPaths(document: ConfigDocument, values: OptionValues): OptionValues {
-  const resolvePath = (key: string, value: unknown) =>
-    PATH_KEYS.has(key) && typeof value === 'string'
-      ? resolve(dirname(document.path), value)
-      : value;
-  return Object.fromEntries(
-    Object.entries(values).map(([key, value]) => [key, resolvePath(key, value)]),
-  );
 }
 
 function resolveLog(document: ConfigDocument, layers: Layers): LogSettings {
@@ -114,49 +150,4 @@ function resolveLog(document: ConfigDocument, layers: Layers): LogSettings {
       : document.where('log', key.slice('log-'.length));
     throw located(place, error);
   }
-}
-
-function resolveProcess(role: Role, document: ConfigDocument, layers: Layers): OptionValues {
-  const section = sectionValues(document, role.name);
-  const known = namesOf(role.options);
-  for (const key of Object.keys(section).map(kebabCase)) {
-    if (!known.includes(key)) throw unknownKey(document, { keys: [role.name, key], known });
-  }
-  const shared = pick(role.options, layers.shared);
-  const flags = pick(role.options, layers.flags);
-  try {
-    return resolveOptions(role.options, { ...shared, ...section, ...flags });
-  } catch (error: unknown) {
-    if (!(error instanceof MeshError)) throw error;
-    const name = error.param?.split('/')[0] ?? '';
-    const key = kebabCase(name);
-    if (Object.hasOwn(flags, name)) throw located(`--${key}`, error);
-    if (Object.hasOwn(section, name)) throw located(document.where(role.name, key), error);
-    throw located(document.where(key), error);
-  }
-}
-
-function pick(schema: OptionSchema, values: OptionValues): OptionValues {
-  return Object.fromEntries(
-    Object.entries(values).filter(([name]) => Object.hasOwn(schema.properties, name)),
-  );
-}
-
-function namesOf(schema: OptionSchema): string[] {
-  return Object.keys(schema.properties).map(kebabCase);
-}
-
-function unknownKey(
-  document: ConfigDocument,
-  { keys, known }: { readonly keys: readonly string[]; readonly known: readonly string[] },
-): MeshError {
-  const key = keys.at(-1) ?? '';
-  const section = keys.length > 1 ? ` in section "${keys[0]}"` : '';
-  const hint = didYouMean(key, known) || `; known are ${[...new Set(known)].join(', ')}`;
-  const message = `${document.where(...keys)}: unknown key "${key}"${section}${hint}`;
-  return new MeshError('INVALID_REQUEST', message, { param: keys.join('.') });
-}
-
-function located(place: string, error: MeshError): MeshError {
-  return new MeshError(error.reason, `${place}: ${error.message}`, { cause: error });
 }

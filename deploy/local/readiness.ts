@@ -1,5 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
 import type { OptionValues } from '#mesh/options.ts';
+import { InstanceServiceDefinition } from '#protos/autoglm/mesh/v1/instance.ts';
 
 const POLL_MS = 100;
 const ANSWER_LIMIT_MS = 2000;
@@ -26,6 +28,26 @@ async function isReady(url: string, signal: AbortSignal): Promise<boolean> {
   } catch {
     signal.throwIfAborted();
     return false;
+  }
+}
+
+/** Resolves when the backbone at `address` can ask that many encoders. */
+export async function waitUntilEncodersReady(
+  address: string,
+  { numEncoders, signal }: { readonly numEncoders: number; readonly signal: AbortSignal },
+): Promise<void> {
+  const channel = openChannel(address, 'tokens');
+  const instance = createMeshClient(InstanceServiceDefinition, channel);
+  try {
+    for (;;) {
+      const { families } = await instance.getMetrics({}, { signal });
+      const ready = families.find(({ name }) => name === 'encoder_endpoints_ready');
+      const numReady = ready?.samples.reduce((sum, { value }) => sum + value, 0) ?? 0;
+      if (numReady >= numEncoders) return;
+      await delay(POLL_MS, undefined, { signal });
+    }
+  } finally {
+    channel.close();
   }
 }
 

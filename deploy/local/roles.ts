@@ -1,6 +1,9 @@
 import { backboneOptions } from '#backbone/options.ts';
 import { gatewayOptions } from '#gateway/options.ts';
 import type { OptionSchema } from '#mesh/options.ts';
+import { speechEncoderOptions } from '#speech/options.ts';
+import { visionEncoderOptions } from '#vision/options.ts';
+import type { Modality } from './model-towers.ts';
 
 /** A kind of process the supervisor starts. */
 export interface Role {
@@ -11,6 +14,31 @@ export interface Role {
   readonly main: string;
 }
 
+/** A process with one tower of the model. */
+export interface EncoderRole extends Role {
+  readonly modality: Modality;
+  /** The backbone's option that lists addresses of such processes. */
+  readonly addressOption: 'visionEncoder' | 'speechEncoder';
+}
+
+export const VISION_ENCODER: EncoderRole = {
+  name: 'vision-encoder',
+  options: visionEncoderOptions,
+  main: 'services/vision-encoder/main',
+  modality: 'image',
+  addressOption: 'visionEncoder',
+};
+
+export const SPEECH_ENCODER: EncoderRole = {
+  name: 'speech-encoder',
+  options: speechEncoderOptions,
+  main: 'services/speech-encoder/main',
+  modality: 'audio',
+  addressOption: 'speechEncoder',
+};
+
+export const ENCODERS: readonly EncoderRole[] = [VISION_ENCODER, SPEECH_ENCODER];
+
 export const BACKBONE: Role = {
   name: 'llm-backbone',
   options: backboneOptions,
@@ -19,5 +47,4 @@ export const BACKBONE: Role = {
 
 export const GATEWAY: Role = { name: 'gateway', options: gatewayOptions, main: 'gateway/main' };
 
-/** In starting order; stopped in the opposite one, so that the edge drains first. */
-export const ROLES: readonly Role[] = [BACKBONE, GATEWAY];
+export const ROLES: readonly Role[] = [BACKBONE, GATEWAY, ...ENCODERS];

@@ -2,9 +2,9 @@ import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log.ts';
 import type { MeshConfig, ProcessConfig } from './config.ts';
 import { claimPorts } from './ports.ts';
-import { curlLine, gatewayUrl, waitUntilReady } from './readiness.ts';
+import { curlLine, gatewayUrl, waitUntilEncodersReady, waitUntilReady } from './readiness.ts';
 import { RESTART_POLICY, type RestartPolicy } from './restart-policy.ts';
-import { GATEWAY } from './roles.ts';
+import { BACKBONE, ENCODERS, GATEWAY, type Role } from './roles.ts';
 import { describeExit, SupervisedProcess } from './supervised-process.ts';
 
 /** A process is killed this long after the time its requests are given to finish. */
@@ -77,8 +77,10 @@ export class Supervisor {
 
   async #announce({ values }: ProcessConfig): Promise<void> {
     const url = gatewayUrl(values);
+    const { signal } = this.#stopping;
     try {
-      await waitUntilReady(url, this.#stopping.signal);
+      await waitUntilReady(url, signal);
+      await this.#encodersReady(signal);
     } catch (error: unknown) {
       if (this.#stopping.signal.aborted) return;
       throw error;
@@ -86,4 +88,17 @@ export class Supervisor {
     this.#wasReady = true;
     this.#log.info(`Ready. Try: ${curlLine(url, values['apiKey'] !== undefined)}`);
   }
+
+  /** Encoders are in the mesh once the backbone can ask them. */
+  async #encodersReady(signal: AbortSignal): Promise<void> {
+    const encoders = this.processes.filter(({ config }) => isEncoder(config.role));
+    const backbone = this.processes.find(({ name }) => name === BACKBONE.name);
+    if (backbone === undefined || encoders.length === 0) return;
+    const address = String(backbone.config.values['listen']);
+    await waitUntilEncodersReady(address, { numEncoders: encoders.length, signal });
+  }
+}
+
+function isEncoder(role: Role): boolean {
+  return ENCODERS.some(({ name }) => name === role.name);
 }

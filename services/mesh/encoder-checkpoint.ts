@@ -12,7 +12,7 @@ export interface EncoderCheckpoint {
 }
 
 /** Where each modality's tower is described in config.json. */
-const TOWER_KEYS = { image: 'vision_config', audio: 'audio_config' } as const;
+export const TOWER_KEYS = { image: 'vision_config', audio: 'audio_config' } as const;
 
 /** Checks that a model directory has the tower of a modality. */
 export async function readEncoderCheckpoint(

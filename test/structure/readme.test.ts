@@ -19,20 +19,28 @@ interface OptionFacts {
   readonly default?: unknown;
 }
 
+interface OptionRow {
+  readonly description: string;
+  readonly roles: string[];
+  /** As Markdown, each once. */
+  readonly defaults: Set<string>;
+}
+
 /** The README's table of options as the schemas give it. */
 function optionTable(): string {
-  const rows = new Map<string, { option: OptionFacts; roles: string[] }>();
+  const rows = new Map<string, OptionRow>();
   for (const role of ROLES) {
     for (const [name, option] of Object.entries<OptionFacts>(role.options.properties)) {
-      const row = rows.get(name) ?? { option, roles: [] };
+      const { description = '', default: value } = option;
+      const row = rows.get(name) ?? { description, roles: [], defaults: new Set() };
       row.roles.push(role.name);
+      if (value !== undefined) row.defaults.add(`\`${JSON.stringify(value)}\``);
       rows.set(name, row);
     }
   }
-  const lines = [...rows].map(([name, { option, roles }]) => {
-    const text = (option.description ?? '').replaceAll('|', '\\|');
-    const fallback = option.default === undefined ? '' : `\`${JSON.stringify(option.default)}\``;
-    return `| \`${kebabCase(name)}\` | ${roles.join(', ')} | ${fallback} | ${text} |`;
+  const lines = [...rows].map(([name, { description, roles, defaults }]) => {
+    const cells = [`\`${kebabCase(name)}\``, roles.join(', '), [...defaults].join(', ')];
+    return `| ${cells.join(' | ')} | ${description.replaceAll('|', '\\|')} |`;
   });
   return `| key | process | default | meaning |\n|---|---|---|---|\n${lines.join('\n')}\n`;
 }

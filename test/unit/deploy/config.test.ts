@@ -1,13 +1,26 @@
 import assert from 'node:assert/strict';
-import { resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { describe, it } from 'node:test';
-import { resolveConfig } from '#deploy/local/config.ts';
+import { resolveConfig, type Surroundings } from '#deploy/local/config.ts';
 import { parseConfigDocument } from '#deploy/local/config-document.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { OptionValues } from '#mesh/options.ts';
 
+/** A machine of four cores where the directory "text-only" is the only one without towers. */
+const SURROUNDINGS: Surroundings = {
+  cores: [0, 1, 4, 5],
+  hasTower: (model) => basename(model) !== 'text-only',
+};
+
 function resolveText(text: string, flags: OptionValues = {}) {
-  return resolveConfig(parseConfigDocument('etc/mesh.yaml', text), flags);
+  return resolveConfig(parseConfigDocument('etc/mesh.yaml', text), flags, SURROUNDINGS);
+}
+
+/** `role listen device` of every encoder. */
+function encodersOf(text: string, flags: OptionValues = {}): string[] {
+  return resolveText(text, flags)
+    .processes.filter(({ role }) => role.name.endsWith('-encoder'))
+    .map(({ role, values }) => `${role.name} ${values['listen']} ${values['device']}`);
 }
 
 function valuesOf(text: string, role: string, flags: OptionValues = {}): OptionValues {
@@ -27,13 +40,73 @@ function messageOf(text: string, flags: OptionValues = {}): string {
 }
 
 describe('resolveConfig', () => {
-  it('starts the backbone before the gateway', () => {
+  it('starts the backbone before the gateway, and what it asks before the backbone', () => {
     const { processes } = resolveText('model: m');
 
     assert.deepEqual(
       processes.map(({ role }) => role.name),
-      ['llm-backbone', 'gateway'],
+      ['vision-encoder', 'speech-encoder', 'llm-backbone', 'gateway'],
     );
+  });
+
+  it('gives each encoder cores of its own', () => {
+    assert.deepEqual(encodersOf('model: m'), [
+      'vision-encoder 127.0.0.1:50052 cpu:0-1',
+      'speech-encoder 127.0.0.1:50053 cpu:4-5',
+    ]);
+  });
+
+  it('tells the backbone where the encoders are', () => {
+    const values = valuesOf('model: m', 'llm-backbone');
+
+    assert.deepEqual(values['visionEncoder'], ['127.0.0.1:50052']);
+    assert.deepEqual(values['speechEncoder'], ['127.0.0.1:50053']);
+  });
+
+  it('starts no encoder for a model without towers', () => {
+    assert.deepEqual(encodersOf('model: text-only\nvision-encoder:\n  lazy: true'), []);
+    assert.deepEqual(valuesOf('model: text-only', 'llm-backbone')['visionEncoder'], []);
+  });
+
+  it('starts a process for each entry of a list', () => {
+    const text = [
+      'model: m',
+      'vision-encoder:',
+      '  - listen: 127.0.0.1:1',
+      '    device: cuda:0',
+      '  - listen: 127.0.0.1:2',
+      '    lazy: true',
+    ].join('\n');
+
+    assert.deepEqual(encodersOf(text), [
+      'vision-encoder 127.0.0.1:1 cuda:0',
+      'vision-encoder 127.0.0.1:2 cpu:1',
+      'speech-encoder 127.0.0.1:50053 cpu:4-5',
+    ]);
+    const addresses = valuesOf(text, 'llm-backbone')['visionEncoder'];
+    assert.deepEqual(addresses, ['127.0.0.1:1', '127.0.0.1:2']);
+  });
+
+  it('starts no encoder of an empty list, and leaves all cores to the other', () => {
+    const text = 'model: m\nvision-encoder: []';
+
+    assert.deepEqual(encodersOf(text), ['speech-encoder 127.0.0.1:50053 cpu:0-1,4-5']);
+    assert.deepEqual(valuesOf(text, 'llm-backbone')['visionEncoder'], []);
+  });
+
+  it('starts no encoder where the backbone is told of one elsewhere', () => {
+    const section = 'model: m\nllm-backbone:\n  vision-encoder: [far:1, far:2]';
+
+    assert.deepEqual(encodersOf(section), ['speech-encoder 127.0.0.1:50053 cpu:0-1,4-5']);
+    assert.deepEqual(valuesOf(section, 'llm-backbone')['visionEncoder'], ['far:1', 'far:2']);
+    assert.deepEqual(encodersOf('model: m', { visionEncoder: ['far:1'] }), encodersOf(section));
+  });
+
+  it('puts everything on the device of a flag', () => {
+    const flags = { device: 'cuda:0' };
+
+    assert.equal(valuesOf('model: m', 'vision-encoder', flags)['device'], 'cuda:0');
+    assert.equal(valuesOf('model: m', 'llm-backbone', flags)['device'], 'cuda:0');
   });
 
   it('gives a top-level key to every process that knows it', () => {
@@ -130,6 +203,23 @@ describe('resolveConfig', () => {
       name: 'a section that is a value',
       text: 'model: m\ngateway: 8000',
       message: 'etc/mesh.yaml:2: configuration: "gateway" must hold keys and values',
+    },
+    {
+      name: 'an unknown key in an entry of a list',
+      text: 'model: m\nvision-encoder:\n  - lazy: true\n  - lasy: true',
+      message:
+        'etc/mesh.yaml:4: unknown key "lasy" in section "vision-encoder"; did you mean "lazy"?',
+    },
+    {
+      name: 'an unknown key of a section without a process',
+      text: 'model: text-only\nvision-encoder:\n  lasy: true',
+      message:
+        'etc/mesh.yaml:3: unknown key "lasy" in section "vision-encoder"; did you mean "lazy"?',
+    },
+    {
+      name: 'an entry of a list that is a value',
+      text: 'model: m\nspeech-encoder:\n  - lazy: true\n  - cpu',
+      message: 'etc/mesh.yaml:4: configuration: "speech-encoder" must hold keys and values',
     },
     {
       name: 'an address of one process at the top level',
