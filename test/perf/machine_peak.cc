@@ -21,22 +21,55 @@ volatile double g_sink;  // keeps measured loops from being removed
 
 constexpr size_t kReadBytes = size_t{512} << 20;
 
-// With the widest loads the processor has.
-__attribute__((target_clones("avx512f", "avx2", "default"))) uint64_t SumOf(const uint64_t* values,
-                                                                            size_t count) {
+// Vectors in flight at once: one sum would wait for itself.
+constexpr size_t kVectors = 8;
+
+// `bytes` is a multiple of 64 * kVectors.
+using Reader = void (*)(const char* data, size_t bytes);
+
+__attribute__((target("avx2"))) void ReadAvx2(const char* data, size_t bytes) {
+  __m256i seen[kVectors] = {};
+  for (size_t at = 0; at < bytes; at += 32 * kVectors) {
+#pragma GCC unroll 8
+    for (size_t v = 0; v < kVectors; ++v) {
+      const auto* vector = reinterpret_cast<const __m256i*>(data + at + 32 * v);
+      seen[v] = _mm256_or_si256(seen[v], _mm256_load_si256(vector));
+    }
+  }
+  for (const __m256i& one : seen) g_sink = _mm256_extract_epi32(one, 0);
+}
+
+__attribute__((target("avx512f"))) void ReadAvx512(const char* data, size_t bytes) {
+  __m512i seen[kVectors] = {};
+  for (size_t at = 0; at < bytes; at += 64 * kVectors) {
+#pragma GCC unroll 8
+    for (size_t v = 0; v < kVectors; ++v) {
+      seen[v] = _mm512_or_si512(seen[v], _mm512_load_si512(data + at + 64 * v));
+    }
+  }
+  for (const __m512i& one : seen) g_sink = _mm512_cvtsi512_si32(one);
+}
+
+void ReadPortable(const char* data, size_t bytes) {
+  const auto* values = reinterpret_cast<const uint64_t*>(data);
   uint64_t sum = 0;
-  for (size_t i = 0; i < count; ++i) sum += values[i];
-  return sum;
+  for (size_t i = 0; i < bytes / sizeof(uint64_t); ++i) sum += values[i];
+  g_sink = static_cast<double>(sum);
+}
+
+Reader WidestReader() {
+  if (__builtin_cpu_supports("avx512f")) return ReadAvx512;
+  return __builtin_cpu_supports("avx2") ? ReadAvx2 : ReadPortable;
 }
 
 double MeasureBytesPerSecond(int num_threads) {
   const LargeBuffer buffer(kReadBytes);
   std::memset(buffer.data(), 1, buffer.bytes());
-  const size_t part = buffer.bytes() / static_cast<size_t>(num_threads) / 64 * 64;
+  constexpr size_t kUnit = 64 * kVectors;
+  const size_t part = buffer.bytes() / static_cast<size_t>(num_threads) / kUnit * kUnit;
+  const Reader read = WidestReader();
   const double seconds = BestSeconds(num_threads, [&](int thread) {
-    g_sink = static_cast<double>(
-        SumOf(reinterpret_cast<const uint64_t*>(buffer.data() + static_cast<size_t>(thread) * part),
-              part / sizeof(uint64_t)));
+    read(buffer.data() + static_cast<size_t>(thread) * part, part);
   });
   return static_cast<double>(part) * num_threads / seconds;
 }
