@@ -12,7 +12,7 @@ import { samplingParams } from './sampling.ts';
 /** What the models are asked where the caller asks nothing else. */
 const PROMPT = 'Please transcribe this audio into text';
 
-const format = Type.Union(
+const answerFormat = Type.Union(
   [Type.Literal('json'), Type.Literal('text'), Type.Literal('verbose_json')],
   {
     description: 'one of json, text, verbose_json (times within a recording are not known)',
@@ -28,14 +28,19 @@ const fields = Type.Object({
       description: 'a language code such as en or zh',
     }),
   ),
-  response_format: Type.Optional(format),
+  response_format: Type.Optional(answerFormat),
   temperature: numberField({ from: 0, to: 1 }),
   stream: flagField(),
   timestamp_granularities: listField(
     Type.Literal('segment'),
     'segment only (times of words are not known)',
   ),
-  include: listField(Type.Literal(''), 'left out (log-probabilities are not available here)'),
+  include: Type.Optional(
+    Type.Array(Type.String(), {
+      maxItems: 0,
+      description: 'left out (log-probabilities are not available here)',
+    }),
+  ),
 });
 
 const check = compileCheck(fields);
@@ -47,14 +52,14 @@ const FIELD_KINDS = {
   lists: ['timestamp_granularities', 'include'],
 } as const;
 
-export type TranscriptionFormat = Static<typeof format>;
+type AnswerFormat = Static<typeof answerFormat>;
 
 /** A transcription request, translated. */
 export interface TranscriptionRequest {
   /** As the client named it. */
   readonly model: string | undefined;
   readonly isStream: boolean;
-  readonly format: TranscriptionFormat;
+  readonly format: AnswerFormat;
   readonly language: string | undefined;
   readonly temperature: number;
   readonly start: GenerationStart;
