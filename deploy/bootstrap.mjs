@@ -4,7 +4,7 @@
 // syntax or API newer than Node 16, so that an old Node still reaches its one clear line.
 import { requireNode } from './bootstrap/toolchain.mjs';
 
-const VERBS = ['start', 'serve', 'test', 'test:e2e', 'dev', 'bench', 'parity', 'build'];
+const VERBS = ['start', 'serve', 'test', 'test:e2e', 'dev', 'bench', 'parity', 'eval', 'build'];
 
 async function main() {
   const [verb, ...args] = process.argv.slice(2);

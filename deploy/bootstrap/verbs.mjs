@@ -32,6 +32,9 @@ export async function handOver(verb, args) {
     case 'parity':
       await setUp();
       return runSource('test/parity/parity.ts', args);
+    case 'eval':
+      await setUp();
+      return runSource('test/eval/eval.ts', args);
   }
 }
 

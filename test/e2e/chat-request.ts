@@ -12,7 +12,7 @@ export async function postChat(
   return { status: answer.status, body: await answer.json() };
 }
 
-export function userMessage(content: string): readonly Body[] {
+export function userMessage(content: string | readonly Body[]): readonly Body[] {
   return [{ role: 'user', content }];
 }
 

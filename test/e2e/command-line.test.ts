@@ -36,6 +36,8 @@ describe('autoglm against a running mesh', () => {
 
     assert.equal(status, 0);
     assert.match(stdout, /^llm-backbone +127\.0\.0\.1:\d+ +ready +cpu.*phone-nano/m);
+    assert.match(stdout, /^vision-encoder +127\.0\.0\.1:\d+ +ready +cpu:\d.*phone-nano/m);
+    assert.match(stdout, /^speech-encoder +127\.0\.0\.1:\d+ +ready +cpu:\d.*phone-nano/m);
     assert.match(stdout, /^gateway +http:\/\/127\.0\.0\.1:\d+ +ready/m);
   });
 

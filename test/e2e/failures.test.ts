@@ -45,7 +45,8 @@ describe('a mesh under load', () => {
   });
 
   it('tells every client when the backbone is killed, and serves again afterwards', async () => {
-    const pid = await mesh.backbonePid();
+    const [pid] = await mesh.pids('llm-backbone');
+    assert(pid !== undefined);
     const firstChunk = moment();
     const loadEnd = new AbortController();
     const load = runLoad({

@@ -1,10 +1,9 @@
-import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { PACKAGE_ROOT } from '#mesh/paths.ts';
-import { property } from './mesh.ts';
+import { readPhoneCases } from './phone-cases.ts';
 
-/** A question to phone-nano and the answer its reference implementation gives. */
+/** Questions to phone-nano and the answers its reference implementation gives. */
+export const GOLDEN_CASES = readPhoneCases('golden.json');
+
+/** A question in words alone. */
 export interface GoldenText {
   readonly question: string;
   readonly enableThinking: boolean;
@@ -12,19 +11,13 @@ export interface GoldenText {
   readonly numPromptTokens: number;
 }
 
-/** The text cases of phone-nano's golden file. */
-export const GOLDEN_TEXTS: readonly GoldenText[] = readTexts();
-
-function readTexts(): GoldenText[] {
-  const path = join(PACKAGE_ROOT, 'deploy/models/phone-nano/golden.json');
-  const cases = property(JSON.parse(readFileSync(path, 'utf8')), 'cases');
-  assert(Array.isArray(cases));
-  const texts = cases.filter((one) => property(one, 'group') === 'text');
-  assert(texts.length > 10);
-  return texts.map((one) => ({
-    question: String(property(one, 'content', 0, 'text')),
-    enableThinking: property(one, 'enable_thinking') === true,
-    answer: String(property(one, 'reference')),
-    numPromptTokens: Number(property(one, 'prompt_ids', 'length')),
-  }));
-}
+export const GOLDEN_TEXTS: readonly GoldenText[] = GOLDEN_CASES.flatMap((one) => {
+  const [part, ...more] = one.content;
+  if (part?.type !== 'text' || more.length > 0) return [];
+  return {
+    question: part.text,
+    enableThinking: one.enable_thinking,
+    answer: one.reference,
+    numPromptTokens: one.prompt_ids?.length ?? 0,
+  };
+});

@@ -7,28 +7,40 @@ import { join } from 'node:path';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { freePort } from '#test/free-port.ts';
 import { Lines } from '#test/lines.ts';
+import { PHONE_NANO } from './phone-cases.ts';
 
 /** The command as a user runs it. */
 export const AUTOGLM = join(PACKAGE_ROOT, 'deploy/cli/autoglm.mjs');
 
-/** A running mesh of phone-nano: the supervisor and all its processes, on ports of their own. */
+export type EncoderName = 'vision-encoder' | 'speech-encoder';
+
+/** A running mesh: the supervisor and all its processes, on ports of their own. */
 export interface Mesh {
   readonly url: string;
   /** Of the llm-backbone's gRPC server. */
   readonly backboneAddress: string;
+  readonly encoderAddresses: Readonly<Record<EncoderName, readonly string[]>>;
   readonly config: string;
   readonly supervisor: ChildProcess;
   /** Exit status of the supervisor; null when a signal ended it. */
   readonly exit: Promise<number | null>;
   /** What the supervisor and the processes log, JSON lines; ends when all of them are gone. */
   readonly lines: Lines;
-  /** Process id of the llm-backbone that runs at the moment. */
-  backbonePid(): Promise<number>;
+  /** Ids of the processes of a role that run at the moment, in the configuration's order. */
+  pids(role: string): Promise<number[]>;
   /** Ends the mesh as Ctrl-C does; resolves to the supervisor's exit status. */
   stop(): Promise<number | null>;
 }
 
 export interface MeshSettings {
+  /** Model directory; unset: phone-nano. */
+  readonly model?: string;
+  /** Processes of each kind of encoder; unset: one. */
+  readonly numEncoders?: Partial<Readonly<Record<EncoderName, number>>>;
+  /** Further keys of every encoder, as YAML lines. */
+  readonly encoders?: readonly string[];
+  /** Further keys of the gateway, as YAML lines. */
+  readonly gateway?: readonly string[];
   /** Further keys of the llm-backbone, as YAML lines. */
   readonly backbone?: readonly string[];
   /** The gateway's port; unset: a free one. */
@@ -45,7 +57,7 @@ export async function startMesh(settings: MeshSettings = {}): Promise<Mesh> {
 
 /** Starts a mesh without waiting. */
 export async function spawnMesh(settings: MeshSettings = {}): Promise<Mesh> {
-  const { config, port, backbonePort } = await writeConfig(settings);
+  const { config, port, backbonePort, encoderAddresses } = await writeConfig(settings);
   const supervisor = spawn(process.execPath, [AUTOGLM, 'serve', '--config', config], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, ...settings.env },
@@ -57,11 +69,12 @@ export async function spawnMesh(settings: MeshSettings = {}): Promise<Mesh> {
   return {
     url: `http://127.0.0.1:${port}`,
     backboneAddress,
+    encoderAddresses,
     config,
     supervisor,
     exit,
     lines,
-    backbonePid: () => pidOf(config),
+    pids: (role) => pidsOf(config, role),
     stop: async () => {
       supervisor.kill('SIGINT');
       await lines.ended;
@@ -74,35 +87,56 @@ interface WrittenConfig {
   readonly config: string;
   readonly port: number;
   readonly backbonePort: number;
+  readonly encoderAddresses: Mesh['encoderAddresses'];
 }
 
-/** Writes a configuration of phone-nano on free ports. */
+/** Writes a configuration on free ports. */
 export async function writeConfig(settings: MeshSettings = {}): Promise<WrittenConfig> {
+  const { model = PHONE_NANO, numEncoders, encoders, backbone, gateway } = settings;
   const [port, backbonePort] = [await freePort(), await freePort()];
+  const encoderAddresses = {
+    'vision-encoder': await freeAddresses(numEncoders?.['vision-encoder'] ?? 1),
+    'speech-encoder': await freeAddresses(numEncoders?.['speech-encoder'] ?? 1),
+  };
   const folder = await mkdtemp(join(tmpdir(), 'autoglm-e2e-'));
   const config = join(folder, 'config.yaml');
   const text = [
-    `model: ${join(PACKAGE_ROOT, 'deploy/models/phone-nano')}`,
+    `model: ${model}`,
     'drain-timeout-s: 20',
     'gateway:',
     '  host: 127.0.0.1',
     `  port: ${settings.port ?? port}`,
+    ...indented(gateway),
     'llm-backbone:',
     `  listen: 127.0.0.1:${backbonePort}`,
     '  kv-cache-gb: 0.25',
-    ...(settings.backbone ?? []).map((line) => `  ${line}`),
+    ...indented(backbone),
+    ...Object.entries(encoderAddresses).flatMap(([name, addresses]) => [
+      `${name}:${addresses.length === 0 ? ' []' : ''}`,
+      ...addresses.flatMap((address) => [`  - listen: ${address}`, ...indented(encoders, 4)]),
+    ]),
   ];
   await writeFile(config, `${text.join('\n')}\n`);
-  return { config, port, backbonePort };
+  return { config, port, backbonePort, encoderAddresses };
 }
 
-async function pidOf(config: string): Promise<number> {
+function indented(lines: readonly string[] = [], width = 2): string[] {
+  return lines.map((line) => `${' '.repeat(width)}${line}`);
+}
+
+async function freeAddresses(count: number): Promise<string[]> {
+  const addresses: string[] = [];
+  while (addresses.length < count) addresses.push(`127.0.0.1:${await freePort()}`);
+  return addresses;
+}
+
+async function pidsOf(config: string, role: string): Promise<number[]> {
   const { stdout } = await autoglm(['status', '--json', '--config', config]);
-  const status: unknown = JSON.parse(stdout);
-  const rows = property(status, 'processes');
+  const rows = property(JSON.parse(stdout), 'processes');
   assert(Array.isArray(rows));
-  const row: unknown = rows.find((one) => property(one, 'process') === 'llm-backbone');
-  return Number(property(row, 'pid'));
+  return rows
+    .filter((one: unknown) => property(one, 'process') === role)
+    .map((one: unknown) => Number(property(one, 'pid')));
 }
 
 export interface CommandResult {

@@ -37,6 +37,7 @@ const ENTRY_POINTS = [
   /^deploy\/local\/dev\.ts$/,
   /^test\/perf\/(bench|encode-transfer)\.ts$/,
   /^test\/parity\/parity\.ts$/,
+  /^test\/eval\/eval\.ts$/,
   /^test\/contract\/deploy\/(scripted-process|run-supervisor)\.ts$/,
 ];
 

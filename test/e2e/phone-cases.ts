@@ -1,0 +1,81 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Static, Type } from 'typebox';
+import Value from 'typebox/value';
+import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import type { Body } from './chat-request.ts';
+
+export const PHONE_NANO = join(PACKAGE_ROOT, 'deploy/models/phone-nano');
+
+const part = Type.Union([
+  Type.Object({ type: Type.Literal('text'), text: Type.String() }),
+  Type.Object({ type: Type.Literal('image'), image: Type.String() }),
+  Type.Object({ type: Type.Literal('audio'), audio: Type.String() }),
+]);
+
+const phoneCase = Type.Object({
+  group: Type.String(),
+  content: Type.Array(part),
+  enable_thinking: Type.Boolean(),
+  /** What a perfect model would answer. */
+  expected: Type.String(),
+  /** What the reference implementation of this model answers. */
+  reference: Type.String(),
+  /** Whether the reference's answer counts. */
+  correct: Type.Boolean(),
+  prompt_ids: Type.Optional(Type.Array(Type.Integer())),
+});
+
+/** A question to phone-nano from its golden or evaluation file. */
+export type PhoneCase = Static<typeof phoneCase>;
+
+export type PhonePart = Static<typeof part>;
+
+export function readPhoneCases(name: 'golden.json' | 'eval.json'): readonly PhoneCase[] {
+  const shape = Type.Object({ cases: Type.Array(phoneCase, { minItems: 1 }) });
+  return Value.Parse(shape, readPhoneFile(name)).cases;
+}
+
+export function readPhoneFile(name: 'golden.json' | 'eval.json'): unknown {
+  return JSON.parse(readFileSync(join(PHONE_NANO, name), 'utf8'));
+}
+
+/** A case as a chat request; media travel inside. */
+export function chatRequest({ content, enable_thinking }: PhoneCase): Body {
+  return { messages: [{ role: 'user', content: content.map(chatPart) }], enable_thinking };
+}
+
+/** What a case says, for people. */
+export function caseName({ content, enable_thinking }: PhoneCase): string {
+  const words = content.map((one) => {
+    if (one.type === 'text') return one.text;
+    return one.type === 'image' ? one.image : one.audio;
+  });
+  return `${words.join(' + ')} (${enable_thinking ? 'thinking' : 'not thinking'})`;
+}
+
+function chatPart(one: PhonePart): Body {
+  switch (one.type) {
+    case 'text':
+      return one;
+    case 'image':
+      return imagePart(readMedia(one.image));
+    case 'audio':
+      return { type: 'input_audio', input_audio: { data: base64(one.audio), format: 'wav' } };
+  }
+}
+
+/** A PNG as a content part. */
+export function imagePart(png: Buffer): Body {
+  const url = `data:image/png;base64,${png.toString('base64')}`;
+  return { type: 'image_url', image_url: { url } };
+}
+
+/** A file of phone-nano's media. */
+export function readMedia(path: string): Buffer {
+  return readFileSync(join(PHONE_NANO, path));
+}
+
+function base64(path: string): string {
+  return readMedia(path).toString('base64');
+}

@@ -1,0 +1,52 @@
+/** Answers of one group of questions. */
+interface Count {
+  asked: number;
+  right: number;
+}
+
+/** Percent of right answers by group. */
+export type Accuracies = Readonly<Record<string, number>>;
+
+/** Counts right answers by group. */
+export class Tally {
+  readonly #counts = new Map<string, Count>();
+
+  add(group: string, { isRight }: { readonly isRight: boolean }): void {
+    const count = this.#counts.get(group) ?? { asked: 0, right: 0 };
+    count.asked += 1;
+    count.right += Number(isRight);
+    this.#counts.set(group, count);
+  }
+
+  /** Questions of all groups. */
+  get total(): number {
+    return [...this.#counts.values()].reduce((sum, { asked }) => sum + asked, 0);
+  }
+
+  counts(group: string): Readonly<Count> {
+    return this.#counts.get(group) ?? { asked: 0, right: 0 };
+  }
+
+  /** Whether every group of the reference is at most `points` percentage points below it. */
+  isWithin(reference: Accuracies, points: number): boolean {
+    return Object.entries(reference).every(
+      ([group, percent]) => accuracy(this.counts(group)) >= percent - points,
+    );
+  }
+}
+
+/** One line a group: right answers beside the reference's. */
+export function formatTally(tally: Tally, reference: Accuracies): string {
+  const lines = Object.entries(reference).map(([group, percent]) => {
+    const count = tally.counts(group);
+    const share = `${accuracy(count).toFixed(1).padStart(5)} %`;
+    const parts = `${count.right} of ${count.asked}`;
+    return `${group.padEnd(10)} ${share}  (${parts}; reference ${percent.toFixed(1)} %)`;
+  });
+  return lines.join('\n');
+}
+
+/** Percent; nothing asked is nothing right. */
+function accuracy({ asked, right }: Readonly<Count>): number {
+  return asked === 0 ? 0 : (100 * right) / asked;
+}
