@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import type { StepExecutor } from '#backbone/step-plan.ts';
-import type { DecoderDescription, SampleParams, StepOutput, StepPlan, StepResult } from '#native';
+import type {
+  DecoderDescription,
+  MediaRows,
+  SampleParams,
+  StepOutput,
+  StepPlan,
+  StepResult,
+} from '#native';
 
 /** Chooses the next token of a context. */
 export type NextToken = (context: readonly number[], params: SampleParams) => number;
@@ -28,6 +35,8 @@ export class FakeDecoder implements StepExecutor {
   readonly description: DecoderDescription;
   /** What happened, in order. */
   readonly trace: string[] = [];
+  /** Media rows of all steps. */
+  readonly mediaRows: MediaRows[] = [];
   nextToken: NextToken;
   #slots: Int32Array;
   #failures: Error[] = [];
@@ -77,6 +86,7 @@ export class FakeDecoder implements StepExecutor {
       this.trace.push('failed');
       throw failure;
     }
+    this.mediaRows.push(...plan.mediaRows);
     plan.tokenIds.forEach((id, row) => {
       this.#slots[plan.slotMapping[row] ?? -1] = id;
     });
