@@ -107,7 +107,7 @@ export class EncoderEndpoint {
         }
       }
     } catch (error: unknown) {
-      throw namingRefusal(error);
+      throw asAbsence(error, signal);
     }
     const [dtype = 'float32', other] = dtypes;
     if (other !== undefined) throw broken(`rows of ${dtype} and of ${other} in one item`);
@@ -170,10 +170,16 @@ function shapeOf(
   return { numRows, durationMs, grid: { t, h, w } };
 }
 
-/** An encoder that names another checkpoint than ours has been replaced: it is not there for us. */
-function namingRefusal(error: unknown): unknown {
-  if (!(error instanceof MeshError) || error.reason !== 'MODEL_NOT_FOUND') return error;
-  return new MeshError('NO_READY_ENDPOINT', error.message, { cause: error });
+/** What means that this encoder is not there for us, though its status says something else. */
+function asAbsence(error: unknown, signal: AbortSignal): unknown {
+  if (!(error instanceof MeshError) || signal.aborted) return error;
+  // It names another checkpoint than ours: it has been replaced.
+  const isReplaced = error.reason === 'MODEL_NOT_FOUND';
+  // We cancelled nothing: it ended the call, as a server does that is shut down.
+  const isCutOff = error.reason === 'CANCELLED';
+  if (!isReplaced && !isCutOff) return error;
+  const message = isCutOff ? 'it ended the call' : error.message;
+  return new MeshError('NO_READY_ENDPOINT', message, { cause: error });
 }
 
 function broken(what: string): MeshError {
