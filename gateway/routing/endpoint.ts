@@ -1,21 +1,14 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Channel, Client } from 'nice-grpc';
 import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
+import { watchHealth } from '#mesh/health-watch.ts';
 import type { Log } from '#mesh/log.ts';
 import {
   type GetModelResponse,
   LlmBackboneServiceDefinition,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { InstanceServiceDefinition } from '#protos/autoglm/mesh/v1/instance.ts';
-import {
-  HealthDefinition,
-  HealthCheckResponse_ServingStatus as ServingStatus,
-} from '#protos/grpc/health/v1/health.ts';
 import { GenerateCaller } from './generate-call.ts';
 import type { EndpointView } from './pick.ts';
-
-const MIN_BACKOFF_MS = 100;
-const MAX_BACKOFF_MS = 1000;
 
 /** One backbone address: its clients, whether it is ready, what it serves, how busy it is. */
 export class Endpoint implements EndpointView {
@@ -38,7 +31,11 @@ export class Endpoint implements EndpointView {
     this.backbone = createMeshClient(LlmBackboneServiceDefinition, this.#channel);
     this.generation = new GenerateCaller(address, this.#channel);
     this.instance = createMeshClient(InstanceServiceDefinition, this.#channel);
-    this.#watching = this.#watch();
+    this.#watching = watchHealth(this.#channel, {
+      onHealth: (isServing) => this.#onHealth(isServing),
+      onBroken: (err) => this.#log.debug({ err, address }, 'health watch ended'),
+      signal: this.#closing.signal,
+    });
   }
 
   get isReady(): boolean {
@@ -60,33 +57,10 @@ export class Endpoint implements EndpointView {
     this.#channel.close();
   }
 
-  /** Follows the health of the endpoint for as long as it is configured, across restarts. */
-  async #watch(): Promise<void> {
+  async #onHealth(isServing: boolean): Promise<void> {
     const { signal } = this.#closing;
-    let backoffMs = MIN_BACKOFF_MS;
-    while (!signal.aborted) {
-      try {
-        await this.#followHealth(signal, () => {
-          backoffMs = MIN_BACKOFF_MS;
-        });
-      } catch (err: unknown) {
-        if (!signal.aborted) this.#log.debug({ err, address: this.address }, 'health watch ended');
-      }
-      this.#setReady(false);
-      const jitterMs = Math.random() * backoffMs;
-      await delay(backoffMs + jitterMs, undefined, { signal }).catch(() => {});
-      backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS);
-    }
-  }
-
-  async #followHealth(signal: AbortSignal, onAnswer: () => void): Promise<void> {
-    const health = createMeshClient(HealthDefinition, this.#channel);
-    for await (const { status } of health.watch({ service: '' }, { signal })) {
-      onAnswer();
-      const isServing = status === ServingStatus.SERVING;
-      if (isServing) this.#model = await this.backbone.getModel({}, { signal });
-      this.#setReady(isServing);
-    }
+    if (isServing) this.#model = await this.backbone.getModel({}, { signal });
+    this.#setReady(isServing);
   }
 
   #setReady(isReady: boolean): void {

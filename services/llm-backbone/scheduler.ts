@@ -54,6 +54,8 @@ export class Scheduler {
   readonly #waiting: Sequence[] = [];
   readonly #running: Sequence[] = [];
   #wanted: WantedRows[] = [];
+  /** Sequences that will come and have their places in the waiting queue. */
+  #numExpected = 0;
   #step: ScheduledStep | null = null;
 
   constructor(options: SchedulerOptions) {
@@ -76,19 +78,32 @@ export class Scheduler {
   }
 
   /** Refuses `numSequences` more where the waiting queue has no room for them. */
-  checkRoom(numSequences: number): void {
+  #checkRoom(numSequences: number): void {
     const { maxNumWaiting } = this.options;
-    if (this.#waiting.length + numSequences <= maxNumWaiting) return;
+    const numWaiting = this.#waiting.length + this.#numExpected;
+    if (numWaiting + numSequences <= maxNumWaiting) return;
     throw new MeshError(
       'QUEUE_FULL',
-      `${this.#waiting.length} sequences are waiting and at most ${maxNumWaiting} may; ${numSequences} more do not fit, retry later`,
+      `${numWaiting} sequences are waiting and at most ${maxNumWaiting} may; ${numSequences} more do not fit, retry later`,
       { retryAfterMs: RETRY_AFTER_MS },
     );
   }
 
+  /**
+   * Keeps places in the waiting queue for a request that is being read; throws QUEUE_FULL. The
+   * returned function gives them up, to be called once.
+   */
+  expect(numSequences: number): () => void {
+    this.#checkRoom(numSequences);
+    this.#numExpected += numSequences;
+    return () => {
+      this.#numExpected -= numSequences;
+    };
+  }
+
   /** Queues the sequences of one request, all or none. */
   add(sequences: readonly Sequence[]): void {
-    this.checkRoom(sequences.length);
+    this.#checkRoom(sequences.length);
     for (const sequence of sequences) {
       assert(this.#numBlocksFor(sequence) <= this.options.numBlocks, 'sequence can never fit');
       insertInOrder(this.#waiting, sequence);

@@ -15,12 +15,13 @@ import type { AdmissionGate } from './admission-gate.ts';
 import { detokenize } from './detokenizer.ts';
 import type { Embeddings } from './embeddings.ts';
 import { checkStart, type RequestReader, readRequest } from './generate-request.ts';
-import { Generation, type GenerationContext } from './generation.ts';
+import { Generation, type GenerationContext, type GenerationRequest } from './generation.ts';
 import type { MediaBuffer } from './media-buffer.ts';
 import { readIdentity } from './media-item.ts';
 import { receiveMedia } from './media-upload.ts';
 import { tokenizePrompt } from './prompt.ts';
 import { RequestMedia } from './request-media.ts';
+import type { CheckedSampling } from './sampling.ts';
 import type { Scheduler } from './scheduler.ts';
 
 /** What the handlers work with. */
@@ -103,17 +104,33 @@ interface Arrival {
 /** Checks, tokenizes and queues a request. */
 async function admit(options: BackboneServiceOptions, arrival: Arrival): Promise<Generation> {
   const { model, reader, scheduler, context } = options;
-  const { start, arrivalMs, signal } = arrival;
+  const { start, arrivalMs } = arrival;
   checkModel(model, start.model);
   const sampling = checkStart(start, reader);
   // A full queue refuses before media are read and the prompt is tokenized.
-  scheduler.checkRoom(sampling.numChoices);
-  const media = await readMedia(options, arrival);
+  const arrive = scheduler.expect(sampling.numChoices);
+  const request = await readArrival(options, arrival, sampling).finally(arrive);
+  const generation = new Generation({ ...request, arrivalMs }, context);
   try {
-    const request = await readRequest(start, sampling, reader, { media, signal });
-    const generation = new Generation({ ...request, media, arrivalMs }, context);
     generation.start();
     return generation;
+  } catch (error: unknown) {
+    request.media?.close();
+    throw error;
+  }
+}
+
+/** Reads media and prompt of a request whose start is in order. */
+async function readArrival(
+  options: BackboneServiceOptions,
+  arrival: Arrival,
+  sampling: CheckedSampling,
+): Promise<Omit<GenerationRequest, 'arrivalMs'>> {
+  const { start, signal } = arrival;
+  const media = await readMedia(options, arrival);
+  try {
+    const request = await readRequest(start, sampling, options.reader, { media, signal });
+    return { ...request, media };
   } catch (error: unknown) {
     media.close();
     throw error;

@@ -43,11 +43,15 @@ export class FakeEncoder {
   }
 
   /** Serves a model of this fingerprint. */
-  async start(fingerprint: string, modality: Modality = Modality.MODALITY_IMAGE): Promise<this> {
+  async start(
+    fingerprint: string,
+    where: { readonly modality?: Modality; readonly listen?: string } = {},
+  ): Promise<this> {
+    const { modality = Modality.MODALITY_IMAGE, listen = '127.0.0.1:0' } = where;
     const model = { modality, modelId: 'tiny', fingerprint, hiddenSize: HIDDEN_SIZE };
     this.health.setServing(true);
     this.#server = await startMeshServer({
-      listen: '127.0.0.1:0',
+      listen,
       log: pino({ level: 'silent' }),
       health: this.health,
       serviceNames: [],

@@ -173,6 +173,21 @@ describe('the choice of an encoder', () => {
     assert.ok(Math.min(...numCalls(vision)) > 0, `${numCalls(vision)}`);
   });
 
+  it('comes back to an encoder that was started again', async (test) => {
+    const { ask, vision, metric, backbone } = await startMedia(test);
+    const [encoder] = vision;
+    assert.ok(encoder);
+    const { address } = encoder;
+    await encoder.stop();
+    while ((await metric('encoder_endpoints_ready')) > 0);
+    await encoder.start(backbone.model.fingerprint, { listen: address });
+    while ((await metric('encoder_endpoints_ready')) < 1);
+
+    const { answers } = await ask(PROMPT, ['4 cats']);
+
+    assert.equal(answers[0]?.tokenIds.length, 12);
+  });
+
   it('leaves out an encoder that drains', async (test) => {
     const { ask, vision, metric } = await startMedia(test, { numVision: 2 });
     const [first, second] = vision;

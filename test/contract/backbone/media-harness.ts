@@ -76,7 +76,9 @@ export async function startMedia(
   const [vision, speech] = [fakes(numVision), fakes(numSpeech)];
   shape.prepare?.([...vision, ...speech]);
   await Promise.all(vision.map((encoder) => encoder.start(weights)));
-  await Promise.all(speech.map((encoder) => encoder.start(weights, Modality.MODALITY_AUDIO)));
+  await Promise.all(
+    speech.map((encoder) => encoder.start(weights, { modality: Modality.MODALITY_AUDIO })),
+  );
   const backbone = await startTestBackbone(decoder, {
     model,
     visionEncoder: vision.map(({ address }) => address),

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { WantedRows } from '#backbone/scheduler.ts';
 import { assertSchedulerInvariants } from '#backbone/scheduler-invariants.ts';
-import { commitWith, ids, schedulerOf, sequenceOf } from './scheduling.ts';
+import { buildStepPlan } from '#backbone/step-plan.ts';
+import { commitWith, ids, imageAt, rowsFor, schedulerOf, sequenceOf } from './scheduling.ts';
 
 /** Small numbers from a seed: the minimal standard generator. */
 function random(seed: number): (limit: number) => number {
@@ -10,6 +12,15 @@ function random(seed: number): (limit: number) => number {
     state = (state * 48271) % 2147483647;
     return state % limit;
   };
+}
+
+/** A prompt of which up to two ranges are images. */
+function randomPrompt(next: (limit: number) => number) {
+  const first = imageAt(next(9), 1 + next(9), `image${next(3)}`);
+  const second = imageAt(first.firstToken + first.numTokens + next(6), 1 + next(5), 'b');
+  const placeholders = [first, second].slice(next(3));
+  const end = Math.max(0, ...placeholders.map((range) => range.firstToken + range.numTokens));
+  return { placeholders, promptTokenIds: ids(100 * next(3), end + 1 + next(15)) };
 }
 
 describe('Scheduler under random load', () => {
@@ -21,15 +32,22 @@ describe('Scheduler under random load', () => {
         sequenceOf({
           id,
           priority: next(3),
-          promptTokenIds: ids(100 * next(3), 1 + next(30)),
+          ...randomPrompt(next),
           maxTokens: 1 + next(15),
         }),
       );
       const arrivals = [...sequences];
+      const wanted: WantedRows[] = [];
 
       for (let step = 0; step < 5000 && sequences.some((s) => s.state !== 'finished'); step++) {
         if (arrivals.length > 0 && next(3) === 0) scheduler.add(arrivals.splice(0, 1 + next(3)));
         const planned = scheduler.schedule();
+        wanted.push(...scheduler.takeWanted());
+        // Every row a plan reads is there, or this throws.
+        if (planned !== null) buildStepPlan(planned, scheduler.options.blockSize);
+        for (const { sequence, range } of wanted.splice(0, next(3))) {
+          sequence.media.supply(range, rowsFor(range));
+        }
         const victim = sequences[next(400)];
         if (planned !== null && next(50) === 0) scheduler.fail(planned);
         else if (planned !== null) commitWith(scheduler, planned);

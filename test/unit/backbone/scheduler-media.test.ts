@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import type { Scheduler } from '#backbone/scheduler.ts';
 import { assertSchedulerInvariants } from '#backbone/scheduler-invariants.ts';
 import { buildStepPlan } from '#backbone/step-plan.ts';
+import { refusal } from './refusal.ts';
 import { ids, imageAt, rowsFor, runStep, schedulerOf, sequenceOf } from './scheduling.ts';
 
 /** Asks what is missing, as pairs of sequence id and first token. */
@@ -166,6 +167,16 @@ describe('Scheduler with media', () => {
     assert.equal(scheduler.counts.numPreemptions, 1);
     assert.equal(low.state, 'waiting');
     assert.deepEqual(wantedOf(scheduler), [[2, 1]]);
+  });
+
+  it('counts requests whose media are being read among those that wait', () => {
+    const scheduler = schedulerOf({ maxNumWaiting: 3 });
+    const arrive = scheduler.expect(2);
+    assert.throws(() => scheduler.expect(2), refusal('QUEUE_FULL', /2 sequences are waiting/));
+
+    arrive();
+
+    scheduler.expect(3);
   });
 
   it('starts a prompt whose tokens are scored only with all its rows', () => {
