@@ -9,7 +9,7 @@ import { collect, finishedOf } from '#test/unit/backbone/test-engine.ts';
 import { until } from '#test/unit/encoder/doubles.ts';
 import { chunksOf, encoded, mediaOf, planOf } from './fake-encoder.ts';
 import { messages, startOf, startTestBackbone } from './harness.ts';
-import { AUDIO, IMAGE, modelWithTowers, startMedia } from './media-harness.ts';
+import { AUDIO, IMAGE, type MediaBackbone, modelWithTowers, startMedia } from './media-harness.ts';
 
 describe('a request with images', () => {
   it('gives the decoder the rows in place of the placeholders', async (test) => {
@@ -167,6 +167,28 @@ describe('a request with images', () => {
     });
 
     assert.deepEqual(resumed.answers[0]?.tokenIds, whole.slice(5));
+  });
+
+  it('asks again for rows that were lost to a preemption', async (test) => {
+    const prompts = [1, 2].map((n) => [n, IMAGE, ...ids(100 * n, 10)]);
+    const send = ({ ask }: MediaBackbone) =>
+      Promise.all(
+        prompts.map((prompt, i) =>
+          ask(prompt, [`36 cats, ${i}`], { changes: { sampling: { maxTokens: 40 } } }),
+        ),
+      );
+    const calm = await send(await startMedia(test));
+    const decoder = new FakeDecoder({ numBlocks: 8 });
+    const crowded = await startMedia(test, { decoder, options: { embeddingCacheMb: 0 } });
+
+    const answers = await send(crowded);
+
+    assert.deepEqual(
+      answers.map(({ answers: [first] }) => first?.tokenIds),
+      calm.map(({ answers: [first] }) => first?.tokenIds),
+    );
+    assert.ok((await crowded.metric('num_preemptions')) > 0);
+    assert.ok((await crowded.metric('encode_requests')) > 2);
   });
 
   it('ends its streams when it is cancelled', async (test) => {
