@@ -33,11 +33,11 @@ export interface StreamedAnswer {
   readonly error: string | undefined;
 }
 
-/** Streams a chat answer to its end; `onChunk` sees every chunk as it arrives. */
+/** Streams a chat answer to its end; `onChunk` sees the text of every chunk as it arrives. */
 export async function streamAnswer(
   url: string,
   body: Body,
-  onChunk: () => void = () => {},
+  onChunk: (content: string) => void = () => {},
 ): Promise<StreamedAnswer> {
   const answer = await fetch(`${url}/v1/chat/completions`, jsonPost({ ...body, stream: true }));
   if (!answer.ok || answer.body === null) {
@@ -50,8 +50,9 @@ export async function streamAnswer(
     const chunk: unknown = JSON.parse(data);
     const error = property(chunk, 'error', 'message');
     if (error !== undefined) return { text, done: false, error: String(error) };
-    text += String(property(chunk, 'choices', 0, 'delta', 'content') ?? '');
-    onChunk();
+    const content = String(property(chunk, 'choices', 0, 'delta', 'content') ?? '');
+    text += content;
+    onChunk(content);
   }
   return { text, done: false, error: undefined };
 }

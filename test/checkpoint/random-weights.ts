@@ -1,0 +1,42 @@
+import { numValues, type TensorEntry } from './safetensors-file.ts';
+
+/** Draws the weights of a model from one seed. */
+export class RandomWeights {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed;
+  }
+
+  /** Uniform values that keep the variance of what is multiplied with them. */
+  matrix(name: string, shape: readonly [number, ...number[]]): TensorEntry {
+    const bound = Math.sqrt(3 / numValues(shape.slice(1)));
+    const values = () => {
+      const drawn = new Float32Array(numValues(shape));
+      for (let i = 0; i < drawn.length; i++) drawn[i] = bound * (2 * this.#next() - 1);
+      return toBfloat16(drawn);
+    };
+    return { name, shape, values };
+  }
+
+  /** The weight of a norm. */
+  ones(name: string, size: number): TensorEntry {
+    return { name, shape: [size], values: () => toBfloat16(new Float32Array(size).fill(1)) };
+  }
+
+  bias(name: string, size: number): TensorEntry {
+    return { name, shape: [size], values: () => new Uint16Array(size) };
+  }
+
+  /** Numerical Recipes' linear congruential generator; in [0, 1). */
+  #next(): number {
+    this.#state = (Math.imul(this.#state, 1_664_525) + 1_013_904_223) >>> 0;
+    return this.#state / 2 ** 32;
+  }
+}
+
+/** Truncates: these are random values. */
+function toBfloat16(values: Float32Array): Uint16Array {
+  const bits = new Uint32Array(values.buffer);
+  return Uint16Array.from(bits, (word) => word >>> 16);
+}

@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
+import { InstanceServiceDefinition } from '#protos/autoglm/mesh/v1/instance.ts';
+
+/** Sum of a metric's samples on the gateway's `/metrics`; 0 when it has none yet. */
+export async function scraped(url: string, metric: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const sample = new RegExp(`^${metric}(?:\\{.*\\})? (\\S+)$`, 'gm');
+  return [...text.matchAll(sample)].reduce((sum, [, value]) => sum + Number(value), 0);
+}
+
+/** Sum of a process's own metric, as `GetMetrics` gives it; samples may be chosen by labels. */
+export async function ownMetric(
+  address: string,
+  { name, suffix, labels = {} }: OwnMetric,
+): Promise<number> {
+  const channel = openChannel(address, 'tokens');
+  try {
+    const { families } = await createMeshClient(InstanceServiceDefinition, channel).getMetrics({});
+    const family = families.find((one) => one.name === name);
+    assert(family !== undefined, `${address} has no metric ${name}`);
+    const samples = family.samples.filter(
+      (sample) =>
+        sample.suffix === suffix &&
+        Object.entries(labels).every(([label, value]) => sample.labels[label] === value),
+    );
+    return samples.reduce((sum, { value }) => sum + value, 0);
+  } finally {
+    channel.close();
+  }
+}
+
+export interface OwnMetric {
+  readonly name: string;
+  /** `_total` of a counter, `_count` of a histogram. */
+  readonly suffix: string;
+  readonly labels?: Readonly<Record<string, string>>;
+}
