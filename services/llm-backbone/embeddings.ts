@@ -93,15 +93,19 @@ export class Embeddings {
   }
 
   #start(item: MediaItem, signal: AbortSignal): Encoding {
-    let onPlan = (_shape: ItemShape) => {};
+    let shape = this.#shapes.get(item.key);
+    let onPlanned = (_shape: ItemShape) => {};
     const plan = new Promise<ItemShape>((resolve) => {
-      onPlan = (shape) => {
-        this.#remember(item, shape);
-        resolve(shape);
-      };
+      onPlanned = resolve;
     });
+    const onPlan = (planned: ItemShape) => {
+      if (shape !== undefined) this.#checkSame(item, shape, planned);
+      shape = planned;
+      onPlanned(planned);
+    };
     const finished = this.#streams.run(signal, async () => {
       const embedding = await this.#clientOf(item.modality).encode(item, { signal, onPlan });
+      if (shape !== undefined) this.#shapes.set(item.key, shape);
       this.#cache.set(item.key, embedding);
       return embedding;
     });
@@ -116,16 +120,14 @@ export class Embeddings {
     return { planned, finished, ended };
   }
 
-  /** The shape follows from the content: prompts have been laid out by the one that is remembered. */
-  #remember({ key }: MediaItem, shape: ItemShape): void {
-    const known = this.#shapes.get(key);
-    if (known !== undefined && !isSameShape(known, shape)) {
-      const [a, b] = [known, shape].map(
-        ({ numRows, grid: { t, h, w } }) => `${numRows} rows of ${t}×${h}×${w}`,
-      );
-      throw new MeshError('ENGINE_FAILED', `the encoder plans ${b} where an encoder planned ${a}`);
-    }
-    this.#shapes.set(key, shape);
+  /** Refuses another shape than prompts have been laid out by; later prompts ask for it afresh. */
+  #checkSame({ key }: MediaItem, known: ItemShape, planned: ItemShape): void {
+    if (isSameShape(known, planned)) return;
+    this.#shapes.delete(key);
+    const [a, b] = [known, planned].map(
+      ({ numRows, grid: { t, h, w } }) => `${numRows} rows of ${t}×${h}×${w}`,
+    );
+    throw new MeshError('ENGINE_FAILED', `the encoder plans ${b} where an encoder planned ${a}`);
   }
 
   #clientOf(modality: MediaModality): EncoderClient {

@@ -91,7 +91,7 @@ export class EncoderEndpoint {
     const content = piecesOf(item.chunks);
     const parts: Buffer[] = [];
     const dtypes = new Set<Embedding['dtype']>();
-    let cacheHit = false;
+    let [numRows, cacheHit] = [0, false];
     try {
       for await (const event of encodeItem(
         this.#stub,
@@ -99,7 +99,7 @@ export class EncoderEndpoint {
         { hiddenSize, signal },
       )) {
         if (event.kind === 'plan') {
-          cacheHit = event.plan.cacheHit;
+          ({ numRows, cacheHit } = event.plan);
           onPlan(shapeOf(event.plan, item));
         } else if (event.kind === 'rows') {
           parts.push(event.rows.data);
@@ -111,7 +111,7 @@ export class EncoderEndpoint {
     }
     const [dtype = 'float32', other] = dtypes;
     if (other !== undefined) throw broken(`rows of ${dtype} and of ${other} in one item`);
-    return { embedding: { dtype, rows: Buffer.concat(parts) }, cacheHit };
+    return { embedding: { numRows, dtype, rows: Buffer.concat(parts) }, cacheHit };
   }
 
   async close(): Promise<void> {

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import type { Embedding } from './embedding.ts';
 import type { PlaceholderRange } from './placeholder-range.ts';
 
@@ -28,6 +29,8 @@ export class SequenceMedia {
   }
 
   supply(range: PlaceholderRange, rows: Embedding): void {
+    const { numRows } = rows;
+    assert(numRows === range.numTokens, `${numRows} rows for ${range.numTokens} placeholders`);
     this.#rows.set(range, rows);
   }
 

@@ -321,6 +321,8 @@ describe('an encoder that breaks the contract', () => {
     );
 
     await assertUnharmed(media);
+    const { answers } = await media.ask([8, IMAGE], ['4 cats']);
+    assert.equal(answers[0]?.tokenIds.length, 12);
   });
 });
 

@@ -41,7 +41,7 @@ export function imageAt(firstToken: number, numTokens: number, itemKey = 'a'): P
 
 /** Rows of one byte a value and four values a row: row r is 4r, 4r + 1, … */
 export function rowsFor({ numTokens }: PlaceholderRange): Embedding {
-  return { dtype: 'bfloat16', rows: Uint8Array.from(ids(0, 4 * numTokens)) };
+  return { numRows: numTokens, dtype: 'bfloat16', rows: Uint8Array.from(ids(0, 4 * numTokens)) };
 }
 
 /** A greedy sequence; unless said otherwise its prompt is one of a kind. */
