@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { after, before, describe, it } from 'node:test';
+import { type Body, postChat, type StreamedAnswer, userMessage } from './chat-request.ts';
+import { runLoad } from './load.ts';
+import { type EncoderName, type Mesh, property, startMesh } from './mesh.ts';
+import { uniqueAudio, uniqueImage } from './unique-media.ts';
+
+interface Kind {
+  readonly encoder: EncoderName;
+  /** As the backbone's log calls it. */
+  readonly logged: 'image' | 'audio';
+  readonly uniquePart: () => Promise<Body>;
+}
+
+const KINDS: readonly Kind[] = [
+  { encoder: 'vision-encoder', logged: 'image', uniquePart: uniqueImage },
+  { encoder: 'speech-encoder', logged: 'audio', uniquePart: uniqueAudio },
+];
+
+const NUM_MEDIA_CLIENTS = 4;
+const NUM_TEXT_STREAMS = 4;
+/** Enough before a kill that requests are at every stage. */
+const NUM_WARM_ANSWERS = 8;
+
+interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+interface MixedLoad {
+  /** Answered so far to requests with media. */
+  readonly media: readonly Answer[];
+  /** When that many of them have been answered. */
+  atLeast(count: number): Promise<void>;
+  end(): Promise<{ readonly media: readonly Answer[]; readonly text: readonly StreamedAnswer[] }>;
+}
+
+/** Requests with ever new media, beside streams of text alone. */
+function startLoad(mesh: Mesh, { uniquePart }: Kind): MixedLoad {
+  const ending = new AbortController();
+  const media: Answer[] = [];
+  const answered = new EventTarget();
+  const keepAsking = async () => {
+    while (!ending.signal.aborted) {
+      media.push(await ask(mesh, await uniquePart()));
+      answered.dispatchEvent(new Event('answer'));
+    }
+  };
+  const clients = Array.from({ length: NUM_MEDIA_CLIENTS }, keepAsking);
+  const text = runLoad({
+    url: mesh.url,
+    numStreams: NUM_TEXT_STREAMS,
+    until: ending.signal,
+  });
+  return {
+    media,
+    atLeast: async (count) => {
+      while (media.length < count) await once(answered, 'answer');
+    },
+    end: async () => {
+      ending.abort();
+      await Promise.all(clients);
+      return { media, text: await text };
+    },
+  };
+}
+
+function ask(mesh: Mesh, part: Body): Promise<Answer> {
+  return postChat(mesh.url, { messages: userMessage([part]), max_tokens: 2, temperature: 0 });
+}
+
+function assertAllDone(answers: readonly StreamedAnswer[]): void {
+  assert(answers.length > 0);
+  assert.deepEqual(
+    answers.filter(({ done }) => !done),
+    [],
+  );
+}
+
+describe('a mesh with two encoders of each kind', () => {
+  let mesh: Mesh;
+  before(async () => {
+    mesh = await startMesh({ numEncoders: { 'vision-encoder': 2, 'speech-encoder': 2 } });
+  });
+  after(() => mesh.stop());
+
+  for (const kind of KINDS) {
+    it(`answers every request when a ${kind.encoder} is killed under load`, async () => {
+      const [pid] = await mesh.pids(kind.encoder);
+      assert(pid !== undefined);
+      const numLines = mesh.lines.seen.length;
+      const load = startLoad(mesh, kind);
+      await load.atLeast(NUM_WARM_ANSWERS);
+
+      process.kill(pid, 'SIGKILL');
+
+      await mesh.lines.match(new RegExp(`${kind.encoder} was killed by SIGKILL`), numLines);
+      await mesh.lines.match(new RegExp(`${kind.logged} encoder .* is ready`), numLines);
+      const { media, text } = await load.end();
+      assert.deepEqual(
+        media.filter(({ status }) => status !== 200),
+        [],
+      );
+      assertAllDone(text);
+    });
+  }
+});
+
+describe('a mesh with one encoder of each kind', () => {
+  let mesh: Mesh;
+  before(async () => {
+    mesh = await startMesh();
+  });
+  after(() => mesh.stop());
+
+  for (const kind of KINDS) {
+    it(`answers 503 while its ${kind.encoder} is away, and text as ever`, async () => {
+      const [pid] = await mesh.pids(kind.encoder);
+      assert(pid !== undefined);
+      const numLines = mesh.lines.seen.length;
+      const load = startLoad(mesh, kind);
+      await load.atLeast(NUM_WARM_ANSWERS);
+
+      process.kill(pid, 'SIGKILL');
+
+      await mesh.lines.match(new RegExp(`${kind.logged} encoder .* is ready`), numLines);
+      const { media, text } = await load.end();
+      const failed = media.filter(({ status }) => status !== 200);
+      assert(failed.length > 0, 'nobody asked while it was away');
+      for (const { status, body } of failed) {
+        assert.equal(status, 503, JSON.stringify(body));
+        assert.equal(property(body, 'error', 'type'), 'server_error');
+        assert.equal(property(body, 'error', 'code'), 'no_ready_endpoint');
+      }
+      assertAllDone(text);
+      assert.equal((await ask(mesh, await kind.uniquePart())).status, 200);
+    });
+  }
+});
