@@ -3,6 +3,8 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import type { DecoderDescription, DecoderOptions, DecoderTrace } from './decoder-contract.ts';
+import type { CpuFeatures, DeviceDescription } from './device-contract.ts';
 import type {
   EncodedItem,
   EncoderDescription,
@@ -12,19 +14,10 @@ import type {
   FeatureItem,
   ItemFacts,
   ItemPlan,
-} from './encoder.ts';
+  ResizeRequest,
+} from './encoder-contract.ts';
 import { EngineError } from './engine-error.ts';
-import type { ResizeRequest } from './image.ts';
-import type {
-  CpuFeatures,
-  DecoderDescription,
-  DecoderOptions,
-  DecoderTrace,
-  DeviceDescription,
-  MediaRows,
-  StepPlan,
-  StepResult,
-} from './index.ts';
+import type { MediaRows, StepPlan, StepResult } from './step-plan.ts';
 
 /** A decoder as the addon hands it out; every method on a closed one rejects with `ENGINE_CLOSED`. */
 export interface AddonDecoder {

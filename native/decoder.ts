@@ -6,10 +6,8 @@ import type {
   DecoderDescription,
   DecoderOptions,
   DecoderTrace,
-  MediaRows,
-  StepPlan,
-  StepResult,
-} from './index.ts';
+} from './decoder-contract.ts';
+import type { MediaRows, StepPlan, StepResult } from './step-plan.ts';
 
 class NativeDecoder implements Decoder {
   readonly description: DecoderDescription;

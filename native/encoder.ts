@@ -1,120 +1,17 @@
-// Media encoders: a vision or speech tower with its projector and preprocessing.
+// A tower as services use it: the addon's object with promises that heed their signals.
 
 import { type AddonEncoder, type AddonTicket, addon } from './addon.ts';
-import type { DeviceId, WeightDtype } from './index.ts';
-
-export interface EncoderOptions {
-  readonly modelDirectory: string;
-  /** Which tower of the checkpoint to load; only its tensors are read. */
-  readonly modality: 'image' | 'audio';
-  readonly device: DeviceId;
-  readonly weightDtype: WeightDtype;
-  /**
-   * float32 (default): activations are float32 throughout. bfloat16: inputs of matrix products are
-   * rounded to bfloat16; residuals and accumulation stay float32.
-   */
-  readonly activationDtype?: 'float32' | 'bfloat16';
-}
-
-export interface EncoderDescription {
-  readonly modality: 'image' | 'audio';
-  /** `glm4v_vision`, `vit` or `parakeet_encoder`. */
-  readonly modelType: string;
-  /** Width of an embedding row. */
-  readonly hiddenSize: number;
-  readonly weightDtype: Exclude<WeightDtype, 'auto'>;
-  readonly weightBytes: number;
-  readonly loadMs: number;
-  /** Rate the speech tower hears at, Hz; 0 for images. Other rates are resampled. */
-  readonly sampleRateHz: number;
-  /** Most rows one item can give; 0 where the tower sets no bound. */
-  readonly maxRows: number;
-}
-
-/** `maxPixels` is null for the checkpoint's own bounds; models differ in what the modes mean. */
-export interface ImageOptions {
-  readonly maxPixels: number | null;
-  readonly maxPixelsMode: 'ignore' | 'volume' | 'area';
-}
-
-/** A decoded picture. */
-export interface ImageItem {
-  readonly kind: 'image';
-  /** `[height, width, 3]`, 8-bit RGB. */
-  readonly rgb: Uint8Array;
-  readonly width: number;
-  readonly height: number;
-  readonly options: ImageOptions;
-}
-
-/** A decoded recording. */
-export interface AudioItem {
-  readonly kind: 'audio';
-  /** `[num_samples]`, mono, -1 to 1. */
-  readonly samples: Float32Array;
-  readonly sampleRateHz: number;
-}
-
-export type EncoderItem = ImageItem | AudioItem;
-
-/** What preprocessing would give: patches in merge order, or mel frames. */
-export interface FeatureItem {
-  readonly kind: 'features';
-  /** `[grid cells, feature values]`. */
-  readonly values: Float32Array;
-  readonly grid: ItemPlan['grid'];
-}
-
-/** What of an item decides its number of rows. */
-export type ItemFacts =
-  | Pick<ImageItem, 'kind' | 'width' | 'height' | 'options'>
-  | { readonly kind: 'audio'; readonly numSamples: number; readonly sampleRateHz: number };
-
-export interface ItemPlan {
-  readonly numRows: number;
-  /** Patches (1, h, w) of an image; (mel frames, 1, 1) of a recording. */
-  readonly grid: { readonly t: number; readonly h: number; readonly w: number };
-}
-
-export interface EncodedItem {
-  /** `[num_rows, hidden_size]`. */
-  readonly rows: Float32Array;
-  readonly plan: ItemPlan;
-  readonly preprocessUs: number;
-  /** Tower and projector, of the whole batch. */
-  readonly encodeUs: number;
-}
-
-/** What the stages gave for one item, for comparison with a reference implementation. */
-export interface EncoderTrace extends EncodedItem {
-  /** `[grid cells, feature values]`: patches in merge order, or mel frames. */
-  readonly features: Float32Array;
-  /** `[states, state_size]` after the tower; a ViT's class token comes first. */
-  readonly states: Float32Array;
-}
-
-/** A loaded tower. Implemented by the addon; services take this interface so that tests can fake it. */
-export interface MediaEncoder {
-  readonly description: EncoderDescription;
-  /** Rows and grid of an item before anything is computed; refuses impossible items. */
-  plan(facts: ItemFacts): ItemPlan;
-  /**
-   * Encodes items together, in one batch. Results come in the order of `items`, each on its own:
-   * an item that cannot be encoded rejects alone. An aborted signal rejects the item at once with
-   * the signal's reason, and stops its work within a layer. Pixels and samples are read until then.
-   */
-  encode(
-    items: readonly EncoderItem[],
-    options?: { readonly signals?: readonly (AbortSignal | undefined)[] },
-  ): readonly Promise<EncodedItem>[];
-  /** Stops running work within a layer and frees the weights. */
-  close(): Promise<void>;
-}
-
-/** A tower of this addon: it also shows what its stages give. */
-export interface LoadedEncoder extends MediaEncoder {
-  trace(item: EncoderItem | FeatureItem): Promise<EncoderTrace>;
-}
+import type {
+  EncodedItem,
+  EncoderDescription,
+  EncoderItem,
+  EncoderOptions,
+  EncoderTrace,
+  FeatureItem,
+  ItemFacts,
+  ItemPlan,
+  LoadedEncoder,
+} from './encoder-contract.ts';
 
 class NativeEncoder implements LoadedEncoder {
   readonly description: EncoderDescription;

@@ -1,0 +1,89 @@
+// What a decoder is made from, and what it does.
+
+import type { DeviceId, WeightDtype } from './device-contract.ts';
+import type { MediaRows, StepPlan, StepResult } from './step-plan.ts';
+
+/** Shape of a decoder with random weights, for benches. */
+export interface RandomDecoderShape {
+  readonly hiddenSize: number;
+  readonly numLayers: number;
+  readonly numAttentionHeads: number;
+  readonly numKeyValueHeads: number;
+  readonly headDim: number;
+  readonly intermediateSize: number;
+  readonly vocabSize: number;
+  readonly maxPositionEmbeddings: number;
+}
+
+export interface DecoderOptions {
+  /** A model directory, or a shape to be filled with random weights. */
+  readonly model: { readonly directory: string } | { readonly random: RandomDecoderShape };
+  readonly device: DeviceId;
+  /** In-memory weight type; `auto` keeps the checkpoint's. */
+  readonly weightDtype: WeightDtype;
+  /**
+   * float32: activations are float32 throughout. bfloat16: inputs of matrix products and the KV
+   * cache are rounded to bfloat16; residuals and accumulation stay float32.
+   */
+  readonly activationDtype: 'float32' | 'bfloat16';
+  /** Tokens in a block of KV cache. */
+  readonly blockSize: number;
+  /** Memory for the KV cache; decides `numBlocks`. */
+  readonly kvCacheBytes: number;
+  /** Most tokens one step may hold; sizes the workspace. */
+  readonly maxNumBatchedTokens: number;
+}
+
+/** Facts of a loaded decoder. */
+export interface DecoderDescription {
+  readonly modelType: string;
+  readonly hiddenSize: number;
+  readonly numLayers: number;
+  /** Rows of the embedding and head; may exceed the tokenizer's size. */
+  readonly vocabSize: number;
+  readonly maxPositionEmbeddings: number;
+  readonly weightDtype: Exclude<WeightDtype, 'auto'>;
+  readonly weightBytes: number;
+  readonly numBlocks: number;
+  readonly blockSize: number;
+  readonly kvCacheBytes: number;
+  readonly loadMs: number;
+  /** Rotary frequencies per axis (t, h, w), or null where positions are one-dimensional. */
+  readonly mropeSection: readonly [number, number, number] | null;
+}
+
+/** What a prompt does to a decoder, for comparison with a reference implementation. */
+export interface DecoderTrace {
+  /**
+   * `[num_layers + 1]` of `[num_tokens, hidden_size]`: after the embedding and after each layer; the
+   * last one is after the final norm.
+   */
+  readonly hidden: readonly Float32Array[];
+  /** `[num_tokens, vocab_size]`. */
+  readonly logits: Float32Array;
+}
+
+/** A loaded decoder. Services take this interface, so that tests can fake it. */
+export interface Decoder {
+  readonly description: DecoderDescription;
+  /**
+   * Runs one step on the decoder's own thread. Steps run in the order of the calls, so the next one
+   * may be handed over while one runs. A refused plan (`INVALID_REQUEST`) changes nothing; typed
+   * arrays are read at the call, the rows of media until the promise settles.
+   */
+  execute(plan: StepPlan): Promise<StepResult>;
+  /**
+   * Runs a whole prompt, of at most `maxNumBatchedTokens`, in a cache of its own. `positions` is
+   * `[3, num_tokens]` and by default that of a text.
+   */
+  trace(
+    tokenIds: Uint32Array,
+    positions?: Int32Array,
+    mediaRows?: readonly MediaRows[],
+  ): Promise<DecoderTrace>;
+  /**
+   * Lets the running step end, rejects the waiting ones with `ENGINE_CLOSED`, and resolves when
+   * thread and memory are gone.
+   */
+  close(): Promise<void>;
+}

@@ -1,0 +1,25 @@
+// What there is to compute on, as the addon tells it.
+
+/** Where weights live and kernels run: `cpu`, `cpu:0-1` (a set of cores) or `cuda:0`. */
+export type DeviceId = string;
+
+export type WeightDtype = 'auto' | 'float32' | 'bfloat16' | 'float16';
+
+export interface DeviceDescription {
+  readonly id: DeviceId;
+  readonly name: string;
+  readonly memoryBytes: number;
+  /** Cores this process may run on; empty for a GPU. */
+  readonly cores: readonly number[];
+}
+
+export type IsaLevel = 'reference' | 'avx2' | 'avx512' | 'amx';
+
+export interface CpuFeatures {
+  /** Level the kernels use in this process. */
+  readonly isa: IsaLevel;
+  /** Levels this machine can run, lowest first. */
+  readonly supported: readonly IsaLevel[];
+  /** Why `isa` was chosen, in words ("best supported", "AUTOGLM_ISA=avx2"). */
+  readonly reason: string;
+}

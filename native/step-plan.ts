@@ -1,0 +1,102 @@
+// One engine step as plain data: what goes into a decoder, and what comes out.
+
+/**
+ * One engine step as plain data. All arrays are read-only while the step runs.
+ *
+ * Tokens of all sequences stand one after another; sequence s owns tokens
+ * `queryStarts[s] .. queryStarts[s+1]-1`. A row's result never depends on the other rows of the
+ * plan nor on how its prompt was cut into chunks: bit for bit the same.
+ */
+export interface StepPlan {
+  /** `[num_tokens]`; at media rows the value is ignored. */
+  readonly tokenIds: Uint32Array;
+  /** `[3, num_tokens]`: rotary positions t, h, w (equal for text). */
+  readonly positions: Int32Array;
+  /** `[num_tokens]`: slot of each token's key and value, `block * blockSize + offset`. */
+  readonly slotMapping: Int32Array;
+  /** `[num_sequences + 1]`. */
+  readonly queryStarts: Int32Array;
+  /** `[num_sequences]`: tokens in the cache after this step, this step's included. */
+  readonly contextLens: Int32Array;
+  /** `[num_sequences, maxBlocksPerSequence]`, row-major, unused entries -1. */
+  readonly blockTables: Int32Array;
+  readonly maxBlocksPerSequence: number;
+  /** Embedding rows that replace token embeddings. */
+  readonly mediaRows: readonly MediaRows[];
+  /** Rows whose logits are wanted, in order of the result. */
+  readonly outputs: readonly StepOutput[];
+}
+
+export interface MediaRows {
+  /** First token (index within this step) the rows replace; they replace consecutive tokens. */
+  readonly firstToken: number;
+  readonly numRows: number;
+  readonly dtype: 'float32' | 'bfloat16';
+  /** `[num_rows, hidden_size]` of `dtype`, little-endian. */
+  readonly rows: Uint8Array;
+}
+
+/** What is wanted of one token row: a sampled next token, or the log-probability of a given one. */
+export interface StepOutput {
+  /** Index of the token within the step. */
+  readonly token: number;
+  /** Sample with these parameters, or score `targetToken`. */
+  readonly sample: SampleParams | null;
+  /** Token to score where `sample` is null. */
+  readonly targetToken: number;
+  /** -1: no log-probabilities; 0..20: of the token and of this many alternatives. */
+  readonly numLogprobs: number;
+}
+
+/**
+ * Order of application, as in vLLM: allowed and forbidden ids, logit bias, repetition, frequency and
+ * presence penalties, temperature, min-p, top-k, top-p. Log-probabilities are those of the raw
+ * logits.
+ */
+export interface SampleParams {
+  /** 0 is greedy: ties go to the lowest id. */
+  readonly temperature: number;
+  /** 0 keeps all. */
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly repetitionPenalty: number;
+  readonly presencePenalty: number;
+  readonly frequencyPenalty: number;
+  /**
+   * Key of the random number: (seed, stream, position). `position` is the index of the token to be
+   * sampled among the generated tokens; `stream` is the choice index.
+   */
+  readonly seed: bigint;
+  readonly stream: number;
+  readonly position: number;
+  /** Ids at or above this are never chosen (padding rows of the vocabulary). */
+  readonly vocabLimit: number;
+  /** Distinct ids seen in prompt or output, for the repetition penalty. */
+  readonly seenTokenIds: Uint32Array;
+  /** Distinct generated ids and how often each was generated. */
+  readonly generatedTokenIds: Uint32Array;
+  readonly generatedCounts: Uint32Array;
+  readonly biasTokenIds: Uint32Array;
+  readonly biasValues: Float32Array;
+  /** Null: all allowed. */
+  readonly allowedTokenIds: Uint32Array | null;
+  /** Without effect where they would leave none of `allowedTokenIds`. */
+  readonly forbiddenTokenIds: Uint32Array;
+}
+
+/** Results in the order of `StepPlan.outputs`. */
+export interface StepResult {
+  /** `[num_outputs]`: the sampled or scored token. */
+  readonly tokenIds: Uint32Array;
+  /** `[num_outputs]`: natural-log probability of that token; NaN where not asked for. */
+  readonly logprobs: Float32Array;
+  /** `[num_outputs]`: its rank, 1 for the likeliest; 0 where not asked for. */
+  readonly ranks: Uint32Array;
+  /** `[num_outputs, maxTop]`, best first; only the first `numLogprobs` of a row count. */
+  readonly topTokenIds: Uint32Array;
+  readonly topLogprobs: Float32Array;
+  readonly maxTop: number;
+  /** Time inside the forward pass and sampling, microseconds. */
+  readonly forwardUs: number;
+}
