@@ -9,7 +9,7 @@ namespace autoglm::binding {
 
 // What the addon keeps for one JavaScript environment (the main thread, or a worker).
 struct AddonData {
-  Napi::FunctionReference error_class;    // EngineError of native/index.ts
+  Napi::FunctionReference error_class;    // EngineError of native/engine-error.ts
   Napi::FunctionReference decoder_class;  // DecoderObject
   Napi::FunctionReference encoder_class;  // EncoderObject
 };

@@ -14,9 +14,9 @@ namespace autoglm::binding {
 StepPlan ReadStepPlan(const ObjectReader& object, KeptArrays& kept);
 TraceRequest ReadTraceRequest(const ObjectReader& object, KeptArrays& kept);
 
-// The StepResult of native/index.ts.
+// The StepResult of native/step-plan.ts.
 Napi::Object MakeStepResult(Napi::Env env, const StepResult& result);
-// The DecoderTrace of native/index.ts.
+// The DecoderTrace of native/decoder-contract.ts.
 Napi::Object MakeTrace(Napi::Env env, DecoderTrace& trace);
 
 }  // namespace autoglm::binding

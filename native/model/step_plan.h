@@ -10,7 +10,7 @@
 
 namespace autoglm {
 
-// How to choose a token; see SampleParams in native/index.ts, which these fields mirror.
+// How to choose a token; see SampleParams in native/step-plan.ts, which these fields mirror.
 struct SampleParams {
   float temperature = 0.0f;  // 0: greedy
   uint32_t top_k = 0;        // 0: all
@@ -47,7 +47,7 @@ struct MediaRows {
   size_t bytes = 0;
 };
 
-// One engine step; see StepPlan in native/index.ts.
+// One engine step; see StepPlan in native/step-plan.ts.
 struct StepPlan {
   std::vector<int32_t> token_ids;     // [num_tokens]
   std::vector<int32_t> positions;     // [3, num_tokens]
