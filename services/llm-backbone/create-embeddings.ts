@@ -27,7 +27,14 @@ export function createEmbeddings(
     modalities.flatMap((modality) => {
       const addresses = encoderAddresses(options, modality);
       if (addresses.length === 0) return [];
-      const client = new EncoderClient({ modality, addresses, expected: model, metrics, log });
+      const client = new EncoderClient({
+        modality,
+        addresses,
+        expected: model,
+        maxStreams: options.maxEncodeStreams,
+        metrics,
+        log,
+      });
       return [[modality, client] as const];
     }),
   );
@@ -36,7 +43,6 @@ export function createEmbeddings(
     checkpointModalities: modalities,
     modelId: model.modelId,
     cacheBytes: Math.floor(options.embeddingCacheMb * MIB),
-    maxStreams: options.maxEncodeStreams,
     metrics,
   });
   const mediaBuffer = new MediaBuffer({

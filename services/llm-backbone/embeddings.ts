@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { LRUCache } from 'lru-cache';
 import { MeshError } from '#mesh/errors.ts';
-import { Semaphore } from '#mesh/semaphore.ts';
 import { type Endable, type Flight, SingleFlight } from '#mesh/single-flight.ts';
 import type { Embedding } from './embedding.ts';
 import { EmbeddingCache } from './embedding-cache.ts';
@@ -31,8 +30,6 @@ export interface EmbeddingsOptions {
   readonly checkpointModalities: readonly MediaModality[];
   readonly modelId: string;
   readonly cacheBytes: number;
-  /** Encode streams at once. */
-  readonly maxStreams: number;
   readonly metrics: MediaMetrics;
 }
 
@@ -42,12 +39,10 @@ export class Embeddings {
   readonly #cache: EmbeddingCache;
   readonly #shapes = new LRUCache<string, ItemShape>({ max: NUM_REMEMBERED_SHAPES });
   readonly #encodings = new SingleFlight<Encoding>();
-  readonly #streams: Semaphore;
 
   constructor(options: EmbeddingsOptions) {
     this.#options = options;
     this.#cache = new EmbeddingCache(options.cacheBytes);
-    this.#streams = new Semaphore(options.maxStreams);
   }
 
   get cacheBytes(): number {
@@ -103,12 +98,13 @@ export class Embeddings {
       shape = planned;
       onPlanned(planned);
     };
-    const finished = this.#streams.run(signal, async () => {
+    const encode = async () => {
       const embedding = await this.#clientOf(item.modality).encode(item, { signal, onPlan });
       if (shape !== undefined) this.#shapes.set(item.key, shape);
       this.#cache.set(item.key, embedding);
       return embedding;
-    });
+    };
+    const finished = encode();
     // A failure before the plan is the plan's failure too.
     const planned = Promise.race([plan, finished.then(() => plan)]);
     // Whoever watches sees a failure; with nobody watching it is no failure of the process.

@@ -1,5 +1,6 @@
 import { ERRORS, MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log.ts';
+import { Semaphore } from '#mesh/semaphore.ts';
 import type { Embedding } from './embedding.ts';
 import {
   type EncodedItem,
@@ -24,6 +25,8 @@ export interface EncoderClientOptions {
   /** At least one, `host:port`. */
   readonly addresses: readonly string[];
   readonly expected: ExpectedModel;
+  /** Encode streams at once; further items wait. */
+  readonly maxStreams: number;
   readonly metrics: MediaMetrics;
   readonly log: Log;
 }
@@ -36,10 +39,12 @@ export class EncoderClient {
   readonly #modality: MediaModality;
   readonly #metrics: MediaMetrics;
   readonly #endpoints: readonly EncoderEndpoint[];
+  readonly #streams: Semaphore;
 
   constructor(options: EncoderClientOptions) {
     this.#modality = options.modality;
     this.#metrics = options.metrics;
+    this.#streams = new Semaphore(options.maxStreams);
     this.#endpoints = [...new Set(options.addresses)].map(
       (address) => new EncoderEndpoint(address, options),
     );
@@ -50,7 +55,15 @@ export class EncoderClient {
   }
 
   /** Rows of an item; `onPlan` is called once for every encoder that is tried. */
-  async encode(item: MediaItem, progress: EncodeProgress): Promise<Embedding> {
+  encode(item: MediaItem, progress: EncodeProgress): Promise<Embedding> {
+    return this.#streams.run(progress.signal, () => this.#encode(item, progress));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#endpoints.map((endpoint) => endpoint.close()));
+  }
+
+  async #encode(item: MediaItem, progress: EncodeProgress): Promise<Embedding> {
     const tried = new Set<EncoderEndpoint>();
     let failure: MeshError | undefined;
     for (;;) {
@@ -65,10 +78,6 @@ export class EncoderClient {
         failure = error;
       }
     }
-  }
-
-  async close(): Promise<void> {
-    await Promise.all(this.#endpoints.map((endpoint) => endpoint.close()));
   }
 
   async #attempt(

@@ -116,7 +116,7 @@ export const backboneOptions = Type.Object(
     maxEncodeStreams: Type.Integer({
       minimum: 1,
       default: 16,
-      description: 'Most media items that are being encoded for this backbone at once',
+      description: 'Most items of one modality that are encoded for this backbone at once',
     }),
     maxRequestMediaMb: Type.Number({
       exclusiveMinimum: 0,

@@ -91,6 +91,7 @@ export async function preparePrompt(
   const references = mediaReferences(prompt);
   checkReferences(references, items);
   const placeholders = findPlaceholders(written, reader.media, { items, references });
+  options.signal.throwIfAborted();
   const shapes = await abortable(options.media.shapes(), options.signal);
   const expanded = expandPlaceholders(written, placeholders, { items, shapes });
   const numKept = keptLength(expanded.tokenIds.length, prompt?.maxPromptTokens, options);

@@ -21,9 +21,10 @@ export class RequestMedia {
   }
 
   /** Row counts and grids of all items, in parallel; what is not remembered is asked of encoders. */
-  shapes(): Promise<readonly ItemShape[]> {
+  async shapes(): Promise<readonly ItemShape[]> {
+    this.#closing.signal.throwIfAborted();
     return Promise.all(
-      this.items.map((item, index) => {
+      this.items.map(async (item, index) => {
         const known = this.#embeddings.shapeOf(item);
         return known ?? this.#join(item).work.planned.catch(nameItem(index));
       }),

@@ -4,6 +4,7 @@ import { BlockPool } from './block-pool.ts';
 import type { PlaceholderRange } from './placeholder-range.ts';
 import { PrefixCache } from './prefix-cache.ts';
 import type { Sequence } from './sequence.ts';
+import { insertInOrder, removeFrom } from './sequence-order.ts';
 import { type ScheduledChunk, type ScheduledStep, StepDraft } from './step-draft.ts';
 
 /** When a refused client may try again; a queue that was full drains within about that time. */
@@ -303,19 +304,4 @@ export class Scheduler {
 
 function isBehindLeader({ leader }: Sequence): boolean {
   return leader !== null && leader.state !== 'finished' && !leader.hasPrefilled;
-}
-
-function isBefore(a: Sequence, b: Sequence): boolean {
-  return a.priority === b.priority ? a.id < b.id : a.priority < b.priority;
-}
-
-function insertInOrder(list: Sequence[], sequence: Sequence): void {
-  const index = list.findIndex((other) => isBefore(sequence, other));
-  list.splice(index === -1 ? list.length : index, 0, sequence);
-}
-
-function removeFrom(list: Sequence[], sequence: Sequence): void {
-  const index = list.indexOf(sequence);
-  assert(index !== -1, `sequence ${sequence.id} is not where its state says`);
-  list.splice(index, 1);
 }

@@ -6,7 +6,7 @@ import { DType } from '#protos/autoglm/common/v1/tensor.ts';
 import { refusal } from '#test/unit/backbone/refusal.ts';
 import { ids } from '#test/unit/backbone/scheduling.ts';
 import { collect } from '#test/unit/backbone/test-engine.ts';
-import { until } from '#test/unit/encoder/doubles.ts';
+import { settled, until } from '#test/unit/encoder/doubles.ts';
 import {
   DONE,
   type EncodeScript,
@@ -186,6 +186,24 @@ describe('the choice of an encoder', () => {
     const { answers } = await ask(PROMPT, ['4 cats']);
 
     assert.equal(answers[0]?.tokenIds.length, 12);
+  });
+
+  it('asks for no more items at once than it may', async (test) => {
+    const { ask, vision } = await startMedia(test, { options: { maxEncodeStreams: 2 } });
+    let [numOpen, most] = [0, 0];
+    for (const encoder of vision) {
+      encoder.script = async function* (call) {
+        most = Math.max(most, ++numOpen);
+        await settled();
+        yield* encoded(call);
+        numOpen--;
+      };
+    }
+
+    await ask([IMAGE, IMAGE, IMAGE, IMAGE, 6], ['1 a', '2 b', '3 c', '4 d']);
+
+    assert.equal(most, 2);
+    assert.deepEqual(numCalls(vision), [4]);
   });
 
   it('leaves out an encoder that drains', async (test) => {
