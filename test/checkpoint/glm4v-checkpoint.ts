@@ -33,24 +33,7 @@ export interface Glm4vShape {
   readonly visionHeads: number;
 }
 
-/** GLM-4.1V-9B's widths with as many layers as asked for. */
-export function glm4vWidths(layers: {
-  readonly textLayers: number;
-  readonly visionBlocks: number;
-}): Glm4vShape {
-  return {
-    ...layers,
-    hiddenSize: 4096,
-    numHeads: 32,
-    numKeyValueHeads: 2,
-    headDim: 128,
-    intermediateSize: 13_696,
-    visionHiddenSize: 1536,
-    visionHeads: 12,
-  };
-}
-
-/** The same architecture, narrow enough for a screenshot's 3,354 tokens in a test. */
+/** GLM-4.1V's architecture, narrow enough for a screenshot's 3,354 tokens in a test. */
 export const NARROW_GLM4V: Glm4vShape = {
   textLayers: 2,
   hiddenSize: 256,

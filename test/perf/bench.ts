@@ -1,12 +1,14 @@
-// `npm run bench -- [decode|prefill|gateway|soak] [options]`: measured figures, one a line.
+// `npm run bench -- [decode|prefill|encode|gateway|soak] [options]`: measured figures, one a line.
 import { Type } from 'typebox';
 import { helpText, parseFlags, resolveOptions } from '#mesh/options.ts';
 import { benchDecode, benchPrefill } from './decoder-bench.ts';
+import { benchEncoders } from './encoder-bench.ts';
 import { type Figure, formatFigure } from './figure.ts';
 import { measureMachinePeak, peakFigures } from './machine-peak.ts';
 import { benchGateway, soak } from './mesh-bench.ts';
+import { benchTransfer } from './transfer-bench.ts';
 
-const BENCHES = ['decode', 'prefill', 'gateway', 'soak'] as const;
+const BENCHES = ['decode', 'prefill', 'encode', 'gateway', 'soak'] as const;
 
 const benchOptions = Type.Object(
   {
@@ -53,6 +55,10 @@ async function main(args: readonly string[]): Promise<void> {
         break;
       case 'prefill':
         print(await benchPrefill(options, peak));
+        break;
+      case 'encode':
+        print(await benchTransfer());
+        print(await benchEncoders(peak));
         break;
       case 'gateway':
         print(await benchGateway(options));

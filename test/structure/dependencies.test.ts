@@ -35,7 +35,7 @@ const ENTRY_POINTS = [
   /\/main\.ts$/,
   /^deploy\/examples\//,
   /^deploy\/local\/dev\.ts$/,
-  /^test\/perf\/(bench|encode-transfer)\.ts$/,
+  /^test\/perf\/(bench|row-sender)\.ts$/,
   /^test\/parity\/parity\.ts$/,
   /^test\/eval\/eval\.ts$/,
   /^test\/contract\/deploy\/(scripted-process|run-supervisor)\.ts$/,
