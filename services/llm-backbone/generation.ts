@@ -207,7 +207,7 @@ export class Generation implements SequenceOwner {
         promptTokenIds: returnPromptTokenIds ? [...prompt.tokenIds] : [],
         numImageTokens: countMediaTokens(prompt, 'image'),
         numAudioTokens: countMediaTokens(prompt, 'audio'),
-        audioDurationMs: 0,
+        audioDurationMs: prompt.audioDurationMs,
       },
     });
   }

@@ -47,6 +47,8 @@ export interface LengthLimits {
 export interface PreparedPrompt extends ExpandedPrompt {
   /** Null where each token's rotary position is its index. */
   readonly positions: MropePositions | null;
+  /** Length of all recordings together, milliseconds. */
+  readonly audioDurationMs: number;
 }
 
 /** What a prompt is prepared with besides the model. */
@@ -100,7 +102,11 @@ export async function preparePrompt(
     throw new MeshError('INVALID_REQUEST', 'the prompt has no tokens', { param: 'prompt' });
   }
   checkLength(kept, shapes, options);
-  return { ...kept, positions: rotaryPositions(kept, shapes, reader.media) };
+  return {
+    ...kept,
+    positions: rotaryPositions(kept, shapes, reader.media),
+    audioDurationMs: audioDurationMs(kept, shapes),
+  };
 }
 
 /** Prompt tokens that are rows of a kind of media. */
@@ -110,6 +116,11 @@ export function countMediaTokens(
 ): number {
   const ranges = placeholders.filter((range) => range.modality === modality);
   return ranges.reduce((sum, { numTokens }) => sum + numTokens, 0);
+}
+
+function audioDurationMs({ placeholders }: ExpandedPrompt, shapes: readonly ItemShape[]): number {
+  const ranges = placeholders.filter(({ modality }) => modality === 'audio');
+  return ranges.reduce((sum, { mediaIndex }) => sum + (shapes[mediaIndex]?.durationMs ?? 0), 0);
 }
 
 /** Completion tokens that fit behind a prompt; the last one is never computed itself. */
@@ -255,9 +266,7 @@ function mediaShare(spare: {
   ];
   const images = numImage === 0 ? '' : `; images take ${numImage} tokens`;
   if (numAudio === 0) return images;
-  const audioMs = prompt.placeholders
-    .filter(({ modality }) => modality === 'audio')
-    .reduce((sum, { mediaIndex }) => sum + (shapes[mediaIndex]?.durationMs ?? 0), 0);
+  const audioMs = audioDurationMs(prompt, shapes);
   const fittingMs = (audioMs * Math.max(0, numAudio - excess)) / numAudio;
   const [seconds, fitting] = [audioMs, fittingMs].map((ms) => (ms / 1000).toFixed(1));
   return `${images}; ${seconds} s of audio take ${numAudio} tokens, ${fitting} s would fit`;

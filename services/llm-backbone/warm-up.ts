@@ -6,7 +6,7 @@ import { Generation, type GenerationContext } from './generation.ts';
 export async function warmUp(context: GenerationContext): Promise<void> {
   const generation = new Generation(
     {
-      prompt: { tokenIds: [0], placeholders: [], positions: null },
+      prompt: { tokenIds: [0], placeholders: [], positions: null, audioDurationMs: 0 },
       media: null,
       settings: {
         temperature: 0,

@@ -221,6 +221,8 @@ describe('a request with audio', () => {
     assert.deepEqual(speech[0]?.contents, ['4 words']);
     assert.deepEqual(vision[0]?.contents, []);
     assert.equal(finishedOf(events).numAudioTokens, 4);
+    const accepted = events[0]?.$case === 'accepted' ? events[0].value : undefined;
+    assert.equal(accepted?.audioDurationMs, 4000);
   });
 
   it('says how many seconds would fit where it is too long', async (test) => {

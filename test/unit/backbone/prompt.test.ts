@@ -121,6 +121,7 @@ describe('preparePrompt', () => {
       tokenIds: [5, 6],
       placeholders: [],
       positions: null,
+      audioDurationMs: 0,
     });
   });
 

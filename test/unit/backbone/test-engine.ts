@@ -54,7 +54,7 @@ export function requestOf({
 }: RequestShape = {}) {
   const numChoices = shape.numChoices ?? 1;
   const request: GenerationRequest = {
-    prompt: { tokenIds: promptTokenIds, placeholders: [], positions: null },
+    prompt: { tokenIds: promptTokenIds, placeholders: [], positions: null, audioDurationMs: 0 },
     media: null,
     numChoices,
     priority: 0,
