@@ -28,7 +28,7 @@ export const backboneOptions = Type.Object(
     }),
     device: Type.String({
       default: 'cpu',
-      description: 'Where the decoder runs: cpu, cpu:0-3 (a set of cores) or cuda:0',
+      description: 'Where the model runs: cpu, cpu:0-3 (a set of cores) or cuda:0',
     }),
     dtype: Type.Union(
       [

@@ -12,7 +12,7 @@ export const encoderOptions = Type.Object(
     }),
     device: Type.String({
       default: 'cpu',
-      description: 'Where the tower runs: cpu, cpu:0-3 (a set of cores) or cuda:0',
+      description: 'Where the model runs: cpu, cpu:0-3 (a set of cores) or cuda:0',
     }),
     dtype: Type.Union(
       [

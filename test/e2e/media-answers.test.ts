@@ -117,6 +117,28 @@ describe('phone-nano with eyes and ears', () => {
   });
 });
 
+describe('a mesh with lazy encoders', () => {
+  let mesh: Mesh;
+  before(async () => {
+    mesh = await startMesh({ encoders: ['lazy: true'] });
+  });
+  after(() => mesh.stop());
+
+  it('loads a tower at the first item that needs it, and answers that', async () => {
+    const loaded = () => mesh.lines.seen.filter((line) => /encoder loaded on/.test(line)).length;
+    const atStart = loaded();
+    const [seeing] = WITH_MEDIA;
+    assert(seeing !== undefined);
+
+    const { body } = await postChat(mesh.url, chatRequest(seeing));
+
+    assert.equal(atStart, 0);
+    assert.equal(property(body, 'choices', 0, 'message', 'content'), seeing.reference);
+    await mesh.lines.match(/Vision encoder loaded on/);
+    assert.equal(loaded(), 1);
+  });
+});
+
 /** Length of a 16 kHz mono 16-bit WAV file, seconds. */
 function wavSeconds(wav: Buffer): number {
   return (wav.length - 44) / 2 / 16_000;
