@@ -117,4 +117,12 @@ describe('a mesh that cannot start', () => {
     await mesh.lines.match(/llm-backbone exited with status 1 .* before the mesh was ready/);
     assert.equal(await mesh.exit, 1);
   });
+
+  it('ends when an encoder cannot have its device, and names it', async () => {
+    const mesh = await spawnMesh({ encoders: ['device: cpu:999'] });
+
+    await mesh.lines.match(/device .*cpu:999.*core 999 is not available/);
+    await mesh.lines.match(/-encoder exited with status 1 .* before the mesh was ready/);
+    assert.equal(await mesh.exit, 1);
+  });
 });
