@@ -14,6 +14,9 @@ export interface ImageSize {
 
 const DECODE_TIMEOUT_S = 30;
 
+/** Below this many pixels a side there is nothing to see, only an edge case to fall over. */
+const MIN_SIDE_PX = 4;
+
 // Of libvips' many loaders only those of the four formats stay: each of the others is a way in.
 sharp.block({ operation: ['VipsForeignLoad'] });
 sharp.unblock({
@@ -27,7 +30,7 @@ sharp.unblock({
 // Embeddings are cached; decoded files are not wanted again.
 sharp.cache(false);
 
-/** Reads width and height as displayed from the file's header; refuses a picture that is too large. */
+/** Reads width and height as displayed from the file's header; refuses what is too large or small. */
 export async function readImageSize(bytes: Buffer, limits: ImageLimits): Promise<ImageSize> {
   const metadata = await readable(sharp(bytes, { limitInputPixels: false }).metadata());
   const { width, height } = metadata;
@@ -36,6 +39,10 @@ export async function readImageSize(bytes: Buffer, limits: ImageLimits): Promise
       'PAYLOAD_TOO_LARGE',
       `the image has ${width}×${height} = ${width * height} pixels, at most ${limits.maxImagePixels} are allowed`,
     );
+  }
+  if (Math.min(width, height) < MIN_SIDE_PX) {
+    const message = `the image has ${width}×${height} pixels, at least ${MIN_SIDE_PX} a side are needed`;
+    throw new MeshError('UNSUPPORTED_MEDIA', message);
   }
   return { width: metadata.autoOrient.width, height: metadata.autoOrient.height };
 }

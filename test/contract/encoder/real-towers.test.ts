@@ -83,7 +83,7 @@ describe('encoder services with real towers', () => {
     await assert.rejects(thin, { reason: 'INVALID_REQUEST' });
     const small = await encode({
       header: {},
-      content: await pngOf(1, { width: 1, height: 1 }),
+      content: await pngOf(1, { width: 4, height: 4 }),
     });
     assert.ok(small.numRows > 0);
   });

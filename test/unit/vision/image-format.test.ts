@@ -56,6 +56,12 @@ function refused(reason: string, message: RegExp): (error: unknown) => boolean {
   };
 }
 
+function flatPng(size: { readonly width: number; readonly height: number }): Promise<Buffer> {
+  return sharp({ create: { ...size, channels: 3, background: '#102030' } })
+    .png()
+    .toBuffer();
+}
+
 describe('an image file', () => {
   for (const { file, width, height, rgb_sha256 } of golden) {
     it(`decodes to the pixels Pillow gives: ${file}`, async () => {
@@ -72,13 +78,23 @@ describe('an image file', () => {
     assert.equal(item.rgb.length, item.width * item.height * 3);
   });
 
-  it('may have a single pixel', async () => {
-    const png = await sharp({ create: { width: 1, height: 1, channels: 3, background: '#102030' } })
-      .png()
-      .toBuffer();
+  it('may be as small as four pixels a side', async () => {
+    const rgb = await decode(await flatPng({ width: 4, height: 4 })).then((image) => image.rgb);
 
-    assert.deepEqual([...(await decode(png)).rgb], [0x10, 0x20, 0x30]);
+    assert.deepEqual([rgb.length, ...rgb.subarray(0, 3)], [4 * 4 * 3, 0x10, 0x20, 0x30]);
   });
+
+  for (const size of [
+    { width: 1, height: 1 },
+    { width: 400, height: 3 },
+  ]) {
+    it(`is refused at ${size.width}×${size.height} pixels`, async () => {
+      await assert.rejects(
+        decode(await flatPng(size)),
+        refused('UNSUPPORTED_MEDIA', /pixels, at least 4 a side are needed/),
+      );
+    });
+  }
 
   it('is refused when it is no image', async () => {
     const text = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>');
