@@ -20,6 +20,7 @@ import { transcriptionsRoute } from './routes/transcriptions.ts';
 import { versionRoute } from './routes/version.ts';
 import { Endpoint } from './routing/endpoint.ts';
 import { Router } from './routing/router.ts';
+import { ScrapedInstance } from './routing/scraped-instance.ts';
 import { createServer } from './server.ts';
 
 /** Last bytes of the last answers are sent within this. */
@@ -47,7 +48,7 @@ export async function startGateway(options: GatewayOptions, log: Log): Promise<G
   try {
     await app.listen({ host: options.host, port: options.port });
   } catch (cause: unknown) {
-    await context.router.close();
+    await closeClients(context);
     throw cannotListen(options, cause);
   }
   return {
@@ -58,9 +59,14 @@ export async function startGateway(options: GatewayOptions, log: Log): Promise<G
       const cutOff = setTimeout(() => app.server.closeAllConnections(), FLUSH_TIMEOUT_MS);
       await app.close();
       clearTimeout(cutOff);
-      await context.router.close();
+      await closeClients(context);
     },
   };
+}
+
+async function closeClients({ router, scraped }: RouteContext): Promise<void> {
+  for (const one of scraped) one.close();
+  await router.close();
 }
 
 function createContext(options: GatewayOptions, log: Log): RouteContext {
@@ -74,11 +80,12 @@ function createContext(options: GatewayOptions, log: Log): RouteContext {
     maxAttempts: options.maxAttempts,
     onRetry: (reason) => metrics.retries.add(1, { reason }),
   });
+  const scraped = options.scrape.map((address) => new ScrapedInstance(address));
   const stream = {
     heartbeatMs: options.heartbeatIntervalS * 1000,
     stallMs: options.stallTimeoutS * 1000,
   };
-  return { router, inFlight, intake, metrics, stream, log };
+  return { router, scraped, inFlight, intake, metrics, stream, log };
 }
 
 function allRoutes(context: RouteContext): Route[] {

@@ -24,6 +24,10 @@ export const gatewayOptions = Type.Object(
       default: ['127.0.0.1:50051'],
       description: 'Address of every llm-backbone, host:port',
     }),
+    scrape: Type.Array(Type.String({ minLength: 1 }), {
+      default: [],
+      description: 'Address of every encoder whose metrics /metrics shows too, host:port',
+    }),
     maxBodyMb: Type.Number({
       exclusiveMinimum: 0,
       maximum: 512,

@@ -61,7 +61,10 @@ export function resolveConfig(
   const alone = resolveOne(BACKBONE);
   const encoders = resolveEncoders(document, layers, { backbone: alone, surroundings });
   const backbone: OptionValues = { ...alone, ...encoderAddresses(encoders) };
-  const gateway = resolveOne(GATEWAY, { backbone: [String(backbone['listen'])] });
+  const gateway = resolveOne(GATEWAY, {
+    backbone: [String(backbone['listen'])],
+    scrape: encoders.map(({ values }) => String(values['listen'])),
+  });
   return {
     log,
     processes: [

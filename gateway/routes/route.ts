@@ -3,12 +3,14 @@ import type { GatewayMetrics } from '#gateway/gateway-metrics.ts';
 import type { InFlight } from '#gateway/in-flight.ts';
 import type { MediaIntake } from '#gateway/media/media-intake.ts';
 import type { Router } from '#gateway/routing/router.ts';
+import type { ScrapedInstance } from '#gateway/routing/scraped-instance.ts';
 import type { SseOptions } from '#gateway/sse.ts';
 import type { Log } from '#mesh/log.ts';
 
 /** What routes work with. */
 export interface RouteContext {
   readonly router: Router;
+  readonly scraped: readonly ScrapedInstance[];
   readonly inFlight: InFlight;
   readonly intake: MediaIntake;
   readonly metrics: GatewayMetrics;

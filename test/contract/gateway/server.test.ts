@@ -253,6 +253,20 @@ describe('The HTTP server', () => {
     }
   });
 
+  it('serves the metrics of encoders under its own prefix', async () => {
+    const encoder = new FakeBackbone();
+    await encoder.start();
+    encoder.metrics.register(new Counter('encoder_items', 'Items.')).add(2, { result: 'ok' });
+    const { get } = await start({ scrape: [encoder.address, '127.0.0.1:1'] });
+
+    const text = await (await get('/metrics')).text();
+    await encoder.kill();
+
+    const sample = `encoder_items_total{instance="${encoder.address}",result="ok"} 2`;
+    assert(text.split('\n').includes(`autoglm:${sample}`), text);
+    assert.doesNotMatch(text, /vllm:encoder_items/);
+  });
+
   it('does not wait for a backbone that hangs in a scrape', async () => {
     const { backbone, get } = await start();
     let release = () => {};

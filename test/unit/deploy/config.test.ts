@@ -147,6 +147,12 @@ describe('resolveConfig', () => {
     assert.deepEqual(valuesOf(text, 'gateway')['backbone'], ['127.0.0.1:7001']);
   });
 
+  it("tells the gateway the encoders' addresses, for their metrics", () => {
+    const addresses = ['127.0.0.1:50052', '127.0.0.1:50053'];
+
+    assert.deepEqual(valuesOf('model: m', 'gateway')['scrape'], addresses);
+  });
+
   it('leaves backbone addresses that the gateway section names', () => {
     const text = 'model: m\ngateway:\n  backbone: [far:1, far:2]';
 
