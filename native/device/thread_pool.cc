@@ -36,6 +36,9 @@ void WaitWhileEqual(const std::atomic<T>& value, T old) {
   value.wait(old, std::memory_order_acquire);
 }
 
+// Generations count up by one as each piece of work opens and closes.
+bool IsOpen(uint32_t generation) { return generation % 2 == 1; }
+
 void PinThread(int core) {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -56,7 +59,7 @@ ThreadPool::ThreadPool(std::vector<int> cores) : cores_(std::move(cores)) {
 
 ThreadPool::~ThreadPool() {
   stopping_.store(true, std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_release);
+  generation_.fetch_add(1);
   generation_.notify_all();
   for (std::thread& worker : workers_) worker.join();
 }
@@ -72,26 +75,29 @@ void ThreadPool::Run(const Work& work) {
   }
   work_ = work;
   next_task_.store(0, std::memory_order_relaxed);
-  num_busy_.store(static_cast<int32_t>(workers_.size()), std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_release);
+  generation_.fetch_add(1);  // opens
   generation_.notify_all();
   RunTasks();
-  // Every worker must have left the generation: `work` and its captures live on this stack.
-  for (int32_t busy = num_busy_.load(std::memory_order_acquire); busy != 0;
-       busy = num_busy_.load(std::memory_order_acquire)) {
-    WaitWhileEqual(num_busy_, busy);
+  generation_.fetch_add(1);  // closes: a worker that wakes only now passes by
+  // Those inside must leave first: `work` and its captures live on this stack.
+  for (int32_t inside = num_inside_.load(); inside != 0; inside = num_inside_.load()) {
+    WaitWhileEqual(num_inside_, inside);
   }
 }
 
 void ThreadPool::RunWorker(int core) {
   if (core >= 0) PinThread(core);
-  uint32_t generation = 0;
+  uint32_t seen = 0;
   while (true) {
-    WaitWhileEqual(generation_, generation);
-    generation += 1;
+    WaitWhileEqual(generation_, seen);
+    seen = generation_.load();
     if (stopping_.load(std::memory_order_relaxed)) return;
-    RunTasks();
-    if (num_busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) num_busy_.notify_all();
+    if (!IsOpen(seen)) continue;
+    // Enter, then look again: either Run sees this worker inside, or the worker sees it closed. All
+    // four accesses are sequentially consistent.
+    num_inside_.fetch_add(1);
+    if (IsOpen(generation_.load())) RunTasks();
+    if (num_inside_.fetch_sub(1) == 1) num_inside_.notify_all();
   }
 }
 

@@ -10,7 +10,8 @@
 namespace autoglm {
 
 // The threads of one CPU device. One thread at a time, the engine thread, hands out work and takes
-// part in it; a step wakes the others many hundred times, so they spin briefly before they sleep.
+// part in it; a step wakes the others many hundred times, so they spin briefly before they sleep. A
+// thread that another process keeps off its core is not waited for: the others do its share.
 class ThreadPool {
  public:
   // One thread a core; empty: one for each core the process may run on, left to the scheduler.
@@ -43,10 +44,11 @@ class ThreadPool {
   void RunTasks();
 
   const std::vector<int> cores_;
-  Work work_;  // written before generation_ advances
+  // Written only while the generation is closed and no worker is inside; read by workers inside.
+  Work work_;
   std::atomic<int64_t> next_task_{0};
-  std::atomic<uint32_t> generation_{0};
-  std::atomic<int32_t> num_busy_{0};  // workers that have not finished the current generation
+  std::atomic<uint32_t> generation_{0};  // odd: open to workers
+  std::atomic<int32_t> num_inside_{0};   // workers that may read work_
   std::atomic<bool> stopping_{false};
   std::vector<std::thread> workers_;
 };
