@@ -26,10 +26,11 @@ SmartResizeRule WithMaxPixels(const SmartResizeRule& rule, MaxPixelsMode mode, i
     case MaxPixelsMode::kIgnore:
       break;
     case MaxPixelsMode::kVolume:
-      bounded.bounds.max_volume = max_pixels;
+      bounded.bounds.max_volume = std::min(rule.bounds.max_volume, max_pixels);
       break;
     case MaxPixelsMode::kArea:
-      bounded.bounds.max_volume = max_pixels * rule.temporal_patch_size;
+      bounded.bounds.max_volume =
+          std::min(rule.bounds.max_volume, max_pixels * rule.temporal_patch_size);
       break;
   }
   return bounded;

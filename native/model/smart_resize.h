@@ -26,7 +26,8 @@ struct SmartResizeRule {
   PixelBounds bounds;
 };
 
-// The rule with max_pixels applied to its upper bound.
+// The rule with max_pixels applied to its upper bound, which it can lower and never raise: callers
+// send it, and the checkpoint's bound is what a tower was sized and trained for.
 SmartResizeRule WithMaxPixels(const SmartResizeRule& rule, MaxPixelsMode mode, int64_t max_pixels);
 
 // The size Glm4vImageProcessor gives a picture: sides rounded half to even to multiples of

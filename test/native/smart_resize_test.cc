@@ -60,6 +60,14 @@ TEST_CASE("SmartResize reads max_pixels as frames x height x width in volume mod
              WithMaxPixels(kPublished, MaxPixelsMode::kVolume, 5000000));
 }
 
+TEST_CASE("max_pixels never raises the checkpoint's own bound") {
+  for (const MaxPixelsMode mode : {MaxPixelsMode::kVolume, MaxPixelsMode::kArea}) {
+    const SmartResizeRule rule = WithMaxPixels(kPublished, mode, int64_t{1} << 53);
+
+    CHECK_EQ(rule.bounds.max_volume, kPublished.bounds.max_volume);
+  }
+}
+
 TEST_CASE("SmartResize reads max_pixels as height x width in area mode") {
   CheckSizes({{{2400, 1080}, {2408, 1092}}, {{100, 100}, {112, 112}}},
              WithMaxPixels(kPublished, MaxPixelsMode::kArea, 5000000));

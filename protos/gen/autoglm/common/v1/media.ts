@@ -60,8 +60,8 @@ export namespace MaxPixelsMode {
  */
 export interface PreprocessOptions {
   /**
-   * Pixel budget of an image after resizing; read as `max_pixels_mode` says. Unset: the
-   * checkpoint's `longest_edge`.
+   * Pixel budget of an image after resizing, at most the checkpoint's; read as `max_pixels_mode`
+   * says. Unset: the checkpoint's `longest_edge`.
    */
   maxPixels?:
     | bigint
