@@ -28,6 +28,27 @@ export interface SamplingSettings {
 
 const NO_IDS = new Uint32Array(0);
 
+/** The likeliest token, whatever came before it. */
+export function greedySettings(vocabLimit: number): SamplingSettings {
+  return {
+    temperature: 0,
+    topK: 0,
+    topP: 1,
+    minP: 0,
+    repetitionPenalty: 1,
+    presencePenalty: 0,
+    frequencyPenalty: 0,
+    seed: 0n,
+    vocabLimit,
+    biasTokenIds: NO_IDS,
+    biasValues: new Float32Array(0),
+    allowedTokenIds: null,
+    badWords: [],
+    endTokenIds: [],
+    minTokens: 0,
+  };
+}
+
 /**
  * What sampling remembers of one sequence, kept up to date as the sequence grows; preemption does
  * not touch it, and on resume it has counted the delivered tokens like any others.

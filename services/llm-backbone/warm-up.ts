@@ -1,6 +1,7 @@
 import { MetricRegistry } from '#mesh/metrics.ts';
 import { BackboneMetrics } from './backbone-metrics.ts';
 import { Generation, type GenerationContext } from './generation.ts';
+import { greedySettings } from './sampler-state.ts';
 
 /** Generates one token for real, so that "ready" means the engine computes; throws where it does not. */
 export async function warmUp(context: GenerationContext): Promise<void> {
@@ -8,23 +9,7 @@ export async function warmUp(context: GenerationContext): Promise<void> {
     {
       prompt: { tokenIds: [0], placeholders: [], positions: null, audioDurationMs: 0 },
       media: null,
-      settings: {
-        temperature: 0,
-        topK: 0,
-        topP: 1,
-        minP: 0,
-        repetitionPenalty: 1,
-        presencePenalty: 0,
-        frequencyPenalty: 0,
-        seed: 0n,
-        vocabLimit: context.vocabulary.size,
-        biasTokenIds: new Uint32Array(0),
-        biasValues: new Float32Array(0),
-        allowedTokenIds: null,
-        badWords: [],
-        endTokenIds: [],
-        minTokens: 0,
-      },
+      settings: greedySettings(context.vocabulary.size),
       output: {
         endRules: { maxTokens: 1, eosTokenIds: new Set(), stopTokenIds: new Set() },
         minTokens: 0,

@@ -1,29 +1,11 @@
+import { greedySettings, SamplerState } from '#backbone/sampler-state.ts';
 import type { SampleParams, StepOutput, StepPlan } from '#native';
 
 const BLOCKS_PER_SEQUENCE = 64;
 
 /** Greedy choice of the next token, without penalties. */
 function greedy(vocabLimit: number): SampleParams {
-  return {
-    temperature: 0,
-    topK: 0,
-    topP: 1,
-    minP: 0,
-    repetitionPenalty: 1,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    seed: 0n,
-    stream: 0,
-    position: 0,
-    vocabLimit,
-    seenTokenIds: new Uint32Array(),
-    generatedTokenIds: new Uint32Array(),
-    generatedCounts: new Uint32Array(),
-    biasTokenIds: new Uint32Array(),
-    biasValues: new Float32Array(),
-    allowedTokenIds: null,
-    forbiddenTokenIds: new Uint32Array(),
-  };
+  return new SamplerState(greedySettings(vocabLimit), [], [], 0).nextParams();
 }
 
 /** One text sequence in blocks of its own, taken from the cache in a scattered order. */

@@ -1,27 +1,8 @@
-import type { SampleParams, StepPlan } from '#native';
+import { greedySettings, SamplerState } from '#backbone/sampler-state.ts';
+import type { StepPlan } from '#native';
 
-const EMPTY_IDS = new Uint32Array();
-
-const GREEDY: SampleParams = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  seed: 0n,
-  stream: 0,
-  position: 0,
-  vocabLimit: 1024,
-  seenTokenIds: EMPTY_IDS,
-  generatedTokenIds: EMPTY_IDS,
-  generatedCounts: EMPTY_IDS,
-  biasTokenIds: EMPTY_IDS,
-  biasValues: new Float32Array(),
-  allowedTokenIds: null,
-  forbiddenTokenIds: EMPTY_IDS,
-};
+/** Rows of the vocabulary that are sampled from. */
+const VOCAB_LIMIT = 1024;
 
 export interface BenchStep {
   readonly numSequences: number;
@@ -47,8 +28,9 @@ export function benchPlan(step: BenchStep): StepPlan {
   const text = Int32Array.from({ length: total }, (_, i) => positionOf(i));
   const positions = new Int32Array(3 * total);
   for (const axis of [0, 1, 2]) positions.set(text, axis * total);
+  const sample = new SamplerState(greedySettings(VOCAB_LIMIT), [], [], 0).nextParams();
   return {
-    tokenIds: Uint32Array.from({ length: total }, (_, i) => i % 1024),
+    tokenIds: Uint32Array.from({ length: total }, (_, i) => i % VOCAB_LIMIT),
     positions,
     slotMapping: Int32Array.from({ length: total }, (_, i) => slotOf(i)),
     queryStarts: Int32Array.from({ length: numSequences + 1 }, (_, s) => s * numTokens),
@@ -58,7 +40,7 @@ export function benchPlan(step: BenchStep): StepPlan {
     mediaRows: [],
     outputs: Array.from({ length: numSequences }, (_, s) => ({
       token: (s + 1) * numTokens - 1,
-      sample: GREEDY,
+      sample,
       targetToken: 0,
       numLogprobs: -1,
     })),

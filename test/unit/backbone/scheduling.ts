@@ -1,28 +1,12 @@
 import type { Embedding } from '#backbone/embedding.ts';
 import type { PlaceholderRange } from '#backbone/placeholder-range.ts';
-import { SamplerState, type SamplingSettings } from '#backbone/sampler-state.ts';
+import { greedySettings, SamplerState } from '#backbone/sampler-state.ts';
 import { Scheduler, type SchedulerOptions } from '#backbone/scheduler.ts';
 import { assertSchedulerInvariants } from '#backbone/scheduler-invariants.ts';
 import { Sequence, type SequenceOptions } from '#backbone/sequence.ts';
 import type { ScheduledStep } from '#backbone/step-draft.ts';
 
-export const GREEDY: SamplingSettings = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  seed: 0n,
-  vocabLimit: 1000,
-  biasTokenIds: new Uint32Array(0),
-  biasValues: new Float32Array(0),
-  allowedTokenIds: null,
-  badWords: [],
-  endTokenIds: [],
-  minTokens: 0,
-};
+export const GREEDY = greedySettings(1000);
 
 /** Token ids `first`, `first + 1`, … */
 export function ids(first: number, count: number): number[] {
