@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import { AdmissionGate } from '#mesh/admission-gate.ts';
 import { type MeshServer, startMeshServer } from '#mesh/grpc-server.ts';
 import { Health } from '#mesh/health.ts';
 import { createInstanceService, INSTANCE_SERVICE, type InstanceStatus } from '#mesh/instance.ts';
@@ -10,7 +11,6 @@ import {
   LlmBackboneServiceDefinition,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { InstanceServiceDefinition, InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
-import { AdmissionGate } from './admission-gate.ts';
 import { BackboneMetrics } from './backbone-metrics.ts';
 import { ChatTemplate } from './chat-template.ts';
 import { createEmbeddings } from './create-embeddings.ts';
@@ -68,7 +68,7 @@ export async function startBackbone(
   await Promise.race([warmUp(context), done]);
   const { modalities } = files;
   const media = createEmbeddings(options, { model, modalities, registry, log });
-  const gate = new AdmissionGate();
+  const gate = new AdmissionGate('this instance is finishing its work and takes no more');
   const health = new Health([LlmBackboneServiceDefinition.fullName]);
   const status = instanceStatus(model, decoder);
   const reader = createReader(options, files, { tokenizer, model, scheduler, decoder });
@@ -189,12 +189,7 @@ function createDrain(parts: DrainParts): Backbone['drain'] {
     status.state = InstanceState.INSTANCE_STATE_DRAINING;
     status.detail = 'finishing the running requests';
     health.setServing(false);
-    let timer: NodeJS.Timeout | undefined;
-    const expired = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, graceMs);
-    });
-    await Promise.race([gate.drain(), expired]);
-    clearTimeout(timer);
+    await gate.drain(graceMs);
     await server.close(LAST_WRITES_MS);
     await embeddings.close();
     engine.close();

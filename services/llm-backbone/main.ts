@@ -1,9 +1,10 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { deviceName } from '#mesh/device-name.ts';
 import { MeshError } from '#mesh/errors.ts';
-import { endOnSignal, runMain } from '#mesh/lifecycle.ts';
-import { createLog } from '#mesh/log.ts';
-import { helpText, parseFlags, resolveOptions } from '#mesh/options.ts';
+import type { Log } from '#mesh/log.ts';
+import { weightDtype } from '#mesh/model-options.ts';
+import { runProcess } from '#mesh/process-main.ts';
 import {
   cpuFeatures,
   type Decoder,
@@ -12,7 +13,7 @@ import {
   EngineError,
   loadDecoder,
 } from '#native';
-import { type LoadedDecoder, startBackbone } from './backbone.ts';
+import { type Backbone, type LoadedDecoder, startBackbone } from './backbone.ts';
 import { type ModelFiles, readModelFiles } from './model-files.ts';
 import {
   type BackboneOptions,
@@ -23,39 +24,22 @@ import {
   kvCacheBytes,
 } from './options.ts';
 
-let log = createLog({ role: 'llm-backbone', level: 'info', format: 'auto' });
-
-async function main(): Promise<void> {
-  const args = process.argv.slice(2);
-  if (args.includes('--help')) {
-    process.stdout.write(
-      `Usage: llm-backbone --model DIR [options]\n\n${helpText(backboneOptions)}\n`,
-    );
-    return;
-  }
-  const options = resolveOptions(backboneOptions, parseFlags(backboneOptions, args));
-  log = createLog({
-    role: 'llm-backbone',
-    level: options.logLevel,
-    format: options.logFormat,
-    path: options.logPath,
-  });
+async function start(options: BackboneOptions, log: Log): Promise<Backbone> {
   checkBackboneOptions(options);
   const files = await readModelFiles(options.model, options.chatTemplate);
-  const decoder = await load(options, files);
+  const decoder = await load(options, files, log);
   const backbone = await startBackbone(options, decoder, files, log);
   log.info(`LLM backbone listening on ${backbone.address}`);
-  endOnSignal(backbone, { log, drainTimeoutMs: options.drainTimeoutS * 1000 });
-  await backbone.done.catch(async (err: unknown) => {
+  backbone.done.catch(async (err: unknown) => {
     // Whoever waits gets its error before the supervisor starts this process again.
     log.error({ err }, 'the engine is dead');
-    await backbone.drain(0);
-    process.exit(1);
+    await backbone.drain(0).finally(() => process.exit(1));
   });
+  return backbone;
 }
 
 /** Loads the weights onto the device and says so. */
-async function load(options: BackboneOptions, files: ModelFiles): Promise<LoadedDecoder> {
+async function load(options: BackboneOptions, files: ModelFiles, log: Log): Promise<LoadedDecoder> {
   const decoder = await loadWeights({
     model: { directory: options.model },
     device: options.device,
@@ -96,17 +80,9 @@ function dtypes(
 ): Pick<DecoderOptions, 'weightDtype' | 'activationDtype'> {
   const stored = dtype === 'auto' ? files.dtype : dtype;
   return {
-    weightDtype: dtype === 'half' ? 'float16' : dtype,
+    weightDtype: weightDtype(dtype),
     activationDtype: stored === 'bfloat16' ? 'bfloat16' : 'float32',
   };
-}
-
-/** `cpu` alone means all cores this process may use; the log and `GetModel` name them. */
-function deviceName(device: string): string {
-  const cores = devices().find(({ id }) => id === device)?.cores ?? [];
-  const [first, last] = [cores.at(0), cores.at(-1)];
-  if (device !== 'cpu' || first === undefined || last === undefined) return device;
-  return last - first + 1 === cores.length ? `cpu:${first}-${last}` : `cpu:${cores.join(',')}`;
 }
 
 async function deviceMemory({ model, device }: BackboneOptions): Promise<DeviceMemory> {
@@ -124,4 +100,4 @@ async function deviceMemory({ model, device }: BackboneOptions): Promise<DeviceM
   return { device, memoryBytes: memoryBytes ?? 0, weightBytes };
 }
 
-runMain(() => log, main);
+runProcess({ role: 'llm-backbone', required: '--model DIR', schema: backboneOptions, start });

@@ -2,6 +2,7 @@ import { totalmem } from 'node:os';
 import { type Static, Type } from 'typebox';
 import { MeshError } from '#mesh/errors.ts';
 import { logOptionFields } from '#mesh/log-options.ts';
+import { listenField, modelOptionFields } from '#mesh/model-options.ts';
 import type { MediaModality } from './media-item.ts';
 
 const GIB = 1024 ** 3;
@@ -17,31 +18,14 @@ function defaultKvCacheGb(): number {
 /** Flags and configuration keys of the backbone; the names are vLLM's where vLLM has one. */
 export const backboneOptions = Type.Object(
   {
-    model: Type.String({ minLength: 1, description: 'Model directory' }),
+    model: modelOptionFields.model,
     servedModelName: Type.Array(Type.String({ minLength: 1 }), {
       default: [],
       description: 'Names requests may use, the first is the default; none: the directory name',
     }),
-    listen: Type.String({
-      default: '127.0.0.1:50051',
-      description: 'Address of the internal gRPC server, host:port; port 0 picks a free one',
-    }),
-    device: Type.String({
-      default: 'cpu',
-      description: 'Where the model runs: cpu, cpu:0-3 (a set of cores) or cuda:0',
-    }),
-    dtype: Type.Union(
-      [
-        Type.Literal('auto'),
-        Type.Literal('half'),
-        Type.Literal('bfloat16'),
-        Type.Literal('float32'),
-      ],
-      {
-        default: 'auto',
-        description: "Weights in memory; auto: the checkpoint's, half: float16",
-      },
-    ),
+    listen: listenField('127.0.0.1:50051'),
+    device: modelOptionFields.device,
+    dtype: modelOptionFields.dtype,
     maxModelLen: Type.Optional(
       Type.Integer({
         minimum: 1,

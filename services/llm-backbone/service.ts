@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { CallContext } from 'nice-grpc-common';
+import type { AdmissionGate } from '#mesh/admission-gate.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log.ts';
 import type {
@@ -11,7 +12,6 @@ import type {
   LlmBackboneServiceImplementation,
   TokenizeRequest,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
-import type { AdmissionGate } from './admission-gate.ts';
 import { detokenize } from './detokenizer.ts';
 import type { Embeddings } from './embeddings.ts';
 import { checkStart, type RequestReader, readRequest } from './generate-request.ts';

@@ -1,3 +1,4 @@
+import { AdmissionGate } from './admission-gate.ts';
 import { MeshError } from './errors.ts';
 
 /** When a client refused for a full queue may try again, milliseconds. */
@@ -6,10 +7,8 @@ const RETRY_AFTER_MS = 1000;
 /** Lets calls in, no more items than the process can hold, and nobody once it drains. */
 export class Admission {
   readonly #maxItems: number;
-  #numCalls = 0;
+  readonly #gate = new AdmissionGate('this encoder is shutting down; ask another one');
   #numItems = 0;
-  #isDraining = false;
-  #onIdle = () => {};
 
   constructor(options: { readonly maxItems: number }) {
     this.#maxItems = options.maxItems;
@@ -20,26 +19,18 @@ export class Admission {
     return this.#numItems;
   }
 
-  /** Refuses all new calls from here on; resolves when the last one inside has left. */
-  drain(): Promise<void> {
-    this.#isDraining = true;
-    if (this.#numCalls === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#onIdle = resolve;
-    });
+  /** Refuses all new calls; resolves when the last one inside has left, at the latest after `graceMs`. */
+  drain(graceMs: number): Promise<void> {
+    return this.#gate.drain(graceMs);
   }
 
   /** Runs a call, unless the process drains. */
   async *call<T>(work: () => AsyncIterable<T>): AsyncGenerator<T> {
-    if (this.#isDraining) {
-      throw new MeshError('DRAINING', 'this encoder is shutting down; ask another one');
-    }
-    this.#numCalls += 1;
+    this.#gate.enter();
     try {
       yield* work();
     } finally {
-      this.#numCalls -= 1;
-      if (this.#numCalls === 0) this.#onIdle();
+      this.#gate.leave();
     }
   }
 

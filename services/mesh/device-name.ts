@@ -4,5 +4,6 @@ import { devices } from '#native';
 export function deviceName(device: string): string {
   const cores = devices().find(({ id }) => id === device)?.cores ?? [];
   const [first, last] = [cores.at(0), cores.at(-1)];
-  return device === 'cpu' && first !== undefined ? `cpu:${first}-${last}` : device;
+  if (device !== 'cpu' || first === undefined || last === undefined) return device;
+  return last - first + 1 === cores.length ? `cpu:${first}-${last}` : `cpu:${cores.join(',')}`;
 }

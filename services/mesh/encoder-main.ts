@@ -3,9 +3,7 @@ import { cpuFeatures, loadEncoder } from '#native';
 import { deviceName } from './device-name.ts';
 import type { encoderOptions } from './encoder-options.ts';
 import { type EncoderRole, startEncoderProcess } from './encoder-process.ts';
-import { endOnSignal, runMain } from './lifecycle.ts';
-import { createLog } from './log.ts';
-import { helpText, parseFlags, resolveOptions } from './options.ts';
+import { runProcess } from './process-main.ts';
 
 /** What tells one encoder's main function from another's. */
 export interface EncoderMain<Schema extends typeof encoderOptions> {
@@ -15,28 +13,20 @@ export interface EncoderMain<Schema extends typeof encoderOptions> {
 }
 
 /** Runs an encoder process until a signal ends it. */
-export function runEncoderMain<Schema extends typeof encoderOptions>(
-  encoder: EncoderMain<Schema>,
-): void {
-  let log = createLog({ role: encoder.role, level: 'info', format: 'auto' });
-  const main = async () => {
-    const args = process.argv.slice(2);
-    if (args.includes('--help')) {
-      const usage = `Usage: ${encoder.role} --model DIR [options]`;
-      process.stdout.write(`${usage}\n\n${helpText(encoder.schema)}\n`);
-      return;
-    }
-    const options = resolveOptions(encoder.schema, parseFlags(encoder.schema, args));
-    const { logLevel: level, logFormat: format, logPath: path, drainTimeoutS } = options;
-    log = createLog({ role: encoder.role, level, format, path });
-    const device = deviceName(options.device);
-    const isa = device.startsWith('cpu') ? cpuFeatures().isa : '';
-    const engine = { load: loadEncoder, device, isa };
-    const started = await startEncoderProcess(encoder.createRole(options), options, {
-      engine,
-      log,
-    });
-    endOnSignal(started, { log, drainTimeoutMs: drainTimeoutS * 1000 });
-  };
-  runMain(() => log, main);
+export function runEncoderMain<Schema extends typeof encoderOptions>({
+  role,
+  schema,
+  createRole,
+}: EncoderMain<Schema>): void {
+  runProcess({
+    role,
+    required: '--model DIR',
+    schema,
+    start: async (options, log) => {
+      const device = deviceName(options.device);
+      const isa = device.startsWith('cpu') ? cpuFeatures().isa : '';
+      const engine = { load: loadEncoder, device, isa };
+      return await startEncoderProcess(createRole(options), options, { engine, log });
+    },
+  });
 }

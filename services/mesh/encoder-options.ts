@@ -1,31 +1,14 @@
 import { type Static, type TObject, Type } from 'typebox';
-import type { WeightDtype } from '#native';
 import { logOptionFields } from './log-options.ts';
+import { listenField, modelOptionFields } from './model-options.ts';
 
 /** Flags and configuration keys of every encoder process. */
 export const encoderOptions = Type.Object(
   {
-    model: Type.String({ minLength: 1, description: 'Model directory' }),
-    listen: Type.String({
-      default: '127.0.0.1:50052',
-      description: 'Address of the internal gRPC server, host:port; port 0 picks a free one',
-    }),
-    device: Type.String({
-      default: 'cpu',
-      description: 'Where the model runs: cpu, cpu:0-3 (a set of cores) or cuda:0',
-    }),
-    dtype: Type.Union(
-      [
-        Type.Literal('auto'),
-        Type.Literal('half'),
-        Type.Literal('bfloat16'),
-        Type.Literal('float32'),
-      ],
-      {
-        default: 'auto',
-        description: "Weights in memory; auto: the checkpoint's, half: float16",
-      },
-    ),
+    model: modelOptionFields.model,
+    listen: listenField('127.0.0.1:50052'),
+    device: modelOptionFields.device,
+    dtype: modelOptionFields.dtype,
     maxBatchSize: Type.Integer({
       minimum: 1,
       default: 4,
@@ -75,9 +58,4 @@ export type EncoderProcessOptions = Static<typeof encoderOptions>;
 /** The schema of one encoder: all of the above, and keys of its own or other defaults. */
 export function encoderOptionsWith<Own extends TObject['properties']>(own: Own) {
   return Type.Object({ ...encoderOptions.properties, ...own }, { additionalProperties: false });
-}
-
-/** The loader's name of an in-memory weight type. */
-export function weightDtype(dtype: EncoderProcessOptions['dtype']): WeightDtype {
-  return dtype === 'half' ? 'float16' : dtype;
 }

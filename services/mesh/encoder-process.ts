@@ -7,7 +7,7 @@ import { EncoderBatchQueue } from './encoder-batch-queue.ts';
 import { EncoderCache } from './encoder-cache.ts';
 import { type EncoderCheckpoint, readEncoderCheckpoint } from './encoder-checkpoint.ts';
 import { type EncoderMetrics, registerEncoderMetrics } from './encoder-metrics.ts';
-import { type EncoderProcessOptions, weightDtype } from './encoder-options.ts';
+import type { EncoderProcessOptions } from './encoder-options.ts';
 import { EncoderService } from './encoder-service.ts';
 import { fromEngineError } from './engine-error.ts';
 import { MeshError } from './errors.ts';
@@ -18,6 +18,7 @@ import type { Stoppable } from './lifecycle.ts';
 import type { Log } from './log.ts';
 import type { MediaFormat } from './media-reader.ts';
 import { MetricRegistry } from './metrics.ts';
+import { weightDtype } from './model-options.ts';
 import { ResidentEncoder } from './resident-encoder.ts';
 import { Semaphore } from './semaphore.ts';
 
@@ -140,13 +141,7 @@ export class EncoderProcess implements Stoppable {
   async drain(graceMs: number): Promise<void> {
     this.#setState(InstanceState.INSTANCE_STATE_DRAINING, 'finishing the items inside');
     this.#health.setServing(false);
-    let endGrace = () => {};
-    const graceEnded = new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, graceMs);
-      endGrace = () => clearTimeout(timer);
-    });
-    await Promise.race([this.#admission.drain(), graceEnded]);
-    endGrace();
+    await this.#admission.drain(graceMs);
     await this.#server?.close(CLOSE_GRACE_MS);
     await this.#resident.close();
   }

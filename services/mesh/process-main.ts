@@ -1,0 +1,39 @@
+import type { Static, TNumber, TObject } from 'typebox';
+import { endOnSignal, runMain, type Stoppable } from './lifecycle.ts';
+import { createLog, type Log } from './log.ts';
+import type { logOptionFields } from './log-options.ts';
+import { helpText, parseFlags, resolveOptions } from './options.ts';
+
+/** What the options of every process hold: how it logs, and how long it drains. */
+type ProcessSchema = TObject<typeof logOptionFields & { drainTimeoutS: TNumber }>;
+
+export interface ProcessMain<Schema extends ProcessSchema> {
+  /** Its name in usage and log lines. */
+  readonly role: string;
+  /** What must be given, as the usage line shows it; "" where nothing must. */
+  readonly required: string;
+  readonly schema: Schema;
+  readonly start: (options: Static<Schema>, log: Log) => Promise<Stoppable>;
+}
+
+/** Runs a process from its flags until a signal ends it; `--help` lists them. */
+export function runProcess<Schema extends ProcessSchema>(main: ProcessMain<Schema>): void {
+  const { role, required, schema, start } = main;
+  let log = createLog({ role, level: 'info', format: 'auto' });
+  runMain(
+    () => log,
+    async () => {
+      const args = process.argv.slice(2);
+      if (args.includes('--help')) {
+        const usage = ['Usage:', role, required, '[options]'].filter((word) => word !== '');
+        process.stdout.write(`${usage.join(' ')}\n\n${helpText(schema)}\n`);
+        return;
+      }
+      const options = resolveOptions(schema, parseFlags(schema, args));
+      const { logLevel: level, logFormat: format, logPath: path, drainTimeoutS } = options;
+      log = createLog({ role, level, format, path });
+      const service = await start(options, log);
+      endOnSignal(service, { log, drainTimeoutMs: drainTimeoutS * 1000 });
+    },
+  );
+}
