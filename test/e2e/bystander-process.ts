@@ -1,0 +1,39 @@
+import { streamAnswer } from './chat-request.ts';
+import { LONG_ANSWER } from './load.ts';
+
+/** What a client saw that streamed one answer after the other. */
+export interface Sight {
+  /** Different texts of whole answers. */
+  readonly texts: readonly string[];
+  /** Messages of answers that broke off or were refused. */
+  readonly failures: readonly string[];
+  /** Between two chunks, or between a request and its first chunk. */
+  readonly longestGapMs: number;
+}
+
+// Streams from the mesh at the URL given as argument. Says "streaming" at the second answer, so that
+// what happens then happens to a warm stream, and ends with a Sight once it is told to stop.
+const [url = ''] = process.argv.slice(2);
+const texts = new Set<string>();
+const failures: string[] = [];
+let longestGapMs = 0;
+let isStopping = false;
+process.once('message', () => {
+  isStopping = true;
+});
+
+await streamAnswer(url, LONG_ANSWER);
+process.send?.('streaming');
+do {
+  let lastMs = performance.now();
+  const answer = await streamAnswer(url, LONG_ANSWER, () => {
+    const nowMs = performance.now();
+    longestGapMs = Math.max(longestGapMs, nowMs - lastMs);
+    lastMs = nowMs;
+  });
+  longestGapMs = Math.max(longestGapMs, performance.now() - lastMs);
+  if (answer.done) texts.add(answer.text);
+  else failures.push(answer.error ?? 'the stream ended without [DONE]');
+} while (!isStopping);
+const sight: Sight = { texts: [...texts], failures, longestGapMs };
+process.send?.(sight, () => process.disconnect());

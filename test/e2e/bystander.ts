@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import type { Sight } from './bystander-process.ts';
+
+/** Longest silence in the stream of a client that has done nothing, milliseconds. */
+const MAX_GAP_MS = 1000;
+
+/**
+ * Runs `attack` while another client streams one answer after the other, and asserts that this
+ * client noticed nothing: every answer is whole and the same, and no silence is longer than a
+ * second. It streams from a process of its own, so that building a hostile body does not count.
+ */
+export async function whileAnotherStreams<Result>(
+  url: string,
+  attack: () => Promise<Result>,
+): Promise<Result> {
+  const child = fork(join(import.meta.dirname, 'bystander-process.ts'), [url]);
+  try {
+    await once(child, 'message');
+    const result = await attack();
+    child.send('stop');
+    const [sight]: Sight[] = await once(child, 'message');
+    assert(sight !== undefined);
+    assert.deepEqual(sight.failures, []);
+    assert.equal(sight.texts.length, 1, 'every answer says the same');
+    assert(sight.longestGapMs < MAX_GAP_MS, `a stream stood still for ${sight.longestGapMs} ms`);
+    return result;
+  } finally {
+    child.kill();
+  }
+}
