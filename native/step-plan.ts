@@ -1,5 +1,7 @@
 // One engine step as plain data: what goes into a decoder, and what comes out.
 
+import type { EngineError } from './engine-error.ts';
+
 /**
  * One engine step as plain data. All arrays are read-only while the step runs.
  *
@@ -85,6 +87,17 @@ export interface SampleParams {
   readonly forbiddenTokenIds: Uint32Array;
 }
 
+/** Why one output has no token; its values in the arrays mean nothing. */
+export interface OutputFailure {
+  /** Index into `StepPlan.outputs`. */
+  readonly output: number;
+  /**
+   * INVALID_REQUEST: sampling parameters out of range, or that leave no token to choose.
+   * ENGINE_FAILED: logits that are not finite.
+   */
+  readonly error: EngineError;
+}
+
 /** Results in the order of `StepPlan.outputs`. */
 export interface StepResult {
   /** `[num_outputs]`: the sampled or scored token. */
@@ -97,6 +110,8 @@ export interface StepResult {
   readonly topTokenIds: Uint32Array;
   readonly topLogprobs: Float32Array;
   readonly maxTop: number;
+  /** Outputs without a token, ascending; the others stand. */
+  readonly failures: readonly OutputFailure[];
   /** Time inside the forward pass and sampling, microseconds. */
   readonly forwardUs: number;
 }

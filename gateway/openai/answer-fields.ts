@@ -24,13 +24,13 @@ export const answerFields = {
       { description: 'an object with include_usage and continuous_usage_stats' },
     ),
   ),
-  prompt_logprobs: integerField({ from: 0, to: MAX_LOGPROBS }),
+  prompt_logprobs: integerField({ min: 0, max: MAX_LOGPROBS }),
   skip_special_tokens: flagField(),
   include_stop_str_in_output: flagField(),
   return_token_ids: flagField(),
   return_tokens_as_token_ids: flagField(),
   echo: flagField(),
-  priority: integerField({ from: -2_147_483_648, to: 2_147_483_647 }),
+  priority: integerField({ min: -2_147_483_648, max: 2_147_483_647 }),
   truncate_prompt_tokens: Type.Optional(
     Type.Union([Type.Literal(-1), Type.Integer({ minimum: 1, maximum: 2_147_483_647 })], {
       description: 'an integer from 1, or -1 for as many as the model can take',

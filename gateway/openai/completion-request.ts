@@ -22,8 +22,8 @@ const check = compileCheck(
     ...samplingFields,
     ...answerFields,
     prompt: Type.Unknown({ description: 'a text, a list of token ids, or a list of either' }),
-    max_tokens: integerField({ from: 0, to: MAX_COUNT }),
-    logprobs: integerField({ from: 0, to: MAX_LOGPROBS }),
+    max_tokens: integerField({ min: 0, max: MAX_COUNT }),
+    logprobs: integerField({ min: 0, max: MAX_LOGPROBS }),
     add_special_tokens: flagField(),
   }),
 );

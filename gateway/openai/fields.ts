@@ -1,20 +1,16 @@
 import { type TSchema, Type } from 'typebox';
+import type { Range } from '#mesh/sampling-ranges.ts';
 
 // Builders of optional request fields. `description` completes "must be …" in a refusal.
 
-interface Range {
-  readonly from: number;
-  readonly to: number;
+export function numberField({ min, max }: Range) {
+  const description = `a number from ${min} to ${max}`;
+  return Type.Optional(Type.Number({ minimum: min, maximum: max, description }));
 }
 
-export function numberField({ from, to }: Range) {
-  const description = `a number from ${from} to ${to}`;
-  return Type.Optional(Type.Number({ minimum: from, maximum: to, description }));
-}
-
-export function integerField({ from, to }: Range) {
-  const description = `an integer from ${from} to ${to}`;
-  return Type.Optional(Type.Integer({ minimum: from, maximum: to, description }));
+export function integerField({ min, max }: Range) {
+  const description = `an integer from ${min} to ${max}`;
+  return Type.Optional(Type.Integer({ minimum: min, maximum: max, description }));
 }
 
 export function flagField() {

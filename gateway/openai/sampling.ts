@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox';
 import { MeshError } from '#mesh/errors.ts';
+import { SAMPLING_RANGES } from '#mesh/sampling-ranges.ts';
 import type { SamplingParams } from '#protos/autoglm/llm/v1/sampling.ts';
 import { flagField, integerField, listField, numberField, tokenId } from './fields.ts';
 
@@ -11,9 +12,13 @@ const filledText = Type.String({ minLength: 1 });
 
 /** Sampling fields that chat and text completions share, as OpenAI and vLLM name them. */
 export const samplingFields = {
-  temperature: numberField({ from: 0, to: 2 }),
+  temperature: numberField(SAMPLING_RANGES.temperature),
   top_p: Type.Optional(
-    Type.Number({ exclusiveMinimum: 0, maximum: 1, description: 'a number above 0 and at most 1' }),
+    Type.Number({
+      minimum: SAMPLING_RANGES.topP.min,
+      maximum: SAMPLING_RANGES.topP.max,
+      description: 'a number above 0 and at most 1',
+    }),
   ),
   top_k: Type.Optional(
     Type.Integer({
@@ -22,16 +27,17 @@ export const samplingFields = {
       description: 'an integer from 1, or -1 or 0 for all tokens',
     }),
   ),
-  min_p: numberField({ from: 0, to: 1 }),
-  repetition_penalty: Type.Optional(
-    Type.Number({ exclusiveMinimum: 0, description: 'a number above 0' }),
-  ),
-  presence_penalty: numberField({ from: -2, to: 2 }),
-  frequency_penalty: numberField({ from: -2, to: 2 }),
+  min_p: numberField(SAMPLING_RANGES.minP),
+  repetition_penalty: numberField(SAMPLING_RANGES.repetitionPenalty),
+  presence_penalty: numberField(SAMPLING_RANGES.presencePenalty),
+  frequency_penalty: numberField(SAMPLING_RANGES.frequencyPenalty),
   logit_bias: Type.Optional(
     Type.Record(
       Type.String({ pattern: '^[0-9]{1,9}$' }),
-      Type.Number({ minimum: -100, maximum: 100 }),
+      Type.Number({
+        minimum: SAMPLING_RANGES.logitBias.min,
+        maximum: SAMPLING_RANGES.logitBias.max,
+      }),
       {
         additionalProperties: false,
         description: 'an object of token ids with numbers from -100 to 100',
@@ -43,7 +49,7 @@ export const samplingFields = {
   ),
   allowed_token_ids: listField(tokenId, 'a list of at least one token id', 1),
   bad_words: listField(filledText, 'a list of texts that are not empty'),
-  min_tokens: integerField({ from: 0, to: MAX_COUNT }),
+  min_tokens: integerField({ min: 0, max: MAX_COUNT }),
   stop: Type.Optional(
     Type.Union([filledText, Type.Array(filledText, { maxItems: MAX_STOP_STRINGS })], {
       description: `a text or a list of at most ${MAX_STOP_STRINGS} texts, none of them empty`,
@@ -51,7 +57,7 @@ export const samplingFields = {
   ),
   stop_token_ids: listField(tokenId, 'a list of token ids'),
   ignore_eos: flagField(),
-  n: integerField({ from: 1, to: 128 }),
+  n: integerField({ min: 1, max: 128 }),
 } as const;
 
 export type SamplingRequest = Static<ReturnType<typeof Type.Object<typeof samplingFields>>>;

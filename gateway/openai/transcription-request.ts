@@ -29,7 +29,7 @@ const fields = Type.Object({
     }),
   ),
   response_format: Type.Optional(answerFormat),
-  temperature: numberField({ from: 0, to: 1 }),
+  temperature: numberField({ min: 0, max: 1 }),
   stream: flagField(),
   timestamp_granularities: listField(
     Type.Literal('segment'),

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "binding/addon_data.h"
+
 namespace autoglm::binding {
 namespace {
 
@@ -119,6 +121,16 @@ Napi::Object MakeStepResult(Napi::Env env, const StepResult& result) {
   object.Set("ranks", ranks);
   object.Set("topTokenIds", top_token_ids);
   object.Set("topLogprobs", top_logprobs);
+  Napi::Array failures = Napi::Array::New(env);
+  for (size_t i = 0; i < num_outputs; ++i) {
+    const Status& status = result.outputs[i].status;
+    if (status.ok()) continue;
+    Napi::Object failure = Napi::Object::New(env);
+    failure.Set("output", Napi::Number::New(env, static_cast<double>(i)));
+    failure.Set("error", MakeError(env, status));
+    failures.Set(failures.Length(), failure);
+  }
+  object.Set("failures", failures);
   object.Set("maxTop", Napi::Number::New(env, static_cast<double>(max_top)));
   object.Set("forwardUs", Napi::Number::New(env, static_cast<double>(result.forward_us)));
   return object;

@@ -118,15 +118,15 @@ Status Decoder::SampleOutputs(std::span<const StepOutput> outputs,
   float* logits = device_.ops->host_rows(*device_.context, computed.value());
   const size_t vocab_size = static_cast<size_t>(config_.vocab_size);
 
-  std::vector<Status> statuses(outputs.size());
+  const StepLimits limits = Limits(cache_);
   device_.context->threads().ParallelFor(static_cast<int64_t>(outputs.size()), [&](int64_t index) {
     const size_t i = static_cast<size_t>(index);
-    statuses[i] = sampler_->Run({logits + i * vocab_size, vocab_size}, outputs[i], candidates_[i],
-                                results[i]);
+    Status& status = results[i].status;
+    if (outputs[i].sample.has_value()) status = CheckSampleParams(*outputs[i].sample, limits);
+    if (!status.ok()) return;
+    status = sampler_->Run({logits + i * vocab_size, vocab_size}, outputs[i], candidates_[i],
+                           results[i]);
   });
-  for (const Status& status : statuses) {
-    if (!status.ok()) return status;
-  }
   return Status();
 }
 

@@ -86,6 +86,7 @@ class Decoder {
   void RunMlp(const DecoderLayerWeights& weights);
   // logits [rows, vocab_size] of the given rows of the residual stream, through norm and head.
   Result<MatrixView> ComputeLogits(std::span<const int32_t> rows);
+  // Refuses where the step cannot go on; what ends one output alone stands in its result.
   Status SampleOutputs(std::span<const StepOutput> outputs, std::span<OutputResult> results);
   std::vector<float> CopyToHost(const MatrixView& x);  // dense
   void Multiply(const MatrixView& x, const Linear& linear, const MatrixView& y);

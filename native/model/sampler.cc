@@ -13,6 +13,10 @@ namespace {
 
 constexpr float kNegativeInfinity = -std::numeric_limits<float>::infinity();
 
+Status NotFinite() {
+  return EngineFailed("the logits of this sequence are not finite, so no token can be chosen");
+}
+
 // A token must come out of every step: where the forbidden ids cover all the allowed ones, the
 // allowed ones win.
 bool LeavesNothing(const SampleParams& params) {
@@ -31,6 +35,16 @@ void KeepAllowed(std::span<float> logits, const std::vector<uint32_t>& allowed) 
   for (const uint32_t token_id : allowed) kept.push_back(logits[token_id]);
   std::fill(logits.begin(), logits.end(), kNegativeInfinity);
   for (size_t i = 0; i < allowed.size(); ++i) logits[allowed[i]] = kept[i];
+}
+
+// Why nothing can be chosen from adjusted logits, which have no finite maximum.
+Status NothingToChoose(std::span<const float> logits, const SampleParams& params) {
+  const bool all_forbidden =
+      !params.forbidden_token_ids.empty() &&
+      std::all_of(logits.begin(), logits.end(),
+                  [](float logit) { return logit == kNegativeInfinity; });
+  if (all_forbidden) return InvalidRequest("the sampling parameters forbid every token");
+  return NotFinite();
 }
 
 // The token at `unit` of the cumulative distribution; weights are probabilities that sum to
@@ -85,9 +99,7 @@ Status Sampler::Choose(std::span<float> logits, const SampleParams& params,
   AdjustLogits(logits, params);
   const int64_t best = kernels_.argmax(logits.data(), static_cast<int64_t>(logits.size()));
   if (best < 0 || std::isinf(logits[static_cast<size_t>(best)])) {
-    return EngineFailed(
-        "no token can be chosen: the logits are not finite, or every token is "
-        "forbidden");
+    return NothingToChoose(logits, params);
   }
   token_id = static_cast<uint32_t>(best);
   if (params.temperature == 0.0f) return Status();
@@ -121,7 +133,7 @@ Status Sampler::Run(std::span<float> logits, const StepOutput& output,
   const uint32_t limit =
       output.sample.has_value() ? output.sample->vocab_limit : static_cast<uint32_t>(raw.size());
   ScoreToken(kernels_, raw, {.num_top = output.num_logprobs, .top_limit = limit}, result);
-  return Status();
+  return std::isfinite(result.logprob) ? Status() : NotFinite();
 }
 
 }  // namespace autoglm

@@ -22,7 +22,8 @@ class Sampler {
  public:
   explicit Sampler(const kernels::LogitKernels& kernels) : kernels_(kernels) {}
 
-  // logits: [vocab_size]; overwritten.
+  // logits: [vocab_size]; overwritten. Refuses logits that are not finite, and parameters that
+  // leave no token.
   Status Run(std::span<float> logits, const StepOutput& output, std::vector<Candidate>& candidates,
              OutputResult& result) const;
 

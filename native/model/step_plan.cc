@@ -157,6 +157,35 @@ Status CheckNumbers(const SampleParams& params) {
   return Status();
 }
 
+Status CheckOutput(const StepOutput& output, const StepPlan& plan, const StepLimits& limits) {
+  if (output.token < 0 || output.token >= plan.num_tokens()) {
+    return InvalidRequest("step plan: output of token " + Text(output.token) + ", the step has " +
+                          Text(plan.num_tokens()));
+  }
+  if (output.num_logprobs < -1 || output.num_logprobs > kMaxLogprobs) {
+    return InvalidRequest("step plan: numLogprobs is " + Text(output.num_logprobs) +
+                          ", expected -1.." + Text(kMaxLogprobs));
+  }
+  if (output.sample.has_value()) return Status();
+  if (output.target_token < limits.vocab_size) return Status();
+  return InvalidRequest("step plan: targetToken " + Text(output.target_token) +
+                        " is not in the vocabulary of " + Text(limits.vocab_size));
+}
+
+}  // namespace
+
+Status CheckStepPlan(const StepPlan& plan, const StepLimits& limits) {
+  for (const auto check : {CheckLengths, CheckSequences, CheckTokens}) {
+    const Status status = check(plan, limits);
+    if (!status.ok()) return status;
+  }
+  for (const StepOutput& output : plan.outputs) {
+    const Status status = CheckOutput(output, plan, limits);
+    if (!status.ok()) return status;
+  }
+  return Status();
+}
+
 Status CheckSampleParams(const SampleParams& params, const StepLimits& limits) {
   if (params.vocab_limit == 0 || params.vocab_limit > limits.vocab_size) {
     return InvalidRequest("step plan: vocabLimit is " + Text(params.vocab_limit) +
@@ -179,35 +208,6 @@ Status CheckSampleParams(const SampleParams& params, const StepLimits& limits) {
     return InvalidRequest("step plan: allowedTokenIds is empty: no token could be chosen");
   }
   return CheckRange("allowedTokenIds", *params.allowed_token_ids, params.vocab_limit);
-}
-
-Status CheckOutput(const StepOutput& output, const StepPlan& plan, const StepLimits& limits) {
-  if (output.token < 0 || output.token >= plan.num_tokens()) {
-    return InvalidRequest("step plan: output of token " + Text(output.token) + ", the step has " +
-                          Text(plan.num_tokens()));
-  }
-  if (output.num_logprobs < -1 || output.num_logprobs > kMaxLogprobs) {
-    return InvalidRequest("step plan: numLogprobs is " + Text(output.num_logprobs) +
-                          ", expected -1.." + Text(kMaxLogprobs));
-  }
-  if (output.sample.has_value()) return CheckSampleParams(*output.sample, limits);
-  if (output.target_token < limits.vocab_size) return Status();
-  return InvalidRequest("step plan: targetToken " + Text(output.target_token) +
-                        " is not in the vocabulary of " + Text(limits.vocab_size));
-}
-
-}  // namespace
-
-Status CheckStepPlan(const StepPlan& plan, const StepLimits& limits) {
-  for (const auto check : {CheckLengths, CheckSequences, CheckTokens}) {
-    const Status status = check(plan, limits);
-    if (!status.ok()) return status;
-  }
-  for (const StepOutput& output : plan.outputs) {
-    const Status status = CheckOutput(output, plan, limits);
-    if (!status.ok()) return status;
-  }
-  return Status();
 }
 
 }  // namespace autoglm

@@ -71,6 +71,9 @@ struct TokenLogprob {
 };
 
 struct OutputResult {
+  // Why this output has no token, if so: parameters out of range or that leave nothing to choose
+  // (kInvalidRequest), logits that are not finite (kEngineFailed). The other outputs stand.
+  Status status;
   uint32_t token_id = 0;
   float logprob = 0.0f;           // NaN where not asked for
   uint32_t rank = 0;              // 0 where not asked for
@@ -93,8 +96,12 @@ struct StepLimits {
 };
 
 // Refuses a plan whose lengths disagree or that reaches outside the limits, so that no plan can
-// make a kernel touch foreign memory.
+// make a kernel touch foreign memory. How tokens are chosen is not looked at: see below.
 Status CheckStepPlan(const StepPlan& plan, const StepLimits& limits);
+
+// Refuses numbers out of range and ids outside the vocabulary. A request brings them, so a refusal
+// is the output's, not the plan's.
+Status CheckSampleParams(const SampleParams& params, const StepLimits& limits);
 
 }  // namespace autoglm
 

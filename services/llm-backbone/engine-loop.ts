@@ -29,8 +29,8 @@ export interface SequenceOwner {
   rowsWanted(sequence: Sequence, range: PlaceholderRange): void;
   /** Everything one step brought for the owner's sequences. */
   advanced(results: readonly SequenceResult[]): void;
-  /** A step with one of the sequences failed; that sequence is gone. */
-  failed(error: MeshError): void;
+  /** One of the sequences failed, or a step with it; that sequence is gone. */
+  failed(error: Error): void;
 }
 
 export interface EngineLoopOptions {
@@ -150,20 +150,37 @@ export class EngineLoop {
 
   #commit(step: ScheduledStep, results: readonly ChunkResult[]): void {
     const byOwner = new Map<SequenceOwner, SequenceResult[]>();
+    this.#endFailed(step, results);
     this.#scheduler.commit(
       step,
       results.map(({ sampled }) => sampled?.tokenId ?? null),
     );
     for (const [i, { sequence }] of step.chunks.entries()) {
       const [owner, result] = [this.#owners.get(sequence), results[i]];
-      // A withdrawn sequence has no owner any more.
+      // A withdrawn or failed sequence has no owner any more.
       if (owner === undefined || result === undefined) continue;
       const list = byOwner.get(owner) ?? [];
       list.push({ sequence, result });
       byOwner.set(owner, list);
       if (sequence.end !== null) this.#owners.delete(sequence);
     }
-    for (const [owner, list] of byOwner) this.#undelivered.push(() => owner.advanced(list));
+    for (const [owner, list] of byOwner) this.#undelivered.push(() => advance(owner, list));
+  }
+
+  /**
+   * Ends the sequences that the step could not bring on, and only those. A request can cause this,
+   * so it says nothing of the engine.
+   */
+  #endFailed(step: ScheduledStep, results: readonly ChunkResult[]): void {
+    for (const [i, { sequence }] of step.chunks.entries()) {
+      const failure = results[i]?.failure ?? null;
+      if (failure === null) continue;
+      this.#scheduler.remove(sequence);
+      const owner = this.#take(sequence);
+      if (owner === undefined) continue;
+      const reason = failure.reason === 'INVALID_REQUEST' ? 'INVALID_REQUEST' : 'ENGINE_FAILED';
+      owner.failed(new MeshError(reason, failure.message, { cause: failure }));
+    }
   }
 
   #fail(step: ScheduledStep, cause: unknown): void {
@@ -224,5 +241,14 @@ export class EngineLoop {
       assertSchedulerInvariants(this.#scheduler);
     }
     if (!this.#isClosed) await woken;
+  }
+}
+
+/** What goes wrong while one request's answer is put together is that request's failure alone. */
+function advance(owner: SequenceOwner, results: readonly SequenceResult[]): void {
+  try {
+    owner.advanced(results);
+  } catch (error: unknown) {
+    owner.failed(error instanceof Error ? error : new Error(String(error)));
   }
 }

@@ -142,7 +142,7 @@ export class Generation implements SequenceOwner {
     if (this.#choices.every(({ output }) => output.end !== null)) this.#finish();
   }
 
-  failed(error: MeshError): void {
+  failed(error: Error): void {
     if (this.#isOver) return;
     this.#context.engine.withdraw(this.#openSequences());
     this.responses.fail(error);

@@ -1,4 +1,3 @@
-import type { MeshError } from '#mesh/errors.ts';
 import type { ChoiceDelta, Delta, GenerateResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 
 /** Tokens one delta message may hold when a reader lags. */
@@ -12,7 +11,7 @@ type Event = NonNullable<GenerateResponse['event']>;
  */
 export class ResponseQueue {
   #events: Event[] = [];
-  #error: MeshError | null = null;
+  #error: Error | null = null;
   #isEnded = false;
   #wake: () => void = () => {};
 
@@ -33,7 +32,7 @@ export class ResponseQueue {
   }
 
   /** Ends the stream with an error after what is held. */
-  fail(error: MeshError): void {
+  fail(error: Error): void {
     this.#error ??= error;
     this.#wake();
   }

@@ -1,4 +1,5 @@
 import { MeshError } from '#mesh/errors.ts';
+import { type Range, SAMPLING_RANGES } from '#mesh/sampling-ranges.ts';
 import { SamplingParams } from '#protos/autoglm/llm/v1/sampling.ts';
 import type { GenerationConfig } from './model-files.ts';
 import type { SamplingSettings } from './sampler-state.ts';
@@ -83,35 +84,39 @@ export function checkSampling(
   return sampling;
 }
 
-/** Refuses an allow-list of which nothing may be chosen; `badWords` as token lists. */
+/** Refuses parameters of which nothing may be chosen; `badWords` as token lists. */
 export function checkAllowed(
   settings: Omit<SamplingSettings, 'badWords'>,
   badWords: SamplingSettings['badWords'],
 ): void {
-  if (settings.allowedTokenIds === null) return;
+  const { allowedTokenIds, vocabLimit } = settings;
   const forbidden = new Set(badWords.flatMap((word) => (word.length === 1 ? word : [])));
   if (settings.minTokens > 0) for (const id of settings.endTokenIds) forbidden.add(id);
-  if (settings.allowedTokenIds.some((id) => !forbidden.has(id))) return;
-  throw refusal('allowed_token_ids', 'every allowed id is forbidden by min_tokens or bad_words');
+  if (allowedTokenIds !== null) {
+    if (allowedTokenIds.some((id) => !forbidden.has(id))) return;
+    throw refusal('allowed_token_ids', 'every allowed id is forbidden by min_tokens or bad_words');
+  }
+  if ([...forbidden].filter((id) => id < vocabLimit).length < vocabLimit) return;
+  throw refusal('min_tokens', 'every token is a stop token or a bad word, so none may come first');
 }
 
 function settingsOf(params: SamplingParams, facts: SamplingFacts): CheckedSampling['settings'] {
   const { defaults } = facts;
   const temperature = params.temperature ?? defaults.temperature;
-  checkRange('temperature', temperature, { min: 0, max: 2 });
+  checkRange('temperature', temperature, SAMPLING_RANGES.temperature);
   const topP = params.topP ?? defaults.topP;
-  if (!(topP > 0 && topP <= 1)) throw refusal('top_p', `got ${topP}, allowed is above 0 to 1`);
+  checkRange('top_p', topP, SAMPLING_RANGES.topP);
   const topK = params.topK ?? defaults.topK;
   if (topK < -1) throw refusal('top_k', `got ${topK}, allowed is -1 or more`);
   const minP = params.minP ?? defaults.minP;
-  checkRange('min_p', minP, { min: 0, max: 1 });
+  checkRange('min_p', minP, SAMPLING_RANGES.minP);
   const bias = Object.entries(params.logitBias).map(([id, value]) => ({ id: Number(id), value }));
   checkIds(
     'logit_bias',
     bias.map(({ id }) => id),
     facts,
   );
-  for (const { value } of bias) checkRange('logit_bias', value, { min: -100, max: 100 });
+  for (const { value } of bias) checkRange('logit_bias', value, SAMPLING_RANGES.logitBias);
   checkIds('allowed_token_ids', params.allowedTokenIds, facts);
   const allowed = params.allowedTokenIds;
   return {
@@ -132,13 +137,11 @@ function settingsOf(params: SamplingParams, facts: SamplingFacts): CheckedSampli
 
 function penaltiesOf(params: SamplingParams, defaults: SamplingDefaults) {
   const repetitionPenalty = params.repetitionPenalty ?? defaults.repetitionPenalty;
-  if (!(repetitionPenalty > 0 && Number.isFinite(repetitionPenalty))) {
-    throw refusal('repetition_penalty', `got ${repetitionPenalty}, allowed is above 0`);
-  }
+  checkRange('repetition_penalty', repetitionPenalty, SAMPLING_RANGES.repetitionPenalty);
   const presencePenalty = params.presencePenalty ?? 0;
-  checkRange('presence_penalty', presencePenalty, { min: -2, max: 2 });
+  checkRange('presence_penalty', presencePenalty, SAMPLING_RANGES.presencePenalty);
   const frequencyPenalty = params.frequencyPenalty ?? 0;
-  checkRange('frequency_penalty', frequencyPenalty, { min: -2, max: 2 });
+  checkRange('frequency_penalty', frequencyPenalty, SAMPLING_RANGES.frequencyPenalty);
   return { repetitionPenalty, presencePenalty, frequencyPenalty };
 }
 
@@ -173,13 +176,10 @@ function checkIds(param: string, ids: readonly number[], { vocabSize }: Sampling
   throw refusal(param, `${unknown} is not a token id; the vocabulary has ${vocabSize} tokens`);
 }
 
-/** Refuses a number out of range, NaN included. */
-export function checkRange(
-  param: string,
-  value: number,
-  range: { readonly min: number; readonly max: number },
-): void {
-  if (value >= range.min && value <= range.max) return;
+/** Refuses a number that is out of range, NaN included, as the float32 it is computed as. */
+export function checkRange(param: string, value: number, range: Range): void {
+  const { fround } = Math;
+  if (fround(value) >= fround(range.min) && fround(value) <= fround(range.max)) return;
   throw refusal(param, `got ${value}, allowed is ${range.min} to ${range.max}`);
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { MediaRows, StepOutput, StepPlan, StepResult } from '#native';
+import type { EngineError, MediaRows, StepOutput, StepPlan, StepResult } from '#native';
 import type { ScheduledChunk, ScheduledStep } from './step-draft.ts';
 
 /** What executes step plans: the native decoder, or a double in tests. */
@@ -25,6 +25,8 @@ export interface TokenScore {
 
 /** What a step found out for one chunk. */
 export interface ChunkResult {
+  /** Why the chunk's sequence cannot go on, if so; what else stands here means nothing then. */
+  readonly failure: EngineError | null;
   /** Prompt tokens that were scored, in order. */
   readonly promptScores: readonly ScoredToken[];
   /** Null where the chunk samples nothing. */
@@ -52,8 +54,8 @@ export function buildStepPlan(step: ScheduledStep, blockSize: number): StepPlan 
     const table = chunk.sequence.blockTable.slice(0, numBlocksRead(blockSize)(chunk));
     arrays.blockTables.set(table, s * maxBlocksPerSequence);
     arrays.contextLens[s] = chunk.firstToken + chunk.numTokens;
-    mediaRows.push(...mediaRowsOf(chunk, row));
-    outputs.push(...outputsOf(chunk, row));
+    for (const rows of mediaRowsOf(chunk, row)) mediaRows.push(rows);
+    for (const output of outputsOf(chunk, row)) outputs.push(output);
     row += chunk.numTokens;
     arrays.queryStarts[s + 1] = row;
   }
@@ -63,15 +65,33 @@ export function buildStepPlan(step: ScheduledStep, blockSize: number): StepPlan 
 /** Sorts a result back to the chunks of its step. */
 export function readStepResult(step: ScheduledStep, result: StepResult): ChunkResult[] {
   let output = 0;
+  const failures = new Map(result.failures.map((failure) => [failure.output, failure.error]));
   return step.chunks.map((chunk) => {
     const { sequence, scoredRows, samples } = chunk;
+    const firstOutput = output;
     const promptScores: ScoredToken[] = [];
     for (let row = scoredRows.start; row < scoredRows.end; row++) {
       promptScores.push(scoredToken(result, output++, sequence.numPromptLogprobs));
     }
     const sampled = samples ? scoredToken(result, output++, sequence.numLogprobs) : null;
-    return { promptScores, sampled };
+    return {
+      failure: firstFailure(failures, { from: firstOutput, to: output }),
+      promptScores,
+      sampled,
+    };
   });
+}
+
+function firstFailure(
+  failures: ReadonlyMap<number, EngineError>,
+  { from, to }: { readonly from: number; readonly to: number },
+): EngineError | null {
+  // The usual step has none.
+  for (let output = from; failures.size > 0 && output < to; output++) {
+    const failure = failures.get(output);
+    if (failure !== undefined) return failure;
+  }
+  return null;
 }
 
 /** Blocks that hold the chunk's context; the table may already reach beyond. */

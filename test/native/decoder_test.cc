@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
+#include <limits>
 #include <memory>
 #include <numeric>
 
@@ -265,6 +267,55 @@ TEST_CASE("A checkpoint that is truncated or lacks a tensor is refused by name")
   CHECK_NE(missing.message().find("\"layers.1.mlp.down_proj.weight\" is missing"),
            std::string::npos);
   CHECK_NE(truncated.message().find("outside the"), std::string::npos);
+}
+
+TEST_CASE("An output that fails leaves the others of its step as they are alone") {
+  const std::unique_ptr<Decoder> decoder = LoadSmall(SmallOptions());
+  const std::vector<int32_t> a = Prompt(9, 3);
+  const std::vector<int32_t> b = Prompt(12, 8);
+  const std::vector<TokenLogprob> alone = RunStep(*decoder, {{&b, 16, 0, 12}});
+  const auto with_params = [&](const std::function<void(SampleParams&)>& apply) {
+    StepPlan plan = PlanOf({{&a, 0, 0, 9}, {&b, 16, 0, 12}});
+    SampleParams params;
+    params.vocab_limit = 101;
+    apply(params);
+    plan.outputs[0].sample = params;
+    StepResult result;
+    REQUIRE(decoder->Execute(plan, result).ok());
+    CHECK(result.outputs[1].status.ok());
+    CHECK(SameBits(result.outputs[1].top, alone));
+    return result.outputs[0].status.reason();
+  };
+
+  CHECK_EQ(with_params([](SampleParams& p) { p.temperature = -1.0f; }), Reason::kInvalidRequest);
+  CHECK_EQ(with_params([](SampleParams& p) {
+             p.forbidden_token_ids.resize(101);
+             std::iota(p.forbidden_token_ids.begin(), p.forbidden_token_ids.end(), 0);
+           }),
+           Reason::kInvalidRequest);
+  CHECK_EQ(with_params([](SampleParams& p) {
+             p.repetition_penalty = std::numeric_limits<float>::denorm_min();
+             p.seen_token_ids.resize(101);
+             std::iota(p.seen_token_ids.begin(), p.seen_token_ids.end(), 0);
+           }),
+           Reason::kEngineFailed);
+}
+
+TEST_CASE("Rows of media that are not numbers end their own sequence alone") {
+  const std::unique_ptr<Decoder> decoder = LoadSmall(SmallOptions());
+  const std::vector<int32_t> a = Prompt(9, 3);
+  const std::vector<int32_t> b = Prompt(12, 8);
+  const std::vector<TokenLogprob> alone = RunStep(*decoder, {{&b, 16, 0, 12}});
+  const std::vector<float> rows(48, std::numeric_limits<float>::quiet_NaN());
+  StepPlan plan = PlanOf({{&a, 0, 0, 9}, {&b, 16, 0, 12}});
+  plan.media_rows = {{2, 1, Dtype::kFloat32, rows.data(), rows.size() * sizeof(float)}};
+  StepResult result;
+
+  REQUIRE(decoder->Execute(plan, result).ok());
+
+  CHECK_EQ(result.outputs[0].status.reason(), Reason::kEngineFailed);
+  CHECK(result.outputs[1].status.ok());
+  CHECK(SameBits(result.outputs[1].top, alone));
 }
 
 }  // namespace

@@ -279,5 +279,32 @@ TEST_CASE("Logits that are not finite are an engine failure, not a token") {
   }
 }
 
+TEST_CASE("Logits that are not finite have no log-probability either") {
+  const kernels::CpuKernels kernels = kernels::SupportedLevels().front().kernels;
+  const Sampler sampler(kernels.logits);
+  std::vector<Candidate> candidates;
+  OutputResult result;
+  std::vector<float> logits(2, std::numeric_limits<float>::quiet_NaN());
+
+  const Status status =
+      sampler.Run(logits, {.target_token = 1, .num_logprobs = 2}, candidates, result);
+
+  CHECK_EQ(status.reason(), Reason::kEngineFailed);
+}
+
+TEST_CASE("Parameters that forbid every token are refused, whatever the logits are") {
+  const kernels::CpuKernels kernels = kernels::SupportedLevels().front().kernels;
+  const Sampler sampler(kernels.logits);
+  std::vector<Candidate> candidates;
+  OutputResult result;
+  SampleParams params = Params(2);
+  params.forbidden_token_ids = {0, 1};
+  std::vector<float> logits = {1.0f, 2.0f};
+
+  const Status status = sampler.Run(logits, {.sample = params}, candidates, result);
+
+  CHECK_EQ(status.reason(), Reason::kInvalidRequest);
+}
+
 }  // namespace
 }  // namespace autoglm

@@ -129,12 +129,23 @@ TEST_CASE("Outputs that refer to nothing are refused") {
   });
 }
 
+TEST_CASE("A plan is accepted whatever its sampling parameters are: they are the output's own") {
+  StepPlan plan = ValidPlan();
+  plan.outputs[0].sample->temperature = -1.0f;
+
+  CHECK(CheckStepPlan(plan, kLimits).ok());
+}
+
 TEST_CASE("Sampling parameters outside their ranges are refused by name") {
+  struct BadParams {
+    const char* message;  // part of the refusal
+    std::function<void(SampleParams&)> apply;
+  };
   const float nan = std::nanf("");
   const auto set = [](float SampleParams::* field, float value) {
-    return [=](StepPlan& p) { (*p.outputs[0].sample).*field = value; };
+    return [=](SampleParams& params) { params.*field = value; };
   };
-  CheckRefusals({
+  const std::vector<BadParams> all = {
       {"temperature", set(&SampleParams::temperature, -1.0f)},
       {"temperature", set(&SampleParams::temperature, nan)},
       {"topP", set(&SampleParams::top_p, 0.0f)},
@@ -143,17 +154,28 @@ TEST_CASE("Sampling parameters outside their ranges are refused by name") {
       {"repetitionPenalty", set(&SampleParams::repetition_penalty, 0.0f)},
       {"presencePenalty", set(&SampleParams::presence_penalty, nan)},
       {"frequencyPenalty", set(&SampleParams::frequency_penalty, nan)},
-      {"vocabLimit is 51", [](StepPlan& p) { p.outputs[0].sample->vocab_limit = 51; }},
-      {"vocabLimit is 0", [](StepPlan& p) { p.outputs[0].sample->vocab_limit = 0; }},
-      {"generatedCounts", [](StepPlan& p) { p.outputs[0].sample->generated_counts = {1}; }},
-      {"biasValues has 0", [](StepPlan& p) { p.outputs[0].sample->bias_token_ids = {1}; }},
-      {"seenTokenIds[0] is 50", [](StepPlan& p) { p.outputs[0].sample->seen_token_ids = {50}; }},
-      {"forbiddenTokenIds[0]",
-       [](StepPlan& p) { p.outputs[0].sample->forbidden_token_ids = {99}; }},
+      {"vocabLimit is 51", [](SampleParams& p) { p.vocab_limit = 51; }},
+      {"vocabLimit is 0", [](SampleParams& p) { p.vocab_limit = 0; }},
+      {"generatedCounts", [](SampleParams& p) { p.generated_counts = {1}; }},
+      {"biasValues has 0", [](SampleParams& p) { p.bias_token_ids = {1}; }},
+      {"seenTokenIds[0] is 50", [](SampleParams& p) { p.seen_token_ids = {50}; }},
+      {"forbiddenTokenIds[0]", [](SampleParams& p) { p.forbidden_token_ids = {99}; }},
       {"allowedTokenIds is empty",
-       [](StepPlan& p) { p.outputs[0].sample->allowed_token_ids = std::vector<uint32_t>(); }},
-      {"allowedTokenIds[0]", [](StepPlan& p) { p.outputs[0].sample->allowed_token_ids = {{60}}; }},
-  });
+       [](SampleParams& p) { p.allowed_token_ids = std::vector<uint32_t>(); }},
+      {"allowedTokenIds[0]", [](SampleParams& p) { p.allowed_token_ids = {{60}}; }},
+  };
+  for (const BadParams& bad : all) {
+    CAPTURE(bad.message);
+    SampleParams params;
+    params.vocab_limit = 50;
+    REQUIRE(CheckSampleParams(params, kLimits).ok());
+    bad.apply(params);
+
+    const Status status = CheckSampleParams(params, kLimits);
+
+    CHECK_EQ(status.reason(), Reason::kInvalidRequest);
+    CHECK_MESSAGE(status.message().find(bad.message) != std::string::npos, status.message());
+  }
 }
 
 }  // namespace

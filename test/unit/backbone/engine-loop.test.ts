@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Generation } from '#backbone/generation.ts';
+import { assertSchedulerInvariants } from '#backbone/scheduler-invariants.ts';
 import { MeshError } from '#mesh/errors.ts';
+import { EngineError } from '#native';
 import { FakeDecoder, scripted } from './fake-decoder.ts';
+import { refusal } from './refusal.ts';
 import { ids } from './scheduling.ts';
 import { collect, createTestEngine, generate, requestOf } from './test-engine.ts';
 import { golden } from './text-model.ts';
@@ -49,6 +52,52 @@ describe('EngineLoop', () => {
     );
     assert.equal((await other).answers[0]?.tokenIds.length, 12);
     assert.equal(engine.scheduler.pool.numFree, 64);
+  });
+
+  it('fails only the sequence whose token cannot be chosen, however often', async () => {
+    const decoder = new FakeDecoder();
+    decoder.failureOf = ({ minP }) =>
+      minP === 0.5 ? new EngineError('INVALID_REQUEST', 'every token is forbidden') : undefined;
+    const engine = createTestEngine(decoder);
+    const other = generate(engine, { promptTokenIds: ids(60, 9), maxTokens: 12 });
+
+    for (let i = 0; i < 5; i++) {
+      await assert.rejects(
+        generate(engine, { settings: { minP: 0.5 } }),
+        refusal('INVALID_REQUEST', /forbidden/),
+      );
+    }
+
+    assert.equal((await other).answers[0]?.tokenIds.length, 12);
+    assert.equal(engine.scheduler.pool.numFree, 64);
+    assertSchedulerInvariants(engine.scheduler);
+  });
+
+  it('keeps no block of a sequence that failed in the prefix cache', async () => {
+    const decoder = new FakeDecoder();
+    decoder.failureOf = () => new EngineError('ENGINE_FAILED', 'the logits are not finite');
+    const engine = createTestEngine(decoder);
+
+    await assert.rejects(generate(engine), refusal('ENGINE_FAILED', /not finite/));
+    decoder.failureOf = () => undefined;
+    await generate(engine);
+
+    assert.equal(engine.scheduler.counts.numPrefixHitTokens, 0);
+  });
+
+  it('fails only the request whose answer cannot be put together', async () => {
+    const engine = createTestEngine(new FakeDecoder());
+    const broken = new Generation(requestOf(), engine.context);
+    broken.advanced = () => {
+      throw new Error('a defect');
+    };
+
+    broken.start();
+    const failing = assert.rejects(collect(broken.responses.read(never)), /a defect/);
+    const { answers } = await generate(engine, { promptTokenIds: ids(60, 9) });
+
+    await failing;
+    assert.equal(answers[0]?.tokenIds.length, 12);
   });
 
   it('delivers what was computed before a step failed', async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { StepExecutor } from '#backbone/step-plan.ts';
 import type {
   DecoderDescription,
+  EngineError,
   MediaRows,
   SampleParams,
   StepOutput,
@@ -38,6 +39,8 @@ export class FakeDecoder implements StepExecutor {
   /** Media rows of all steps. */
   readonly mediaRows: MediaRows[] = [];
   nextToken: NextToken;
+  /** Lets single outputs fail by their parameters. */
+  failureOf: (params: SampleParams) => EngineError | undefined = () => undefined;
   #slots: Int32Array;
   #failures: Error[] = [];
   #held: Promise<void> = Promise.resolve();
@@ -106,6 +109,10 @@ export class FakeDecoder implements StepExecutor {
       topLogprobs: Float32Array.from({ length: outputs.length * maxTop }, (_, i) => -(i % maxTop)),
       maxTop,
       forwardUs: 1,
+      failures: outputs.flatMap(({ sample }, output) => {
+        const error = sample === null ? undefined : this.failureOf(sample);
+        return error === undefined ? [] : [{ output, error }];
+      }),
     };
   }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { checkAllowed, checkSampling, samplingDefaults } from '#backbone/sampling.ts';
 import { createSeedSource } from '#backbone/seed-source.ts';
+import { SAMPLING_RANGES } from '#mesh/sampling-ranges.ts';
 import { SamplingParams } from '#protos/autoglm/llm/v1/sampling.ts';
 import { refusal } from './refusal.ts';
 
@@ -111,6 +112,10 @@ describe('checkSampling', () => {
     { params: { minP: 1.5 }, param: 'min_p' },
     { params: { repetitionPenalty: 0 }, param: 'repetition_penalty' },
     { params: { repetitionPenalty: Number.POSITIVE_INFINITY }, param: 'repetition_penalty' },
+    { params: { repetitionPenalty: 3e38 }, param: 'repetition_penalty' },
+    { params: { repetitionPenalty: 1e-44 }, param: 'repetition_penalty' },
+    { params: { topP: 1e-46 }, param: 'top_p' },
+    { params: { logitBias: { 1: Number.NaN } }, param: 'logit_bias' },
     { params: { presencePenalty: 2.5 }, param: 'presence_penalty' },
     { params: { frequencyPenalty: -2.5 }, param: 'frequency_penalty' },
     { params: { logitBias: { 100: 1 } }, param: 'logit_bias' },
@@ -133,6 +138,24 @@ describe('checkSampling', () => {
       assert.throws(() => check(params), refusal('INVALID_REQUEST', new RegExp(param), param));
     });
   }
+
+  it('takes the ends of every range, as the float32 they arrive as', () => {
+    for (const [name, { min, max }] of Object.entries(SAMPLING_RANGES)) {
+      for (const end of [min, max].map(Math.fround)) {
+        check(name === 'logitBias' ? { logitBias: { 1: end } } : { [name]: end });
+      }
+    }
+  });
+
+  it('refuses stop tokens that leave nothing to begin with', () => {
+    const every = Array.from({ length: 100 }, (_, id) => id);
+
+    check({ stopTokenIds: every });
+    assert.throws(
+      () => check({ stopTokenIds: every, minTokens: 1 }),
+      refusal('INVALID_REQUEST', /every token/, 'min_tokens'),
+    );
+  });
 
   it('refuses an allow-list that bad words empty', () => {
     const { settings } = check({ allowedTokenIds: [5, 6] });

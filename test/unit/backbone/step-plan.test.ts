@@ -140,6 +140,7 @@ describe('readStepResult', () => {
       topLogprobs: Float32Array.of(0, 0, 0, -0.5),
       maxTop: 1,
       forwardUs: 1,
+      failures: [],
     });
 
     assert.deepEqual(

@@ -20,7 +20,7 @@ export interface SamplingParams {
   temperature?:
     | number
     | undefined;
-  /** Nucleus, in (0, 1]. Unset: 1. */
+  /** Nucleus, in (0, 1], at least 2^-126. Unset: 1. */
   topP?:
     | number
     | undefined;
@@ -32,7 +32,7 @@ export interface SamplingParams {
   minP?:
     | number
     | undefined;
-  /** Divides (positive) or multiplies (negative) the logits of tokens in prompt and output, above 0. Unset: 1. */
+  /** Divides (positive) or multiplies (negative) the logits of tokens in prompt and output, 0.01 to 100. Unset: 1. */
   repetitionPenalty?:
     | number
     | undefined;
