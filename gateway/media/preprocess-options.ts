@@ -1,4 +1,5 @@
 import { briefly, isRecord } from '#gateway/openai/body.ts';
+import { excerpt } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { MaxPixelsMode, type PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
 
@@ -25,7 +26,7 @@ export function preprocessOptions({ kwargs, reading, param }: ProcessorKwargs): 
   const { max_pixels: maxPixels, ...others } = kwargs;
   const unknown = Object.keys(others)[0];
   if (unknown !== undefined) {
-    throw refusal(`${param}.${unknown}`, 'is not known; known is max_pixels');
+    throw refusal(`${param}.${excerpt(unknown)}`, 'is not known; known is max_pixels');
   }
   if (maxPixels === undefined) return { maxPixelsMode: MODES[reading] };
   if (!Number.isSafeInteger(maxPixels) || Number(maxPixels) < 1) {

@@ -1,3 +1,4 @@
+import { excerpt } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { acceptedNames, formatOf } from './media-format.ts';
 import type { Modality } from './modality.ts';
@@ -25,7 +26,7 @@ function received(
   { declaredType, modality }: SniffContext,
 ): string {
   if (bytes.length === 0) return 'is empty';
-  const declared = declaredType === undefined ? '' : ` (declared as ${declaredType})`;
+  const declared = declaredType === undefined ? '' : ` (declared as ${excerpt(declaredType)})`;
   if (name !== undefined) return `looks like ${name}${declared}`;
   return `is not recognised as ${modality === 'image' ? 'an image' : 'audio'}${declared}`;
 }

@@ -1,4 +1,5 @@
 import type { GenerateEvent } from '#gateway/openai/event.ts';
+import { quoted } from '#mesh/client-text.ts';
 import { ERRORS, MeshError } from '#mesh/errors.ts';
 import type { GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -138,7 +139,7 @@ function meshErrorOf(error: unknown, signal: AbortSignal): MeshError {
 }
 
 export function unknownModel(model: string, known: readonly string[]): MeshError {
-  const message = `model "${model}" does not exist; this server has ${known.join(', ')}`;
+  const message = `model ${quoted(model)} does not exist; this server has ${known.join(', ')}`;
   return new MeshError('MODEL_NOT_FOUND', message, { param: 'model' });
 }
 

@@ -1,4 +1,5 @@
 import { Template } from '@huggingface/jinja';
+import { excerpt } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { type ContentFormat, detectContentFormat, flattenContent } from './content-format.ts';
 import type { TemplateMessage } from './template-message.ts';
@@ -65,7 +66,7 @@ export class ChatTemplate {
     try {
       rendered = this.#template.render(context);
     } catch (cause: unknown) {
-      const message = `the model's chat template refuses these messages: ${messageOf(cause)}`;
+      const message = `the model's chat template refuses these messages: ${excerpt(messageOf(cause))}`;
       throw new MeshError('INVALID_REQUEST', message, { param: 'messages', cause });
     }
     if (rendered.length <= MAX_RENDERED_CHARS) return rendered;

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { CallContext } from 'nice-grpc-common';
 import type { AdmissionGate } from '#mesh/admission-gate.ts';
+import { quoted } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log.ts';
 import type {
@@ -186,6 +187,6 @@ function detokenizeIds({ model, reader }: BackboneServiceOptions, request: Detok
 
 function checkModel({ servedNames }: GetModelResponse, name: string): void {
   if (name === '' || servedNames.includes(name)) return;
-  const message = `the model "${name}" is not served here; ${servedNames.join(', ')} is`;
+  const message = `the model ${quoted(name)} is not served here; ${servedNames.join(', ')} is`;
   throw new MeshError('MODEL_NOT_FOUND', message, { param: 'model' });
 }

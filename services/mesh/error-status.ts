@@ -8,7 +8,8 @@ import {
   Status,
 } from 'nice-grpc-common';
 import { ErrorInfo, RetryInfo, Status as RichStatus } from '#protos/google/rpc/status.ts';
-import { ERRORS, type ErrorReason, isErrorReason, MeshError } from './errors.ts';
+import { cut } from './client-text.ts';
+import { ERRORS, type ErrorReason, isErrorReason, MAX_MESSAGE_CHARS, MeshError } from './errors.ts';
 import type { Log } from './log.ts';
 
 // gRPC's rich error model: the trailer carries a google.rpc.Status whose details hold the reason.
@@ -27,6 +28,12 @@ const REASON_OF_BARE_STATUS: Partial<Record<Status, ErrorReason>> = {
   [Status.UNAUTHENTICATED]: 'UNAUTHENTICATED',
 };
 
+function reasonOfBareStatus({ code, details: message }: ClientError): ErrorReason {
+  // grpc-js has one status for a peer without room and for a message beyond the peer's limit.
+  if (message.startsWith('Received message larger than max')) return 'PAYLOAD_TOO_LARGE';
+  return REASON_OF_BARE_STATUS[code] ?? 'ENGINE_FAILED';
+}
+
 function encodeDetails(error: MeshError): Uint8Array {
   const metadata: Record<string, string> = error.param === undefined ? {} : { param: error.param };
   const info = ErrorInfo.create({ reason: error.reason, domain: DOMAIN, metadata });
@@ -42,14 +49,14 @@ function encodeDetails(error: MeshError): Uint8Array {
       value: Buffer.from(RetryInfo.encode(retry).finish()),
     });
   }
-  const status = { code: ERRORS[error.reason].status, message: error.message, details };
-  return RichStatus.encode(status).finish();
+  const { status: code } = ERRORS[error.reason];
+  return RichStatus.encode({ code, message: error.message, details }).finish();
 }
 
 /** Rebuilds the MeshError a peer threw from a failed call and its trailer. */
 export function meshErrorFromStatus(error: ClientError, trailer: Metadata | undefined): MeshError {
   const encoded = trailer?.get(DETAILS_TRAILER);
-  let reason: ErrorReason = REASON_OF_BARE_STATUS[error.code] ?? 'ENGINE_FAILED';
+  let reason: ErrorReason = reasonOfBareStatus(error);
   let param: string | undefined;
   let retryAfterMs: number | undefined;
   // grpc-js's own words name addresses and sockets; they stay in the cause.
@@ -72,6 +79,12 @@ export function meshErrorFromStatus(error: ClientError, trailer: Metadata | unde
   });
 }
 
+/** A message as grpc-js can write it, in a trailer that cannot become too long. */
+function details(message: string): string {
+  // Half a surrogate pair would throw where grpc-js encodes the trailer.
+  return Buffer.from(cut(message, MAX_MESSAGE_CHARS)).toString();
+}
+
 function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError';
 }
@@ -82,10 +95,11 @@ export function errorToStatusMiddleware(log: Log): ServerMiddleware {
     try {
       return yield* call.next(call.request, context);
     } catch (error: unknown) {
-      if (error instanceof ServerError || isAbort(error)) throw error;
+      if (isAbort(error)) throw error;
+      if (error instanceof ServerError) throw new ServerError(error.code, details(error.details));
       if (error instanceof MeshError) {
         context.trailer.set(DETAILS_TRAILER, encodeDetails(error));
-        throw new ServerError(ERRORS[error.reason].status, error.message);
+        throw new ServerError(ERRORS[error.reason].status, details(error.message));
       }
       log.error({ err: error, method: call.method.path }, 'unexpected failure in a handler');
       throw new ServerError(Status.INTERNAL, 'internal error; see the log of the process');

@@ -1,4 +1,12 @@
 import { Status } from 'nice-grpc-common';
+import { cut } from './client-text.ts';
+
+/**
+ * Most UTF-16 units of a message and of a parameter's name. Both travel in a call's trailers, which a
+ * peer drops, with the connection and all its streams, where they pass 64 KiB.
+ */
+export const MAX_MESSAGE_CHARS = 1024;
+const MAX_PARAM_CHARS = 200;
 
 /** What one reason means on every surface. */
 interface ErrorRow {
@@ -56,17 +64,23 @@ export interface MeshErrorDetails {
   readonly cause?: unknown;
 }
 
-/** An expected refusal or failure: the only error, besides an abort, a handler may throw. */
+/**
+ * An expected refusal or failure: the only error, besides an abort, a handler may throw. A message
+ * or parameter that is too long to travel is cut.
+ */
 export class MeshError extends Error {
   readonly reason: ErrorReason;
   readonly param: string | undefined;
   readonly retryAfterMs: number | undefined;
 
   constructor(reason: ErrorReason, message: string, details: MeshErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    super(
+      cut(message, MAX_MESSAGE_CHARS),
+      details.cause === undefined ? undefined : { cause: details.cause },
+    );
     this.name = 'MeshError';
     this.reason = reason;
-    this.param = details.param;
+    this.param = details.param === undefined ? undefined : cut(details.param, MAX_PARAM_CHARS);
     this.retryAfterMs = details.retryAfterMs;
   }
 }

@@ -4,6 +4,7 @@ import {
   type HealthServiceImplementation,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from '#protos/grpc/health/v1/health.ts';
+import { quoted } from './client-text.ts';
 import { MeshError } from './errors.ts';
 
 /**
@@ -33,7 +34,7 @@ export class Health {
   readonly implementation: HealthServiceImplementation = {
     check: async (request) => {
       if (!this.#services.has(request.service)) {
-        throw new MeshError('NOT_FOUND', `no service "${request.service}" in this process`);
+        throw new MeshError('NOT_FOUND', `no service ${quoted(request.service)} in this process`);
       }
       return { status: this.#status() };
     },

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { ODD_REQUESTS } from '#test/contract/gateway/odd-numbers.ts';
 import { whileAnotherStreams } from './bystander.ts';
-import { type Body, jsonPost } from './chat-request.ts';
+import { type Body, jsonPost, postChat, userMessage } from './chat-request.ts';
 import { type Mesh, property, startMesh } from './mesh.ts';
 
 describe('a bad request while another client streams', () => {
@@ -56,4 +56,30 @@ describe('a bad request while another client streams', () => {
       }
     });
   });
+
+  it('answers a codec name of 58,100 characters in a message of ordinary length', async () => {
+    const data = webmWithCodec('x'.repeat(58_100)).toString('base64');
+    const audio = { type: 'input_audio', input_audio: { format: 'webm', data } };
+
+    const { status, body } = await whileAnotherStreams(mesh.url, () =>
+      postChat(mesh.url, { messages: userMessage([audio]) }),
+    );
+
+    assert.equal(status, 400);
+    const message = String(property(body, 'error', 'message'));
+    assert.match(message, /WebM file cannot be read/);
+    assert(message.length <= 1024, `${message.length} characters`);
+  });
 });
+
+/** The head of a WebM file (RFC 8794) whose one track names this codec. */
+function webmWithCodec(codec: string): Buffer {
+  const element = (id: string, body: Buffer) => {
+    const size = Buffer.alloc(4);
+    size.writeUInt32BE(0x10000000 + body.length);
+    return Buffer.concat([Buffer.from(id, 'hex'), size, body]);
+  };
+  const header = element('1a45dfa3', element('4282', Buffer.from('webm')));
+  const track = element('ae', element('86', Buffer.from(codec)));
+  return Buffer.concat([header, element('18538067', element('1654ae6b', track))]);
+}

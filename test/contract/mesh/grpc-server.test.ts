@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { credentials, loadPackageDefinition, makeGenericClientConstructor } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
+import type { Metadata } from 'nice-grpc-common';
 import { pino } from 'pino';
 import { MeshError } from '#mesh/errors.ts';
 import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
@@ -61,6 +62,44 @@ describe('an internal gRPC server', () => {
     assert.equal(received.message, '9 requests wait, 8 are allowed');
     assert.equal(received.param, 'n');
     assert.equal(received.retryAfterMs, 1500);
+    channel.close();
+  });
+
+  it('cuts an error that is too long for trailers, and loses no other stream over it', async () => {
+    const { channel, client } = instanceClient();
+    const watching = new AbortController();
+    const seen: ServingStatus[] = [];
+    const watch = (async () => {
+      const events = createMeshClient(HealthDefinition, channel).watch(
+        { service: '' },
+        { signal: watching.signal },
+      );
+      for await (const { status } of events) seen.push(status);
+    })();
+    const sizes: number[] = [];
+    for (const text of ['x', '字', '😀', '\ud800', '\0']) {
+      const long = text.repeat(60_000);
+      thrown = new MeshError('UNSUPPORTED_MEDIA', long, { param: long });
+      const onTrailer = (trailer: Metadata) => {
+        const encoded = trailer.get('grpc-status-details-bin');
+        sizes.push(encoded?.length ?? 0);
+      };
+
+      await assert.rejects(client.getStatus({}, { onTrailer }), (error: unknown) => {
+        assert(error instanceof MeshError);
+        assert.equal(error.reason, 'UNSUPPORTED_MEDIA');
+        assert(error.message.length <= 1024, `${error.message.length} characters`);
+        return true;
+      });
+    }
+    await client.getMetrics({});
+    watching.abort();
+    await watch.catch(() => {});
+
+    assert.deepEqual(seen, [ServingStatus.NOT_SERVING]);
+    assert.equal(sizes.length, 5);
+    // With the message once more, percent-encoded to at most 9 bytes a character, and base64: 14 KiB.
+    for (const size of sizes) assert(size > 0 && size < 4096, `${size} bytes of details`);
     channel.close();
   });
 
