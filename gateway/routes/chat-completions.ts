@@ -4,6 +4,7 @@ import { ChatChunks } from '#gateway/openai/chat-chunks.ts';
 import { type ChatRequest, parseChatRequest } from '#gateway/openai/chat-request.ts';
 import { chatResponse } from '#gateway/openai/chat-response.ts';
 import { createEnvelope } from '#gateway/openai/envelope.ts';
+import { checkPrompt } from './check-prompt.ts';
 import { generate } from './generate.ts';
 import type { Route, RouteContext } from './route.ts';
 import { streamAnswer } from './stream-answer.ts';
@@ -26,6 +27,7 @@ interface ChatExchange {
 
 async function answerChat(context: RouteContext, { call, request, reply }: ChatExchange) {
   const { name, model } = context.router.resolve(call.model);
+  checkPrompt(call.start.prompt, model);
   const media = context.intake.check(call.media, model);
   const envelope = createEnvelope('chatcmpl', { name, fingerprint: model.fingerprint });
   const flight = context.inFlight.admit(reply.raw);

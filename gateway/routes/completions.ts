@@ -13,6 +13,7 @@ import { createEnvelope, type Envelope } from '#gateway/openai/envelope.ts';
 import type { GenerateEvent } from '#gateway/openai/event.ts';
 import { promptOnly } from '#gateway/openai/prompt-only.ts';
 import { totalUsage, UsageMeter } from '#gateway/openai/usage.ts';
+import { checkPrompt } from './check-prompt.ts';
 import { echoOf } from './echo.ts';
 import { generate } from './generate.ts';
 import type { Route, RouteContext } from './route.ts';
@@ -37,6 +38,7 @@ interface CompletionExchange {
 async function answerCompletion(context: RouteContext, exchange: CompletionExchange) {
   const { call, request, reply } = exchange;
   const { name, model } = context.router.resolve(call.model);
+  for (const { prompt } of call.starts) checkPrompt(prompt, model);
   const envelope = createEnvelope('cmpl', { name, fingerprint: model.fingerprint });
   const flight = context.inFlight.admit(reply.raw);
   const run = (events: PromptEvents) =>

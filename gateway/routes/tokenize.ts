@@ -1,5 +1,6 @@
 import { placeholderItem } from '#gateway/media/media-item.ts';
 import { parseDetokenizeRequest, parseTokenizeRequest } from '#gateway/openai/tokenize-request.ts';
+import { checkPrompt } from './check-prompt.ts';
 import type { Route, RouteContext } from './route.ts';
 
 /** `POST /tokenize` */
@@ -13,6 +14,7 @@ export function tokenizeRoute({ router, inFlight, intake }: RouteContext): Route
       const { references } = intake.check(call.media, model);
       const media = references.map(placeholderItem);
       const prompt = { form: call.form, media, maxPromptTokens: undefined };
+      checkPrompt(prompt, model);
       const flight = inFlight.admit(reply.raw);
       try {
         const answer = await router.call(

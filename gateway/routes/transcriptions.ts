@@ -7,6 +7,7 @@ import {
   type TranscriptionRequest,
 } from '#gateway/openai/transcription-request.ts';
 import { transcriptionResponse } from '#gateway/openai/transcription-response.ts';
+import { checkPrompt } from './check-prompt.ts';
 import { generate } from './generate.ts';
 import type { Route, RouteContext } from './route.ts';
 import { streamAnswer } from './stream-answer.ts';
@@ -36,6 +37,7 @@ async function answerTranscription(
   { call, request, reply }: TranscriptionExchange,
 ) {
   const { name, model } = context.router.resolve(call.model);
+  checkPrompt(call.start.prompt, model);
   const media = context.intake.check(call.media, model);
   const flight = context.inFlight.admit(reply.raw);
   const { signal } = flight;

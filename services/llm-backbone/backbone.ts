@@ -18,7 +18,7 @@ import type { Embeddings } from './embeddings.ts';
 import { EngineLoop } from './engine-loop.ts';
 import type { RequestReader } from './generate-request.ts';
 import type { GenerationContext } from './generation.ts';
-import { describeModel } from './model-description.ts';
+import { type DescribedModel, describeModel } from './model-description.ts';
 import type { ModelFiles } from './model-files.ts';
 import { type BackboneOptions, checkBackboneOptions } from './options.ts';
 import { samplingDefaults } from './sampling.ts';
@@ -43,7 +43,7 @@ export interface LoadedDecoder {
 /** A serving backbone. */
 export interface Backbone {
   readonly address: string;
-  readonly model: GetModelResponse;
+  readonly model: DescribedModel;
   readonly scheduler: Scheduler;
   /** Rejects with ENGINE_FAILED when the engine is dead; resolves after `drain`. */
   readonly done: Promise<void>;
@@ -113,7 +113,7 @@ interface ContextParts {
   readonly scheduler: Scheduler;
   readonly decoder: LoadedDecoder;
   readonly tokenizer: Tokenizer;
-  readonly model: GetModelResponse;
+  readonly model: DescribedModel;
 }
 
 function createContext(parts: ContextParts): GenerationContext {
@@ -154,6 +154,7 @@ function createReader(
       eosTokenIds: files.eosTokenIds,
       drawSeed: createSeedSource(options.seed),
     },
+    promptLimits: model.promptLimits,
     limits: {
       maxModelLen: model.maxModelLen,
       numCacheTokens: scheduler.numCacheTokens,

@@ -2,13 +2,21 @@ import { Template } from '@huggingface/jinja';
 import { excerpt } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { type ContentFormat, detectContentFormat, flattenContent } from './content-format.ts';
+import { lastOccurrence } from './last-occurrence.ts';
 import type { TemplateMessage } from './template-message.ts';
 
 /** Characters a rendered prompt may have; beyond it the template or the request is at fault. */
 const MAX_RENDERED_CHARS = 16 * 1024 * 1024;
 
-/** Arguments a request may pass to the template; others are ignored, as vLLM does. */
-const ALLOWED_ARGS = ['enable_thinking', 'clear_thinking', 'reasoning_effort'] as const;
+/** Arguments a request may pass to the template, by type; others are ignored, as vLLM does. */
+const ALLOWED_ARGS = {
+  enable_thinking: 'boolean',
+  clear_thinking: 'boolean',
+  reasoning_effort: 'string',
+} as const;
+
+/** A template may print a text as often as it likes. */
+const MAX_ARG_CHARS = 64;
 
 export interface RenderOptions {
   readonly addGenerationPrompt: boolean;
@@ -79,20 +87,25 @@ export class ChatTemplate {
 }
 
 function allowedArgs(args: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const given = ALLOWED_ARGS.filter((name) => args[name] !== undefined && args[name] !== null);
-  if (given.includes('enable_thinking') && typeof args['enable_thinking'] !== 'boolean') {
-    throw new MeshError('INVALID_REQUEST', 'enable_thinking must be true or false', {
-      param: 'enable_thinking',
-    });
+  const given = Object.entries(ALLOWED_ARGS).flatMap(([name, type]) => {
+    const value = args[name];
+    return value === undefined || value === null ? [] : [{ name, type, value }];
+  });
+  for (const { name, type, value } of given) {
+    if (typeof value === type && String(value).length <= MAX_ARG_CHARS) continue;
+    const allowed =
+      type === 'boolean' ? 'true or false' : `a text of at most ${MAX_ARG_CHARS} characters`;
+    throw new MeshError('INVALID_REQUEST', `${name} must be ${allowed}`, { param: name });
   }
-  return Object.fromEntries(given.map((name) => [name, args[name]]));
+  return Object.fromEntries(given.map(({ name, value }) => [name, value]));
 }
 
 /** Drops what the template wrote after the last message's text, as transformers does. */
 function cutAfterFinalMessage(rendered: string, message: TemplateMessage | undefined): string {
   const text = finalText(message);
-  const start = rendered.lastIndexOf(text.trim());
-  if (text.trim() === '' || start === -1) {
+  const trimmed = text.trim();
+  const start = trimmed === '' ? -1 : lastOccurrence(rendered, trimmed);
+  if (start === -1) {
     throw new MeshError(
       'INVALID_REQUEST',
       'continue_final_message needs a last message with text that the template shows',
@@ -101,7 +114,7 @@ function cutAfterFinalMessage(rendered: string, message: TemplateMessage | undef
   }
   const kept = text.trimStart();
   const keepsSpace = rendered.startsWith(kept, start);
-  return rendered.slice(0, start + (keepsSpace ? kept : text.trim()).length);
+  return rendered.slice(0, start + (keepsSpace ? kept : trimmed).length);
 }
 
 function finalText(message: TemplateMessage | undefined): string {

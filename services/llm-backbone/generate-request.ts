@@ -1,7 +1,9 @@
 import { MeshError } from '#mesh/errors.ts';
+import { checkPromptSize } from '#mesh/prompt-limits.ts';
 import {
   type GenerateStart,
   OutputOptions as OutputOptionsMessage,
+  type PromptLimits,
   type Resume,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { badWordTokens } from './bad-words.ts';
@@ -27,12 +29,14 @@ const MAX_LOGPROBS = 20;
 /** What requests are read against: the model, and the instance's limits. */
 export interface RequestReader {
   readonly prompt: PromptReader;
+  readonly promptLimits: PromptLimits;
   readonly sampling: SamplingFacts;
   readonly limits: LengthLimits;
 }
 
 /** Checks everything of a request that can be checked before its prompt is tokenized. */
 export function checkStart(start: GenerateStart, reader: RequestReader): CheckedSampling {
+  checkPromptSize(start.prompt, reader.promptLimits);
   const sampling = checkSampling(start.sampling, reader.sampling);
   const output = start.output ?? OutputOptionsMessage.create();
   checkNumLogprobs('top_logprobs', output.numLogprobs);
@@ -102,10 +106,14 @@ function checkResume(resume: Resume, sampling: CheckedSampling, reader: RequestR
     throw new MeshError('INVALID_REQUEST', `resume: ${message}`, { param: 'resume' });
   };
   const { numChoices } = sampling;
+  const { maxModelLen } = reader.limits;
   const seen = new Set<number>();
   for (const { index, tokenIds } of resume.choices) {
     if (index >= numChoices) refuse(`choice ${index} of a request with ${numChoices}`);
     if (seen.has(index)) refuse(`choice ${index} is named twice`);
+    if (tokenIds.length > maxModelLen) {
+      refuse(`choice ${index} has ${tokenIds.length} tokens, the context ${maxModelLen}`);
+    }
     seen.add(index);
     const unknown = tokenIds.find((id) => id >= reader.sampling.vocabSize);
     if (unknown !== undefined) refuse(`${unknown} is not a token id`);

@@ -215,7 +215,9 @@ export class Generation implements SequenceOwner {
   #collectPromptLogprobs(sequence: Sequence, { promptScores }: ChunkResult): void {
     if (sequence.numPromptLogprobs < 0 || this.#hasSentPromptLogprobs) return;
     const { vocabulary } = this.#context;
-    this.#promptLogprobs.push(...promptScores.flatMap((score) => tokenLogprobs(score, vocabulary)));
+    for (const score of promptScores) {
+      for (const logprob of tokenLogprobs(score, vocabulary)) this.#promptLogprobs.push(logprob);
+    }
     if (!sequence.hasPrefilled) return;
     this.#hasSentPromptLogprobs = true;
     this.responses.push({ $case: 'promptLogprobs', value: { tokens: this.#promptLogprobs } });

@@ -62,7 +62,7 @@ export function expandPlaceholders(
     const [item, shape] = [media.items[mediaIndex], media.shapes[mediaIndex]];
     const tokenId = tokenIds[token];
     if (item === undefined || shape === undefined || tokenId === undefined) continue;
-    expanded.push(...tokenIds.slice(next, token));
+    append(expanded, tokenIds.slice(next, token));
     ranges.push({
       firstToken: expanded.length,
       numTokens: shape.numRows,
@@ -73,8 +73,13 @@ export function expandPlaceholders(
     for (let row = 0; row < shape.numRows; row++) expanded.push(tokenId);
     next = token + 1;
   }
-  expanded.push(...tokenIds.slice(next));
+  append(expanded, tokenIds.slice(next));
   return { tokenIds: expanded, placeholders: ranges };
+}
+
+/** Not `push(...tokenIds)`: arguments live on the stack, which a long prompt overflows. */
+function append(list: number[], tokenIds: readonly number[]): void {
+  for (const id of tokenIds) list.push(id);
 }
 
 /** Drops the first `numTokens`; refuses to lose any row of an item. */

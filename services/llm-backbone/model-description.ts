@@ -2,18 +2,21 @@ import { basename } from 'node:path';
 import { MeshError } from '#mesh/errors.ts';
 import { fingerprint } from '#mesh/fingerprint.ts';
 import type { DecoderDescription } from '#native';
-import type { GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import type { GetModelResponse, PromptLimits } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { MODALITIES } from './media-item.ts';
 import type { ModelFiles } from './model-files.ts';
 import { type BackboneOptions, encoderAddresses } from './options.ts';
 import type { Tokenizer } from './tokenizer.ts';
+
+/** What an instance says of its model, in full. */
+export type DescribedModel = GetModelResponse & { readonly promptLimits: PromptLimits };
 
 /** What this instance says of its model; refuses a tokenizer or limit the decoder cannot follow. */
 export async function describeModel(
   options: BackboneOptions,
   decoder: { readonly description: DecoderDescription; readonly device: string },
   checkpoint: { readonly files: ModelFiles; readonly tokenizer: Tokenizer },
-): Promise<GetModelResponse> {
+): Promise<DescribedModel> {
   const { description, device } = decoder;
   const modelId = basename(options.model);
   return {
@@ -32,6 +35,20 @@ export async function describeModel(
     dtype: description.weightDtype,
     loadMs: Math.round(description.loadMs),
     createdS: BigInt(Math.floor(Date.now() / 1000)),
+    promptLimits: promptLimits(options, checkpoint.tokenizer, description),
+  };
+}
+
+function promptLimits(
+  options: BackboneOptions,
+  { vocabulary }: Tokenizer,
+  description: DecoderDescription,
+): PromptLimits {
+  return {
+    maxMessages: options.maxMessages,
+    maxMessageParts: options.maxMessageParts,
+    maxTextBytes: Math.floor(options.maxPromptMb * 1024 * 1024),
+    maxContextBytes: BigInt(maxModelLen(options, description) * vocabulary.longestTokenBytes),
   };
 }
 

@@ -7,6 +7,9 @@ import type { MediaModality } from './media-item.ts';
 
 const GIB = 1024 ** 3;
 
+/** A prompt is one message of gRPC, which takes little more. */
+const MAX_PROMPT_MB = 16;
+
 /** Tokens of KV cache in a block. */
 export const BLOCK_SIZE = 16;
 
@@ -46,6 +49,24 @@ export const backboneOptions = Type.Object(
       minimum: 1,
       default: 256,
       description: 'Most sequences in the waiting queue; beyond it requests are refused',
+    }),
+    maxMessages: Type.Integer({
+      minimum: 1,
+      maximum: 1_000_000,
+      default: 2048,
+      description: 'Most messages of a conversation',
+    }),
+    maxMessageParts: Type.Integer({
+      minimum: 1,
+      maximum: 1_000_000,
+      default: 4096,
+      description: 'Most content parts of all messages of a conversation together',
+    }),
+    maxPromptMb: Type.Number({
+      exclusiveMinimum: 0,
+      maximum: MAX_PROMPT_MB,
+      default: MAX_PROMPT_MB,
+      description: 'Most text in a prompt, MiB; beyond it 413 is answered',
     }),
     gpuMemoryUtilization: Type.Number({
       exclusiveMinimum: 0,

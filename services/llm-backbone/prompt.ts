@@ -90,6 +90,7 @@ export async function preparePrompt(
 ): Promise<PreparedPrompt> {
   const { items } = options.media;
   const written = await tokenizePrompt(prompt, reader);
+  if (prompt?.maxPromptTokens === undefined) checkTokens(written.length, options);
   const references = mediaReferences(prompt);
   checkReferences(references, items);
   const placeholders = findPlaceholders(written, reader.media, { items, references });
@@ -194,7 +195,8 @@ function mediaReferences(prompt: Prompt | undefined): readonly number[] {
 }
 
 function checkReferences(references: readonly number[], items: readonly MediaIdentity[]): void {
-  const unnamed = items.findIndex((_, index) => !references.includes(index));
+  const named = new Set(references);
+  const unnamed = items.findIndex((_, index) => !named.has(index));
   if (unnamed === -1) return;
   const message = `no content part names media item ${unnamed}`;
   throw new MeshError('INVALID_REQUEST', message, { param: 'messages' });
@@ -234,21 +236,29 @@ function checkLength(
   shapes: readonly ItemShape[],
   limits: LengthLimits & { readonly maxTokens: number | undefined },
 ): void {
-  const { maxModelLen, numCacheTokens, blockSize, maxTokens } = limits;
+  const { maxModelLen, numCacheTokens, blockSize } = limits;
   const numTokens = prompt.tokenIds.length;
   const spare = { prompt, shapes, excess: numTokens + 1 - Math.min(maxModelLen, numCacheTokens) };
-  const numLeast = numTokens + (maxTokens === 0 ? 0 : 1);
-  if (numLeast > maxModelLen) {
-    throw new MeshError(
-      'CONTEXT_LENGTH_EXCEEDED',
-      `the prompt has ${numTokens} tokens and this model takes at most ${maxModelLen} in prompt and completion together${mediaShare(spare)}; shorten the prompt`,
-      { param: 'messages' },
-    );
-  }
+  checkTokens(numTokens, limits, () => mediaShare(spare));
   if (numTokens <= numCacheTokens) return;
   throw new MeshError(
     'REQUEST_EXCEEDS_KV_CACHE',
     `the prompt has ${numTokens} tokens, which need ${Math.ceil(numTokens / blockSize)} blocks of KV cache; this instance has ${numCacheTokens / blockSize}, ${numCacheTokens} tokens${mediaShare(spare)}`,
+    { param: 'messages' },
+  );
+}
+
+/** Refuses a prompt of `numTokens` or more that leaves no room for a completion. */
+function checkTokens(
+  numTokens: number,
+  { maxModelLen, maxTokens }: Pick<PreparationOptions, 'maxModelLen' | 'maxTokens'>,
+  share = () => '',
+): void {
+  const numLeast = numTokens + (maxTokens === 0 ? 0 : 1);
+  if (numLeast <= maxModelLen) return;
+  throw new MeshError(
+    'CONTEXT_LENGTH_EXCEEDED',
+    `the prompt has ${numTokens} tokens and this model takes at most ${maxModelLen} in prompt and completion together${share()}; shorten the prompt`,
     { param: 'messages' },
   );
 }

@@ -11,6 +11,7 @@ const MAX_NUM_CHOICES = 128;
 const MAX_STOP_STRINGS = 64;
 const MAX_STOP_CHARS = 1024;
 const MAX_BAD_WORDS = 1024;
+const MAX_BAD_WORD_CHARS = 1024;
 const MAX_SEED = 2n ** 64n - 1n;
 
 /** What a request that says nothing gets. */
@@ -159,6 +160,10 @@ function minTokensOf({ minTokens = 0, maxTokens }: SamplingParams): number {
 function checkStops(params: SamplingParams, facts: SamplingFacts): void {
   checkCount('stop', params.stopStrings, MAX_STOP_STRINGS);
   checkCount('bad_words', params.badWords, MAX_BAD_WORDS);
+  for (const { length } of params.badWords) {
+    if (length <= MAX_BAD_WORD_CHARS) continue;
+    throw refusal('bad_words', `a text of ${length} characters, allowed is ${MAX_BAD_WORD_CHARS}`);
+  }
   for (const { length } of params.stopStrings) {
     if (length >= 1 && length <= MAX_STOP_CHARS) continue;
     throw refusal('stop', `a string of ${length} characters, allowed is 1 to ${MAX_STOP_CHARS}`);

@@ -4,6 +4,7 @@ import type { AdmissionGate } from '#mesh/admission-gate.ts';
 import { quoted } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log.ts';
+import { checkPromptSize } from '#mesh/prompt-limits.ts';
 import type {
   DetokenizeRequest,
   GenerateRequest,
@@ -168,6 +169,7 @@ async function readStart(messages: AsyncIterator<GenerateRequest>): Promise<Gene
 
 async function tokenize({ model, reader }: BackboneServiceOptions, request: TokenizeRequest) {
   checkModel(model, request.model);
+  checkPromptSize(request.prompt, reader.promptLimits);
   const { vocabulary } = reader.prompt.tokenizer;
   const tokenIds = [...(await tokenizePrompt(request.prompt, reader.prompt))];
   const tokens = tokenIds.map((id) => Buffer.from(vocabulary.bytesOf(id)).toString('utf8'));

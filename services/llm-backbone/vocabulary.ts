@@ -52,6 +52,11 @@ export class Vocabulary {
     return this.#bytes.length;
   }
 
+  /** Bytes of the longest token; any text of n tokens has at most n times as many. */
+  get longestTokenBytes(): number {
+    return this.#bytes.reduce((longest, { length }) => Math.max(longest, length), 0);
+  }
+
   /** Bytes of a token, which may be part of a character; none for an id without a token. */
   bytesOf(id: number): Uint8Array {
     return this.#bytes[id] ?? NO_BYTES;

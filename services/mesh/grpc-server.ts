@@ -7,8 +7,8 @@ import type { Health } from './health.ts';
 import type { Log } from './log.ts';
 import { addReflection } from './reflection.ts';
 
-/** Largest message accepted: a 256 KiB chunk with room for its envelope, or a long prompt. */
-const MAX_RECEIVE_BYTES = 16 * 1024 * 1024;
+/** Largest message accepted: a prompt of 16 MiB of text with room for the rest of its request. */
+const MAX_RECEIVE_BYTES = 20 * 1024 * 1024;
 
 const SERVER_OPTIONS: ChannelOptions = {
   'grpc.max_receive_message_length': MAX_RECEIVE_BYTES,

@@ -47,6 +47,81 @@ describe('a bad request while another client streams', () => {
     }
   });
 
+  const oversized: {
+    name: string;
+    path: string;
+    body: () => Body;
+    status: number;
+    says: RegExp;
+  }[] = [
+    {
+      name: 'a prompt of 150,000 token ids',
+      path: '/v1/completions',
+      body: () => ({ prompt: Array(150_000).fill(5), max_tokens: 1 }),
+      status: 400,
+      says: /150000 tokens .* 8192/,
+    },
+    {
+      name: 'a text of 2 MB',
+      path: '/v1/completions',
+      body: () => ({ prompt: 'word '.repeat(400_000), max_tokens: 1 }),
+      status: 400,
+      says: /2000000 bytes of text/,
+    },
+    {
+      name: 'a text of 20 MB',
+      path: '/v1/completions',
+      body: () => ({ prompt: 'word '.repeat(4_000_000), max_tokens: 1 }),
+      status: 413,
+      says: /max-prompt-mb/,
+    },
+    {
+      name: 'a text of 20 MB to be counted',
+      path: '/tokenize',
+      body: () => ({ prompt: 'word '.repeat(4_000_000) }),
+      status: 413,
+      says: /max-prompt-mb/,
+    },
+    {
+      name: 'a conversation of 20,000 messages',
+      path: '/v1/chat/completions',
+      body: () => ({ messages: Array(20_000).fill({ role: 'user', content: 'a' }) }),
+      status: 400,
+      says: /20000 entries.*max-messages/,
+    },
+    {
+      name: 'a message of 20,000 parts',
+      path: '/v1/chat/completions',
+      body: () => ({ messages: userMessage(Array(20_000).fill({ type: 'text', text: 'a' })) }),
+      status: 400,
+      says: /max-message-parts/,
+    },
+    {
+      name: 'a long last message to continue that the template does not print',
+      path: '/v1/chat/completions',
+      body: () => ({
+        messages: [
+          ...userMessage('a'.repeat(60_000)),
+          { role: 'tool', content: `${'a'.repeat(30_000)}b` },
+        ],
+        add_generation_prompt: false,
+        continue_final_message: true,
+      }),
+      status: 400,
+      says: /continue_final_message needs a last message/,
+    },
+  ];
+  for (const { name, path, body, status, says } of oversized) {
+    it(`refuses ${name} with ${status}`, async () => {
+      const request = jsonPost(body());
+
+      const answer = await whileAnotherStreams(mesh.url, () => fetch(mesh.url + path, request));
+
+      assert.equal(answer.status, status);
+      assert.match(String(property(await answer.json(), 'error', 'message')), says);
+    });
+  }
+
   it('answers or refuses every odd number', async () => {
     await whileAnotherStreams(mesh.url, async () => {
       for (const { name, path, body } of ODD_REQUESTS) {

@@ -70,6 +70,12 @@ export function chatOf(text: string): Start['prompt'] {
   return { form: { $case: 'chat', value: { messages: [message] } } };
 }
 
+/** A conversation of this many short messages. */
+export function conversationOf(numMessages: number): Start['prompt'] {
+  const message = { role: 'user', content: { $case: 'text' as const, value: 'hi' } };
+  return { form: { $case: 'chat', value: { messages: Array(numMessages).fill(message) } } };
+}
+
 type Requests = AsyncIterable<Parameters<typeof GenerateRequest.fromPartial>[0]>;
 
 /** The request stream of one start. */

@@ -4,7 +4,14 @@ import { FakeDecoder } from '#test/unit/backbone/fake-decoder.ts';
 import { refusal } from '#test/unit/backbone/refusal.ts';
 import { ids } from '#test/unit/backbone/scheduling.ts';
 import { collect } from '#test/unit/backbone/test-engine.ts';
-import { messages, requestsOf, startOf, startTestBackbone, type TestBackbone } from './harness.ts';
+import {
+  conversationOf,
+  messages,
+  requestsOf,
+  startOf,
+  startTestBackbone,
+  type TestBackbone,
+} from './harness.ts';
 
 describe('what Generate refuses', () => {
   let backbone: TestBackbone | undefined;
@@ -12,6 +19,8 @@ describe('what Generate refuses', () => {
   const tokens = (tokenIds: number[]) => ({
     form: { $case: 'tokens' as const, value: { tokenIds } },
   });
+
+  const text = (value: string) => ({ form: { $case: 'text' as const, value: { text: value } } });
 
   const refused: {
     name: string;
@@ -47,6 +56,56 @@ describe('what Generate refuses', () => {
       name: 'a prompt beyond the context, with both numbers',
       start: startOf({ prompt: tokens(Array(600).fill(1)) }),
       matches: refusal('CONTEXT_LENGTH_EXCEEDED', /600 tokens .* 512/),
+    },
+    {
+      name: 'a prompt of 150,000 tokens',
+      start: startOf({ prompt: tokens(Array(150_000).fill(1)) }),
+      matches: refusal('CONTEXT_LENGTH_EXCEEDED', /150000 tokens .* 512/),
+    },
+    {
+      name: 'more text than the context can hold',
+      start: startOf({ prompt: text('x'.repeat(100_000)) }),
+      matches: refusal('CONTEXT_LENGTH_EXCEEDED', /100000 bytes of text/, 'prompt'),
+    },
+    {
+      name: 'more text than is taken at all',
+      start: startOf({ prompt: text('x'.repeat(16 * 1024 * 1024 + 1)) }),
+      matches: refusal('PAYLOAD_TOO_LARGE', /16777217 bytes of text.*max-prompt-mb/, 'prompt'),
+    },
+    {
+      name: 'a message of gRPC beyond all that a request may be',
+      start: startOf({ prompt: text('x'.repeat(24 * 1024 * 1024)) }),
+      matches: refusal('PAYLOAD_TOO_LARGE', /larger than max/),
+    },
+    {
+      name: 'more messages than a conversation may have',
+      start: startOf({ prompt: conversationOf(2049) }),
+      matches: refusal('INVALID_REQUEST', /2049 entries.*max-messages/, 'messages'),
+    },
+    {
+      name: 'a template argument of a megabyte',
+      start: startOf({
+        prompt: {
+          form: {
+            $case: 'chat',
+            value: {
+              messages: [{ role: 'user', content: { $case: 'text', value: 'hi' } }],
+              templateArgs: { reasoning_effort: 'x'.repeat(1_000_000) },
+            },
+          },
+        },
+      }),
+      matches: refusal('INVALID_REQUEST', /at most 64 characters/, 'reasoning_effort'),
+    },
+    {
+      name: 'a bad word that is a book',
+      start: startOf({ sampling: { badWords: ['x'.repeat(2000)] } }),
+      matches: refusal('INVALID_REQUEST', /2000 characters/, 'bad_words'),
+    },
+    {
+      name: 'a resume of more tokens than the context has',
+      start: startOf({ resume: { choices: [{ index: 0, tokenIds: Array(513).fill(1) }] } }),
+      matches: refusal('INVALID_REQUEST', /513 tokens, the context 512/, 'resume'),
     },
     {
       name: 'a resume of a choice that is not asked for',

@@ -16,6 +16,7 @@ import {
   type GenerateStart,
   LlmBackboneServiceDefinition,
   type LlmBackboneServiceImplementation,
+  type PromptLimits,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { InstanceServiceDefinition, InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
 
@@ -33,6 +34,8 @@ export class FakeBackbone {
   readonly uploads: Buffer[][] = [];
   /** Kinds of media it says to read. */
   modalities: Modality[] = [Modality.MODALITY_IMAGE, Modality.MODALITY_AUDIO];
+  /** How large it says a prompt may be; undefined as from a backbone that does not say. */
+  promptLimits: PromptLimits | undefined;
   readonly trace: string[] = [];
   readonly servedNames: string[];
   script: Script = () => saying('Hello', ' world');
@@ -113,6 +116,7 @@ export class FakeBackbone {
       maxModelLen: 512,
       createdS: 1_700_000_000n,
       modalities: this.modalities,
+      promptLimits: this.promptLimits,
     }),
   };
 

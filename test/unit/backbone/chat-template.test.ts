@@ -149,6 +149,19 @@ describe('continue_final_message', () => {
     );
   });
 
+  it('refuses a long last message that the template does not show as fast as a short one', () => {
+    const template = templateOf(
+      '{% for m in messages %}{% if m.role == "user" %}{{ m.content }}{% endif %}{% endfor %}',
+    );
+    const shown = { role: 'user', content: 'a'.repeat(1_200_000) };
+    const content = `${'a'.repeat(600_000)}b`;
+
+    assert.throws(
+      () => template.render([shown, { role: 'assistant', content }], CONTINUE),
+      refusal('INVALID_REQUEST', /needs a last message/, 'continue_final_message'),
+    );
+  });
+
   it('refuses to open an assistant message as well', () => {
     assert.throws(
       () => templateOf(GLM).render([SCREEN], { ...CONTINUE, addGenerationPrompt: true }),

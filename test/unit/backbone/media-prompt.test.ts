@@ -27,6 +27,21 @@ function shapeOf(h: number, w: number): ItemShape {
   return { numRows: (h * w) / 4, durationMs: 0, grid: { t: 1, h, w } };
 }
 
+describe('expandPlaceholders with a long prompt', () => {
+  it('keeps 300,000 tokens before and behind an item', () => {
+    const text = Array<number>(300_000).fill(7);
+    const items = itemsOf('image');
+    const placeholders = [{ token: 300_000, mediaIndex: 0 }];
+
+    const { tokenIds } = expandPlaceholders([...text, IMAGE, ...text], placeholders, {
+      items,
+      shapes: [shapeOf(4, 4)],
+    });
+
+    assert.equal(tokenIds.length, 600_004);
+  });
+});
+
 describe('findPlaceholders', () => {
   it('pairs each kind in the order the prompt names its items', () => {
     const items = itemsOf('image', 'audio', 'image');

@@ -337,6 +337,26 @@ export interface GetModelResponse {
   loadMs: number;
   /** Unix time of the load, seconds. */
   createdS: bigint;
+  /** How large a prompt may be before it is tokenized. */
+  promptLimits: PromptLimits | undefined;
+}
+
+/**
+ * Bounds what a prompt costs before its tokens are counted. A caller may refuse by it what the
+ * instance would.
+ */
+export interface PromptLimits {
+  /** Messages of a conversation. */
+  maxMessages: number;
+  /** Content parts of all messages together. */
+  maxMessageParts: number;
+  /** Bytes of text in a prompt, UTF-8; beyond it PAYLOAD_TOO_LARGE. */
+  maxTextBytes: number;
+  /**
+   * Bytes of text the context holds if every token is the vocabulary's longest; beyond it
+   * CONTEXT_LENGTH_EXCEEDED.
+   */
+  maxContextBytes: bigint;
 }
 
 function createBaseGenerateRequest(): GenerateRequest {
@@ -2179,6 +2199,7 @@ function createBaseGetModelResponse(): GetModelResponse {
     dtype: "",
     loadMs: 0,
     createdS: 0n,
+    promptLimits: undefined,
   };
 }
 
@@ -2229,6 +2250,9 @@ export const GetModelResponse: MessageFns<GetModelResponse> = {
         throw new globalThis.Error("value provided for field message.createdS of type uint64 too large");
       }
       writer.uint32(104).uint64(message.createdS);
+    }
+    if (message.promptLimits !== undefined) {
+      PromptLimits.encode(message.promptLimits, writer.uint32(114).fork()).join();
     }
     return writer;
   },
@@ -2360,6 +2384,14 @@ export const GetModelResponse: MessageFns<GetModelResponse> = {
             message.createdS = reader.uint64() as bigint;
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.promptLimits = PromptLimits.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2390,6 +2422,105 @@ export const GetModelResponse: MessageFns<GetModelResponse> = {
     message.dtype = object.dtype ?? "";
     message.loadMs = object.loadMs ?? 0;
     message.createdS = (object.createdS !== undefined && object.createdS !== null) ? BigInt(object.createdS) : 0n;
+    message.promptLimits = (object.promptLimits !== undefined && object.promptLimits !== null)
+      ? PromptLimits.fromPartial(object.promptLimits)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePromptLimits(): PromptLimits {
+  return { maxMessages: 0, maxMessageParts: 0, maxTextBytes: 0, maxContextBytes: 0n };
+}
+
+export const PromptLimits: MessageFns<PromptLimits> = {
+  encode(message: PromptLimits, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.maxMessages !== 0) {
+      writer.uint32(8).uint32(message.maxMessages);
+    }
+    if (message.maxMessageParts !== 0) {
+      writer.uint32(16).uint32(message.maxMessageParts);
+    }
+    if (message.maxTextBytes !== 0) {
+      writer.uint32(24).uint32(message.maxTextBytes);
+    }
+    if (message.maxContextBytes !== 0n) {
+      if (BigInt.asUintN(64, message.maxContextBytes) !== message.maxContextBytes) {
+        throw new globalThis.Error("value provided for field message.maxContextBytes of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.maxContextBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PromptLimits {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePromptLimits();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.maxMessages = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.maxMessageParts = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.maxTextBytes = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.maxContextBytes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PromptLimits>): PromptLimits {
+    return PromptLimits.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PromptLimits>): PromptLimits {
+    const message = createBasePromptLimits();
+    message.maxMessages = object.maxMessages ?? 0;
+    message.maxMessageParts = object.maxMessageParts ?? 0;
+    message.maxTextBytes = object.maxTextBytes ?? 0;
+    message.maxContextBytes = (object.maxContextBytes !== undefined && object.maxContextBytes !== null)
+      ? BigInt(object.maxContextBytes)
+      : 0n;
     return message;
   },
 };

@@ -1,0 +1,72 @@
+import type { PromptLimits } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import type { ChatMessage, ChatPrompt, Prompt } from '#protos/autoglm/llm/v1/prompt.ts';
+import { MeshError } from './errors.ts';
+
+/**
+ * Refuses a prompt that is too large to be worked on: before it is sent, rendered, tokenized or its
+ * media are read. Its length in tokens is another matter, known only afterwards.
+ */
+export function checkPromptSize(prompt: Prompt | undefined, limits: PromptLimits): void {
+  switch (prompt?.form?.$case) {
+    case 'chat':
+      checkChat(prompt.form.value, limits);
+      return;
+    case 'text':
+      checkTextBytes(Buffer.byteLength(prompt.form.value.text), limits, 'prompt');
+      return;
+    case 'tokens':
+    case undefined:
+      return;
+  }
+}
+
+function checkChat({ messages }: ChatPrompt, limits: PromptLimits): void {
+  const { maxMessages, maxMessageParts } = limits;
+  if (messages.length > maxMessages) {
+    throw tooMany(`messages has ${messages.length} entries`, maxMessages, 'max-messages');
+  }
+  let [numParts, numBytes] = [0, 0];
+  for (const message of messages) {
+    if (message.content?.$case === 'parts') numParts += message.content.value.parts.length;
+    if (numParts > maxMessageParts) {
+      throw tooMany(
+        `the messages have over ${maxMessageParts} parts`,
+        maxMessageParts,
+        'max-message-parts',
+      );
+    }
+    numBytes += textBytes(message);
+  }
+  checkTextBytes(numBytes, limits, 'messages');
+}
+
+function textBytes({ role, content, metadata }: ChatMessage): number {
+  const own = Buffer.byteLength(role) + Buffer.byteLength(metadata);
+  switch (content?.$case) {
+    case 'text':
+      return own + Buffer.byteLength(content.value);
+    case 'parts':
+      return content.value.parts.reduce(
+        (sum, { part }) => sum + (part?.$case === 'text' ? Buffer.byteLength(part.value) : 0),
+        own,
+      );
+    case undefined:
+      return own;
+  }
+}
+
+function checkTextBytes(numBytes: number, limits: PromptLimits, param: string): void {
+  const { maxTextBytes, maxContextBytes } = limits;
+  if (numBytes > maxTextBytes) {
+    const message = `${param} has ${numBytes} bytes of text, at most ${maxTextBytes} are taken (key "max-prompt-mb")`;
+    throw new MeshError('PAYLOAD_TOO_LARGE', message, { param });
+  }
+  if (numBytes <= maxContextBytes) return;
+  const message = `${param} has ${numBytes} bytes of text, more than this model's context can hold: ${maxContextBytes} bytes if every token were its longest one; shorten it`;
+  throw new MeshError('CONTEXT_LENGTH_EXCEEDED', message, { param });
+}
+
+function tooMany(what: string, allowed: number, key: string): MeshError {
+  const message = `${what}, at most ${allowed} are taken (key "${key}")`;
+  return new MeshError('INVALID_REQUEST', message, { param: 'messages' });
+}
