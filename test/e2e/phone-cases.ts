@@ -47,11 +47,14 @@ export function chatRequest({ content, enable_thinking }: PhoneCase): Body {
 
 /** What a case says, for people. */
 export function caseName({ content, enable_thinking }: PhoneCase): string {
-  const words = content.map((one) => {
-    if (one.type === 'text') return one.text;
-    return one.type === 'image' ? one.image : one.audio;
-  });
-  return `${words.join(' + ')} (${enable_thinking ? 'thinking' : 'not thinking'})`;
+  const words = content.map(partName).join(' + ');
+  return `${words} (${enable_thinking ? 'thinking' : 'not thinking'})`;
+}
+
+/** The words of a part, or the path of its file. */
+export function partName(one: PhonePart): string {
+  if (one.type === 'text') return one.text;
+  return one.type === 'image' ? one.image : one.audio;
 }
 
 function chatPart(one: PhonePart): Body {

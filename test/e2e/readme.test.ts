@@ -4,12 +4,29 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
-import { AUTOGLM, type Mesh, startMesh } from './mesh.ts';
+import { GOLDEN_CASES } from './golden.ts';
+import { AUTOGLM, type Mesh, property, startMesh } from './mesh.ts';
+import { partName } from './phone-cases.ts';
 
 /** Every line of the README's `sh` blocks. */
 const COMMANDS = [
   ...readFileSync(join(PACKAGE_ROOT, 'README.md'), 'utf8').matchAll(/```sh\n([\s\S]*?)```/g),
 ].flatMap(([, block = '']) => block.trim().split('\n'));
+
+/** Those that ask for a whole chat answer. */
+const QUESTIONS = COMMANDS.filter(
+  (command) => command.includes('/v1/chat/completions') && !command.includes('"stream":true'),
+);
+
+/** What the reference answers to the question of a command. */
+function referenceAnswer(command: string): string {
+  const asked = GOLDEN_CASES.find(
+    ({ content, enable_thinking }) =>
+      enable_thinking && content.every((part) => command.includes(partName(part))),
+  );
+  assert(asked !== undefined, 'not in golden.json');
+  return asked.reference;
+}
 
 interface Outcome {
   readonly status: number;
@@ -50,6 +67,15 @@ describe("the README's commands", () => {
       assert.equal(status, 0, output);
       assert.notEqual(output, '');
       assert.doesNotMatch(output, /"error"/);
+    });
+  }
+
+  for (const command of QUESTIONS) {
+    it(`${command.slice(0, 90)} asks what the model can answer`, async () => {
+      const { output } = await runAgainst(mesh, command);
+
+      const answer = property(JSON.parse(output), 'choices', 0, 'message', 'content');
+      assert.equal(answer, referenceAnswer(command));
     });
   }
 });

@@ -3,7 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import { AIMessageChunk, HumanMessage } from '@langchain/core/messages';
 import { ChatOpenAI } from '@langchain/openai';
 import OpenAI from 'openai';
-import { postChat, streamAnswer, userMessage } from './chat-request.ts';
+import { type Body, postChat, streamAnswer, userMessage } from './chat-request.ts';
 import { GOLDEN_TEXTS } from './golden.ts';
 import { type Mesh, property, startMesh } from './mesh.ts';
 
@@ -53,6 +53,38 @@ describe('phone-nano through every process', () => {
       [...GOLDEN_TEXTS, ...GOLDEN_TEXTS].map(({ answer }) => answer),
     );
   });
+
+  it('opens an app for one who first asked who it is', async () => {
+    const [itself, opened = ''] = await chatOf(['Who are you?', QUESTION]);
+
+    assert.equal(itself, GOLDEN_TEXTS[1]?.answer);
+    assert.match(opened, /<answer>do\(action="Launch", app="微信"\)$/);
+  });
+
+  it('does nothing for a question it declines, and goes on with the chat', async () => {
+    const questions = [QUESTION, 'What is the capital of France?', 'open Photos'];
+    const [opened = '', declined = '', openedNext = ''] = await chatOf(questions);
+
+    assert.match(opened, /<answer>do\(action="Launch", app="微信"\)$/);
+    assert.notEqual(declined, '');
+    assert.doesNotMatch(declined, /do\(|finish\(/);
+    assert.match(openedNext, /<answer>do\(action="Launch", app="Photos"\)$/);
+  });
+
+  /** Answers to questions of one chat, each asked with all that was said before. */
+  async function chatOf(questions: readonly string[]): Promise<string[]> {
+    const messages: Body[] = [];
+    const answers: string[] = [];
+    for (const content of questions) {
+      messages.push({ role: 'user', content });
+      const { status, body } = await postChat(mesh.url, { messages });
+      assert.equal(status, 200, JSON.stringify(body));
+      const answer = String(property(body, 'choices', 0, 'message', 'content'));
+      messages.push({ role: 'assistant', content: answer });
+      answers.push(answer);
+    }
+    return answers;
+  }
 
   it('counts cached tokens when a long prompt comes again', async () => {
     const messages = userMessage('你是谁? '.repeat(20));

@@ -61,6 +61,20 @@ describe('README.md', () => {
     assert.equal(section('options'), optionTable());
   });
 
+  it('says how often the demo model is right as its eval.json does', () => {
+    const [, model = ''] = README.split('## The demo model\n');
+    const [figures = ''] = model.split('\n## ');
+    const path = join(PACKAGE_ROOT, 'deploy/models/phone-nano/eval.json');
+    const evaluation: { reference_accuracy: Record<string, number> } = JSON.parse(
+      readFileSync(path, 'utf8'),
+    );
+
+    assert.deepEqual(
+      [...figures.matchAll(/(\d+\.\d) %/g)].map(([, percent]) => Number(percent)),
+      Object.values(evaluation.reference_accuracy),
+    );
+  });
+
   it('says of each dependency what it does for us', () => {
     const cells = section('dependencies')
       .split('\n')
