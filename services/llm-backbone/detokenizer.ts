@@ -20,7 +20,7 @@ export class Detokenizer {
 
   /** Text that became certain with this token. */
   push(tokenId: number): string {
-    if (this.#isHidden(tokenId)) return '';
+    if (isHidden(tokenId, this.#vocabulary, this.#options)) return '';
     const bytes = Buffer.concat([this.#pending, this.#vocabulary.bytesOf(tokenId)]);
     const numComplete = bytes.length - numIncompleteBytes(bytes);
     this.#pending = bytes.subarray(numComplete);
@@ -33,11 +33,14 @@ export class Detokenizer {
     this.#pending = Buffer.alloc(0);
     return text;
   }
+}
 
-  #isHidden(tokenId: number): boolean {
-    const { skipSpecialTokens, visibleIds } = this.#options;
-    return skipSpecialTokens && this.#vocabulary.isSpecial(tokenId) && !visibleIds?.has(tokenId);
-  }
+function isHidden(
+  tokenId: number,
+  vocabulary: Vocabulary,
+  { skipSpecialTokens, visibleIds }: DetokenizerOptions,
+): boolean {
+  return skipSpecialTokens && vocabulary.isSpecial(tokenId) && !visibleIds?.has(tokenId);
 }
 
 /** Text of a whole token list. */
@@ -46,8 +49,8 @@ export function detokenize(
   tokenIds: readonly number[],
   options: DetokenizerOptions,
 ): string {
-  const detokenizer = new Detokenizer(vocabulary, options);
-  return tokenIds.map((id) => detokenizer.push(id)).join('') + detokenizer.flush();
+  const shown = tokenIds.filter((id) => !isHidden(id, vocabulary, options));
+  return Buffer.concat(shown.map((id) => vocabulary.bytesOf(id))).toString('utf8');
 }
 
 /** Bytes at the end that may be the start of a UTF-8 character. */

@@ -12,6 +12,7 @@ import type {
   GenerateStart,
   GetModelResponse,
   LlmBackboneServiceImplementation,
+  PromptLimits,
   TokenizeRequest,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { detokenize } from './detokenizer.ts';
@@ -25,6 +26,7 @@ import { tokenizePrompt } from './prompt.ts';
 import { RequestMedia } from './request-media.ts';
 import type { CheckedSampling } from './sampling.ts';
 import type { Scheduler } from './scheduler.ts';
+import type { Vocabulary } from './vocabulary.ts';
 
 /** What the handlers work with. */
 export interface BackboneServiceOptions {
@@ -184,7 +186,20 @@ function detokenizeIds({ model, reader }: BackboneServiceOptions, request: Detok
     const message = `tokens: ${unknown} is not a token id; the vocabulary has ${vocabulary.size} tokens`;
     throw new MeshError('INVALID_REQUEST', message, { param: 'tokens' });
   }
+  checkDetokenizedSize(request.tokenIds, vocabulary, reader.promptLimits);
   return { text: detokenize(vocabulary, request.tokenIds, { skipSpecialTokens: false }) };
+}
+
+/** Refuses more text than a prompt may have: an answer is bounded like a question. */
+function checkDetokenizedSize(
+  tokenIds: readonly number[],
+  vocabulary: Vocabulary,
+  { maxTextBytes }: PromptLimits,
+): void {
+  const numBytes = tokenIds.reduce((sum, id) => sum + vocabulary.bytesOf(id).length, 0);
+  if (numBytes <= maxTextBytes) return;
+  const message = `tokens: they are ${numBytes} bytes of text, at most ${maxTextBytes} are given (key "max-prompt-mb")`;
+  throw new MeshError('PAYLOAD_TOO_LARGE', message, { param: 'tokens' });
 }
 
 function checkModel({ servedNames }: GetModelResponse, name: string): void {

@@ -57,6 +57,16 @@ describe('the backbone service', () => {
     );
   });
 
+  it('refuses token ids that are more text than an answer may have', async () => {
+    backbone = await startTestBackbone();
+    const tokenIds = Array<number>(3_000_000).fill(1469);
+
+    await assert.rejects(
+      backbone.client.detokenize({ tokenIds }),
+      refusal('PAYLOAD_TOO_LARGE', /21000000 bytes of text/, 'tokens'),
+    );
+  });
+
   it('refuses other models everywhere', async () => {
     backbone = await startTestBackbone();
     const { client } = backbone;

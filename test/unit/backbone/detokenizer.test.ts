@@ -23,6 +23,9 @@ const bytes = byteVocabulary();
 describe('Detokenizer', () => {
   it('gives back every text of the reference', () => {
     for (const { ids, decoded } of golden.tokens) {
+      const detokenizer = new Detokenizer(vocabulary, visible);
+      const pieces = ids.map((id) => detokenizer.push(id)).join('') + detokenizer.flush();
+      assert.equal(pieces, decoded);
       assert.equal(detokenize(vocabulary, ids, visible), decoded);
     }
     assert.equal(golden.tokens.length, 145);
@@ -63,7 +66,10 @@ describe('Detokenizer', () => {
     for (let round = 0; round < 500; round++) {
       const list = Array.from({ length: 12 }, () => leads[next(leads.length)] ?? 0);
 
-      assert.equal(detokenize(bytes, list, visible), Buffer.from(list).toString('utf8'), `${list}`);
+      const detokenizer = new Detokenizer(bytes, visible);
+      const pieces = list.map((id) => detokenizer.push(id)).join('') + detokenizer.flush();
+      assert.equal(pieces, Buffer.from(list).toString('utf8'), `${list}`);
+      assert.equal(detokenize(bytes, list, visible), pieces, `${list}`);
     }
   });
 
