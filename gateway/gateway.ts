@@ -5,6 +5,7 @@ import { MeshError } from '#mesh/errors.ts';
 import type { Stoppable } from '#mesh/lifecycle.ts';
 import { isInUse, listenWhenFree } from '#mesh/listen-when-free.ts';
 import type { Log } from '#mesh/log.ts';
+import { registerLogMetrics } from '#mesh/log-metrics.ts';
 import { ApiKeys } from './auth.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import { InFlight } from './in-flight.ts';
@@ -82,6 +83,7 @@ function createContext(options: GatewayOptions, log: Log): RouteContext {
   const maxRequests = options.maxConcurrentRequests;
   const inFlight = new InFlight({ maxRequests, timeoutMs: options.requestTimeoutS * 1000 });
   metrics.watch(inFlight, maxRequests);
+  registerLogMetrics(metrics.registry, log);
   const intake = new MediaIntake(options, log);
   const endpoints = options.backbone.map((address) => new Endpoint(address, log));
   const router = new Router(endpoints, {
