@@ -1,8 +1,11 @@
 import type { AddressInfo } from 'node:net';
 import type { Static } from 'typebox';
+import { type Clock, systemClock } from '#mesh/clock.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Stoppable } from '#mesh/lifecycle.ts';
+import { isInUse, listenWhenFree } from '#mesh/listen-when-free.ts';
 import type { Log } from '#mesh/log.ts';
+import { registerLogMetrics } from '#mesh/log-metrics.ts';
 import { ApiKeys } from './auth.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import { InFlight } from './in-flight.ts';
@@ -35,7 +38,12 @@ export interface Gateway extends Stoppable {
 }
 
 /** Starts the gateway; it listens at once and answers 503 until a backbone is ready. */
-export async function startGateway(options: GatewayOptions, log: Log): Promise<Gateway> {
+export async function startGateway(
+  options: GatewayOptions,
+  log: Log,
+  clock: Clock = systemClock,
+): Promise<Gateway> {
+  const { host, port } = options;
   const context = createContext(options, log);
   const app = createServer({
     routes: allRoutes(context),
@@ -46,13 +54,14 @@ export async function startGateway(options: GatewayOptions, log: Log): Promise<G
     corsAllowOrigin: options.corsAllowOrigin,
   });
   try {
-    await app.listen({ host: options.host, port: options.port });
+    const address = `${host}:${port}`;
+    await listenWhenFree(() => app.listen({ host, port }), { address, log, clock });
   } catch (cause: unknown) {
     await closeClients(context);
     throw cannotListen(options, cause);
   }
   return {
-    url: urlOf(options.host, app.server.address()),
+    url: urlOf(host, app.server.address()),
     drain: async (graceMs) => {
       await context.inFlight.drain(graceMs);
       // A connection that never asked anything does not count as idle and would hold the end up.
@@ -74,6 +83,7 @@ function createContext(options: GatewayOptions, log: Log): RouteContext {
   const maxRequests = options.maxConcurrentRequests;
   const inFlight = new InFlight({ maxRequests, timeoutMs: options.requestTimeoutS * 1000 });
   metrics.watch(inFlight, maxRequests);
+  registerLogMetrics(metrics.registry, log);
   const intake = new MediaIntake(options, log);
   const endpoints = options.backbone.map((address) => new Endpoint(address, log));
   const router = new Router(endpoints, {
@@ -110,8 +120,7 @@ function urlOf(host: string, address: AddressInfo | string | null): string {
 }
 
 function cannotListen({ host, port }: GatewayOptions, cause: unknown): MeshError {
-  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
-  if (code === 'EADDRINUSE') {
+  if (isInUse(cause)) {
     const message = `port ${port} is in use; choose another with the key "port" (--port)`;
     return new MeshError('INVALID_REQUEST', message, { param: 'port', cause });
   }

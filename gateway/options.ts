@@ -21,7 +21,7 @@ export const gatewayOptions = Type.Object(
     ),
     backbone: Type.Array(Type.String({ minLength: 1 }), {
       minItems: 1,
-      default: ['127.0.0.1:50051'],
+      default: ['127.0.0.1:8051'],
       description: 'Address of every llm-backbone, host:port',
     }),
     scrape: Type.Array(Type.String({ minLength: 1 }), {

@@ -1,5 +1,5 @@
 // Asks a backbone directly over gRPC and prints the answer as it comes:
-//   node build/deploy/examples/generate.js 127.0.0.1:50051 "你是谁?"
+//   node build/deploy/examples/generate.js 127.0.0.1:8051 "你是谁?"
 import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
 import {
   type GenerateRequest,
@@ -8,7 +8,7 @@ import {
 
 type Request = Parameters<typeof GenerateRequest.fromPartial>[0];
 
-const [address = '127.0.0.1:50051', question = '你是谁?'] = process.argv.slice(2);
+const [address = '127.0.0.1:8051', question = '你是谁?'] = process.argv.slice(2);
 
 /** The request stream: one start; returning ends it. */
 async function* requests(): AsyncGenerator<Request> {

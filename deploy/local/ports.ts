@@ -1,23 +1,45 @@
-import { createServer } from 'node:net';
 import { MeshError } from '#mesh/errors.ts';
+import { listenWhenFree } from '#mesh/listen-when-free.ts';
+import type { Log } from '#mesh/log.ts';
 import type { OptionValues } from '#mesh/options.ts';
+import { type HostPort, parseHostPort, probePort } from '#mesh/port-probe.ts';
 import type { ProcessConfig } from './config.ts';
 
 /** An address a process will listen on, and the key that changes it. */
-interface Claim {
+interface Claim extends HostPort {
   readonly role: string;
   readonly key: string;
-  readonly host: string;
-  readonly port: number;
 }
 
-/** Refuses, before anything is loaded, a port that another program holds or two processes share. */
-export async function claimPorts(processes: readonly ProcessConfig[]): Promise<void> {
+/** A mesh that was just stopped lets go of its ports within this. */
+const WAIT_LIMIT_MS = 2000;
+
+export interface ClaimOptions {
+  readonly log: Log;
+  /** Ends the wait for a port at once. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Refuses, before anything is loaded, a port that another program keeps or two processes share.
+ * Resolves early, with nothing claimed, when the signal aborts.
+ */
+export async function claimPorts(
+  processes: readonly ProcessConfig[],
+  { log, signal }: ClaimOptions,
+): Promise<void> {
   const claims = processes.flatMap((one) => claimsOf(one.role.name, one.values));
   for (const [i, claim] of claims.entries()) {
     const rival = claims.slice(0, i).find((one) => one.port === claim.port && claim.port !== 0);
     if (rival !== undefined) throw inUse(claim, `"${rival.key}" of "${rival.role}" has it too`);
-    await tryListen(claim);
+    try {
+      const address = `${claim.host}:${claim.port}`;
+      const wait = { address, log, limitMs: WAIT_LIMIT_MS, signal };
+      await listenWhenFree(() => probePort(claim), wait);
+    } catch (cause: unknown) {
+      if (signal.aborted) return;
+      throw inUse(claim, cause instanceof Error ? cause.message : String(cause));
+    }
   }
 }
 
@@ -27,19 +49,7 @@ function claimsOf(role: string, values: OptionValues): Claim[] {
     return [{ role, key: 'port', host, port }];
   }
   if (typeof listen !== 'string') return [];
-  const colon = listen.lastIndexOf(':');
-  const bare = listen.slice(0, colon).replaceAll(/^\[|\]$/g, '');
-  return [{ role, key: 'listen', host: bare, port: Number(listen.slice(colon + 1)) }];
-}
-
-function tryListen(claim: Claim): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', (error) => reject(inUse(claim, error.message)));
-    server.listen({ host: claim.host, port: claim.port, exclusive: true }, () => {
-      server.close(() => resolve());
-    });
-  });
+  return [{ role, key: 'listen', ...parseHostPort(listen) }];
 }
 
 function inUse({ role, key, host, port }: Claim, why: string): MeshError {

@@ -40,8 +40,10 @@ export class Supervisor {
   /** Resolves when the mesh has stopped; rejects when it could not start. */
   async run(): Promise<void> {
     this.#log.info('Starting AutoGLM-Phone server...');
-    await claimPorts(this.processes.map(({ config }) => config));
-    if (this.#stopping.signal.aborted) return;
+    const { signal } = this.#stopping;
+    const configs = this.processes.map(({ config }) => config);
+    await claimPorts(configs, { log: this.#log, signal });
+    if (signal.aborted) return;
     const runs = this.processes.map((process) => this.#watch(process));
     const gateway = this.processes.find(({ name }) => name === GATEWAY.name);
     try {

@@ -26,7 +26,7 @@ export const backboneOptions = Type.Object(
       default: [],
       description: 'Names requests may use, the first is the default; none: the directory name',
     }),
-    listen: listenField('127.0.0.1:50051'),
+    listen: listenField('127.0.0.1:8051'),
     device: modelOptionFields.device,
     dtype: modelOptionFields.dtype,
     maxModelLen: Type.Optional(

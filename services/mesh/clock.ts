@@ -13,3 +13,12 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/** Of timers that do not keep a process alive. */
+export const backgroundClock: Clock = {
+  now: systemClock.now,
+  after: (ms, action) => {
+    const timer = setTimeout(action, ms).unref();
+    return () => clearTimeout(timer);
+  },
+};

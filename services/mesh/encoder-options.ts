@@ -6,7 +6,7 @@ import { listenField, modelOptionFields } from './model-options.ts';
 export const encoderOptions = Type.Object(
   {
     model: modelOptionFields.model,
-    listen: listenField('127.0.0.1:50052'),
+    listen: listenField('127.0.0.1:8052'),
     device: modelOptionFields.device,
     dtype: modelOptionFields.dtype,
     maxBatchSize: Type.Integer({

@@ -16,6 +16,7 @@ import { Health } from './health.ts';
 import { createInstanceService, INSTANCE_SERVICE, type InstanceStatus } from './instance.ts';
 import type { Stoppable } from './lifecycle.ts';
 import type { Log } from './log.ts';
+import { registerLogMetrics } from './log-metrics.ts';
 import type { MediaFormat } from './media-reader.ts';
 import { MetricRegistry } from './metrics.ts';
 import { weightDtype } from './model-options.ts';
@@ -92,6 +93,7 @@ export class EncoderProcess implements Stoppable {
     this.#role = role;
     this.#options = options;
     this.#log = log;
+    registerLogMetrics(this.#registry, log);
     this.#admission = new Admission({ maxItems: options.maxQueue });
     this.#resident = new ResidentEncoder({
       clock,

@@ -1,10 +1,13 @@
 import type { ChannelOptions } from '@grpc/grpc-js';
 import { createServer, type Server } from 'nice-grpc';
 import { HealthDefinition } from '#protos/grpc/health/v1/health.ts';
+import type { Clock } from './clock.ts';
 import { errorToStatusMiddleware } from './error-status.ts';
 import { MeshError } from './errors.ts';
 import type { Health } from './health.ts';
+import { isInUse, listenWhenFree } from './listen-when-free.ts';
 import type { Log } from './log.ts';
+import { parseHostPort, probePort } from './port-probe.ts';
 import { addReflection } from './reflection.ts';
 
 /** Largest message accepted: a prompt of 16 MiB of text with room for the rest of its request. */
@@ -27,6 +30,8 @@ export interface MeshServerOptions {
   /** Full names of the services `addServices` adds, for reflection. */
   readonly serviceNames: readonly string[];
   readonly addServices: (server: Server) => void;
+  /** Of the wait for a port in use. */
+  readonly clock?: Clock;
 }
 
 /** A listening internal gRPC server. */
@@ -42,14 +47,26 @@ export async function startMeshServer(options: MeshServerOptions): Promise<MeshS
   options.addServices(server);
   server.add(HealthDefinition, options.health.implementation);
   addReflection(server, [...options.serviceNames, HealthDefinition.fullName]);
-  const port = await listen(server, options.listen);
+  const port = await listen(server, options);
   const host = options.listen.slice(0, options.listen.lastIndexOf(':'));
   return { address: `${host}:${port}`, close: (graceMs) => close(server, graceMs) };
 }
 
-async function listen(server: Server, address: string): Promise<number> {
+async function listen(
+  server: Server,
+  { listen: address, log, clock }: MeshServerOptions,
+): Promise<number> {
   try {
-    return await server.listen(address);
+    return await listenWhenFree(
+      async () => {
+        // grpc-js writes each failure to standard error by itself: a port in use is found before it.
+        await probePort(parseHostPort(address)).catch((error: unknown) => {
+          if (isInUse(error)) throw error;
+        });
+        return server.listen(address);
+      },
+      { address, log, ...(clock && { clock }) },
+    );
   } catch (cause: unknown) {
     const why = cause instanceof Error ? cause.message : String(cause);
     const message = `cannot listen on ${address}: ${why}; choose another address with the key "listen"`;

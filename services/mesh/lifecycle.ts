@@ -50,9 +50,18 @@ export function dieWithSupervisor(): void {
   process.channel.unref();
 }
 
-/** Runs a process's main function; a refusal to start is one clear line and exit status 1. */
+/**
+ * Runs a process's main function; a refusal to start is one clear line and exit status 1. What nobody
+ * caught later ends the process too, with a line in its log.
+ */
 export function runMain(log: () => Log, main: () => Promise<void>): void {
   dieWithSupervisor();
+  // What libraries and warnings write there is lost when its reader is gone; nothing else is.
+  process.stderr.on('error', () => {});
+  process.on('uncaughtException', (err) => {
+    log().error({ err }, 'uncaught error');
+    process.exit(1);
+  });
   main().catch((err: unknown) => {
     if (err instanceof MeshError) log().error(err.message);
     else log().error({ err }, 'failed to start');

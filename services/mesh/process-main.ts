@@ -19,9 +19,9 @@ export interface ProcessMain<Schema extends ProcessSchema> {
 /** Runs a process from its flags until a signal ends it; `--help` lists them. */
 export function runProcess<Schema extends ProcessSchema>(main: ProcessMain<Schema>): void {
   const { role, required, schema, start } = main;
-  let log = createLog({ role, level: 'info', format: 'auto' });
+  let log: Log | undefined;
   runMain(
-    () => log,
+    () => log ?? createLog({ role, level: 'info', format: 'auto' }),
     async () => {
       const args = process.argv.slice(2);
       if (args.includes('--help')) {

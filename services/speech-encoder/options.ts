@@ -4,7 +4,7 @@ import { encoderOptionsWith } from '#mesh/encoder-options.ts';
 /** Flags and configuration keys of the speech encoder. */
 export const speechEncoderOptions = encoderOptionsWith({
   listen: Type.String({
-    default: '127.0.0.1:50053',
+    default: '127.0.0.1:8053',
     description: 'Address of the internal gRPC server, host:port; port 0 picks a free one',
   }),
   maxAudioSeconds: Type.Number({

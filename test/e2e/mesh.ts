@@ -39,6 +39,8 @@ export interface MeshSettings {
   readonly numEncoders?: Partial<Readonly<Record<EncoderName, number>>>;
   /** Further keys of every encoder, as YAML lines. */
   readonly encoders?: readonly string[];
+  /** Further keys at the top level, as YAML lines. */
+  readonly keys?: readonly string[];
   /** Further keys of the gateway, as YAML lines. */
   readonly gateway?: readonly string[];
   /** Further keys of the llm-backbone, as YAML lines. */
@@ -92,7 +94,7 @@ interface WrittenConfig {
 
 /** Writes a configuration on free ports. */
 export async function writeConfig(settings: MeshSettings = {}): Promise<WrittenConfig> {
-  const { model = PHONE_NANO, numEncoders, encoders, backbone, gateway } = settings;
+  const { model = PHONE_NANO, numEncoders, keys = [], encoders, backbone, gateway } = settings;
   const [port, backbonePort] = [await freePort(), await freePort()];
   const encoderAddresses = {
     'vision-encoder': await freeAddresses(numEncoders?.['vision-encoder'] ?? 1),
@@ -103,6 +105,7 @@ export async function writeConfig(settings: MeshSettings = {}): Promise<WrittenC
   const text = [
     `model: ${model}`,
     'drain-timeout-s: 20',
+    ...keys,
     'gateway:',
     '  host: 127.0.0.1',
     `  port: ${settings.port ?? port}`,

@@ -10,7 +10,8 @@ import {
   HealthDefinition,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from '#protos/grpc/health/v1/health.ts';
-import { FakeClock, FakeEncoder, HIDDEN_SIZE, until } from '#test/unit/encoder/doubles.ts';
+import { FakeClock } from '#test/fake-clock.ts';
+import { FakeEncoder, HIDDEN_SIZE, until } from '#test/unit/encoder/doubles.ts';
 import { modelDirectory, pngOf, startSpeech, startVision } from './harness.ts';
 import { assertRefused } from './refusals.ts';
 

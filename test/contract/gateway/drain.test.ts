@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
 import { describe, it } from 'node:test';
 import { pino } from 'pino';
 import { startGateway } from '#gateway/gateway.ts';
 import { gatewayOptions } from '#gateway/options.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { resolveOptions } from '#mesh/options.ts';
+import { FakeClock } from '#test/fake-clock.ts';
+import { Lines } from '#test/lines.ts';
 import { accepted, delta, finished } from './fake-backbone.ts';
 import { CHAT, errorOf, eventsOf, jsonOf, startHarness } from './harness.ts';
 
@@ -66,7 +69,12 @@ describe('A gateway that cannot start', () => {
     const port = Number(new URL(url).port);
     const options = resolveOptions(gatewayOptions, { host: '127.0.0.1', port }, {});
 
-    const refused = startGateway(options, pino({ enabled: false }));
+    const clock = new FakeClock();
+    const stream = new PassThrough();
+
+    const refused = startGateway(options, pino(stream), clock);
+    await new Lines(stream).match(/is in use; waiting at most 5 s/);
+    clock.advance(5000);
 
     await assert.rejects(refused, (error: unknown) => {
       assert(error instanceof MeshError);
@@ -77,5 +85,23 @@ describe('A gateway that cannot start', () => {
       return true;
     });
     await close();
+  });
+
+  it('takes the port of one that is just ending', async () => {
+    const { url, close } = await startHarness();
+    const options = resolveOptions(
+      gatewayOptions,
+      { host: '127.0.0.1', port: Number(new URL(url).port) },
+      {},
+    );
+    const stream = new PassThrough();
+    const starting = startGateway(options, pino(stream));
+    await new Lines(stream).match(/is in use/);
+
+    await close();
+
+    const gateway = await starting;
+    assert.equal(gateway.url, url);
+    await gateway.drain(0);
   });
 });

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { PassThrough } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 import { credentials, loadPackageDefinition, makeGenericClientConstructor } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import type { Metadata } from 'nice-grpc-common';
 import { pino } from 'pino';
+import { type Clock, systemClock } from '#mesh/clock.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
 import { type MeshServer, startMeshServer } from '#mesh/grpc-server.ts';
@@ -15,6 +19,10 @@ import {
   HealthDefinition,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from '#protos/grpc/health/v1/health.ts';
+
+import { FakeClock } from '#test/fake-clock.ts';
+import { freePort } from '#test/free-port.ts';
+import { Lines } from '#test/lines.ts';
 
 const log = pino({ level: 'silent' });
 
@@ -161,17 +169,42 @@ describe('an internal gRPC server', () => {
     ]);
   });
 
-  it('names the key to change when the address is taken', async () => {
-    const second = startMeshServer({
-      listen: server.address,
-      log,
-      health,
-      serviceNames: [],
-      addServices: () => {},
-    });
+  it('names the key to change when the address stays taken', async () => {
+    const clock = new FakeClock();
+    const { second, lines } = startSecond(server.address, clock);
+    await lines.match(/is in use; waiting at most 5 s/);
+
+    clock.advance(5000);
 
     await assert.rejects(second, { message: /cannot listen on .*the key "listen"/ });
   });
+
+  it('starts at the address of one that is just ending', async () => {
+    const port = await freePort();
+    const holder = createServer().listen(port, '127.0.0.1');
+    await once(holder, 'listening');
+    const { second, lines } = startSecond(`127.0.0.1:${port}`, systemClock);
+    await lines.match(/is in use/);
+
+    holder.close();
+
+    const started = await second;
+    assert.equal(started.address, `127.0.0.1:${port}`);
+    await started.close(0);
+  });
+
+  function startSecond(listen: string, clock: Clock) {
+    const stream = new PassThrough();
+    const second = startMeshServer({
+      listen,
+      log: pino(stream),
+      health,
+      serviceNames: [],
+      addServices: () => {},
+      clock,
+    });
+    return { second, lines: new Lines(stream) };
+  }
 });
 
 /** Asks as a foreign client does: with grpc-js and the published reflection proto alone. */

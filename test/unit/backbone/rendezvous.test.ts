@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { byPreference } from '#backbone/rendezvous.ts';
 import { ids } from './scheduling.ts';
 
-const places = ids(0, 4).map((n) => ({ address: `host${n}:50052` }));
+const places = ids(0, 4).map((n) => ({ address: `host${n}:8052` }));
 const keys = ids(0, 400).map((n) => `key${n}`);
 const firstOf = (list: typeof places, key: string) => byPreference(list, key)[0]?.address;
 

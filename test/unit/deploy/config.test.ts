@@ -51,16 +51,16 @@ describe('resolveConfig', () => {
 
   it('gives each encoder cores of its own', () => {
     assert.deepEqual(encodersOf('model: m'), [
-      'vision-encoder 127.0.0.1:50052 cpu:0-1',
-      'speech-encoder 127.0.0.1:50053 cpu:4-5',
+      'vision-encoder 127.0.0.1:8052 cpu:0-1',
+      'speech-encoder 127.0.0.1:8053 cpu:4-5',
     ]);
   });
 
   it('tells the backbone where the encoders are', () => {
     const values = valuesOf('model: m', 'llm-backbone');
 
-    assert.deepEqual(values['visionEncoder'], ['127.0.0.1:50052']);
-    assert.deepEqual(values['speechEncoder'], ['127.0.0.1:50053']);
+    assert.deepEqual(values['visionEncoder'], ['127.0.0.1:8052']);
+    assert.deepEqual(values['speechEncoder'], ['127.0.0.1:8053']);
   });
 
   it('starts no encoder for a model without towers', () => {
@@ -81,7 +81,7 @@ describe('resolveConfig', () => {
     assert.deepEqual(encodersOf(text), [
       'vision-encoder 127.0.0.1:1 cuda:0',
       'vision-encoder 127.0.0.1:2 cpu:1',
-      'speech-encoder 127.0.0.1:50053 cpu:4-5',
+      'speech-encoder 127.0.0.1:8053 cpu:4-5',
     ]);
     const addresses = valuesOf(text, 'llm-backbone')['visionEncoder'];
     assert.deepEqual(addresses, ['127.0.0.1:1', '127.0.0.1:2']);
@@ -90,14 +90,14 @@ describe('resolveConfig', () => {
   it('starts no encoder of an empty list, and leaves all cores to the other', () => {
     const text = 'model: m\nvision-encoder: []';
 
-    assert.deepEqual(encodersOf(text), ['speech-encoder 127.0.0.1:50053 cpu:0-1,4-5']);
+    assert.deepEqual(encodersOf(text), ['speech-encoder 127.0.0.1:8053 cpu:0-1,4-5']);
     assert.deepEqual(valuesOf(text, 'llm-backbone')['visionEncoder'], []);
   });
 
   it('starts no encoder where the backbone is told of one elsewhere', () => {
     const section = 'model: m\nllm-backbone:\n  vision-encoder: [far:1, far:2]';
 
-    assert.deepEqual(encodersOf(section), ['speech-encoder 127.0.0.1:50053 cpu:0-1,4-5']);
+    assert.deepEqual(encodersOf(section), ['speech-encoder 127.0.0.1:8053 cpu:0-1,4-5']);
     assert.deepEqual(valuesOf(section, 'llm-backbone')['visionEncoder'], ['far:1', 'far:2']);
     assert.deepEqual(encodersOf('model: m', { visionEncoder: ['far:1'] }), encodersOf(section));
   });
@@ -148,7 +148,7 @@ describe('resolveConfig', () => {
   });
 
   it("tells the gateway the encoders' addresses, for their metrics", () => {
-    const addresses = ['127.0.0.1:50052', '127.0.0.1:50053'];
+    const addresses = ['127.0.0.1:8052', '127.0.0.1:8053'];
 
     assert.deepEqual(valuesOf('model: m', 'gateway')['scrape'], addresses);
   });

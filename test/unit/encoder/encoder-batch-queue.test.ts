@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { EncoderBatchQueue } from '#mesh/encoder-batch-queue.ts';
-import { FakeClock, FakeEncoder, grayImage, settled } from './doubles.ts';
+import { FakeClock } from '#test/fake-clock.ts';
+import { FakeEncoder, grayImage, settled } from './doubles.ts';
 
 const present = new AbortController().signal;
 

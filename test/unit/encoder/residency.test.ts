@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { moveResidency, type Residency, type ResidencyEvent, UNLOADED } from '#mesh/residency.ts';
 import { ResidentEncoder } from '#mesh/resident-encoder.ts';
-import { FakeClock, FakeEncoder, settled } from './doubles.ts';
+import { FakeClock } from '#test/fake-clock.ts';
+import { FakeEncoder, settled } from './doubles.ts';
 
 const present = new AbortController().signal;
 const options = { idleUnloadMs: 1000 };

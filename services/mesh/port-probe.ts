@@ -1,0 +1,23 @@
+import { createServer } from 'node:net';
+
+/** Where something listens. */
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Takes `host:port` apart; an IPv6 host stands in brackets. */
+export function parseHostPort(address: string): HostPort {
+  const colon = address.lastIndexOf(':');
+  const host = address.slice(0, colon).replaceAll(/^\[|\]$/g, '');
+  return { host, port: Number(address.slice(colon + 1)) };
+}
+
+/** Listens for a moment to see whether one can; rejects with what the system says. */
+export function probePort({ host, port }: HostPort): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()));
+  });
+}

@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { ROLES } from '#deploy/local/roles.ts';
+import { parseHostPort } from '#mesh/port-probe.ts';
+
+/** Where Linux begins to take local ports of outgoing connections from, unless told otherwise. */
+const FIRST_OUTGOING_PORT = 32_768;
+
+describe('the default ports', () => {
+  const defaults = ROLES.flatMap(({ name, options }) => {
+    const { port, listen }: Record<string, { readonly default?: unknown }> = options.properties;
+    const value = port === undefined ? parseHostPort(String(listen?.default)).port : port.default;
+    return [{ name, port: Number(value) }];
+  });
+
+  it('are never those of an outgoing connection', () => {
+    assert.equal(defaults.length, 4);
+    for (const { name, port } of defaults) assert(port < FIRST_OUTGOING_PORT, `${name}: ${port}`);
+  });
+
+  it('differ from each other', () => {
+    assert.equal(new Set(defaults.map(({ port }) => port)).size, defaults.length);
+  });
+});
