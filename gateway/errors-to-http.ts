@@ -63,12 +63,6 @@ export function answerMalformedHttp(error: Error, socket: Socket): void {
 function fromFramework(error: unknown): MeshError | undefined {
   if (!(error instanceof Error) || !('statusCode' in error) || !('code' in error)) return undefined;
   switch (error.code) {
-    case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new MeshError(
-        'PAYLOAD_TOO_LARGE',
-        'the body is larger than the limit of this server (key "max-body-mb")',
-        { cause: error },
-      );
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new MeshError('UNSUPPORTED_CONTENT_TYPE', 'send "Content-Type: application/json"', {
         cause: error,

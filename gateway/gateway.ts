@@ -7,6 +7,7 @@ import { ApiKeys } from './auth.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import { InFlight } from './in-flight.ts';
 import { MediaIntake } from './media/media-intake.ts';
+import { mediaLimits } from './media/media-options.ts';
 import type { gatewayOptions } from './options.ts';
 import { chatCompletionsRoute } from './routes/chat-completions.ts';
 import { completionsRoute } from './routes/completions.ts';
@@ -21,7 +22,7 @@ import { versionRoute } from './routes/version.ts';
 import { Endpoint } from './routing/endpoint.ts';
 import { Router } from './routing/router.ts';
 import { ScrapedInstance } from './routing/scraped-instance.ts';
-import { createServer } from './server.ts';
+import { type BodyLimits, createServer } from './server.ts';
 
 /** Last bytes of the last answers are sent within this. */
 const FLUSH_TIMEOUT_MS = 500;
@@ -42,7 +43,7 @@ export async function startGateway(options: GatewayOptions, log: Log): Promise<G
     apiKeys: new ApiKeys(options.apiKey),
     metrics: context.metrics,
     log,
-    maxBodyBytes: Math.floor(options.maxBodyMb * 1024 * 1024),
+    bodies: bodyLimits(options),
     corsAllowOrigin: options.corsAllowOrigin,
   });
   try {
@@ -61,6 +62,14 @@ export async function startGateway(options: GatewayOptions, log: Log): Promise<G
       clearTimeout(cutOff);
       await closeClients(context);
     },
+  };
+}
+
+function bodyLimits(options: GatewayOptions): BodyLimits {
+  return {
+    maxBytes: Math.floor(options.maxBodyMb * 1024 * 1024),
+    json: { maxValues: options.maxJsonValues, maxDepth: options.maxJsonDepth },
+    form: { maxParts: options.maxFormParts, media: mediaLimits(options) },
   };
 }
 

@@ -22,7 +22,11 @@ function createFailingServer() {
     apiKeys: new ApiKeys(undefined),
     metrics: new GatewayMetrics(),
     log,
-    maxBodyBytes: 1000,
+    bodies: {
+      maxBytes: 1000,
+      json: { maxValues: 100, maxDepth: 8 },
+      form: { maxParts: 4, media: { maxItemBytes: 1000, maxTotalBytes: 1000 } },
+    },
     corsAllowOrigin: [],
   });
   return { app, lines };
