@@ -4,6 +4,7 @@ import { MeshError } from '#mesh/errors.ts';
 import type { Stoppable } from '#mesh/lifecycle.ts';
 import type { Log } from '#mesh/log.ts';
 import { ApiKeys } from './auth.ts';
+import { BodyMemory } from './body/body-memory.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import { InFlight } from './in-flight.ts';
 import { MediaIntake } from './media/media-intake.ts';
@@ -27,6 +28,8 @@ import { type BodyLimits, createServer } from './server.ts';
 /** Last bytes of the last answers are sent within this. */
 const FLUSH_TIMEOUT_MS = 500;
 
+const MIB = 1024 * 1024;
+
 export type GatewayOptions = Static<typeof gatewayOptions>;
 
 /** A listening gateway. */
@@ -38,12 +41,14 @@ export interface Gateway extends Stoppable {
 /** Starts the gateway; it listens at once and answers 503 until a backbone is ready. */
 export async function startGateway(options: GatewayOptions, log: Log): Promise<Gateway> {
   const context = createContext(options, log);
+  const memory = new BodyMemory(options.bodyBufferMb * MIB);
+  context.metrics.watchBodies(memory);
   const app = createServer({
     routes: allRoutes(context),
     apiKeys: new ApiKeys(options.apiKey),
     metrics: context.metrics,
     log,
-    bodies: bodyLimits(options),
+    bodies: bodyLimits(options, memory),
     corsAllowOrigin: options.corsAllowOrigin,
   });
   try {
@@ -65,9 +70,9 @@ export async function startGateway(options: GatewayOptions, log: Log): Promise<G
   };
 }
 
-function bodyLimits(options: GatewayOptions): BodyLimits {
+function bodyLimits(options: GatewayOptions, memory: BodyMemory): BodyLimits {
   return {
-    maxBytes: Math.floor(options.maxBodyMb * 1024 * 1024),
+    receive: { maxBytes: Math.floor(options.maxBodyMb * MIB), memory },
     json: { maxValues: options.maxJsonValues, maxDepth: options.maxJsonDepth },
     form: { maxParts: options.maxFormParts, media: mediaLimits(options) },
   };

@@ -34,6 +34,13 @@ export const gatewayOptions = Type.Object(
       default: 96,
       description: 'Largest request body, MB; base64 makes media a third larger',
     }),
+    bodyBufferMb: Type.Integer({
+      minimum: 1,
+      maximum: 65_536,
+      default: 1024,
+      description:
+        'Most bytes of the bodies of all requests together, MiB; beyond it 429 is answered',
+    }),
     maxJsonValues: Type.Integer({
       minimum: 1000,
       maximum: 100_000_000,

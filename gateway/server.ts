@@ -5,6 +5,7 @@ import { type ApiKeys, isOpenPath } from './auth.ts';
 import { acceptForms, type FormLimits } from './body/form-reader.ts';
 import { acceptJson } from './body/json-body.ts';
 import type { JsonLimits } from './body/json-bounds.ts';
+import type { ReceiveLimits } from './body/receive-body.ts';
 import { dropUnreadBodies } from './body/unread-body.ts';
 import { allowOrigins } from './cors.ts';
 import { answerErrors, answerMalformedHttp, sendError, toMeshError } from './errors-to-http.ts';
@@ -20,7 +21,7 @@ const MAX_PARAM_LENGTH = 512;
 
 /** What a body may have. */
 export interface BodyLimits {
-  readonly maxBytes: number;
+  readonly receive: ReceiveLimits;
   readonly json: JsonLimits;
   readonly form: FormLimits;
 }
@@ -49,12 +50,13 @@ export function createServer(options: ServerOptions): FastifyInstance {
     },
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH, ignoreTrailingSlash: true },
   });
-  const { maxBytes, json } = options.bodies;
-  acceptJson(app, { ...json, maxBytes });
-  dropUnreadBodies(app, maxBytes);
+  const { receive, json } = options.bodies;
+  acceptJson(app, { ...json, ...receive });
+  dropUnreadBodies(app, receive.maxBytes);
   answerErrors(app, options.log);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
+    reply.raw.on('close', () => receive.memory.release(request.raw));
   });
   allowOrigins(app, options.corsAllowOrigin);
   app.addHook('onRequest', async (request) => {
@@ -72,7 +74,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
 function addRoute(
   app: FastifyInstance,
   { method, path, body, handle }: Route,
-  { maxBytes, form }: BodyLimits,
+  { receive, form }: BodyLimits,
 ): void {
   const route = {
     method,
@@ -85,7 +87,7 @@ function addRoute(
   }
   // In a scope of its own, so that no other route takes forms.
   void app.register(async (scope) => {
-    acceptForms(scope, { ...form, maxBytes });
+    acceptForms(scope, { ...form, ...receive });
     scope.route(route);
   });
 }

@@ -6,7 +6,7 @@ import { FormBody, notAForm } from './form-body.ts';
 import { parseHeaderValue } from './header-value.ts';
 import { Multipart, malformed, type PartContent } from './multipart.ts';
 import { type PartHead, parsePartHead } from './part-head.ts';
-import { receiveBody } from './receive-body.ts';
+import { type ReceiveLimits, receiveBody } from './receive-body.ts';
 
 export interface FormLimits {
   /** Most texts and files together. */
@@ -15,9 +15,7 @@ export interface FormLimits {
   readonly media: ByteLimits;
 }
 
-interface FormBodyLimits extends FormLimits {
-  readonly maxBytes: number;
-}
+type FormBodyLimits = FormLimits & ReceiveLimits;
 
 const MAX_TEXT_BYTES = 256 * 1024;
 /** One more than any route takes, so that "two files" can be told from "too many". */
@@ -37,7 +35,7 @@ export function acceptForms(app: FastifyInstance, limits: FormBodyLimits): void 
 
 async function receiveForm(raw: IncomingMessage, limits: FormBodyLimits): Promise<FormBody> {
   const reader = new FormReader(raw.headers['content-type'] ?? '', limits);
-  await receiveBody(raw, { maxBytes: limits.maxBytes, take: (block) => reader.push(block) });
+  await receiveBody(raw, { limits, take: (block) => reader.push(block) });
   return reader.finish();
 }
 

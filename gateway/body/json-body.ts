@@ -3,11 +3,9 @@ import { StringDecoder } from 'node:string_decoder';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { MeshError } from '#mesh/errors.ts';
 import { JsonBounds, type JsonLimits } from './json-bounds.ts';
-import { receiveBody } from './receive-body.ts';
+import { type ReceiveLimits, receiveBody } from './receive-body.ts';
 
-interface JsonBodyLimits extends JsonLimits {
-  readonly maxBytes: number;
-}
+type JsonBodyLimits = JsonLimits & ReceiveLimits;
 
 /** Makes the routes of `app` take JSON bodies within limits, with errors of our own. */
 export function acceptJson(app: FastifyInstance, limits: JsonBodyLimits): void {
@@ -23,7 +21,7 @@ async function receiveJson(raw: IncomingMessage, limits: JsonBodyLimits): Promis
   const decoder = new StringDecoder('utf8');
   let text = '';
   await receiveBody(raw, {
-    maxBytes: limits.maxBytes,
+    limits,
     take: (block) => {
       bounds.push(block);
       text += decoder.write(block);

@@ -1,12 +1,20 @@
 import type { IncomingMessage } from 'node:http';
 import { MeshError } from '#mesh/errors.ts';
+import type { BodyMemory } from './body-memory.ts';
 
 /** Small pieces are handed on together once there are so many of them, or so many bytes. */
 const MAX_PIECES = 256;
 const BLOCK_BYTES = 64 * 1024;
 
-export interface BodyReceiver {
+export interface ReceiveLimits {
+  /** Of one body. */
   readonly maxBytes: number;
+  /** Of all bodies. */
+  readonly memory: BodyMemory;
+}
+
+export interface BodyReceiver {
+  readonly limits: ReceiveLimits;
   /** Takes the next bytes; what it throws ends the reception. */
   take(block: Buffer): void;
 }
@@ -16,6 +24,7 @@ export interface BodyReceiver {
  * which arrives as an object of a hundred, so small pieces are joined before anybody keeps them.
  */
 export function receiveBody(raw: IncomingMessage, receiver: BodyReceiver): Promise<void> {
+  const { maxBytes, memory } = receiver.limits;
   return new Promise((resolve, reject) => {
     let numReceived = 0;
     let numWaiting = 0;
@@ -24,7 +33,7 @@ export function receiveBody(raw: IncomingMessage, receiver: BodyReceiver): Promi
       numReceived += piece.length;
       numWaiting += piece.length;
       pieces.push(piece);
-      if (numReceived > receiver.maxBytes) stop(tooLarge());
+      if (numReceived > maxBytes) stop(tooLarge());
       else if (numWaiting >= BLOCK_BYTES || pieces.length >= MAX_PIECES) handOn();
     };
     const handOn = () => {
@@ -34,6 +43,7 @@ export function receiveBody(raw: IncomingMessage, receiver: BodyReceiver): Promi
       numWaiting = 0;
       pieces = [];
       try {
+        memory.take(raw, block.length);
         receiver.take(block);
       } catch (error: unknown) {
         stop(error);
@@ -50,7 +60,7 @@ export function receiveBody(raw: IncomingMessage, receiver: BodyReceiver): Promi
       else reject(error);
     };
     if (raw.destroyed) stop(lost());
-    else if (Number(raw.headers['content-length']) > receiver.maxBytes) stop(tooLarge());
+    else if (Number(raw.headers['content-length']) > maxBytes) stop(tooLarge());
     else raw.on('data', onData).on('end', onEnd).on('error', onLoss).on('close', onLoss);
   });
 }

@@ -143,6 +143,31 @@ describe('A JSON body', () => {
   });
 });
 
+describe('Bodies of many requests', () => {
+  afterEach(() => harness.close());
+
+  it('are bounded together until they are answered or left', async () => {
+    const { url, post, get } = await start({ bodyBufferMb: 1 });
+    const upload = new Upload(url, { length: MB });
+    const bodyBytes = async () =>
+      Number(/^autoglm:gateway_body_bytes (\d+)$/m.exec(await (await get('/metrics')).text())?.[1]);
+    upload.send(`{"x":"${'a'.repeat(MB - 1000)}`);
+    while ((await bodyBytes()) < MB - 100_000);
+
+    const body = { ...CHAT, x: 'a'.repeat(200_000) };
+    const refused = await post(CHAT_PATH, body);
+    upload.leave();
+    while ((await bodyBytes()) > 0);
+    const taken = await post(CHAT_PATH, body);
+
+    assert.equal(refused.status, 429);
+    assert.match((await errorOf(refused)).message, /1 MiB together \(key "body-buffer-mb"\)/);
+    assert.equal(taken.status, 200);
+    await taken.text();
+    while ((await bodyBytes()) > 0);
+  });
+});
+
 describe('A form', () => {
   afterEach(() => harness.close());
 
