@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { excerpt } from '#mesh/client-text.ts';
 import { ERRORS, MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log.ts';
 import { errorBody } from './openai/error-body.ts';
@@ -63,12 +64,6 @@ export function answerMalformedHttp(error: Error, socket: Socket): void {
 function fromFramework(error: unknown): MeshError | undefined {
   if (!(error instanceof Error) || !('statusCode' in error) || !('code' in error)) return undefined;
   switch (error.code) {
-    case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new MeshError(
-        'PAYLOAD_TOO_LARGE',
-        'the body is larger than the limit of this server (key "max-body-mb")',
-        { cause: error },
-      );
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new MeshError('UNSUPPORTED_CONTENT_TYPE', 'send "Content-Type: application/json"', {
         cause: error,
@@ -76,7 +71,7 @@ function fromFramework(error: unknown): MeshError | undefined {
     default: {
       const isRefusal = typeof error.statusCode === 'number' && error.statusCode < 500;
       return isRefusal
-        ? new MeshError('INVALID_REQUEST', error.message, { cause: error })
+        ? new MeshError('INVALID_REQUEST', excerpt(error.message), { cause: error })
         : undefined;
     }
   }

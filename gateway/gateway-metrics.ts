@@ -6,6 +6,7 @@ import {
   REQUEST_BUCKETS_S,
   TTFT_BUCKETS_S,
 } from '#mesh/metrics.ts';
+import type { BodyMemory } from './body/body-memory.ts';
 import type { InFlight } from './in-flight.ts';
 
 /** vLLM serves these two without a prefix. */
@@ -51,6 +52,20 @@ export class GatewayMetrics {
         `${name}_limit`,
         'Requests in flight beyond which 429 is answered.',
         () => maxRequests,
+      ),
+    );
+  }
+
+  watchBodies(memory: BodyMemory): void {
+    const name = 'gateway_body_bytes';
+    this.registry.register(
+      new Gauge(name, 'Bytes of the bodies of all requests at this moment.', () => memory.numBytes),
+    );
+    this.registry.register(
+      new Gauge(
+        `${name}_limit`,
+        'Bytes of bodies beyond which 429 is answered.',
+        () => memory.maxBytes,
       ),
     );
   }

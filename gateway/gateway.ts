@@ -7,9 +7,11 @@ import { isInUse, listenWhenFree } from '#mesh/listen-when-free.ts';
 import type { Log } from '#mesh/log.ts';
 import { registerLogMetrics } from '#mesh/log-metrics.ts';
 import { ApiKeys } from './auth.ts';
+import { BodyMemory } from './body/body-memory.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import { InFlight } from './in-flight.ts';
 import { MediaIntake } from './media/media-intake.ts';
+import { mediaLimits } from './media/media-options.ts';
 import type { gatewayOptions } from './options.ts';
 import { chatCompletionsRoute } from './routes/chat-completions.ts';
 import { completionsRoute } from './routes/completions.ts';
@@ -24,10 +26,12 @@ import { versionRoute } from './routes/version.ts';
 import { Endpoint } from './routing/endpoint.ts';
 import { Router } from './routing/router.ts';
 import { ScrapedInstance } from './routing/scraped-instance.ts';
-import { createServer } from './server.ts';
+import { type BodyLimits, createServer } from './server.ts';
 
 /** Last bytes of the last answers are sent within this. */
 const FLUSH_TIMEOUT_MS = 500;
+
+const MIB = 1024 * 1024;
 
 export type GatewayOptions = Static<typeof gatewayOptions>;
 
@@ -45,12 +49,14 @@ export async function startGateway(
 ): Promise<Gateway> {
   const { host, port } = options;
   const context = createContext(options, log);
+  const memory = new BodyMemory(options.bodyBufferMb * MIB);
+  context.metrics.watchBodies(memory);
   const app = createServer({
     routes: allRoutes(context),
     apiKeys: new ApiKeys(options.apiKey),
     metrics: context.metrics,
     log,
-    maxBodyBytes: Math.floor(options.maxBodyMb * 1024 * 1024),
+    bodies: bodyLimits(options, memory),
     corsAllowOrigin: options.corsAllowOrigin,
   });
   try {
@@ -70,6 +76,14 @@ export async function startGateway(
       clearTimeout(cutOff);
       await closeClients(context);
     },
+  };
+}
+
+function bodyLimits(options: GatewayOptions, memory: BodyMemory): BodyLimits {
+  return {
+    receive: { maxBytes: Math.floor(options.maxBodyMb * MIB), memory },
+    json: { maxValues: options.maxJsonValues, maxDepth: options.maxJsonDepth },
+    form: { maxParts: options.maxFormParts, media: mediaLimits(options) },
   };
 }
 

@@ -34,6 +34,32 @@ export const gatewayOptions = Type.Object(
       default: 96,
       description: 'Largest request body, MB; base64 makes media a third larger',
     }),
+    bodyBufferMb: Type.Integer({
+      minimum: 1,
+      maximum: 65_536,
+      default: 1024,
+      description:
+        'Most bytes of the bodies of all requests together, MiB; beyond it 429 is answered',
+    }),
+    maxJsonValues: Type.Integer({
+      minimum: 1000,
+      maximum: 100_000_000,
+      default: 320_000,
+      description:
+        'Most values and field names in a JSON body; the time to parse it grows with them',
+    }),
+    maxJsonDepth: Type.Integer({
+      minimum: 8,
+      maximum: 1000,
+      default: 32,
+      description: 'Most objects and lists within each other in a JSON body',
+    }),
+    maxFormParts: Type.Integer({
+      minimum: 1,
+      maximum: 10_000,
+      default: 64,
+      description: 'Most fields and files in a form',
+    }),
     maxConcurrentRequests: Type.Integer({
       minimum: 1,
       default: 1024,

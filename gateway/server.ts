@@ -1,12 +1,16 @@
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { excerpt } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log.ts';
 import { type ApiKeys, isOpenPath } from './auth.ts';
+import { acceptForms, type FormLimits } from './body/form-reader.ts';
+import { acceptJson } from './body/json-body.ts';
+import type { JsonLimits } from './body/json-bounds.ts';
+import type { ReceiveLimits } from './body/receive-body.ts';
+import { dropUnreadBodies } from './body/unread-body.ts';
 import { allowOrigins } from './cors.ts';
 import { answerErrors, answerMalformedHttp, sendError, toMeshError } from './errors-to-http.ts';
-import { acceptForms } from './form-body.ts';
 import type { GatewayMetrics } from './gateway-metrics.ts';
-import { acceptJson } from './json-body.ts';
 import { requestId } from './request-id.ts';
 import type { Route } from './routes/route.ts';
 
@@ -16,19 +20,25 @@ const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 const RECEIVE_TIMEOUT_MS = 120_000;
 const MAX_PARAM_LENGTH = 512;
 
+/** What a body may have. */
+export interface BodyLimits {
+  readonly receive: ReceiveLimits;
+  readonly json: JsonLimits;
+  readonly form: FormLimits;
+}
+
 export interface ServerOptions {
   readonly routes: readonly Route[];
   readonly apiKeys: ApiKeys;
   readonly metrics: GatewayMetrics;
   readonly log: Log;
-  readonly maxBodyBytes: number;
+  readonly bodies: BodyLimits;
   readonly corsAllowOrigin: readonly string[];
 }
 
 /** Builds the HTTP server: what is common to all routes, then the routes. */
 export function createServer(options: ServerOptions): FastifyInstance {
   const app = fastify({
-    bodyLimit: options.maxBodyBytes,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     requestTimeout: RECEIVE_TIMEOUT_MS,
     forceCloseConnections: 'idle',
@@ -41,10 +51,13 @@ export function createServer(options: ServerOptions): FastifyInstance {
     },
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH, ignoreTrailingSlash: true },
   });
-  acceptJson(app);
+  const { receive, json } = options.bodies;
+  acceptJson(app, { ...json, ...receive });
+  dropUnreadBodies(app, receive.maxBytes);
   answerErrors(app, options.log);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
+    reply.raw.on('close', () => receive.memory.release(request.raw));
   });
   allowOrigins(app, options.corsAllowOrigin);
   app.addHook('onRequest', async (request) => {
@@ -54,12 +67,16 @@ export function createServer(options: ServerOptions): FastifyInstance {
     reply.header('openai-processing-ms', String(Math.round(reply.elapsedTime)));
   });
   observeRequests(app, options);
-  for (const route of options.routes) addRoute(app, route);
   refuseUnknownRoutes(app, options.routes);
+  for (const route of options.routes) addRoute(app, route, options.bodies);
   return app;
 }
 
-function addRoute(app: FastifyInstance, { method, path, body, handle }: Route): void {
+function addRoute(
+  app: FastifyInstance,
+  { method, path, body, handle }: Route,
+  { receive, form }: BodyLimits,
+): void {
   const route = {
     method,
     url: path,
@@ -71,7 +88,7 @@ function addRoute(app: FastifyInstance, { method, path, body, handle }: Route): 
   }
   // In a scope of its own, so that no other route takes forms.
   void app.register(async (scope) => {
-    acceptForms(scope);
+    acceptForms(scope, { ...form, ...receive });
     scope.route(route);
   });
 }
@@ -98,17 +115,26 @@ function observeRequests(app: FastifyInstance, { metrics, log }: ServerOptions):
   });
 }
 
+/** Refuses what no route takes before its body is received: Fastify would parse that first. */
 function refuseUnknownRoutes(app: FastifyInstance, routes: readonly Route[]): void {
-  app.setNotFoundHandler(async (request, reply) => {
-    const path = pathOf(request.url).replace(/\/+$/, '');
+  app.addHook('onRequest', async (request, reply) => {
+    if (!request.is404) return;
+    const path = withoutSlashes(pathOf(request.url));
     const allowed = routes.filter((route) => matches(route.path, path)).map((one) => one.method);
     if (allowed.length === 0) {
-      throw new MeshError('NOT_FOUND', `no such path: ${request.method} ${path}`);
+      throw new MeshError('NOT_FOUND', `no such path: ${request.method} ${excerpt(path)}`);
     }
     reply.header('allow', allowed.join(', '));
     const message = `${path} is asked with ${allowed.join(' or ')}, got ${request.method}`;
     throw new MeshError('METHOD_NOT_ALLOWED', message);
   });
+}
+
+/** A path without the slashes at its end. */
+function withoutSlashes(path: string): string {
+  let end = path.length;
+  while (path[end - 1] === '/') end--;
+  return path.slice(0, end);
 }
 
 function matches(pattern: string, path: string): boolean {

@@ -4,9 +4,8 @@ import { isAnyAddress, isPublicAddress } from './address-rules.ts';
 import { GuardedFetch } from './guarded-fetch.ts';
 import { parseItemLimits } from './item-limits.ts';
 import { MediaLoader } from './media-loader.ts';
-import type { MediaOptions } from './media-options.ts';
+import { type MediaOptions, mediaLimits } from './media-options.ts';
 
-const BYTES_PER_MB = 1_000_000;
 const CONNECT_TIMEOUT_MS = 2000;
 
 export interface WarningLog {
@@ -17,8 +16,7 @@ export interface WarningLog {
 export function createMediaLoader(options: MediaOptions, log: WarningLog): MediaLoader {
   return new MediaLoader({
     itemLimits: parseItemLimits(options.limitMmPerPrompt),
-    maxItemBytes: options.maxMediaMb * BYTES_PER_MB,
-    maxTotalBytes: options.maxTotalMediaMb * BYTES_PER_MB,
+    ...mediaLimits(options),
     remote: options.mediaFetch === 'on' ? guardedFetch(options, log) : undefined,
     localRoot: localRoot(options.allowedLocalMediaPath),
   });

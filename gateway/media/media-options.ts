@@ -1,4 +1,7 @@
 import { type Static, Type } from 'typebox';
+import type { ByteLimits } from './byte-budget.ts';
+
+const BYTES_PER_MB = 1_000_000;
 
 /** Options of media loading, to be spread into the gateway's. */
 export const mediaProperties = {
@@ -66,3 +69,10 @@ export const mediaProperties = {
 const mediaOptions = Type.Object(mediaProperties);
 
 export type MediaOptions = Static<typeof mediaOptions>;
+
+export function mediaLimits(options: MediaOptions): ByteLimits {
+  return {
+    maxItemBytes: options.maxMediaMb * BYTES_PER_MB,
+    maxTotalBytes: options.maxTotalMediaMb * BYTES_PER_MB,
+  };
+}

@@ -23,11 +23,11 @@ export interface ProcessorKwargs {
 /** Translates `mm_processor_kwargs`. What cannot be honoured is refused, never ignored. */
 export function preprocessOptions({ kwargs, reading, param }: ProcessorKwargs): PreprocessOptions {
   if (!isRecord(kwargs)) throw refusal(param, `must be an object, got ${briefly(kwargs)}`);
-  const { max_pixels: maxPixels, ...others } = kwargs;
-  const unknown = Object.keys(others)[0];
+  const unknown = Object.keys(kwargs).find((name) => name !== 'max_pixels');
   if (unknown !== undefined) {
     throw refusal(`${param}.${excerpt(unknown)}`, 'is not known; known is max_pixels');
   }
+  const maxPixels = kwargs['max_pixels'];
   if (maxPixels === undefined) return { maxPixelsMode: MODES[reading] };
   if (!Number.isSafeInteger(maxPixels) || Number(maxPixels) < 1) {
     const problem = `must be an integer from 1, got ${briefly(maxPixels)}`;

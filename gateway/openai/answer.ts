@@ -63,8 +63,8 @@ export class Answer {
       if (choice === undefined) continue;
       if (channel === Channel.CHANNEL_REASONING) choice.reasoning += text;
       else choice.content += text;
-      choice.tokenIds.push(...tokenIds);
-      choice.logprobs.push(...logprobs);
+      for (const tokenId of tokenIds) choice.tokenIds.push(tokenId);
+      for (const logprob of logprobs) choice.logprobs.push(logprob);
     }
   }
 }

@@ -1,5 +1,8 @@
 import { MeshError } from '#mesh/errors.ts';
 
+/** More fields than any API has; each is copied and looked at several times. */
+const MAX_FIELDS = 1000;
+
 /** A request body whose unset fields are absent. */
 export type Body = Readonly<Record<string, unknown>>;
 
@@ -12,6 +15,7 @@ export function openBody(json: unknown): Body {
   if (!isRecord(json)) {
     throw new MeshError('INVALID_REQUEST', `the body must be a JSON object, got ${briefly(json)}`);
   }
+  checkNumFields(json, 'the body');
   const { extra_body: extra, ...top } = withoutNulls(json);
   if (extra === undefined) return top;
   if (!isRecord(extra)) {
@@ -19,7 +23,15 @@ export function openBody(json: unknown): Body {
       param: 'extra_body',
     });
   }
+  checkNumFields(extra, 'extra_body');
   return { ...withoutNulls(extra), ...top };
+}
+
+function checkNumFields(record: Record<string, unknown>, at: string): void {
+  const numFields = Object.keys(record).length;
+  if (numFields <= MAX_FIELDS) return;
+  const message = `${at} must have at most ${MAX_FIELDS} fields, got ${numFields}`;
+  throw new MeshError('INVALID_REQUEST', message);
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {
@@ -37,6 +49,9 @@ export function briefly(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (isRecord(value)) return 'an object';
-  const text = JSON.stringify(value);
+  // Only what is shown is quoted: a text may have as many characters as a body has bytes.
+  const text = JSON.stringify(
+    typeof value === 'string' ? value.slice(0, MAX_QUOTED_LENGTH) : value,
+  );
   return text.length <= MAX_QUOTED_LENGTH ? text : `${text.slice(0, MAX_QUOTED_LENGTH)}…`;
 }

@@ -9,63 +9,64 @@ import { type Body, briefly, isRecord } from './body.ts';
  */
 export function compileCheck<S extends TObject>(schema: S): (body: Body) => Static<S> {
   const compiled = Compile(schema);
+  const fields = fieldsOf(schema);
   return (body) => {
     const candidate: unknown = body;
     if (compiled.Check(candidate)) return candidate;
-    const problem = compiled.Errors(candidate)[0];
-    throw refusal(schema, body, problem === undefined ? [] : pathOf(problem));
+    throw refusal(faultIn(fields, body, '') ?? UNKNOWN_FAULT);
   };
 }
 
-interface Problem {
-  readonly instancePath: string;
-  readonly keyword: string;
-  readonly params: object;
+interface Field {
+  readonly name: string;
+  /** What is allowed. */
+  readonly description: string;
+  readonly accepts: (value: unknown) => boolean;
+  /** Of an object. */
+  readonly fields: readonly Field[];
 }
 
-/** Keys from the root to the value at fault; a missing property counts as the value. */
-function pathOf(problem: Problem): string[] {
-  const path = problem.instancePath.split('/').slice(1).map(unescapePointer);
-  if (problem.keyword === 'required' && 'requiredProperties' in problem.params) {
-    const missing: unknown = problem.params.requiredProperties;
-    return [...path, String(Array.isArray(missing) ? missing[0] : missing)];
+/** The fields of an object, each with a check of its own: to find one at fault takes one pass. */
+function fieldsOf(schema: TSchema): Field[] {
+  if (!('properties' in schema) || !isRecord(schema.properties)) return [];
+  const required: unknown = 'required' in schema ? schema.required : [];
+  return Object.entries(schema.properties)
+    .filter((entry): entry is [string, TSchema] => isRecord(entry[1]))
+    .map(([name, field]) => {
+      const compiled = Compile(field);
+      const isOptional = !Array.isArray(required) || !required.includes(name);
+      return {
+        name,
+        description: 'description' in field ? String(field.description) : '',
+        accepts: (value) => (value === undefined ? isOptional : compiled.Check(value)),
+        fields: fieldsOf(field),
+      };
+    });
+}
+
+interface Fault {
+  readonly param: string;
+  readonly allowed: string;
+  readonly received: unknown;
+}
+
+const UNKNOWN_FAULT: Fault = { param: 'body', allowed: 'as documented', received: {} };
+
+function faultIn(fields: readonly Field[], value: Body, at: string): Fault | undefined {
+  for (const { name, description, accepts, fields: inner } of fields) {
+    const received = value[name];
+    if (accepts(received)) continue;
+    const param = at === '' ? name : `${at}.${name}`;
+    const innermost = isRecord(received) ? faultIn(inner, received, param) : undefined;
+    return innermost ?? { param, allowed: description, received };
   }
-  return path;
-}
-
-function unescapePointer(key: string): string {
-  return key.replaceAll('~1', '/').replaceAll('~0', '~');
-}
-
-function refusal(schema: TSchema, body: unknown, path: readonly string[]): MeshError {
-  let node: TSchema | undefined = schema;
-  let value: unknown = body;
-  let param = '';
-  let fault = { param: 'body', allowed: 'as documented', value: body };
-  for (const key of path) {
-    node = childOf(node, key);
-    if (node === undefined) break;
-    value = isRecord(value) || Array.isArray(value) ? Reflect.get(value, key) : undefined;
-    param = Array.isArray(value) || !/^\d+$/.test(key) ? joined(param, key) : `${param}[${key}]`;
-    if ('description' in node) fault = { param, allowed: String(node.description), value };
-  }
-  const message =
-    fault.value === undefined
-      ? `${fault.param} is required: ${fault.allowed}`
-      : `${fault.param} must be ${fault.allowed}, got ${briefly(fault.value)}`;
-  return new MeshError('INVALID_REQUEST', message, { param: fault.param });
-}
-
-function joined(param: string, key: string): string {
-  return param === '' ? key : `${param}.${key}`;
-}
-
-function childOf(node: TSchema, key: string): TSchema | undefined {
-  if ('properties' in node && isRecord(node.properties)) return schemaAt(node.properties[key]);
-  if ('items' in node) return schemaAt(node.items);
   return undefined;
 }
 
-function schemaAt(value: unknown): TSchema | undefined {
-  return isRecord(value) ? value : undefined;
+function refusal({ param, allowed, received }: Fault): MeshError {
+  const message =
+    received === undefined
+      ? `${param} is required: ${allowed}`
+      : `${param} must be ${allowed}, got ${briefly(received)}`;
+  return new MeshError('INVALID_REQUEST', message, { param });
 }

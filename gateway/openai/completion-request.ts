@@ -15,6 +15,7 @@ import { compileCheck } from './check.ts';
 import { completionPrompts } from './completion-prompts.ts';
 import { flagField, integerField } from './fields.ts';
 import { refuseUnsupported } from './refused-fields.ts';
+import { checkRepeatedLists } from './repeated-lists.ts';
 import { MAX_COUNT, samplingFields, samplingParams } from './sampling.ts';
 
 const check = compileCheck(
@@ -53,6 +54,7 @@ export function parseCompletionRequest(json: unknown): CompletionRequest {
   const wish = { numLogprobs: request.logprobs, splitsReasoning: false };
   const output = outputOptions(request, wish);
   const prompts = completionPrompts(request.prompt, request.add_special_tokens ?? true);
+  checkRepeatedLists(sampling, prompts.length);
   return {
     model: request.model,
     isStream: request.stream ?? false,

@@ -21,8 +21,9 @@ export function textField(description: string) {
   return Type.Optional(Type.String({ description }));
 }
 
+/** An object with whatever is in it: a schema for its values would look at each of them. */
 export function objectField(description: string) {
-  return Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description }));
+  return Type.Optional(Type.Unsafe<Record<string, unknown>>(Type.Object({}, { description })));
 }
 
 /** Ids are uint32 on the wire. */

@@ -1,6 +1,10 @@
 import { type Static, Type } from 'typebox';
 import { MeshError } from '#mesh/errors.ts';
+import { isRecord } from './body.ts';
 import { flagField, objectField } from './fields.ts';
+
+/** Values of `chat_template_kwargs`, each of which is translated on its way to the template. */
+const MAX_ARG_VALUES = 10_000;
 
 /** Fields that reach the chat template, alike for completions and `/tokenize`. */
 export const templateFields = {
@@ -39,6 +43,7 @@ export function templateOptions(request: TemplateRequest): TemplateOptions {
 
 /** `enable_thinking` may stand in two places, and `reasoning_effort` sets it where neither does. */
 function templateArgs(request: TemplateRequest): Record<string, unknown> {
+  checkNumValues(request.chat_template_kwargs);
   const args = { ...request.chat_template_kwargs };
   const inside = args['enable_thinking'];
   const outside = request.enable_thinking;
@@ -51,4 +56,22 @@ function templateArgs(request: TemplateRequest): Record<string, unknown> {
   const enableThinking = outside ?? inside ?? fromEffort;
   if (enableThinking !== undefined) args['enable_thinking'] = enableThinking;
   return args;
+}
+
+function checkNumValues(args: Record<string, unknown> | undefined): void {
+  let numValues = 0;
+  // A body is not nested deep, so neither is this.
+  const count = (value: unknown): void => {
+    numValues++;
+    if (numValues > MAX_ARG_VALUES) throw tooManyValues();
+    if (Array.isArray(value)) value.forEach(count);
+    else if (isRecord(value)) for (const name in value) count(value[name]);
+  };
+  count(args);
+}
+
+function tooManyValues(): MeshError {
+  const param = 'chat_template_kwargs';
+  const message = `${param} must have at most ${MAX_ARG_VALUES} values, lists and objects within included`;
+  return new MeshError('INVALID_REQUEST', message, { param });
 }

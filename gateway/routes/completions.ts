@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { NO_MEDIA } from '#gateway/media/media-intake.ts';
 import { Answer } from '#gateway/openai/answer.ts';
@@ -112,6 +113,8 @@ async function runPrompts(
 ): Promise<void> {
   const siblings = new AbortController();
   const either = AbortSignal.any([signal, siblings.signal]);
+  // Each run listens, and more than ten listeners are taken for a leak otherwise.
+  setMaxListeners(0, either);
   const runs = call.starts.map(async (start, i) => {
     // Each prompt is a request of its own to the mesh.
     const requestId = call.starts.length === 1 ? request.id : `${request.id}-${i}`;

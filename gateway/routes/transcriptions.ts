@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { FormBody, notAForm } from '#gateway/form-body.ts';
+import { FormBody, notAForm } from '#gateway/body/form-body.ts';
 import { Answer } from '#gateway/openai/answer.ts';
 import { TranscriptionEvents } from '#gateway/openai/transcription-events.ts';
 import {

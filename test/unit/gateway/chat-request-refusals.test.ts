@@ -40,6 +40,12 @@ const REFUSALS: readonly (readonly [object, string, string])[] = [
     'messages[0].tool_calls',
     'tool calls are not supported',
   ],
+  [
+    { chat_template_kwargs: { a: Array.from({ length: 10_000 }, () => ({})) } },
+    'chat_template_kwargs',
+    'at most 10000 values',
+  ],
+  [{ chat_template_kwargs: [] }, 'chat_template_kwargs', 'template arguments, got a list of 0'],
   [{ model: 7 }, 'model', 'a model name, got 7'],
   [{ stream: 'yes' }, 'stream', 'true or false, got "yes"'],
   [{ temperature: 2.1 }, 'temperature', 'a number from 0 to 2, got 2.1'],

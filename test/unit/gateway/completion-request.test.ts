@@ -55,12 +55,24 @@ describe('parseCompletionRequest', () => {
     assert.equal(starts[0]?.sampling?.maxTokens, 1);
   });
 
+  it('takes a long list of sampling parameters for one prompt, and a short one for many', () => {
+    const { starts } = parseCompletionRequest({ prompt: PROMPTS, logit_bias: { 1: 1 } });
+    const [start] = parseCompletionRequest({ prompt: 'a', logit_bias: BIAS }).starts;
+
+    assert.equal(starts.length, 64);
+    assert.deepEqual(start?.sampling?.logitBias, BIAS);
+  });
+
   it('gives every prompt the same parameters', () => {
     const { starts } = parseCompletionRequest({ prompt: ['a', 'b'], n: 2, seed: 1 });
 
     assert.deepEqual(starts[0]?.sampling, starts[1]?.sampling);
   });
 });
+
+const PROMPTS = Array.from({ length: 64 }, () => 'a');
+const BIAS = Object.fromEntries(Array.from({ length: 15_000 }, (_, i) => [i, 1]));
+const FIELDS = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`f${i}`, 0]));
 
 describe('parseCompletionRequest refuses', () => {
   const refusals: readonly (readonly [object, string, string])[] = [
@@ -77,6 +89,10 @@ describe('parseCompletionRequest refuses', () => {
     [{ prompt: 'a', logprobs: 21 }, 'logprobs', 'from 0 to 20'],
     [{ prompt: 'a', logprobs: true }, 'logprobs', 'got true'],
     [{ prompt: 'a', best_of: 2 }, 'best_of', 'not supported'],
+    [{ prompt: PROMPTS, logit_bias: BIAS }, 'prompt', '15000 entries, too many or too long for 64'],
+    [{ prompt: PROMPTS, stop: ['b'.repeat(300_000)] }, 'prompt', '1 entries, too many or too long'],
+    [{ prompt: 'a', ...FIELDS }, 'none', 'the body must have at most 1000 fields, got 1001'],
+    [{ prompt: 'a', extra_body: { ...FIELDS, z: 0 } }, 'none', 'extra_body must have at most 1000'],
     [{ prompt: 'a', suffix: 'b' }, 'suffix', 'not supported'],
     [{ prompt: 'a', stream_options: {} }, 'stream_options', 'stream'],
   ];
@@ -86,7 +102,7 @@ describe('parseCompletionRequest refuses', () => {
         () => parseCompletionRequest(body),
         (error: unknown) => {
           assert(error instanceof MeshError);
-          assert.equal(error.param, param);
+          assert.equal(error.param ?? 'none', param);
           assert(error.message.includes(message), error.message);
           return true;
         },

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { pino } from 'pino';
 import { ApiKeys } from '#gateway/auth.ts';
+import { BodyMemory } from '#gateway/body/body-memory.ts';
 import { GatewayMetrics } from '#gateway/gateway-metrics.ts';
 import { createServer } from '#gateway/server.ts';
 
@@ -22,7 +23,11 @@ function createFailingServer() {
     apiKeys: new ApiKeys(undefined),
     metrics: new GatewayMetrics(),
     log,
-    maxBodyBytes: 1000,
+    bodies: {
+      receive: { maxBytes: 1000, memory: new BodyMemory(1000) },
+      json: { maxValues: 100, maxDepth: 8 },
+      form: { maxParts: 4, media: { maxItemBytes: 1000, maxTotalBytes: 1000 } },
+    },
     corsAllowOrigin: [],
   });
   return { app, lines };

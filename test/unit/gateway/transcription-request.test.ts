@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { FormBody } from '#gateway/form-body.ts';
+import { FormBody } from '#gateway/body/form-body.ts';
 import { parseTranscriptionRequest } from '#gateway/openai/transcription-request.ts';
 
 const RECORDING = { field: 'file', declaredType: 'audio/wav', bytes: Buffer.from('RIFF') };

@@ -1,0 +1,38 @@
+import type { IncomingMessage } from 'node:http';
+import { MeshError } from '#mesh/errors.ts';
+
+const MIB = 1024 * 1024;
+
+/**
+ * Counts the bytes of the bodies of all requests, from their arrival to the end of the answer: one
+ * body is bounded, but many may be sent at once, or sent in part and left so.
+ */
+export class BodyMemory {
+  readonly maxBytes: number;
+  readonly #bytes = new Map<IncomingMessage, number>();
+  #numBytes = 0;
+
+  constructor(maxBytes: number) {
+    this.maxBytes = maxBytes;
+  }
+
+  get numBytes(): number {
+    return this.#numBytes;
+  }
+
+  /** Counts further bytes of a request; throws QUEUE_FULL where they are too many. */
+  take(request: IncomingMessage, numBytes: number): void {
+    if (this.#numBytes + numBytes > this.maxBytes) {
+      const message = `the server is busy: the bodies of its requests may have ${this.maxBytes / MIB} MiB together (key "body-buffer-mb")`;
+      throw new MeshError('QUEUE_FULL', message);
+    }
+    this.#bytes.set(request, (this.#bytes.get(request) ?? 0) + numBytes);
+    this.#numBytes += numBytes;
+  }
+
+  /** Gives back what a request has taken. */
+  release(request: IncomingMessage): void {
+    this.#numBytes -= this.#bytes.get(request) ?? 0;
+    this.#bytes.delete(request);
+  }
+}

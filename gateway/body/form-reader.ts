@@ -1,0 +1,119 @@
+import type { IncomingMessage } from 'node:http';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { ByteBudget, type ByteLimits } from '#gateway/media/byte-budget.ts';
+import { MeshError } from '#mesh/errors.ts';
+import { FormBody, notAForm } from './form-body.ts';
+import { parseHeaderValue } from './header-value.ts';
+import { Multipart, malformed, type PartContent } from './multipart.ts';
+import { type PartHead, parsePartHead } from './part-head.ts';
+import { type ReceiveLimits, receiveBody } from './receive-body.ts';
+
+export interface FormLimits {
+  /** Most texts and files together. */
+  readonly maxParts: number;
+  /** Of the files. */
+  readonly media: ByteLimits;
+}
+
+type FormBodyLimits = FormLimits & ReceiveLimits;
+
+const MAX_TEXT_BYTES = 256 * 1024;
+/** One more than any route takes, so that "two files" can be told from "too many". */
+const MAX_FILES = 2;
+
+/** Makes the routes of `app` take `multipart/form-data` and nothing else. */
+export function acceptForms(app: FastifyInstance, limits: FormBodyLimits): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(
+    'multipart/form-data',
+    (_request: FastifyRequest, raw: IncomingMessage) => receiveForm(raw, limits),
+  );
+  app.addContentTypeParser('*', async () => {
+    throw notAForm();
+  });
+}
+
+async function receiveForm(raw: IncomingMessage, limits: FormBodyLimits): Promise<FormBody> {
+  const reader = new FormReader(raw.headers['content-type'] ?? '', limits);
+  await receiveBody(raw, { limits, take: (block) => reader.push(block) });
+  return reader.finish();
+}
+
+/** Reads a form while it arrives, and refuses it at the first byte too many. */
+export class FormReader {
+  readonly #form = new FormBody();
+  readonly #multipart: Multipart;
+  readonly #budget: ByteBudget;
+  #numFiles = 0;
+
+  constructor(contentType: string, { maxParts, media }: FormLimits) {
+    const boundary = parseHeaderValue(contentType).params.get('boundary');
+    if (boundary === undefined) throw malformed('its content type names no boundary');
+    this.#budget = new ByteBudget(media);
+    this.#multipart = new Multipart(boundary, {
+      maxParts,
+      begin: (lines) => {
+        const head = parsePartHead(lines);
+        return head.isFile ? this.#file(head) : this.#text(head);
+      },
+    });
+  }
+
+  push(bytes: Buffer): void {
+    this.#multipart.push(bytes);
+  }
+
+  /** The form, whose body has ended. */
+  finish(): FormBody {
+    this.#multipart.finish();
+    return this.#form;
+  }
+
+  #file({ name: field, declaredType }: PartHead): PartContent {
+    this.#numFiles++;
+    if (this.#numFiles > MAX_FILES) throw refusal(`a form may have ${MAX_FILES} files`);
+    const chunks: Buffer[] = [];
+    const budget = this.#budget.item(field);
+    return {
+      write: (bytes) => {
+        budget.take(bytes.length);
+        chunks.push(bytes);
+      },
+      end: () => this.#form.files.push({ field, declaredType, bytes: Buffer.concat(chunks) }),
+    };
+  }
+
+  #text({ name, charset }: PartHead): PartContent {
+    const decode = decoderOf(charset);
+    const chunks: Buffer[] = [];
+    let numBytes = 0;
+    return {
+      write: (bytes) => {
+        numBytes += bytes.length;
+        if (numBytes > MAX_TEXT_BYTES) {
+          throw refusal(`${name} is longer than ${MAX_TEXT_BYTES} bytes`, name);
+        }
+        chunks.push(bytes);
+      },
+      end: () => {
+        const text = decode(Buffer.concat(chunks));
+        const texts = this.#form.texts.get(name);
+        if (texts === undefined) this.#form.texts.set(name, [text]);
+        else texts.push(text);
+      },
+    };
+  }
+}
+
+function decoderOf(charset = 'utf-8'): (bytes: Buffer) => string {
+  try {
+    const decoder = new TextDecoder(charset, { ignoreBOM: true });
+    return (bytes) => decoder.decode(bytes);
+  } catch (cause: unknown) {
+    throw malformed('a text is of a charset that is not known; send UTF-8', cause);
+  }
+}
+
+function refusal(message: string, param?: string): MeshError {
+  return new MeshError('INVALID_REQUEST', message, param === undefined ? {} : { param });
+}

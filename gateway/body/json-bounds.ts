@@ -1,0 +1,114 @@
+import { MeshError } from '#mesh/errors.ts';
+
+export interface JsonLimits {
+  /** Most values and names of fields in a body, all levels together. */
+  readonly maxValues: number;
+  /** Most objects and lists within each other. */
+  readonly maxDepth: number;
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+const SEPARATOR = 0;
+const OPENING = 1;
+const CLOSING = 2;
+const TEXT = 3;
+/** Of a number, true, false or null, or no JSON at all. */
+const WORD = 4;
+
+/** What a byte is where it stands outside of a text. */
+const KINDS = new Uint8Array(256).fill(WORD);
+for (const char of ' \t\r\n,:') KINDS[char.charCodeAt(0)] = SEPARATOR;
+for (const char of '[{') KINDS[char.charCodeAt(0)] = OPENING;
+for (const char of ']}') KINDS[char.charCodeAt(0)] = CLOSING;
+KINDS[QUOTE] = TEXT;
+
+/**
+ * Counts the values and levels of a JSON body while it arrives, so that one that is dear to parse is
+ * refused before it is parsed, or even whole. Looks at each byte at most twice whatever they are;
+ * what is not JSON is left for the parser to refuse.
+ */
+export class JsonBounds {
+  readonly #limits: JsonLimits;
+  #numValues = 0;
+  #depth = 0;
+  #isInText = false;
+  #isInWord = false;
+  /** The next byte is the second of an escape; only within a text. */
+  #isEscaped = false;
+
+  constructor(limits: JsonLimits) {
+    this.#limits = limits;
+  }
+
+  /** Takes the next bytes; throws INVALID_REQUEST at the first value or level beyond the limits. */
+  push(bytes: Buffer): void {
+    let i = 0;
+    while (i < bytes.length) {
+      i = this.#isInText ? this.#skipText(bytes, i) : this.#scan(bytes, i);
+    }
+  }
+
+  /** Reads from `from` to where a text begins; returns the place behind its quote. */
+  #scan(bytes: Buffer, from: number): number {
+    let isInWord = this.#isInWord;
+    let i = from;
+    while (i < bytes.length && !this.#isInText) {
+      const kind = KINDS[bytes[i] ?? 0];
+      i++;
+      if (kind !== SEPARATOR && kind !== CLOSING && !(kind === WORD && isInWord)) this.#addValue();
+      isInWord = kind === WORD;
+      if (kind === TEXT) this.#isInText = true;
+      else if (kind === OPENING) this.#descend();
+      else if (kind === CLOSING) this.#depth--;
+    }
+    this.#isInWord = isInWord;
+    return i;
+  }
+
+  /** Reads from `from`, within a text, to its end; returns the place behind its quote. */
+  #skipText(bytes: Buffer, from: number): number {
+    let i = this.#isEscaped ? from + 1 : from;
+    for (;;) {
+      const quote = bytes.indexOf(QUOTE, i);
+      const end = quote === -1 ? bytes.length : quote;
+      this.#isEscaped = numBackslashes(bytes, { from: i, to: end }) % 2 === 1;
+      if (quote === -1) return end;
+      i = quote + 1;
+      if (this.#isEscaped) continue;
+      this.#isInText = false;
+      return i;
+    }
+  }
+
+  #addValue(): void {
+    const { maxValues } = this.#limits;
+    this.#numValues++;
+    if (this.#numValues > maxValues) {
+      throw refusal(`has more than ${maxValues} values and field names (key "max-json-values")`);
+    }
+  }
+
+  #descend(): void {
+    const { maxDepth } = this.#limits;
+    this.#depth++;
+    if (this.#depth > maxDepth) {
+      throw refusal(`is nested deeper than ${maxDepth} levels (key "max-json-depth")`);
+    }
+  }
+}
+
+/** How many backslashes end the bytes of a range. */
+function numBackslashes(
+  bytes: Buffer,
+  { from, to }: { readonly from: number; readonly to: number },
+): number {
+  let start = to;
+  while (start > from && bytes[start - 1] === BACKSLASH) start--;
+  return to - start;
+}
+
+function refusal(problem: string): MeshError {
+  return new MeshError('INVALID_REQUEST', `the body ${problem}`);
+}
