@@ -91,9 +91,19 @@ function chunkOf(message: EncodeRequest): Buffer {
     throw new MeshError('INVALID_REQUEST', `after the header only chunks may come, got ${got}`);
   }
   const chunk = message.event.value;
-  if (chunk.length <= MAX_CHUNK_BYTES) return chunk;
-  throw new MeshError(
-    'INVALID_REQUEST',
-    `a chunk has ${chunk.length} bytes, at most ${MAX_CHUNK_BYTES} are allowed: send the item in more chunks`,
-  );
+  refuseChunkLength(chunk.length);
+  return chunk;
+}
+
+/**
+ * Holds the length of a chunk of media against what is allowed. Every chunk brings the item nearer to
+ * its largest size, so that there is an end of them.
+ */
+export function refuseChunkLength(numBytes: number): void {
+  if (numBytes >= 1 && numBytes <= MAX_CHUNK_BYTES) return;
+  const problem =
+    numBytes === 0
+      ? 'is empty: send at least one byte in each'
+      : `has ${numBytes} bytes, at most ${MAX_CHUNK_BYTES} are allowed: send the item in more chunks`;
+  throw new MeshError('INVALID_REQUEST', `a chunk ${problem}`);
 }

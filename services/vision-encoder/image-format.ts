@@ -1,4 +1,5 @@
 import { MeshError } from '#mesh/errors.ts';
+import { ItemBytes } from '#mesh/item-bytes.ts';
 import type { ItemHeader, ItemReader, MediaFormat, OpenedItem } from '#mesh/media-reader.ts';
 import type { ImageOptions } from '#native';
 import { type ImageLimits, loadPixels, readImageSize } from './image-decode.ts';
@@ -26,7 +27,7 @@ class ImageReader implements ItemReader {
   readonly variant: string;
   readonly #options: ImageOptions;
   readonly #limits: ImageLimits;
-  readonly #chunks: Uint8Array[] = [];
+  readonly #bytes = new ItemBytes();
 
   constructor(options: ImageOptions, limits: ImageLimits) {
     this.variant = `${options.maxPixelsMode} ${options.maxPixels ?? ''}`.trimEnd();
@@ -35,12 +36,12 @@ class ImageReader implements ItemReader {
   }
 
   push(chunk: Uint8Array): void {
-    this.#chunks.push(chunk);
+    this.#bytes.push(chunk);
   }
 
   async open(signal: AbortSignal): Promise<OpenedItem> {
     signal.throwIfAborted();
-    const bytes = Buffer.concat(this.#chunks.splice(0));
+    const bytes = this.#bytes.take();
     if (!isKnownImage(bytes)) {
       throw new MeshError('UNSUPPORTED_MEDIA', 'the item is not a PNG, JPEG, WebP or GIF image');
     }

@@ -149,6 +149,11 @@ describe('a vision encoder', () => {
       'INVALID_REQUEST',
       /a chunk has 262145 bytes, at most 262144/,
     );
+    await assertRefused(
+      call(header, chunk(0)),
+      'INVALID_REQUEST',
+      /a chunk is empty: send at least one byte/,
+    );
   });
 
   it('refuses a caller whose checkpoint is another, and names both', async (test) => {

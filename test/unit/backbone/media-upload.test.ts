@@ -69,6 +69,11 @@ describe('receiveMedia', () => {
       sent: chunks([0, Buffer.alloc(256 * 1024 + 1)]),
       matches: refusal('INVALID_REQUEST', /has 262145 bytes, at most 262144/),
     },
+    {
+      name: 'a chunk of nothing, of which there may be no end',
+      sent: chunks([0, '']),
+      matches: refusal('INVALID_REQUEST', /a chunk is empty: send at least one byte/),
+    },
   ];
   for (const { name, sent, matches } of refused) {
     it(`refuses ${name}`, async () => {

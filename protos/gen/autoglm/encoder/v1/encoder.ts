@@ -22,7 +22,7 @@ export interface EncodeRequest {
     /** First message of the stream. */
     { $case: "header"; value: EncodeHeader }
     | //
-    /** Next bytes of the item, at most 256 KiB. */
+    /** Next bytes of the item, 1 byte to 256 KiB. */
     { $case: "chunk"; value: Buffer }
     | undefined;
 }
