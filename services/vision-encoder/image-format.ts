@@ -2,6 +2,7 @@ import { MeshError } from '#mesh/errors.ts';
 import { ItemBytes } from '#mesh/item-bytes.ts';
 import type { ItemHeader, ItemReader, MediaFormat, OpenedItem } from '#mesh/media-reader.ts';
 import type { ImageOptions } from '#native';
+import { refuseManyFrames } from './animation.ts';
 import { type ImageLimits, loadPixels, readImageSize } from './image-decode.ts';
 import { imageOptions } from './image-options.ts';
 
@@ -9,13 +10,12 @@ import { imageOptions } from './image-options.ts';
 const MAGIC_BYTES = 12;
 
 /** The formats a browser or a phone sends; each is told by its first bytes, never by its name. */
-function isKnownImage(head: Buffer): boolean {
+function formatOf(head: Buffer): 'png' | 'jpeg' | 'gif' | 'webp' | undefined {
   const ascii = head.toString('latin1', 0, MAGIC_BYTES);
-  const isPng = ascii.startsWith('\x89PNG\r\n\x1a\n');
-  const isJpeg = ascii.startsWith('\xff\xd8\xff');
-  const isGif = ascii.startsWith('GIF87a') || ascii.startsWith('GIF89a');
-  const isWebp = ascii.startsWith('RIFF') && ascii.startsWith('WEBP', 8);
-  return isPng || isJpeg || isGif || isWebp;
+  if (ascii.startsWith('\x89PNG\r\n\x1a\n')) return 'png';
+  if (ascii.startsWith('\xff\xd8\xff')) return 'jpeg';
+  if (ascii.startsWith('GIF87a') || ascii.startsWith('GIF89a')) return 'gif';
+  return ascii.startsWith('RIFF') && ascii.startsWith('WEBP', 8) ? 'webp' : undefined;
 }
 
 /** Reads PNG, JPEG, WebP and GIF. */
@@ -42,9 +42,11 @@ class ImageReader implements ItemReader {
   async open(signal: AbortSignal): Promise<OpenedItem> {
     signal.throwIfAborted();
     const bytes = this.#bytes.take();
-    if (!isKnownImage(bytes)) {
+    const format = formatOf(bytes);
+    if (format === undefined) {
       throw new MeshError('UNSUPPORTED_MEDIA', 'the item is not a PNG, JPEG, WebP or GIF image');
     }
+    if (format === 'webp' || format === 'gif') refuseManyFrames(bytes, format);
     const size = await readImageSize(bytes, this.#limits);
     const facts = { kind: 'image', ...size, options: this.#options } as const;
     return {
