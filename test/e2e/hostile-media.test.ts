@@ -55,7 +55,7 @@ const ROWS: readonly Row[] = [
     says: /longer than 900 seconds/,
   },
   {
-    name: '28 kB of FLAC that are 3.6 GB of samples',
+    name: '28 kB of FLAC that are 1.7 GB of samples',
     file: () => constantFlac(800),
     format: 'flac',
     status: 413,

@@ -89,11 +89,11 @@ export function manyWebmTracks(numBytes: number): Buffer {
   return webm([tracks, opusTrack()], repeated(emptyBlock(2), numBytes / 2));
 }
 
-/** Eight channels of one value in the longest blocks there are: 18,000 times its size as floats. */
+/** Eight channels of one value in the longest blocks there are: 60,000 times its size as floats. */
 export function constantFlac(numFrames: number): Buffer {
   const subframes = Array.from({ length: 8 }, () => constant(1));
   const frames = Array.from({ length: numFrames }, () => ({ blockSize: 65_535, subframes }));
-  return flacFile({ sampleRateHz: 48_000, numSamples: 0, frames });
+  return flacFile({ sampleRateHz: 16_000, numSamples: 0, frames });
 }
 
 /** A RIFF chunk with nothing in it. */
