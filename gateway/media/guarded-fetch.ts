@@ -1,5 +1,6 @@
 import { Client, type Dispatcher } from 'undici';
 import { MeshError } from '#mesh/errors.ts';
+import { ItemBytes } from '#mesh/item-bytes.ts';
 import { Semaphore } from '#mesh/semaphore.ts';
 import type { ItemBudget } from './byte-budget.ts';
 import { fetchFailure } from './fetch-failure.ts';
@@ -123,13 +124,13 @@ async function readAnswer(response: Dispatcher.ResponseData, hop: Hop): Promise<
 }
 
 async function readBody(body: AsyncIterable<unknown>, budget: ItemBudget): Promise<Buffer> {
-  const chunks: Buffer[] = [];
+  const bytes = new ItemBytes();
   for await (const chunk of body) {
     if (!Buffer.isBuffer(chunk)) throw failed('the answer has no body of bytes');
     budget.take(chunk.length);
-    chunks.push(chunk);
+    bytes.push(chunk);
   }
-  return Buffer.concat(chunks);
+  return bytes.take();
 }
 
 function locationOf(location: string | string[] | undefined, base: URL): URL {

@@ -1,3 +1,4 @@
+import { id3TagBytes } from '#mesh/id3-tag.ts';
 import type { Modality } from './modality.ts';
 
 /** What a file's first bytes say it is. */
@@ -86,10 +87,9 @@ export function acceptedNames(modality: Modality): string {
 
 /** Tells a file's format by its magic number; undefined: by none that is known. */
 export function formatOf(bytes: Buffer): MediaFormat | undefined {
-  const head = headOf(bytes, 0);
-  if (!head.startsWith('ID3')) return matching(head);
+  const tagBytes = id3TagBytes(bytes);
   // An ID3 tag may also stand before FLAC or AAC; padding may hide the frame behind it.
-  return matching(headOf(bytes, id3TagBytes(bytes))) ?? MP3;
+  return matching(headOf(bytes, tagBytes)) ?? (tagBytes > 0 ? MP3 : undefined);
 }
 
 function matching(head: string): MediaFormat | undefined {
@@ -99,12 +99,6 @@ function matching(head: string): MediaFormat | undefined {
 
 function headOf(bytes: Buffer, start: number): string {
   return bytes.toString('latin1', start, start + HEAD_BYTES);
-}
-
-/** "ID3", version (2 bytes), flags, then the size of the rest as four digits of 7 bits. */
-function id3TagBytes(bytes: Buffer): number {
-  const digits = bytes.subarray(6, 10);
-  return digits.reduce((size, digit) => size * 128 + (digit & 0x7f), 0) + 10;
 }
 
 function starts(...prefixes: readonly string[]) {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { MAX_CHUNK_BYTES } from '#mesh/encoder-upload.ts';
+import { checkChunkLength } from '#mesh/encoder-upload.ts';
 import { MeshError } from '#mesh/errors.ts';
+import { ItemBytes } from '#mesh/item-bytes.ts';
 import type { GenerateRequest, MediaChunk } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { type MediaIdentity, type MediaItem, mediaParam } from './media-item.ts';
 
@@ -33,19 +34,16 @@ export async function receiveMedia(
 function chunkOf({ event }: GenerateRequest): MediaChunk {
   if (event?.$case === 'start') throw new MeshError('INVALID_REQUEST', 'a second start');
   if (event === undefined) throw new MeshError('INVALID_REQUEST', 'a message without an event');
-  const { length } = event.value.data;
-  if (length <= MAX_CHUNK_BYTES) return event.value;
-  const message = `a media chunk has ${length} bytes, at most ${MAX_CHUNK_BYTES} are allowed: send the item in more chunks`;
-  throw new MeshError('INVALID_REQUEST', message);
+  checkChunkLength(event.value.data.length);
+  return event.value;
 }
 
 /** One item while its bytes arrive. */
 class ItemUpload {
   readonly #identity: MediaIdentity;
   readonly #index: number;
-  readonly #chunks: Buffer[] = [];
+  readonly #bytes = new ItemBytes();
   readonly #hash = createHash('sha256');
-  #numBytes = 0;
 
   constructor(identity: MediaIdentity, index: number) {
     this.#identity = identity;
@@ -53,26 +51,25 @@ class ItemUpload {
   }
 
   push(chunk: Buffer): void {
-    this.#numBytes += chunk.length;
     const { sizeBytes } = this.#identity;
-    if (this.#numBytes > sizeBytes) {
-      throw this.#broken(`size_bytes says ${sizeBytes} bytes, ${this.#numBytes} have arrived`);
+    const numBytes = this.#bytes.numBytes + chunk.length;
+    if (numBytes > sizeBytes) {
+      throw this.#broken(`size_bytes says ${sizeBytes} bytes, ${numBytes} have arrived`);
     }
     this.#hash.update(chunk);
-    this.#chunks.push(chunk);
+    this.#bytes.push(chunk);
   }
 
   finish(): MediaItem {
     const { sizeBytes, contentHash } = this.#identity;
-    if (this.#numBytes < sizeBytes) {
-      throw this.#broken(`${this.#numBytes} of ${sizeBytes} bytes arrived`);
-    }
+    const { numBytes, blocks } = this.#bytes;
+    if (numBytes < sizeBytes) throw this.#broken(`${numBytes} of ${sizeBytes} bytes arrived`);
     const digest = this.#hash.digest();
     if (!digest.equals(contentHash)) {
       const [wanted, got] = [contentHash.toString('hex'), digest.toString('hex')];
       throw this.#broken(`content_hash is ${wanted}, the bytes have ${got}`);
     }
-    return { ...this.#identity, chunks: this.#chunks };
+    return { ...this.#identity, chunks: blocks };
   }
 
   #broken(what: string): MeshError {

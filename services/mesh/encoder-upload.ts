@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { EncodeHeader, EncodeRequest } from '#protos/autoglm/encoder/v1/encoder.ts';
+import { excerpt } from './client-text.ts';
 import { MeshError } from './errors.ts';
 import type { ItemReader } from './media-reader.ts';
 
@@ -35,7 +36,7 @@ export async function readHeader(
   if (header.expectedFingerprint !== '' && header.expectedFingerprint !== limits.fingerprint) {
     throw new MeshError(
       'MODEL_NOT_FOUND',
-      `this encoder runs ${limits.modelId} with weights ${limits.fingerprint}; the caller expects weights ${header.expectedFingerprint}`,
+      `this encoder runs ${limits.modelId} with weights ${limits.fingerprint}; the caller expects weights ${excerpt(header.expectedFingerprint)}`,
       { param: 'expected_fingerprint' },
     );
   }
@@ -91,9 +92,13 @@ function chunkOf(message: EncodeRequest): Buffer {
     throw new MeshError('INVALID_REQUEST', `after the header only chunks may come, got ${got}`);
   }
   const chunk = message.event.value;
-  if (chunk.length <= MAX_CHUNK_BYTES) return chunk;
-  throw new MeshError(
-    'INVALID_REQUEST',
-    `a chunk has ${chunk.length} bytes, at most ${MAX_CHUNK_BYTES} are allowed: send the item in more chunks`,
-  );
+  checkChunkLength(chunk.length);
+  return chunk;
+}
+
+/** Refuses a chunk of media that is too long; one of nothing is harmless. */
+export function checkChunkLength(numBytes: number): void {
+  if (numBytes <= MAX_CHUNK_BYTES) return;
+  const message = `a chunk has ${numBytes} bytes, at most ${MAX_CHUNK_BYTES} are allowed: send the item in more chunks`;
+  throw new MeshError('INVALID_REQUEST', message);
 }

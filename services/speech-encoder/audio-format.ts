@@ -1,4 +1,6 @@
 import { MeshError } from '#mesh/errors.ts';
+import { id3TagBytes } from '#mesh/id3-tag.ts';
+import { ItemBytes } from '#mesh/item-bytes.ts';
 import type { ItemHeader, ItemReader, MediaFormat, OpenedItem } from '#mesh/media-reader.ts';
 import { decodeFlac } from './flac.ts';
 import { LivePcmReader, parseLivePcm } from './live-pcm.ts';
@@ -7,13 +9,17 @@ import { readOggOpus } from './ogg.ts';
 import { openedRecording } from './opened-recording.ts';
 import { decodeOpus } from './opus.ts';
 import { Recording, type RecordingLimits } from './recording.ts';
+import { Turns } from './turns.ts';
 import { decodeWav } from './wav.ts';
 import { readWebmOpus } from './webm.ts';
 
-type DecodeFile = (bytes: Buffer, recording: Recording, signal: AbortSignal) => Promise<void>;
+interface FileFormat {
+  readonly isIt: (head: Buffer) => boolean;
+  readonly decode: (bytes: Buffer, recording: Recording, turns: Turns) => Promise<void>;
+}
 
 /** File formats by their first bytes; a name or a declared type decides nothing. */
-const FILE_FORMATS: readonly { isIt(head: Buffer): boolean; readonly decode: DecodeFile }[] = [
+const FILE_FORMATS: readonly FileFormat[] = [
   {
     isIt: (head) => ascii(head, 0, 4) === 'RIFF' && ascii(head, 8, 12) === 'WAVE',
     decode: decodeWav,
@@ -21,14 +27,17 @@ const FILE_FORMATS: readonly { isIt(head: Buffer): boolean; readonly decode: Dec
   { isIt: (head) => ascii(head, 0, 4) === 'fLaC', decode: decodeFlac },
   {
     isIt: (head) => ascii(head, 0, 4) === 'OggS',
-    decode: (bytes, recording, signal) => decodeOpus(readOggOpus(bytes), recording, signal),
+    decode: (bytes, recording, turns) => decodeOpus(readOggOpus(bytes, turns), recording, turns),
   },
   {
     isIt: (head) => ascii(head, 0, 4) === '\x1a\x45\xdf\xa3',
-    decode: (bytes, recording, signal) => decodeOpus(readWebmOpus(bytes), recording, signal),
+    decode: (bytes, recording, turns) => decodeOpus(readWebmOpus(bytes, turns), recording, turns),
   },
-  { isIt: (head) => ascii(head, 0, 3) === 'ID3' || isMpegFrame(head), decode: decodeMp3 },
+  { isIt: isMpegFrame, decode: decodeMp3 },
 ];
+
+/** What an ID3 tag stands before where nothing is recognised: padding may hide the first frame. */
+const TAGGED_FORMAT: FileFormat = { isIt: () => true, decode: decodeMp3 };
 
 function ascii(bytes: Buffer, start: number, end: number): string {
   return bytes.toString('latin1', start, end);
@@ -56,25 +65,27 @@ export function createAudioFormat(limits: RecordingLimits): MediaFormat {
 class FileReader implements ItemReader {
   readonly variant = '';
   readonly #recording: Recording;
-  readonly #chunks: Uint8Array[] = [];
+  readonly #bytes = new ItemBytes();
 
   constructor(recording: Recording) {
     this.#recording = recording;
   }
 
   push(chunk: Uint8Array): void {
-    this.#chunks.push(chunk);
+    this.#bytes.push(chunk);
   }
 
   async open(signal: AbortSignal): Promise<OpenedItem> {
     signal.throwIfAborted();
-    const bytes = Buffer.concat(this.#chunks.splice(0));
-    const format = FILE_FORMATS.find(({ isIt }) => isIt(bytes));
+    const file = this.#bytes.take();
+    const bytes = file.subarray(id3TagBytes(file));
+    const known = FILE_FORMATS.find(({ isIt }) => isIt(bytes));
+    const format = known ?? (bytes.length < file.length ? TAGGED_FORMAT : undefined);
     if (format === undefined) {
       const message = 'the item is not a WAV, MP3, FLAC, Ogg Opus or WebM Opus recording';
       throw new MeshError('UNSUPPORTED_MEDIA', message);
     }
-    await format.decode(bytes, this.#recording, signal);
+    await format.decode(bytes, this.#recording, new Turns(signal));
     return openedRecording(this.#recording);
   }
 }

@@ -1,3 +1,4 @@
+import { quoted } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { ItemReader, OpenedItem } from '#mesh/media-reader.ts';
 import { openedRecording } from './opened-recording.ts';
@@ -28,7 +29,7 @@ export function parseLivePcm(mediaType: string): PcmFormat | null {
     numChannels >= 1 &&
     numChannels <= MAX_CHANNELS;
   if (isPossible) return { sampleType: 'int16', sampleRateHz, numChannels };
-  const message = `media type "${mediaType}": say the rate, as in "audio/L16;rate=16000"`;
+  const message = `media type ${quoted(mediaType)}: say the rate, as in "audio/L16;rate=16000"`;
   throw new MeshError('UNSUPPORTED_MEDIA', message, { param: 'media_type' });
 }
 

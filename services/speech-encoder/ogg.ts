@@ -1,5 +1,6 @@
 import { MeshError } from '#mesh/errors.ts';
 import { OPUS_MAGIC, type OpusStream } from './opus.ts';
+import type { Turns } from './turns.ts';
 
 // RFC 3533: a page is a header, a table of segment lengths and the segments; a packet is a run of
 // segments whose last is shorter than 255 bytes and may go on over pages.
@@ -7,46 +8,84 @@ import { OPUS_MAGIC, type OpusStream } from './opus.ts';
 const HEADER_BYTES = 27;
 const CHECKSUM_OFFSET = 22;
 const FULL_SEGMENT = 255;
-/** Granule position of a page on which no packet ends. */
-const NO_POSITION = 0xffffffffffffffffn;
+/** Either half of the granule position of a page on which no packet ends. */
+const NO_POSITION = 0xffffffff;
+/** More than the largest packet of Opus has, 61,298 bytes. */
+const MAX_PACKET_BYTES = 64 * 1024;
 
 interface OggPage {
   readonly serial: number;
-  /** Samples up to the end of the page's last packet, the skipped start included. */
-  readonly granulePosition: bigint;
-  readonly segments: readonly Buffer[];
-  readonly bytes: number;
+  /** Samples up to the end of the page's last packet, the skipped start included; null: none ends. */
+  readonly granulePosition: number | null;
+  /** Lengths of the segments, which lie behind each other from `bodyStart` to `end`. */
+  readonly lengths: Buffer;
+  readonly bodyStart: number;
+  readonly end: number;
 }
 
-/** Reads the first Opus stream of an Ogg file. */
-export function readOggOpus(bytes: Buffer): OpusStream {
+/** Reads the first Opus stream of an Ogg file: its packets but the second, which holds tags. */
+export async function* readOggOpus(bytes: Buffer, turns: Turns): OpusStream {
   let serial: number | undefined;
-  let lastPosition = 0n;
-  const packets: Buffer[] = [];
-  let unfinished: Buffer[] = [];
+  let preSkip = 0;
+  let lastPosition = 0;
+  const packets = new PacketAssembly();
   for (let at = 0; at < bytes.length; ) {
+    if (turns.isOver) await turns.next();
     const page = readPage(bytes, at);
-    at += page.bytes;
-    serial ??= isOpusHead(page) ? page.serial : undefined;
+    at = page.end;
+    serial ??= isOpusHead(bytes, page) ? page.serial : undefined;
     if (page.serial !== serial) continue;
-    if (page.granulePosition !== NO_POSITION) lastPosition = page.granulePosition;
-    for (const segment of page.segments) {
-      unfinished.push(segment);
-      if (segment.length === FULL_SEGMENT) continue;
-      packets.push(Buffer.concat(unfinished));
-      unfinished = [];
+    lastPosition = page.granulePosition ?? lastPosition;
+    for (const packet of packets.add(bytes, page)) {
+      if (packets.numPackets === 1 && packet.length >= 12) preSkip = packet.readUInt16LE(10);
+      yield packet;
     }
   }
-  const [head, , ...audio] = packets;
-  if (head === undefined) throw unreadable('it holds no Opus stream; other codecs are not read');
-  if (unfinished.length > 0) throw unreadable('its last packet is cut short');
-  const preSkip = head.length >= 12 ? head.readUInt16LE(10) : 0;
-  const numSamples = Math.max(0, Number(lastPosition) - preSkip);
-  return { head, packets: audio, numSamples, numPaddingSamples: 0 };
+  if (serial === undefined) throw unreadable('it holds no Opus stream; other codecs are not read');
+  if (packets.isUnfinished) throw unreadable('its last packet is cut short');
+  return { numSamples: Math.max(0, lastPosition - preSkip), numPaddingSamples: 0 };
 }
 
-function isOpusHead(page: OggPage): boolean {
-  return page.segments[0]?.toString('latin1', 0, OPUS_MAGIC.length) === OPUS_MAGIC;
+/** Puts the packets of a stream together from its pages. */
+class PacketAssembly {
+  /** Packets that have ended. */
+  numPackets = 0;
+  /** Of the packet that goes on. */
+  readonly #pieces: Buffer[] = [];
+  #numBytes = 0;
+  isUnfinished = false;
+
+  /** The packets that end on the next page; tags are passed over, pictures in them included. */
+  *add(bytes: Buffer, page: OggPage): Generator<Buffer> {
+    let [start, end] = [page.bodyStart, page.bodyStart];
+    for (const length of page.lengths) {
+      end += length;
+      if (length === FULL_SEGMENT) continue;
+      this.#keep(bytes.subarray(start, end));
+      start = end;
+      const packet = Buffer.concat(this.#pieces.splice(0));
+      this.#numBytes = 0;
+      this.numPackets += 1;
+      if (this.numPackets !== 2) yield packet;
+    }
+    this.isUnfinished = page.lengths.length === 0 ? this.isUnfinished : end > start;
+    if (end > start) this.#keep(bytes.subarray(start, end));
+  }
+
+  #keep(piece: Buffer): void {
+    if (this.numPackets === 1) return;
+    this.#numBytes += piece.length;
+    if (this.#numBytes > MAX_PACKET_BYTES) {
+      throw unreadable(`a packet has more than ${MAX_PACKET_BYTES} bytes`);
+    }
+    this.#pieces.push(piece);
+  }
+}
+
+function isOpusHead(bytes: Buffer, { bodyStart, end }: OggPage): boolean {
+  return (
+    bytes.toString('latin1', bodyStart, Math.min(bodyStart + OPUS_MAGIC.length, end)) === OPUS_MAGIC
+  );
 }
 
 function readPage(bytes: Buffer, at: number): OggPage {
@@ -54,25 +93,21 @@ function readPage(bytes: Buffer, at: number): OggPage {
   if (header.length < HEADER_BYTES) throw unreadable('its last page is cut short');
   if (header.toString('latin1', 0, 4) !== 'OggS') throw unreadable(`no page at byte ${at}`);
   const tableStart = at + HEADER_BYTES;
-  const lengths = bytes.subarray(tableStart, tableStart + header.readUInt8(26));
-  let start = tableStart + lengths.length;
-  const segments: Buffer[] = [];
-  for (const length of lengths) {
-    segments.push(bytes.subarray(start, start + length));
-    start += length;
-  }
-  if (start > bytes.length || lengths.length < header.readUInt8(26)) {
+  const numSegments = header.readUInt8(26);
+  const bodyStart = tableStart + numSegments;
+  const lengths = bytes.subarray(tableStart, bodyStart);
+  let end = bodyStart;
+  for (const length of lengths) end += length;
+  if (end > bytes.length || lengths.length < numSegments) {
     throw unreadable('its last page is cut short');
   }
-  if (checksum(bytes.subarray(at, start)) !== header.readUInt32LE(CHECKSUM_OFFSET)) {
+  if (checksum(bytes.subarray(at, end)) !== header.readUInt32LE(CHECKSUM_OFFSET)) {
     throw unreadable(`the page at byte ${at} is damaged`);
   }
-  return {
-    serial: header.readUInt32LE(14),
-    granulePosition: header.readBigUInt64LE(6),
-    segments,
-    bytes: start - at,
-  };
+  const [low, high] = [header.readUInt32LE(6), header.readUInt32LE(10)];
+  const hasPosition = low !== NO_POSITION || high !== NO_POSITION;
+  const granulePosition = hasPosition ? high * 2 ** 32 + low : null;
+  return { serial: header.readUInt32LE(14), granulePosition, lengths, bodyStart, end };
 }
 
 /** CRC-32 with polynomial 0x04c11db7, neither reflected nor inverted, its own field read as zero. */

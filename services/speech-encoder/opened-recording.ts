@@ -1,6 +1,7 @@
 import { MeshError } from '#mesh/errors.ts';
 import type { OpenedItem } from '#mesh/media-reader.ts';
 import type { Recording } from './recording.ts';
+import { Turns } from './turns.ts';
 
 /** A recording that is complete; one without a sample is refused. */
 export function openedRecording(recording: Recording): OpenedItem {
@@ -11,6 +12,9 @@ export function openedRecording(recording: Recording): OpenedItem {
   return {
     facts: { kind: 'audio', numSamples, sampleRateHz },
     durationMs: Math.round(durationMs),
-    load: async () => ({ kind: 'audio', samples: recording.take(), sampleRateHz }),
+    load: async (signal) => {
+      const samples = await recording.take(new Turns(signal));
+      return { kind: 'audio', samples, sampleRateHz };
+    },
   };
 }

@@ -1,16 +1,19 @@
-import { setImmediate } from 'node:timers/promises';
 import { OpusDecoder } from 'opus-decoder';
 import { MeshError } from '#mesh/errors.ts';
 import type { Recording } from './recording.ts';
+import type { Turns } from './turns.ts';
 
-/** What a container holds of one Opus stream. */
-export interface OpusStream {
-  /** The identification header, "OpusHead…" (RFC 7845 §5.1). */
-  readonly head: Buffer;
-  readonly packets: readonly Buffer[];
-  /** Samples at 48 kHz after the skipped start, where the container says; what comes after is padding. */
+/**
+ * One Opus stream as its container gives it: first the identification header, "OpusHead…"
+ * (RFC 7845 §5.1), then every packet.
+ */
+export type OpusStream = AsyncGenerator<Buffer, OpusEnd, undefined>;
+
+/** What a container says of a stream's end, samples at 48 kHz. */
+export interface OpusEnd {
+  /** Samples after the skipped start, where the container says; what comes after is padding. */
   readonly numSamples: number | null;
-  /** Samples at 48 kHz at the end that the container calls padding. */
+  /** Samples at the end that the container calls padding. */
   readonly numPaddingSamples: number;
 }
 
@@ -26,41 +29,68 @@ interface OpusHead {
 export const OPUS_MAGIC = 'OpusHead';
 
 /** Opus always decodes to this rate. */
-const SAMPLE_RATE_HZ = 48_000;
+const FORMAT = { sampleRateHz: 48_000 } as const;
+/** The shortest packet, 2.5 ms. */
+const MIN_PACKET_SAMPLES = 120;
 const HEAD_BYTES = 19;
 const MAX_CHANNELS = 8;
 /** Output gain is in 1/256 dB. */
 const GAIN_STEPS_PER_DB = 256;
-/** Packets decoded in one go: two seconds of the usual 20 ms. */
-const PACKETS_A_TURN = 100;
 
 /** Decodes one Opus stream. */
 export async function decodeOpus(
   stream: OpusStream,
   recording: Recording,
-  signal: AbortSignal,
+  turns: Turns,
 ): Promise<void> {
-  const { gain, ...layout } = readHead(stream.head);
-  const decoder = new OpusDecoder({ ...layout, sampleRate: SAMPLE_RATE_HZ });
+  const first = await stream.next();
+  if (first.done === true) throw damaged('it has no OpusHead');
+  const { gain, ...layout } = readHead(first.value);
+  const decoder = new OpusDecoder({ ...layout, sampleRate: FORMAT.sampleRateHz });
   await decoder.ready;
   try {
-    for (let at = 0; at < stream.packets.length; at += PACKETS_A_TURN) {
-      if (at > 0) await setImmediate(undefined, { signal });
-      const packets = stream.packets.slice(at, at + PACKETS_A_TURN);
-      const { channelData, errors } = decodePackets(decoder, packets);
-      if (errors[0] !== undefined) throw damaged(errors[0].message);
-      recording.append(amplified(channelData, gain), { sampleRateHz: SAMPLE_RATE_HZ });
-    }
+    const end = await decodePackets(stream, recording, {
+      decode: (packet) => amplified(decodePacket(decoder, packet), gain),
+      turns,
+    });
+    recording.trimTo(end.numSamples ?? recording.numSamples - end.numPaddingSamples);
   } finally {
     decoder.free();
   }
-  recording.trimTo(stream.numSamples ?? recording.numSamples - stream.numPaddingSamples);
 }
 
-function decodePackets(decoder: OpusDecoder<48000>, packets: Buffer[]) {
+interface PacketDecoding {
+  readonly decode: (packet: Buffer) => readonly Float32Array[];
+  readonly turns: Turns;
+}
+
+async function decodePackets(
+  stream: OpusStream,
+  recording: Recording,
+  { decode, turns }: PacketDecoding,
+): Promise<OpusEnd> {
+  let numEmpty = 0;
+  for (;;) {
+    const next = await stream.next();
+    if (next.done === true) return next.value;
+    if (turns.isOver) await turns.next();
+    if (next.value.length > 0) {
+      recording.append(decode(next.value), FORMAT);
+      continue;
+    }
+    // No sound comes of it, as of what ends some streams; there must be no end of them either.
+    numEmpty += 1;
+    recording.admit(numEmpty * MIN_PACKET_SAMPLES, FORMAT);
+  }
+}
+
+function decodePacket(decoder: OpusDecoder<48000>, packet: Buffer): Float32Array[] {
   try {
-    return decoder.decodeFrames(packets);
+    const { channelData, errors } = decoder.decodeFrame(packet);
+    if (errors[0] !== undefined) throw damaged(errors[0].message);
+    return channelData;
   } catch (cause: unknown) {
+    if (cause instanceof MeshError) throw cause;
     // A packet larger than Opus allows does not fit the decoder's memory.
     throw damaged(cause instanceof Error ? cause.message : String(cause));
   }
@@ -86,10 +116,16 @@ function readHead(head: Buffer): OpusHead {
     return { ...common, streamCount: 1, coupledStreamCount: channels - 1, channelMappingTable };
   }
   if (head.length < HEAD_BYTES + 2 + channels) throw damaged('its channel mapping is cut short');
+  const streamCount = head.readUInt8(HEAD_BYTES);
+  const coupledStreamCount = head.readUInt8(HEAD_BYTES + 1);
+  // Every stream is decoded, whether a channel plays it or not.
+  if (streamCount + coupledStreamCount > MAX_CHANNELS) {
+    throw damaged(`${streamCount} streams, ${coupledStreamCount} of them stereo`);
+  }
   return {
     ...common,
-    streamCount: head.readUInt8(HEAD_BYTES),
-    coupledStreamCount: head.readUInt8(HEAD_BYTES + 1),
+    streamCount,
+    coupledStreamCount,
     channelMappingTable: [...head.subarray(HEAD_BYTES + 2, HEAD_BYTES + 2 + channels)],
   };
 }

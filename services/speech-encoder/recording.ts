@@ -1,17 +1,26 @@
 import { MeshError } from '#mesh/errors.ts';
+import type { Turns } from './turns.ts';
 
 export interface RecordingLimits {
   /** Longest recording, seconds. */
   readonly maxAudioSeconds: number;
 }
 
+export interface SampleFormat {
+  readonly sampleRateHz: number;
+}
+
 /** Rates outside these are no recording of sound, Hz. */
 const MIN_SAMPLE_RATE_HZ = 4000;
 const MAX_SAMPLE_RATE_HZ = 192_000;
 
+/** Samples are kept in parts of this many, so that adding a few costs no array of its own. */
+const PART_SAMPLES = 64 * 1024;
+
 /** Mono samples, -1 to 1, that grow as a file is decoded, within limits. */
 export class Recording {
   readonly #limits: RecordingLimits;
+  /** `[ceil(numSamples / PART_SAMPLES)][PART_SAMPLES]`. */
   readonly #parts: Float32Array[] = [];
   #numSamples = 0;
   #sampleRateHz = 0;
@@ -32,41 +41,53 @@ export class Recording {
     return this.#sampleRateHz === 0 ? 0 : (this.#numSamples / this.#sampleRateHz) * 1000;
   }
 
-  /** Adds the next samples of every channel, `[num_channels][num_samples]`; channels are averaged. */
-  append(channels: readonly Float32Array[], format: { readonly sampleRateHz: number }): void {
-    const mono = averaged(channels);
-    if (mono.length === 0) return;
+  /** Refuses that many more samples where they are too many, before anything is spent on them. */
+  admit(numSamples: number, format: SampleFormat): void {
     this.#setRate(format.sampleRateHz);
-    this.#numSamples += mono.length;
     const { maxAudioSeconds } = this.#limits;
-    if (this.#numSamples > maxAudioSeconds * this.#sampleRateHz) {
-      const message = `the recording is longer than ${maxAudioSeconds} seconds, the most that is allowed`;
-      throw new MeshError('PAYLOAD_TOO_LARGE', message);
+    if (this.#numSamples + numSamples <= maxAudioSeconds * this.#sampleRateHz) return;
+    const message = `the recording is longer than ${maxAudioSeconds} seconds, the most that is allowed`;
+    throw new MeshError('PAYLOAD_TOO_LARGE', message);
+  }
+
+  /** Adds the next samples of every channel, `[num_channels][num_samples]`; channels are averaged. */
+  append(channels: readonly Float32Array[], format: SampleFormat): void {
+    const [first] = channels;
+    if (first === undefined || first.length === 0) return;
+    this.admit(first.length, format);
+    for (let start = 0; start < first.length; ) {
+      const room = this.#room();
+      const end = Math.min(start + room.length, first.length);
+      average(channels, { start, end }, room);
+      this.#numSamples += end - start;
+      start = end;
     }
-    this.#parts.push(mono);
   }
 
   /** Forgets samples at the end, such as a codec's padding. */
   trimTo(numSamples: number): void {
-    while (this.#numSamples > numSamples) {
-      const last = this.#parts.pop();
-      if (last === undefined) return;
-      const kept = Math.max(0, last.length - (this.#numSamples - numSamples));
-      this.#numSamples -= last.length - kept;
-      if (kept > 0) this.#parts.push(last.subarray(0, kept));
-    }
+    this.#numSamples = Math.min(this.#numSamples, Math.max(0, numSamples));
+    this.#parts.length = Math.ceil(this.#numSamples / PART_SAMPLES);
   }
 
   /** All samples, `[num_samples]`, in one piece; the recording is empty after it. */
-  take(): Float32Array {
+  async take(turns: Turns): Promise<Float32Array> {
     const samples = new Float32Array(this.#numSamples);
-    let at = 0;
-    for (const part of this.#parts.splice(0)) {
-      samples.set(part, at);
-      at += part.length;
-    }
     this.#numSamples = 0;
+    for (let at = 0; at < samples.length; at += PART_SAMPLES) {
+      if (turns.isOver) await turns.next();
+      const part = this.#parts.shift();
+      if (part !== undefined) samples.set(part.subarray(0, samples.length - at), at);
+    }
     return samples;
+  }
+
+  /** What is left of the last part, never nothing. */
+  #room(): Float32Array {
+    const used = this.#numSamples % PART_SAMPLES;
+    if (used === 0) this.#parts.push(new Float32Array(PART_SAMPLES));
+    const part = this.#parts.at(-1);
+    return part?.subarray(used) ?? new Float32Array(0);
   }
 
   #setRate(sampleRateHz: number): void {
@@ -83,15 +104,20 @@ export class Recording {
   }
 }
 
-function averaged(channels: readonly Float32Array[]): Float32Array {
-  const [first, second] = channels;
-  if (first === undefined) return new Float32Array(0);
-  if (second === undefined) return first;
-  const mono = new Float32Array(first.length);
-  for (let i = 0; i < mono.length; i++) {
-    let sum = 0;
-    for (const channel of channels) sum += channel[i] ?? 0;
-    mono[i] = sum / channels.length;
+/** Writes the average of a stretch of every channel to the start of `mono`. */
+function average(
+  channels: readonly Float32Array[],
+  { start, end }: { readonly start: number; readonly end: number },
+  mono: Float32Array,
+): void {
+  const [first] = channels;
+  if (channels.length === 1 && first !== undefined) {
+    mono.set(first.subarray(start, end));
+    return;
   }
-  return mono;
+  const sums = new Float64Array(end - start);
+  for (const channel of channels) {
+    for (let i = 0; i < sums.length; i++) sums[i] = (sums[i] ?? 0) + (channel[start + i] ?? 0);
+  }
+  for (let i = 0; i < sums.length; i++) mono[i] = (sums[i] ?? 0) / channels.length;
 }

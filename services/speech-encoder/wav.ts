@@ -1,7 +1,8 @@
+import { quoted } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { frameBytes, type PcmFormat, readPcm, type SampleType } from './pcm.ts';
 import type { Recording } from './recording.ts';
-import { inSlices } from './slices.ts';
+import type { Turns } from './turns.ts';
 
 const FORMAT_PCM = 1;
 const FORMAT_FLOAT = 3;
@@ -13,7 +14,8 @@ const SUBFORMAT_OFFSET = 24;
 const UNKNOWN_SIZES: readonly number[] = [0, 0xffffffff, 0x7fffffff];
 
 const MAX_CHANNELS = 32;
-const SLICE_FRAMES = 16 * 1024;
+/** Bytes of samples that are read in one go. */
+const SLICE_BYTES = 64 * 1024;
 
 /** Samples by format number and bits. */
 const SAMPLE_TYPES: Readonly<Record<string, SampleType>> = {
@@ -26,16 +28,16 @@ const SAMPLE_TYPES: Readonly<Record<string, SampleType>> = {
 };
 
 /** Decodes a RIFF WAVE file of integer or floating-point PCM. */
-export async function decodeWav(
-  bytes: Buffer,
-  recording: Recording,
-  signal: AbortSignal,
-): Promise<void> {
-  const { format, data } = readWavChunks(bytes);
+export async function decodeWav(bytes: Buffer, recording: Recording, turns: Turns): Promise<void> {
+  const { format, data } = await readWavChunks(bytes, turns);
   const stride = frameBytes(format);
-  const whole = data.subarray(0, data.length - (data.length % stride));
-  for await (const slice of inSlices(whole, signal, SLICE_FRAMES * stride)) {
-    const channels = readPcm(slice, format);
+  const numFrames = Math.floor(data.length / stride);
+  recording.admit(numFrames, format);
+  const sliceFrames = Math.ceil(SLICE_BYTES / stride);
+  for (let at = 0; at < numFrames; at += sliceFrames) {
+    if (turns.isOver) await turns.next();
+    const end = Math.min(at + sliceFrames, numFrames);
+    const channels = readPcm(data.subarray(at * stride, end * stride), format);
     if (channels.some((samples) => samples.some((value) => !Number.isFinite(value)))) {
       throw unreadable('it has samples that are not numbers');
     }
@@ -43,10 +45,16 @@ export async function decodeWav(
   }
 }
 
-function readWavChunks(bytes: Buffer): { readonly format: PcmFormat; readonly data: Buffer } {
+interface WavChunks {
+  readonly format: PcmFormat;
+  readonly data: Buffer;
+}
+
+async function readWavChunks(bytes: Buffer, turns: Turns): Promise<WavChunks> {
   let format: PcmFormat | undefined;
   let at = 12;
   while (at + 8 <= bytes.length) {
+    if (turns.isOver) await turns.next();
     const id = bytes.toString('latin1', at, at + 4);
     const size = bytes.readUInt32LE(at + 4);
     const start = at + 8;
@@ -54,7 +62,7 @@ function readWavChunks(bytes: Buffer): { readonly format: PcmFormat; readonly da
       if (format === undefined) throw unreadable('the data chunk comes before the format');
       return { format, data: dataChunk(bytes, { start, size }) };
     }
-    if (start + size > bytes.length) throw unreadable(`it is cut short in its "${id}" chunk`);
+    if (start + size > bytes.length) throw unreadable(`it is cut short in its ${quoted(id)} chunk`);
     if (id === 'fmt ') format = readFormat(bytes.subarray(start, start + size));
     // Chunks start at even positions.
     at = start + size + (size % 2);

@@ -1,5 +1,7 @@
+import { quoted } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { OpusStream } from './opus.ts';
+import type { Turns } from './turns.ts';
 
 // EBML (RFC 8794): elements of id, size and body. Masters only group what follows, so a walk that
 // steps into those it needs and over everything else reads recordings of unknown size as well.
@@ -30,6 +32,10 @@ const MASTERS: ReadonlySet<number> = new Set([
 const LACING_FLAGS = 0x06;
 const CODEC_OPUS = 'A_OPUS';
 const NANOSECONDS_A_SAMPLE = 1e9 / 48_000;
+/** More than any recording has: sound, picture, subtitles in every language. */
+const MAX_TRACKS = 128;
+/** Longest codec id that is looked at. */
+const MAX_CODEC_ID_BYTES = 32;
 
 interface Track {
   number: number;
@@ -39,35 +45,59 @@ interface Track {
 
 interface Element {
   readonly id: number;
+  /** Empty for a master, whose elements come after it. */
   readonly body: Buffer;
+  readonly end: number;
 }
 
-/** Reads the first Opus track of a WebM or Matroska file. */
-export function readWebmOpus(bytes: Buffer): OpusStream {
+/** Reads the first Opus track of a WebM or Matroska file; tracks stand before what is in them. */
+export async function* readWebmOpus(bytes: Buffer, turns: Turns): OpusStream {
   const tracks: Track[] = [];
-  const packets: Buffer[] = [];
+  let opus: Track | undefined;
   let paddingNs = 0;
-  for (const { id, body } of elements(bytes)) {
-    const track = tracks.at(-1);
-    if (id === ID.trackEntry) tracks.push({ number: 0, codecId: '', codecPrivate: body });
-    else if (id === ID.trackNumber && track) track.number = Number(unsigned(body));
-    else if (id === ID.codecId && track) track.codecId = body.toString('latin1');
-    else if (id === ID.codecPrivate && track) track.codecPrivate = body;
-    else if (id === ID.discardPadding) paddingNs = Number(signed(body));
-    else if (id === ID.simpleBlock || id === ID.block) {
-      const frame = frameOf(body, opusTrack(tracks));
-      if (frame !== null) packets.push(frame);
+  for (let at = 0; at < bytes.length; ) {
+    if (turns.isOver) await turns.next();
+    const element = readElement(bytes, at);
+    at = element.end;
+    switch (element.id) {
+      case ID.simpleBlock:
+      case ID.block: {
+        if (opus === undefined) {
+          opus = opusTrack(tracks);
+          yield opus.codecPrivate;
+        }
+        const frame = frameOf(element.body, opus);
+        if (frame !== null) yield frame;
+        break;
+      }
+      case ID.discardPadding:
+        paddingNs = signed(element.body);
+        break;
+      default:
+        if (opus === undefined) describeTrack(element, tracks);
     }
   }
-  const numPaddingSamples = Math.round(paddingNs / NANOSECONDS_A_SAMPLE);
-  return { head: opusTrack(tracks).codecPrivate, packets, numSamples: null, numPaddingSamples };
+  if (opus === undefined) yield opusTrack(tracks).codecPrivate;
+  return { numSamples: null, numPaddingSamples: Math.round(paddingNs / NANOSECONDS_A_SAMPLE) };
+}
+
+/** Takes what an element says of the tracks, the last one being the one that is described. */
+function describeTrack({ id, body }: Element, tracks: Track[]): void {
+  const track = tracks.at(-1);
+  if (id === ID.trackEntry) {
+    if (tracks.length === MAX_TRACKS) throw unreadable(`it has more than ${MAX_TRACKS} tracks`);
+    tracks.push({ number: 0, codecId: '', codecPrivate: body });
+  } else if (track === undefined) return;
+  else if (id === ID.trackNumber) track.number = unsigned(body);
+  else if (id === ID.codecId) track.codecId = body.toString('latin1', 0, MAX_CODEC_ID_BYTES);
+  else if (id === ID.codecPrivate) track.codecPrivate = body;
 }
 
 function opusTrack(tracks: readonly Track[]): Track {
   const track = tracks.find(({ codecId }) => codecId === CODEC_OPUS);
   if (track !== undefined) return track;
-  const found = tracks.map(({ codecId }) => codecId).join(', ') || 'no track';
-  throw unreadable(`it holds ${found}; only Opus is read`);
+  const codecs = tracks.map(({ codecId }) => codecId).join(', ');
+  throw unreadable(`it holds ${codecs === '' ? 'no track' : quoted(codecs)}; only Opus is read`);
 }
 
 /** A block is a track number, a time (2 bytes), flags and the frame. */
@@ -80,18 +110,14 @@ function frameOf(block: Buffer, track: Track): Buffer | null {
   return block.subarray(start);
 }
 
-/** All elements in order; a master comes with an empty body and before what is in it. */
-function* elements(bytes: Buffer): Generator<Element> {
-  for (let at = 0; at < bytes.length; ) {
-    const id = readId(bytes, at);
-    const size = readSize(bytes, at + id.bytes);
-    at += id.bytes + size.bytes;
-    const isMaster = MASTERS.has(id.value);
-    const length = isMaster ? 0 : (size.value ?? Infinity);
-    if (at + length > bytes.length) throw unreadable('it is cut short');
-    yield { id: id.value, body: bytes.subarray(at, at + length) };
-    at += length;
-  }
+function readElement(bytes: Buffer, at: number): Element {
+  const id = readId(bytes, at);
+  const size = readSize(bytes, at + id.bytes);
+  const start = at + id.bytes + size.bytes;
+  const isMaster = MASTERS.has(id.value);
+  const end = isMaster ? start : start + (size.value ?? Infinity);
+  if (end > bytes.length) throw unreadable('it is cut short');
+  return { id: id.value, body: bytes.subarray(start, end), end };
 }
 
 /** A number whose count of leading zero bits says how many bytes follow the first. */
@@ -107,23 +133,27 @@ function readId(bytes: Buffer, at: number): VariableInt<number> {
   return { value: bytes.readUIntBE(at, length), bytes: length };
 }
 
-/** Sizes drop the marker bit; all ones mean unknown, null here. */
+/** Sizes drop the marker bit; all ones mean unknown, null here. Above 2^53 they are larger than any file. */
 function readSize(bytes: Buffer, at: number): VariableInt<number | null> {
   const length = Math.clz32(bytes[at] ?? 0) - 23;
   if (length > 8 || at + length > bytes.length) throw unreadable('it is cut short');
-  const all = unsigned(bytes.subarray(at, at + length));
-  const value = BigInt.asUintN(7 * length, all);
-  const isUnknown = value === BigInt.asUintN(7 * length, -1n);
-  return { value: isUnknown ? null : Number(value), bytes: length };
+  // Without the marker before it is read: with it the number would lose digits.
+  let value = (bytes[at] ?? 0) & (0xff >> length);
+  for (let i = 1; i < length; i++) value = value * 256 + (bytes[at + i] ?? 0);
+  return { value: value === 2 ** (7 * length) - 1 ? null : value, bytes: length };
 }
 
-function unsigned(body: Buffer): bigint {
+function unsigned(body: Buffer): number {
   if (body.length > 8) throw unreadable(`a number of ${body.length} bytes`);
-  return body.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n);
+  let value = 0;
+  for (const byte of body) value = value * 256 + byte;
+  return value;
 }
 
-function signed(body: Buffer): bigint {
-  return BigInt.asIntN(8 * body.length, unsigned(body));
+function signed(body: Buffer): number {
+  const value = unsigned(body);
+  const isNegative = ((body[0] ?? 0) & 0x80) !== 0;
+  return isNegative ? value - 256 ** body.length : value;
 }
 
 function unreadable(why: string): MeshError {

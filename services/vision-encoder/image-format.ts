@@ -1,6 +1,8 @@
 import { MeshError } from '#mesh/errors.ts';
+import { ItemBytes } from '#mesh/item-bytes.ts';
 import type { ItemHeader, ItemReader, MediaFormat, OpenedItem } from '#mesh/media-reader.ts';
 import type { ImageOptions } from '#native';
+import { refuseManyFrames } from './animation.ts';
 import { type ImageLimits, loadPixels, readImageSize } from './image-decode.ts';
 import { imageOptions } from './image-options.ts';
 
@@ -8,13 +10,12 @@ import { imageOptions } from './image-options.ts';
 const MAGIC_BYTES = 12;
 
 /** The formats a browser or a phone sends; each is told by its first bytes, never by its name. */
-function isKnownImage(head: Buffer): boolean {
+function formatOf(head: Buffer): 'png' | 'jpeg' | 'gif' | 'webp' | undefined {
   const ascii = head.toString('latin1', 0, MAGIC_BYTES);
-  const isPng = ascii.startsWith('\x89PNG\r\n\x1a\n');
-  const isJpeg = ascii.startsWith('\xff\xd8\xff');
-  const isGif = ascii.startsWith('GIF87a') || ascii.startsWith('GIF89a');
-  const isWebp = ascii.startsWith('RIFF') && ascii.startsWith('WEBP', 8);
-  return isPng || isJpeg || isGif || isWebp;
+  if (ascii.startsWith('\x89PNG\r\n\x1a\n')) return 'png';
+  if (ascii.startsWith('\xff\xd8\xff')) return 'jpeg';
+  if (ascii.startsWith('GIF87a') || ascii.startsWith('GIF89a')) return 'gif';
+  return ascii.startsWith('RIFF') && ascii.startsWith('WEBP', 8) ? 'webp' : undefined;
 }
 
 /** Reads PNG, JPEG, WebP and GIF. */
@@ -26,7 +27,7 @@ class ImageReader implements ItemReader {
   readonly variant: string;
   readonly #options: ImageOptions;
   readonly #limits: ImageLimits;
-  readonly #chunks: Uint8Array[] = [];
+  readonly #bytes = new ItemBytes();
 
   constructor(options: ImageOptions, limits: ImageLimits) {
     this.variant = `${options.maxPixelsMode} ${options.maxPixels ?? ''}`.trimEnd();
@@ -35,15 +36,17 @@ class ImageReader implements ItemReader {
   }
 
   push(chunk: Uint8Array): void {
-    this.#chunks.push(chunk);
+    this.#bytes.push(chunk);
   }
 
   async open(signal: AbortSignal): Promise<OpenedItem> {
     signal.throwIfAborted();
-    const bytes = Buffer.concat(this.#chunks.splice(0));
-    if (!isKnownImage(bytes)) {
+    const bytes = this.#bytes.take();
+    const format = formatOf(bytes);
+    if (format === undefined) {
       throw new MeshError('UNSUPPORTED_MEDIA', 'the item is not a PNG, JPEG, WebP or GIF image');
     }
+    if (format === 'webp' || format === 'gif') refuseManyFrames(bytes, format);
     const size = await readImageSize(bytes, this.#limits);
     const facts = { kind: 'image', ...size, options: this.#options } as const;
     return {

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type EncoderTrace, type LoadedEncoder, loadEncoder } from '#native';
 import { Recording } from '#speech/recording.ts';
+import { Turns } from '#speech/turns.ts';
 import { decodeWav } from '#speech/wav.ts';
 import { loadPixels, readImageSize } from '#vision/image-decode.ts';
 import type { Arithmetic } from './decoder-parity.ts';
@@ -128,8 +129,9 @@ async function readWav(
   path: string,
 ): Promise<{ readonly samples: Float32Array; readonly sampleRateHz: number }> {
   const recording = new Recording({ maxAudioSeconds: 60 });
-  await decodeWav(await readFile(path), recording, AbortSignal.timeout(10_000));
-  return { samples: recording.take(), sampleRateHz: recording.sampleRateHz };
+  const turns = new Turns(new AbortController().signal);
+  await decodeWav(await readFile(path), recording, turns);
+  return { samples: await recording.take(turns), sampleRateHz: recording.sampleRateHz };
 }
 
 /** The rows of a golden tensor up to the first that its mask leaves out. */

@@ -5,6 +5,7 @@ import { describe, it } from 'node:test';
 import { encodeItem } from '#mesh/encoder-call.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { HIDDEN_SIZE } from '#test/unit/encoder/doubles.ts';
+import { constantFlac } from '#test/unit/speech/hostile-audio.ts';
 import { wavFile } from '#test/unit/speech/wav-file.ts';
 import { firstOf, HeldContent, startSpeech } from './harness.ts';
 import { assertRefused } from './refusals.ts';
@@ -31,6 +32,27 @@ describe('a speech encoder', () => {
       assert.ok(answer.numRows > 0);
     });
   }
+
+  it('answers a file and the same samples as FLAC alike, whoever wrote it', async (test) => {
+    const { encode } = await startSpeech(test);
+    const original = await encode({ header: {}, content: fixture('command.wav') });
+
+    for (const encoder of ['libsndfile', 'sox', 'flac8', 'ffmpeg', 'ffmpeg-pipe']) {
+      const answer = await encode({ header: {}, content: fixture(`command-${encoder}.flac`) });
+      assert.equal(answer.durationMs, original.durationMs, encoder);
+      assert.equal(answer.numRows, original.numRows, encoder);
+    }
+  });
+
+  it('refuses 28 kB that are an hour of samples', async (test) => {
+    const { encode } = await startSpeech(test);
+
+    await assertRefused(
+      encode({ header: {}, content: constantFlac(800) }),
+      'PAYLOAD_TOO_LARGE',
+      /longer than 900 seconds/,
+    );
+  });
 
   it('encodes a recording that is sent while it is made', async (test) => {
     const { client, tower } = await startSpeech(test);

@@ -1,53 +1,11 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { MeshError } from '#mesh/errors.ts';
-import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import type { AudioItem } from '#native';
-import { createAudioFormat } from '#speech/audio-format.ts';
+import { decode, fixture, readerOf, refused } from './audio-decoding.ts';
 import { type WavShape, wavFile } from './wav-file.ts';
 
-// 1.2 s of speech, 16 kHz mono, written by ffmpeg in each format.
-const FIXTURES = join(PACKAGE_ROOT, 'test/testdata/audio-formats');
-const signal = new AbortController().signal;
-
-function fixture(name: string): Buffer {
-  return readFileSync(join(FIXTURES, name));
-}
-
-interface Delivery {
-  readonly mediaType?: string;
-  readonly maxAudioSeconds?: number;
-  readonly chunkBytes?: number;
-}
-
-function readerOf(bytes: Uint8Array, delivery: Delivery = {}) {
-  const { mediaType = '', maxAudioSeconds = 10, chunkBytes = 1000 } = delivery;
-  const reader = createAudioFormat({ maxAudioSeconds }).begin({ mediaType, options: undefined });
-  for (let at = 0; at < bytes.length; at += chunkBytes) {
-    reader.push(bytes.subarray(at, at + chunkBytes));
-  }
-  return reader;
-}
-
-async function decode(bytes: Uint8Array, delivery?: Delivery): Promise<AudioItem> {
-  const opened = await readerOf(bytes, delivery).open(signal);
-  const item = await opened.load(signal);
-  assert.ok(item.kind === 'audio' && opened.facts.kind === 'audio');
-  assert.equal(opened.facts.numSamples, item.samples.length);
-  assert.equal(opened.durationMs, Math.round((item.samples.length / item.sampleRateHz) * 1000));
-  return item;
-}
-
-function refused(reason: string, message: RegExp): (error: unknown) => boolean {
-  return (error) => {
-    assert.ok(error instanceof MeshError, String(error));
-    assert.equal(error.reason, reason);
-    assert.match(error.message, message);
-    return true;
-  };
-}
+// Of testdata: speech.* are 1.2 s of speech, 16 kHz mono, written by ffmpeg in each format.
 
 /** Correlation of two sounds from their first sample on, 1 for the same sound. */
 function likeness(a: AudioItem, b: AudioItem): number {
@@ -212,7 +170,7 @@ describe('a compressed recording', () => {
 
     await assert.rejects(
       decode(bytes),
-      refused('UNSUPPORTED_MEDIA', /19200 samples are announced/),
+      refused('UNSUPPORTED_MEDIA', /frame at byte 19656 does not have its checksum/),
     );
   });
 

@@ -56,6 +56,36 @@ function refused(reason: string, message: RegExp): (error: unknown) => boolean {
   };
 }
 
+/** Frames of 16×16 pixels that are all the same. */
+async function animatedWebp(numFrames: number): Promise<Buffer> {
+  const create = { width: 16, height: 16, channels: 3, background: '#808080' } as const;
+  const still = await sharp({ create }).webp().toBuffer();
+  const extended = Buffer.from([2, 0, 0, 0, 15, 0, 0, 15, 0, 0]);
+  const place = Buffer.from([0, 0, 0, 0, 0, 0, 15, 0, 0, 15, 0, 0, 40, 0, 0, 0]);
+  const frame = riffChunk('ANMF', place, still.subarray(12));
+  const frames = Buffer.alloc(frame.length * numFrames, frame);
+  const head = riffChunk('VP8X', extended);
+  return riffChunk('RIFF', Buffer.from('WEBP'), head, riffChunk('ANIM', Buffer.alloc(6)), frames);
+}
+
+/** Frames of one colour as sharp writes them, each behind an extension. */
+async function animatedGif(numFrames: number): Promise<Buffer> {
+  const create = { width: 16, height: 16, channels: 3, background: '#808080' } as const;
+  const still = await sharp({ create }).gif().toBuffer();
+  const headBytes = 13 + 3 * 2 ** (((still[10] ?? 0) & 0x07) + 1);
+  const frame = still.subarray(headBytes, -1);
+  const frames = Buffer.alloc(frame.length * numFrames, frame);
+  return Buffer.concat([still.subarray(0, headBytes), frames, still.subarray(-1)]);
+}
+
+function riffChunk(id: string, ...parts: readonly Buffer[]): Buffer {
+  const body = Buffer.concat(parts);
+  const head = Buffer.alloc(8);
+  head.write(id);
+  head.writeUInt32LE(body.length, 4);
+  return Buffer.concat([head, body]);
+}
+
 function flatPng(size: { readonly width: number; readonly height: number }): Promise<Buffer> {
   return sharp({ create: { ...size, channels: 3, background: '#102030' } })
     .png()
@@ -135,6 +165,22 @@ describe('an image file', () => {
       refused('PAYLOAD_TOO_LARGE', /4000×3000 = 12000000 pixels, at most 1000000/),
     );
   });
+
+  for (const [name, animation] of Object.entries({ WebP: animatedWebp, GIF: animatedGif })) {
+    it(`is the first frame of an animation, which may have 4096: ${name}`, async () => {
+      const { width, rgb } = await decode(await animation(4096));
+
+      assert.equal(width, 16);
+      assert.equal(rgb.length, 16 * 16 * 3);
+    });
+
+    it(`is refused as an animation of more frames, as each is looked for: ${name}`, async () => {
+      await assert.rejects(
+        decode(await animation(4097)),
+        refused('PAYLOAD_TOO_LARGE', /animation of more than 4096 frames/),
+      );
+    });
+  }
 
   it('is not decoded for a caller who has left', async () => {
     const left = AbortSignal.abort();

@@ -114,7 +114,7 @@ export interface ResumeChoice {
 export interface MediaChunk {
   /** Index into the prompt's media items. */
   mediaIndex: number;
-  /** At most 256 KiB. */
+  /** Next bytes of the item, at most 256 KiB. */
   data: Buffer;
 }
 

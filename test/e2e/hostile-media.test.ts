@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { constantFlac, emptyOggPackets, manyWebmTracks } from '#test/unit/speech/hostile-audio.ts';
+import { whileAnotherStreams } from './bystander.ts';
+import { type Body, postChat, userMessage } from './chat-request.ts';
+import { type Mesh, property, startMesh } from './mesh.ts';
+import { uniqueAudio } from './unique-media.ts';
+
+const FIXTURES = join(PACKAGE_ROOT, 'test/testdata/audio-formats');
+
+/** Longest time another client's half second of sound may take meanwhile, milliseconds. */
+const MAX_ANSWER_MS = 5000;
+
+interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+function recordingPart(file: Buffer, format: string): Body {
+  return { type: 'input_audio', input_audio: { data: file.toString('base64'), format } };
+}
+
+async function transcribe(url: string, file: Buffer, name: string): Promise<Answer> {
+  const form = new FormData();
+  form.set('model', 'phone-nano');
+  form.set('file', new Blob([file]), name);
+  const answer = await fetch(`${url}/v1/audio/transcriptions`, { method: 'POST', body: form });
+  return { status: answer.status, body: await answer.json() };
+}
+
+interface Row {
+  readonly name: string;
+  readonly file: () => Buffer;
+  readonly format: string;
+  readonly status: number;
+  readonly says: RegExp;
+}
+
+const ROWS: readonly Row[] = [
+  {
+    name: '240 kB of WebM tracks and blocks that belong to none',
+    file: () => manyWebmTracks(240_000),
+    format: 'webm',
+    status: 400,
+    says: /more than 128 tracks/,
+  },
+  {
+    name: '19 MB of empty Ogg packets',
+    file: () => emptyOggPackets(19_000_000),
+    format: 'ogg',
+    status: 413,
+    says: /longer than 900 seconds/,
+  },
+  {
+    name: '28 kB of FLAC that are 1.7 GB of samples',
+    file: () => constantFlac(800),
+    format: 'flac',
+    status: 413,
+    says: /longer than 900 seconds/,
+  },
+];
+
+describe('a recording made to cost more than its bytes', () => {
+  let mesh: Mesh;
+  before(async () => {
+    mesh = await startMesh();
+  });
+  after(() => mesh.stop());
+
+  /** Questions with sound of another client until `attack` has been answered. */
+  async function whileAnotherSpeaks<Result>(attack: () => Promise<Result>): Promise<Result> {
+    let isOver = false;
+    const speak = async () => {
+      while (!isOver) {
+        const body = { messages: userMessage([await uniqueAudio()]), max_tokens: 4 };
+        const startedMs = performance.now();
+        const { status } = await postChat(mesh.url, body);
+        const answerMs = performance.now() - startedMs;
+        assert.equal(status, 200);
+        assert.ok(answerMs < MAX_ANSWER_MS, `an answer to sound took ${answerMs} ms`);
+      }
+    };
+    const attacking = attack().finally(() => {
+      isOver = true;
+    });
+    const [result] = await Promise.all([attacking, speak()]);
+    return result;
+  }
+
+  for (const { name, file, format, status, says } of ROWS) {
+    it(`is refused and costs nobody else an answer: ${name}`, async () => {
+      const bytes = file();
+      const answers = await whileAnotherStreams(mesh.url, () =>
+        whileAnotherSpeaks(() =>
+          Promise.all([
+            postChat(mesh.url, { messages: userMessage([recordingPart(bytes, format)]) }),
+            transcribe(mesh.url, bytes, `recording.${format}`),
+          ]),
+        ),
+      );
+
+      for (const answer of answers) {
+        assert.equal(answer.status, status, JSON.stringify(answer.body));
+        assert.match(String(property(answer.body, 'error', 'message')), says);
+      }
+    });
+  }
+
+  it('ends no process', () => {
+    const ends = mesh.lines.seen.filter((line) => /exited with|was killed/.test(line));
+
+    assert.deepEqual(ends, []);
+  });
+
+  for (const encoder of ['libsndfile', 'sox', 'flac0', 'flac8', 'ffmpeg', 'ffmpeg-pipe']) {
+    it(`is none as FLAC, which is answered as the WAV file is: ${encoder}`, async () => {
+      const wav = readFileSync(join(FIXTURES, 'command.wav'));
+      const flac = readFileSync(join(FIXTURES, `command-${encoder}.flac`));
+      const ask = (file: Buffer, format: string) =>
+        postChat(mesh.url, { messages: userMessage([recordingPart(file, format)]) });
+
+      const [spoken, answer] = [await ask(wav, 'wav'), await ask(flac, 'flac')];
+      const [heard, again] = [
+        await transcribe(mesh.url, wav, 'command.wav'),
+        await transcribe(mesh.url, flac, 'command.flac'),
+      ];
+
+      assert.equal(spoken.status, 200, JSON.stringify(spoken.body));
+      assert.deepEqual(property(answer.body, 'choices'), property(spoken.body, 'choices'));
+      assert.deepEqual(property(answer.body, 'usage'), property(spoken.body, 'usage'));
+      assert.equal(heard.status, 200, JSON.stringify(heard.body));
+      assert.deepEqual(again, heard);
+    });
+  }
+});

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { MeshError } from '#mesh/errors.ts';
+import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import type { AudioItem } from '#native';
+import { createAudioFormat } from '#speech/audio-format.ts';
+
+const FIXTURES = join(PACKAGE_ROOT, 'test/testdata/audio-formats');
+
+/** A recording of test/testdata. */
+export function fixture(name: string): Buffer {
+  return readFileSync(join(FIXTURES, name));
+}
+
+/** How bytes reach the reader. */
+export interface Delivery {
+  readonly mediaType?: string;
+  readonly maxAudioSeconds?: number;
+  readonly chunkBytes?: number;
+}
+
+/** The reader of a recording whose bytes have all come. */
+export function readerOf(bytes: Uint8Array, delivery: Delivery = {}) {
+  const { mediaType = '', maxAudioSeconds = 10, chunkBytes = 1000 } = delivery;
+  const reader = createAudioFormat({ maxAudioSeconds }).begin({ mediaType, options: undefined });
+  for (let at = 0; at < bytes.length; at += chunkBytes) {
+    reader.push(bytes.subarray(at, at + chunkBytes));
+  }
+  return reader;
+}
+
+/** Decodes a recording; what it says of itself holds. */
+export async function decode(bytes: Uint8Array, delivery?: Delivery): Promise<AudioItem> {
+  const { signal } = new AbortController();
+  const opened = await readerOf(bytes, delivery).open(signal);
+  const item = await opened.load(signal);
+  assert.ok(item.kind === 'audio' && opened.facts.kind === 'audio');
+  assert.equal(opened.facts.numSamples, item.samples.length);
+  assert.equal(opened.durationMs, Math.round((item.samples.length / item.sampleRateHz) * 1000));
+  return item;
+}
+
+/** Expects a refusal, as `assert.rejects` takes it. */
+export function refused(reason: string, message: RegExp): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof MeshError, String(error));
+    assert.equal(error.reason, reason);
+    assert.match(error.message, message);
+    return true;
+  };
+}
