@@ -2,23 +2,14 @@
 // The door of a fresh clone: checks the machine, installs and builds what is missing or has changed,
 // then hands over to the verb. Node's built-ins only, since node_modules may not exist yet; and no
 // syntax or API newer than Node 16, so that an old Node still reaches its one clear line.
-import { endWithReader } from './bootstrap/closed-output.mjs';
-import { requireNode } from './bootstrap/toolchain.mjs';
+import { enter } from './bootstrap/enter.mjs';
 
 const VERBS = ['start', 'serve', 'test', 'test:e2e', 'dev', 'bench', 'parity', 'eval', 'build'];
 
-async function main() {
-  endWithReader();
-  const [verb, ...args] = process.argv.slice(2);
+enter(async (verb, ...args) => {
   if (verb === undefined || !VERBS.includes(verb)) {
     throw new Error(`usage: node deploy/bootstrap.mjs ${VERBS.join('|')} [arguments]`);
   }
-  requireNode(process.versions.node);
   const { handOver } = await import('./bootstrap/verbs.mjs');
   await handOver(verb, args);
-}
-
-main().catch((error) => {
-  process.stderr.write(`${error.message}\n`);
-  process.exitCode = 1;
 });

@@ -2,12 +2,13 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { Interruption } from './ending.mjs';
 import { BUILD } from './paths.mjs';
 import { runTool, stage } from './stage.mjs';
 import { contentHash, isStamped, writeStamp } from './stamp.mjs';
-import { findProgram, requireBuildTools } from './toolchain.mjs';
+import { findProgram } from './toolchain.mjs';
 
-const ADDON = join(BUILD, 'native', 'autoglm.node');
+const ADDON_FILE = join(BUILD, 'native', 'autoglm.node');
 const CMAKE_FOLDER = join(BUILD, 'cmake');
 // Stands while the compiler runs: what a killed compiler left must not pass for built.
 const UNFINISHED = join(BUILD, 'stamps', 'native-unfinished');
@@ -15,43 +16,58 @@ const JOB_BYTES = 1.5 * 2 ** 30;
 
 const ADDON_SOURCES = ['native', 'package-lock.json'];
 const TEST_SOURCES = [...ADDON_SOURCES, 'test/native'];
+const PEAK_SOURCES = [...ADDON_SOURCES, 'test/perf'];
 
-/** True when the addon is there and its sources have not changed since. */
-export function isAddonBuilt() {
-  return existsSync(ADDON) && isStamped('native', contentHash(ADDON_SOURCES, isNativeSource));
+/** What the processes load. */
+export const ADDON = {
+  name: 'the native addon',
+  needsCompiler: true,
+  isDone: () => isAddonWhole() && isStamped('native', hashOf(ADDON_SOURCES)),
+  build: async () => {
+    const hash = hashOf(ADDON_SOURCES);
+    await compile('building the native addon', 'autoglm_addon');
+    writeStamp('native', hash);
+  },
+};
+
+/** The addon and the programs ctest runs. */
+export const NATIVE_TESTS = {
+  name: 'the native tests',
+  needsCompiler: true,
+  isDone: () => isAddonWhole() && isStamped('native-tests', hashOf(TEST_SOURCES)),
+  build: async () => {
+    const [addonHash, hash] = [hashOf(ADDON_SOURCES), hashOf(TEST_SOURCES)];
+    await compile('building the native addon and its tests', 'all');
+    writeStamp('native', addonHash);
+    writeStamp('native-tests', hash);
+  },
+};
+
+/** The program that measures the machine's limits, for the benches. */
+export const MACHINE_PEAK = {
+  name: 'the meter of the machine',
+  needsCompiler: true,
+  isDone: () => isStamped('machine-peak', hashOf(PEAK_SOURCES)),
+  build: async () => {
+    const hash = hashOf(PEAK_SOURCES);
+    await compile('building the meter of the machine', 'print_machine_peak');
+    writeStamp('machine-peak', hash);
+  },
+};
+
+function isAddonWhole() {
+  return existsSync(ADDON_FILE) && !existsSync(UNFINISHED);
 }
 
-/** Builds what the processes load. */
-export async function buildAddon() {
-  const hash = contentHash(ADDON_SOURCES, isNativeSource);
-  if (isAddonBuilt()) return;
-  await build('building the native addon', 'autoglm_addon');
-  writeStamp('native', hash);
-}
-
-/** Builds the addon and the programs ctest runs. */
-export async function buildNativeTests() {
-  const hash = contentHash(TEST_SOURCES, isNativeSource);
-  if (existsSync(ADDON) && isStamped('native-tests', hash)) return;
-  await build('building the native addon and its tests', 'all');
-  writeStamp('native', contentHash(ADDON_SOURCES, isNativeSource));
-  writeStamp('native-tests', hash);
-}
-
-/** Builds the program that measures the machine's limits, for the benches. */
-export async function buildMachinePeak() {
-  const hash = contentHash([...ADDON_SOURCES, 'test/perf'], isNativeSource);
-  if (isStamped('machine-peak', hash)) return;
-  await build('building the meter of the machine', 'print_machine_peak');
-  writeStamp('machine-peak', hash);
+function hashOf(sources) {
+  return contentHash(sources, isNativeSource);
 }
 
 function isNativeSource(path) {
   return /\.(cc|h|hpp|cu|cuh|txt|cmake|json)$/.test(path);
 }
 
-async function build(title, target) {
-  requireBuildTools();
+async function compile(title, target) {
   await stage(title, async () => {
     await configure();
     const jobs = Math.max(1, Math.min(availableParallelism(), Math.floor(totalmem() / JOB_BYTES)));
@@ -85,7 +101,7 @@ async function configure() {
   try {
     await runTool('cmake', args);
   } catch (error) {
-    if (isFresh) throw error;
+    if (isFresh || error instanceof Interruption) throw error;
     rmSync(CMAKE_FOLDER, { recursive: true, force: true });
     await configure();
   }

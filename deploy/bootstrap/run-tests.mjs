@@ -29,7 +29,7 @@ export async function runTests({ layers, filters, native }) {
     '--test-reporter=spec',
     `--test-timeout=${FILE_LIMIT_MS}`,
   ];
-  const status = await runForeground(process.execPath, [...flags, ...files]);
+  const status = await runForeground([...flags, ...files]);
   return status === 0 ? nativeStatus : status;
 }
 

@@ -1,31 +1,70 @@
-import { installDependencies } from './dependencies.mjs';
+// Makes a tree ready for a verb. In a tree that has everything it writes nothing, needs no network
+// and no compiler: such a tree may be read-only, pruned or offline.
+import { accessSync, constants, existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { installPackages, missingPackages } from './dependencies.mjs';
 import { exclusively } from './lock.mjs';
-import { buildAddon, buildMachinePeak, buildNativeTests, isAddonBuilt } from './native.mjs';
+import { ADDON, MACHINE_PEAK, NATIVE_TESTS } from './native.mjs';
+import { BUILD, ROOT } from './paths.mjs';
+import { describeLack, planSetUp } from './plan.mjs';
 import { requireBuildTools } from './toolchain.mjs';
-import { compileTypeScript } from './typescript.mjs';
+import { TYPESCRIPT } from './typescript.mjs';
 
 /** What a running mesh needs. */
-export function setUp() {
-  return prepare([buildAddon, compileTypeScript]);
+export function setUpMesh() {
+  return prepare({ builds: [ADDON, TYPESCRIPT], runsSources: false, command: 'npm run build' });
 }
 
-/** What the fast tests need: they run TypeScript from its sources. */
+/** What verbs need that run TypeScript from its sources and start a mesh. */
+export function setUpSources() {
+  const command = 'npm ci --include=dev && npm run build';
+  return prepare({ builds: [ADDON, TYPESCRIPT], runsSources: true, command });
+}
+
+/** What the fast tests need. */
 export function setUpTests() {
-  return prepare([buildNativeTests]);
+  return prepare({ builds: [NATIVE_TESTS], runsSources: true, command: 'npm test' });
 }
 
 /** What the benches need, some of which start a mesh. */
 export function setUpBenches() {
-  return prepare([buildAddon, buildMachinePeak, compileTypeScript]);
+  const builds = [ADDON, MACHINE_PEAK, TYPESCRIPT];
+  return prepare({ builds, runsSources: true, command: 'npm run bench' });
 }
 
-/** Installs what is missing, then runs builds that do nothing when nothing has changed. */
-async function prepare(builds) {
+async function prepare(needs) {
   const onWait = () => process.stderr.write('[set-up] waiting for another set-up of this tree\n');
   await exclusively(async () => {
-    // Said before minutes of installing; a machine that only runs what was built needs no compiler.
-    if (!isAddonBuilt()) requireBuildTools();
-    await installDependencies();
-    for (const build of builds) await build();
+    const plan = planSetUp(needs, missingPackages);
+    if (plan.packages.length > 0 || plan.builds.length > 0) await carryOut(plan, needs.command);
   }, onWait);
+}
+
+async function carryOut(plan, command) {
+  const { packages, builds, withDev } = plan;
+  // Refusals come before minutes of installing.
+  requireWritable(plan, command);
+  if (builds.some(({ needsCompiler }) => needsCompiler)) requireBuildTools();
+  if (packages.length > 0) await installPackages(withDev);
+  for (const { build } of builds) await build();
+}
+
+/** `command` is what makes in a tree that can be written what this one lacks. */
+function requireWritable(plan, command) {
+  const folders = [ROOT];
+  if (plan.packages.length > 0) folders.push(join(ROOT, 'node_modules'));
+  if (plan.builds.length > 0) folders.push(BUILD);
+  const closed = folders.filter(existsSync).find((folder) => !isWritable(folder));
+  if (closed === undefined) return;
+  const where = `${closed} cannot be written; run "${command}" where it can be`;
+  throw new Error(`${describeLack(plan)}; ${where}`);
+}
+
+function isWritable(folder) {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -1,11 +1,18 @@
 // Runs the stages of the set-up: one line each, with the time it took, and on failure what the
 // tool printed.
 import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { Interruption, outcome, throwIfEnding } from './ending.mjs';
 import { ROOT } from './paths.mjs';
 
 /** Of a failed tool's output: what went wrong tends to stand first or last. */
 const FIRST_LINES = 15;
 const LAST_LINES = 45;
+
+/** A tool that was told to end is killed this much later: a container has 10 s in all. */
+const TOOL_GRACE_MS = 2000;
+
+const TOOL = join(ROOT, 'deploy', 'bootstrap', 'tool.mjs');
 
 /** Runs `work`, printing `title ... 1.2 s` around it. Set-up talks on stderr: stdout is the verb's. */
 export async function stage(title, work) {
@@ -14,15 +21,15 @@ export async function stage(title, work) {
   try {
     await work();
   } catch (error) {
-    process.stderr.write(' failed\n');
+    process.stderr.write(error instanceof Interruption ? ' stopped\n' : ' failed\n');
     throw error;
   }
   process.stderr.write(` ${((Date.now() - start) / 1000).toFixed(1)} s\n`);
 }
 
 /** Runs a tool quietly; rejects with its output when it fails. */
-export function runTool(command, args) {
-  const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+export async function runTool(command, args) {
+  const child = spawnTool(command, args, { stderr: 'pipe' });
   const lines = [];
   const keep = (chunk) => {
     lines.push(
@@ -34,39 +41,57 @@ export function runTool(command, args) {
   };
   child.stdout.on('data', keep);
   child.stderr.on('data', keep);
-  return outcome(child).then((status) => {
-    if (status === 0) return;
-    throw new Error(`${lines.join('\n')}\n${[command, ...args].join(' ')}: exit status ${status}`);
-  });
+  const status = await toolStatus(child);
+  if (status === 0) return;
+  throw new Error(`${lines.join('\n')}\n${[command, ...args].join(' ')}: exit status ${status}`);
 }
 
-/** Runs a program in the foreground, with this process's streams; resolves to its exit status. */
-export function runForeground(command, args) {
-  return outcome(spawn(command, args, { cwd: ROOT, stdio: 'inherit' }));
-}
-
-/** Runs a program whose output is shown as it comes; resolves to its exit status and that output. */
+/** Runs a tool whose output is shown as it comes; resolves to its exit status and that output. */
 export async function runEchoing(command, args) {
-  const child = spawn(command, args, { cwd: ROOT, stdio: ['inherit', 'pipe', 'inherit'] });
+  const child = spawnTool(command, args, { stderr: 'inherit' });
   const chunks = [];
   child.stdout.on('data', (chunk) => {
     chunks.push(chunk);
     process.stdout.write(chunk);
   });
-  const status = await outcome(child);
+  const status = await toolStatus(child);
   return { status, output: Buffer.concat(chunks).toString() };
 }
 
-/** Resolves to a child's exit status; ending this process ends the child. */
-function outcome(child) {
-  const forward = (signal) => child.kill(signal);
-  process.on('SIGINT', forward);
-  process.on('SIGTERM', forward);
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (code, signal) => resolve(code ?? `(${signal})`));
-  }).finally(() => {
-    process.off('SIGINT', forward);
-    process.off('SIGTERM', forward);
+/** A tool and all it starts are one process group, which ends with this process. */
+function spawnTool(command, args, { stderr }) {
+  return spawn(process.execPath, [TOOL, command, ...args], {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', stderr, 'ipc'],
+    detached: true,
   });
+}
+
+async function toolStatus(child) {
+  let timer;
+  const { code, signal } = await outcome(child, (received) => {
+    signalGroup(child.pid, received);
+    // npm first takes back what it has done, which the next set-up does anyway.
+    timer = timer || setTimeout(() => signalGroup(child.pid, 'SIGKILL'), TOOL_GRACE_MS);
+  }).finally(() => clearTimeout(timer));
+  // What follows a tool does not begin, even though the tool was done when the signal came.
+  throwIfEnding();
+  return code ?? `(${signal})`;
+}
+
+function signalGroup(leader, signal) {
+  try {
+    process.kill(-leader, signal);
+  } catch (error) {
+    if (error.code !== 'ESRCH') throw error;
+  }
+}
+
+/** Runs a Node program in the foreground, with this process's streams; resolves to its exit status. */
+export async function runForeground(args) {
+  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: 'inherit' });
+  const { code, signal } = await outcome(child, (received) => child.kill(received));
+  if (code !== null) return code;
+  process.stderr.write(`${args.join(' ')}: ended by ${signal}\n`);
+  return 1;
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { BUILD, ROOT } from './paths.mjs';
 import { runTests } from './run-tests.mjs';
-import { setUp, setUpBenches, setUpTests } from './setup.mjs';
+import { setUpBenches, setUpMesh, setUpSources, setUpTests } from './setup.mjs';
 import { SOURCE_FLAGS } from './source.mjs';
 import { runForeground } from './stage.mjs';
 
@@ -13,7 +13,7 @@ const FAST_LAYERS = ['test/unit', 'test/structure', 'test/parity', 'test/contrac
 export async function handOver(verb, args) {
   switch (verb) {
     case 'build':
-      return setUp();
+      return setUpMesh();
     case 'start':
     case 'serve':
       return runCommand(['serve', ...args]);
@@ -21,38 +21,33 @@ export async function handOver(verb, args) {
       await setUpTests();
       return exitWith(await runTests({ layers: FAST_LAYERS, filters: args, native: true }));
     case 'test:e2e':
-      await setUp();
+      await setUpSources();
       return exitWith(await runTests({ layers: ['test/e2e'], filters: args, native: false }));
     case 'dev':
-      await setUp();
+      await setUpSources();
       return runSource('deploy/local/dev.ts', args);
     case 'bench':
       await setUpBenches();
       return runSource('test/perf/bench.ts', args);
     case 'parity':
-      await setUp();
+      await setUpSources();
       return runSource('test/parity/parity.ts', args);
     case 'eval':
-      await setUp();
+      await setUpSources();
       return runSource('test/eval/eval.ts', args);
   }
 }
 
 /** Runs the `autoglm` command in this process: a signal to it reaches the mesh. */
 export async function runCommand(args) {
-  await setUp();
+  await setUpMesh();
   const main = pathToFileURL(join(BUILD, 'deploy', 'cli', 'main.js'));
   const { runCli } = await import(main.href);
   await runCli(args);
 }
 
 async function runSource(file, args) {
-  const status = await runForeground(process.execPath, [
-    ...SOURCE_FLAGS,
-    join(ROOT, file),
-    ...args,
-  ]);
-  exitWith(status);
+  exitWith(await runForeground([...SOURCE_FLAGS, join(ROOT, file), ...args]));
 }
 
 function exitWith(status) {

@@ -23,7 +23,7 @@ export async function superviseUntilSignal(config: MeshConfig): Promise<number> 
       supervisor.kill();
     }
   };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
   try {
     await supervisor.run();
     if (status === 0) log.info('Stopped');

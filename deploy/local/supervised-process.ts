@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { extname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { SUPERVISED } from '#mesh/lifecycle.ts';
+import { DRAIN, SIGNALLED, SUPERVISED } from '#mesh/lifecycle.ts';
 import type { Log } from '#mesh/log.ts';
 import { toEnvironment, toFlags } from '#mesh/options.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
@@ -11,6 +11,9 @@ import { planRestart, type RestartPolicy } from './restart-policy.ts';
 /** Children run as this module does: from sources in development, else from build/. */
 const EXTENSION = extname(import.meta.filename);
 const CODE_ROOT = EXTENSION === '.ts' ? PACKAGE_ROOT : join(PACKAGE_ROOT, 'build');
+
+/** A service manager signals every process of a mesh, the supervisor among them, within this time. */
+const SIGNALLED_TOGETHER_MS = 500;
 
 /** How a process ended. */
 export interface Exit {
@@ -24,6 +27,8 @@ export interface SupervisionOptions {
   readonly policy: RestartPolicy;
   /** Asked at each unasked end: false gives up. */
   readonly mayRestart: () => boolean;
+  /** Aborted once the whole mesh is to end. */
+  readonly meshStopping: AbortSignal;
 }
 
 /** One process of the mesh, started again when it dies until it is told to stop. */
@@ -56,6 +61,7 @@ export class SupervisedProcess {
     for (;;) {
       this.#ended = this.#spawn();
       const exit = await this.#ended;
+      if (exit.signal === 'SIGTERM') await this.#signalledTogether();
       if (signal.aborted || !mayRestart()) return exit;
       const restart = planRestart(policy, {
         numFailures,
@@ -75,6 +81,8 @@ export class SupervisedProcess {
     this.#stopping.abort();
     const child = this.#child;
     if (child === undefined) return;
+    this.#drain(child);
+    // A process that does not listen yet has nothing to drain.
     child.kill('SIGTERM');
     const timer = setTimeout(() => {
       this.#options.log.warn(`${this.name} did not end within ${limitMs / 1000} s; killing it`);
@@ -90,11 +98,27 @@ export class SupervisedProcess {
     this.#child?.kill('SIGKILL');
   }
 
+  #drain(child: ChildProcess): void {
+    if (child.connected) child.send(DRAIN, ignoreClosedChannel);
+  }
+
+  /** A process that was signalled drains when it alone was; else `stop` tells when its turn comes. */
+  async #onSignalled(child: ChildProcess): Promise<void> {
+    if (!(await this.#signalledTogether())) this.#drain(child);
+  }
+
+  /** True when the whole mesh is told to end at about this time. */
+  async #signalledTogether(): Promise<boolean> {
+    const signal = this.#options.meshStopping;
+    await delay(SIGNALLED_TOGETHER_MS, undefined, { signal }).catch(ignoreAbort);
+    return signal.aborted;
+  }
+
   #spawn(): Promise<Exit> {
     const { role, values } = this.config;
     const startedMs = performance.now();
     const child = fork(join(CODE_ROOT, `${role.main}${EXTENSION}`), toFlags(role.options, values), {
-      // The IPC channel carries nothing: its closing tells the child that the supervisor is gone.
+      // The IPC channel carries the wish to end; its closing tells that the supervisor is gone.
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       // Its own process group: Ctrl-C in the terminal reaches the supervisor alone, which then
       // stops the processes in order.
@@ -102,6 +126,9 @@ export class SupervisedProcess {
       env: { ...process.env, ...toEnvironment(role.options, values), [SUPERVISED]: '1' },
     });
     this.#child = child;
+    child.on('message', (message) => {
+      if (message === SIGNALLED) void this.#onSignalled(child);
+    });
     return new Promise((resolve) => {
       const onEnd = (code: number | null, signal: NodeJS.Signals | null) => {
         this.#child = undefined;
@@ -121,6 +148,9 @@ export function describeExit({ code, signal, uptimeMs }: Exit): string {
   const how = signal === null ? `exited with status ${code}` : `was killed by ${signal}`;
   return `${how} after ${(uptimeMs / 1000).toFixed(1)} s`;
 }
+
+/** The end of the process, which closed the channel, is what its drain was for. */
+function ignoreClosedChannel(): void {}
 
 function ignoreAbort(error: unknown): void {
   if (!(error instanceof Error && error.name === 'AbortError')) throw error;

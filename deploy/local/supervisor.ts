@@ -32,6 +32,7 @@ export class Supervisor {
         new SupervisedProcess(process, {
           log: options.log,
           policy: options.policy ?? RESTART_POLICY,
+          meshStopping: this.#stopping.signal,
           mayRestart: () => this.#wasReady && !this.#stopping.signal.aborted,
         }),
     );

@@ -13,26 +13,41 @@ export interface LifecycleOptions {
   readonly drainTimeoutMs: number;
 }
 
+/** What a supervisor sends a process that is to drain and end. */
+export const DRAIN = 'drain';
+
+/** What a process tells its supervisor that was signalled by somebody. */
+export const SIGNALLED = 'signalled';
+
 /**
  * Ends the process in order on SIGTERM or SIGINT: drain, then exit 0. A second signal exits at once.
- * A process that a supervisor started (it has an IPC channel) also ends, without draining, when that
- * channel closes: whatever killed the supervisor, no child survives it.
+ * A process that a supervisor started (it has an IPC channel) asks it instead and drains when told to:
+ * whoever signals all processes of a mesh at once, as systemd does, must not have the backbone refuse
+ * what the gateway still passes on. Only the supervisor ends such a process at once.
  */
 export function endOnSignal(service: Stoppable, options: LifecycleOptions): void {
+  const isSupervised = process.env[SUPERVISED] !== undefined;
   let isStopping = false;
-  const stop = async (signal: NodeJS.Signals) => {
-    if (isStopping) process.exit(130);
+  const drain = (why: string) => {
+    if (isStopping) return;
     isStopping = true;
-    options.log.info(`${signal}: draining, at most ${options.drainTimeoutMs / 1000} s`);
-    await service.drain(options.drainTimeoutMs);
-    process.exit(0);
+    options.log.info(`${why}: draining, at most ${options.drainTimeoutMs / 1000} s`);
+    service.drain(options.drainTimeoutMs).then(
+      () => process.exit(0),
+      (err: unknown) => {
+        options.log.error({ err }, 'drain failed');
+        process.exit(1);
+      },
+    );
   };
   const onSignal = (signal: NodeJS.Signals) => {
-    stop(signal).catch((err: unknown) => {
-      options.log.error({ err }, 'drain failed');
-      process.exit(1);
-    });
+    if (isSupervised && process.connected) process.send?.(SIGNALLED);
+    else if (isStopping) process.exit(130);
+    else drain(signal);
   };
+  process.on('message', (message) => {
+    if (isSupervised && message === DRAIN) drain('told to end');
+  });
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
 }
@@ -40,7 +55,10 @@ export function endOnSignal(service: Stoppable, options: LifecycleOptions): void
 /** Set in the environment of every process the supervisor starts. */
 export const SUPERVISED = 'AUTOGLM_SUPERVISED';
 
-/** Ends this process when the supervisor that started it is gone, even while starting up. */
+/**
+ * Ends this process, without draining, when the supervisor that started it is gone, even while starting
+ * up: whatever killed the supervisor, no child survives it.
+ */
 export function dieWithSupervisor(): void {
   // A supervisor that died while this process was loading its modules has closed the channel by now.
   if (process.env[SUPERVISED] !== undefined && !process.connected) process.exit(1);

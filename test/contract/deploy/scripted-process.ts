@@ -1,6 +1,7 @@
 // A process of a mesh that does what its flags say: the supervisor's double for gateway and services.
 import { createServer } from 'node:http';
-import { dieWithSupervisor } from '#mesh/lifecycle.ts';
+import { dieWithSupervisor, endOnSignal } from '#mesh/lifecycle.ts';
+import { createLog } from '#mesh/log.ts';
 import { parseFlags, resolveOptions } from '#mesh/options.ts';
 import { scriptedOptions } from './scripted-role.ts';
 
@@ -9,10 +10,12 @@ const options = resolveOptions(scriptedOptions, parseFlags(scriptedOptions, proc
 const say = (word: string) => process.stdout.write(`${options.name} ${word} ${process.pid}\n`);
 
 if (options.behaviour === 'refuse') process.exit(3);
-process.on('SIGTERM', () => {
-  say('SIGTERM');
-  if (options.behaviour !== 'stubborn') process.exit(0);
-});
+if (options.behaviour === 'stubborn') process.on('SIGTERM', () => say('SIGTERM'));
+else {
+  const log = createLog({ role: options.name, level: 'error', format: 'json' });
+  const drain = async () => void say('drains');
+  endOnSignal({ drain }, { log, drainTimeoutMs: 0 });
+}
 process.on('SIGINT', () => say('SIGINT'));
 const health = options.behaviour === 'unready' ? 503 : 200;
 const server = createServer((_, response) => response.writeHead(health).end('{}'));

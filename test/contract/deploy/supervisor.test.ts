@@ -17,7 +17,8 @@ interface Running {
 
 function supervise(...processes: readonly string[]): Running {
   const child = spawn(process.execPath, [...SOURCE_FLAGS, RUNNER, ...processes], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    // Closes when this test ends, however it ends.
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
   assert(child.stdout !== null);
   return { child, lines: new Lines(child.stdout) };
@@ -35,6 +36,12 @@ async function ready(...processes: readonly string[]): Promise<Running> {
   }
   await running.lines.match(/Ready\. Try: curl/);
   return running;
+}
+
+/** Names of the processes that drained, in order. */
+function drained({ lines }: Running): string[] {
+  const order = lines.seen.filter((line) => / drains \d+$/.test(line));
+  return order.map((line) => line.split(' ')[0] ?? '');
 }
 
 async function exitOf({ child, lines }: Running): Promise<number | null> {
@@ -58,11 +65,32 @@ describe('Supervisor', () => {
     running.child.kill('SIGTERM');
 
     assert.equal(await exitOf(running), 0);
-    const order = running.lines.seen.filter((line) => line.includes(' SIGTERM '));
-    assert.deepEqual(
-      order.map((line) => line.split(' ')[0]),
-      ['gateway', 'backbone'],
-    );
+    assert.deepEqual(drained(running), ['gateway', 'backbone']);
+  });
+
+  it('keeps that order when every process is signalled at once, the last first', async () => {
+    const running = await ready('backbone=obey', 'gateway=obey');
+    const pids = running.lines.seen.filter((line) => line.includes(' started ')).map(pidIn);
+
+    for (const pid of pids) process.kill(pid, 'SIGTERM');
+    running.child.kill('SIGTERM');
+
+    assert.equal(await exitOf(running), 0);
+    assert.deepEqual(drained(running), ['gateway', 'backbone']);
+  });
+
+  it('lets a process drain that was signalled alone, and starts it again', async () => {
+    const running = await ready('backbone=obey', 'gateway=obey');
+    const started = await running.lines.match(/^backbone started/);
+    const before = running.lines.seen.length;
+
+    process.kill(pidIn(started), 'SIGTERM');
+
+    await running.lines.match(/^backbone drains/, before);
+    await running.lines.match(/backbone exited with status 0 after .* starting it again/, before);
+    await running.lines.match(/^backbone started/, before);
+    running.child.kill('SIGTERM');
+    assert.equal(await exitOf(running), 0);
   });
 
   it('leaves no process behind when it is killed', async () => {
