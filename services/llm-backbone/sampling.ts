@@ -46,20 +46,27 @@ export interface CheckedSampling {
 
 /**
  * `auto`: the checkpoint's `generation_config.json`, where `do_sample: false` without a request's
- * temperature means greedy; `vllm`: neutral values.
+ * temperature means greedy; `vllm`: neutral values. Refuses defaults that no request could have.
  */
 export function samplingDefaults(
   config: GenerationConfig,
   source: 'auto' | 'vllm',
 ): SamplingDefaults {
   const given = source === 'auto' ? config : {};
-  return {
+  const defaults = {
     temperature: given.do_sample === false ? 0 : (given.temperature ?? 1),
     topP: given.top_p ?? 1,
     topK: given.top_k ?? 0,
     minP: given.min_p ?? 0,
     repetitionPenalty: given.repetition_penalty ?? 1,
   };
+  for (const name of ['temperature', 'topP', 'minP', 'repetitionPenalty'] as const) {
+    const range = SAMPLING_RANGES[name];
+    if (isWithin(range, defaults[name])) continue;
+    const message = `generation_config.json: ${name} is ${defaults[name]}, allowed is ${range.min} to ${range.max}; --generation-config vllm starts without this file`;
+    throw new MeshError('INVALID_REQUEST', message, { param: 'generation-config' });
+  }
+  return defaults;
 }
 
 /** Checks every range and merges the request over the defaults. */
@@ -181,10 +188,15 @@ function checkIds(param: string, ids: readonly number[], { vocabSize }: Sampling
   throw refusal(param, `${unknown} is not a token id; the vocabulary has ${vocabSize} tokens`);
 }
 
-/** Refuses a number that is out of range, NaN included, as the float32 it is computed as. */
-export function checkRange(param: string, value: number, range: Range): void {
+/** Holds a number, NaN included, against a range, as the float32 it is computed as. */
+function isWithin({ min, max }: Range, value: number): boolean {
   const { fround } = Math;
-  if (fround(value) >= fround(range.min) && fround(value) <= fround(range.max)) return;
+  return fround(value) >= fround(min) && fround(value) <= fround(max);
+}
+
+/** Refuses a number that is out of range. */
+export function checkRange(param: string, value: number, range: Range): void {
+  if (isWithin(range, value)) return;
   throw refusal(param, `got ${value}, allowed is ${range.min} to ${range.max}`);
 }
 

@@ -122,6 +122,14 @@ describe('a bad request while another client streams', () => {
     });
   }
 
+  it('cuts a prompt of 150,000 token ids where that is asked for', async () => {
+    const body = { prompt: Array(150_000).fill(5), truncate_prompt_tokens: 50, max_tokens: 1 };
+
+    const { status } = await whileAnotherStreams(mesh.url, () => complete(body));
+
+    assert.equal(status, 200);
+  });
+
   it('answers or refuses every odd number', async () => {
     await whileAnotherStreams(mesh.url, async () => {
       for (const { name, path, body } of ODD_REQUESTS) {

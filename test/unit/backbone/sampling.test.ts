@@ -41,6 +41,14 @@ describe('samplingDefaults', () => {
     assert.equal(samplingDefaults({ do_sample: false, temperature: 0.5 }, 'auto').temperature, 0);
   });
 
+  it('refuses what every request would be refused for', () => {
+    assert.throws(
+      () => samplingDefaults({ repetition_penalty: 1e39 }, 'auto'),
+      refusal('INVALID_REQUEST', /generation_config.json: repetitionPenalty is 1e\+39/),
+    );
+    samplingDefaults({ repetition_penalty: 1e39 }, 'vllm');
+  });
+
   it('is neutral with vllm', () => {
     assert.deepEqual(samplingDefaults(checkpoint, 'vllm'), samplingDefaults({}, 'auto'));
     assert.equal(samplingDefaults(checkpoint, 'vllm').temperature, 1);
