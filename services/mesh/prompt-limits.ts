@@ -7,7 +7,10 @@ import { MeshError } from './errors.ts';
  * media are read. Its length in tokens is another matter, known only afterwards.
  */
 export function checkPromptSize(prompt: Prompt | undefined, limits: PromptLimits): void {
-  switch (prompt?.form?.$case) {
+  if (prompt === undefined) return;
+  // Each item is a part of some message, whatever the form says.
+  checkNumParts(prompt.media.length, limits, 'media');
+  switch (prompt.form?.$case) {
     case 'chat':
       checkChat(prompt.form.value, limits);
       return;
@@ -21,20 +24,15 @@ export function checkPromptSize(prompt: Prompt | undefined, limits: PromptLimits
 }
 
 function checkChat({ messages }: ChatPrompt, limits: PromptLimits): void {
-  const { maxMessages, maxMessageParts } = limits;
+  const { maxMessages } = limits;
   if (messages.length > maxMessages) {
-    throw tooMany(`messages has ${messages.length} entries`, maxMessages, 'max-messages');
+    const message = `messages has ${messages.length} entries, at most ${maxMessages} are taken (key "max-messages")`;
+    throw new MeshError('INVALID_REQUEST', message, { param: 'messages' });
   }
   let [numParts, numBytes] = [0, 0];
   for (const message of messages) {
     if (message.content?.$case === 'parts') numParts += message.content.value.parts.length;
-    if (numParts > maxMessageParts) {
-      throw tooMany(
-        `the messages have over ${maxMessageParts} parts`,
-        maxMessageParts,
-        'max-message-parts',
-      );
-    }
+    checkNumParts(numParts, limits, 'messages');
     numBytes += textBytes(message);
   }
   checkTextBytes(numBytes, limits, 'messages');
@@ -66,7 +64,8 @@ function checkTextBytes(numBytes: number, limits: PromptLimits, param: string): 
   throw new MeshError('CONTEXT_LENGTH_EXCEEDED', message, { param });
 }
 
-function tooMany(what: string, allowed: number, key: string): MeshError {
-  const message = `${what}, at most ${allowed} are taken (key "${key}")`;
-  return new MeshError('INVALID_REQUEST', message, { param: 'messages' });
+function checkNumParts(count: number, { maxMessageParts }: PromptLimits, param: string): void {
+  if (count <= maxMessageParts) return;
+  const message = `${param} has over ${maxMessageParts} parts, the most that are taken (key "max-message-parts")`;
+  throw new MeshError('INVALID_REQUEST', message, { param });
 }

@@ -57,6 +57,11 @@ const refused: { name: string; prompt: Shape; matches: ReturnType<typeof refusal
     matches: refusal('INVALID_REQUEST', /over 4 parts.*"max-message-parts"/, 'messages'),
   },
   {
+    name: 'more media items than there may be parts',
+    prompt: { ...text('x'), media: Array(5).fill({}) },
+    matches: refusal('INVALID_REQUEST', /media has over 4 parts/, 'media'),
+  },
+  {
     name: 'text beyond the context, bytes counted and not characters',
     prompt: text('微'.repeat(17)),
     matches: refusal('CONTEXT_LENGTH_EXCEEDED', /51 bytes .* 50 bytes/, 'prompt'),

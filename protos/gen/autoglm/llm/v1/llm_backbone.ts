@@ -348,7 +348,7 @@ export interface GetModelResponse {
 export interface PromptLimits {
   /** Messages of a conversation. */
   maxMessages: number;
-  /** Content parts of all messages together. */
+  /** Content parts of all messages together, and media items. */
   maxMessageParts: number;
   /** Bytes of text in a prompt, UTF-8; beyond it PAYLOAD_TOO_LARGE. */
   maxTextBytes: number;
