@@ -10,9 +10,10 @@ const FILE_LIMIT_MS = 300_000;
 
 /**
  * Runs the test files of `layers` whose path contains one of `filters` (all without any), and the
- * native tests whose name does. Resolves to 0 only when something ran and nothing failed.
+ * native tests whose name does, `concurrency` files at once. Resolves to 0 only when something ran and
+ * nothing failed.
  */
-export async function runTests({ layers, filters, native }) {
+export async function runTests({ layers, filters, native, concurrency }) {
   const files = filesUnder(layers, (path) => path.endsWith('.test.ts'))
     .map((path) => relative(ROOT, path))
     .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)));
@@ -28,6 +29,7 @@ export async function runTests({ layers, filters, native }) {
     '--test',
     '--test-reporter=spec',
     `--test-timeout=${FILE_LIMIT_MS}`,
+    `--test-concurrency=${concurrency}`,
   ];
   const status = await runForeground([...flags, ...files]);
   return status === 0 ? nativeStatus : status;

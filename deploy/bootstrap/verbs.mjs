@@ -1,4 +1,5 @@
 // What each npm script does once the tree is built.
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { BUILD, ROOT } from './paths.mjs';
@@ -7,7 +8,13 @@ import { setUpBenches, setUpMesh, setUpSources, setUpTests } from './setup.mjs';
 import { SOURCE_FLAGS } from './source.mjs';
 import { runForeground } from './stage.mjs';
 
-const FAST_LAYERS = ['test/unit', 'test/structure', 'test/parity', 'test/contract'];
+const FAST_TESTS = {
+  layers: ['test/unit', 'test/structure', 'test/parity', 'test/contract'],
+  native: true,
+  concurrency: availableParallelism(),
+};
+/** A mesh has a machine to itself: how long a stream stands still is measured. */
+const E2E_TESTS = { layers: ['test/e2e'], native: false, concurrency: 1 };
 
 /** Sets up and runs the verb; the exit status is the verb's. */
 export async function handOver(verb, args) {
@@ -19,10 +26,10 @@ export async function handOver(verb, args) {
       return runCommand(['serve', ...args]);
     case 'test':
       await setUpTests();
-      return exitWith(await runTests({ layers: FAST_LAYERS, filters: args, native: true }));
+      return exitWith(await runTests({ ...FAST_TESTS, filters: args }));
     case 'test:e2e':
       await setUpSources();
-      return exitWith(await runTests({ layers: ['test/e2e'], filters: args, native: false }));
+      return exitWith(await runTests({ ...E2E_TESTS, filters: args }));
     case 'dev':
       await setUpSources();
       return runSource('deploy/local/dev.ts', args);
