@@ -1,5 +1,6 @@
 import type { SampleParams } from '#native';
 import { CountedIds } from './counted-ids.ts';
+import { type Pattern, sharedPatterns } from './pattern.ts';
 
 /** How tokens are chosen: one request's sampling parameters, checked and complete. */
 export interface SamplingSettings {
@@ -56,7 +57,11 @@ export function greedySettings(vocabLimit: number): SamplingSettings {
 export class SamplerState {
   readonly #settings: SamplingSettings;
   readonly #stream: number;
-  readonly #completion: number[] = [];
+  /** By bad word: its tokens but the last. */
+  readonly #beginnings: readonly Pattern[];
+  /** By bad word: tokens of its beginning that the completion ends in. */
+  readonly #matched: number[];
+  #numCompletion = 0;
   /** Null where the repetition penalty is off. */
   readonly #seen: CountedIds | null;
   /** Null where presence and frequency penalties are off. */
@@ -71,6 +76,8 @@ export class SamplerState {
   ) {
     this.#settings = settings;
     this.#stream = stream;
+    this.#beginnings = sharedPatterns(settings.badWords, (word) => word.slice(0, -1));
+    this.#matched = settings.badWords.map(() => 0);
     const countsGenerated = settings.presencePenalty !== 0 || settings.frequencyPenalty !== 0;
     this.#seen = settings.repetitionPenalty === 1 ? null : new CountedIds();
     this.#generated = countsGenerated ? new CountedIds() : null;
@@ -79,7 +86,10 @@ export class SamplerState {
   }
 
   append(tokenId: number): void {
-    this.#completion.push(tokenId);
+    this.#numCompletion++;
+    for (const [i, beginning] of this.#beginnings.entries()) {
+      this.#matched[i] = beginning.next(this.#matched[i] ?? 0, tokenId);
+    }
     this.#seen?.add(tokenId);
     this.#generated?.add(tokenId);
   }
@@ -97,7 +107,7 @@ export class SamplerState {
       frequencyPenalty: settings.frequencyPenalty,
       seed: settings.seed,
       stream: this.#stream,
-      position: this.#completion.length,
+      position: this.#numCompletion,
       vocabLimit: settings.vocabLimit,
       seenTokenIds: this.#seen?.ids ?? NO_IDS,
       generatedTokenIds: this.#generated?.ids ?? NO_IDS,
@@ -111,18 +121,12 @@ export class SamplerState {
 
   #forbidden(): Uint32Array {
     const { minTokens, endTokenIds, badWords } = this.#settings;
-    const ends = this.#completion.length < minTokens ? endTokenIds : [];
-    const completions = badWords.flatMap((word) =>
-      this.#isAboutToEnd(word) ? word.slice(-1) : [],
+    const ends = this.#numCompletion < minTokens ? endTokenIds : [];
+    const completions = badWords.flatMap((word, i) =>
+      this.#matched[i] === this.#beginnings[i]?.length ? word.slice(-1) : [],
     );
     return ends.length + completions.length === 0
       ? NO_IDS
       : Uint32Array.from([...ends, ...completions]);
-  }
-
-  /** Do the last completion tokens equal the word up to its last token? */
-  #isAboutToEnd(word: readonly number[]): boolean {
-    const start = this.#completion.length - (word.length - 1);
-    return start >= 0 && word.slice(0, -1).every((id, i) => this.#completion[start + i] === id);
   }
 }

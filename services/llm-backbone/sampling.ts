@@ -12,6 +12,8 @@ const MAX_STOP_STRINGS = 64;
 const MAX_STOP_CHARS = 1024;
 const MAX_BAD_WORDS = 1024;
 const MAX_BAD_WORD_CHARS = 1024;
+/** Of all bad words together: each is tokenized twice and followed by every choice. */
+const MAX_BAD_WORDS_CHARS = 65_536;
 const MAX_SEED = 2n ** 64n - 1n;
 
 /** What a request that says nothing gets. */
@@ -170,6 +172,10 @@ function checkStops(params: SamplingParams, facts: SamplingFacts): void {
   for (const { length } of params.badWords) {
     if (length <= MAX_BAD_WORD_CHARS) continue;
     throw refusal('bad_words', `a text of ${length} characters, allowed is ${MAX_BAD_WORD_CHARS}`);
+  }
+  const numChars = params.badWords.reduce((sum, { length }) => sum + length, 0);
+  if (numChars > MAX_BAD_WORDS_CHARS) {
+    throw refusal('bad_words', `${numChars} characters, allowed are ${MAX_BAD_WORDS_CHARS}`);
   }
   for (const { length } of params.stopStrings) {
     if (length >= 1 && length <= MAX_STOP_CHARS) continue;

@@ -1,3 +1,5 @@
+import { type Pattern, sharedPatterns } from './pattern.ts';
+
 export interface StopMatch {
   /** Text that can no longer be part of a stop string. */
   readonly text: string;
@@ -13,22 +15,29 @@ export interface StopMatch {
 export class StopMatcher {
   readonly #stopStrings: readonly string[];
   readonly #includeStopString: boolean;
+  readonly #patterns: readonly Pattern[];
+  /** By stop string: characters of its beginning that the text ends in. */
+  readonly #matched: number[];
   #held = '';
 
   constructor(stopStrings: readonly string[], options: { readonly includeStopString: boolean }) {
     this.#stopStrings = stopStrings;
     this.#includeStopString = options.includeStopString;
+    this.#patterns = sharedPatterns(stopStrings, charCodes);
+    this.#matched = stopStrings.map(() => 0);
   }
 
   push(piece: string): StopMatch {
     const text = this.#held + piece;
-    const match = this.#firstMatch(text);
-    if (match !== undefined) {
-      this.#held = '';
-      const end = this.#includeStopString ? match.end : match.end - match.stopString.length;
-      return { text: text.slice(0, end), stopString: match.stopString };
+    for (let i = 0; i < piece.length; i++) {
+      const stopString = this.#advance(piece.charCodeAt(i));
+      if (stopString === null) continue;
+      const end = this.#held.length + i + 1;
+      this.#forget();
+      const shown = this.#includeStopString ? end : end - stopString.length;
+      return { text: text.slice(0, shown), stopString };
     }
-    const numCertain = text.length - this.#numHeld(text);
+    const numCertain = text.length - Math.max(0, ...this.#matched);
     this.#held = text.slice(numCertain);
     return { text: text.slice(0, numCertain), stopString: null };
   }
@@ -36,23 +45,30 @@ export class StopMatcher {
   /** Text that was held back and turned out not to be a stop string. */
   flush(): string {
     const text = this.#held;
-    this.#held = '';
+    this.#forget();
     return text;
   }
 
-  #firstMatch(text: string): { readonly stopString: string; readonly end: number } | undefined {
-    return this.#stopStrings
-      .map((stopString) => ({ stopString, start: text.indexOf(stopString) }))
-      .filter(({ start }) => start !== -1)
-      .map(({ stopString, start }) => ({ stopString, start, end: start + stopString.length }))
-      .sort((a, b) => a.end - b.end || a.start - b.start)
-      .at(0);
+  /** The longest stop string that a character completes; null: none. */
+  #advance(char: number): string | null {
+    let longest: string | null = null;
+    for (const [i, pattern] of this.#patterns.entries()) {
+      const matched = pattern.next(this.#matched[i] ?? 0, char);
+      this.#matched[i] = matched;
+      if (matched < pattern.length || matched <= (longest?.length ?? 0)) continue;
+      longest = this.#stopStrings[i] ?? null;
+    }
+    return longest;
   }
 
-  /** Length of the longest end of the text that begins a stop string. */
-  #numHeld(text: string): number {
-    return Math.max(0, ...this.#stopStrings.map((stopString) => overlap(text, stopString)));
+  #forget(): void {
+    this.#held = '';
+    this.#matched.fill(0);
   }
+}
+
+function charCodes(text: string): Uint16Array {
+  return Uint16Array.from({ length: text.length }, (_, i) => text.charCodeAt(i));
 }
 
 /** Length of the longest end of `text` that is a proper beginning of `word`. */

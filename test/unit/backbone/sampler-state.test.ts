@@ -77,4 +77,24 @@ describe('SamplerState', () => {
 
     assert.deepEqual([...state.nextParams().forbiddenTokenIds], []);
   });
+
+  it('finds a bad word that begins within another beginning of it', () => {
+    const state = stateOf({ badWords: [[4, 4, 5, 6]] });
+    for (const id of [4, 4, 4, 5]) state.append(id);
+
+    assert.deepEqual([...state.nextParams().forbiddenTokenIds], [6]);
+  });
+
+  it('takes as long for a token whatever the bad words nearly match', () => {
+    // Comparing anew takes 2 million comparisons a token.
+    const badWords = Array.from({ length: 2048 }, (_, i) => [...Array<number>(1023).fill(4), 5, i]);
+    const startMs = performance.now();
+    const state = stateOf({ badWords });
+    for (let i = 0; i < 1500; i++) {
+      state.append(4);
+      assert.equal(state.nextParams().forbiddenTokenIds.length, 0);
+    }
+
+    assert(performance.now() - startMs < 2000);
+  });
 });

@@ -134,6 +134,7 @@ describe('checkSampling', () => {
     { params: { stopStrings: ['x'.repeat(1025)] }, param: 'stop' },
     { params: { stopStrings: Array(65).fill('x') }, param: 'stop' },
     { params: { badWords: Array(1025).fill('x') }, param: 'bad_words' },
+    { params: { badWords: Array(65).fill('x'.repeat(1024)) }, param: 'bad_words' },
     { params: { seed: -1n }, param: 'seed' },
     { params: { numChoices: 0 }, param: 'n' },
     { params: { numChoices: 129 }, param: 'n' },

@@ -96,4 +96,19 @@ describe('StopMatcher', () => {
       }
     }
   });
+
+  it('takes as long for a token whatever the stop strings nearly match', () => {
+    // Comparing every beginning anew takes 64 × 1023 comparisons a token.
+    const almost = Array.from({ length: 63 }, (_, i) => `${'x'.repeat(i + 1)}${'a'.repeat(960)}b`);
+    const startMs = performance.now();
+
+    const { emitted, stopString } = run(
+      [`${'a'.repeat(1023)}b`, ...almost],
+      Array(20_000).fill('a'),
+    );
+
+    assert.equal(stopString, null);
+    assert.equal(emitted.join(''), 'a'.repeat(20_000));
+    assert(performance.now() - startMs < 2000);
+  });
 });
