@@ -125,7 +125,7 @@ function refuseUnknownRoutes(app: FastifyInstance, routes: readonly Route[]): vo
       throw new MeshError('NOT_FOUND', `no such path: ${request.method} ${excerpt(path)}`);
     }
     reply.header('allow', allowed.join(', '));
-    const message = `${path} is asked with ${allowed.join(' or ')}, got ${request.method}`;
+    const message = `${excerpt(path)} is asked with ${allowed.join(' or ')}, got ${request.method}`;
     throw new MeshError('METHOD_NOT_ALLOWED', message);
   });
 }

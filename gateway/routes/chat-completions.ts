@@ -4,6 +4,7 @@ import { ChatChunks } from '#gateway/openai/chat-chunks.ts';
 import { type ChatRequest, parseChatRequest } from '#gateway/openai/chat-request.ts';
 import { chatResponse } from '#gateway/openai/chat-response.ts';
 import { createEnvelope } from '#gateway/openai/envelope.ts';
+import { ScoreBound } from '#gateway/openai/score-bound.ts';
 import { checkPrompt } from './check-prompt.ts';
 import { generate } from './generate.ts';
 import type { Route, RouteContext } from './route.ts';
@@ -33,7 +34,8 @@ async function answerChat(context: RouteContext, { call, request, reply }: ChatE
   const flight = context.inFlight.admit(reply.raw);
   const { signal } = flight;
   const wish = { requestId: request.id, model: name, start: call.start, media, signal, reply };
-  const events = generate(context, wish);
+  const limits = { output: call.start.output, promptRepeats: 1, isStream: call.isStream };
+  const events = new ScoreBound().watch(generate(context, wish), limits);
   if (call.isStream) {
     const chunks = new ChatChunks(envelope, call.form, call.echoText);
     return await streamAnswer(context, { request, reply, flight }, async (send) => {

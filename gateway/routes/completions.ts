@@ -13,6 +13,7 @@ import type { Echo } from '#gateway/openai/echo.ts';
 import { createEnvelope, type Envelope } from '#gateway/openai/envelope.ts';
 import type { GenerateEvent } from '#gateway/openai/event.ts';
 import { promptOnly } from '#gateway/openai/prompt-only.ts';
+import { ScoreBound } from '#gateway/openai/score-bound.ts';
 import { totalUsage, UsageMeter } from '#gateway/openai/usage.ts';
 import { checkPrompt } from './check-prompt.ts';
 import { echoOf } from './echo.ts';
@@ -115,11 +116,15 @@ async function runPrompts(
   const either = AbortSignal.any([signal, siblings.signal]);
   // Each run listens, and more than ten listeners are taken for a leak otherwise.
   setMaxListeners(0, either);
+  const bound = new ScoreBound();
+  const { isStream, form } = call;
+  const promptRepeats = form.numChoices * (call.echoes && form.hasPromptLogprobs ? 2 : 1);
   const runs = call.starts.map(async (start, i) => {
     // Each prompt is a request of its own to the mesh.
     const requestId = call.starts.length === 1 ? request.id : `${request.id}-${i}`;
     const wish = { requestId, model, start, media: NO_MEDIA, signal: either, reply };
-    const generated = generate(context, wish);
+    const limits = { output: start.output, promptRepeats, isStream };
+    const generated = bound.watch(generate(context, wish), limits);
     for await (const event of call.isPromptOnly ? promptOnly(generated) : generated) {
       if (event.$case === 'accepted' && call.echoes) {
         const hasLogprobs = call.form.numLogprobs !== undefined;

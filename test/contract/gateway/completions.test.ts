@@ -149,6 +149,46 @@ describe('POST /v1/completions', () => {
     ]);
   });
 
+  it('refuses more log-probabilities than an answer may have before a prompt is scored', async () => {
+    harness.backbone.script = async function* () {
+      yield accepted({ numPromptTokens: 8000 });
+      yield finished();
+    };
+    const scored = { prompt: 'a', prompt_logprobs: 20 };
+    const echoed = { prompt: 'a', echo: true, logprobs: 20, n: 2, stream: true };
+
+    const one = await harness.post(PATH, scored);
+    const answers = [
+      await harness.post(PATH, { ...scored, n: 2 }),
+      await harness.post(PATH, { ...scored, prompt: ['a', 'b'] }),
+      await harness.post(PATH, echoed),
+    ];
+
+    assert.equal(one.status, 200);
+    await one.text();
+    for (const answer of answers) {
+      assert.equal(answer.status, 400);
+      assert.match((await errorOf(answer)).message, /over 200000 log-probabilities/);
+    }
+  });
+
+  it('holds no more log-probabilities of sampled tokens than an answer may have', async () => {
+    const top = Array.from({ length: 19 }, (_, id) => candidate(id, '!', -1));
+    const logprobs = Array(1000).fill({ token: candidate(3, '!', -1), rank: 1, top });
+    harness.backbone.script = async function* () {
+      yield accepted();
+      for (let i = 0; i < 11; i++) yield delta({ text: '!', logprobs });
+      yield finished();
+    };
+
+    const whole = await harness.post(PATH, { prompt: 'a', logprobs: 19 });
+    const streamed = await harness.post(PATH, { prompt: 'a', logprobs: 19, stream: true });
+
+    assert.equal(whole.status, 400);
+    assert.match((await errorOf(whole)).message, /log-probabilities/);
+    assert.match(await streamed.text(), /\[DONE\]/);
+  });
+
   it('echoes a text prompt with its log-probabilities, streamed or not', async () => {
     harness.backbone.script = probable;
     const body = { prompt: 'aé', echo: true, logprobs: 2 };

@@ -100,6 +100,15 @@ describe('The HTTP server', () => {
     await wrongToo.text();
   });
 
+  it('repeats no more than 200 characters of a path', async () => {
+    const { post } = await start();
+
+    const response = await post(`/v1/models/${'x'.repeat(600)}`, {});
+
+    assert.equal(response.status, 405);
+    assert.doesNotMatch((await errorOf(response)).message, /x{200}/);
+  });
+
   it('refuses what is not HTTP, and a path it cannot decode', async () => {
     const { get, url } = await start();
     const socket = connect(Number(new URL(url).port), '127.0.0.1');
