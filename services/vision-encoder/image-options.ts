@@ -21,7 +21,8 @@ export function imageOptions(options: PreprocessOptions | undefined): ImageOptio
     case MaxPixelsMode.MAX_PIXELS_MODE_UNSPECIFIED:
     case MaxPixelsMode.MAX_PIXELS_MODE_IGNORE:
       return IGNORED;
-    case MaxPixelsMode.UNRECOGNIZED:
+    // A value of a later version arrives as the number it is.
+    default:
       throw new MeshError('INVALID_REQUEST', 'max_pixels_mode is not one this encoder knows', {
         param: 'max_pixels_mode',
       });

@@ -225,5 +225,8 @@ describe('image options', () => {
       () => variantOf({ maxPixels: 9n, maxPixelsMode: MaxPixelsMode.UNRECOGNIZED }),
       refused('INVALID_REQUEST', /max_pixels_mode/),
     );
+    // As one is decoded: a number without a name.
+    const later = PreprocessOptions.decode(Buffer.from([0x08, 9, 0x10, 77]));
+    assert.throws(() => variantOf(later), refused('INVALID_REQUEST', /max_pixels_mode/));
   });
 });
