@@ -15,6 +15,7 @@ import type {
   PromptLimits,
   TokenizeRequest,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import type { Prompt } from '#protos/autoglm/llm/v1/prompt.ts';
 import { detokenize } from './detokenizer.ts';
 import type { Embeddings } from './embeddings.ts';
 import { checkStart, type RequestReader, readRequest } from './generate-request.ts';
@@ -22,7 +23,7 @@ import { Generation, type GenerationContext, type GenerationRequest } from './ge
 import type { MediaBuffer } from './media-buffer.ts';
 import { readIdentity } from './media-item.ts';
 import { receiveMedia } from './media-upload.ts';
-import { tokenizePrompt } from './prompt.ts';
+import { type LengthLimits, tokenizePrompt } from './prompt.ts';
 import { RequestMedia } from './request-media.ts';
 import type { CheckedSampling } from './sampling.ts';
 import type { Scheduler } from './scheduler.ts';
@@ -172,10 +173,20 @@ async function readStart(messages: AsyncIterator<GenerateRequest>): Promise<Gene
 async function tokenize({ model, reader }: BackboneServiceOptions, request: TokenizeRequest) {
   checkModel(model, request.model);
   checkPromptSize(request.prompt, reader.promptLimits);
+  checkNumIds(request.prompt, reader.limits);
   const { vocabulary } = reader.prompt.tokenizer;
   const tokenIds = [...(await tokenizePrompt(request.prompt, reader.prompt))];
   const tokens = tokenIds.map((id) => Buffer.from(vocabulary.bytesOf(id)).toString('utf8'));
   return { tokenIds, maxModelLen: reader.limits.maxModelLen, tokens };
+}
+
+/** Token ids come back as they are, with the text of each: no more of them than a context holds. */
+function checkNumIds(prompt: Prompt | undefined, { maxModelLen }: LengthLimits): void {
+  if (prompt?.form?.$case !== 'tokens') return;
+  const { length } = prompt.form.value.tokenIds;
+  if (length <= maxModelLen) return;
+  const message = `the prompt has ${length} token ids and this model takes at most ${maxModelLen}; shorten the prompt`;
+  throw new MeshError('CONTEXT_LENGTH_EXCEEDED', message, { param: 'prompt' });
 }
 
 function detokenizeIds({ model, reader }: BackboneServiceOptions, request: DetokenizeRequest) {

@@ -52,7 +52,10 @@ export class StopMatcher {
   /** The longest stop string that a character completes; null: none. */
   #advance(char: number): string | null {
     let longest: string | null = null;
-    for (const [i, pattern] of this.#patterns.entries()) {
+    // Without iterators: a resume replays a million tokens.
+    for (let i = 0; i < this.#patterns.length; i++) {
+      const pattern = this.#patterns[i];
+      if (pattern === undefined) continue;
       const matched = pattern.next(this.#matched[i] ?? 0, char);
       this.#matched[i] = matched;
       if (matched < pattern.length || matched <= (longest?.length ?? 0)) continue;

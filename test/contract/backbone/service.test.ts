@@ -43,6 +43,20 @@ describe('the backbone service', () => {
     assert.equal(maxModelLen, 512);
   });
 
+  it('repeats no more token ids than the context holds', async () => {
+    backbone = await startTestBackbone();
+    const { client } = backbone;
+    const promptOf = (numIds: number) => ({
+      form: { $case: 'tokens' as const, value: { tokenIds: Array<number>(numIds).fill(5) } },
+    });
+
+    assert.equal((await client.tokenize({ prompt: promptOf(512) })).tokenIds.length, 512);
+    await assert.rejects(
+      client.tokenize({ prompt: promptOf(513) }),
+      refusal('CONTEXT_LENGTH_EXCEEDED', /513 token ids/, 'prompt'),
+    );
+  });
+
   it('gives the text of token ids, special tokens included', async () => {
     backbone = await startTestBackbone();
     const { client } = backbone;
