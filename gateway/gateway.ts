@@ -109,7 +109,8 @@ function createContext(options: GatewayOptions, log: Log): RouteContext {
     heartbeatMs: options.heartbeatIntervalS * 1000,
     stallMs: options.stallTimeoutS * 1000,
   };
-  return { router, scraped, inFlight, intake, metrics, stream, log };
+  const { maxAnswerLogprobs } = options;
+  return { router, scraped, inFlight, intake, metrics, stream, maxAnswerLogprobs, log };
 }
 
 function allRoutes(context: RouteContext): Route[] {

@@ -65,6 +65,11 @@ export const gatewayOptions = Type.Object(
       default: 1024,
       description: 'Requests in flight beyond which 429 is answered',
     }),
+    maxAnswerLogprobs: Type.Integer({
+      minimum: 1,
+      default: 200_000,
+      description: 'Most log-probabilities of one answer, all alternatives counted; 70 bytes each',
+    }),
     maxAttempts: Type.Integer({
       minimum: 1,
       maximum: 16,

@@ -2,9 +2,6 @@ import { MeshError } from '#mesh/errors.ts';
 import type { OutputOptions } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { GenerateEvent } from './event.ts';
 
-/** Log-probabilities one answer has at most; each is about 70 bytes of JSON, written in one go. */
-const MAX_SCORES = 200_000;
-
 export interface ScoreBoundOptions {
   readonly output: OutputOptions | undefined;
   /** How often the answer repeats the prompt's log-probabilities. */
@@ -13,9 +10,17 @@ export interface ScoreBoundOptions {
   readonly isStream: boolean;
 }
 
-/** Counts the log-probabilities of one answer, of all its prompts and choices. */
+/**
+ * Counts the log-probabilities of one answer, of all its prompts and choices: they are held and written
+ * as JSON in one go.
+ */
 export class ScoreBound {
+  readonly #maxScores: number;
   #numScores = 0;
+
+  constructor(maxScores: number) {
+    this.#maxScores = maxScores;
+  }
 
   /** Passes events on; throws where those of the answer are too many, before a prompt is scored. */
   watch(
@@ -39,8 +44,8 @@ export class ScoreBound {
 
   #add(numScores: number): void {
     this.#numScores += numScores;
-    if (this.#numScores <= MAX_SCORES) return;
-    const message = `the answer would have over ${MAX_SCORES} log-probabilities, the most one answer has; ask for fewer alternatives, choices, prompts or tokens`;
+    if (this.#numScores <= this.#maxScores) return;
+    const message = `the answer would have over ${this.#maxScores} log-probabilities (key "max-answer-logprobs"); ask for fewer alternatives, choices, prompts or tokens`;
     throw new MeshError('INVALID_REQUEST', message, { param: 'logprobs' });
   }
 }

@@ -35,7 +35,7 @@ async function answerChat(context: RouteContext, { call, request, reply }: ChatE
   const { signal } = flight;
   const wish = { requestId: request.id, model: name, start: call.start, media, signal, reply };
   const limits = { output: call.start.output, promptRepeats: 1, isStream: call.isStream };
-  const events = new ScoreBound().watch(generate(context, wish), limits);
+  const events = new ScoreBound(context.maxAnswerLogprobs).watch(generate(context, wish), limits);
   if (call.isStream) {
     const chunks = new ChatChunks(envelope, call.form, call.echoText);
     return await streamAnswer(context, { request, reply, flight }, async (send) => {

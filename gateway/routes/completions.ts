@@ -116,7 +116,7 @@ async function runPrompts(
   const either = AbortSignal.any([signal, siblings.signal]);
   // Each run listens, and more than ten listeners are taken for a leak otherwise.
   setMaxListeners(0, either);
-  const bound = new ScoreBound();
+  const bound = new ScoreBound(context.maxAnswerLogprobs);
   const { isStream, form } = call;
   const promptRepeats = form.numChoices * (call.echoes && form.hasPromptLogprobs ? 2 : 1);
   const runs = call.starts.map(async (start, i) => {

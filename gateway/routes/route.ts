@@ -15,6 +15,8 @@ export interface RouteContext {
   readonly intake: MediaIntake;
   readonly metrics: GatewayMetrics;
   readonly stream: SseOptions;
+  /** Log-probabilities one answer may have. */
+  readonly maxAnswerLogprobs: number;
   readonly log: Log;
 }
 
