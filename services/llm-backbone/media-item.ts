@@ -1,3 +1,4 @@
+import { checkMediaType } from '#mesh/encoder-upload.ts';
 import { MeshError } from '#mesh/errors.ts';
 import {
   MaxPixelsMode,
@@ -57,6 +58,7 @@ export function readIdentity(item: AnnouncedItem, index: number): MediaIdentity 
     const param = mediaParam(index);
     throw new MeshError('UNSUPPORTED_MEDIA', `media item ${index} is empty: 0 bytes`, { param });
   }
+  checkMediaType(mediaType, mediaParam(index));
   const modality = modalityOf(item.modality);
   if (modality === undefined) {
     const message = `media item ${index} has modality ${item.modality}; image and audio are known`;

@@ -8,6 +8,8 @@ import type { ItemReader } from './media-reader.ts';
 export const MAX_CHUNK_BYTES = 256 * 1024;
 
 const HASH_BYTES = 32;
+/** Two names of 127 characters with room for a few parameters. */
+const MAX_MEDIA_TYPE_CHARS = 512;
 
 /** What the service holds against a header. */
 export interface HeaderLimits {
@@ -40,8 +42,16 @@ export async function readHeader(
       { param: 'expected_fingerprint' },
     );
   }
+  checkMediaType(header.mediaType, 'media_type');
   if (header.sizeBytes !== undefined) refuseLarge(Number(header.sizeBytes), limits);
   return header;
+}
+
+/** Refuses a media type longer than RFC 6838 lets a name be with its parameters: it becomes part of keys. */
+export function checkMediaType({ length }: string, param: string): void {
+  if (length <= MAX_MEDIA_TYPE_CHARS) return;
+  const message = `${param} has ${length} characters, at most ${MAX_MEDIA_TYPE_CHARS} are allowed`;
+  throw new MeshError('INVALID_REQUEST', message, { param });
 }
 
 function refuseLarge(bytes: number, limits: { readonly maxItemBytes: number }): void {

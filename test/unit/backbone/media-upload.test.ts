@@ -121,6 +121,11 @@ describe('readIdentity', () => {
       matches: refusal('UNSUPPORTED_MEDIA', /item 4 is empty/, 'media[4]'),
     },
     {
+      name: 'a media type that is no name',
+      changes: { mediaType: `image/${'x'.repeat(1000)}` },
+      matches: refusal('INVALID_REQUEST', /has 1006 characters, at most 512/, 'media[4]'),
+    },
+    {
       name: 'an unknown kind',
       changes: { modality: Modality.MODALITY_UNSPECIFIED },
       matches: refusal('INVALID_REQUEST', /image and audio are known/, 'media[4]'),
