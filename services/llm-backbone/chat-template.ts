@@ -2,7 +2,6 @@ import { Template } from '@huggingface/jinja';
 import { excerpt } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { type ContentFormat, detectContentFormat, flattenContent } from './content-format.ts';
-import { lastOccurrence } from './last-occurrence.ts';
 import type { TemplateMessage } from './template-message.ts';
 
 /** Characters a rendered prompt may have; beyond it the template or the request is at fault. */
@@ -17,6 +16,9 @@ const ALLOWED_ARGS = {
 
 /** A template may print a text as often as it likes. */
 const MAX_ARG_CHARS = 64;
+
+/** Nobody writes it; its last space tells whether a template keeps the spaces at the end of a text. */
+const MARK = '\uE000continue final message\uE000 ';
 
 export interface RenderOptions {
   readonly addGenerationPrompt: boolean;
@@ -59,14 +61,15 @@ export class ChatTemplate {
         'add_generation_prompt and continue_final_message exclude each other; set one to false';
       throw new MeshError('INVALID_REQUEST', message, { param: 'continue_final_message' });
     }
-    const shown = this.contentFormat === 'string' ? messages.map(flattenContent) : messages;
+    const given = options.continueFinalMessage ? marked(messages) : messages;
+    const shown = this.contentFormat === 'string' ? given.map(flattenContent) : given;
     const rendered = this.#run({
       ...this.#specialTokens,
       ...allowedArgs(options.args),
       messages: shown,
       add_generation_prompt: options.addGenerationPrompt,
     });
-    return options.continueFinalMessage ? cutAfterFinalMessage(rendered, shown.at(-1)) : rendered;
+    return options.continueFinalMessage ? cutAtMark(rendered) : rendered;
   }
 
   #run(context: Record<string, unknown>): string {
@@ -100,27 +103,39 @@ function allowedArgs(args: Readonly<Record<string, unknown>>): Record<string, un
   return Object.fromEntries(given.map(({ name, value }) => [name, value]));
 }
 
-/** Drops what the template wrote after the last message's text, as transformers does. */
-function cutAfterFinalMessage(rendered: string, message: TemplateMessage | undefined): string {
-  const text = finalText(message);
-  const trimmed = text.trim();
-  const start = trimmed === '' ? -1 : lastOccurrence(rendered, trimmed);
-  if (start === -1) {
-    throw new MeshError(
-      'INVALID_REQUEST',
-      'continue_final_message needs a last message with text that the template shows',
-      { param: 'continue_final_message' },
-    );
-  }
-  const kept = text.trimStart();
-  const keepsSpace = rendered.startsWith(kept, start);
-  return rendered.slice(0, start + (keepsSpace ? kept : trimmed).length);
+/**
+ * Puts the mark behind the last message's text, as transformers does: where it comes out of the
+ * template, the prompt ends. The text itself may stand elsewhere in the prompt, or nowhere.
+ */
+function marked(messages: readonly TemplateMessage[]): TemplateMessage[] {
+  const last = messages.at(-1);
+  if (last === undefined) throw nothingToContinue();
+  return [...messages.slice(0, -1), { ...last, content: markedContent(last.content) }];
 }
 
-function finalText(message: TemplateMessage | undefined): string {
-  const content = message?.content ?? '';
-  if (typeof content === 'string') return content;
-  return content.findLast((part) => part.type === 'text')?.text ?? '';
+function markedContent(content: TemplateMessage['content']): TemplateMessage['content'] {
+  const parts = typeof content === 'string' ? [{ type: 'text' as const, text: content }] : content;
+  const index = parts.findLastIndex(({ type }) => type === 'text');
+  const part = parts[index];
+  if (part?.type !== 'text' || part.text.trim() === '') throw nothingToContinue();
+  const text = part.text + MARK;
+  return typeof content === 'string' ? text : parts.with(index, { type: 'text', text });
+}
+
+function cutAtMark(rendered: string): string {
+  const at = rendered.lastIndexOf(MARK.trimEnd());
+  if (at === -1) throw nothingToContinue();
+  const isAsWritten = rendered.startsWith(MARK, at);
+  // A template that trimmed the mark would have trimmed the text.
+  return isAsWritten ? rendered.slice(0, at) : rendered.slice(0, at).trimEnd();
+}
+
+function nothingToContinue(): MeshError {
+  return new MeshError(
+    'INVALID_REQUEST',
+    'continue_final_message needs a last message with text that the template shows',
+    { param: 'continue_final_message' },
+  );
 }
 
 function messageOf(error: unknown): string {

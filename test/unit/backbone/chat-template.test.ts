@@ -142,6 +142,31 @@ describe('continue_final_message', () => {
     );
   });
 
+  it('ends the prompt in the last message, though its text stands elsewhere too', () => {
+    const messages = [
+      { role: 'user', content: 'say yes or no' },
+      { role: 'assistant', content: 'no' },
+    ];
+    const template = templateOf('{% for m in messages %}{{ m.content }};{% endfor %} yes or no?');
+
+    assert.equal(template.render(messages, CONTINUE), 'say yes or no;no');
+  });
+
+  it('refuses a last message that is not shown, though its text stands elsewhere', () => {
+    const template = templateOf(
+      '{% for m in messages %}{% if m.role == "user" %}{{ m.content }}{% endif %}{% endfor %}',
+    );
+    const messages = [
+      { role: 'user', content: 'hi there' },
+      { role: 'tool', content: 'hi' },
+    ];
+
+    assert.throws(
+      () => template.render(messages, CONTINUE),
+      refusal('INVALID_REQUEST', /needs a last message/, 'continue_final_message'),
+    );
+  });
+
   it('refuses a last message without text', () => {
     assert.throws(
       () => templateOf(GLM).render([{ role: 'assistant', content: '' }], CONTINUE),
