@@ -10,7 +10,7 @@ export const speechEncoderOptions = encoderOptionsWith({
   maxAudioSeconds: Type.Number({
     exclusiveMinimum: 0,
     default: 900,
-    description: 'Longest recording, seconds; the model may allow less',
+    description: 'Longest recording at up to 48 kHz, seconds; the model may allow less',
   }),
 });
 

@@ -14,6 +14,12 @@ export interface SampleFormat {
 const MIN_SAMPLE_RATE_HZ = 4000;
 const MAX_SAMPLE_RATE_HZ = 192_000;
 
+/**
+ * At higher rates a recording has no more samples than at this one: 900 seconds at 192 kHz, which
+ * 40 kB of FLAC can hold, would take 1.4 GB.
+ */
+const FULL_LENGTH_RATE_HZ = 48_000;
+
 /** Samples are kept in parts of this many, so that adding a few costs no array of its own. */
 const PART_SAMPLES = 64 * 1024;
 
@@ -45,8 +51,12 @@ export class Recording {
   admit(numSamples: number, format: SampleFormat): void {
     this.#setRate(format.sampleRateHz);
     const { maxAudioSeconds } = this.#limits;
-    if (this.#numSamples + numSamples <= maxAudioSeconds * this.#sampleRateHz) return;
-    const message = `the recording is longer than ${maxAudioSeconds} seconds, the most that is allowed`;
+    const countedHz = Math.min(this.#sampleRateHz, FULL_LENGTH_RATE_HZ);
+    if (this.#numSamples + numSamples <= maxAudioSeconds * countedHz) return;
+    const message =
+      countedHz === this.#sampleRateHz
+        ? `the recording is longer than ${maxAudioSeconds} seconds, the most that is allowed`
+        : `the recording has more samples than ${maxAudioSeconds} seconds at ${countedHz} Hz, the most that are allowed; send it at a lower rate`;
     throw new MeshError('PAYLOAD_TOO_LARGE', message);
   }
 

@@ -5,6 +5,7 @@ import type { ImageOptions } from '#native';
 import { refuseManyFrames } from './animation.ts';
 import { type ImageLimits, loadPixels, readImageSize } from './image-decode.ts';
 import { imageOptions } from './image-options.ts';
+import { refuseManyChunks } from './png-chunks.ts';
 
 /** Bytes of the longest magic number: RIFF, a length, WEBP. */
 const MAGIC_BYTES = 12;
@@ -47,6 +48,7 @@ class ImageReader implements ItemReader {
       throw new MeshError('UNSUPPORTED_MEDIA', 'the item is not a PNG, JPEG, WebP or GIF image');
     }
     if (format === 'webp' || format === 'gif') refuseManyFrames(bytes, format);
+    if (format === 'png') refuseManyChunks(bytes);
     const size = await readImageSize(bytes, this.#limits);
     const facts = { kind: 'image', ...size, options: this.#options } as const;
     return {

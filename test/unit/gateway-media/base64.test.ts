@@ -31,6 +31,21 @@ describe('decodeBase64', () => {
     assert.deepEqual(decoded(` ${lines}\n`), BYTES);
   });
 
+  it('tolerates blanks within padding', () => {
+    assert.deepEqual(decoded('AAAAAA=\r\n= \n'), Buffer.alloc(4));
+  });
+
+  it('passes over white space between all characters without taking a copy', () => {
+    const spaced = 'A '.repeat(8_000_000);
+    const startedMs = performance.now();
+
+    const result = decodeBase64(spaced, 20_000_000);
+
+    const spentMs = performance.now() - startedMs;
+    assert.equal(result.outcome === 'decoded' && result.bytes.length, 6_000_000);
+    assert.ok(spentMs < 1000, `decoding took ${spentMs} ms`);
+  });
+
   for (const [text, what] of [
     ['A', 'one digit alone'],
     ['AAAAA', 'a digit too many'],
@@ -44,6 +59,8 @@ describe('decodeBase64', () => {
     ['AAAAéAAA', 'a letter beyond ASCII'],
     ['AAAA图AAA', 'a character beyond Latin-1'],
     ['data:AAAA', 'a prefix'],
+    ['AAAA\u00a0AAAA', 'white space beyond ASCII'],
+    ['A = = =', 'padding of more than two, spaced'],
   ] as const) {
     it(`refuses ${what}`, () => {
       assert.equal(decodeBase64(text, MAX_BYTES).outcome, 'malformed');

@@ -188,6 +188,27 @@ describe('a FLAC file', () => {
     );
   });
 
+  for (const [sampleRateHz, numSamples] of [
+    [48_000, 48_000],
+    [192_000, 48_000],
+  ] as const) {
+    it(`has no more samples than at 48 kHz: ${sampleRateHz} Hz`, async () => {
+      const frame = { blockSize: 16_000, subframes: [constant(1)] };
+      const fileOf = (numFrames: number) =>
+        flacFile({
+          sampleRateHz,
+          numSamples: 0,
+          frames: Array.from({ length: numFrames }, () => frame),
+        });
+
+      const { samples } = await decode(fileOf(3), { maxAudioSeconds: 1 });
+      const tooMany = decode(fileOf(4), { maxAudioSeconds: 1 });
+
+      assert.equal(samples.length, numSamples);
+      await assert.rejects(tooMany, refused('PAYLOAD_TOO_LARGE', /1 seconds/));
+    });
+  }
+
   it('is refused before a frame is decoded when it is longer than the limit', async () => {
     const announced = flacFile({ numSamples: 2 ** 36 - 1, frames: [] });
     const silent = flacFile({ numSamples: 0, frames: [flat(16_000), flat(1)] });

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { crc32 } from 'node:zlib';
 import sharp from 'sharp';
 import { MeshError } from '#mesh/errors.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
@@ -54,6 +55,34 @@ function refused(reason: string, message: RegExp): (error: unknown) => boolean {
     assert.match(error.message, message);
     return true;
   };
+}
+
+/** 16×16 pixels; to IHDR and pHYs come chunks that say nothing, and to those of the pixels empty ones. */
+async function pngOfChunks(numChunks: {
+  readonly ancillary: number;
+  readonly data: number;
+}): Promise<Buffer> {
+  const still = await sharp(Buffer.alloc(16 * 16 * 3), {
+    raw: { width: 16, height: 16, channels: 3 },
+  })
+    .png()
+    .toBuffer();
+  const headEnd = 33;
+  const pixelsEnd = still.length - 12;
+  return Buffer.concat([
+    still.subarray(0, headEnd),
+    repeatedChunk('zzZz', numChunks.ancillary),
+    still.subarray(headEnd, pixelsEnd),
+    repeatedChunk('IDAT', numChunks.data),
+    still.subarray(pixelsEnd),
+  ]);
+}
+
+function repeatedChunk(type: string, numChunks: number): Buffer {
+  const chunk = Buffer.alloc(12);
+  chunk.write(type, 4, 'latin1');
+  chunk.writeUInt32BE(crc32(Buffer.from(type, 'latin1')), 8);
+  return Buffer.alloc(chunk.length * numChunks, chunk);
 }
 
 /** Frames of 16×16 pixels that are all the same. */
@@ -181,6 +210,19 @@ describe('an image file', () => {
       );
     });
   }
+
+  it('may have 4096 chunks besides its pixels as a PNG file', async () => {
+    const { rgb } = await decode(await pngOfChunks({ ancillary: 4094, data: 10_000 }));
+
+    assert.equal(rgb.length, 16 * 16 * 3);
+  });
+
+  it('is refused as a PNG file of more chunks, as each of them may be worth a warning', async () => {
+    await assert.rejects(
+      decode(await pngOfChunks({ ancillary: 4095, data: 0 })),
+      refused('PAYLOAD_TOO_LARGE', /more than 4096 chunks/),
+    );
+  });
 
   it('is not decoded for a caller who has left', async () => {
     const left = AbortSignal.abort();
