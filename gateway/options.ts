@@ -10,7 +10,7 @@ export const gatewayOptions = Type.Object(
       minimum: 0,
       maximum: 65_535,
       default: 8000,
-      description: 'TCP port to listen on; 0 picks a free one',
+      description: 'TCP port to listen on; 0 picks a free one outside a mesh',
     }),
     apiKey: Type.Optional(
       Type.String({

@@ -1,12 +1,9 @@
 // Compiles what the processes run: TypeScript without its tests, into build/.
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { BUILD, ROOT } from './paths.mjs';
 import { runTool, stage } from './stage.mjs';
-import { clearStamp, contentHash, isStamped, writeStamp } from './stamp.mjs';
-
-/** What a start runs first. */
-const ENTRY = join(BUILD, 'deploy', 'cli', 'main.js');
+import { clearStamp, contentHash, filesUnder, isStamped, writeStamp } from './stamp.mjs';
 
 const SOURCES = [
   'gateway',
@@ -23,9 +20,17 @@ const SOURCES = [
 export const TYPESCRIPT = {
   name: 'the compiled TypeScript',
   needsDev: true,
-  isDone: () => existsSync(ENTRY) && isStamped('typescript', hashOfSources()),
+  isDone: () => isWhole() && isStamped('typescript', hashOfSources()),
   build: compileTypeScript,
 };
+
+/** A copy that was broken off has the stamp and not each file. */
+function isWhole() {
+  const sources = filesUnder(SOURCES, (path) => path.endsWith('.ts'));
+  return sources.every((path) => {
+    return existsSync(join(BUILD, relative(ROOT, path).replace(/\.ts$/, '.js')));
+  });
+}
 
 async function compileTypeScript() {
   const hash = hashOfSources();

@@ -9,7 +9,12 @@ import type { ProcessConfig } from './config.ts';
 interface Claim extends HostPort {
   readonly role: string;
   readonly key: string;
+  /** As messages show it. */
+  readonly address: string;
 }
+
+/** `host:port`, an IPv6 host in brackets. */
+const HOST_PORT = /^(?:\[[^\]]+\]|[^:]+):\d{1,5}$/;
 
 /** A mesh that was just stopped lets go of its ports within this. */
 const WAIT_LIMIT_MS = 2000;
@@ -21,7 +26,8 @@ export interface ClaimOptions {
 }
 
 /**
- * Refuses, before anything is loaded, a port that another program keeps or two processes share.
+ * Refuses, before anything is loaded, a port that another program keeps, that two processes share or
+ * that nobody can know beforehand.
  * Resolves early, with nothing claimed, when the signal aborts.
  */
 export async function claimPorts(
@@ -30,11 +36,11 @@ export async function claimPorts(
 ): Promise<void> {
   const claims = processes.flatMap((one) => claimsOf(one.role.name, one.values));
   for (const [i, claim] of claims.entries()) {
-    const rival = claims.slice(0, i).find((one) => one.port === claim.port && claim.port !== 0);
+    requireKnownPort(claim);
+    const rival = claims.slice(0, i).find((one) => one.port === claim.port);
     if (rival !== undefined) throw inUse(claim, `"${rival.key}" of "${rival.role}" has it too`);
     try {
-      const address = `${claim.host}:${claim.port}`;
-      const wait = { address, log, limitMs: WAIT_LIMIT_MS, signal };
+      const wait = { address: claim.address, log, limitMs: WAIT_LIMIT_MS, signal };
       await listenWhenFree(() => probePort(claim), wait);
     } catch (cause: unknown) {
       if (signal.aborted) return;
@@ -46,15 +52,27 @@ export async function claimPorts(
 function claimsOf(role: string, values: OptionValues): Claim[] {
   const { listen, host, port } = values;
   if (typeof host === 'string' && typeof port === 'number') {
-    return [{ role, key: 'port', host, port }];
+    return [{ role, key: 'port', host, port, address: `${host}:${port}` }];
   }
   if (typeof listen !== 'string') return [];
-  return [{ role, key: 'listen', ...parseHostPort(listen) }];
+  return [{ role, key: 'listen', ...parseHostPort(listen), address: listen }];
 }
 
-function inUse({ role, key, host, port }: Claim, why: string): MeshError {
+/** The processes of a mesh, and `autoglm status`, find each other by what the configuration says. */
+function requireKnownPort({ role, key, port, address }: Claim): void {
+  const place = `key "${key}" in the section "${role}"`;
+  const refuse = (why: string) => {
+    throw new MeshError('INVALID_REQUEST', `${place}: ${why}`, { param: key });
+  };
+  if (key === 'listen' && !HOST_PORT.test(address)) {
+    refuse(`"${address}" is not host:port, an IPv6 host in brackets`);
+  }
+  if (port === 0) refuse('in a mesh port 0 is not possible; name the port that the others ask');
+}
+
+function inUse({ role, key, address }: Claim, why: string): MeshError {
   const change = `set the key "${key}" in the section "${role}" of the configuration`;
   const flag = key === 'port' ? ' or --port' : '';
-  const message = `cannot listen on ${host}:${port} (${why}); to use another port, ${change}${flag}`;
+  const message = `cannot listen on ${address} (${why}); to use another port, ${change}${flag}`;
   return new MeshError('INVALID_REQUEST', message, { param: key });
 }

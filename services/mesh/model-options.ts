@@ -21,7 +21,8 @@ export const modelOptionFields = {
 export function listenField(address: string) {
   return Type.String({
     default: address,
-    description: 'Address of the internal gRPC server, host:port; port 0 picks a free one',
+    description:
+      'Address of the internal gRPC server, host:port; port 0 picks a free one outside a mesh',
   });
 }
 

@@ -5,7 +5,8 @@ import { encoderOptionsWith } from '#mesh/encoder-options.ts';
 export const speechEncoderOptions = encoderOptionsWith({
   listen: Type.String({
     default: '127.0.0.1:8053',
-    description: 'Address of the internal gRPC server, host:port; port 0 picks a free one',
+    description:
+      'Address of the internal gRPC server, host:port; port 0 picks a free one outside a mesh',
   }),
   maxAudioSeconds: Type.Number({
     exclusiveMinimum: 0,

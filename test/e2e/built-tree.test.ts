@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -99,6 +99,21 @@ describe('a built tree without its development packages, at a path with a space'
       const result = outcomeOf(isolated(...npx));
 
       assert.deepEqual(result, { status: 0, stdout: '0.1.0\n', stderr: '' });
+    });
+
+    it('sees that one compiled file is missing', async () => {
+      const file = join(tree, 'build/services/llm-backbone/main.js');
+      const code = await readFile(file);
+      await rm(file);
+
+      const result = outcomeOf(isolated(process.execPath, 'deploy/bootstrap.mjs', 'start'));
+
+      await writeFile(file, code);
+      assert.equal(result.status, 1);
+      assert.match(
+        result.stderr,
+        /^missing or changed: the compiled TypeScript, .*cannot be written/,
+      );
     });
 
     it('says what is missing and which command makes it', async () => {

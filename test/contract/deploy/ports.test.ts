@@ -5,6 +5,7 @@ import { PassThrough } from 'node:stream';
 import { describe, it } from 'node:test';
 import { pino } from 'pino';
 import { claimPorts } from '#deploy/local/ports.ts';
+import { BACKBONE, GATEWAY } from '#deploy/local/roles.ts';
 import { freePort } from '#test/free-port.ts';
 import { Lines } from '#test/lines.ts';
 import { scripted } from './scripted-role.ts';
@@ -45,6 +46,33 @@ describe('claimPorts', () => {
       message: /EADDRINUSE.*set the key "port" in the section "gateway"/,
     });
   });
+
+  it('refuses port 0, under which nobody would find the process', async () => {
+    for (const { role, values, key } of [
+      { role: GATEWAY, values: { host: '127.0.0.1', port: 0 }, key: 'port' },
+      { role: BACKBONE, values: { listen: '127.0.0.1:0' }, key: 'listen' },
+    ]) {
+      const { signal } = new AbortController();
+
+      const claimed = claimPorts([{ role, values }], { log: pino({ enabled: false }), signal });
+
+      const message = new RegExp(`^key "${key}" in the section "${role.name}": .*port 0`);
+      await assert.rejects(claimed, { message });
+    }
+  });
+
+  for (const listen of ['127.0.0.1', '127.0.0.1:', ':8051', '::1:8051', '127.0.0.1: 8051']) {
+    it(`refuses the address "${listen}" before anything is loaded`, async () => {
+      const processes = [{ role: BACKBONE, values: { listen } }];
+      const { signal } = new AbortController();
+
+      const claimed = claimPorts(processes, { log: pino({ enabled: false }), signal });
+
+      await assert.rejects(claimed, {
+        message: `key "listen" in the section "llm-backbone": "${listen}" is not host:port, an IPv6 host in brackets`,
+      });
+    });
+  }
 
   it('ends its wait when the mesh is stopped', async (t) => {
     const port = await freePort();
