@@ -16,13 +16,22 @@ SampleParams Params(uint32_t vocab_size) {
   return params;
 }
 
-OutputResult RunSampler(std::vector<float> logits, const StepOutput& output) {
+Status TrySampler(std::vector<float> logits, const StepOutput& output, OutputResult& result) {
   const kernels::CpuKernels kernels = kernels::SupportedLevels().front().kernels;
   const Sampler sampler(kernels.logits);
   std::vector<Candidate> candidates;
+  return sampler.Run(logits, output, candidates, result);
+}
+
+OutputResult RunSampler(const std::vector<float>& logits, const StepOutput& output) {
   OutputResult result;
-  REQUIRE(sampler.Run(logits, output, candidates, result).ok());
+  REQUIRE(TrySampler(logits, output, result).ok());
   return result;
+}
+
+Reason Refusal(const std::vector<float>& logits, const StepOutput& output) {
+  OutputResult result;
+  return TrySampler(logits, output, result).reason();
 }
 
 uint32_t Sample(const std::vector<float>& logits, const SampleParams& params) {
@@ -263,47 +272,26 @@ TEST_CASE("Without a wish for log-probabilities there are none") {
 }
 
 TEST_CASE("Logits that are not finite are an engine failure, not a token") {
-  const kernels::CpuKernels kernels = kernels::SupportedLevels().front().kernels;
-  const Sampler sampler(kernels.logits);
-  std::vector<Candidate> candidates;
-  OutputResult result;
   for (const float value :
        {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
         -std::numeric_limits<float>::infinity()}) {
     CAPTURE(value);
-    std::vector<float> logits = {value, value};
 
-    const Status status = sampler.Run(logits, {.sample = Params(2)}, candidates, result);
-
-    CHECK_EQ(status.reason(), Reason::kEngineFailed);
+    CHECK_EQ(Refusal({value, value}, {.sample = Params(2)}), Reason::kEngineFailed);
   }
 }
 
 TEST_CASE("Logits that are not finite have no log-probability either") {
-  const kernels::CpuKernels kernels = kernels::SupportedLevels().front().kernels;
-  const Sampler sampler(kernels.logits);
-  std::vector<Candidate> candidates;
-  OutputResult result;
-  std::vector<float> logits(2, std::numeric_limits<float>::quiet_NaN());
+  const float nan = std::numeric_limits<float>::quiet_NaN();
 
-  const Status status =
-      sampler.Run(logits, {.target_token = 1, .num_logprobs = 2}, candidates, result);
-
-  CHECK_EQ(status.reason(), Reason::kEngineFailed);
+  CHECK_EQ(Refusal({nan, nan}, {.target_token = 1, .num_logprobs = 2}), Reason::kEngineFailed);
 }
 
 TEST_CASE("Parameters that forbid every token are refused, whatever the logits are") {
-  const kernels::CpuKernels kernels = kernels::SupportedLevels().front().kernels;
-  const Sampler sampler(kernels.logits);
-  std::vector<Candidate> candidates;
-  OutputResult result;
   SampleParams params = Params(2);
   params.forbidden_token_ids = {0, 1};
-  std::vector<float> logits = {1.0f, 2.0f};
 
-  const Status status = sampler.Run(logits, {.sample = params}, candidates, result);
-
-  CHECK_EQ(status.reason(), Reason::kInvalidRequest);
+  CHECK_EQ(Refusal({1.0f, 2.0f}, {.sample = params}), Reason::kInvalidRequest);
 }
 
 }  // namespace
