@@ -1,3 +1,5 @@
+import type { BodyMemory } from '#gateway/http/body/body-memory.ts';
+import type { InFlight } from '#gateway/http/in-flight.ts';
 import {
   Counter,
   Gauge,
@@ -6,8 +8,6 @@ import {
   REQUEST_BUCKETS_S,
   TTFT_BUCKETS_S,
 } from '#mesh/metrics.ts';
-import type { BodyMemory } from './body/body-memory.ts';
-import type { InFlight } from './in-flight.ts';
 
 /** vLLM serves these two without a prefix. */
 export const HTTP_METRICS: ReadonlySet<string> = new Set([

@@ -1,15 +1,17 @@
 import type { AddressInfo } from 'node:net';
 import type { Static } from 'typebox';
-import { type Clock, systemClock } from '#mesh/clock.ts';
+import { ApiKeys } from '#gateway/http/auth.ts';
+import { BodyMemory } from '#gateway/http/body/body-memory.ts';
+import { InFlight } from '#gateway/http/in-flight.ts';
+import type { Route, RouteContext } from '#gateway/http/route.ts';
+import { type BodyLimits, createServer } from '#gateway/http/server.ts';
+import { type Clock, systemClock } from '#mesh/async/clock.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Stoppable } from '#mesh/lifecycle.ts';
 import { isInUse, listenWhenFree } from '#mesh/listen-when-free.ts';
-import type { Log } from '#mesh/log.ts';
-import { registerLogMetrics } from '#mesh/log-metrics.ts';
-import { ApiKeys } from './auth.ts';
-import { BodyMemory } from './body/body-memory.ts';
+import type { Log } from '#mesh/log/log.ts';
+import { registerLogMetrics } from '#mesh/log/log-metrics.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
-import { InFlight } from './in-flight.ts';
 import { MediaIntake } from './media/media-intake.ts';
 import { mediaLimits } from './media/media-options.ts';
 import type { gatewayOptions } from './options.ts';
@@ -19,14 +21,12 @@ import { healthRoutes } from './routes/health.ts';
 import { loadRoute } from './routes/load.ts';
 import { metricsRoute } from './routes/metrics.ts';
 import { modelRoute, modelsRoute } from './routes/models.ts';
-import type { Route, RouteContext } from './routes/route.ts';
 import { detokenizeRoute, tokenizeRoute } from './routes/tokenize.ts';
 import { transcriptionsRoute } from './routes/transcriptions.ts';
 import { versionRoute } from './routes/version.ts';
 import { Endpoint } from './routing/endpoint.ts';
 import { Router } from './routing/router.ts';
 import { ScrapedInstance } from './routing/scraped-instance.ts';
-import { type BodyLimits, createServer } from './server.ts';
 
 /** Last bytes of the last answers are sent within this. */
 const FLUSH_TIMEOUT_MS = 500;

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { logOptionFields } from '#mesh/log-options.ts';
+import { logOptionFields } from '#mesh/log/log-options.ts';
 import { mediaProperties } from './media/media-options.ts';
 
 /** Options of the gateway process; see `#mesh/options.ts` for how they become flags and keys. */

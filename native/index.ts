@@ -17,6 +17,7 @@ export function cpuFeatures(): CpuFeatures {
 export { loadDecoder } from './decoder.ts';
 export type * from './decoder-contract.ts';
 export type * from './device-contract.ts';
+export { deviceName } from './device-name.ts';
 export { loadEncoder } from './encoder.ts';
 export type * from './encoder-contract.ts';
 export { EngineError, type EngineErrorReason } from './engine-error.ts';

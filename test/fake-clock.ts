@@ -1,4 +1,4 @@
-import type { Clock } from '#mesh/clock.ts';
+import type { Clock } from '#mesh/async/clock.ts';
 
 /** Time that moves when a test says so. */
 export class FakeClock implements Clock {

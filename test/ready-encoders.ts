@@ -1,5 +1,5 @@
 import type { Channel } from 'nice-grpc';
-import { createMeshClient } from '#mesh/grpc-client.ts';
+import { createMeshClient } from '#mesh/grpc/grpc-client.ts';
 import { InstanceServiceDefinition } from '#protos/autoglm/mesh/v1/instance.ts';
 
 /** Waits until a backbone counts so many ready encoders, of all modalities together. */

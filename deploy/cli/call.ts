@@ -1,9 +1,9 @@
 import { createChannel, createClientFactory } from 'nice-grpc';
 import { Type } from 'typebox';
-import { statusToErrorMiddleware } from '#mesh/error-status.ts';
 import { MeshError } from '#mesh/errors.ts';
+import { statusToErrorMiddleware } from '#mesh/grpc/error-status.ts';
+import { loadProtos } from '#mesh/grpc/reflection.ts';
 import { helpText, kebabCase, parseFlags, resolveOptions } from '#mesh/options.ts';
-import { loadProtos } from '#mesh/reflection.ts';
 import { BACKBONE } from '../local/roles.ts';
 import type { Command } from './command.ts';
 import { requestMessages } from './json-messages.ts';

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
+import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import { helpText, parseFlags, resolveOptions } from '#mesh/options.ts';
 import { InstanceServiceDefinition, InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
 import type { ProcessConfig } from '../local/config.ts';

@@ -1,6 +1,6 @@
 // Asks a backbone directly over gRPC and prints the answer as it comes:
 //   node build/deploy/examples/generate.js 127.0.0.1:8051 "你是谁?"
-import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
+import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import {
   type GenerateRequest,
   LlmBackboneServiceDefinition,

@@ -1,9 +1,9 @@
 // Sends raw 16-bit mono PCM from standard input to a speech encoder while it is recorded, and prints
 // the embedding rows that come back:
 //   arecord -q -f S16_LE -r 16000 -c 1 -t raw -d 3 | node build/deploy/examples/stream-audio.js 127.0.0.1:8053
-import { encoderServiceDefinition } from '#mesh/encode-response-codec.ts';
-import { encodeItem } from '#mesh/encoder-call.ts';
-import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
+import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
+import { encodeItem } from '#mesh/encode/encoder-call.ts';
+import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 
 const SAMPLE_RATE_HZ = 16_000;
 

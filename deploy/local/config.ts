@@ -1,5 +1,5 @@
 import { MeshError } from '#mesh/errors.ts';
-import { type LogSettings, logOptions } from '#mesh/log-options.ts';
+import { type LogSettings, logOptions } from '#mesh/log/log-options.ts';
 import { kebabCase, type OptionValues, parseSection, resolveOptions } from '#mesh/options.ts';
 import type { ConfigDocument } from './config-document.ts';
 import {
@@ -15,7 +15,7 @@ import {
   withPaths,
 } from './config-section.ts';
 import { shareCores } from './cores.ts';
-import type { Modality } from './model-towers.ts';
+import type { TowerModality } from './model-towers.ts';
 import { BACKBONE, ENCODERS, type EncoderRole, GATEWAY, ROLES, type Role } from './roles.ts';
 
 /** One process to start with exactly these values. */
@@ -35,7 +35,7 @@ export interface MeshConfig {
 export interface Surroundings {
   /** Cores the processes may use, ascending. */
   readonly cores: readonly number[];
-  hasTower(modelDirectory: string, modality: Modality): boolean;
+  hasTower(modelDirectory: string, modality: TowerModality): boolean;
 }
 
 /** Every process has its own value, so these belong in a section only. */

@@ -1,7 +1,7 @@
 import { watch } from 'node:fs';
 import { join } from 'node:path';
 import { loadConfig } from '#deploy/cli/serve.ts';
-import { createLog } from '#mesh/log.ts';
+import { createLog } from '#mesh/log/log.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { Supervisor } from './supervisor.ts';
 

@@ -1,6 +1,6 @@
 import { MeshError } from '#mesh/errors.ts';
 import { listenWhenFree } from '#mesh/listen-when-free.ts';
-import type { Log } from '#mesh/log.ts';
+import type { Log } from '#mesh/log/log.ts';
 import type { OptionValues } from '#mesh/options.ts';
 import { type HostPort, parseHostPort, probePort } from '#mesh/port-probe.ts';
 import type { ProcessConfig } from './config.ts';

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
+import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import type { OptionValues } from '#mesh/options.ts';
 import { InstanceServiceDefinition } from '#protos/autoglm/mesh/v1/instance.ts';
 

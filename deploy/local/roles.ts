@@ -3,7 +3,7 @@ import { gatewayOptions } from '#gateway/options.ts';
 import type { OptionSchema } from '#mesh/options.ts';
 import { speechEncoderOptions } from '#speech/options.ts';
 import { visionEncoderOptions } from '#vision/options.ts';
-import type { Modality } from './model-towers.ts';
+import type { TowerModality } from './model-towers.ts';
 
 /** A kind of process the supervisor starts. */
 export interface Role {
@@ -16,7 +16,7 @@ export interface Role {
 
 /** A process with one tower of the model. */
 export interface EncoderRole extends Role {
-  readonly modality: Modality;
+  readonly modality: TowerModality;
   /** The backbone's option that lists addresses of such processes. */
   readonly addressOption: 'visionEncoder' | 'speechEncoder';
 }

@@ -1,5 +1,5 @@
 import { MeshError } from '#mesh/errors.ts';
-import { createLog } from '#mesh/log.ts';
+import { createLog } from '#mesh/log/log.ts';
 import type { MeshConfig } from './config.ts';
 import { Supervisor } from './supervisor.ts';
 

@@ -1,5 +1,5 @@
 import { MeshError } from '#mesh/errors.ts';
-import type { Log } from '#mesh/log.ts';
+import type { Log } from '#mesh/log/log.ts';
 import type { MeshConfig, ProcessConfig } from './config.ts';
 import { claimPorts } from './ports.ts';
 import { curlLine, gatewayUrl, waitUntilEncodersReady, waitUntilReady } from './readiness.ts';

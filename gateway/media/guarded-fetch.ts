@@ -1,7 +1,7 @@
 import { Client, type Dispatcher } from 'undici';
+import { Semaphore } from '#mesh/async/semaphore.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { ItemBytes } from '#mesh/item-bytes.ts';
-import { Semaphore } from '#mesh/semaphore.ts';
 import type { ItemBudget } from './byte-budget.ts';
 import { fetchFailure } from './fetch-failure.ts';
 import { guardedConnector, type ResolveHost, resolveBySystem } from './guarded-connect.ts';

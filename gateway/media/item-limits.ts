@@ -1,10 +1,10 @@
 import { isRecord } from '#gateway/openai/body.ts';
 import { MeshError } from '#mesh/errors.ts';
+import type { MediaModality } from '#mesh/modality.ts';
 import type { MediaReference } from './media-reference.ts';
-import type { Modality } from './modality.ts';
 
 /** Most items of each modality in one request. */
-export type ItemLimits = Readonly<Record<Modality, number>>;
+export type ItemLimits = Readonly<Record<MediaModality, number>>;
 
 /** What Open-AutoGLM's launch flags allow for screenshots; as many recordings. */
 const DEFAULT_LIMITS: ItemLimits = { image: 10, audio: 10 };

@@ -1,5 +1,5 @@
 import { id3TagBytes } from '#mesh/id3-tag.ts';
-import type { Modality } from './modality.ts';
+import type { MediaModality } from '#mesh/modality.ts';
 
 /** What a file's first bytes say it is. */
 export interface MediaFormat {
@@ -10,7 +10,7 @@ export interface MediaFormat {
 }
 
 export interface AcceptedFormat {
-  readonly modality: Modality;
+  readonly modality: MediaModality;
   /** IANA media type. */
   readonly mediaType: string;
 }
@@ -80,7 +80,7 @@ const OTHERS: readonly Signature[] = [
 ];
 
 /** Formats a request may carry, for a refusal: "JPEG, PNG, WebP, GIF". */
-export function acceptedNames(modality: Modality): string {
+export function acceptedNames(modality: MediaModality): string {
   const ofModality = ACCEPTED.filter(({ accepted }) => accepted?.modality === modality);
   return ofModality.map(({ name }) => name).join(', ');
 }

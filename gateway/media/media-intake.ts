@@ -1,11 +1,11 @@
 import { MeshError } from '#mesh/errors.ts';
+import { modalitiesOf } from '#mesh/modality.ts';
 import { MaxPixelsMode, type PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
 import type { GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { createMediaLoader, type WarningLog } from './create-media-loader.ts';
 import type { LoadedMedia, MediaLoader } from './media-loader.ts';
 import type { MediaOptions } from './media-options.ts';
 import type { MediaReference } from './media-reference.ts';
-import { modalitiesOf } from './modality.ts';
 import { parseProcessorKwargs, preprocessOptions } from './preprocess-options.ts';
 import type { PromptMedia } from './prompt-media.ts';
 

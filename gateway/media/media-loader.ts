@@ -1,17 +1,17 @@
 import { webcrypto } from 'node:crypto';
 import { MeshError } from '#mesh/errors.ts';
+import type { MediaModality } from '#mesh/modality.ts';
 import { decodeBase64 } from './base64.ts';
 import { ByteBudget, type ByteLimits, type ItemBudget } from './byte-budget.ts';
 import type { GuardedFetch } from './guarded-fetch.ts';
 import { checkItemCounts, type ItemLimits } from './item-limits.ts';
 import { readLocalFile } from './local-file.ts';
 import type { MediaReference } from './media-reference.ts';
-import type { Modality } from './modality.ts';
 import { sniffMediaType } from './sniff.ts';
 
 /** A media item whose bytes are there and are of a format the encoders read. */
 export interface LoadedMedia {
-  readonly modality: Modality;
+  readonly modality: MediaModality;
   /** IANA media type by magic number. */
   readonly mediaType: string;
   readonly bytes: Buffer;

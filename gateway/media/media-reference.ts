@@ -1,6 +1,6 @@
 import { isRecord } from '#gateway/openai/body.ts';
 import { MeshError } from '#mesh/errors.ts';
-import type { Modality } from './modality.ts';
+import type { MediaModality } from '#mesh/modality.ts';
 
 /** Where the bytes of a media item come from. */
 export type MediaSource =
@@ -11,7 +11,7 @@ export type MediaSource =
 
 /** A media item as a request names it, before its bytes are there. */
 export interface MediaReference {
-  readonly modality: Modality;
+  readonly modality: MediaModality;
   readonly source: MediaSource;
   /** Type the client declared, a hint for error messages. */
   readonly declaredType: string | undefined;
@@ -48,7 +48,7 @@ export function mediaReference({ part, at }: PlacedPart): MediaReference | undef
 }
 
 interface UrlField {
-  readonly modality: Modality;
+  readonly modality: MediaModality;
   readonly at: string;
 }
 

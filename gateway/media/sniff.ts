@@ -1,10 +1,10 @@
 import { excerpt } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
+import type { MediaModality } from '#mesh/modality.ts';
 import { acceptedNames, formatOf } from './media-format.ts';
-import type { Modality } from './modality.ts';
 
 export interface SniffContext {
-  readonly modality: Modality;
+  readonly modality: MediaModality;
   /** Type the client declared; quoted in a refusal, never believed. */
   readonly declaredType: string | undefined;
   /** Where the item stands in the request. */
@@ -31,7 +31,7 @@ function received(
   return `is not recognised as ${modality === 'image' ? 'an image' : 'audio'}${declared}`;
 }
 
-function expected(modality: Modality): string {
+function expected(modality: MediaModality): string {
   const kind = modality === 'image' ? 'image' : 'audio';
   return `${kind} formats accepted here are ${acceptedNames(modality)}`;
 }

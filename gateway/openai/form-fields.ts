@@ -1,4 +1,4 @@
-import type { FormBody } from '#gateway/body/form-body.ts';
+import type { FormBody } from '#gateway/http/body/form-body.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Body } from './body.ts';
 

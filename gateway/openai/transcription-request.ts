@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox';
-import type { FormBody } from '#gateway/body/form-body.ts';
+import type { FormBody } from '#gateway/http/body/form-body.ts';
 import type { PromptMedia } from '#gateway/media/prompt-media.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { ChatMessage } from '#protos/autoglm/llm/v1/prompt.ts';

@@ -1,4 +1,5 @@
 import type { FastifyReply } from 'fastify';
+import type { RouteContext } from '#gateway/http/route.ts';
 import type { AdmissibleMedia } from '#gateway/media/media-intake.ts';
 import { mediaItem } from '#gateway/media/media-item.ts';
 import { placedError } from '#gateway/media/placed-error.ts';
@@ -6,7 +7,6 @@ import type { GenerationStart } from '#gateway/openai/chat-request.ts';
 import type { GenerateEvent } from '#gateway/openai/event.ts';
 import type { GenerateUpload } from '#gateway/routing/generate-call.ts';
 import { MeshError } from '#mesh/errors.ts';
-import type { RouteContext } from './route.ts';
 
 export interface Generation {
   readonly requestId: string;

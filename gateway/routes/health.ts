@@ -1,5 +1,5 @@
 import type { FastifyReply } from 'fastify';
-import type { Route, RouteContext } from './route.ts';
+import type { Route, RouteContext } from '#gateway/http/route.ts';
 
 /** Ready means: a backbone has really generated a token and takes work, and so does the gateway. */
 function answerHealth({ router, inFlight }: RouteContext, reply: FastifyReply) {

@@ -1,4 +1,4 @@
-import type { Route, RouteContext } from './route.ts';
+import type { Route, RouteContext } from '#gateway/http/route.ts';
 
 /** `GET /load`: requests being answered at this moment. */
 export function loadRoute({ inFlight }: RouteContext): Route {

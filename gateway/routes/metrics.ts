@@ -1,9 +1,9 @@
 import { HTTP_METRICS } from '#gateway/gateway-metrics.ts';
+import type { Route, RouteContext } from '#gateway/http/route.ts';
 import type { Endpoint } from '#gateway/routing/endpoint.ts';
 import type { ScrapedInstance } from '#gateway/routing/scraped-instance.ts';
 import { type MetricSource, prometheusText } from '#mesh/prometheus-text.ts';
 import { MetricKind } from '#protos/autoglm/mesh/v1/instance.ts';
-import type { Route, RouteContext } from './route.ts';
 
 /** A process that does not answer within this is left out of the scrape. */
 const SCRAPE_TIMEOUT_MS = 2000;

@@ -1,7 +1,7 @@
+import type { Route, RouteContext } from '#gateway/http/route.ts';
 import { placeholderItem } from '#gateway/media/media-item.ts';
 import { parseDetokenizeRequest, parseTokenizeRequest } from '#gateway/openai/tokenize-request.ts';
 import { checkPrompt } from './check-prompt.ts';
-import type { Route, RouteContext } from './route.ts';
 
 /** `POST /tokenize` */
 export function tokenizeRoute({ router, inFlight, intake }: RouteContext): Route {

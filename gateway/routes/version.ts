@@ -1,5 +1,5 @@
+import type { Route } from '#gateway/http/route.ts';
 import { VERSION } from '#mesh/instance.ts';
-import type { Route } from './route.ts';
 
 /** `GET /version` */
 export function versionRoute(): Route {

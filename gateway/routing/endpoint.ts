@@ -1,7 +1,7 @@
 import type { Channel, Client } from 'nice-grpc';
-import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
-import { watchHealth } from '#mesh/health-watch.ts';
-import type { Log } from '#mesh/log.ts';
+import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
+import { watchHealth } from '#mesh/grpc/health-watch.ts';
+import type { Log } from '#mesh/log/log.ts';
 import {
   type GetModelResponse,
   LlmBackboneServiceDefinition,

@@ -9,7 +9,7 @@ import type { Channel } from 'nice-grpc';
 import { ClientError, Metadata } from 'nice-grpc-common';
 import { mediaChunks } from '#gateway/media/media-item.ts';
 import type { LoadedMedia } from '#gateway/media/media-loader.ts';
-import { DETAILS_TRAILER, meshErrorFromStatus } from '#mesh/error-status.ts';
+import { DETAILS_TRAILER, meshErrorFromStatus } from '#mesh/grpc/error-status.ts';
 import {
   GenerateRequest,
   GenerateResponse,

@@ -1,5 +1,5 @@
 import type { Channel, Client } from 'nice-grpc';
-import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
+import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import { InstanceServiceDefinition } from '#protos/autoglm/mesh/v1/instance.ts';
 
 /** A process that no request goes to, asked only for its metrics: an encoder. */

@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "binding/engine.h"
-#include "model/decoder.h"
+#include "model/decoder/decoder.h"
 
 namespace autoglm::binding {
 

@@ -5,7 +5,7 @@
 
 #include "base/status.h"
 #include "binding/object_reader.h"
-#include "model/decoder.h"
+#include "model/decoder/decoder.h"
 
 namespace autoglm::binding {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "binding/engine.h"
-#include "model/encoder.h"
+#include "model/encoder/encoder.h"
 
 namespace autoglm::binding {
 

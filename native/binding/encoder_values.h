@@ -6,7 +6,7 @@
 #include "base/status.h"
 #include "binding/arrays.h"
 #include "binding/object_reader.h"
-#include "model/encoder.h"
+#include "model/encoder/encoder.h"
 
 namespace autoglm::binding {
 

@@ -9,7 +9,7 @@
 #include "binding/object_reader.h"
 #include "binding/refusal.h"
 #include "device/device_id.h"
-#include "model/image_resize.h"
+#include "model/preprocess/image_resize.h"
 
 namespace autoglm::binding {
 namespace {

@@ -5,8 +5,8 @@
 
 #include "binding/arrays.h"
 #include "binding/object_reader.h"
-#include "model/decoder.h"
-#include "model/step_plan.h"
+#include "model/decoder/decoder.h"
+#include "model/decoder/step_plan.h"
 
 namespace autoglm::binding {
 

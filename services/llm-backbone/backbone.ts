@@ -1,10 +1,25 @@
 import { performance } from 'node:perf_hooks';
+import { type DescribedModel, describeModel } from '#backbone/checkpoint/model-description.ts';
+import type { ModelFiles } from '#backbone/checkpoint/model-files.ts';
+import { Tokenizer } from '#backbone/checkpoint/tokenizer.ts';
+import { BackboneMetrics } from '#backbone/engine/backbone-metrics.ts';
+import { EngineLoop } from '#backbone/engine/engine-loop.ts';
+import { Scheduler } from '#backbone/engine/scheduler.ts';
+import type { StepExecutor } from '#backbone/engine/step-plan.ts';
+import { createEmbeddings } from '#backbone/media/create-embeddings.ts';
+import type { Embeddings } from '#backbone/media/embeddings.ts';
+import { ChatTemplate } from '#backbone/prompt/chat-template.ts';
+import type { RequestReader } from '#backbone/request/generate-request.ts';
+import type { GenerationContext } from '#backbone/request/generation.ts';
+import { samplingDefaults } from '#backbone/request/sampling.ts';
+import { createSeedSource } from '#backbone/request/seed-source.ts';
+import { warmUp } from '#backbone/request/warm-up.ts';
 import { AdmissionGate } from '#mesh/admission-gate.ts';
-import { type MeshServer, startMeshServer } from '#mesh/grpc-server.ts';
-import { Health } from '#mesh/health.ts';
+import { type MeshServer, startMeshServer } from '#mesh/grpc/grpc-server.ts';
+import { Health } from '#mesh/grpc/health.ts';
 import { createInstanceService, INSTANCE_SERVICE, type InstanceStatus } from '#mesh/instance.ts';
-import type { Log } from '#mesh/log.ts';
-import { registerLogMetrics } from '#mesh/log-metrics.ts';
+import type { Log } from '#mesh/log/log.ts';
+import { registerLogMetrics } from '#mesh/log/log-metrics.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import type { DecoderDescription, IsaLevel } from '#native';
 import {
@@ -12,23 +27,8 @@ import {
   LlmBackboneServiceDefinition,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { InstanceServiceDefinition, InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
-import { BackboneMetrics } from './backbone-metrics.ts';
-import { ChatTemplate } from './chat-template.ts';
-import { createEmbeddings } from './create-embeddings.ts';
-import type { Embeddings } from './embeddings.ts';
-import { EngineLoop } from './engine-loop.ts';
-import type { RequestReader } from './generate-request.ts';
-import type { GenerationContext } from './generation.ts';
-import { type DescribedModel, describeModel } from './model-description.ts';
-import type { ModelFiles } from './model-files.ts';
 import { type BackboneOptions, checkBackboneOptions } from './options.ts';
-import { samplingDefaults } from './sampling.ts';
-import { Scheduler } from './scheduler.ts';
-import { createSeedSource } from './seed-source.ts';
 import { createBackboneService } from './service.ts';
-import type { StepExecutor } from './step-plan.ts';
-import { Tokenizer } from './tokenizer.ts';
-import { warmUp } from './warm-up.ts';
 
 /** Time the last messages of a drained server are given to reach their readers. */
 const LAST_WRITES_MS = 500;

@@ -1,20 +1,20 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { deviceName } from '#mesh/device-name.ts';
+import { type ModelFiles, readModelFiles } from '#backbone/checkpoint/model-files.ts';
 import { MeshError } from '#mesh/errors.ts';
-import type { Log } from '#mesh/log.ts';
+import type { Log } from '#mesh/log/log.ts';
 import { weightDtype } from '#mesh/model-options.ts';
 import { runProcess } from '#mesh/process-main.ts';
 import {
   cpuFeatures,
   type Decoder,
   type DecoderOptions,
+  deviceName,
   devices,
   EngineError,
   loadDecoder,
 } from '#native';
 import { type Backbone, type LoadedDecoder, startBackbone } from './backbone.ts';
-import { type ModelFiles, readModelFiles } from './model-files.ts';
 import {
   type BackboneOptions,
   BLOCK_SIZE,

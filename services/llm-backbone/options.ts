@@ -1,9 +1,9 @@
 import { totalmem } from 'node:os';
 import { type Static, Type } from 'typebox';
 import { MeshError } from '#mesh/errors.ts';
-import { logOptionFields } from '#mesh/log-options.ts';
+import { logOptionFields } from '#mesh/log/log-options.ts';
+import type { MediaModality } from '#mesh/modality.ts';
 import { listenField, modelOptionFields } from '#mesh/model-options.ts';
-import type { MediaModality } from './media-item.ts';
 
 const GIB = 1024 ** 3;
 

@@ -1,9 +1,25 @@
 import { randomUUID } from 'node:crypto';
 import type { CallContext } from 'nice-grpc-common';
+import type { Vocabulary } from '#backbone/checkpoint/vocabulary.ts';
+import type { Scheduler } from '#backbone/engine/scheduler.ts';
+import type { Embeddings } from '#backbone/media/embeddings.ts';
+import type { MediaBuffer } from '#backbone/media/media-buffer.ts';
+import { readIdentity } from '#backbone/media/media-item.ts';
+import { receiveMedia } from '#backbone/media/media-upload.ts';
+import { RequestMedia } from '#backbone/media/request-media.ts';
+import { detokenize } from '#backbone/output/detokenizer.ts';
+import { type LengthLimits, tokenizePrompt } from '#backbone/prompt/prompt.ts';
+import { checkStart, type RequestReader, readRequest } from '#backbone/request/generate-request.ts';
+import {
+  Generation,
+  type GenerationContext,
+  type GenerationRequest,
+} from '#backbone/request/generation.ts';
+import type { CheckedSampling } from '#backbone/request/sampling.ts';
 import type { AdmissionGate } from '#mesh/admission-gate.ts';
 import { quoted } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
-import type { Log } from '#mesh/log.ts';
+import type { Log } from '#mesh/log/log.ts';
 import { checkPromptSize } from '#mesh/prompt-limits.ts';
 import type {
   DetokenizeRequest,
@@ -16,18 +32,6 @@ import type {
   TokenizeRequest,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { Prompt } from '#protos/autoglm/llm/v1/prompt.ts';
-import { detokenize } from './detokenizer.ts';
-import type { Embeddings } from './embeddings.ts';
-import { checkStart, type RequestReader, readRequest } from './generate-request.ts';
-import { Generation, type GenerationContext, type GenerationRequest } from './generation.ts';
-import type { MediaBuffer } from './media-buffer.ts';
-import { readIdentity } from './media-item.ts';
-import { receiveMedia } from './media-upload.ts';
-import { type LengthLimits, tokenizePrompt } from './prompt.ts';
-import { RequestMedia } from './request-media.ts';
-import type { CheckedSampling } from './sampling.ts';
-import type { Scheduler } from './scheduler.ts';
-import type { Vocabulary } from './vocabulary.ts';
 
 /** What the handlers work with. */
 export interface BackboneServiceOptions {

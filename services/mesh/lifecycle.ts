@@ -1,5 +1,5 @@
+import type { Log } from '#mesh/log/log.ts';
 import { MeshError } from './errors.ts';
-import type { Log } from './log.ts';
 
 /** The phases in which a process ends. */
 export interface Stoppable {

@@ -1,5 +1,5 @@
-import { type Clock, systemClock } from './clock.ts';
-import type { Log } from './log.ts';
+import { type Clock, systemClock } from '#mesh/async/clock.ts';
+import type { Log } from '#mesh/log/log.ts';
 
 const RETRY_MS = 100;
 

@@ -1,5 +1,4 @@
 import { Type } from 'typebox';
-import type { WeightDtype } from '#native';
 
 /** Options of every process that loads a model: the same, with the same names. */
 export const modelOptionFields = {
@@ -27,6 +26,6 @@ export function listenField(address: string) {
 }
 
 /** The loader's name of an in-memory weight type. */
-export function weightDtype(dtype: 'auto' | 'half' | 'bfloat16' | 'float32'): WeightDtype {
+export function weightDtype(dtype: 'auto' | 'half' | 'bfloat16' | 'float32') {
   return dtype === 'half' ? 'float16' : dtype;
 }

@@ -1,7 +1,7 @@
 import type { Static, TNumber, TObject } from 'typebox';
+import { createLog, type Log } from '#mesh/log/log.ts';
+import type { logOptionFields } from '#mesh/log/log-options.ts';
 import { endOnSignal, runMain, type Stoppable } from './lifecycle.ts';
-import { createLog, type Log } from './log.ts';
-import type { logOptionFields } from './log-options.ts';
 import { helpText, parseFlags, resolveOptions } from './options.ts';
 
 /** What the options of every process hold: how it logs, and how long it drains. */

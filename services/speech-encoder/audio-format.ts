@@ -1,7 +1,7 @@
+import type { ItemHeader, ItemReader, MediaFormat, OpenedItem } from '#encoder/media-reader.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { id3TagBytes } from '#mesh/id3-tag.ts';
 import { ItemBytes } from '#mesh/item-bytes.ts';
-import type { ItemHeader, ItemReader, MediaFormat, OpenedItem } from '#mesh/media-reader.ts';
 import { decodeFlac } from './flac.ts';
 import { LivePcmReader, parseLivePcm } from './live-pcm.ts';
 import { decodeMp3 } from './mp3.ts';

@@ -1,6 +1,6 @@
+import type { ItemReader, OpenedItem } from '#encoder/media-reader.ts';
 import { quoted } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
-import type { ItemReader, OpenedItem } from '#mesh/media-reader.ts';
 import { openedRecording } from './opened-recording.ts';
 import { frameBytes, type PcmFormat, readPcm } from './pcm.ts';
 import type { Recording } from './recording.ts';

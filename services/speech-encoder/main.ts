@@ -1,4 +1,4 @@
-import { runEncoderMain } from '#mesh/encoder-main.ts';
+import { runEncoderMain } from '#encoder/encoder-main.ts';
 import { speechEncoderOptions } from './options.ts';
 import { speechRole } from './role.ts';
 

@@ -1,5 +1,5 @@
+import type { OpenedItem } from '#encoder/media-reader.ts';
 import { MeshError } from '#mesh/errors.ts';
-import type { OpenedItem } from '#mesh/media-reader.ts';
 import type { Recording } from './recording.ts';
 import { Turns } from './turns.ts';
 

@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox';
-import { encoderOptionsWith } from '#mesh/encoder-options.ts';
+import { encoderOptionsWith } from '#encoder/encoder-options.ts';
 import { listenField } from '#mesh/model-options.ts';
 
 /** Flags and configuration keys of the speech encoder. */

@@ -1,6 +1,6 @@
+import type { ItemHeader, ItemReader, MediaFormat, OpenedItem } from '#encoder/media-reader.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { ItemBytes } from '#mesh/item-bytes.ts';
-import type { ItemHeader, ItemReader, MediaFormat, OpenedItem } from '#mesh/media-reader.ts';
 import type { ImageOptions } from '#native';
 import { refuseManyFrames } from './animation.ts';
 import { type ImageLimits, loadPixels, readImageSize } from './image-decode.ts';

@@ -1,4 +1,4 @@
-import { runEncoderMain } from '#mesh/encoder-main.ts';
+import { runEncoderMain } from '#encoder/encoder-main.ts';
 import { visionEncoderOptions } from './options.ts';
 import { visionRole } from './role.ts';
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
+import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import { InstanceServiceDefinition } from '#protos/autoglm/mesh/v1/instance.ts';
 
 /** Sum of a metric's samples on the gateway's `/metrics`; 0 when it has none yet. */

@@ -3,7 +3,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
-import { constantFlac, emptyOggPackets, manyWebmTracks } from '#test/unit/speech/hostile-audio.ts';
+import {
+  constantFlac,
+  emptyOggPackets,
+  manyWebmTracks,
+} from '#test/unit/speech-encoder/hostile-audio.ts';
 import { whileAnotherStreams } from './bystander.ts';
 import { type Body, postChat, userMessage } from './chat-request.ts';
 import { type Mesh, property, startMesh } from './mesh.ts';

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "model/safetensors.h"
+#include "model/checkpoint/safetensors.h"
 
 namespace autoglm {
 

@@ -1,6 +1,6 @@
 import { pino } from 'pino';
-import type { MediaModality } from '#backbone/media-item.ts';
-import { startEncoderProcess } from '#mesh/encoder-process.ts';
+import { startEncoderProcess } from '#encoder/encoder-process.ts';
+import type { MediaModality } from '#mesh/modality.ts';
 import { resolveOptions } from '#mesh/options.ts';
 import { cpuFeatures, loadEncoder } from '#native';
 import { speechEncoderOptions } from '#speech/options.ts';

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import type { Client } from 'nice-grpc';
 import { pino } from 'pino';
 import { type Backbone, startBackbone } from '#backbone/backbone.ts';
-import { MODALITIES } from '#backbone/media-item.ts';
-import { readModelFiles } from '#backbone/model-files.ts';
+import { readModelFiles } from '#backbone/checkpoint/model-files.ts';
 import { backboneOptions } from '#backbone/options.ts';
-import { MAX_CHUNK_BYTES } from '#mesh/encoder-upload.ts';
-import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
+import { MAX_CHUNK_BYTES } from '#mesh/encode/upload-limits.ts';
+import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
+import { WIRE_MODALITIES } from '#mesh/modality.ts';
 import { resolveOptions } from '#mesh/options.ts';
 import { cpuFeatures, type Decoder } from '#native';
 import {
@@ -111,7 +111,7 @@ async function* requestsOf(directory: string, item: GoldenCase): AsyncGenerator<
     paths.map(async ({ type, path }) => ({ type, bytes: await readFile(join(directory, path)) })),
   );
   const media = files.map(({ type, bytes }) => ({
-    modality: MODALITIES[type],
+    modality: WIRE_MODALITIES[type],
     contentHash: createHash('sha256').update(bytes).digest(),
     sizeBytes: BigInt(bytes.length),
   }));

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type ImageRun, mropePositions } from '#backbone/mrope.ts';
+import { type ImageRun, mropePositions } from '#backbone/media/mrope.ts';
 import type { Decoder, EncoderTrace, MediaRows } from '#native';
 import type { Arithmetic } from './decoder-parity.ts';
 import type { PictureEntry } from './golden-cases.ts';

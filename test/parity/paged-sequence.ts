@@ -1,4 +1,4 @@
-import { greedySettings, SamplerState } from '#backbone/sampler-state.ts';
+import { greedySettings, SamplerState } from '#backbone/engine/sampler-state.ts';
 import type { SampleParams, StepOutput, StepPlan } from '#native';
 
 const BLOCKS_PER_SEQUENCE = 64;

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ChatTemplate } from '#backbone/chat-template.ts';
-import { detokenize } from '#backbone/detokenizer.ts';
-import type { TemplateMessage } from '#backbone/template-message.ts';
-import { Tokenizer } from '#backbone/tokenizer.ts';
+import { Tokenizer } from '#backbone/checkpoint/tokenizer.ts';
+import { detokenize } from '#backbone/output/detokenizer.ts';
+import { ChatTemplate } from '#backbone/prompt/chat-template.ts';
+import type { TemplateMessage } from '#backbone/prompt/template-message.ts';
 import { exactRow, type ParityRow, textRow } from './report.ts';
 
 /** `golden.json` of a directory that holds a tokenizer and a template and no weights. */

@@ -1,4 +1,4 @@
-import { greedySettings, SamplerState } from '#backbone/sampler-state.ts';
+import { greedySettings, SamplerState } from '#backbone/engine/sampler-state.ts';
 import type { StepPlan } from '#native';
 
 /** Rows of the vocabulary that are sampled from. */

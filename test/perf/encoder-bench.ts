@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import sharp from 'sharp';
-import { encoderServiceDefinition } from '#mesh/encode-response-codec.ts';
-import { type EncoderClient, encodeItem } from '#mesh/encoder-call.ts';
-import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
+import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
+import { type EncoderClient, encodeItem } from '#mesh/encode/encoder-call.ts';
+import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import { type EncoderItem, loadEncoder } from '#native';
 import { startMesh } from '#test/e2e/mesh.ts';
 import { PHONE_NANO, readMedia } from '#test/e2e/phone-cases.ts';

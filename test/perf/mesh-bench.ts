@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
+import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import {
   GenerateRequest,
   LlmBackboneServiceDefinition,

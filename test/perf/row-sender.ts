@@ -3,8 +3,8 @@
 import { once } from 'node:events';
 import { createServer as createTcpServer } from 'node:net';
 import { createServer } from 'nice-grpc';
-import { encoderServiceDefinition } from '#mesh/encode-response-codec.ts';
-import { rowsMessages } from '#mesh/encoder-rows.ts';
+import { rowsMessages } from '#encoder/encoder-rows.ts';
+import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
 import {
   EncodeDone,
   EncodePlan,

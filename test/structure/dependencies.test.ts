@@ -9,11 +9,11 @@ const FILES = new Map(TREE.map((file) => [file.path, file]));
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   protos: [],
   native: [],
-  // The encoder process's shared half runs towers, so it knows the native types.
-  'services/mesh': ['protos', 'native'],
+  'services/mesh': ['protos'],
+  'services/encoder': ['services/mesh', 'native', 'protos'],
   'services/llm-backbone': ['services/mesh', 'native', 'protos'],
-  'services/vision-encoder': ['services/mesh', 'native', 'protos'],
-  'services/speech-encoder': ['services/mesh', 'native', 'protos'],
+  'services/vision-encoder': ['services/encoder', 'services/mesh', 'native', 'protos'],
+  'services/speech-encoder': ['services/encoder', 'services/mesh', 'native', 'protos'],
   gateway: ['services/mesh', 'protos'],
   deploy: ['services/mesh', 'protos'],
 };

@@ -20,6 +20,7 @@ const ALIASES: readonly (readonly [string, string])[] = [
   ['#native', 'native/index.ts'],
   ['#protos/', 'protos/gen/'],
   ['#backbone/', 'services/llm-backbone/'],
+  ['#encoder/', 'services/encoder/'],
   ['#vision/', 'services/vision-encoder/'],
   ['#speech/', 'services/speech-encoder/'],
   ['#gateway/', 'gateway/'],

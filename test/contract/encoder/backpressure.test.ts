@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createServer } from 'nice-grpc';
-import { encoderServiceDefinition } from '#mesh/encode-response-codec.ts';
-import { encodeItem } from '#mesh/encoder-call.ts';
-import { rowsMessages } from '#mesh/encoder-rows.ts';
-import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
+import { rowsMessages } from '#encoder/encoder-rows.ts';
+import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
+import { encodeItem } from '#mesh/encode/encoder-call.ts';
+import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import {
   EncodeDone,
   EncodePlan,

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { createServer } from 'nice-grpc';
-import { encoderServiceDefinition } from '#mesh/encode-response-codec.ts';
-import { type EncodeEvent, encodeItem } from '#mesh/encoder-call.ts';
-import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
+import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
+import { type EncodeEvent, encodeItem } from '#mesh/encode/encoder-call.ts';
+import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import { DType } from '#protos/autoglm/common/v1/tensor.ts';
 import {
   EncodeDone,

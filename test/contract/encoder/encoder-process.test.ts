@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
-import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
+import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import { EngineError } from '#native';
 import { Modality } from '#protos/autoglm/common/v1/media.ts';
 import { EncodeHeader, EncodeRequest, EncodeResponse } from '#protos/autoglm/encoder/v1/encoder.ts';

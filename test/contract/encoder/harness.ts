@@ -6,22 +6,22 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { pino } from 'pino';
 import sharp from 'sharp';
-import type { Clock } from '#mesh/clock.ts';
-import { encoderServiceDefinition } from '#mesh/encode-response-codec.ts';
-import {
-  type EncodeEvent,
-  type EncoderClient,
-  encodeItem,
-  type OutgoingItem,
-} from '#mesh/encoder-call.ts';
-import type { EncoderProcessOptions } from '#mesh/encoder-options.ts';
+import type { EncoderProcessOptions } from '#encoder/encoder-options.ts';
 import {
   type EncoderEngine,
   type EncoderProcess,
   type EncoderRole,
   startEncoderProcess,
-} from '#mesh/encoder-process.ts';
-import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
+} from '#encoder/encoder-process.ts';
+import type { Clock } from '#mesh/async/clock.ts';
+import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
+import {
+  type EncodeEvent,
+  type EncoderClient,
+  encodeItem,
+  type OutgoingItem,
+} from '#mesh/encode/encoder-call.ts';
+import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import { resolveOptions } from '#mesh/options.ts';
 import { speechEncoderOptions } from '#speech/options.ts';
 import { speechRole } from '#speech/role.ts';

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { encodeItem } from '#mesh/encoder-call.ts';
+import { encodeItem } from '#mesh/encode/encoder-call.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { HIDDEN_SIZE } from '#test/unit/encoder/doubles.ts';
-import { constantFlac } from '#test/unit/speech/hostile-audio.ts';
-import { wavFile } from '#test/unit/speech/wav-file.ts';
+import { constantFlac } from '#test/unit/speech-encoder/hostile-audio.ts';
+import { wavFile } from '#test/unit/speech-encoder/wav-file.ts';
 import { firstOf, HeldContent, startSpeech } from './harness.ts';
 import { assertRefused } from './refusals.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { encodeItem, type OutgoingItem } from '#mesh/encoder-call.ts';
+import { encodeItem, type OutgoingItem } from '#mesh/encode/encoder-call.ts';
 import { EngineError } from '#native';
 import { HIDDEN_SIZE, settled, until } from '#test/unit/encoder/doubles.ts';
 import { firstOf, HeldContent, pngOf, startVision } from './harness.ts';

@@ -1,7 +1,7 @@
 import type { CallContext } from 'nice-grpc-common';
 import { pino } from 'pino';
-import { type MeshServer, startMeshServer } from '#mesh/grpc-server.ts';
-import { Health } from '#mesh/health.ts';
+import { type MeshServer, startMeshServer } from '#mesh/grpc/grpc-server.ts';
+import { Health } from '#mesh/grpc/health.ts';
 import { createInstanceService } from '#mesh/instance.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import { Modality } from '#protos/autoglm/common/v1/media.ts';

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { afterEach, describe, it } from 'node:test';
 import { MeshError } from '#mesh/errors.ts';
 import { MaxPixelsMode, Modality } from '#protos/autoglm/common/v1/media.ts';
-import { type MediaServer, startMediaServer } from '../gateway-media/media-server.ts';
+import { type MediaServer, startMediaServer } from '#test/contract/gateway/media/media-server.ts';
 import { accepted, FakeBackbone, finished, saying } from './fake-backbone.ts';
 import { errorOf, type Harness, type HarnessOptions, jsonOf, startHarness } from './harness.ts';
 import { dataUrl, PNG, testdata, WAV } from './media-files.ts';

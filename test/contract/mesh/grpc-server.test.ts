@@ -7,11 +7,11 @@ import { credentials, loadPackageDefinition, makeGenericClientConstructor } from
 import { loadSync } from '@grpc/proto-loader';
 import type { Metadata } from 'nice-grpc-common';
 import { pino } from 'pino';
-import { type Clock, systemClock } from '#mesh/clock.ts';
+import { type Clock, systemClock } from '#mesh/async/clock.ts';
 import { MeshError } from '#mesh/errors.ts';
-import { createMeshClient, openChannel } from '#mesh/grpc-client.ts';
-import { type MeshServer, startMeshServer } from '#mesh/grpc-server.ts';
-import { Health } from '#mesh/health.ts';
+import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
+import { type MeshServer, startMeshServer } from '#mesh/grpc/grpc-server.ts';
+import { Health } from '#mesh/grpc/health.ts';
 import { INSTANCE_SERVICE } from '#mesh/instance.ts';
 import { PROTO_ROOT } from '#mesh/paths.ts';
 import { InstanceServiceDefinition } from '#protos/autoglm/mesh/v1/instance.ts';

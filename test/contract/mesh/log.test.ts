@@ -14,7 +14,7 @@ const folder = mkdtempSync(join(tmpdir(), 'log-'));
 function run(code: string, stdout: 'pipe' | number = 'pipe'): ChildProcess {
   const program = `
     import { writeSync } from 'node:fs';
-    import { createLog, destinationsOf } from '#mesh/log.ts';
+    import { createLog, destinationsOf } from '#mesh/log/log.ts';
     const open = (path, format = 'json') => createLog({ role: 'test', level: 'info', format, path });
     ${code}`;
   const flags = [

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
 import { parseMessage, requestMessages } from '#deploy/cli/json-messages.ts';
 import { findMethod, listMethods } from '#deploy/cli/proto-methods.ts';
-import { loadProtos } from '#mesh/reflection.ts';
+import { loadProtos } from '#mesh/grpc/reflection.ts';
 import { collect } from './collect.ts';
 
 const METHODS = listMethods(loadProtos());

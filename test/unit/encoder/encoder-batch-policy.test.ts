@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type BatchDecision, type BatchState, decideBatch } from '#mesh/encoder-batch-policy.ts';
+import { type BatchDecision, type BatchState, decideBatch } from '#encoder/encoder-batch-policy.ts';
 
 const limits = { maxBatchSize: 4, windowMs: 5 };
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { EncoderBatchQueue } from '#mesh/encoder-batch-queue.ts';
+import { EncoderBatchQueue } from '#encoder/encoder-batch-queue.ts';
 import { FakeClock } from '#test/fake-clock.ts';
 import { FakeEncoder, grayImage, settled } from './doubles.ts';
 

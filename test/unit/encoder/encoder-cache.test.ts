@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type EmbeddedItem, EncoderCache } from '#mesh/encoder-cache.ts';
+import { type EmbeddedItem, EncoderCache } from '#encoder/encoder-cache.ts';
 
 /** Rows of 100 float32 values. */
 function item(numRows: number): EmbeddedItem {

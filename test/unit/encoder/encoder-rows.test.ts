@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { rowsMessages } from '#mesh/encoder-rows.ts';
+import { rowsMessages } from '#encoder/encoder-rows.ts';
 import type { EncodeRows } from '#protos/autoglm/encoder/v1/encoder.ts';
 
 function cut(numRows: number, hiddenSize: number): EncodeRows[] {

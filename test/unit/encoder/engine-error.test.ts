@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { fromEngineError } from '#mesh/engine-error.ts';
+import { fromEngineError } from '#encoder/engine-error.ts';
 import { type ErrorReason, MeshError } from '#mesh/errors.ts';
 import { EngineError, type EngineErrorReason } from '#native';
 

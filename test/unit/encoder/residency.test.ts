@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { moveResidency, type Residency, type ResidencyEvent, UNLOADED } from '#mesh/residency.ts';
-import { ResidentEncoder } from '#mesh/resident-encoder.ts';
+import {
+  moveResidency,
+  type Residency,
+  type ResidencyEvent,
+  UNLOADED,
+} from '#encoder/residency.ts';
+import { ResidentEncoder } from '#encoder/resident-encoder.ts';
 import { FakeClock } from '#test/fake-clock.ts';
 import { FakeEncoder, settled } from './doubles.ts';
 

@@ -1,0 +1,45 @@
+#ifndef AUTOGLM_MODEL_DECODER_WORKSPACE_H_
+#define AUTOGLM_MODEL_DECODER_WORKSPACE_H_
+
+#include <cstdint>
+
+#include "base/status.h"
+#include "base/tensor_view.h"
+#include "kernels/ops.h"
+#include "model/decoder/decoder_config.h"
+
+namespace autoglm {
+
+// Most rows of logits that exist at once; a step that wants more goes through the head in turns.
+inline constexpr int64_t kMaxLogitRows = 64;
+
+// What lives between the operations of a step, float32.
+struct DecoderActivations {
+  MatrixView residual;   // [num_tokens, hidden_size]
+  MatrixView normed;     // [num_tokens, hidden_size]: input of attention and of the MLP
+  MatrixView qkv;        // [num_tokens, (num_heads + 2 * num_kv_heads) * head_dim]
+  MatrixView attention;  // [num_tokens, num_heads * head_dim]
+  MatrixView gate_up;    // [num_tokens, 2 * intermediate_size]
+  MatrixView mlp;        // [num_tokens, intermediate_size]
+  MatrixView projected;  // [num_tokens, hidden_size]: output of attention and of the MLP
+  MatrixView last;       // [kMaxLogitRows, hidden_size]: rows on their way to the head
+  MatrixView logits;     // [kMaxLogitRows, vocab_size]
+};
+
+// Memory of the activations, sized once for the largest step.
+class DecoderWorkspace {
+ public:
+  static Result<DecoderWorkspace> Allocate(const Device& device, const DecoderConfig& config,
+                                           int64_t max_num_tokens);
+
+  // The activations of a step of `num_tokens`.
+  DecoderActivations ForTokens(int64_t num_tokens) const;
+
+ private:
+  DeviceBuffer memory_;
+  DecoderActivations largest_;
+};
+
+}  // namespace autoglm
+
+#endif  // AUTOGLM_MODEL_DECODER_WORKSPACE_H_

@@ -1,0 +1,43 @@
+#ifndef AUTOGLM_MODEL_KV_CACHE_H_
+#define AUTOGLM_MODEL_KV_CACHE_H_
+
+#include <cstdint>
+
+#include "base/status.h"
+#include "device/memory.h"
+#include "kernels/ops.h"
+#include "model/decoder/decoder_config.h"
+
+namespace autoglm {
+
+// Keys and values of every layer, paged: which block belongs to which sequence is the caller's
+// knowledge.
+class KvCache {
+ public:
+  struct Shape {
+    int64_t num_blocks;
+    int64_t block_size;  // tokens
+    Dtype dtype;
+  };
+
+  static Result<KvCache> Allocate(const Device& device, const DecoderConfig& config,
+                                  const Shape& shape);
+
+  // Bytes of one block, all layers.
+  static int64_t BlockBytes(const DecoderConfig& config, const Shape& shape);
+
+  KvCacheView Layer(int64_t layer) const;
+  const Shape& shape() const { return shape_; }
+  size_t bytes() const { return memory_.bytes(); }
+
+ private:
+  Shape shape_ = {};
+  int64_t num_kv_heads_ = 0;
+  int64_t head_dim_ = 0;
+  DeviceBuffer
+      memory_;  // [num_layers][keys, values][num_blocks, num_kv_heads, block_size, head_dim]
+};
+
+}  // namespace autoglm
+
+#endif  // AUTOGLM_MODEL_KV_CACHE_H_

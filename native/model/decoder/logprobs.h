@@ -1,0 +1,24 @@
+#ifndef AUTOGLM_MODEL_LOGPROBS_H_
+#define AUTOGLM_MODEL_LOGPROBS_H_
+
+#include <cstdint>
+#include <span>
+
+#include "kernels/kernels.h"
+#include "model/decoder/step_plan.h"
+
+namespace autoglm {
+
+struct ScoreParams {
+  int32_t num_top;     // alternatives wanted
+  uint32_t top_limit;  // only ids below it are alternatives
+};
+
+// Sets log-probability and rank of result.token_id, and the likeliest alternatives, from raw
+// logits.
+void ScoreToken(const kernels::LogitKernels& kernels, std::span<const float> logits,
+                const ScoreParams& params, OutputResult& result);
+
+}  // namespace autoglm
+
+#endif  // AUTOGLM_MODEL_LOGPROBS_H_

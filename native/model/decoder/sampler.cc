@@ -1,0 +1,139 @@
+#include "model/decoder/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "model/decoder/logprobs.h"
+#include "model/decoder/philox.h"
+#include "model/decoder/sampling_filters.h"
+
+namespace autoglm {
+namespace {
+
+constexpr float kNegativeInfinity = -std::numeric_limits<float>::infinity();
+
+Status NotFinite() {
+  return EngineFailed("the logits of this sequence are not finite, so no token can be chosen");
+}
+
+// A token must come out of every step: where the forbidden ids cover all the allowed ones, the
+// allowed ones win.
+bool LeavesNothing(const SampleParams& params) {
+  if (!params.allowed_token_ids.has_value()) return false;
+  std::vector<uint32_t> forbidden = params.forbidden_token_ids;
+  std::sort(forbidden.begin(), forbidden.end());
+  return std::all_of(params.allowed_token_ids->begin(), params.allowed_token_ids->end(),
+                     [&](uint32_t token_id) {
+                       return std::binary_search(forbidden.begin(), forbidden.end(), token_id);
+                     });
+}
+
+void KeepAllowed(std::span<float> logits, const std::vector<uint32_t>& allowed) {
+  std::vector<float> kept;
+  kept.reserve(allowed.size());
+  for (const uint32_t token_id : allowed) kept.push_back(logits[token_id]);
+  std::fill(logits.begin(), logits.end(), kNegativeInfinity);
+  for (size_t i = 0; i < allowed.size(); ++i) logits[allowed[i]] = kept[i];
+}
+
+// Why nothing can be chosen from adjusted logits, which have no finite maximum.
+Status NothingToChoose(std::span<const float> logits, const SampleParams& params) {
+  const bool all_forbidden =
+      !params.forbidden_token_ids.empty() &&
+      std::all_of(logits.begin(), logits.end(),
+                  [](float logit) { return logit == kNegativeInfinity; });
+  if (all_forbidden) return InvalidRequest("the sampling parameters forbid every token");
+  return NotFinite();
+}
+
+// The token at `unit` of the cumulative distribution; weights are probabilities that sum to
+// `total`.
+uint32_t Draw(std::span<const Candidate> candidates, double total, double unit) {
+  const double target = unit * total;
+  double sum = 0.0;
+  for (const Candidate& candidate : candidates) {
+    sum += candidate.weight;
+    if (sum > target) return candidate.token_id;
+  }
+  // Rounding left the target at the very end.
+  return candidates.back().token_id;
+}
+
+}  // namespace
+
+void AdjustLogits(std::span<float> logits, const SampleParams& params) {
+  if (params.allowed_token_ids.has_value()) KeepAllowed(logits, *params.allowed_token_ids);
+  if (!LeavesNothing(params)) {
+    for (const uint32_t token_id : params.forbidden_token_ids) {
+      logits[token_id] = kNegativeInfinity;
+    }
+  }
+  for (size_t i = 0; i < params.bias_token_ids.size(); ++i) {
+    logits[params.bias_token_ids[i]] += params.bias_values[i];
+  }
+  if (params.repetition_penalty != 1.0f) {
+    for (const uint32_t token_id : params.seen_token_ids) {
+      float& logit = logits[token_id];
+      logit = logit > 0.0f ? logit / params.repetition_penalty : logit * params.repetition_penalty;
+    }
+  }
+  for (size_t i = 0; i < params.generated_token_ids.size(); ++i) {
+    const float count = static_cast<float>(params.generated_counts[i]);
+    logits[params.generated_token_ids[i]] -=
+        params.frequency_penalty * count + (count > 0.0f ? params.presence_penalty : 0.0f);
+  }
+}
+
+double RandomUnit(const SampleParams& params) {
+  const std::array<uint32_t, 4> bits =
+      Philox4x32({params.position, params.stream, 0, 0},
+                 {static_cast<uint32_t>(params.seed), static_cast<uint32_t>(params.seed >> 32)});
+  const uint64_t mantissa = (uint64_t{bits[0]} << 32 | bits[1]) >> 11;
+  return static_cast<double>(mantissa) * 0x1p-53;
+}
+
+Status Sampler::Choose(std::span<float> logits, const SampleParams& params,
+                       std::vector<Candidate>& candidates, uint32_t& token_id) const {
+  logits = logits.first(params.vocab_limit);
+  AdjustLogits(logits, params);
+  const int64_t best = kernels_.argmax(logits.data(), static_cast<int64_t>(logits.size()));
+  if (best < 0 || std::isinf(logits[static_cast<size_t>(best)])) {
+    return NothingToChoose(logits, params);
+  }
+  token_id = static_cast<uint32_t>(best);
+  if (params.temperature == 0.0f) return Status();
+
+  const double total =
+      FilterCandidates(logits, logits[static_cast<size_t>(best)],
+                       {params.temperature, params.min_p, params.top_k, params.top_p}, candidates);
+  token_id = Draw(candidates, total, RandomUnit(params));
+  return Status();
+}
+
+Status Sampler::Run(std::span<float> logits, const StepOutput& output,
+                    std::vector<Candidate>& candidates, OutputResult& result) const {
+  result.logprob = std::numeric_limits<float>::quiet_NaN();
+  result.rank = 0;
+  result.top.clear();
+  if (output.num_logprobs < 0 && !output.sample.has_value()) {
+    result.token_id = output.target_token;
+    return Status();
+  }
+  if (output.num_logprobs < 0) return Choose(logits, *output.sample, candidates, result.token_id);
+
+  // Log-probabilities are of the raw logits, which choosing overwrites. The rank of the chosen
+  // token is known only afterwards, so the raw logits are kept.
+  const std::vector<float> raw(logits.begin(), logits.end());
+  result.token_id = output.target_token;
+  if (output.sample.has_value()) {
+    const Status status = Choose(logits, *output.sample, candidates, result.token_id);
+    if (!status.ok()) return status;
+  }
+  const uint32_t limit =
+      output.sample.has_value() ? output.sample->vocab_limit : static_cast<uint32_t>(raw.size());
+  ScoreToken(kernels_, raw, {.num_top = output.num_logprobs, .top_limit = limit}, result);
+  return std::isfinite(result.logprob) ? Status() : NotFinite();
+}
+
+}  // namespace autoglm

@@ -1,0 +1,45 @@
+#ifndef AUTOGLM_MODEL_SAMPLER_H_
+#define AUTOGLM_MODEL_SAMPLER_H_
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/status.h"
+#include "kernels/kernels.h"
+#include "model/decoder/step_plan.h"
+
+namespace autoglm {
+
+struct Candidate {
+  uint32_t token_id;
+  float weight;  // logit, then probability
+};
+
+// Chooses or scores the token of one output. `candidates` is scratch memory that grows to what the
+// filters need and is used again.
+class Sampler {
+ public:
+  explicit Sampler(const kernels::LogitKernels& kernels) : kernels_(kernels) {}
+
+  // logits: [vocab_size]; overwritten. Refuses logits that are not finite, and parameters that
+  // leave no token.
+  Status Run(std::span<float> logits, const StepOutput& output, std::vector<Candidate>& candidates,
+             OutputResult& result) const;
+
+ private:
+  Status Choose(std::span<float> logits, const SampleParams& params,
+                std::vector<Candidate>& candidates, uint32_t& token_id) const;
+
+  const kernels::LogitKernels& kernels_;
+};
+
+// Allowed and forbidden ids, bias and penalties, in this order.
+void AdjustLogits(std::span<float> logits, const SampleParams& params);
+
+// A number in [0, 1) that depends on (seed, stream, position) alone.
+double RandomUnit(const SampleParams& params);
+
+}  // namespace autoglm
+
+#endif  // AUTOGLM_MODEL_SAMPLER_H_

@@ -1,0 +1,67 @@
+#include "model/decoder/sampling_filters.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace autoglm {
+namespace {
+
+// Likelier first; the lower id first among equals.
+bool IsBefore(const Candidate& a, const Candidate& b) {
+  return a.weight != b.weight ? a.weight > b.weight : a.token_id < b.token_id;
+}
+
+double Sum(std::span<const Candidate> candidates) {
+  double sum = 0.0;
+  for (const Candidate& candidate : candidates) sum += candidate.weight;
+  return sum;
+}
+
+// Keeps the k likeliest, and every token as likely as the last of them.
+void KeepTopK(uint32_t k, std::vector<Candidate>& candidates) {
+  if (k == 0 || k >= candidates.size()) return;
+  std::nth_element(candidates.begin(), candidates.begin() + (k - 1), candidates.end(), IsBefore);
+  const float threshold = candidates[k - 1].weight;
+  std::erase_if(candidates, [&](const Candidate& c) { return c.weight < threshold; });
+  // nth_element's order is not ours to rely on: drawing walks the candidates by id.
+  std::sort(candidates.begin(), candidates.end(),
+            [](const Candidate& a, const Candidate& b) { return a.token_id < b.token_id; });
+}
+
+// Keeps the smallest set of likeliest tokens whose probability reaches p.
+void KeepTopP(float p, std::vector<Candidate>& candidates) {
+  if (p >= 1.0f) return;
+  const double total = Sum(candidates);
+  // The last token kept has, with all less likely ones, more than 1 - p; each of these is at most
+  // as likely as it is. So a token with less than (1 - p) / n can be dropped before sorting.
+  const double floor = (1.0 - p) * total / static_cast<double>(candidates.size());
+  std::erase_if(candidates, [&](const Candidate& c) { return c.weight < floor; });
+  std::sort(candidates.begin(), candidates.end(), IsBefore);
+  double sum = 0.0;
+  size_t kept = 0;
+  while (kept < candidates.size() && (kept == 0 || sum < p * total)) {
+    sum += candidates[kept].weight;
+    ++kept;
+  }
+  candidates.resize(kept);
+}
+
+}  // namespace
+
+double FilterCandidates(std::span<const float> logits, float max_logit, const FilterParams& params,
+                        std::vector<Candidate>& candidates) {
+  candidates.clear();
+  const float inverse_temperature = 1.0f / params.temperature;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    // Relative to the likeliest, whose weight is 1: so min-p compares with the weight itself.
+    const float weight = std::exp((logits[i] - max_logit) * inverse_temperature);
+    if (weight > 0.0f && weight >= params.min_p) {
+      candidates.push_back({static_cast<uint32_t>(i), weight});
+    }
+  }
+  KeepTopK(params.top_k, candidates);
+  KeepTopP(params.top_p, candidates);
+  return Sum(candidates);
+}
+
+}  // namespace autoglm

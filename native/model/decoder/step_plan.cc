@@ -1,0 +1,213 @@
+#include "model/decoder/step_plan.h"
+
+#include <cmath>
+#include <string>
+
+namespace autoglm {
+namespace {
+
+std::string Text(int64_t value) { return std::to_string(value); }
+
+Status CheckLength(const char* name, size_t found, int64_t expected) {
+  if (static_cast<int64_t>(found) == expected) return Status();
+  return InvalidRequest(std::string("step plan: ") + name + " has " +
+                        Text(static_cast<int64_t>(found)) + " entries, expected " + Text(expected));
+}
+
+// Every value must be in 0..limit - 1.
+template <typename T>
+Status CheckRange(const char* name, const std::vector<T>& values, int64_t limit) {
+  for (size_t i = 0; i < values.size(); ++i) {
+    const int64_t value = static_cast<int64_t>(values[i]);
+    if (value >= 0 && value < limit) continue;
+    return InvalidRequest(std::string("step plan: ") + name + "[" + Text(static_cast<int64_t>(i)) +
+                          "] is " + Text(value) + ", expected 0.." + Text(limit - 1));
+  }
+  return Status();
+}
+
+Status CheckLengths(const StepPlan& plan, const StepLimits& limits) {
+  const int64_t num_tokens = plan.num_tokens();
+  const int64_t num_sequences = plan.num_sequences();
+  if (num_tokens == 0 || num_tokens > limits.max_num_tokens) {
+    return InvalidRequest("step plan: " + Text(num_tokens) + " tokens, expected 1.." +
+                          Text(limits.max_num_tokens));
+  }
+  if (plan.max_blocks_per_sequence < 0 ||
+      plan.max_blocks_per_sequence > static_cast<int64_t>(plan.block_tables.size())) {
+    return InvalidRequest("step plan: maxBlocksPerSequence is " +
+                          Text(plan.max_blocks_per_sequence) + ", blockTables has " +
+                          Text(static_cast<int64_t>(plan.block_tables.size())) + " entries");
+  }
+  for (const Status& status :
+       {CheckLength("positions", plan.positions.size(), 3 * num_tokens),
+        CheckLength("slotMapping", plan.slots.size(), num_tokens),
+        CheckLength("queryStarts", plan.query_starts.size(), num_sequences + 1),
+        CheckLength("blockTables", plan.block_tables.size(),
+                    num_sequences * plan.max_blocks_per_sequence),
+        CheckRange("positions", plan.positions, limits.max_positions)}) {
+    if (!status.ok()) return status;
+  }
+  return Status();
+}
+
+// A sequence's tokens must stand at the end of its context, in blocks that exist.
+Status CheckSequence(const StepPlan& plan, const StepLimits& limits, int64_t sequence) {
+  const std::string where = "step plan: sequence " + Text(sequence) + ": ";
+  const int64_t begin = plan.query_starts[static_cast<size_t>(sequence)];
+  const int64_t end = plan.query_starts[static_cast<size_t>(sequence) + 1];
+  const int64_t context = plan.context_lens[static_cast<size_t>(sequence)];
+  if (begin < 0 || end <= begin || end > plan.num_tokens()) {
+    return InvalidRequest(where + "tokens " + Text(begin) + ".." + Text(end - 1) +
+                          " are not a part of the step");
+  }
+  if (context < end - begin) {
+    return InvalidRequest(where + "context of " + Text(context) + " tokens is shorter than its " +
+                          Text(end - begin) + " tokens in the step");
+  }
+  const int64_t num_blocks = (context + limits.block_size - 1) / limits.block_size;
+  if (num_blocks > plan.max_blocks_per_sequence) {
+    return InvalidRequest(where + "context of " + Text(context) + " tokens needs " +
+                          Text(num_blocks) + " blocks, the block table has " +
+                          Text(plan.max_blocks_per_sequence));
+  }
+  const int32_t* table = plan.block_tables.data() + sequence * plan.max_blocks_per_sequence;
+  for (int64_t i = 0; i < num_blocks; ++i) {
+    if (table[i] >= 0 && table[i] < limits.num_blocks) continue;
+    return InvalidRequest(where + "block " + Text(table[i]) + " does not exist, there are " +
+                          Text(limits.num_blocks));
+  }
+  for (int64_t token = begin; token < end; ++token) {
+    const int64_t position = context - end + token;
+    const int64_t slot =
+        table[position / limits.block_size] * limits.block_size + position % limits.block_size;
+    if (plan.slots[static_cast<size_t>(token)] == slot) continue;
+    return InvalidRequest(where + "token " + Text(token) + " has slot " +
+                          Text(plan.slots[static_cast<size_t>(token)]) + ", its block table says " +
+                          Text(slot));
+  }
+  return Status();
+}
+
+Status CheckSequences(const StepPlan& plan, const StepLimits& limits) {
+  if (plan.query_starts.front() != 0 || plan.query_starts.back() != plan.num_tokens()) {
+    return InvalidRequest("step plan: queryStarts must go from 0 to the number of tokens");
+  }
+  for (int64_t sequence = 0; sequence < plan.num_sequences(); ++sequence) {
+    const Status status = CheckSequence(plan, limits, sequence);
+    if (!status.ok()) return status;
+  }
+  return Status();
+}
+
+// Media rows stand within the step, and only they excuse a token id that is none.
+Status CheckTokens(const StepPlan& plan, const StepLimits& limits) {
+  std::vector<bool> is_media(plan.token_ids.size(), false);
+  for (const MediaRows& media : plan.media_rows) {
+    if (media.first_token < 0 || media.num_rows < 0 ||
+        media.num_rows > plan.num_tokens() - media.first_token) {
+      return InvalidRequest("step plan: media rows " + Text(media.first_token) + ".." +
+                            Text(media.first_token + media.num_rows - 1) +
+                            " are not a part of the step");
+    }
+    const int64_t expected =
+        media.num_rows * limits.hidden_size * static_cast<int64_t>(DtypeBytes(media.dtype));
+    if (static_cast<int64_t>(media.bytes) != expected) {
+      return InvalidRequest("step plan: media rows of " + Text(static_cast<int64_t>(media.bytes)) +
+                            " bytes, expected " + Text(expected));
+    }
+    for (int64_t i = 0; i < media.num_rows; ++i) {
+      is_media[static_cast<size_t>(media.first_token + i)] = true;
+    }
+  }
+  for (size_t i = 0; i < plan.token_ids.size(); ++i) {
+    if (is_media[i] || (plan.token_ids[i] >= 0 && plan.token_ids[i] < limits.vocab_size)) continue;
+    return InvalidRequest("step plan: tokenIds[" + Text(static_cast<int64_t>(i)) +
+                          "] is not in the vocabulary of " + Text(limits.vocab_size));
+  }
+  return Status();
+}
+
+Status CheckNumbers(const SampleParams& params) {
+  const auto refuse = [](const char* name, float value, const char* expected) {
+    return InvalidRequest(std::string("step plan: ") + name + " is " + std::to_string(value) +
+                          ", expected " + expected);
+  };
+  if (!(params.temperature >= 0.0f) || std::isinf(params.temperature)) {
+    return refuse("temperature", params.temperature, "a number from 0");
+  }
+  if (!(params.top_p > 0.0f && params.top_p <= 1.0f)) {
+    return refuse("topP", params.top_p, "a number above 0, at most 1");
+  }
+  if (!(params.min_p >= 0.0f && params.min_p <= 1.0f)) {
+    return refuse("minP", params.min_p, "a number in 0..1");
+  }
+  if (!(params.repetition_penalty > 0.0f) || std::isinf(params.repetition_penalty)) {
+    return refuse("repetitionPenalty", params.repetition_penalty, "a number above 0");
+  }
+  if (!std::isfinite(params.presence_penalty)) {
+    return refuse("presencePenalty", params.presence_penalty, "a finite number");
+  }
+  if (!std::isfinite(params.frequency_penalty)) {
+    return refuse("frequencyPenalty", params.frequency_penalty, "a finite number");
+  }
+  for (const float value : params.bias_values) {
+    if (!std::isfinite(value)) return refuse("biasValues", value, "a finite number");
+  }
+  return Status();
+}
+
+Status CheckOutput(const StepOutput& output, const StepPlan& plan, const StepLimits& limits) {
+  if (output.token < 0 || output.token >= plan.num_tokens()) {
+    return InvalidRequest("step plan: output of token " + Text(output.token) + ", the step has " +
+                          Text(plan.num_tokens()));
+  }
+  if (output.num_logprobs < -1 || output.num_logprobs > kMaxLogprobs) {
+    return InvalidRequest("step plan: numLogprobs is " + Text(output.num_logprobs) +
+                          ", expected -1.." + Text(kMaxLogprobs));
+  }
+  if (output.sample.has_value()) return Status();
+  if (output.target_token < limits.vocab_size) return Status();
+  return InvalidRequest("step plan: targetToken " + Text(output.target_token) +
+                        " is not in the vocabulary of " + Text(limits.vocab_size));
+}
+
+}  // namespace
+
+Status CheckStepPlan(const StepPlan& plan, const StepLimits& limits) {
+  for (const auto check : {CheckLengths, CheckSequences, CheckTokens}) {
+    const Status status = check(plan, limits);
+    if (!status.ok()) return status;
+  }
+  for (const StepOutput& output : plan.outputs) {
+    const Status status = CheckOutput(output, plan, limits);
+    if (!status.ok()) return status;
+  }
+  return Status();
+}
+
+Status CheckSampleParams(const SampleParams& params, const StepLimits& limits) {
+  if (params.vocab_limit == 0 || params.vocab_limit > limits.vocab_size) {
+    return InvalidRequest("step plan: vocabLimit is " + Text(params.vocab_limit) +
+                          ", expected 1.." + Text(limits.vocab_size));
+  }
+  for (const Status& status :
+       {CheckNumbers(params),
+        CheckLength("generatedCounts", params.generated_counts.size(),
+                    static_cast<int64_t>(params.generated_token_ids.size())),
+        CheckLength("biasValues", params.bias_values.size(),
+                    static_cast<int64_t>(params.bias_token_ids.size())),
+        CheckRange("seenTokenIds", params.seen_token_ids, limits.vocab_size),
+        CheckRange("generatedTokenIds", params.generated_token_ids, limits.vocab_size),
+        CheckRange("biasTokenIds", params.bias_token_ids, limits.vocab_size),
+        CheckRange("forbiddenTokenIds", params.forbidden_token_ids, limits.vocab_size)}) {
+    if (!status.ok()) return status;
+  }
+  if (!params.allowed_token_ids.has_value()) return Status();
+  if (params.allowed_token_ids->empty()) {
+    return InvalidRequest("step plan: allowedTokenIds is empty: no token could be chosen");
+  }
+  return CheckRange("allowedTokenIds", *params.allowed_token_ids, params.vocab_limit);
+}
+
+}  // namespace autoglm

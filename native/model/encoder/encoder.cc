@@ -1,0 +1,205 @@
+#include "model/encoder/encoder.h"
+
+#include <chrono>
+#include <utility>
+
+#include "model/checkpoint/checkpoint.h"
+#include "model/encoder/conformer.h"
+#include "model/encoder/glm4v_vision.h"
+#include "model/encoder/vit.h"
+
+namespace autoglm {
+namespace {
+
+// Patches or mel frames that are multiplied together: enough to use the weights well. Larger items
+// go alone, and memory follows the largest.
+constexpr int64_t kMaxCellsPerBatch = 8192;
+
+using Clock = std::chrono::steady_clock;
+
+int64_t MicrosecondsSince(Clock::time_point begin) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin).count();
+}
+
+// The part of the checkpoint that holds the tower: a bare tower's tensors have no prefix and count
+// as text.
+ModelPart TowerPart(const Checkpoint& checkpoint, Modality modality) {
+  const ModelPart part = modality == Modality::kImage ? ModelPart::kVision : ModelPart::kSpeech;
+  return checkpoint.HasPart(part) ? part : ModelPart::kText;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Encoder>> Encoder::Load(const EncoderOptions& options) {
+  const Clock::time_point begin = Clock::now();
+  if (options.activation_dtype == Dtype::kFloat16) {
+    return InvalidRequest("activations cannot be float16, which these models overflow; use "
+                          "bfloat16 or float32");
+  }
+  const Result<EncoderConfig> config = ReadEncoderConfig(options.directory, options.modality);
+  if (!config.ok()) return config.status();
+  Result<Device> device = OpenDevice(options.device);
+  if (!device.ok()) return device.status();
+  device.value().context->threads().PinCallingThread();
+  std::unique_ptr<Encoder> encoder(new Encoder(std::move(device.value()), config.value()));
+  const Status status = encoder->LoadWeights(options);
+  if (!status.ok()) return status;
+
+  EncoderDescription& description = encoder->description_;
+  description.model_type = config.value().model_type;
+  description.modality = options.modality;
+  description.hidden_size = config.value().OutSize();
+  description.weight_bytes = encoder->weights_.bytes();
+  description.sample_rate_hz =
+      options.modality == Modality::kAudio ? config.value().mel.sample_rate_hz : 0;
+  description.max_rows = encoder->MaxRows();
+  description.load_ms = MicrosecondsSince(begin) / 1000;
+  return encoder;
+}
+
+Status Encoder::LoadWeights(const EncoderOptions& options) {
+  const Result<Checkpoint> checkpoint = Checkpoint::Open(options.directory);
+  if (!checkpoint.ok()) return checkpoint.status();
+  const Dtype dtype = options.weight_dtype.value_or(config_.dtype.value_or(Dtype::kFloat32));
+  description_.weight_dtype = dtype;
+  const ModelPart part = TowerPart(checkpoint.value(), options.modality);
+  WeightLoader loader(device_, checkpoint.value(), weights_, {part, dtype});
+
+  const auto keep = [this](auto tower) {
+    if (tower.ok()) tower_ = std::move(tower.value());
+    return tower.status();
+  };
+  Status status;
+  if (const auto* glm4v = std::get_if<Glm4vVisionConfig>(&config_.tower)) {
+    status = keep(Glm4vVision::Load(device_, *glm4v, options.activation_dtype, loader));
+  } else if (const auto* vit = std::get_if<VitConfig>(&config_.tower)) {
+    status = keep(Vit::Load(device_, *vit, options.activation_dtype, loader));
+  } else {
+    WeightLoader front_loader(device_, checkpoint.value(), weights_, {part, Dtype::kFloat32});
+    status = keep(Conformer::Load(device_, std::get<ConformerConfig>(config_.tower),
+                                  options.activation_dtype, loader, front_loader));
+  }
+  if (!status.ok() || !config_.projector.has_value()) return status;
+
+  const ModelPart projector_part = options.modality == Modality::kImage
+                                       ? ModelPart::kVisionProjector
+                                       : ModelPart::kSpeechProjector;
+  WeightLoader projector_loader(device_, checkpoint.value(), weights_, {projector_part, dtype});
+  projector_.emplace(device_, *config_.projector, options.activation_dtype);
+  projector_->Load(projector_loader);
+  return projector_loader.status();
+}
+
+int64_t Encoder::MaxRows() const {
+  if (config_.modality == Modality::kAudio) {
+    return config_.PlanOf({.t = config_.MaxMelFrames(), .h = 1, .w = 1}).num_rows;
+  }
+  if (config_.image.fixed_size.has_value()) {
+    return config_.PlanOf(PatchGrid(config_.image, *config_.image.fixed_size)).num_rows;
+  }
+  const SmartResizeRule& rule = config_.image.smart_resize;
+  return rule.bounds.max_volume / (rule.temporal_patch_size * rule.factor * rule.factor);
+}
+
+Encoder::Prepared Encoder::Prepare(const MediaItem& item) const {
+  Prepared prepared;
+  EncodedItem& encoded = prepared.encoded;
+  prepared.item.cancelled = item.cancelled;
+  encoded.cancelled = prepared.item.IsCancelled();
+  if (encoded.cancelled) return prepared;
+  const Clock::time_point begin = Clock::now();
+  const Result<ItemPlan> plan = preprocessor_->Plan(item);
+  encoded.status = plan.status();
+  if (!plan.ok()) return prepared;
+  encoded.plan = plan.value();
+  prepared.item.grid = plan.value().grid;
+  Result<std::vector<float>> features =
+      preprocessor_->Prepare(item, plan.value().grid, device_.context->threads());
+  encoded.status = features.status();
+  if (features.ok()) prepared.features = std::move(features.value());
+  encoded.preprocess_us = MicrosecondsSince(begin);
+  return prepared;
+}
+
+std::vector<EncodedItem> Encoder::EncodeSome(std::span<const MediaItem> items) {
+  std::vector<Prepared> prepared;
+  int64_t num_cells = 0;
+  for (const MediaItem& item : items) {
+    const Result<ItemPlan> plan = preprocessor_->Plan(item);
+    if (plan.ok()) num_cells += plan.value().grid.NumCells();
+    if (num_cells > kMaxCellsPerBatch && !prepared.empty()) break;
+    prepared.push_back(Prepare(item));
+  }
+  std::vector<Prepared*> batch;
+  for (Prepared& item : prepared) {
+    if (item.encoded.status.ok() && !item.encoded.cancelled) batch.push_back(&item);
+  }
+  if (!batch.empty()) RunBatch(batch);
+  std::vector<EncodedItem> encoded;
+  for (Prepared& item : prepared) encoded.push_back(std::move(item.encoded));
+  return encoded;
+}
+
+EncoderTrace Encoder::Trace(const MediaItem& item) {
+  EncoderTrace trace;
+  Prepared prepared = Prepare(item);
+  if (prepared.encoded.status.ok() && !prepared.encoded.cancelled) {
+    Prepared* const batch[] = {&prepared};
+    const MatrixView states = RunBatch(batch);
+    if (states.data != nullptr) trace.states = CopyToHost(states);
+  }
+  trace.features = std::move(prepared.features);
+  trace.encoded = std::move(prepared.encoded);
+  return trace;
+}
+
+MatrixView Encoder::RunBatch(std::span<Prepared* const> batch) {
+  const Clock::time_point begin = Clock::now();
+  std::vector<TowerItem> items;
+  for (const Prepared* prepared : batch) items.push_back(prepared->item);
+  MatrixView states;
+  TowerOutcome outcome = TowerOutcome::kDone;
+  const Status status = RunTower(batch, items, states, outcome);
+  for (size_t i = 0; i < batch.size(); ++i) {
+    EncodedItem& encoded = batch[i]->encoded;
+    encoded.cancelled = outcome == TowerOutcome::kCancelled || items[i].IsCancelled();
+    encoded.status = status;
+    if (!status.ok() || encoded.cancelled) continue;
+    const StateRange range = tower_->StatesOf(items, static_cast<int64_t>(i));
+    Result<std::vector<float>> rows = Project(states.Rows(range.begin, range.count));
+    encoded.status = rows.status();
+    if (rows.ok()) encoded.rows = std::move(rows.value());
+  }
+  for (Prepared* prepared : batch) prepared->encoded.encode_us = MicrosecondsSince(begin);
+  return outcome == TowerOutcome::kDone ? states : MatrixView{};
+}
+
+Status Encoder::RunTower(std::span<Prepared* const> batch, std::span<const TowerItem> items,
+                         MatrixView& states, TowerOutcome& outcome) {
+  const Status status = tower_->Reserve(items);
+  if (!status.ok()) return status;
+  std::vector<float> joined;
+  const float* features = batch[0]->features.data();
+  if (batch.size() > 1) {
+    for (const Prepared* prepared : batch) {
+      joined.insert(joined.end(), prepared->features.begin(), prepared->features.end());
+    }
+    features = joined.data();
+  }
+  outcome = tower_->Encode({.items = items, .features = features}, states);
+  return Status();
+}
+
+Result<std::vector<float>> Encoder::Project(const MatrixView& states) {
+  if (!projector_.has_value()) return CopyToHost(states);
+  const Status status = projector_->Reserve(projector_->NumRows(states.rows));
+  if (!status.ok()) return status;
+  return CopyToHost(projector_->Apply(states));
+}
+
+std::vector<float> Encoder::CopyToHost(const MatrixView& dense) {
+  const float* rows = device_.ops->host_rows(*device_.context, dense);
+  return std::vector<float>(rows, rows + dense.rows * dense.columns);
+}
+
+}  // namespace autoglm

@@ -1,0 +1,117 @@
+#ifndef AUTOGLM_MODEL_ENCODER_H_
+#define AUTOGLM_MODEL_ENCODER_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "kernels/ops.h"
+#include "model/encoder/encoder_config.h"
+#include "model/encoder/media_item.h"
+#include "model/encoder/media_preprocess.h"
+#include "model/encoder/projector.h"
+#include "model/encoder/tower.h"
+#include "model/checkpoint/weight_loader.h"
+
+namespace autoglm {
+
+struct EncoderOptions {
+  std::string directory;  // of the model
+  Modality modality = Modality::kImage;
+  DeviceId device;
+  std::optional<Dtype> weight_dtype;  // none: the checkpoint's
+  Dtype activation_dtype = Dtype::kFloat32;
+};
+
+struct EncoderDescription {
+  std::string model_type;  // of the tower
+  Modality modality;
+  int64_t hidden_size;  // of an embedding row
+  Dtype weight_dtype;
+  size_t weight_bytes;
+  int64_t sample_rate_hz;  // 0 for images
+  int64_t max_rows;        // of one item within the checkpoint's own bounds
+  int64_t load_ms;
+};
+
+// What became of one item. Where the status is not ok, or the item was cancelled, nothing else is
+// set.
+struct EncodedItem {
+  Status status;
+  bool cancelled = false;
+  ItemPlan plan;
+  std::vector<float> rows;  // [plan.num_rows, hidden_size]
+  int64_t preprocess_us = 0;
+  int64_t encode_us = 0;  // tower and projector, of all items multiplied together
+};
+
+// What the stages gave for one item, for comparison with a reference.
+struct EncoderTrace {
+  EncodedItem encoded;
+  std::vector<float> features;  // [grid cells, feature values]
+  std::vector<float> states;    // [tower rows, state size]; a ViT's class token comes first
+};
+
+// Media to embedding rows: preprocessing, tower and projector of one modality of a checkpoint. One
+// thread at a time uses it.
+class Encoder {
+ public:
+  // Reads only the tensors of the modality, and binds the calling thread, which must be the one
+  // that encodes, to the device.
+  static Result<std::unique_ptr<Encoder>> Load(const EncoderOptions& options);
+
+  const EncoderDescription& description() const { return description_; }
+
+  // Plans items. It may outlive the encoder, whom it does not need: who plans from another thread
+  // shares it.
+  const std::shared_ptr<const MediaPreprocessor>& preprocessor() const { return preprocessor_; }
+
+  // Encodes the first of the items, of which there is at least one, together with as many after it
+  // as fit a batch, and returns what became of those: each succeeds, fails or is cancelled alone.
+  std::vector<EncodedItem> EncodeSome(std::span<const MediaItem> items);
+
+  EncoderTrace Trace(const MediaItem& item);
+
+ private:
+  // An item between preprocessing and tower.
+  struct Prepared {
+    TowerItem item;
+    std::vector<float> features;  // [grid cells, feature values]
+    EncodedItem encoded;
+  };
+
+  Encoder(Device device, const EncoderConfig& config)
+      : device_(std::move(device)),
+        config_(config),
+        preprocessor_(std::make_shared<const MediaPreprocessor>(config)) {}
+
+  Status LoadWeights(const EncoderOptions& options);
+  int64_t MaxRows() const;
+
+  // Preprocesses one item; its outcome is in `encoded` where that is not ok.
+  Prepared Prepare(const MediaItem& item) const;
+  // Runs tower and projector over the prepared items together, and completes their outcomes.
+  // Returns all states of the batch, or nothing where it was cancelled.
+  MatrixView RunBatch(std::span<Prepared* const> batch);
+  Status RunTower(std::span<Prepared* const> batch, std::span<const TowerItem> items,
+                  MatrixView& states, TowerOutcome& outcome);
+  // The embedding rows of an item's states, in host memory.
+  Result<std::vector<float>> Project(const MatrixView& states);
+  std::vector<float> CopyToHost(const MatrixView& dense);
+
+  Device device_;
+  const EncoderConfig config_;
+  const std::shared_ptr<const MediaPreprocessor> preprocessor_;
+  WeightMemory weights_;
+  std::unique_ptr<Tower> tower_;
+  std::optional<GatedProjector> projector_;
+  EncoderDescription description_ = {};
+};
+
+}  // namespace autoglm
+
+#endif  // AUTOGLM_MODEL_ENCODER_H_

@@ -1,0 +1,87 @@
+#include "model/encoder/glm4v_merger.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include "model/encoder/row_chunks.h"
+
+namespace autoglm {
+namespace {
+
+// torch's default, unlike the epsilon of the tower's norms.
+constexpr double kLayerNormEpsilon = 1e-5;
+
+// [out, in, taps] to [out, taps, in]: the order in which rows of patches follow each other.
+std::vector<float> ChannelsLast(const std::vector<float>& kernel, int64_t in, int64_t taps) {
+  std::vector<float> reordered(kernel.size());
+  const int64_t out = static_cast<int64_t>(kernel.size()) / (in * taps);
+  for (int64_t o = 0; o < out; ++o) {
+    for (int64_t i = 0; i < in; ++i) {
+      for (int64_t tap = 0; tap < taps; ++tap) {
+        reordered[static_cast<size_t>((o * taps + tap) * in + i)] =
+            kernel[static_cast<size_t>((o * in + i) * taps + tap)];
+      }
+    }
+  }
+  return reordered;
+}
+
+}  // namespace
+
+void Glm4vMerger::Load(WeightLoader& loader) {
+  const int64_t hidden = config_.hidden_size;
+  const int64_t out = config_.out_size;
+  const int64_t side = config_.merge_size;
+  const int64_t inner = config_.merger_size;
+  const std::vector<float> kernel =
+      loader.ReadFloats("downsample.weight", {out, hidden, side, side});
+  downsample_ = loader.AddLinear(ChannelsLast(kernel, hidden, config_.PatchesPerToken()),
+                                 config_.PatchesPerToken() * hidden,
+                                 loader.ReadFloats("downsample.bias", {out}));
+  proj_ = loader.LoadLinear({{"merger.proj", out}}, {out}, false);
+  norm_ = LoadLayerNorm(loader, "merger.post_projection_norm", out);
+  gate_up_ = loader.LoadLinear({{"merger.gate_proj", inner}, {"merger.up_proj", inner}}, {out},
+                               false);
+  down_ = loader.LoadLinear({{"merger.down_proj", out}}, {inner}, false);
+}
+
+Status Glm4vMerger::Reserve(int64_t num_rows) {
+  const int64_t chunk = std::min(num_rows, kRowsPerChunk);
+  const Status status = workspace_.Reserve(device_, {{chunk, config_.out_size},
+                                                     {chunk, config_.out_size},
+                                                     {chunk, 2 * config_.merger_size},
+                                                     {chunk, config_.merger_size}});
+  if (!status.ok()) return status;
+  const int64_t widest = std::max({config_.PatchesPerToken() * config_.hidden_size,
+                                   config_.out_size, config_.merger_size});
+  return device_.ops->reserve_gemm_input(*device_.context, chunk * widest);
+}
+
+// y = gelu(norm(proj(downsample(patches)))); rows = down(silu(gate(y)) * up(y)).
+TowerOutcome Glm4vMerger::Apply(const TowerBatch& batch, const MatrixView& patches,
+                                const MatrixView& rows) {
+  const MatrixView cells =
+      DenseMatrix(patches.data, rows.rows, config_.PatchesPerToken() * config_.hidden_size);
+  workspace_.Reset();
+  const int64_t chunk = std::min(rows.rows, kRowsPerChunk);
+  const MatrixView all_downsampled = workspace_.Take(chunk, config_.out_size);
+  const MatrixView all_projected = workspace_.Take(chunk, config_.out_size);
+  const MatrixView all_gate_up = workspace_.Take(chunk, 2 * config_.merger_size);
+  const MatrixView all_gated = workspace_.Take(chunk, config_.merger_size);
+  return ForChunks(batch, rows.rows, [&](int64_t begin, int64_t count) {
+    const MatrixView downsampled = all_downsampled.Rows(0, count);
+    const MatrixView projected = all_projected.Rows(0, count);
+    const MatrixView gate_up = all_gate_up.Rows(0, count);
+    const MatrixView gated = all_gated.Rows(0, count);
+    layer_ops_.Multiply(cells.Rows(begin, count), downsample_, downsampled);
+    layer_ops_.Multiply(downsampled, proj_, projected);
+    layer_ops_.LayerNorm(projected, norm_, kLayerNormEpsilon, projected);
+    layer_ops_.Activate(Activation::kGeluErf, projected);
+    layer_ops_.Multiply(projected, gate_up_, gate_up);
+    device_.ops->silu_mul(*device_.context, {.x = gate_up, .y = gated});
+    layer_ops_.Multiply(gated, down_, rows.Rows(begin, count));
+  });
+}
+
+}  // namespace autoglm

@@ -1,0 +1,43 @@
+#ifndef AUTOGLM_MODEL_GLM4V_MERGER_H_
+#define AUTOGLM_MODEL_GLM4V_MERGER_H_
+
+#include "kernels/ops.h"
+#include "model/encoder/encoder_config.h"
+#include "model/layers/layer_ops.h"
+#include "model/encoder/tower.h"
+#include "model/checkpoint/weight_loader.h"
+#include "model/layers/workspace.h"
+
+namespace autoglm {
+
+// What brings the patches of GLM-4.1V's tower to the language model: a 2x2 convolution of stride 2,
+// which in merge order is a product over four consecutive rows, and a gated layer.
+class Glm4vMerger {
+ public:
+  Glm4vMerger(const Device& device, const Glm4vVisionConfig& config, Dtype activation_dtype)
+      : device_(device), config_(config), layer_ops_(device, activation_dtype) {}
+
+  // Weights are named `downsample` and `merger`; the first refusal stays in the loader.
+  void Load(WeightLoader& loader);
+
+  Status Reserve(int64_t num_rows);
+
+  // patches: [rows.rows * patches per token, hidden], dense, in merge order; rows: [n, out].
+  TowerOutcome Apply(const TowerBatch& batch, const MatrixView& patches, const MatrixView& rows);
+
+ private:
+
+  const Device& device_;
+  const Glm4vVisionConfig config_;
+  const LayerOps layer_ops_;
+  Linear downsample_;      // [out, patches per token * hidden]
+  Linear proj_;            // [out, out]
+  LayerNormWeights norm_;  // [out]
+  Linear gate_up_;         // [2 * merger, out]
+  Linear down_;            // [out, merger]
+  Workspace workspace_;
+};
+
+}  // namespace autoglm
+
+#endif  // AUTOGLM_MODEL_GLM4V_MERGER_H_

@@ -1,0 +1,18 @@
+#ifndef AUTOGLM_MODEL_PREPROCESSOR_CONFIG_H_
+#define AUTOGLM_MODEL_PREPROCESSOR_CONFIG_H_
+
+#include <string>
+
+#include "base/status.h"
+#include "model/encoder/encoder_config.h"
+
+namespace autoglm {
+
+// Completes `config`, whose tower has been read, from DIRECTORY/preprocessor_config.json; where the
+// file or a member is missing, the published processors' defaults hold. The image processor's and
+// feature extractor's members stand at the top or in a block of that name.
+Status ReadPreprocessorConfig(const std::string& directory, EncoderConfig& config);
+
+}  // namespace autoglm
+
+#endif  // AUTOGLM_MODEL_PREPROCESSOR_CONFIG_H_

@@ -1,0 +1,61 @@
+#ifndef AUTOGLM_MODEL_SUBSAMPLING_H_
+#define AUTOGLM_MODEL_SUBSAMPLING_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/ops.h"
+#include "model/encoder/encoder_config.h"
+#include "model/layers/layer_ops.h"
+#include "model/checkpoint/weight_loader.h"
+#include "model/layers/workspace.h"
+
+namespace autoglm {
+
+// The front end of a conformer: 3x3 convolutions of stride 2 over the plane of mel frames and
+// bands, the first one full, the others depthwise with a pointwise one behind, then a linear layer
+// over bands and channels. It walks the frames in chunks, since its planes are far larger than its
+// input.
+//
+// It sees exactly the frames that hold speech: the zeros that padding and masks put around them in
+// the reference are those of the convolutions' own padding.
+class Subsampling {
+ public:
+  Subsampling(const Device& device, const ConformerConfig& config, Dtype activation_dtype)
+      : device_(device), config_(config), layer_ops_(device, activation_dtype) {}
+
+  // Weights are prefixed "subsampling."; the first refusal stays in the loader.
+  void Load(WeightLoader& loader);
+
+  Status Reserve();
+
+  // mel: device memory [num_mel_frames, num_mel_bins]; frames: [config.NumStates(...), hidden].
+  void Apply(const MatrixView& mel, const MatrixView& frames);
+
+ private:
+  // A depthwise convolution and the pointwise one behind it.
+  struct Stage {
+    const float* depthwise;       // [3, 3, channels]
+    const float* depthwise_bias;  // [channels]
+    Linear pointwise;             // [channels, channels]
+  };
+
+  // Extent of a plane after `level` convolutions.
+  int64_t ExtentAt(int64_t level, int64_t extent) const;
+  int64_t BandsAt(int64_t level) const { return ExtentAt(level, config_.num_mel_bins); }
+  PlaneGeometry Plane(int64_t level, int64_t num_frames) const;
+
+  void ApplyChunk(const MatrixView& mel, const MatrixView& frames, int64_t begin, int64_t count);
+
+  const Device& device_;
+  const ConformerConfig config_;
+  const LayerOps layer_ops_;
+  Linear first_;               // [channels, 9]
+  std::vector<Stage> stages_;  // num_subsampling_convs - 1
+  Linear linear_;              // [hidden, bands * channels]
+  Workspace workspace_;
+};
+
+}  // namespace autoglm
+
+#endif  // AUTOGLM_MODEL_SUBSAMPLING_H_

@@ -1,0 +1,66 @@
+#ifndef AUTOGLM_MODEL_TOWER_H_
+#define AUTOGLM_MODEL_TOWER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+
+#include "base/status.h"
+#include "base/tensor_view.h"
+#include "model/preprocess/image_preprocess.h"
+
+namespace autoglm {
+
+// Set by the thread that no longer wants an item, read by the thread that computes it.
+using CancelFlag = std::atomic<bool>;
+
+// An item on its way through a tower.
+struct TowerItem {
+  Grid grid;
+  const CancelFlag* cancelled = nullptr;  // null: cannot be cancelled
+
+  bool IsCancelled() const {
+    return cancelled != nullptr && cancelled->load(std::memory_order_relaxed);
+  }
+};
+
+// Items that are multiplied together. Each attends to itself alone, so a row's bits do not depend
+// on the items beside it.
+struct TowerBatch {
+  std::span<const TowerItem> items;
+  const float* features;  // host: patches or mel frames, [sum of grid cells, feature values], dense
+
+  // Is nobody waiting for any of it?
+  bool IsCancelled() const {
+    for (const TowerItem& item : items) {
+      if (!item.IsCancelled()) return false;
+    }
+    return true;
+  }
+};
+
+// Rows of one item among the states of its batch.
+struct StateRange {
+  int64_t begin = 0;
+  int64_t count = 0;
+};
+
+enum class TowerOutcome { kDone, kCancelled };
+
+// A vision or speech encoder on a device. One thread at a time calls it.
+class Tower {
+ public:
+  virtual ~Tower() = default;
+
+  // Makes room for a batch; memory once taken is kept.
+  virtual Status Reserve(std::span<const TowerItem> items) = 0;
+  // Computes the states of a batch that Reserve has made room for: device memory
+  // [rows, state size], valid until the next call. Looks at the cancel flags within each layer.
+  virtual TowerOutcome Encode(const TowerBatch& batch, MatrixView& states) = 0;
+  // Where the states that stand for the patches or frames of item `index` are after Encode.
+  virtual StateRange StatesOf(std::span<const TowerItem> items, int64_t index) const = 0;
+};
+
+}  // namespace autoglm
+
+#endif  // AUTOGLM_MODEL_TOWER_H_

@@ -1,0 +1,20 @@
+#ifndef AUTOGLM_MODEL_IMAGE_RESIZE_H_
+#define AUTOGLM_MODEL_IMAGE_RESIZE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "device/thread_pool.h"
+#include "model/preprocess/image.h"
+
+namespace autoglm {
+
+// Pillow's antialiased bicubic filter on 8-bit RGB, bit for bit: fixed-point weights, the
+// horizontal pass rounded to 8 bits before the vertical one (Pillow 12, src/libImaging/Resample.c).
+// Models are trained on pictures resized this way, and coordinates they answer depend on it.
+std::vector<uint8_t> ResizeBicubic(const ImageView& image, const ImageSize& to,
+                                   ThreadPool& threads);
+
+}  // namespace autoglm
+
+#endif  // AUTOGLM_MODEL_IMAGE_RESIZE_H_

@@ -1,0 +1,77 @@
+#include "model/preprocess/power_spectrum.h"
+
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <numbers>
+#include <utility>
+
+#include "base/check.h"
+
+namespace autoglm {
+namespace {
+
+std::complex<double> UnitRoot(int64_t numerator, int64_t denominator) {
+  const double angle = -2.0 * std::numbers::pi * static_cast<double>(numerator) /
+                       static_cast<double>(denominator);
+  return {std::cos(angle), std::sin(angle)};
+}
+
+}  // namespace
+
+PowerSpectrum::PowerSpectrum(int64_t length) : half_(length / 2) {
+  CHECK(length >= 4 && std::has_single_bit(static_cast<uint64_t>(length)));
+  const int num_bits = std::countr_zero(static_cast<uint64_t>(half_));
+  for (int64_t i = 0; i < half_; ++i) {
+    int64_t reversed = 0;
+    for (int bit = 0; bit < num_bits; ++bit) reversed |= ((i >> bit) & 1) << (num_bits - 1 - bit);
+    bit_reversed_.push_back(reversed);
+    untangling_.push_back(UnitRoot(i, length));
+  }
+  for (int64_t i = 0; i < half_ / 2; ++i) twiddles_.push_back(UnitRoot(i, half_));
+}
+
+// Radix-2, decimation in time; x stands in bit-reversed order.
+void PowerSpectrum::Transform(std::complex<double>* x) const {
+  for (int64_t span = 1; span < half_; span *= 2) {
+    const int64_t twiddle_step = half_ / (2 * span);
+    for (int64_t begin = 0; begin < half_; begin += 2 * span) {
+      for (int64_t i = 0; i < span; ++i) {
+        const std::complex<double> twiddle = twiddles_[static_cast<size_t>(i * twiddle_step)];
+        std::complex<double>& upper = x[begin + i];
+        std::complex<double>& lower = x[begin + i + span];
+        // Written out: the operator's handling of infinities costs most of the time.
+        const std::complex<double> product = {
+            lower.real() * twiddle.real() - lower.imag() * twiddle.imag(),
+            lower.real() * twiddle.imag() + lower.imag() * twiddle.real()};
+        lower = upper - product;
+        upper += product;
+      }
+    }
+  }
+}
+
+void PowerSpectrum::Compute(const double* signal, std::vector<std::complex<double>>& scratch,
+                            double* power) const {
+  scratch.resize(static_cast<size_t>(half_));
+  for (int64_t i = 0; i < half_; ++i) {
+    const int64_t from = bit_reversed_[static_cast<size_t>(i)];
+    scratch[static_cast<size_t>(i)] = {signal[2 * from], signal[2 * from + 1]};
+  }
+  Transform(scratch.data());
+
+  const std::complex<double> first = scratch[0];
+  power[0] = (first.real() + first.imag()) * (first.real() + first.imag());
+  power[half_] = (first.real() - first.imag()) * (first.real() - first.imag());
+  for (int64_t k = 1; k < half_; ++k) {
+    // X[k] = E[k] + exp(-pi i k / half) O[k], with E and O the spectra of even and odd samples.
+    const std::complex<double> z = scratch[static_cast<size_t>(k)];
+    const std::complex<double> mirrored = std::conj(scratch[static_cast<size_t>(half_ - k)]);
+    const std::complex<double> even = 0.5 * (z + mirrored);
+    const std::complex<double> odd_times_i = 0.5 * (z - mirrored);
+    const std::complex<double> odd = {odd_times_i.imag(), -odd_times_i.real()};
+    power[k] = std::norm(even + untangling_[static_cast<size_t>(k)] * odd);
+  }
+}
+
+}  // namespace autoglm

@@ -1,0 +1,31 @@
+import type { Static } from 'typebox';
+import { runProcess } from '#mesh/process-main.ts';
+import { cpuFeatures, deviceName, loadEncoder } from '#native';
+import type { encoderOptions } from './encoder-options.ts';
+import { type EncoderRole, startEncoderProcess } from './encoder-process.ts';
+
+/** What tells one encoder's main function from another's. */
+export interface EncoderMain<Schema extends typeof encoderOptions> {
+  readonly role: EncoderRole['role'];
+  readonly schema: Schema;
+  readonly createRole: (options: Static<Schema>) => EncoderRole;
+}
+
+/** Runs an encoder process until a signal ends it. */
+export function runEncoderMain<Schema extends typeof encoderOptions>({
+  role,
+  schema,
+  createRole,
+}: EncoderMain<Schema>): void {
+  runProcess({
+    role,
+    required: '--model DIR',
+    schema,
+    start: async (options, log) => {
+      const device = deviceName(options.device);
+      const isa = device.startsWith('cpu') ? cpuFeatures().isa : '';
+      const engine = { load: loadEncoder, device, isa };
+      return await startEncoderProcess(createRole(options), options, { engine, log });
+    },
+  });
+}

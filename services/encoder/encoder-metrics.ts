@@ -1,0 +1,59 @@
+import { Counter, Gauge, Histogram, type MetricRegistry } from '#mesh/metrics.ts';
+
+/** Seconds; a demo image takes milliseconds, a large screenshot on a CPU many seconds. */
+const STAGE_BUCKETS_S = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120,
+] as const;
+
+const BATCH_BUCKETS = [1, 2, 3, 4, 6, 8, 12, 16, 32, 64] as const;
+
+export type EncoderStage = 'queue' | 'decode' | 'preprocess' | 'encode';
+
+/** How an `Encode` call ended. */
+export type ItemResult = 'encoded' | 'cache_hit' | 'refused' | 'cancelled' | 'failed';
+
+/** What gauges read. */
+export interface EncoderLevels {
+  readonly numAdmitted: () => number;
+  readonly numWaiting: () => number;
+  readonly cacheBytes: () => number;
+  readonly cacheItems: () => number;
+  readonly isLoaded: () => boolean;
+}
+
+/** The metrics of an encoder process; `mm_cache_*` are vLLM's names. */
+export interface EncoderMetrics {
+  readonly items: Counter;
+  readonly rows: Counter;
+  readonly rowBytes: Counter;
+  readonly cacheQueries: Counter;
+  readonly cacheHits: Counter;
+  readonly seconds: Histogram;
+  readonly batchSize: Histogram;
+}
+
+export function registerEncoderMetrics(
+  registry: MetricRegistry,
+  levels: EncoderLevels,
+): EncoderMetrics {
+  const gauges: [string, string, () => number][] = [
+    ['encoder_items_running', 'Items between admission and their last row', levels.numAdmitted],
+    ['encoder_queue_depth', 'Decoded items that wait for a batch', levels.numWaiting],
+    ['encoder_cache_bytes', 'Bytes of rows in the encoder cache', levels.cacheBytes],
+    ['encoder_cache_items', 'Items in the encoder cache', levels.cacheItems],
+    ['encoder_loaded', '1 while the tower is in memory', () => Number(levels.isLoaded())],
+  ];
+  for (const [name, help, read] of gauges) registry.register(new Gauge(name, help, read));
+  const counter = (name: string, help: string) => registry.register(new Counter(name, help));
+  const histogram = (name: string, help: string, bounds: readonly number[]) =>
+    registry.register(new Histogram(name, help, bounds));
+  return {
+    items: counter('encoder_items', 'Encode calls by result'),
+    rows: counter('encoder_rows', 'Embedding rows sent'),
+    rowBytes: counter('encoder_row_bytes', 'Bytes of embedding rows sent'),
+    cacheQueries: counter('mm_cache_queries', 'Items looked up in the encoder cache'),
+    cacheHits: counter('mm_cache_hits', 'Items whose rows came from the encoder cache'),
+    seconds: histogram('encoder_seconds', 'Time of an item by stage, seconds', STAGE_BUCKETS_S),
+    batchSize: histogram('encoder_batch_size', 'Items in a batch', BATCH_BUCKETS),
+  };
+}

@@ -1,0 +1,212 @@
+import type { CallContext } from 'nice-grpc-common';
+import { abortable } from '#mesh/async/abortable.ts';
+import { type Flight, SingleFlight } from '#mesh/async/single-flight.ts';
+import { MeshError } from '#mesh/errors.ts';
+import { Modality } from '#protos/autoglm/common/v1/media.ts';
+import { DType } from '#protos/autoglm/common/v1/tensor.ts';
+import type {
+  EncodeHeader,
+  EncodeRequest,
+  EncodeResponse,
+  GetModelResponse,
+} from '#protos/autoglm/encoder/v1/encoder.ts';
+import type { Admission } from './admission.ts';
+import type { EmbeddedItem, EncoderCache } from './encoder-cache.ts';
+import type { EncoderMetrics, ItemResult } from './encoder-metrics.ts';
+import { rowsMessages } from './encoder-rows.ts';
+import {
+  type EncodingStages,
+  type ItemEncoding,
+  type ItemTimings,
+  type PlannedItem,
+  startEncoding,
+} from './item-encoding.ts';
+import { readHeader, receiveItem } from './item-upload.ts';
+import type { ItemReader, MediaFormat } from './media-reader.ts';
+
+/** What an encoder process says of its model. */
+export interface EncoderModel {
+  readonly modality: 'image' | 'audio';
+  readonly modelId: string;
+  readonly fingerprint: string;
+  /** Width of an embedding row. */
+  readonly hiddenSize: number;
+  readonly device: string;
+}
+
+export interface EncoderServiceOptions {
+  readonly model: EncoderModel;
+  readonly format: MediaFormat;
+  readonly stages: EncodingStages;
+  readonly cache: EncoderCache;
+  readonly admission: Admission;
+  readonly metrics: EncoderMetrics;
+  readonly maxItemBytes: number;
+}
+
+const NO_TIMINGS: ItemTimings = { queueUs: 0, decodeUs: 0, preprocessUs: 0, encodeUs: 0 };
+
+/** Answers `EncoderService` for one tower. */
+export class EncoderService {
+  readonly #options: EncoderServiceOptions;
+  readonly #flights = new SingleFlight<ItemEncoding>();
+
+  constructor(options: EncoderServiceOptions) {
+    this.#options = options;
+  }
+
+  async getModel(): Promise<GetModelResponse> {
+    const { model, stages, maxItemBytes } = this.#options;
+    return {
+      modality: model.modality === 'image' ? Modality.MODALITY_IMAGE : Modality.MODALITY_AUDIO,
+      modelId: model.modelId,
+      fingerprint: model.fingerprint,
+      hiddenSize: model.hiddenSize,
+      dtype: DType.D_TYPE_FLOAT32,
+      maxItemBytes: BigInt(maxItemBytes),
+      maxRows: stages.resident.loaded?.description.maxRows ?? 0,
+      device: model.device,
+    };
+  }
+
+  async *encode(
+    requests: AsyncIterable<EncodeRequest>,
+    context: Pick<CallContext, 'signal'>,
+  ): AsyncGenerator<EncodeResponse> {
+    const { admission, metrics } = this.#options;
+    // Stands where the caller leaves before the end.
+    let result: ItemResult = 'cancelled';
+    let source: ItemResult = 'encoded';
+    try {
+      const answer = () => this.#answer(requests, context.signal);
+      for await (const response of admission.call(answer)) {
+        if (response.event?.$case === 'plan' && response.event.value.cacheHit) source = 'cache_hit';
+        if (response.event?.$case === 'done') result = source;
+        yield response;
+      }
+    } catch (error: unknown) {
+      result = resultOf(error, context.signal);
+      throw error;
+    } finally {
+      metrics.items.add(1, { result });
+    }
+  }
+
+  async *#answer(
+    requests: AsyncIterable<EncodeRequest>,
+    signal: AbortSignal,
+  ): AsyncGenerator<EncodeResponse> {
+    const { admission, format, model, maxItemBytes, metrics } = this.#options;
+    const upload = requests[Symbol.asyncIterator]();
+    const header = await readHeader(upload, { ...model, maxItemBytes });
+    const reader = format.begin(header);
+    metrics.cacheQueries.add(1);
+    const isKnown = header.contentHash.length > 0;
+    const early = isKnown ? this.#knownItem(keyOf(header.contentHash, reader)) : undefined;
+    if (early !== undefined) return yield* this.#send(early, signal);
+    yield* admission.item(() => this.#receiveAndSend({ upload, header, reader }, signal));
+  }
+
+  async *#receiveAndSend(item: IncomingItem, signal: AbortSignal): AsyncGenerator<EncodeResponse> {
+    const { maxItemBytes } = this.#options;
+    const contentHash = await receiveItem(item.upload, item, { maxItemBytes, signal });
+    const key = keyOf(contentHash, item.reader);
+    yield* this.#send(
+      this.#knownItem(key) ?? this.#startItem(key, contentHash, item.reader),
+      signal,
+    );
+  }
+
+  /** The item where its rows are in the cache or on their way. */
+  #knownItem(key: string): EmbeddedItem | Flight<ItemEncoding> | undefined {
+    return this.#options.cache.get(key) ?? this.#flights.join(key);
+  }
+
+  #startItem(key: string, contentHash: Uint8Array, reader: ItemReader): Flight<ItemEncoding> {
+    const { stages } = this.#options;
+    return this.#flights.joinOrStart(key, (signal) => {
+      const encoding = startEncoding({ reader, contentHash }, stages, signal);
+      encoding.finished.then(
+        ({ item, timings }) => this.#keep(key, item, timings),
+        () => {},
+      );
+      return encoding;
+    });
+  }
+
+  #keep(key: string, item: EmbeddedItem, timings: ItemTimings): void {
+    const { cache, metrics } = this.#options;
+    cache.set(key, item);
+    metrics.seconds.observe(timings.queueUs / 1e6, { stage: 'queue' });
+    metrics.seconds.observe(timings.decodeUs / 1e6, { stage: 'decode' });
+    metrics.seconds.observe(timings.preprocessUs / 1e6, { stage: 'preprocess' });
+    metrics.seconds.observe(timings.encodeUs / 1e6, { stage: 'encode' });
+  }
+
+  async *#send(
+    source: EmbeddedItem | Flight<ItemEncoding>,
+    signal: AbortSignal,
+  ): AsyncGenerator<EncodeResponse> {
+    if (!('work' in source)) {
+      this.#options.metrics.cacheHits.add(1);
+      yield planMessage(source, { cacheHit: true });
+      yield* this.#sendRows(source, NO_TIMINGS);
+      return;
+    }
+    try {
+      yield planMessage(await abortable(source.work.planned, signal), { cacheHit: false });
+      const { item, timings } = await abortable(source.work.finished, signal);
+      yield* this.#sendRows(item, timings);
+    } finally {
+      source.leave();
+    }
+  }
+
+  *#sendRows(item: EmbeddedItem, timings: ItemTimings): Generator<EncodeResponse> {
+    const { metrics, model } = this.#options;
+    yield* rowsMessages(item.rows, model);
+    metrics.rows.add(item.plan.numRows);
+    metrics.rowBytes.add(item.rows.byteLength);
+    yield {
+      event: {
+        $case: 'done',
+        value: {
+          queueUs: BigInt(timings.queueUs),
+          decodeUs: BigInt(timings.decodeUs),
+          preprocessUs: BigInt(timings.preprocessUs),
+          encodeUs: BigInt(timings.encodeUs),
+        },
+      },
+    };
+  }
+}
+
+interface IncomingItem {
+  readonly upload: AsyncIterator<EncodeRequest>;
+  readonly header: EncodeHeader;
+  readonly reader: ItemReader;
+}
+
+function keyOf(contentHash: Uint8Array, reader: ItemReader): string {
+  return `${Buffer.from(contentHash).toString('hex')} ${reader.variant}`;
+}
+
+function planMessage(item: PlannedItem, options: { readonly cacheHit: boolean }): EncodeResponse {
+  return {
+    event: {
+      $case: 'plan',
+      value: {
+        numRows: item.plan.numRows,
+        grid: { ...item.plan.grid },
+        cacheHit: options.cacheHit,
+        contentHash: Buffer.from(item.contentHash),
+        durationMs: item.durationMs,
+      },
+    },
+  };
+}
+
+function resultOf(error: unknown, signal: AbortSignal): ItemResult {
+  if (signal.aborted) return 'cancelled';
+  return error instanceof MeshError && error.reason !== 'ENGINE_FAILED' ? 'refused' : 'failed';
+}

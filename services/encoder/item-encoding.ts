@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import type { Semaphore } from '#mesh/async/semaphore.ts';
+import type { Endable } from '#mesh/async/single-flight.ts';
+import type { ItemPlan, MediaEncoder } from '#native';
+import type { EncoderBatchQueue } from './encoder-batch-queue.ts';
+import type { EmbeddedItem } from './encoder-cache.ts';
+import { fromEngineError } from './engine-error.ts';
+import type { ItemReader } from './media-reader.ts';
+import type { ResidentEncoder } from './resident-encoder.ts';
+
+/** What is known of an item before the tower runs. */
+export interface PlannedItem {
+  readonly plan: ItemPlan;
+  readonly contentHash: Uint8Array;
+  readonly durationMs: number;
+}
+
+/** Where an item's time went, microseconds. */
+export interface ItemTimings {
+  readonly queueUs: number;
+  readonly decodeUs: number;
+  readonly preprocessUs: number;
+  readonly encodeUs: number;
+}
+
+export interface FinishedItem {
+  readonly item: EmbeddedItem;
+  readonly timings: ItemTimings;
+}
+
+/** The way of one item from its bytes to its rows; every call that asks for the item watches it. */
+export interface ItemEncoding extends Endable {
+  readonly planned: Promise<PlannedItem>;
+  readonly finished: Promise<FinishedItem>;
+}
+
+/** What items pass through. */
+export interface EncodingStages {
+  /** Bounds the items that are decoded and not yet encoded: pixels are large. */
+  readonly decoding: Semaphore;
+  readonly resident: ResidentEncoder;
+  readonly queue: EncoderBatchQueue;
+}
+
+export interface ReceivedItem {
+  readonly reader: ItemReader;
+  readonly contentHash: Uint8Array;
+}
+
+/** Starts decoding, planning and encoding an item whose bytes have all arrived. */
+export function startEncoding(
+  received: ReceivedItem,
+  stages: EncodingStages,
+  signal: AbortSignal,
+): ItemEncoding {
+  let onPlan = (_planned: PlannedItem) => {};
+  const plan = new Promise<PlannedItem>((resolve) => {
+    onPlan = resolve;
+  });
+  const finished = encodeItem(received, stages, { signal, onPlan });
+  // A failure before the plan is the plan's failure too.
+  const planned = Promise.race([plan, finished.then(() => plan)]);
+  // Whoever watches sees a failure; with nobody watching it is no failure of the process.
+  planned.catch(() => {});
+  const ended = finished.then(
+    () => {},
+    () => {},
+  );
+  return { planned, finished, ended };
+}
+
+interface EncodingCourse {
+  readonly signal: AbortSignal;
+  readonly onPlan: (planned: PlannedItem) => void;
+}
+
+async function encodeItem(
+  { reader, contentHash }: ReceivedItem,
+  stages: EncodingStages,
+  { signal, onPlan }: EncodingCourse,
+): Promise<FinishedItem> {
+  const arrived = performance.now();
+  return stages.decoding.run(signal, async () => {
+    const admitted = performance.now();
+    const opened = await reader.open(signal);
+    const openMs = performance.now() - admitted;
+    return stages.resident.use(signal, async (encoder) => {
+      const plan = planItem(encoder, opened.facts);
+      const { durationMs } = opened;
+      onPlan({ plan, contentHash, durationMs });
+      const loading = performance.now();
+      const decoded = await opened.load(signal);
+      const decodeUs = microseconds(openMs + performance.now() - loading);
+      const { encoded, queueUs } = await stages.queue.encode(encoder, decoded, signal).catch(
+        // Work stopped by its signal is an interruption, whatever the engine calls it.
+        (error: unknown) => Promise.reject(signal.aborted ? signal.reason : fromEngineError(error)),
+      );
+      const { rows, preprocessUs, encodeUs } = encoded;
+      const width = encoder.description.hiddenSize;
+      assert(
+        rows.length === plan.numRows * width,
+        `${rows.length} values, plan ${plan.numRows} rows`,
+      );
+      const waitedUs = queueUs + microseconds(admitted - arrived);
+      return {
+        item: { plan, contentHash, durationMs, rows },
+        timings: { queueUs: waitedUs, decodeUs, preprocessUs, encodeUs },
+      };
+    });
+  });
+}
+
+function planItem(encoder: MediaEncoder, facts: Parameters<MediaEncoder['plan']>[0]): ItemPlan {
+  try {
+    return encoder.plan(facts);
+  } catch (error: unknown) {
+    throw fromEngineError(error);
+  }
+}
+
+function microseconds(ms: number): number {
+  return Math.round(ms * 1000);
+}

@@ -1,0 +1,24 @@
+import { hash } from 'node:crypto';
+import type { PlaceholderRange } from '#backbone/media/placeholder-range.ts';
+
+/**
+ * Names the contents of one full block and of everything before it: SHA-256 over the previous
+ * block's hash, the token ids, and for each media item with rows in the block its key and where its
+ * rows start, since the token ids of all placeholders are equal. The key decides the grid too, and so
+ * the rotary positions of all that follows.
+ */
+export function blockHash(
+  previous: string,
+  tokenIds: readonly number[],
+  placeholders: readonly PlaceholderRange[],
+  block: { readonly index: number; readonly size: number },
+): string {
+  const first = block.index * block.size;
+  const end = first + block.size;
+  const ids = new Uint32Array(tokenIds.slice(first, end));
+  const media = placeholders
+    .filter(({ firstToken, numTokens }) => firstToken < end && firstToken + numTokens > first)
+    .map(({ firstToken, itemKey }) => `${firstToken}:${itemKey}`);
+  const parts = [Buffer.from(`${previous};${media.join(';')};`), Buffer.from(ids.buffer)];
+  return hash('sha256', Buffer.concat(parts), 'hex');
+}

@@ -1,0 +1,254 @@
+import assert from 'node:assert/strict';
+import type { Embedding } from '#backbone/media/embedding.ts';
+import type { PlaceholderRange } from '#backbone/media/placeholder-range.ts';
+import { MeshError } from '#mesh/errors.ts';
+import type { BackboneMetrics } from './backbone-metrics.ts';
+import type { Scheduler } from './scheduler.ts';
+import { assertSchedulerInvariants } from './scheduler-invariants.ts';
+import type { Sequence } from './sequence.ts';
+import type { ScheduledStep } from './step-draft.ts';
+import { buildStepPlan, type ChunkResult, readStepResult, type StepExecutor } from './step-plan.ts';
+
+/** Steps that fail one after another before the engine counts as dead. */
+const MAX_FAILED_STEPS = 3;
+
+/** An idle engine checks its invariants at most this often. */
+const CHECK_INTERVAL_MS = 10_000;
+
+/** What one step brought for one sequence. */
+export interface SequenceResult {
+  readonly sequence: Sequence;
+  readonly result: ChunkResult;
+}
+
+/** Whoever asked for sequences. Called while the next step runs, never while one is planned. */
+export interface SequenceOwner {
+  /** The first of the sequences has been planned into a step. */
+  scheduled(): void;
+  /** A sequence cannot go on without an item's rows: bring them with `supply`. Asked once. */
+  rowsWanted(sequence: Sequence, range: PlaceholderRange): void;
+  /** Everything one step brought for the owner's sequences. */
+  advanced(results: readonly SequenceResult[]): void;
+  /** One of the sequences failed, or a step with it; that sequence is gone. */
+  failed(error: Error): void;
+}
+
+export interface EngineLoopOptions {
+  readonly scheduler: Scheduler;
+  readonly executor: StepExecutor;
+  readonly metrics: BackboneMetrics;
+  /** Monotonic time, milliseconds. */
+  readonly now: () => number;
+}
+
+type StepOutcome =
+  | { readonly succeeded: true; readonly results: readonly ChunkResult[] }
+  | { readonly succeeded: false; readonly error: unknown };
+
+/**
+ * Runs steps for as long as there is work. What a step brought is delivered after the next one has
+ * been submitted, so that the device does not wait for detokenizing and sending.
+ */
+export class EngineLoop {
+  readonly #scheduler: Scheduler;
+  readonly #executor: StepExecutor;
+  readonly #metrics: BackboneMetrics;
+  readonly #now: () => number;
+  readonly #owners = new Map<Sequence, SequenceOwner>();
+  /** Owners none of whose sequences has been scheduled. */
+  readonly #unscheduled = new Set<SequenceOwner>();
+  /** To be taken out at the next step border. */
+  readonly #withdrawn = new Set<Sequence>();
+  #undelivered: (() => void)[] = [];
+  #wake: () => void = () => {};
+  #numFailedSteps = 0;
+  #lastCheckMs = Number.NEGATIVE_INFINITY;
+  #isClosed = false;
+
+  constructor(options: EngineLoopOptions) {
+    this.#scheduler = options.scheduler;
+    this.#executor = options.executor;
+    this.#metrics = options.metrics;
+    this.#now = options.now;
+  }
+
+  /** Queues the sequences of one owner; throws QUEUE_FULL, and ENGINE_FAILED where nothing runs. */
+  submit(owner: SequenceOwner, sequences: readonly Sequence[]): void {
+    if (this.#isClosed) throw new MeshError('ENGINE_FAILED', 'the engine has stopped');
+    this.#scheduler.add(sequences);
+    for (const sequence of sequences) this.#owners.set(sequence, owner);
+    this.#unscheduled.add(owner);
+    this.#wake();
+  }
+
+  /** Takes sequences out at the next step border and frees all they hold. */
+  withdraw(sequences: readonly Sequence[]): void {
+    for (const sequence of sequences) {
+      if (this.#owners.has(sequence)) this.#withdrawn.add(sequence);
+    }
+    this.#wake();
+  }
+
+  /** Hands over rows that were wanted; a sequence that is gone needs none. */
+  supply(sequence: Sequence, range: PlaceholderRange, rows: Embedding): void {
+    if (!this.#owners.has(sequence)) return;
+    sequence.media.supply(range, rows);
+    this.#wake();
+  }
+
+  /** Resolves after `close`; rejects with ENGINE_FAILED when the engine is dead. */
+  async run(): Promise<void> {
+    while (!this.#isClosed) {
+      this.#applyWithdrawals();
+      const step = this.#scheduler.schedule();
+      if (step === null) await this.#rest();
+      else await this.#runStep(step);
+    }
+    this.#deliver();
+  }
+
+  /** Ends `run` at the next step border. */
+  close(): void {
+    this.#isClosed = true;
+    this.#wake();
+  }
+
+  async #runStep(step: ScheduledStep): Promise<void> {
+    const startMs = this.#now();
+    const execution = this.#execute(step);
+    this.#announce(step);
+    this.#askForRows();
+    this.#deliver();
+    const outcome = await execution;
+    this.#applyWithdrawals();
+    if (!outcome.succeeded) {
+      this.#fail(step, outcome.error);
+      return;
+    }
+    this.#numFailedSteps = 0;
+    const ms = this.#now() - startMs;
+    this.#metrics.stepFinished({ numTokens: step.numTokens, ms }, this.#scheduler.counts);
+    this.#commit(step, outcome.results);
+  }
+
+  async #execute(step: ScheduledStep): Promise<StepOutcome> {
+    try {
+      const plan = buildStepPlan(step, this.#scheduler.options.blockSize);
+      const result = await this.#executor.execute(plan);
+      return { succeeded: true, results: readStepResult(step, result) };
+    } catch (error: unknown) {
+      return { succeeded: false, error };
+    }
+  }
+
+  #announce(step: ScheduledStep): void {
+    for (const { sequence } of step.chunks) {
+      const owner = this.#owners.get(sequence);
+      if (owner !== undefined && this.#unscheduled.delete(owner)) owner.scheduled();
+    }
+  }
+
+  #commit(step: ScheduledStep, results: readonly ChunkResult[]): void {
+    const byOwner = new Map<SequenceOwner, SequenceResult[]>();
+    this.#endFailed(step, results);
+    this.#scheduler.commit(
+      step,
+      results.map(({ sampled }) => sampled?.tokenId ?? null),
+    );
+    for (const [i, { sequence }] of step.chunks.entries()) {
+      const [owner, result] = [this.#owners.get(sequence), results[i]];
+      // A withdrawn or failed sequence has no owner any more.
+      if (owner === undefined || result === undefined) continue;
+      const list = byOwner.get(owner) ?? [];
+      list.push({ sequence, result });
+      byOwner.set(owner, list);
+      if (sequence.end !== null) this.#owners.delete(sequence);
+    }
+    for (const [owner, list] of byOwner) this.#undelivered.push(() => advance(owner, list));
+  }
+
+  /**
+   * Ends the sequences that the step could not bring on, and only those. A request can cause this,
+   * so it says nothing of the engine.
+   */
+  #endFailed(step: ScheduledStep, results: readonly ChunkResult[]): void {
+    for (const [i, { sequence }] of step.chunks.entries()) {
+      const failure = results[i]?.failure ?? null;
+      if (failure === null) continue;
+      this.#scheduler.remove(sequence);
+      const owner = this.#take(sequence);
+      if (owner === undefined) continue;
+      const reason = failure.reason === 'INVALID_REQUEST' ? 'INVALID_REQUEST' : 'ENGINE_FAILED';
+      owner.failed(new MeshError(reason, failure.message, { cause: failure }));
+    }
+  }
+
+  #fail(step: ScheduledStep, cause: unknown): void {
+    this.#scheduler.fail(step);
+    const owners = new Set(step.chunks.map(({ sequence }) => this.#take(sequence)));
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const error = new MeshError('ENGINE_FAILED', `a step of the engine failed: ${why}`, { cause });
+    for (const owner of owners) owner?.failed(error);
+    this.#metrics.stepFailed();
+    this.#numFailedSteps++;
+    if (this.#numFailedSteps >= MAX_FAILED_STEPS) this.#die(error);
+  }
+
+  /** Fails what is left: the device does not compute any more. */
+  #die(error: MeshError): never {
+    this.#isClosed = true;
+    for (const owner of new Set(this.#owners.values())) owner.failed(error);
+    throw error;
+  }
+
+  #take(sequence: Sequence): SequenceOwner | undefined {
+    const owner = this.#owners.get(sequence);
+    this.#owners.delete(sequence);
+    return owner;
+  }
+
+  #applyWithdrawals(): void {
+    for (const sequence of this.#withdrawn) {
+      this.#scheduler.remove(sequence);
+      const owner = this.#take(sequence);
+      if (owner !== undefined) this.#unscheduled.delete(owner);
+    }
+    this.#withdrawn.clear();
+  }
+
+  #askForRows(): void {
+    for (const { sequence, range } of this.#scheduler.takeWanted()) {
+      this.#owners.get(sequence)?.rowsWanted(sequence, range);
+    }
+  }
+
+  #deliver(): void {
+    const undelivered = this.#undelivered;
+    this.#undelivered = [];
+    for (const deliver of undelivered) deliver();
+  }
+
+  /** Waits for work: a request, rows of media, a withdrawal. */
+  async #rest(): Promise<void> {
+    const woken = new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    this.#askForRows();
+    this.#deliver();
+    assert.equal(this.#scheduler.running.length, 0, 'sequences run and no step was planned');
+    if (this.#now() - this.#lastCheckMs >= CHECK_INTERVAL_MS) {
+      this.#lastCheckMs = this.#now();
+      assertSchedulerInvariants(this.#scheduler);
+    }
+    if (!this.#isClosed) await woken;
+  }
+}
+
+/** What goes wrong while one request's answer is put together is that request's failure alone. */
+function advance(owner: SequenceOwner, results: readonly SequenceResult[]): void {
+  try {
+    owner.advanced(results);
+  } catch (error: unknown) {
+    owner.failed(error instanceof Error ? error : new Error(String(error)));
+  }
+}

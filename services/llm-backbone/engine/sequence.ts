@@ -1,0 +1,138 @@
+import type { MropePositions } from '#backbone/media/mrope.ts';
+import type { PlaceholderRange } from '#backbone/media/placeholder-range.ts';
+import { blockHash } from './block-hash.ts';
+import type { SamplerState } from './sampler-state.ts';
+import { SequenceMedia } from './sequence-media.ts';
+
+export type SequenceState = 'waiting' | 'running' | 'finished';
+
+/** Why a sequence ended by itself; `stopTokenId` only where it is not an end-of-sequence id. */
+export type SequenceEnd =
+  | { readonly reason: 'stop'; readonly stopTokenId?: number }
+  | { readonly reason: 'length' };
+
+/** Which token ids and counts end a sequence. */
+export interface EndRules {
+  /** Completion tokens at most; 0 only computes the prompt. */
+  readonly maxTokens: number;
+  /** End-of-sequence ids of the model; empty where the request ignores them. */
+  readonly eosTokenIds: ReadonlySet<number>;
+  /** The request's own stop ids. */
+  readonly stopTokenIds: ReadonlySet<number>;
+}
+
+export interface SequenceOptions {
+  /** Order of arrival; unique. */
+  readonly id: number;
+  /** Lower is scheduled first. */
+  readonly priority: number;
+  readonly promptTokenIds: readonly number[];
+  /** Completion tokens generated elsewhere before, on resume. */
+  readonly completionTokenIds: readonly number[];
+  readonly placeholders: readonly PlaceholderRange[];
+  /** Rotary positions of the prompt; null where each token's are its index. */
+  readonly positions: MropePositions | null;
+  readonly endRules: EndRules;
+  /** Has already counted `completionTokenIds`. */
+  readonly sampler: SamplerState;
+  /** Alternatives reported with each sampled token, -1: no log-probabilities. */
+  readonly numLogprobs: number;
+  /** Alternatives reported with each prompt token, -1: no log-probabilities. */
+  readonly numPromptLogprobs: number;
+  /** A sequence of the same prompt that prefills first, so that this one finds its blocks. */
+  readonly leader: Sequence | null;
+}
+
+/**
+ * The engine's unit of generation: one token list and one block table. The scheduler owns the
+ * mutable fields; the table covers the computed tokens at all times:
+ * `numComputedTokens <= blockTable.length * blockSize`.
+ */
+export class Sequence {
+  readonly id: number;
+  readonly priority: number;
+  readonly numPromptTokens: number;
+  readonly media: SequenceMedia;
+  readonly endRules: EndRules;
+  readonly sampler: SamplerState;
+  readonly numLogprobs: number;
+  readonly numPromptLogprobs: number;
+  readonly leader: Sequence | null;
+  /** Prompt, then completion. */
+  readonly tokenIds: number[];
+  state: SequenceState = 'waiting';
+  blockTable: number[] = [];
+  /** Tokens whose keys and values are in the cache. */
+  numComputedTokens = 0;
+  /** Prompt rows whose log-probabilities have been reported; row r scores token r + 1. */
+  numScoredRows = 0;
+  /** Prompt tokens found in the prefix cache when first scheduled; null before that. */
+  numCachedTokens: number | null = null;
+  hasPrefilled = false;
+  end: SequenceEnd | null = null;
+  readonly #positions: MropePositions | null;
+  readonly #blockHashes: string[] = [];
+
+  constructor(options: SequenceOptions) {
+    this.id = options.id;
+    this.priority = options.priority;
+    this.numPromptTokens = options.promptTokenIds.length;
+    this.media = new SequenceMedia(options.placeholders);
+    this.#positions = options.positions;
+    this.endRules = options.endRules;
+    this.sampler = options.sampler;
+    this.numLogprobs = options.numLogprobs;
+    this.numPromptLogprobs = options.numPromptLogprobs;
+    this.leader = options.leader;
+    this.tokenIds = [...options.promptTokenIds, ...options.completionTokenIds];
+  }
+
+  get numTokens(): number {
+    return this.tokenIds.length;
+  }
+
+  get numCompletionTokens(): number {
+    return this.tokenIds.length - this.numPromptTokens;
+  }
+
+  get numUncomputedTokens(): number {
+    return this.tokenIds.length - this.numComputedTokens;
+  }
+
+  /** Adds a sampled token and decides whether it ends the sequence. */
+  append(tokenId: number): void {
+    this.tokenIds.push(tokenId);
+    this.sampler.append(tokenId);
+    this.end = endAfter(this.endRules, tokenId, this.numCompletionTokens);
+  }
+
+  /** Rotary position of a token on axis t, h or w (0, 1, 2). */
+  rotaryPosition(token: number, axis: number): number {
+    if (this.#positions === null) return token;
+    const { positions, delta } = this.#positions;
+    const { numPromptTokens } = this;
+    if (token >= numPromptTokens) return token + delta;
+    return positions[axis * numPromptTokens + token] ?? token;
+  }
+
+  /** Hash of a full block; every token of it must be known. */
+  blockHash(index: number, blockSize: number): string {
+    for (let i = this.#blockHashes.length; i <= index; i++) {
+      const previous = this.#blockHashes[i - 1] ?? '';
+      const block = { index: i, size: blockSize };
+      this.#blockHashes.push(blockHash(previous, this.tokenIds, this.media.placeholders, block));
+    }
+    return this.#blockHashes[index] ?? '';
+  }
+}
+
+/** The end a completion token brings, if any. */
+export function endAfter(
+  rules: EndRules,
+  tokenId: number,
+  numCompletionTokens: number,
+): SequenceEnd | null {
+  if (rules.eosTokenIds.has(tokenId)) return { reason: 'stop' };
+  if (rules.stopTokenIds.has(tokenId)) return { reason: 'stop', stopTokenId: tokenId };
+  return numCompletionTokens >= rules.maxTokens ? { reason: 'length' } : null;
+}

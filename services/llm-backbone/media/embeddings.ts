@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { LRUCache } from 'lru-cache';
+import { type Endable, type Flight, SingleFlight } from '#mesh/async/single-flight.ts';
+import { MeshError } from '#mesh/errors.ts';
+import type { MediaModality } from '#mesh/modality.ts';
+import type { Embedding } from './embedding.ts';
+import { EmbeddingCache } from './embedding-cache.ts';
+import { ENCODER_NAMES, type EncoderClient } from './encoder-client.ts';
+import { type ItemShape, type MediaIdentity, type MediaItem, mediaParam } from './media-item.ts';
+import type { MediaMetrics } from './media-metrics.ts';
+
+/** Shapes kept beside their keys, about 300 bytes each: far more items than embeddings. */
+const NUM_REMEMBERED_SHAPES = 65_536;
+
+/** One item on its way through an encoder; every request that wants the item watches it. */
+export interface Encoding extends Endable {
+  readonly planned: Promise<ItemShape>;
+  readonly finished: Promise<Embedding>;
+}
+
+export interface EmbeddingsOptions {
+  /** A client for each modality the checkpoint reads and an encoder is configured for. */
+  readonly clients: ReadonlyMap<MediaModality, EncoderClient>;
+  /** Modalities the checkpoint reads. */
+  readonly checkpointModalities: readonly MediaModality[];
+  readonly modelId: string;
+  readonly cacheBytes: number;
+  readonly metrics: MediaMetrics;
+}
+
+/** What is known of media items, and the way to learn more of them from the encoders. */
+export class Embeddings {
+  readonly #options: EmbeddingsOptions;
+  readonly #cache: EmbeddingCache;
+  readonly #shapes = new LRUCache<string, ItemShape>({ max: NUM_REMEMBERED_SHAPES });
+  readonly #encodings = new SingleFlight<Encoding>();
+
+  constructor(options: EmbeddingsOptions) {
+    this.#options = options;
+    this.#cache = new EmbeddingCache(options.cacheBytes);
+  }
+
+  get cacheBytes(): number {
+    return this.#cache.bytes;
+  }
+
+  numReady(modality: MediaModality): number {
+    return this.#options.clients.get(modality)?.numReady ?? 0;
+  }
+
+  /** Refuses a modality that the checkpoint lacks or that no encoder is configured for. */
+  checkSupported(items: readonly MediaIdentity[]): void {
+    const { clients, checkpointModalities, modelId } = this.#options;
+    const index = items.findIndex(({ modality }) => !clients.has(modality));
+    const modality = items[index]?.modality;
+    if (modality === undefined) return;
+    const name = ENCODER_NAMES[modality];
+    const message = checkpointModalities.includes(modality)
+      ? `no ${name} is configured, so ${modality} input is not accepted; set the key "${name.replace(' ', '-')}" of llm-backbone`
+      : `the model ${modelId} does not take ${modality} input; send text only`;
+    throw new MeshError('UNSUPPORTED_MEDIA', message, { param: mediaParam(index) });
+  }
+
+  /** Rows and grid of an item that was encoded before. */
+  shapeOf({ key }: MediaItem): ItemShape | undefined {
+    return this.#shapes.get(key);
+  }
+
+  /** Rows of an item where they are at hand. */
+  find({ key }: MediaItem): Embedding | undefined {
+    const embedding = this.#cache.get(key);
+    this.#options.metrics.lookedUp({ found: embedding !== undefined });
+    return embedding;
+  }
+
+  /** Encodes an item, or joins those who wait for it. */
+  encode(item: MediaItem): Flight<Encoding> {
+    return this.#encodings.joinOrStart(item.key, (signal) => this.#start(item, signal));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#options.clients.values()].map((client) => client.close()));
+  }
+
+  #start(item: MediaItem, signal: AbortSignal): Encoding {
+    let shape = this.#shapes.get(item.key);
+    let onPlanned = (_shape: ItemShape) => {};
+    const plan = new Promise<ItemShape>((resolve) => {
+      onPlanned = resolve;
+    });
+    const onPlan = (planned: ItemShape) => {
+      if (shape !== undefined) this.#checkSame(item, shape, planned);
+      shape = planned;
+      onPlanned(planned);
+    };
+    const encode = async () => {
+      const embedding = await this.#clientOf(item.modality).encode(item, { signal, onPlan });
+      if (shape !== undefined) this.#shapes.set(item.key, shape);
+      this.#cache.set(item.key, embedding);
+      return embedding;
+    };
+    const finished = encode();
+    // A failure before the plan is the plan's failure too.
+    const planned = Promise.race([plan, finished.then(() => plan)]);
+    // Whoever watches sees a failure; with nobody watching it is no failure of the process.
+    planned.catch(() => {});
+    const ended = finished.then(
+      () => {},
+      () => {},
+    );
+    return { planned, finished, ended };
+  }
+
+  /** Refuses another shape than prompts have been laid out by; later prompts ask for it afresh. */
+  #checkSame({ key }: MediaItem, known: ItemShape, planned: ItemShape): void {
+    if (isSameShape(known, planned)) return;
+    this.#shapes.delete(key);
+    const [a, b] = [known, planned].map(
+      ({ numRows, grid: { t, h, w } }) => `${numRows} rows of ${t}×${h}×${w}`,
+    );
+    throw new MeshError('ENGINE_FAILED', `the encoder plans ${b} where an encoder planned ${a}`);
+  }
+
+  #clientOf(modality: MediaModality): EncoderClient {
+    const client = this.#options.clients.get(modality);
+    assert(client !== undefined, `${modality} items have been refused`);
+    return client;
+  }
+}
+
+function isSameShape(a: ItemShape, b: ItemShape): boolean {
+  const { grid: g } = a;
+  return a.numRows === b.numRows && g.t === b.grid.t && g.h === b.grid.h && g.w === b.grid.w;
+}

@@ -1,0 +1,67 @@
+import { checkMediaType } from '#mesh/encode/upload-limits.ts';
+import { MeshError } from '#mesh/errors.ts';
+import { type MediaModality, modalityOf } from '#mesh/modality.ts';
+import { MaxPixelsMode, type PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
+import type { EncodePlan } from '#protos/autoglm/encoder/v1/encoder.ts';
+import type { MediaItem as AnnouncedItem } from '#protos/autoglm/llm/v1/prompt.ts';
+
+const HASH_BYTES = 32;
+
+/** What decides an item's embedding, and the name for it. */
+export interface MediaIdentity {
+  readonly modality: MediaModality;
+  /** Equal keys have equal rows: content hash, modality, media type and preprocessing options. */
+  readonly key: string;
+  readonly mediaType: string;
+  /** SHA-256 of the bytes, 32 bytes. */
+  readonly contentHash: Buffer;
+  readonly sizeBytes: number;
+  readonly options: PreprocessOptions | undefined;
+}
+
+/** A media item of a request whose bytes have arrived. */
+export interface MediaItem extends MediaIdentity {
+  /** The bytes, in order. */
+  readonly chunks: readonly Uint8Array[];
+}
+
+/** What an encoder says of an item before it computes: enough to lay out a prompt. */
+export type ItemShape = Pick<EncodePlan, 'numRows' | 'durationMs'> & {
+  readonly grid: { readonly t: number; readonly h: number; readonly w: number };
+};
+
+/** What an error about one item calls it; the gateway knows what its client called it. */
+export function mediaParam(index: number): string {
+  return `media[${index}]`;
+}
+
+/** Reads what a start says of one of its media items. */
+export function readIdentity(item: AnnouncedItem, index: number): MediaIdentity {
+  const { mediaType, contentHash, options } = item;
+  const sizeBytes = Number(item.sizeBytes);
+  if (contentHash.length !== HASH_BYTES) {
+    const message = `media item ${index}: content_hash has ${HASH_BYTES} bytes, got ${contentHash.length}`;
+    throw new MeshError('INVALID_REQUEST', message, { param: mediaParam(index) });
+  }
+  if (sizeBytes === 0) {
+    const param = mediaParam(index);
+    throw new MeshError('UNSUPPORTED_MEDIA', `media item ${index} is empty: 0 bytes`, { param });
+  }
+  checkMediaType(mediaType, mediaParam(index));
+  const modality = modalityOf(item.modality);
+  if (modality === undefined) {
+    const message = `media item ${index} has modality ${item.modality}; image and audio are known`;
+    throw new MeshError('INVALID_REQUEST', message, { param: mediaParam(index) });
+  }
+  const key = `${contentHash.toString('hex')} ${modality} ${mediaType} ${optionsKey(options)}`;
+  return { modality, key, mediaType, contentHash, sizeBytes, options };
+}
+
+/** Options that mean the same have the same key. */
+function optionsKey(options: PreprocessOptions | undefined): string {
+  const { maxPixels, maxPixelsMode: mode = MaxPixelsMode.MAX_PIXELS_MODE_IGNORE } = options ?? {};
+  const isIgnored =
+    mode === MaxPixelsMode.MAX_PIXELS_MODE_IGNORE ||
+    mode === MaxPixelsMode.MAX_PIXELS_MODE_UNSPECIFIED;
+  return maxPixels === undefined || isIgnored ? '' : `${mode}:${maxPixels}`;
+}

@@ -1,0 +1,57 @@
+import { Counter, Gauge, type Labels, type MetricRegistry } from '#mesh/metrics.ts';
+import type { MediaModality } from '#mesh/modality.ts';
+
+/** How an `Encode` stream ended. */
+export type EncodeResult = 'encoded' | 'cache_hit' | 'refused' | 'failed' | 'cancelled';
+
+/** What gauges read. */
+export interface MediaLevels {
+  readonly cacheBytes: () => number;
+  readonly bufferBytes: () => number;
+  readonly numReady: (modality: MediaModality) => number;
+}
+
+/** The backbone's metrics of images and audio; `mm_cache_*` are vLLM's names. */
+export class MediaMetrics {
+  readonly #labels: Labels;
+  readonly #registry: MetricRegistry;
+  readonly #queries: Counter;
+  readonly #hits: Counter;
+  readonly #encodes: Counter;
+  readonly #receivedBytes: Counter;
+
+  constructor(registry: MetricRegistry, modelName: string) {
+    this.#labels = { model_name: modelName };
+    this.#registry = registry;
+    const counter = (name: string, help: string) => registry.register(new Counter(name, help));
+    this.#queries = counter('mm_cache_queries', 'Items looked up in the embedding cache');
+    this.#hits = counter('mm_cache_hits', 'Items found in the embedding cache');
+    this.#encodes = counter('encode_requests', 'Encode streams by modality and result');
+    this.#receivedBytes = counter('embedding_received_bytes', 'Bytes of rows encoders sent');
+  }
+
+  /** Adds the gauges. */
+  watch(levels: MediaLevels, modalities: readonly MediaModality[]): void {
+    const gauge = (name: string, help: string, read: () => number, labels: Labels = {}) =>
+      this.#registry.register(new Gauge(name, help, read, { ...this.#labels, ...labels }));
+    gauge('embedding_cache_bytes', 'Bytes of rows in the embedding cache', levels.cacheBytes);
+    gauge('media_buffer_bytes', 'Bytes of media that requests hold', levels.bufferBytes);
+    for (const modality of modalities) {
+      const read = () => levels.numReady(modality);
+      gauge('encoder_endpoints_ready', 'Encoders that can be asked', read, { modality });
+    }
+  }
+
+  lookedUp({ found }: { readonly found: boolean }): void {
+    this.#queries.add(1, this.#labels);
+    this.#hits.add(Number(found), this.#labels);
+  }
+
+  encodeEnded(modality: MediaModality, result: EncodeResult): void {
+    this.#encodes.add(1, { ...this.#labels, modality, result });
+  }
+
+  rowsReceived(bytes: number): void {
+    this.#receivedBytes.add(bytes, this.#labels);
+  }
+}

@@ -1,0 +1,79 @@
+import { createHash } from 'node:crypto';
+import { checkChunkLength } from '#mesh/encode/upload-limits.ts';
+import { MeshError } from '#mesh/errors.ts';
+import { ItemBytes } from '#mesh/item-bytes.ts';
+import type { GenerateRequest, MediaChunk } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { type MediaIdentity, type MediaItem, mediaParam } from './media-item.ts';
+
+/**
+ * Reads the messages behind a start up to the half-close: the bytes of the items it announced, whose
+ * size and hash must hold.
+ */
+export async function receiveMedia(
+  messages: AsyncIterator<GenerateRequest>,
+  announced: readonly MediaIdentity[],
+  signal: AbortSignal,
+): Promise<readonly MediaItem[]> {
+  const uploads = announced.map((identity, index) => new ItemUpload(identity, index));
+  for (;;) {
+    const message = await messages.next();
+    // A cancelled call ends its request stream as a half-close does.
+    signal.throwIfAborted();
+    if (message.done === true) break;
+    const { mediaIndex, data } = chunkOf(message.value);
+    const upload = uploads[mediaIndex];
+    if (upload === undefined) {
+      const message = `a media chunk names item ${mediaIndex}, the start names ${announced.length} media items`;
+      throw new MeshError('INVALID_REQUEST', message);
+    }
+    upload.push(data);
+  }
+  return uploads.map((upload) => upload.finish());
+}
+
+function chunkOf({ event }: GenerateRequest): MediaChunk {
+  if (event?.$case === 'start') throw new MeshError('INVALID_REQUEST', 'a second start');
+  if (event === undefined) throw new MeshError('INVALID_REQUEST', 'a message without an event');
+  checkChunkLength(event.value.data.length);
+  return event.value;
+}
+
+/** One item while its bytes arrive. */
+class ItemUpload {
+  readonly #identity: MediaIdentity;
+  readonly #index: number;
+  readonly #bytes = new ItemBytes();
+  readonly #hash = createHash('sha256');
+
+  constructor(identity: MediaIdentity, index: number) {
+    this.#identity = identity;
+    this.#index = index;
+  }
+
+  push(chunk: Buffer): void {
+    const { sizeBytes } = this.#identity;
+    const numBytes = this.#bytes.numBytes + chunk.length;
+    if (numBytes > sizeBytes) {
+      throw this.#broken(`size_bytes says ${sizeBytes} bytes, ${numBytes} have arrived`);
+    }
+    this.#hash.update(chunk);
+    this.#bytes.push(chunk);
+  }
+
+  finish(): MediaItem {
+    const { sizeBytes, contentHash } = this.#identity;
+    const { numBytes, blocks } = this.#bytes;
+    if (numBytes < sizeBytes) throw this.#broken(`${numBytes} of ${sizeBytes} bytes arrived`);
+    const digest = this.#hash.digest();
+    if (!digest.equals(contentHash)) {
+      const [wanted, got] = [contentHash.toString('hex'), digest.toString('hex')];
+      throw this.#broken(`content_hash is ${wanted}, the bytes have ${got}`);
+    }
+    return { ...this.#identity, chunks: blocks };
+  }
+
+  #broken(what: string): MeshError {
+    const message = `media item ${this.#index}: ${what}`;
+    return new MeshError('INVALID_REQUEST', message, { param: mediaParam(this.#index) });
+  }
+}

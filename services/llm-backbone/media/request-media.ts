@@ -1,0 +1,79 @@
+import type { Flight } from '#mesh/async/single-flight.ts';
+import { MeshError } from '#mesh/errors.ts';
+import type { Embedding } from './embedding.ts';
+import type { Embeddings, Encoding } from './embeddings.ts';
+import { type ItemShape, type MediaItem, mediaParam } from './media-item.ts';
+
+/** The media items of one request, from their bytes to their rows. */
+export class RequestMedia {
+  readonly items: readonly MediaItem[];
+  readonly #embeddings: Embeddings;
+  readonly #giveBack: () => void;
+  /** By item: an encoding this request has a place in. */
+  readonly #flights = new Map<MediaItem, Flight<Encoding>>();
+  readonly #closing = new AbortController();
+
+  /** `giveBack` frees the room the bytes take, at `close`. */
+  constructor(items: readonly MediaItem[], embeddings: Embeddings, giveBack: () => void) {
+    this.items = items;
+    this.#embeddings = embeddings;
+    this.#giveBack = giveBack;
+  }
+
+  /** Row counts and grids of all items, in parallel; what is not remembered is asked of encoders. */
+  async shapes(): Promise<readonly ItemShape[]> {
+    this.#closing.signal.throwIfAborted();
+    return Promise.all(
+      this.items.map(async (item, index) => {
+        const known = this.#embeddings.shapeOf(item);
+        return known ?? this.#join(item).work.planned.catch(nameItem(index));
+      }),
+    );
+  }
+
+  /** Rows of an item; whoever gets them keeps them, this request does not. */
+  async rowsOf(mediaIndex: number): Promise<Embedding> {
+    this.#closing.signal.throwIfAborted();
+    const item = this.items[mediaIndex];
+    if (item === undefined)
+      throw new RangeError(`media item ${mediaIndex} of ${this.items.length}`);
+    if (!this.#flights.has(item)) {
+      const cached = this.#embeddings.find(item);
+      if (cached !== undefined) return cached;
+    }
+    const flight = this.#join(item);
+    try {
+      return await flight.work.finished.catch(nameItem(mediaIndex));
+    } finally {
+      this.#flights.delete(item);
+      flight.leave();
+    }
+  }
+
+  /** Ends the streams nobody else waits for and frees the bytes. */
+  close(): void {
+    this.#closing.abort();
+    for (const flight of this.#flights.values()) flight.leave();
+    this.#flights.clear();
+    this.#giveBack();
+  }
+
+  #join(item: MediaItem): Flight<Encoding> {
+    const flight = this.#flights.get(item) ?? this.#embeddings.encode(item);
+    this.#flights.set(item, flight);
+    return flight;
+  }
+}
+
+/** Says which item of the request a failure is about: all who wait for the same content share it. */
+function nameItem(index: number): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof MeshError)) throw error;
+    const { reason, message, retryAfterMs } = error;
+    throw new MeshError(reason, message, {
+      param: mediaParam(index),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      cause: error,
+    });
+  };
+}

@@ -1,0 +1,71 @@
+import type { Vocabulary } from '#backbone/checkpoint/vocabulary.ts';
+
+export interface DetokenizerOptions {
+  readonly skipSpecialTokens: boolean;
+  /** Special tokens that stay visible all the same. */
+  readonly visibleIds?: ReadonlySet<number>;
+}
+
+/** Turns token ids into text piece by piece, without ever splitting a character. */
+export class Detokenizer {
+  readonly #vocabulary: Vocabulary;
+  readonly #options: DetokenizerOptions;
+  /** Bytes of a character whose end has not come yet, at most three. */
+  #pending: Buffer = Buffer.alloc(0);
+
+  constructor(vocabulary: Vocabulary, options: DetokenizerOptions) {
+    this.#vocabulary = vocabulary;
+    this.#options = options;
+  }
+
+  /** Text that became certain with this token. */
+  push(tokenId: number): string {
+    if (isHidden(tokenId, this.#vocabulary, this.#options)) return '';
+    const bytes = Buffer.concat([this.#pending, this.#vocabulary.bytesOf(tokenId)]);
+    const numComplete = bytes.length - numIncompleteBytes(bytes);
+    this.#pending = bytes.subarray(numComplete);
+    return bytes.toString('utf8', 0, numComplete);
+  }
+
+  /** Text of the bytes that never became a character: replacement characters. */
+  flush(): string {
+    const text = this.#pending.toString('utf8');
+    this.#pending = Buffer.alloc(0);
+    return text;
+  }
+}
+
+function isHidden(
+  tokenId: number,
+  vocabulary: Vocabulary,
+  { skipSpecialTokens, visibleIds }: DetokenizerOptions,
+): boolean {
+  return skipSpecialTokens && vocabulary.isSpecial(tokenId) && !visibleIds?.has(tokenId);
+}
+
+/** Text of a whole token list. */
+export function detokenize(
+  vocabulary: Vocabulary,
+  tokenIds: readonly number[],
+  options: DetokenizerOptions,
+): string {
+  const shown = tokenIds.filter((id) => !isHidden(id, vocabulary, options));
+  return Buffer.concat(shown.map((id) => vocabulary.bytesOf(id))).toString('utf8');
+}
+
+/** Bytes at the end that may be the start of a UTF-8 character. */
+function numIncompleteBytes(bytes: Uint8Array): number {
+  for (let numBytes = 1; numBytes <= Math.min(3, bytes.length); numBytes++) {
+    const byte = bytes[bytes.length - numBytes] ?? 0;
+    const isContinuation = (byte & 0xc0) === 0x80;
+    if (!isContinuation) return numBytes < characterBytes(byte) ? numBytes : 0;
+  }
+  return 0;
+}
+
+/** Length of the character a lead byte opens. */
+function characterBytes(lead: number): number {
+  if (lead >= 0xf0) return lead <= 0xf4 ? 4 : 1;
+  if (lead >= 0xe0) return 3;
+  return lead >= 0xc2 ? 2 : 1;
+}

@@ -1,0 +1,284 @@
+import type { Tokenizer } from '#backbone/checkpoint/tokenizer.ts';
+import type { ItemShape, MediaIdentity } from '#backbone/media/media-item.ts';
+import type { MropePositions } from '#backbone/media/mrope.ts';
+import { abortable } from '#mesh/async/abortable.ts';
+import { MeshError } from '#mesh/errors.ts';
+import type { MediaModality } from '#mesh/modality.ts';
+import { Modality } from '#protos/autoglm/common/v1/media.ts';
+import type {
+  ChatMessage,
+  ChatPrompt,
+  ContentPart,
+  Prompt,
+} from '#protos/autoglm/llm/v1/prompt.ts';
+import type { ChatTemplate } from './chat-template.ts';
+import {
+  cutFront,
+  type ExpandedPrompt,
+  expandPlaceholders,
+  findPlaceholders,
+  type MediaSyntax,
+  rotaryPositions,
+} from './media-prompt.ts';
+import type { TemplateMessage, TemplatePart } from './template-message.ts';
+
+/** What turns a prompt into tokens. */
+export interface PromptReader {
+  readonly tokenizer: Tokenizer;
+  /** Null where the checkpoint has none. */
+  readonly chatTemplate: ChatTemplate | null;
+  readonly media: MediaSyntax;
+}
+
+/** The media items of a prompt; how many rows each has may have to be asked. */
+export interface PromptMedia {
+  readonly items: readonly MediaIdentity[];
+  shapes(): Promise<readonly ItemShape[]>;
+}
+
+/** How long a sequence may become, tokens. */
+export interface LengthLimits {
+  readonly maxModelLen: number;
+  /** Tokens the whole KV cache holds. */
+  readonly numCacheTokens: number;
+  readonly blockSize: number;
+}
+
+/** A prompt ready to be computed. */
+export interface PreparedPrompt extends ExpandedPrompt {
+  /** Null where each token's rotary position is its index. */
+  readonly positions: MropePositions | null;
+  /** Length of all recordings together, milliseconds. */
+  readonly audioDurationMs: number;
+}
+
+/** What a prompt is prepared with besides the model. */
+export interface PreparationOptions extends LengthLimits {
+  readonly maxTokens: number | undefined;
+  readonly media: PromptMedia;
+  readonly signal: AbortSignal;
+}
+
+/** Tokens of a prompt as the request wrote it, media placeholders not expanded. */
+export async function tokenizePrompt(
+  prompt: Prompt | undefined,
+  reader: PromptReader,
+): Promise<readonly number[]> {
+  switch (prompt?.form?.$case) {
+    case 'chat': {
+      const rendered = renderChat(prompt.form.value, prompt.media, reader.chatTemplate);
+      return reader.tokenizer.encode(rendered, { addSpecialTokens: false });
+    }
+    case 'text': {
+      const { text, addSpecialTokens = true } = prompt.form.value;
+      return reader.tokenizer.encode(text, { addSpecialTokens });
+    }
+    case 'tokens':
+      return checkTokenIds(prompt.form.value.tokenIds, reader.tokenizer.vocabulary.size);
+    case undefined:
+      throw new MeshError('INVALID_REQUEST', 'the request has no prompt', { param: 'prompt' });
+  }
+}
+
+/**
+ * Tokenizes a prompt, gives its media their rows, cuts it as asked and makes sure that it can be
+ * computed.
+ */
+export async function preparePrompt(
+  prompt: Prompt | undefined,
+  reader: PromptReader,
+  options: PreparationOptions,
+): Promise<PreparedPrompt> {
+  const { items } = options.media;
+  const written = await tokenizePrompt(prompt, reader);
+  if (prompt?.maxPromptTokens === undefined) checkTokens(written.length, options);
+  const references = mediaReferences(prompt);
+  checkReferences(references, items);
+  const placeholders = findPlaceholders(written, reader.media, { items, references });
+  options.signal.throwIfAborted();
+  const shapes = await abortable(options.media.shapes(), options.signal);
+  const expanded = expandPlaceholders(written, placeholders, { items, shapes });
+  const numKept = keptLength(expanded.tokenIds.length, prompt?.maxPromptTokens, options);
+  const kept = cutFront(expanded, expanded.tokenIds.length - numKept);
+  if (kept.tokenIds.length === 0) {
+    throw new MeshError('INVALID_REQUEST', 'the prompt has no tokens', { param: 'prompt' });
+  }
+  checkLength(kept, shapes, options);
+  return {
+    ...kept,
+    positions: rotaryPositions(kept, shapes, reader.media),
+    audioDurationMs: audioDurationMs(kept, shapes),
+  };
+}
+
+/** Prompt tokens that are rows of a kind of media. */
+export function countMediaTokens(
+  { placeholders }: ExpandedPrompt,
+  modality: MediaModality,
+): number {
+  const ranges = placeholders.filter((range) => range.modality === modality);
+  return ranges.reduce((sum, { numTokens }) => sum + numTokens, 0);
+}
+
+function audioDurationMs({ placeholders }: ExpandedPrompt, shapes: readonly ItemShape[]): number {
+  const ranges = placeholders.filter(({ modality }) => modality === 'audio');
+  return ranges.reduce((sum, { mediaIndex }) => sum + (shapes[mediaIndex]?.durationMs ?? 0), 0);
+}
+
+/** Completion tokens that fit behind a prompt; the last one is never computed itself. */
+export function completionRoom(numPromptTokens: number, limits: LengthLimits): number {
+  const { maxModelLen, numCacheTokens } = limits;
+  return Math.min(maxModelLen - numPromptTokens, numCacheTokens - numPromptTokens + 1);
+}
+
+function renderChat(
+  chat: ChatPrompt,
+  media: Prompt['media'],
+  template: ChatTemplate | null,
+): string {
+  if (template === null) {
+    const message =
+      'the model has no chat template; start it with --chat-template or send a text prompt';
+    throw new MeshError('INVALID_REQUEST', message, { param: 'messages' });
+  }
+  if (chat.messages.length === 0) {
+    throw new MeshError('INVALID_REQUEST', 'messages is empty', { param: 'messages' });
+  }
+  const messages = chat.messages.map((message) => templateMessage(message, media));
+  return template.render(messages, {
+    addGenerationPrompt: chat.addGenerationPrompt ?? !chat.continueFinalMessage,
+    continueFinalMessage: chat.continueFinalMessage,
+    args: chat.templateArgs ?? {},
+  });
+}
+
+function templateMessage(message: ChatMessage, media: Prompt['media']): TemplateMessage {
+  const { role, content, metadata } = message;
+  const shown = metadata === '' ? {} : { metadata };
+  switch (content?.$case) {
+    case 'parts':
+      return {
+        role,
+        content: content.value.parts.map((part) => templatePart(part, media)),
+        ...shown,
+      };
+    case 'text':
+      return { role, content: content.value, ...shown };
+    case undefined:
+      return { role, content: '', ...shown };
+  }
+}
+
+function templatePart({ part }: ContentPart, media: Prompt['media']): TemplatePart {
+  if (part?.$case === 'text') return { type: 'text', text: part.value };
+  const item = part === undefined ? undefined : media[part.value];
+  switch (item?.modality) {
+    case Modality.MODALITY_IMAGE:
+      return { type: 'image' };
+    case Modality.MODALITY_AUDIO:
+      return { type: 'audio' };
+    default: {
+      const message = `a content part names media item ${part?.value}, the prompt has ${media.length} of known kind`;
+      throw new MeshError('INVALID_REQUEST', message, { param: 'messages' });
+    }
+  }
+}
+
+/** Media indices in the order the prompt names them; outside a conversation, the items' own. */
+function mediaReferences(prompt: Prompt | undefined): readonly number[] {
+  if (prompt?.form?.$case !== 'chat') return prompt?.media.map((_, index) => index) ?? [];
+  return prompt.form.value.messages.flatMap(({ content }) => {
+    if (content?.$case !== 'parts') return [];
+    return content.value.parts.flatMap(({ part }) =>
+      part?.$case === 'mediaIndex' ? [part.value] : [],
+    );
+  });
+}
+
+function checkReferences(references: readonly number[], items: readonly MediaIdentity[]): void {
+  const named = new Set(references);
+  const unnamed = items.findIndex((_, index) => !named.has(index));
+  if (unnamed === -1) return;
+  const message = `no content part names media item ${unnamed}`;
+  throw new MeshError('INVALID_REQUEST', message, { param: 'messages' });
+}
+
+function checkTokenIds(tokenIds: readonly number[], vocabSize: number): readonly number[] {
+  const unknown = tokenIds.find((id) => id >= vocabSize);
+  if (unknown === undefined) return tokenIds;
+  const message = `prompt: ${unknown} is not a token id; the vocabulary has ${vocabSize} tokens`;
+  throw new MeshError('INVALID_REQUEST', message, { param: 'prompt' });
+}
+
+/** Tokens left of `numTokens`: `maxPromptTokens`; -1 keeps what leaves room for the completion. */
+function keptLength(
+  numTokens: number,
+  maxPromptTokens: number | undefined,
+  limits: LengthLimits & { readonly maxTokens: number | undefined },
+): number {
+  if (maxPromptTokens === undefined) return numTokens;
+  const { maxModelLen, numCacheTokens, maxTokens = 1 } = limits;
+  if (maxPromptTokens === -1) {
+    const most = Math.min(maxModelLen - maxTokens, numCacheTokens + 1 - maxTokens);
+    return Math.min(numTokens, Math.max(1, most));
+  }
+  if (maxPromptTokens >= 1 && maxPromptTokens <= maxModelLen) {
+    return Math.min(numTokens, maxPromptTokens);
+  }
+  throw new MeshError(
+    'INVALID_REQUEST',
+    `truncate_prompt_tokens: got ${maxPromptTokens}, allowed is -1 or 1 to ${maxModelLen}`,
+    { param: 'truncate_prompt_tokens' },
+  );
+}
+
+function checkLength(
+  prompt: ExpandedPrompt,
+  shapes: readonly ItemShape[],
+  limits: LengthLimits & { readonly maxTokens: number | undefined },
+): void {
+  const { maxModelLen, numCacheTokens, blockSize } = limits;
+  const numTokens = prompt.tokenIds.length;
+  const spare = { prompt, shapes, excess: numTokens + 1 - Math.min(maxModelLen, numCacheTokens) };
+  checkTokens(numTokens, limits, () => mediaShare(spare));
+  if (numTokens <= numCacheTokens) return;
+  throw new MeshError(
+    'REQUEST_EXCEEDS_KV_CACHE',
+    `the prompt has ${numTokens} tokens, which need ${Math.ceil(numTokens / blockSize)} blocks of KV cache; this instance has ${numCacheTokens / blockSize}, ${numCacheTokens} tokens${mediaShare(spare)}`,
+    { param: 'messages' },
+  );
+}
+
+/** Refuses a prompt of `numTokens` or more that leaves no room for a completion. */
+function checkTokens(
+  numTokens: number,
+  { maxModelLen, maxTokens }: Pick<PreparationOptions, 'maxModelLen' | 'maxTokens'>,
+  share = () => '',
+): void {
+  const numLeast = numTokens + (maxTokens === 0 ? 0 : 1);
+  if (numLeast <= maxModelLen) return;
+  throw new MeshError(
+    'CONTEXT_LENGTH_EXCEEDED',
+    `the prompt has ${numTokens} tokens and this model takes at most ${maxModelLen} in prompt and completion together${share()}; shorten the prompt`,
+    { param: 'messages' },
+  );
+}
+
+/** Which part of a prompt that is `excess` tokens too long is media, and how long audio may be. */
+function mediaShare(spare: {
+  readonly prompt: ExpandedPrompt;
+  readonly shapes: readonly ItemShape[];
+  readonly excess: number;
+}): string {
+  const { prompt, shapes, excess } = spare;
+  const [numImage, numAudio] = [
+    countMediaTokens(prompt, 'image'),
+    countMediaTokens(prompt, 'audio'),
+  ];
+  const images = numImage === 0 ? '' : `; images take ${numImage} tokens`;
+  if (numAudio === 0) return images;
+  const audioMs = audioDurationMs(prompt, shapes);
+  const fittingMs = (audioMs * Math.max(0, numAudio - excess)) / numAudio;
+  const [seconds, fitting] = [audioMs, fittingMs].map((ms) => (ms / 1000).toFixed(1));
+  return `${images}; ${seconds} s of audio take ${numAudio} tokens, ${fitting} s would fit`;
+}

@@ -1,0 +1,26 @@
+import type { Tokenizer } from '#backbone/checkpoint/tokenizer.ts';
+import { MeshError } from '#mesh/errors.ts';
+
+/**
+ * Token lists of words that must not appear. A word inside a text is usually another token than at
+ * its beginning, so the form with a leading space counts too where it is as long, as in vLLM.
+ */
+export async function badWordTokens(
+  words: readonly string[],
+  tokenizer: Tokenizer,
+): Promise<readonly (readonly number[])[]> {
+  const lists = await Promise.all(words.map((word) => tokensOf(word.trimStart(), tokenizer)));
+  return lists.flat();
+}
+
+async function tokensOf(word: string, tokenizer: Tokenizer): Promise<(readonly number[])[]> {
+  if (word === '') {
+    throw new MeshError('INVALID_REQUEST', 'bad_words: a word is empty', { param: 'bad_words' });
+  }
+  const [plain, spaced] = await Promise.all([
+    tokenizer.encode(word, { addSpecialTokens: false }),
+    tokenizer.encode(` ${word}`, { addSpecialTokens: false }),
+  ]);
+  const isOtherWord = spaced[0] !== plain[0] && spaced.length === plain.length;
+  return isOtherWord ? [plain, spaced] : [plain];
+}

@@ -1,0 +1,127 @@
+import {
+  completionRoom,
+  type LengthLimits,
+  type PreparationOptions,
+  type PreparedPrompt,
+  type PromptReader,
+  preparePrompt,
+} from '#backbone/prompt/prompt.ts';
+import { MeshError } from '#mesh/errors.ts';
+import { checkPromptSize } from '#mesh/prompt-limits.ts';
+import {
+  type GenerateStart,
+  OutputOptions as OutputOptionsMessage,
+  type PromptLimits,
+  type Resume,
+} from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { badWordTokens } from './bad-words.ts';
+import type { GenerationRequest } from './generation.ts';
+import {
+  type CheckedSampling,
+  checkAllowed,
+  checkRange,
+  checkSampling,
+  type SamplingFacts,
+} from './sampling.ts';
+
+const MAX_LOGPROBS = 20;
+
+/** What requests are read against: the model, and the instance's limits. */
+export interface RequestReader {
+  readonly prompt: PromptReader;
+  readonly promptLimits: PromptLimits;
+  readonly sampling: SamplingFacts;
+  readonly limits: LengthLimits;
+}
+
+/** Checks everything of a request that can be checked before its prompt is tokenized. */
+export function checkStart(start: GenerateStart, reader: RequestReader): CheckedSampling {
+  checkPromptSize(start.prompt, reader.promptLimits);
+  const sampling = checkSampling(start.sampling, reader.sampling);
+  const output = start.output ?? OutputOptionsMessage.create();
+  checkNumLogprobs('top_logprobs', output.numLogprobs);
+  checkNumLogprobs('prompt_logprobs', output.numPromptLogprobs);
+  if (start.resume !== undefined) checkResume(start.resume, sampling, reader);
+  return sampling;
+}
+
+/** Tokenizes and completes a checked request. */
+export async function readRequest(
+  start: GenerateStart,
+  sampling: CheckedSampling,
+  reader: RequestReader,
+  { media, signal }: Pick<PreparationOptions, 'media' | 'signal'>,
+): Promise<Omit<GenerationRequest, 'arrivalMs' | 'media'>> {
+  const { tokenizer } = reader.prompt;
+  const { maxTokens } = sampling;
+  const preparation = { ...reader.limits, maxTokens, media, signal };
+  const [prompt, badWords] = await Promise.all([
+    preparePrompt(start.prompt, reader.prompt, preparation),
+    badWordTokens(sampling.badWords, tokenizer),
+  ]);
+  checkAllowed(sampling.settings, badWords);
+  const output = start.output ?? OutputOptionsMessage.create();
+  const { resume } = start;
+  const settings = { ...sampling.settings, badWords };
+  return {
+    prompt,
+    settings: resume === undefined ? settings : { ...settings, seed: resume.seed },
+    output: outputOptions(sampling, output, prompt, reader),
+    numChoices: sampling.numChoices,
+    priority: start.priority ?? 0,
+    numLogprobs: output.numLogprobs ?? -1,
+    numPromptLogprobs: output.numPromptLogprobs ?? -1,
+    returnPromptTokenIds: output.returnPromptTokenIds,
+    delivered: deliveredTokens(resume, sampling.numChoices),
+  };
+}
+
+function outputOptions(
+  sampling: CheckedSampling,
+  output: OutputOptionsMessage,
+  prompt: PreparedPrompt,
+  { limits }: RequestReader,
+): GenerationRequest['output'] {
+  const room = completionRoom(prompt.tokenIds.length, limits);
+  return {
+    endRules: {
+      maxTokens: Math.min(sampling.maxTokens ?? room, room),
+      eosTokenIds: sampling.eosTokenIds,
+      stopTokenIds: sampling.stopTokenIds,
+    },
+    minTokens: sampling.settings.minTokens,
+    stopStrings: sampling.stopStrings,
+    includeStopString: output.includeStopString,
+    skipSpecialTokens: output.skipSpecialTokens ?? true,
+    splitReasoning: output.splitReasoning,
+  };
+}
+
+function checkNumLogprobs(param: string, value: number | undefined): void {
+  if (value !== undefined) checkRange(param, value, { min: 0, max: MAX_LOGPROBS });
+}
+
+function checkResume(resume: Resume, sampling: CheckedSampling, reader: RequestReader): void {
+  const refuse = (message: string): never => {
+    throw new MeshError('INVALID_REQUEST', `resume: ${message}`, { param: 'resume' });
+  };
+  const { numChoices } = sampling;
+  const { maxModelLen } = reader.limits;
+  const seen = new Set<number>();
+  for (const { index, tokenIds } of resume.choices) {
+    if (index >= numChoices) refuse(`choice ${index} of a request with ${numChoices}`);
+    if (seen.has(index)) refuse(`choice ${index} is named twice`);
+    if (tokenIds.length > maxModelLen) {
+      refuse(`choice ${index} has ${tokenIds.length} tokens, the context ${maxModelLen}`);
+    }
+    seen.add(index);
+    const unknown = tokenIds.find((id) => id >= reader.sampling.vocabSize);
+    if (unknown !== undefined) refuse(`${unknown} is not a token id`);
+  }
+}
+
+/** Delivered token ids, a list a choice. */
+function deliveredTokens(resume: Resume | undefined, numChoices: number): readonly number[][] {
+  const byIndex = new Map(resume?.choices.map(({ index, tokenIds }) => [index, tokenIds]));
+  return Array.from({ length: numChoices }, (_, index) => byIndex.get(index) ?? []);
+}

@@ -1,0 +1,298 @@
+import assert from 'node:assert/strict';
+import type { Vocabulary } from '#backbone/checkpoint/vocabulary.ts';
+import type { BackboneMetrics, FinishedReason } from '#backbone/engine/backbone-metrics.ts';
+import type { EngineLoop, SequenceOwner, SequenceResult } from '#backbone/engine/engine-loop.ts';
+import { SamplerState, type SamplingSettings } from '#backbone/engine/sampler-state.ts';
+import { Sequence } from '#backbone/engine/sequence.ts';
+import type { ChunkResult } from '#backbone/engine/step-plan.ts';
+import type { Embedding } from '#backbone/media/embedding.ts';
+import type { PlaceholderRange } from '#backbone/media/placeholder-range.ts';
+import { choiceDeltas, choiceFinish } from '#backbone/output/choice-messages.ts';
+import { ChoiceOutput, type OutputOptions } from '#backbone/output/output.ts';
+import { tokenLogprobs } from '#backbone/output/token-logprob.ts';
+import { countMediaTokens, type PreparedPrompt } from '#backbone/prompt/prompt.ts';
+import { MeshError } from '#mesh/errors.ts';
+import type { ChoiceDelta, TokenLogprob } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { ResponseQueue } from './response-queue.ts';
+
+/** Where a request's media rows come from. */
+export interface RowSource {
+  /** Rows of an item; whoever gets them keeps them. */
+  rowsOf(mediaIndex: number): Promise<Embedding>;
+  /** Ends what is under way and frees the media. */
+  close(): void;
+}
+
+/** One Generate request, checked and tokenized. */
+export interface GenerationRequest {
+  readonly prompt: PreparedPrompt;
+  /** Null where the prompt has no media. */
+  readonly media: RowSource | null;
+  readonly settings: SamplingSettings;
+  readonly output: OutputOptions;
+  readonly numChoices: number;
+  readonly priority: number;
+  /** Alternatives a sampled token, -1: no log-probabilities. */
+  readonly numLogprobs: number;
+  /** Alternatives a prompt token, -1: no log-probabilities. */
+  readonly numPromptLogprobs: number;
+  readonly returnPromptTokenIds: boolean;
+  /** Token ids already delivered, one list a choice; empty lists where nothing was. */
+  readonly delivered: readonly (readonly number[])[];
+  readonly arrivalMs: number;
+}
+
+/** What generations of one engine share. */
+export interface GenerationContext {
+  readonly engine: EngineLoop;
+  readonly vocabulary: Vocabulary;
+  readonly metrics: BackboneMetrics;
+  readonly now: () => number;
+  /** Numbers sequences in order of arrival. */
+  readonly nextSequenceId: () => number;
+}
+
+/** One answer of a generation. */
+interface Choice {
+  readonly index: number;
+  readonly output: ChoiceOutput;
+  /** Null where the delivered tokens already ended it. */
+  readonly sequence: Sequence | null;
+  lastTokenMs: number | null;
+}
+
+/**
+ * A Generate request while it runs: turns what steps bring for its choices into responses, and ends
+ * its sequences when their text ends.
+ */
+export class Generation implements SequenceOwner {
+  readonly responses = new ResponseQueue();
+  readonly #request: GenerationRequest;
+  readonly #context: GenerationContext;
+  readonly #choices: readonly Choice[];
+  readonly #promptLogprobs: TokenLogprob[] = [];
+  #hasSentPromptLogprobs = false;
+  #numCachedTokens = 0;
+  #queuedMs = 0;
+  #scheduledMs: number | null = null;
+  #firstTokenMs: number | null = null;
+  #isOver = false;
+
+  constructor(request: GenerationRequest, context: GenerationContext) {
+    this.#request = request;
+    this.#context = context;
+    let leader: Sequence | null = null;
+    this.#choices = Array.from({ length: request.numChoices }, (_, index): Choice => {
+      const delivered = request.delivered[index] ?? [];
+      const output = this.#replay(delivered);
+      const sequence = output.end === null ? this.#sequence(index, delivered, leader) : null;
+      leader ??= sequence;
+      return { index, output, sequence, lastTokenMs: null };
+    });
+  }
+
+  /** Queues the sequences; throws QUEUE_FULL. */
+  start(): void {
+    const sequences = this.#openSequences();
+    this.#queuedMs = this.#context.now();
+    if (sequences.length > 0) {
+      this.#context.engine.submit(this, sequences);
+      return;
+    }
+    this.#accept();
+    this.#finish();
+  }
+
+  /** Ends the generation for a reader that is gone; nothing happens where it is over. */
+  cancel(): void {
+    if (this.#isOver) return;
+    this.#context.engine.withdraw(this.#openSequences());
+    this.#end('abort');
+  }
+
+  scheduled(): void {
+    if (this.#isOver) return;
+    this.#scheduledMs = this.#context.now();
+    const leader = this.#choices.find(({ sequence }) => sequence !== null)?.sequence;
+    this.#numCachedTokens = leader?.numCachedTokens ?? 0;
+    const { prompt } = this.#request;
+    this.#context.metrics.promptScheduled({
+      numTokens: prompt.tokenIds.length,
+      numCachedTokens: this.#numCachedTokens,
+      numImageTokens: countMediaTokens(prompt, 'image'),
+      numAudioTokens: countMediaTokens(prompt, 'audio'),
+    });
+    this.#accept();
+  }
+
+  rowsWanted(sequence: Sequence, range: PlaceholderRange): void {
+    if (!this.#isOver) void this.#fetchRows(sequence, range);
+  }
+
+  advanced(results: readonly SequenceResult[]): void {
+    if (this.#isOver) return;
+    const deltas: ChoiceDelta[] = [];
+    for (const { sequence, result } of results) {
+      const choice = this.#choices.find((candidate) => candidate.sequence === sequence);
+      if (choice === undefined) continue;
+      this.#collectPromptLogprobs(sequence, result);
+      deltas.push(...this.#advance(choice, sequence, result));
+    }
+    if (deltas.length > 0) this.responses.push({ $case: 'delta', value: { choices: deltas } });
+    if (this.#choices.every(({ output }) => output.end !== null)) this.#finish();
+  }
+
+  failed(error: Error): void {
+    if (this.#isOver) return;
+    this.#context.engine.withdraw(this.#openSequences());
+    this.responses.fail(error);
+    this.#end('error');
+  }
+
+  /** Brings rows to a sequence that cannot go on without; a failure is the request's, not the engine's. */
+  async #fetchRows(sequence: Sequence, range: PlaceholderRange): Promise<void> {
+    try {
+      const { media } = this.#request;
+      assert(media !== null, 'rows are wanted of a prompt without media');
+      const rows = await media.rowsOf(range.mediaIndex);
+      this.#context.engine.supply(sequence, range, rows);
+    } catch (error: unknown) {
+      this.failed(asMeshError(error));
+    }
+  }
+
+  /** Feeds the delivered tokens to a fresh output; their text has already been sent. */
+  #replay(delivered: readonly number[]): ChoiceOutput {
+    const { vocabulary } = this.#context;
+    const { output: options, prompt } = this.#request;
+    const output = new ChoiceOutput(options, vocabulary, prompt.tokenIds);
+    for (const tokenId of delivered) {
+      if (output.end === null) output.push(tokenId);
+    }
+    return output;
+  }
+
+  #sequence(index: number, delivered: readonly number[], leader: Sequence | null): Sequence {
+    const { prompt, settings, output, priority, numLogprobs, numPromptLogprobs } = this.#request;
+    return new Sequence({
+      id: this.#context.nextSequenceId(),
+      priority,
+      promptTokenIds: prompt.tokenIds,
+      completionTokenIds: delivered,
+      placeholders: prompt.placeholders,
+      positions: prompt.positions,
+      endRules: output.endRules,
+      sampler: new SamplerState(settings, prompt.tokenIds, delivered, index),
+      numLogprobs,
+      // All choices have the same prompt: the first one scores it.
+      numPromptLogprobs: leader === null ? numPromptLogprobs : -1,
+      leader,
+    });
+  }
+
+  #openSequences(): Sequence[] {
+    return this.#choices.flatMap(({ sequence, output }) =>
+      sequence !== null && output.end === null ? [sequence] : [],
+    );
+  }
+
+  #accept(): void {
+    const { prompt, settings, returnPromptTokenIds } = this.#request;
+    this.responses.push({
+      $case: 'accepted',
+      value: {
+        numPromptTokens: prompt.tokenIds.length,
+        numCachedTokens: this.#numCachedTokens,
+        seed: settings.seed,
+        promptTokenIds: returnPromptTokenIds ? [...prompt.tokenIds] : [],
+        numImageTokens: countMediaTokens(prompt, 'image'),
+        numAudioTokens: countMediaTokens(prompt, 'audio'),
+        audioDurationMs: prompt.audioDurationMs,
+      },
+    });
+  }
+
+  #collectPromptLogprobs(sequence: Sequence, { promptScores }: ChunkResult): void {
+    if (sequence.numPromptLogprobs < 0 || this.#hasSentPromptLogprobs) return;
+    const { vocabulary } = this.#context;
+    for (const score of promptScores) {
+      for (const logprob of tokenLogprobs(score, vocabulary)) this.#promptLogprobs.push(logprob);
+    }
+    if (!sequence.hasPrefilled) return;
+    this.#hasSentPromptLogprobs = true;
+    this.responses.push({ $case: 'promptLogprobs', value: { tokens: this.#promptLogprobs } });
+  }
+
+  #advance(choice: Choice, sequence: Sequence, { sampled }: ChunkResult): ChoiceDelta[] {
+    const { output, index } = choice;
+    // A step that was already running when a stop string ended the choice.
+    if (output.end !== null) return [];
+    if (sampled === null) {
+      if (sequence.end !== null) output.finishEmpty();
+      return [];
+    }
+    this.#countToken(choice);
+    const pieces = output.push(sampled.tokenId);
+    if (output.end !== null && sequence.end === null) this.#context.engine.withdraw([sequence]);
+    const logprobs = tokenLogprobs(sampled, this.#context.vocabulary);
+    return choiceDeltas(index, pieces, { tokenIds: [sampled.tokenId], logprobs });
+  }
+
+  #countToken(choice: Choice): void {
+    const now = this.#context.now();
+    this.#firstTokenMs ??= now;
+    const { lastTokenMs } = choice;
+    this.#context.metrics.tokenGenerated(lastTokenMs === null ? null : now - lastTokenMs);
+    choice.lastTokenMs = now;
+  }
+
+  #finish(): void {
+    const { prompt, arrivalMs } = this.#request;
+    const sum = (count: (output: ChoiceOutput) => number) =>
+      this.#choices.reduce((total, { output }) => total + count(output), 0);
+    const between = (from: number, to: number | null) => (to === null ? 0 : to - from);
+    this.responses.push({
+      $case: 'finished',
+      value: {
+        choices: this.#choices.map(({ index, output }) => choiceFinish(index, output.end)),
+        numPromptTokens: prompt.tokenIds.length,
+        numCompletionTokens: sum((output) => output.numTokens),
+        numCachedTokens: this.#numCachedTokens,
+        numReasoningTokens: sum((output) => output.numReasoningTokens),
+        queueMs: between(this.#queuedMs, this.#scheduledMs),
+        ttftMs: between(arrivalMs, this.#firstTokenMs),
+        numImageTokens: countMediaTokens(prompt, 'image'),
+        numAudioTokens: countMediaTokens(prompt, 'audio'),
+      },
+    });
+    this.responses.end();
+    this.#end(this.#choices[0]?.output.end?.reason ?? 'stop');
+  }
+
+  #end(reason: FinishedReason): void {
+    this.#isOver = true;
+    this.#request.media?.close();
+    const lastTokens = this.#choices.map(({ lastTokenMs }) => lastTokenMs ?? 0);
+    this.#context.metrics.requestEnded({
+      reason,
+      numPromptTokens: this.#request.prompt.tokenIds.length,
+      numCompletionTokens: this.#choices.reduce((n, { output }) => n + output.numTokens, 0),
+      numChoices: this.#request.numChoices,
+      maxTokens: this.#request.output.endRules.maxTokens,
+      times: {
+        arrivalMs: this.#request.arrivalMs,
+        queuedMs: this.#queuedMs,
+        scheduledMs: this.#scheduledMs,
+        firstTokenMs: this.#firstTokenMs,
+        lastTokenMs: this.#firstTokenMs === null ? null : Math.max(...lastTokens),
+        endMs: this.#context.now(),
+      },
+    });
+  }
+}
+
+function asMeshError(error: unknown): MeshError {
+  if (error instanceof MeshError) return error;
+  const why = error instanceof Error ? error.message : String(error);
+  return new MeshError('ENGINE_FAILED', `media could not be encoded: ${why}`, { cause: error });
+}

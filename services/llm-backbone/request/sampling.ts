@@ -1,0 +1,211 @@
+import type { GenerationConfig } from '#backbone/checkpoint/model-files.ts';
+import type { SamplingSettings } from '#backbone/engine/sampler-state.ts';
+import { MeshError } from '#mesh/errors.ts';
+import { type Range, SAMPLING_RANGES } from '#mesh/sampling-ranges.ts';
+import { SamplingParams } from '#protos/autoglm/llm/v1/sampling.ts';
+
+/** Temperatures below this are greedy, as in vLLM. */
+const GREEDY_BELOW = 1e-5;
+const MAX_NUM_CHOICES = 128;
+/** Every token of an answer is compared with every stop string. */
+const MAX_STOP_STRINGS = 64;
+const MAX_STOP_CHARS = 1024;
+const MAX_BAD_WORDS = 1024;
+const MAX_BAD_WORD_CHARS = 1024;
+/** Of all bad words together: each is tokenized twice and followed by every choice. */
+const MAX_BAD_WORDS_CHARS = 65_536;
+const MAX_SEED = 2n ** 64n - 1n;
+
+/** What a request that says nothing gets. */
+export interface SamplingDefaults {
+  readonly temperature: number;
+  readonly topP: number;
+  readonly topK: number;
+  readonly minP: number;
+  readonly repetitionPenalty: number;
+}
+
+/** What sampling parameters are checked against and completed from. */
+export interface SamplingFacts {
+  readonly defaults: SamplingDefaults;
+  /** Number of tokens the tokenizer knows. */
+  readonly vocabSize: number;
+  readonly eosTokenIds: readonly number[];
+  readonly drawSeed: () => bigint;
+}
+
+/** A request's sampling parameters, checked and complete but for what needs the tokenizer. */
+export interface CheckedSampling {
+  readonly settings: Omit<SamplingSettings, 'badWords'>;
+  readonly badWords: readonly string[];
+  readonly eosTokenIds: ReadonlySet<number>;
+  readonly stopTokenIds: ReadonlySet<number>;
+  readonly stopStrings: readonly string[];
+  /** Undefined: as many as fit. */
+  readonly maxTokens: number | undefined;
+  readonly numChoices: number;
+}
+
+/**
+ * `auto`: the checkpoint's `generation_config.json`, where `do_sample: false` without a request's
+ * temperature means greedy; `vllm`: neutral values. Refuses defaults that no request could have.
+ */
+export function samplingDefaults(
+  config: GenerationConfig,
+  source: 'auto' | 'vllm',
+): SamplingDefaults {
+  const given = source === 'auto' ? config : {};
+  const defaults = {
+    temperature: given.do_sample === false ? 0 : (given.temperature ?? 1),
+    topP: given.top_p ?? 1,
+    topK: given.top_k ?? 0,
+    minP: given.min_p ?? 0,
+    repetitionPenalty: given.repetition_penalty ?? 1,
+  };
+  for (const name of ['temperature', 'topP', 'minP', 'repetitionPenalty'] as const) {
+    const range = SAMPLING_RANGES[name];
+    if (isWithin(range, defaults[name])) continue;
+    const message = `generation_config.json: ${name} is ${defaults[name]}, allowed is ${range.min} to ${range.max}; --generation-config vllm starts without this file`;
+    throw new MeshError('INVALID_REQUEST', message, { param: 'generation-config' });
+  }
+  return defaults;
+}
+
+/** Checks every range and merges the request over the defaults. */
+export function checkSampling(
+  given: SamplingParams | undefined,
+  facts: SamplingFacts,
+): CheckedSampling {
+  const params = given ?? SamplingParams.create();
+  const numChoices = params.numChoices ?? 1;
+  checkRange('n', numChoices, { min: 1, max: MAX_NUM_CHOICES });
+  checkStops(params, facts);
+  const stopTokenIds = new Set(params.stopTokenIds);
+  const sampling: CheckedSampling = {
+    settings: settingsOf(params, facts),
+    badWords: params.badWords,
+    eosTokenIds: new Set(params.ignoreEos ? [] : facts.eosTokenIds),
+    stopTokenIds,
+    stopStrings: params.stopStrings,
+    maxTokens: params.maxTokens,
+    numChoices,
+  };
+  checkAllowed(sampling.settings, []);
+  return sampling;
+}
+
+/** Refuses parameters of which nothing may be chosen; `badWords` as token lists. */
+export function checkAllowed(
+  settings: Omit<SamplingSettings, 'badWords'>,
+  badWords: SamplingSettings['badWords'],
+): void {
+  const { allowedTokenIds, vocabLimit } = settings;
+  const forbidden = new Set(badWords.flatMap((word) => (word.length === 1 ? word : [])));
+  if (settings.minTokens > 0) for (const id of settings.endTokenIds) forbidden.add(id);
+  if (allowedTokenIds !== null) {
+    if (allowedTokenIds.some((id) => !forbidden.has(id))) return;
+    throw refusal('allowed_token_ids', 'every allowed id is forbidden by min_tokens or bad_words');
+  }
+  if ([...forbidden].filter((id) => id < vocabLimit).length < vocabLimit) return;
+  throw refusal('min_tokens', 'every token is a stop token or a bad word, so none may come first');
+}
+
+function settingsOf(params: SamplingParams, facts: SamplingFacts): CheckedSampling['settings'] {
+  const { defaults } = facts;
+  const temperature = params.temperature ?? defaults.temperature;
+  checkRange('temperature', temperature, SAMPLING_RANGES.temperature);
+  const topP = params.topP ?? defaults.topP;
+  checkRange('top_p', topP, SAMPLING_RANGES.topP);
+  const topK = params.topK ?? defaults.topK;
+  if (topK < -1) throw refusal('top_k', `got ${topK}, allowed is -1 or more`);
+  const minP = params.minP ?? defaults.minP;
+  checkRange('min_p', minP, SAMPLING_RANGES.minP);
+  const bias = Object.entries(params.logitBias).map(([id, value]) => ({ id: Number(id), value }));
+  checkIds(
+    'logit_bias',
+    bias.map(({ id }) => id),
+    facts,
+  );
+  for (const { value } of bias) checkRange('logit_bias', value, SAMPLING_RANGES.logitBias);
+  checkIds('allowed_token_ids', params.allowedTokenIds, facts);
+  const allowed = params.allowedTokenIds;
+  return {
+    temperature: temperature < GREEDY_BELOW ? 0 : temperature,
+    topK: Math.max(0, topK),
+    topP,
+    minP,
+    ...penaltiesOf(params, defaults),
+    seed: seedOf(params, facts),
+    vocabLimit: facts.vocabSize,
+    biasTokenIds: Uint32Array.from(bias, ({ id }) => id),
+    biasValues: Float32Array.from(bias, ({ value }) => value),
+    allowedTokenIds: allowed.length === 0 ? null : Uint32Array.from(new Set(allowed)),
+    endTokenIds: [...new Set([...facts.eosTokenIds, ...params.stopTokenIds])],
+    minTokens: minTokensOf(params),
+  };
+}
+
+function penaltiesOf(params: SamplingParams, defaults: SamplingDefaults) {
+  const repetitionPenalty = params.repetitionPenalty ?? defaults.repetitionPenalty;
+  checkRange('repetition_penalty', repetitionPenalty, SAMPLING_RANGES.repetitionPenalty);
+  const presencePenalty = params.presencePenalty ?? 0;
+  checkRange('presence_penalty', presencePenalty, SAMPLING_RANGES.presencePenalty);
+  const frequencyPenalty = params.frequencyPenalty ?? 0;
+  checkRange('frequency_penalty', frequencyPenalty, SAMPLING_RANGES.frequencyPenalty);
+  return { repetitionPenalty, presencePenalty, frequencyPenalty };
+}
+
+function seedOf(params: SamplingParams, facts: SamplingFacts): bigint {
+  const seed = params.seed ?? facts.drawSeed();
+  if (seed >= 0n && seed <= MAX_SEED) return seed;
+  throw refusal('seed', `got ${seed}, allowed is 0 to ${MAX_SEED}`);
+}
+
+function minTokensOf({ minTokens = 0, maxTokens }: SamplingParams): number {
+  if (maxTokens === undefined || minTokens <= maxTokens) return minTokens;
+  throw refusal('min_tokens', `got ${minTokens}, which is more than max_tokens, ${maxTokens}`);
+}
+
+function checkStops(params: SamplingParams, facts: SamplingFacts): void {
+  checkCount('stop', params.stopStrings, MAX_STOP_STRINGS);
+  checkCount('bad_words', params.badWords, MAX_BAD_WORDS);
+  for (const { length } of params.badWords) {
+    if (length <= MAX_BAD_WORD_CHARS) continue;
+    throw refusal('bad_words', `a text of ${length} characters, allowed is ${MAX_BAD_WORD_CHARS}`);
+  }
+  const numChars = params.badWords.reduce((sum, { length }) => sum + length, 0);
+  if (numChars > MAX_BAD_WORDS_CHARS) {
+    throw refusal('bad_words', `${numChars} characters, allowed are ${MAX_BAD_WORDS_CHARS}`);
+  }
+  for (const { length } of params.stopStrings) {
+    if (length >= 1 && length <= MAX_STOP_CHARS) continue;
+    throw refusal('stop', `a string of ${length} characters, allowed is 1 to ${MAX_STOP_CHARS}`);
+  }
+  checkIds('stop_token_ids', params.stopTokenIds, facts);
+}
+
+function checkCount(param: string, list: readonly unknown[], max: number): void {
+  if (list.length > max) throw refusal(param, `got ${list.length} of them, allowed are ${max}`);
+}
+
+function checkIds(param: string, ids: readonly number[], { vocabSize }: SamplingFacts): void {
+  const unknown = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabSize));
+  if (unknown === undefined) return;
+  throw refusal(param, `${unknown} is not a token id; the vocabulary has ${vocabSize} tokens`);
+}
+
+/** Holds a number, NaN included, against a range, as the float32 it is computed as. */
+function isWithin({ min, max }: Range, value: number): boolean {
+  const { fround } = Math;
+  return fround(value) >= fround(min) && fround(value) <= fround(max);
+}
+
+/** Refuses a number that is out of range. */
+export function checkRange(param: string, value: number, range: Range): void {
+  if (isWithin(range, value)) return;
+  throw refusal(param, `got ${value}, allowed is ${range.min} to ${range.max}`);
+}
+
+function refusal(param: string, message: string): MeshError {
+  return new MeshError('INVALID_REQUEST', `${param}: ${message}`, { param });
+}

@@ -1,0 +1,35 @@
+import { BackboneMetrics } from '#backbone/engine/backbone-metrics.ts';
+import { greedySettings } from '#backbone/engine/sampler-state.ts';
+import { MetricRegistry } from '#mesh/metrics.ts';
+import { Generation, type GenerationContext } from './generation.ts';
+
+/** Generates one token for real, so that "ready" means the engine computes; throws where it does not. */
+export async function warmUp(context: GenerationContext): Promise<void> {
+  const generation = new Generation(
+    {
+      prompt: { tokenIds: [0], placeholders: [], positions: null, audioDurationMs: 0 },
+      media: null,
+      settings: greedySettings(context.vocabulary.size),
+      output: {
+        endRules: { maxTokens: 1, eosTokenIds: new Set(), stopTokenIds: new Set() },
+        minTokens: 0,
+        stopStrings: [],
+        includeStopString: false,
+        skipSpecialTokens: true,
+        splitReasoning: false,
+      },
+      numChoices: 1,
+      priority: 0,
+      numLogprobs: -1,
+      numPromptLogprobs: -1,
+      returnPromptTokenIds: false,
+      delivered: [[]],
+      arrivalMs: context.now(),
+    },
+    // It is nobody's request and counts in no metric.
+    { ...context, metrics: new BackboneMetrics(new MetricRegistry(), '') },
+  );
+  generation.start();
+  const responses = generation.responses.read(new AbortController().signal);
+  while (!(await responses.next()).done);
+}

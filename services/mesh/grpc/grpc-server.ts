@@ -1,0 +1,81 @@
+import type { ChannelOptions } from '@grpc/grpc-js';
+import { createServer, type Server } from 'nice-grpc';
+import type { Clock } from '#mesh/async/clock.ts';
+import { MeshError } from '#mesh/errors.ts';
+import { isInUse, listenWhenFree } from '#mesh/listen-when-free.ts';
+import type { Log } from '#mesh/log/log.ts';
+import { parseHostPort, probePort } from '#mesh/port-probe.ts';
+import { HealthDefinition } from '#protos/grpc/health/v1/health.ts';
+import { errorToStatusMiddleware } from './error-status.ts';
+import type { Health } from './health.ts';
+import { addReflection } from './reflection.ts';
+
+/** Largest message accepted: a prompt of 16 MiB of text with room for the rest of its request. */
+const MAX_RECEIVE_BYTES = 20 * 1024 * 1024;
+
+const SERVER_OPTIONS: ChannelOptions = {
+  'grpc.max_receive_message_length': MAX_RECEIVE_BYTES,
+  'grpc.max_concurrent_streams': 4096,
+  // Without channelz grpc-js 1.14 does not keep the sessions that a forced shutdown has to destroy.
+  'grpc.enable_channelz': 1,
+  'grpc.keepalive_time_ms': 30_000,
+  'grpc.keepalive_timeout_ms': 10_000,
+};
+
+export interface MeshServerOptions {
+  /** `host:port`; port 0 picks a free one. */
+  readonly listen: string;
+  readonly log: Log;
+  readonly health: Health;
+  /** Full names of the services `addServices` adds, for reflection. */
+  readonly serviceNames: readonly string[];
+  readonly addServices: (server: Server) => void;
+  /** Of the wait for a port in use. */
+  readonly clock?: Clock;
+}
+
+/** A listening internal gRPC server. */
+export interface MeshServer {
+  readonly address: string;
+  /** Refuses new calls, lets running ones finish, and after `graceMs` cancels them. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** Starts the internal server of a process: its services, health and reflection. */
+export async function startMeshServer(options: MeshServerOptions): Promise<MeshServer> {
+  const server = createServer(SERVER_OPTIONS).use(errorToStatusMiddleware(options.log));
+  options.addServices(server);
+  server.add(HealthDefinition, options.health.implementation);
+  addReflection(server, [...options.serviceNames, HealthDefinition.fullName]);
+  const port = await listen(server, options);
+  const host = options.listen.slice(0, options.listen.lastIndexOf(':'));
+  return { address: `${host}:${port}`, close: (graceMs) => close(server, graceMs) };
+}
+
+async function listen(
+  server: Server,
+  { listen: address, log, clock }: MeshServerOptions,
+): Promise<number> {
+  try {
+    return await listenWhenFree(
+      async () => {
+        // grpc-js writes each failure to standard error by itself: a port in use is found before it.
+        await probePort(parseHostPort(address)).catch((error: unknown) => {
+          if (isInUse(error)) throw error;
+        });
+        return server.listen(address);
+      },
+      { address, log, ...(clock && { clock }) },
+    );
+  } catch (cause: unknown) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const message = `cannot listen on ${address}: ${why}; choose another address with the key "listen"`;
+    throw new MeshError('INVALID_REQUEST', message, { param: 'listen', cause });
+  }
+}
+
+async function close(server: Server, graceMs: number): Promise<void> {
+  const timer = setTimeout(() => server.forceShutdown(), graceMs);
+  await server.shutdown();
+  clearTimeout(timer);
+}

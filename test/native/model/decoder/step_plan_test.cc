@@ -1,0 +1,182 @@
+#include "model/decoder/step_plan.h"
+
+#include <cmath>
+#include <functional>
+#include <limits>
+
+#include "doctest/doctest.h"
+
+namespace autoglm {
+namespace {
+
+constexpr StepLimits kLimits = {.max_num_tokens = 8,
+                                .max_positions = 100,
+                                .vocab_size = 50,
+                                .hidden_size = 4,
+                                .num_blocks = 6,
+                                .block_size = 4};
+
+// Two tokens at the end of a sequence of six in blocks 3 and 1, and one token of a second sequence.
+StepPlan ValidPlan() {
+  StepPlan plan;
+  plan.token_ids = {10, 11, 12};
+  plan.positions = {4, 5, 0, 4, 5, 0, 4, 5, 0};
+  plan.slots = {4, 5, 8};
+  plan.query_starts = {0, 2, 3};
+  plan.context_lens = {6, 1};
+  plan.block_tables = {3, 1, 2, -1};
+  plan.max_blocks_per_sequence = 2;
+  StepOutput output;
+  output.token = 2;
+  output.sample = SampleParams{};
+  output.sample->vocab_limit = 50;
+  plan.outputs = {output};
+  return plan;
+}
+
+struct Damage {
+  const char* message;  // part of the refusal
+  std::function<void(StepPlan&)> apply;
+};
+
+void CheckRefusals(const std::vector<Damage>& damages) {
+  for (const Damage& damage : damages) {
+    CAPTURE(damage.message);
+    StepPlan plan = ValidPlan();
+    damage.apply(plan);
+
+    const Status status = CheckStepPlan(plan, kLimits);
+
+    CHECK_EQ(status.reason(), Reason::kInvalidRequest);
+    CHECK_MESSAGE(status.message().find(damage.message) != std::string::npos, status.message());
+  }
+}
+
+TEST_CASE("A plan within its limits is accepted") {
+  CHECK(CheckStepPlan(ValidPlan(), kLimits).ok());
+}
+
+TEST_CASE("A plan whose lengths disagree is refused by the array's name") {
+  CheckRefusals({
+      {"0 tokens", [](StepPlan& p) { p.token_ids.clear(); }},
+      {"9 tokens, expected 1..8", [](StepPlan& p) { p.token_ids.resize(9); }},
+      {"positions has 8 entries, expected 9", [](StepPlan& p) { p.positions.pop_back(); }},
+      {"slotMapping has 4", [](StepPlan& p) { p.slots.push_back(0); }},
+      {"queryStarts has 2", [](StepPlan& p) { p.query_starts.pop_back(); }},
+      {"queryStarts has 3", [](StepPlan& p) { p.context_lens.clear(); }},
+      {"blockTables has 3", [](StepPlan& p) { p.block_tables.pop_back(); }},
+      {"maxBlocksPerSequence is -1", [](StepPlan& p) { p.max_blocks_per_sequence = -1; }},
+      {"maxBlocksPerSequence is 4611686018427387904",
+       [](StepPlan& p) { p.max_blocks_per_sequence = int64_t{1} << 62; }},
+  });
+}
+
+TEST_CASE("Sequences that are not parts of the step are refused") {
+  CheckRefusals({
+      {"queryStarts must go from 0", [](StepPlan& p) { p.query_starts[0] = 1; }},
+      {"queryStarts must go from 0", [](StepPlan& p) { p.query_starts[2] = 2; }},
+      {"sequence 0: tokens 0..3", [](StepPlan& p) { p.query_starts[1] = 4; }},
+      {"sequence 0: tokens 0..-1", [](StepPlan& p) { p.query_starts[1] = 0; }},
+      {"context of 1 tokens is shorter", [](StepPlan& p) { p.context_lens[0] = 1; }},
+      {"needs 3 blocks", [](StepPlan& p) { p.context_lens[0] = 9; }},
+  });
+}
+
+TEST_CASE("Blocks, slots and positions outside the cache are refused") {
+  CheckRefusals({
+      {"block 6 does not exist", [](StepPlan& p) { p.block_tables[0] = 6; }},
+      {"block -1 does not exist", [](StepPlan& p) { p.block_tables[2] = -1; }},
+      {"token 1 has slot 6, its block table says 5", [](StepPlan& p) { p.slots[1] = 6; }},
+      {"positions[3] is 100", [](StepPlan& p) { p.positions[3] = 100; }},
+      {"positions[8] is -1", [](StepPlan& p) { p.positions[8] = -1; }},
+  });
+}
+
+TEST_CASE("Token ids outside the vocabulary are refused, except below media rows") {
+  CheckRefusals({{"tokenIds[1] is not in the vocabulary", [](StepPlan& p) { p.token_ids[1] = 50; }},
+                 {"tokenIds[0] is not in", [](StepPlan& p) { p.token_ids[0] = -1; }}});
+  StepPlan plan = ValidPlan();
+  plan.token_ids[1] = -1;
+  plan.media_rows = {{.first_token = 1, .num_rows = 1, .bytes = 16}};
+
+  CHECK(CheckStepPlan(plan, kLimits).ok());
+}
+
+TEST_CASE("Media rows outside the step or of another size are refused") {
+  CheckRefusals({
+      {"media rows 2..3",
+       [](StepPlan& p) { p.media_rows = {{2, 2, Dtype::kFloat32, nullptr, 32}}; }},
+      {"media rows -1..0",
+       [](StepPlan& p) { p.media_rows = {{-1, 2, Dtype::kFloat32, nullptr, 32}}; }},
+      {"media rows",
+       [](StepPlan& p) {
+         p.media_rows = {{0, std::numeric_limits<int64_t>::max(), Dtype::kFloat32, nullptr, 0}};
+       }},
+      {"media rows of 15 bytes, expected 16",
+       [](StepPlan& p) { p.media_rows = {{0, 1, Dtype::kFloat32, nullptr, 15}}; }},
+      {"media rows of 16 bytes, expected 8",
+       [](StepPlan& p) { p.media_rows = {{0, 1, Dtype::kBfloat16, nullptr, 16}}; }},
+  });
+}
+
+TEST_CASE("Outputs that refer to nothing are refused") {
+  CheckRefusals({
+      {"output of token 3", [](StepPlan& p) { p.outputs[0].token = 3; }},
+      {"output of token -1", [](StepPlan& p) { p.outputs[0].token = -1; }},
+      {"numLogprobs is 21", [](StepPlan& p) { p.outputs[0].num_logprobs = 21; }},
+      {"numLogprobs is -2", [](StepPlan& p) { p.outputs[0].num_logprobs = -2; }},
+      {"targetToken 50", [](StepPlan& p) { p.outputs[0] = {.target_token = 50}; }},
+  });
+}
+
+TEST_CASE("A plan is accepted whatever its sampling parameters are: they are the output's own") {
+  StepPlan plan = ValidPlan();
+  plan.outputs[0].sample->temperature = -1.0f;
+
+  CHECK(CheckStepPlan(plan, kLimits).ok());
+}
+
+TEST_CASE("Sampling parameters outside their ranges are refused by name") {
+  struct BadParams {
+    const char* message;  // part of the refusal
+    std::function<void(SampleParams&)> apply;
+  };
+  const float nan = std::nanf("");
+  const auto set = [](float SampleParams::* field, float value) {
+    return [=](SampleParams& params) { params.*field = value; };
+  };
+  const std::vector<BadParams> all = {
+      {"temperature", set(&SampleParams::temperature, -1.0f)},
+      {"temperature", set(&SampleParams::temperature, nan)},
+      {"topP", set(&SampleParams::top_p, 0.0f)},
+      {"topP", set(&SampleParams::top_p, 1.5f)},
+      {"minP", set(&SampleParams::min_p, -0.1f)},
+      {"repetitionPenalty", set(&SampleParams::repetition_penalty, 0.0f)},
+      {"presencePenalty", set(&SampleParams::presence_penalty, nan)},
+      {"frequencyPenalty", set(&SampleParams::frequency_penalty, nan)},
+      {"vocabLimit is 51", [](SampleParams& p) { p.vocab_limit = 51; }},
+      {"vocabLimit is 0", [](SampleParams& p) { p.vocab_limit = 0; }},
+      {"generatedCounts", [](SampleParams& p) { p.generated_counts = {1}; }},
+      {"biasValues has 0", [](SampleParams& p) { p.bias_token_ids = {1}; }},
+      {"seenTokenIds[0] is 50", [](SampleParams& p) { p.seen_token_ids = {50}; }},
+      {"forbiddenTokenIds[0]", [](SampleParams& p) { p.forbidden_token_ids = {99}; }},
+      {"allowedTokenIds is empty",
+       [](SampleParams& p) { p.allowed_token_ids = std::vector<uint32_t>(); }},
+      {"allowedTokenIds[0]", [](SampleParams& p) { p.allowed_token_ids = {{60}}; }},
+  };
+  for (const BadParams& bad : all) {
+    CAPTURE(bad.message);
+    SampleParams params;
+    params.vocab_limit = 50;
+    REQUIRE(CheckSampleParams(params, kLimits).ok());
+    bad.apply(params);
+
+    const Status status = CheckSampleParams(params, kLimits);
+
+    CHECK_EQ(status.reason(), Reason::kInvalidRequest);
+    CHECK_MESSAGE(status.message().find(bad.message) != std::string::npos, status.message());
+  }
+}
+
+}  // namespace
+}  // namespace autoglm

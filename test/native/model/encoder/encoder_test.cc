@@ -1,0 +1,221 @@
+#include "model/encoder/encoder.h"
+
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "golden.h"
+
+// Last: its CHECK takes the place of base/check.h's.
+#include "doctest/doctest.h"
+
+namespace autoglm {
+namespace {
+
+constexpr double kFloat32Tolerance = 2e-4;
+constexpr double kBfloat16Tolerance = 2e-2;
+
+std::unique_ptr<Encoder> LoadEncoder(const std::string& fixture, Modality modality) {
+  EncoderOptions options;
+  options.directory = FixturePath(fixture);
+  options.modality = modality;
+  Result<std::unique_ptr<Encoder>> encoder = Encoder::Load(options);
+  INFO(encoder.status().message());
+  REQUIRE(encoder.ok());
+  return std::move(encoder.value());
+}
+
+Grid GridOf(const Golden& golden, const std::string& name) {
+  const std::vector<int32_t> grid = golden.Integers(name);
+  return {grid[0], grid[1], grid[2]};
+}
+
+// Items whose features are those the reference computed.
+struct GoldenItems {
+  std::vector<std::vector<float>> features;
+  std::vector<MediaItem> items;
+  std::vector<std::vector<float>> expected;
+
+  void Add(std::vector<float> values, const Grid& grid, std::vector<float> rows) {
+    features.push_back(std::move(values));
+    items.push_back({.input = FeatureInput{features.back(), grid}});
+    expected.push_back(std::move(rows));
+  }
+};
+
+GoldenItems ImageItems(const std::string& fixture) {
+  const Golden golden(fixture);
+  GoldenItems items;
+  for (const std::string image : {"image0", "image1", "image2", "image3"}) {
+    items.Add(golden.Floats(image + ".pixel_values"), GridOf(golden, image + ".grid"),
+              golden.Floats(image + ".embeddings"));
+  }
+  return items;
+}
+
+// Only the frames and rows that the reference's masks keep.
+GoldenItems AudioItems(const std::string& fixture) {
+  const Golden golden(fixture);
+  GoldenItems items;
+  for (const std::string audio : {"audio0", "audio1", "audio2"}) {
+    const auto kept = [&](const std::string& name, const std::string& mask) {
+      const std::vector<int32_t> valid = golden.Integers(mask);
+      std::vector<float> values = golden.Floats(name);
+      const size_t width = values.size() / valid.size();
+      size_t rows = 0;
+      while (rows < valid.size() && valid[rows] == 1) rows += 1;
+      values.resize(rows * width);
+      return values;
+    };
+    std::vector<float> mel = kept(audio + ".mel", audio + ".mask");
+    const Grid grid = {.t = static_cast<int64_t>(mel.size()) / 80, .h = 1, .w = 1};
+    items.Add(std::move(mel), grid, kept(audio + ".encoded", audio + ".encoded_mask"));
+  }
+  return items;
+}
+
+std::vector<EncodedItem> EncodeAll(Encoder& encoder, const std::vector<MediaItem>& items) {
+  std::vector<EncodedItem> results;
+  while (results.size() < items.size()) {
+    for (EncodedItem& encoded : encoder.EncodeSome(std::span(items).subspan(results.size()))) {
+      results.push_back(std::move(encoded));
+    }
+  }
+  return results;
+}
+
+void CheckRows(const std::string& fixture, Modality modality, const GoldenItems& items,
+               double tolerance) {
+  const std::unique_ptr<Encoder> encoder = LoadEncoder(fixture, modality);
+
+  const std::vector<EncodedItem> together = EncodeAll(*encoder, items.items);
+
+  for (size_t i = 0; i < items.items.size(); ++i) {
+    CAPTURE(fixture);
+    CAPTURE(i);
+    REQUIRE(together[i].status.ok());
+    CHECK_LT(RelativeError(together[i].rows, items.expected[i]), tolerance);
+    const std::vector<EncodedItem> alone = EncodeAll(*encoder, {items.items[i]});
+    CHECK_MESSAGE(alone[0].rows == together[i].rows, "rows depend on the batch");
+  }
+}
+
+TEST_CASE("Glm4vVision agrees with the reference, each picture alone and together") {
+  CheckRows("glm4v-tiny", Modality::kImage, ImageItems("glm4v-tiny"), kFloat32Tolerance);
+}
+
+TEST_CASE("Glm4vVision reads shards in bfloat16 under the oldest names") {
+  CheckRows("glm4v-tiny-sharded", Modality::kImage, ImageItems("glm4v-tiny-sharded"),
+            kBfloat16Tolerance);
+}
+
+TEST_CASE("Conformer with 4x subsampling agrees with the reference, alone and together") {
+  CheckRows("conformer-tiny", Modality::kAudio, AudioItems("conformer-tiny"), kFloat32Tolerance);
+}
+
+TEST_CASE("Conformer with 8x subsampling and scaled input agrees with the reference") {
+  CheckRows("parakeet-tiny", Modality::kAudio, AudioItems("parakeet-tiny"), kFloat32Tolerance);
+}
+
+TEST_CASE("Vit agrees with the reference, class token included") {
+  const Golden golden("vit-tiny");
+  const std::vector<float> pixels = golden.Floats("pixel_values");
+  const std::unique_ptr<Encoder> encoder = LoadEncoder("vit-tiny", Modality::kImage);
+  const Grid grid = {1, 6, 3};
+  std::vector<float> patches;  // [18, 3 * 16 * 16]
+  for (int64_t cell = 0; cell < grid.NumCells(); ++cell) {
+    for (int64_t i = 0; i < 3 * 16 * 16; ++i) {
+      const int64_t y = cell / grid.w * 16 + i / 16 % 16;
+      const int64_t x = cell % grid.w * 16 + i % 16;
+      patches.push_back(pixels[static_cast<size_t>((i / 256 * 96 + y) * 48 + x)]);
+    }
+  }
+
+  const EncoderTrace trace = encoder->Trace({.input = FeatureInput{patches, grid}});
+
+  REQUIRE(trace.encoded.status.ok());
+  CHECK_LT(RelativeError(trace.states, golden.Floats("last_hidden_state")), kFloat32Tolerance);
+  CHECK_EQ(trace.encoded.rows, std::vector<float>(trace.states.begin() + 48, trace.states.end()));
+}
+
+TEST_CASE("Encoder refuses an impossible item alone") {
+  const GoldenItems items = ImageItems("glm4v-tiny");
+  const std::unique_ptr<Encoder> encoder = LoadEncoder("glm4v-tiny", Modality::kImage);
+  const std::vector<uint8_t> line(3 * 300, 7);
+  const std::vector<MediaItem> mixed = {
+      items.items[0],
+      {.input = ImageInput{.image = {line.data(), {1, 300}}, .max_pixels = {}}},
+      {.input = AudioInput{.samples = {}, .sample_rate_hz = 16000}},
+      items.items[3]};
+
+  const std::vector<EncodedItem> results = EncodeAll(*encoder, mixed);
+
+  CHECK(results[0].status.ok());
+  CHECK_EQ(results[1].status.reason(), Reason::kInvalidRequest);
+  CHECK_EQ(results[2].status.message(), "a recording was sent to a vision encoder");
+  CHECK_LT(RelativeError(results[3].rows, items.expected[3]), kFloat32Tolerance);
+}
+
+TEST_CASE("Encoder leaves out an item that was cancelled before it began") {
+  const GoldenItems items = ImageItems("glm4v-tiny");
+  const std::unique_ptr<Encoder> encoder = LoadEncoder("glm4v-tiny", Modality::kImage);
+  const CancelFlag cancelled = true;
+  std::vector<MediaItem> both = {items.items[0], items.items[3]};
+  both[0].cancelled = &cancelled;
+
+  const std::vector<EncodedItem> results = EncodeAll(*encoder, both);
+
+  CHECK(results[0].cancelled);
+  CHECK(results[0].rows.empty());
+  CHECK_LT(RelativeError(results[1].rows, items.expected[1 + 2]), kFloat32Tolerance);
+}
+
+TEST_CASE("Encoder plans the rows that encoding gives") {
+  const std::unique_ptr<Encoder> encoder = LoadEncoder("glm4v-tiny", Modality::kImage);
+  const std::vector<uint8_t> pixels(3 * 90 * 120, 99);
+
+  const Result<ItemPlan> plan = encoder->preprocessor()->Plan(ImageFacts{.size = {90, 120}, .max_pixels = {}});
+  const std::vector<EncodedItem> results = EncodeAll(
+      *encoder, {{.input = ImageInput{.image = {pixels.data(), {90, 120}}, .max_pixels = {}}}});
+
+  REQUIRE(plan.ok());
+  REQUIRE(results[0].status.ok());
+  CHECK_EQ(results[0].plan.grid, plan.value().grid);
+  CHECK_EQ(results[0].rows.size(), static_cast<size_t>(plan.value().num_rows) * 128);
+}
+
+TEST_CASE("Encoder says how long a recording may be") {
+  const std::unique_ptr<Encoder> encoder = LoadEncoder("conformer-tiny", Modality::kAudio);
+
+  const Result<ItemPlan> longest =
+      encoder->preprocessor()->Plan(AudioFacts{.num_samples = 200 * 16000, .sample_rate_hz = 16000});
+  const Result<ItemPlan> longer =
+      encoder->preprocessor()->Plan(AudioFacts{.num_samples = 201 * 48000, .sample_rate_hz = 48000});
+  const Result<ItemPlan> silent =
+      encoder->preprocessor()->Plan(AudioFacts{.num_samples = 0, .sample_rate_hz = 16000});
+
+  REQUIRE(longest.ok());
+  CHECK_EQ(longest.value().num_rows, 5000);
+  CHECK_EQ(encoder->description().max_rows, 5000);
+  CHECK_EQ(longer.status().message(),
+           "the recording lasts 201.00 s; the encoder takes at most 200.00 s");
+  CHECK_EQ(silent.status().message(),
+           "the recording lasts 0.00 s; the encoder needs at least 0.02 s");
+}
+
+TEST_CASE("Encoder refuses a checkpoint that has no tower of the modality") {
+  EncoderOptions options;
+  options.directory = FixturePath("glm4v-tiny");
+  options.modality = Modality::kAudio;
+
+  const Result<std::unique_ptr<Encoder>> encoder = Encoder::Load(options);
+
+  REQUIRE_FALSE(encoder.ok());
+  CHECK_EQ(encoder.status().reason(), Reason::kUnsupported);
+  CHECK_NE(encoder.status().message().find("no supported speech tower"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace autoglm

@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
+import { describe, it, mock } from 'node:test';
+import { InFlight } from '#gateway/http/in-flight.ts';
+import { MeshError } from '#mesh/errors.ts';
+
+const OPTIONS = { maxRequests: 2, timeoutMs: 1000 };
+
+function reasonOf(signal: AbortSignal): string | undefined {
+  const reason: unknown = signal.reason;
+  return reason instanceof MeshError ? reason.reason : undefined;
+}
+
+/** A response whose client has gone. */
+async function closedResponse(response = new PassThrough()): Promise<PassThrough> {
+  const closed = new Promise((resolve) => response.once('close', resolve));
+  response.destroy();
+  await closed;
+  return response;
+}
+
+describe('InFlight', () => {
+  it('counts the requests it admitted and frees their places', () => {
+    const inFlight = new InFlight(OPTIONS);
+    const first = inFlight.admit(new PassThrough());
+    const second = inFlight.admit(new PassThrough());
+    assert.equal(inFlight.count, 2);
+    assert.throws(() => inFlight.admit(new PassThrough()), { reason: 'QUEUE_FULL' });
+
+    first.end();
+
+    assert.equal(inFlight.count, 1);
+    const third = inFlight.admit(new PassThrough());
+    for (const flight of [second, third]) flight.end();
+    assert.equal(inFlight.count, 0);
+  });
+
+  it('aborts the request of a client that goes', async () => {
+    const inFlight = new InFlight(OPTIONS);
+    const response = new PassThrough();
+    const flight = inFlight.admit(response);
+
+    await closedResponse(response);
+
+    assert.equal(reasonOf(flight.signal), 'CANCELLED');
+    flight.end();
+  });
+
+  it('aborts the request of a client that has already gone', async () => {
+    const inFlight = new InFlight(OPTIONS);
+
+    const flight = inFlight.admit(await closedResponse());
+
+    assert.equal(reasonOf(flight.signal), 'CANCELLED');
+    flight.end();
+  });
+
+  it('aborts nothing after the end', async () => {
+    mock.timers.enable({ apis: ['setTimeout'] });
+    const inFlight = new InFlight(OPTIONS);
+    const response = new PassThrough();
+    const flight = inFlight.admit(response);
+
+    flight.end();
+    mock.timers.tick(OPTIONS.timeoutMs);
+    await closedResponse(response);
+
+    assert.equal(flight.signal.aborted, false);
+    mock.timers.reset();
+  });
+
+  it('aborts a request at its deadline', () => {
+    mock.timers.enable({ apis: ['setTimeout'] });
+    const inFlight = new InFlight(OPTIONS);
+    const flight = inFlight.admit(new PassThrough());
+
+    mock.timers.tick(OPTIONS.timeoutMs - 1);
+    assert.equal(flight.signal.aborted, false);
+    mock.timers.tick(1);
+
+    assert.equal(reasonOf(flight.signal), 'DEADLINE_EXCEEDED');
+    flight.end();
+    mock.timers.reset();
+  });
+
+  it('drains at once when idle', async () => {
+    const inFlight = new InFlight(OPTIONS);
+
+    await inFlight.drain(60_000);
+
+    assert.equal(inFlight.isDraining, true);
+    assert.throws(() => inFlight.admit(new PassThrough()), { reason: 'DRAINING' });
+  });
+
+  it('waits for what runs, then ends it past the limit', async () => {
+    mock.timers.enable({ apis: ['setTimeout'] });
+    const inFlight = new InFlight({ ...OPTIONS, timeoutMs: 100_000 });
+    const flight = inFlight.admit(new PassThrough());
+
+    const drained = inFlight.drain(5000);
+    mock.timers.tick(4999);
+    assert.equal(flight.signal.aborted, false);
+    mock.timers.tick(1);
+
+    assert.equal(reasonOf(flight.signal), 'DRAINING');
+    flight.end();
+    await drained;
+    mock.timers.reset();
+  });
+});

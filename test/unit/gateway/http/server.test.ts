@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { pino } from 'pino';
+import { GatewayMetrics } from '#gateway/gateway-metrics.ts';
+import { ApiKeys } from '#gateway/http/auth.ts';
+import { BodyMemory } from '#gateway/http/body/body-memory.ts';
+import { createServer } from '#gateway/http/server.ts';
+
+/** A server whose only route fails in a way nobody foresaw; keeps what it logs. */
+function createFailingServer() {
+  const lines: string[] = [];
+  const log = pino({ level: 'debug' }, { write: (line: string) => lines.push(line) });
+  const app = createServer({
+    routes: [
+      {
+        method: 'POST',
+        path: '/fail',
+        handle: async () => {
+          throw new TypeError('secret detail');
+        },
+      },
+    ],
+    apiKeys: new ApiKeys(undefined),
+    metrics: new GatewayMetrics(),
+    log,
+    bodies: {
+      receive: { maxBytes: 1000, memory: new BodyMemory(1000) },
+      json: { maxValues: 100, maxDepth: 8 },
+      form: { maxParts: 4, media: { maxItemBytes: 1000, maxTotalBytes: 1000 } },
+    },
+    corsAllowOrigin: [],
+  });
+  return { app, lines };
+}
+
+describe('createServer', () => {
+  it('answers an unforeseen failure without detail and logs it once with its stack', async () => {
+    const { app, lines } = createFailingServer();
+
+    const response = await app.inject({ method: 'POST', url: '/fail', payload: { a: 1 } });
+
+    assert.equal(response.statusCode, 500);
+    assert.deepEqual(response.json(), {
+      error: {
+        message: 'internal error; see the log of the gateway',
+        type: 'server_error',
+        param: null,
+        code: 'engine_failed',
+      },
+    });
+    assert.equal(lines.filter((line) => line.includes('TypeError: secret detail')).length, 1);
+  });
+
+  it('writes no part of a body to its log', async () => {
+    const { app, lines } = createFailingServer();
+
+    await app.inject({ method: 'POST', url: '/fail', payload: { messages: 'private words' } });
+
+    assert(lines.length > 0);
+    assert(!lines.join('').includes('private words'));
+  });
+});

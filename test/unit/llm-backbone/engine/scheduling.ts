@@ -1,0 +1,82 @@
+import { greedySettings, SamplerState } from '#backbone/engine/sampler-state.ts';
+import { Scheduler, type SchedulerOptions } from '#backbone/engine/scheduler.ts';
+import { assertSchedulerInvariants } from '#backbone/engine/scheduler-invariants.ts';
+import { Sequence, type SequenceOptions } from '#backbone/engine/sequence.ts';
+import type { ScheduledStep } from '#backbone/engine/step-draft.ts';
+import type { Embedding } from '#backbone/media/embedding.ts';
+import type { PlaceholderRange } from '#backbone/media/placeholder-range.ts';
+
+export const GREEDY = greedySettings(1000);
+
+/** Token ids `first`, `first + 1`, … */
+export function ids(first: number, count: number): number[] {
+  return Array.from({ length: count }, (_, i) => first + i);
+}
+
+export interface SequenceShape extends Partial<SequenceOptions> {
+  readonly id: number;
+  readonly maxTokens?: number;
+}
+
+/** The place of an image with as many rows as tokens; its key is one of a kind unless given. */
+export function imageAt(firstToken: number, numTokens: number, itemKey = 'a'): PlaceholderRange {
+  return { firstToken, numTokens, modality: 'image', mediaIndex: 0, itemKey };
+}
+
+/** Rows of one byte a value and four values a row: row r is 4r, 4r + 1, … */
+export function rowsFor({ numTokens }: PlaceholderRange): Embedding {
+  return { numRows: numTokens, dtype: 'bfloat16', rows: Uint8Array.from(ids(0, 4 * numTokens)) };
+}
+
+/** A greedy sequence; unless said otherwise its prompt is one of a kind. */
+export function sequenceOf({ maxTokens = 100, ...shape }: SequenceShape): Sequence {
+  const promptTokenIds = shape.promptTokenIds ?? ids(shape.id * 1000, 8);
+  const completionTokenIds = shape.completionTokenIds ?? [];
+  return new Sequence({
+    priority: 0,
+    placeholders: [],
+    positions: null,
+    endRules: { maxTokens, eosTokenIds: new Set([2]), stopTokenIds: new Set([3]) },
+    sampler: new SamplerState(GREEDY, promptTokenIds, completionTokenIds, 0),
+    numLogprobs: -1,
+    numPromptLogprobs: -1,
+    leader: null,
+    ...shape,
+    promptTokenIds,
+    completionTokenIds,
+  });
+}
+
+export function schedulerOf(options: Partial<SchedulerOptions> = {}): Scheduler {
+  return new Scheduler({
+    numBlocks: 16,
+    blockSize: 4,
+    maxNumSeqs: 8,
+    maxNumBatchedTokens: 32,
+    maxNumWaiting: 100,
+    ...options,
+  });
+}
+
+/** What a step computes, for comparison: sequence, first token, number of tokens. */
+export function shapeOf(step: ScheduledStep | null): [number, number, number][] {
+  return (step?.chunks ?? []).map((c) => [c.sequence.id, c.firstToken, c.numTokens]);
+}
+
+/** Commits a step in which every sampling chunk samples `tokenId`. */
+export function commitWith(scheduler: Scheduler, step: ScheduledStep | null, tokenId = 7): void {
+  if (step === null) throw new Error('nothing was scheduled');
+  scheduler.commit(
+    step,
+    step.chunks.map((chunk) => (chunk.samples ? tokenId : null)),
+  );
+  assertSchedulerInvariants(scheduler);
+}
+
+/** Schedules and commits one step; returns what it computed. */
+export function runStep(scheduler: Scheduler, tokenId = 7): [number, number, number][] {
+  const step = scheduler.schedule();
+  const shape = shapeOf(step);
+  commitWith(scheduler, step, tokenId);
+  return shape;
+}

@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import type { StepExecutor } from '#backbone/engine/step-plan.ts';
+import type {
+  DecoderDescription,
+  EngineError,
+  MediaRows,
+  SampleParams,
+  StepOutput,
+  StepPlan,
+  StepResult,
+} from '#native';
+
+/** Chooses the next token of a context. */
+export type NextToken = (context: readonly number[], params: SampleParams) => number;
+
+/** A token that depends on every token of the context, and on the seed where one is in use. */
+export const hashedToken: NextToken = (context, params) => {
+  let hash = params.temperature > 0 ? Number(params.seed % 65_521n) + 31 * params.stream : 7;
+  for (const id of context) hash = (Math.imul(hash, 31) + id + 1) >>> 0;
+  const allowed = (id: number) => !params.forbiddenTokenIds.includes(id);
+  // The first hundreds are one to three bytes each; 33 is an ordinary letter.
+  const candidate = hash % 400;
+  return allowed(candidate) ? candidate : 33;
+};
+
+/** The tokens of a script, one after another, whatever the prompt was. */
+export function scripted(tokenIds: readonly number[]): NextToken {
+  return (_, { position }) => tokenIds[position] ?? 0;
+}
+
+/**
+ * Stands for the native decoder: its "KV cache" remembers which token was written into which slot,
+ * and the next token depends on what the block table leads to, so a wrong block shows.
+ */
+export class FakeDecoder implements StepExecutor {
+  readonly description: DecoderDescription;
+  /** What happened, in order. */
+  readonly trace: string[] = [];
+  /** Media rows of all steps. */
+  readonly mediaRows: MediaRows[] = [];
+  nextToken: NextToken;
+  /** Lets single outputs fail by their parameters. */
+  failureOf: (params: SampleParams) => EngineError | undefined = () => undefined;
+  #slots: Int32Array;
+  #failures: Error[] = [];
+  #held: Promise<void> = Promise.resolve();
+
+  constructor(options: { readonly nextToken?: NextToken; readonly numBlocks?: number } = {}) {
+    const { nextToken = hashedToken, numBlocks = 64 } = options;
+    this.nextToken = nextToken;
+    this.#slots = new Int32Array(numBlocks * 16).fill(-1);
+    this.description = {
+      modelType: 'glm4',
+      hiddenSize: 64,
+      numLayers: 1,
+      vocabSize: 1536,
+      maxPositionEmbeddings: 512,
+      weightDtype: 'float32',
+      weightBytes: 0,
+      numBlocks,
+      blockSize: 16,
+      kvCacheBytes: 0,
+      loadMs: 1,
+      mropeSection: null,
+    };
+  }
+
+  /** Lets the next step fail. */
+  failNext(message: string): void {
+    this.#failures.push(new Error(message));
+  }
+
+  /** Keeps steps from finishing until the returned function is called. */
+  hold(): () => void {
+    let release = () => {};
+    this.#held = new Promise((resolve) => {
+      release = resolve;
+    });
+    return release;
+  }
+
+  async execute(plan: StepPlan): Promise<StepResult> {
+    this.trace.push(`execute ${plan.tokenIds.length}`);
+    await this.#held;
+    // A device answers in a later turn of the event loop.
+    await new Promise((resolve) => setImmediate(resolve));
+    const failure = this.#failures.shift();
+    if (failure !== undefined) {
+      this.trace.push('failed');
+      throw failure;
+    }
+    this.mediaRows.push(...plan.mediaRows);
+    plan.tokenIds.forEach((id, row) => {
+      this.#slots[plan.slotMapping[row] ?? -1] = id;
+    });
+    this.trace.push('executed');
+    return this.#result(plan);
+  }
+
+  #result(plan: StepPlan): StepResult {
+    const { outputs } = plan;
+    const maxTop = Math.max(0, ...outputs.map(({ numLogprobs }) => numLogprobs));
+    const tokenIds = Uint32Array.from(outputs, (output) => this.#chosen(plan, output));
+    return {
+      tokenIds,
+      logprobs: Float32Array.from(outputs, (_, i) => -0.25 * (i + 1)),
+      ranks: Uint32Array.from(outputs, () => 1),
+      topTokenIds: Uint32Array.from({ length: outputs.length * maxTop }, (_, i) => i % maxTop),
+      topLogprobs: Float32Array.from({ length: outputs.length * maxTop }, (_, i) => -(i % maxTop)),
+      maxTop,
+      forwardUs: 1,
+      failures: outputs.flatMap(({ sample }, output) => {
+        const error = sample === null ? undefined : this.failureOf(sample);
+        return error === undefined ? [] : [{ output, error }];
+      }),
+    };
+  }
+
+  #chosen(plan: StepPlan, output: StepOutput): number {
+    if (output.sample === null) return output.targetToken;
+    return this.nextToken(this.#context(plan, output.token), output.sample);
+  }
+
+  /** Tokens the block table leads to, up to the row's own. */
+  #context(plan: StepPlan, row: number): number[] {
+    const sequence = plan.queryStarts.findLastIndex((start) => start <= row);
+    const numTokens = (plan.positions[row] ?? 0) + 1;
+    return Array.from({ length: numTokens }, (_, token) => {
+      const entry = sequence * plan.maxBlocksPerSequence + Math.floor(token / 16);
+      const slot = (plan.blockTables[entry] ?? -1) * 16 + (token % 16);
+      const id = this.#slots[slot] ?? -1;
+      assert(id >= 0, `token ${token} of sequence ${sequence} was never written`);
+      return id;
+    });
+  }
+}

@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { ChoiceOutput, type OutputOptions } from '#backbone/output/output.ts';
+import { golden, vocabulary } from '#test/unit/llm-backbone/text-model.ts';
+
+const EOS = vocabulary.addedId('<|user|>') ?? -1;
+const ANSWER_END = vocabulary.addedId('</answer>') ?? -1;
+
+function idsOf(text: string): readonly number[] {
+  const known = golden.tokens.find((entry) => entry.text === text);
+  assert.ok(known, `"${text}" is not among the golden strings`);
+  return known.ids;
+}
+
+const HELLO = idsOf('Hello, world!');
+const CHINESE = idsOf('你好，世界！打开设置。');
+
+function outputOf(options: Partial<OutputOptions> = {}, prompt: readonly number[] = []) {
+  return new ChoiceOutput(
+    {
+      endRules: {
+        maxTokens: 100,
+        eosTokenIds: new Set([EOS]),
+        stopTokenIds: new Set([ANSWER_END]),
+      },
+      minTokens: 0,
+      stopStrings: [],
+      includeStopString: false,
+      skipSpecialTokens: true,
+      splitReasoning: false,
+      ...options,
+    },
+    vocabulary,
+    prompt,
+  );
+}
+
+/** Text of the ids up to the end of the choice. */
+function textOf(output: ChoiceOutput, ids: readonly number[]): string {
+  let text = '';
+  for (const id of ids) {
+    if (output.end === null)
+      text += output
+        .push(id)
+        .map((piece) => piece.text)
+        .join('');
+  }
+  return text;
+}
+
+describe('ChoiceOutput', () => {
+  it('emits the text of an answer', () => {
+    assert.equal(textOf(outputOf(), CHINESE), '你好，世界！打开设置。');
+  });
+
+  it('ends at an end-of-sequence id without its text', () => {
+    const output = outputOf({ skipSpecialTokens: false });
+
+    assert.equal(textOf(output, [...HELLO, EOS]), 'Hello, world!');
+    assert.deepEqual(output.end, { reason: 'stop' });
+    assert.equal(output.numTokens, HELLO.length + 1);
+  });
+
+  it('ends at a stop id without its text and names it', () => {
+    const output = outputOf();
+
+    assert.equal(textOf(output, [...HELLO, ANSWER_END]), 'Hello, world!');
+    assert.deepEqual(output.end, { reason: 'stop', stopTokenId: ANSWER_END });
+  });
+
+  it('ends at maxTokens with all text, half characters replaced', () => {
+    const output = outputOf({
+      endRules: { maxTokens: 5, eosTokenIds: new Set(), stopTokenIds: new Set() },
+    });
+
+    const text = textOf(output, CHINESE.slice(0, 5));
+
+    assert.equal(text, '你好，世�');
+    assert.deepEqual(output.end, { reason: 'length' });
+  });
+
+  it('ends at a stop string across tokens', () => {
+    const output = outputOf({ stopStrings: ['o, w'] });
+
+    const text = textOf(output, HELLO);
+
+    assert.equal(text, 'Hell');
+    assert.deepEqual(output.end, { reason: 'stop', stopString: 'o, w' });
+  });
+
+  it('keeps the stop string where asked to', () => {
+    assert.equal(
+      textOf(outputOf({ stopStrings: ['o, w'], includeStopString: true }), HELLO),
+      'Hello, w',
+    );
+  });
+
+  it('releases a stop string that was only begun when the choice ends', () => {
+    assert.equal(textOf(outputOf({ stopStrings: ['world!!'] }), [...HELLO, EOS]), 'Hello, world!');
+  });
+
+  it('does not stop at a stop string before minTokens', () => {
+    const output = outputOf({ stopStrings: ['l'], minTokens: HELLO.length });
+
+    assert.equal(textOf(output, HELLO), 'Hello, world!');
+    assert.equal(output.end, null);
+    assert.equal(textOf(output, idsOf('Hello, world!')), 'He');
+  });
+
+  it('splits thoughts and counts their tokens', () => {
+    const [open, close] = ['<think>', '</think>'].map((tag) => vocabulary.addedId(tag) ?? -1);
+    assert.ok(open && close);
+    const output = outputOf({ splitReasoning: true });
+
+    const pieces = [open, ...HELLO, close, ...CHINESE, EOS].flatMap((id) => output.push(id));
+
+    const reasoning = pieces.filter((piece) => piece.channel === 'reasoning');
+    assert.equal(reasoning.map((piece) => piece.text).join(''), 'Hello, world!');
+    assert.equal(output.numReasoningTokens, HELLO.length);
+  });
+
+  it('starts in the thoughts where the prompt leaves them open', () => {
+    const ids = ['<|assistant|>', '<think>'].map((tag) => vocabulary.addedId(tag) ?? -1);
+    const output = outputOf({ splitReasoning: true }, ids);
+
+    assert.equal(output.push(HELLO[0] ?? -1)[0]?.channel, 'reasoning');
+  });
+
+  it('says nothing for a choice that may not generate', () => {
+    const output = outputOf();
+
+    assert.deepEqual(output.finishEmpty(), []);
+    assert.deepEqual(output.end, { reason: 'length' });
+  });
+});

@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { ResponseQueue } from '#backbone/request/response-queue.ts';
+import { MeshError } from '#mesh/errors.ts';
+import { Channel, type ChoiceDelta } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { ids } from '#test/unit/llm-backbone/engine/scheduling.ts';
+
+const never = new AbortController().signal;
+
+function delta(...choices: Partial<ChoiceDelta>[]) {
+  return {
+    $case: 'delta' as const,
+    value: {
+      choices: choices.map((choice) => ({
+        index: 0,
+        tokenIds: [],
+        text: '',
+        channel: Channel.CHANNEL_CONTENT,
+        logprobs: [],
+        ...choice,
+      })),
+    },
+  };
+}
+
+async function choicesOf(queue: ResponseQueue): Promise<ChoiceDelta[][]> {
+  queue.end();
+  const lists: ChoiceDelta[][] = [];
+  for await (const { event } of queue.read(never)) {
+    if (event?.$case === 'delta') lists.push(event.value.choices);
+  }
+  return lists;
+}
+
+describe('ResponseQueue', () => {
+  it('melts deltas into one while the reader lags', async () => {
+    const queue = new ResponseQueue();
+    queue.push(delta({ tokenIds: [1], text: 'a' }, { index: 1, tokenIds: [8], text: 'x' }));
+    queue.push(delta({ tokenIds: [2], text: 'b' }, { index: 1, tokenIds: [9], text: 'y' }));
+
+    const [choices, ...rest] = await choicesOf(queue);
+
+    assert.deepEqual(rest, []);
+    assert.deepEqual(
+      choices?.map(({ index, tokenIds, text }) => ({ index, tokenIds, text })),
+      [
+        { index: 0, tokenIds: [1, 2], text: 'ab' },
+        { index: 1, tokenIds: [8, 9], text: 'xy' },
+      ],
+    );
+  });
+
+  it('keeps channels apart and in order', async () => {
+    const queue = new ResponseQueue();
+    const channel = Channel.CHANNEL_REASONING;
+    queue.push(delta({ tokenIds: [1] }));
+    queue.push(delta({ tokenIds: [2], text: 'think', channel }));
+    queue.push(delta({ tokenIds: [3], text: 'say' }));
+
+    const [choices] = await choicesOf(queue);
+
+    assert.deepEqual(
+      choices?.map((choice) => [choice.channel, choice.text, choice.tokenIds]),
+      [
+        [Channel.CHANNEL_REASONING, 'think', [1, 2]],
+        [Channel.CHANNEL_CONTENT, 'say', [3]],
+      ],
+    );
+  });
+
+  it('bounds the size of one message', async () => {
+    const queue = new ResponseQueue();
+    for (const id of ids(0, 1100)) queue.push(delta({ tokenIds: [id] }));
+
+    const lists = await choicesOf(queue);
+
+    assert.deepEqual(
+      lists.map((choices) => choices[0]?.tokenIds.length),
+      [512, 512, 76],
+    );
+  });
+
+  it('delivers what is held before the error', async () => {
+    const queue = new ResponseQueue();
+    queue.push(delta({ tokenIds: [1] }));
+    queue.fail(new MeshError('ENGINE_FAILED', 'gone'));
+    const reader = queue.read(never);
+
+    assert.equal((await reader.next()).value?.event?.$case, 'delta');
+    await assert.rejects(reader.next(), /gone/);
+  });
+
+  it('wakes a waiting reader', async () => {
+    const queue = new ResponseQueue();
+    const next = queue.read(never).next();
+
+    queue.push(delta({ tokenIds: [1] }));
+
+    assert.equal((await next).value?.event?.$case, 'delta');
+  });
+
+  it('ends a waiting reader when its call is aborted', async () => {
+    const controller = new AbortController();
+    const next = new ResponseQueue().read(controller.signal).next();
+
+    controller.abort();
+
+    await assert.rejects(next, { name: 'AbortError' });
+  });
+});

@@ -1,0 +1,132 @@
+import { BackboneMetrics } from '#backbone/engine/backbone-metrics.ts';
+import { EngineLoop } from '#backbone/engine/engine-loop.ts';
+import { Scheduler, type SchedulerOptions } from '#backbone/engine/scheduler.ts';
+import type { StepExecutor } from '#backbone/engine/step-plan.ts';
+import { Generation, type GenerationRequest } from '#backbone/request/generation.ts';
+import { MetricRegistry } from '#mesh/metrics.ts';
+import type { DecoderDescription } from '#native';
+import type { Finished, GenerateResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { GREEDY, ids } from '#test/unit/llm-backbone/engine/scheduling.ts';
+import { vocabulary } from './text-model.ts';
+
+/** A decoder and what it says of itself. */
+export interface DescribedExecutor extends StepExecutor {
+  readonly description: Pick<DecoderDescription, 'numBlocks'>;
+}
+
+/** An engine over a decoder, without gRPC. */
+export function createTestEngine(
+  decoder: DescribedExecutor,
+  options: Partial<SchedulerOptions> = {},
+) {
+  const scheduler = new Scheduler({
+    numBlocks: decoder.description.numBlocks,
+    blockSize: 16,
+    maxNumSeqs: 16,
+    maxNumBatchedTokens: 64,
+    maxNumWaiting: 100,
+    ...options,
+  });
+  let time = 0;
+  const now = () => time++;
+  const registry = new MetricRegistry();
+  const metrics = new BackboneMetrics(registry, 'test');
+  metrics.watch(scheduler);
+  const engine = new EngineLoop({ scheduler, executor: decoder, metrics, now });
+  let numSequences = 0;
+  const context = { engine, vocabulary, metrics, now, nextSequenceId: () => numSequences++ };
+  return { scheduler, engine, registry, context, done: engine.run() };
+}
+
+export type TestEngine = ReturnType<typeof createTestEngine>;
+
+export interface RequestShape extends Partial<Omit<GenerationRequest, 'output' | 'settings'>> {
+  readonly promptTokenIds?: readonly number[];
+  readonly maxTokens?: number;
+  readonly settings?: Partial<GenerationRequest['settings']>;
+  readonly output?: Partial<GenerationRequest['output']>;
+}
+
+export function requestOf({
+  promptTokenIds = ids(40, 20),
+  maxTokens = 12,
+  ...shape
+}: RequestShape = {}) {
+  const numChoices = shape.numChoices ?? 1;
+  const request: GenerationRequest = {
+    prompt: { tokenIds: promptTokenIds, placeholders: [], positions: null, audioDurationMs: 0 },
+    media: null,
+    numChoices,
+    priority: 0,
+    numLogprobs: -1,
+    numPromptLogprobs: -1,
+    returnPromptTokenIds: false,
+    delivered: Array.from({ length: numChoices }, () => []),
+    arrivalMs: 0,
+    ...shape,
+    settings: { ...GREEDY, vocabLimit: vocabulary.size, ...shape.settings },
+    output: {
+      endRules: { maxTokens, eosTokenIds: new Set(), stopTokenIds: new Set() },
+      minTokens: 0,
+      stopStrings: [],
+      includeStopString: false,
+      skipSpecialTokens: true,
+      splitReasoning: false,
+      ...shape.output,
+    },
+  };
+  return request;
+}
+
+/** What a reader received of one choice. */
+export interface Answer {
+  readonly tokenIds: number[];
+  text: string;
+  /** Text after each token of `tokenIds`. */
+  readonly textAfter: string[];
+}
+
+export interface Collected {
+  readonly answers: readonly Answer[];
+  readonly events: readonly NonNullable<GenerateResponse['event']>[];
+}
+
+/** Reads a stream to its end. */
+export async function collect(
+  responses: AsyncIterable<GenerateResponse>,
+  numChoices = 1,
+): Promise<Collected> {
+  const events: NonNullable<GenerateResponse['event']>[] = [];
+  const answers = Array.from(
+    { length: numChoices },
+    (): Answer => ({ tokenIds: [], text: '', textAfter: [] }),
+  );
+  for await (const { event } of responses) {
+    if (event === undefined) continue;
+    events.push(event);
+    if (event.$case !== 'delta') continue;
+    for (const { index, tokenIds, text } of event.value.choices) {
+      const answer = answers[index];
+      if (answer === undefined) throw new Error(`no choice ${index}`);
+      answer.tokenIds.push(...tokenIds);
+      answer.text += text;
+      answer.textAfter[Math.max(0, answer.tokenIds.length - 1)] = answer.text;
+    }
+  }
+  return { answers, events };
+}
+
+/** The last event of a stream that ended well. */
+export function finishedOf(events: Collected['events']): Finished {
+  const last = events.at(-1);
+  if (last?.$case !== 'finished') throw new Error(`the stream ended with ${last?.$case}`);
+  return last.value;
+}
+
+/** Runs one request to its end. */
+export async function generate(engine: TestEngine, shape: RequestShape = {}): Promise<Collected> {
+  const request = requestOf(shape);
+  const generation = new Generation(request, engine.context);
+  generation.start();
+  return collect(generation.responses.read(new AbortController().signal), request.numChoices);
+}

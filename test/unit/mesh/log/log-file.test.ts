@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { MeshError } from '#mesh/errors.ts';
+import { LogFile } from '#mesh/log/log-file.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'log-file-'));
+const skip = process.platform === 'linux' ? false : 'Linux only';
+
+function refusal(path: string): string {
+  try {
+    new LogFile(path);
+  } catch (error: unknown) {
+    assert(error instanceof MeshError);
+    assert.equal(error.param, 'logPath');
+    return error.message;
+  }
+  assert.fail(`${path} was accepted`);
+}
+
+const append = (file: LogFile, line: string) => file.write(Buffer.from(line));
+
+describe('LogFile', () => {
+  after(() => rmSync(folder, { recursive: true }));
+
+  it('appends, and makes the folders of its path', () => {
+    const path = join(folder, 'a', 'b', 'mesh.log');
+
+    append(new LogFile(path), 'one\n');
+    append(new LogFile(path), 'two\n');
+
+    assert.equal(readFileSync(path, 'utf8'), 'one\ntwo\n');
+  });
+
+  it('goes on at the end of a file that was cut to nothing', () => {
+    const path = join(folder, 'rotated.log');
+    const file = new LogFile(path);
+    append(file, 'one\n');
+
+    writeFileSync(path, '');
+    append(file, 'two\n');
+
+    assert.equal(readFileSync(path, 'utf8'), 'two\n');
+  });
+
+  it('ends a line that a predecessor left in its middle', () => {
+    const path = join(folder, 'torn.log');
+    writeFileSync(path, 'one\ntw');
+
+    append(new LogFile(path), 'three\n');
+
+    assert.equal(readFileSync(path, 'utf8'), 'one\ntw\nthree\n');
+  });
+
+  it('refuses a folder', () => {
+    mkdirSync(join(folder, 'folder'));
+
+    assert.match(refusal(join(folder, 'folder')), /^key "log-path": EISDIR.*name a file/);
+  });
+
+  it('refuses a path below a file', () => {
+    writeFileSync(join(folder, 'plain'), '');
+
+    assert.match(refusal(join(folder, 'plain', 'mesh.log')), /^key "log-path": E(NOTDIR|EXIST)/);
+  });
+
+  it('refuses a pipe that nobody reads instead of waiting for a reader', () => {
+    const path = join(folder, 'unread');
+    execFileSync('mkfifo', [path]);
+
+    assert.match(refusal(path), /^key "log-path": .* is a pipe or a socket and not a file/);
+  });
+
+  it('refuses a pipe that somebody reads: at the next start the reader may be gone', () => {
+    const path = join(folder, 'read');
+    execFileSync('mkfifo', [path]);
+    const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+
+    assert.match(refusal(path), /^key "log-path": .* is a pipe and not a file/);
+    closeSync(reader);
+  });
+
+  it('starts on a full disk and says so at every write', { skip }, () => {
+    const file = new LogFile('/dev/full');
+
+    assert.throws(() => append(file, 'one\n'), { code: 'ENOSPC' });
+    assert.throws(() => append(file, 'one\n'), { code: 'ENOSPC' });
+  });
+
+  it('accepts the place where everything is forgotten', { skip }, () => {
+    assert.equal(append(new LogFile('/dev/null'), 'one\n'), 4);
+  });
+});
