@@ -1,4 +1,4 @@
-// Builds the native addon, and its tests where asked for, with CMake: only when a source changed.
+// Builds the native addon, and its tests if asked for, with CMake: only when a source changed.
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';

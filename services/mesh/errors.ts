@@ -3,7 +3,7 @@ import { cut } from './client-text.ts';
 
 /**
  * Most UTF-16 units of a message and of a parameter's name. Both travel in a call's trailers, which a
- * peer drops, with the connection and all its streams, where they pass 64 KiB.
+ * peer drops, with the connection and all its streams, if they pass 64 KiB.
  */
 export const MAX_MESSAGE_CHARS = 1024;
 const MAX_PARAM_CHARS = 200;

@@ -3,11 +3,11 @@ import { type FileHandle, open, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MeshError } from './errors.ts';
 
-/** Tensor bytes are sampled at this many evenly spaced places a shard … */
+/** Places of a shard, evenly spaced, at which tensor bytes are sampled. */
 const NUM_SAMPLES = 64;
-/** … of this many bytes each, so that a 20 GB checkpoint is read in milliseconds. */
+/** Bytes sampled at each place: few enough that a 20 GB checkpoint is read in milliseconds. */
 const SAMPLE_BYTES = 4096;
-/** Headers beyond this are not safetensors. */
+/** Most bytes of a safetensors header; a longer one is refused. */
 const MAX_HEADER_BYTES = 100 * 1024 * 1024;
 
 /**

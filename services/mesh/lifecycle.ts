@@ -16,7 +16,7 @@ export interface LifecycleOptions {
 /** What a supervisor sends a process that is to drain and end. */
 export const DRAIN = 'drain';
 
-/** What a process tells its supervisor that was signalled by somebody. */
+/** What a process tells its supervisor when somebody has sent it a signal. */
 export const SIGNALLED = 'signalled';
 
 /**
@@ -74,7 +74,8 @@ export function dieWithSupervisor(): void {
  */
 export function runMain(log: () => Log, main: () => Promise<void>): void {
   dieWithSupervisor();
-  // What libraries and warnings write there is lost when its reader is gone; nothing else is.
+  // If the reader of standard error is gone, what libraries and warnings write there is lost, and
+  // nothing else.
   process.stderr.on('error', () => {});
   process.on('uncaughtException', (err) => {
     log().error({ err }, 'uncaught error');

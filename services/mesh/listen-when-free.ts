@@ -38,7 +38,7 @@ export async function listenWhenFree<T>(listen: () => Promise<T>, wait: PortWait
   }
 }
 
-/** By its code, or in the text where a library has put several errors into one. */
+/** Tells by the error's code, or by its text if a library has put several errors into one. */
 export function isInUse(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   return ('code' in error && error.code === 'EADDRINUSE') || /\bEADDRINUSE\b/.test(error.message);

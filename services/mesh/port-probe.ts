@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 
-/** Where something listens. */
+/** An address to listen on. */
 export interface HostPort {
   readonly host: string;
   readonly port: number;
@@ -13,7 +13,7 @@ export function parseHostPort(address: string): HostPort {
   return { host, port: Number(address.slice(colon + 1)) };
 }
 
-/** Listens for a moment to see whether one can; rejects with what the system says. */
+/** Listens for a moment to find out whether the port is free; rejects with the system's error. */
 export function probePort({ host, port }: HostPort): Promise<void> {
   return new Promise((resolve, reject) => {
     const server = createServer();

@@ -36,7 +36,10 @@ const FILE_FORMATS: readonly FileFormat[] = [
   { isIt: isMpegFrame, decode: decodeMp3 },
 ];
 
-/** What an ID3 tag stands before where nothing is recognised: padding may hide the first frame. */
+/**
+ * The format of a file that starts with an ID3 tag and is not recognised: padding may hide the
+ * first frame.
+ */
 const TAGGED_FORMAT: FileFormat = { isIt: () => true, decode: decodeMp3 };
 
 function ascii(bytes: Buffer, start: number, end: number): string {

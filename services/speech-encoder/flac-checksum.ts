@@ -11,14 +11,14 @@ function table(polynomial: number, numBits: number): Uint16Array {
 const CRC8 = table(0x107, 8);
 const CRC16 = table(0x18005, 16);
 
-/** Of a frame's header (RFC 9639 §9.1.8). */
+/** Checksum of a frame's header (RFC 9639 §9.1.8). */
 export function crc8(bytes: Buffer): number {
   let crc = 0;
   for (const byte of bytes) crc = CRC8[crc ^ byte] ?? 0;
   return crc;
 }
 
-/** Of a whole frame (RFC 9639 §9.3). */
+/** Checksum of a whole frame (RFC 9639 §9.3). */
 export function crc16(bytes: Buffer): number {
   let crc = 0;
   for (let i = 0; i < bytes.length; i++) {

@@ -3,15 +3,15 @@ import { damagedFlac } from './damaged-flac.ts';
 import { crc8, crc16 } from './flac-checksum.ts';
 import { readSubframe } from './flac-subframe.ts';
 
-/** How samples are coded where a frame does not say (RFC 9639 §8.2). */
+/** How samples are coded if a frame does not say (RFC 9639 §8.2). */
 export interface FlacStreamInfo {
   readonly sampleRateHz: number;
   readonly bitsPerSample: number;
 }
 
-/** RFC 9639 §9.1. */
+/** The header of a frame (RFC 9639 §9.1). */
 export interface FlacFrameHeader extends FlacStreamInfo {
-  /** Index of the frame, or of its first sample where blocks vary in size. */
+  /** Index of the frame, or of its first sample if blocks vary in size. */
   readonly codedNumber: number;
   /** Samples of each channel. */
   readonly blockSize: number;
@@ -24,11 +24,11 @@ export interface FlacFrameHeader extends FlacStreamInfo {
 /** Which two of left, right, their difference (side) and their mean (mid) a frame holds. */
 type StereoCoding = 'none' | 'left-side' | 'side-right' | 'mid-side';
 
-/** Sample rates by code; 0 is the stream's, above 11 the rate follows. */
+/** Sample rates by code, Hz; code 0 means the stream's, above 11 the rate follows the header. */
 const SAMPLE_RATES_HZ: readonly number[] = [
   0, 88_200, 176_400, 192_000, 8000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000,
 ];
-/** Bits by code; 0 is the stream's. */
+/** Bits of a sample by code; code 0 means the stream's. */
 const SAMPLE_BITS: readonly (number | undefined)[] = [0, 8, 12, undefined, 16, 20, 24, 32];
 const STEREO_CODINGS: readonly (StereoCoding | undefined)[] = [
   'left-side',
@@ -39,12 +39,12 @@ const MAX_INDEPENDENT_CHANNELS = 8;
 const MAX_BLOCK_SIZE = 65_535;
 const CRC16_BYTES = 2;
 
-/** Fourteen bits of sync and a zero. */
+/** What a frame starts with: fourteen bits of sync and a zero. */
 export function isFlacFrame(bytes: Buffer, at: number): boolean {
   return bytes[at] === 0xff && ((bytes[at + 1] ?? 0) & 0xfe) === 0xf8;
 }
 
-/** Reads the header of the frame at a byte, which must be whole. */
+/** Reads the header of the frame that starts at a byte; the header must be whole. */
 export function readFlacHeader(bytes: Buffer, at: number, stream: FlacStreamInfo): FlacFrameHeader {
   const reader = new BitReader(bytes, at + 2);
   const blockCode = reader.unsigned(4);
@@ -85,7 +85,7 @@ function readCodedNumber(reader: BitReader): number {
   return value;
 }
 
-/** 0 where the code means nothing. */
+/** Samples of a block by its code; 0 if the code is reserved. */
 function readBlockSize(reader: BitReader, code: number): number {
   if (code === 0) return 0;
   if (code === 1) return 192;
@@ -95,7 +95,7 @@ function readBlockSize(reader: BitReader, code: number): number {
   return size > MAX_BLOCK_SIZE ? 0 : size;
 }
 
-/** 0 where the frame has its stream's. */
+/** Sample rate by its code, Hz; 0 if the frame has its stream's. */
 function readSampleRate(reader: BitReader, code: number): number {
   switch (code) {
     case 12:
@@ -148,7 +148,7 @@ function undoStereo([first, second]: readonly Float64Array[], stereo: StereoCodi
     if (stereo === 'left-side') second[i] = a - b;
     else if (stereo === 'side-right') first[i] = a + b;
     else {
-      // The mean was halved: whether it was odd is seen by the difference.
+      // The mean was halved; the difference is odd exactly if the sum was.
       const sum = 2 * a + (b & 1);
       first[i] = (sum + b) / 2;
       second[i] = (sum - b) / 2;

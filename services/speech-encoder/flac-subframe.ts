@@ -3,7 +3,7 @@ import { damagedFlac } from './damaged-flac.ts';
 
 // RFC 9639 §9.2: a subframe is one channel of a frame: constant, verbatim, or what a linear predictor
 // leaves over, which is Rice coded. All values are integers below 2^53 and so exact in a double, also
-// where 32-bit channels differ by 33 bits or a predictor of 32 coefficients sums them.
+// if 32-bit channels differ by 33 bits or a predictor of 32 coefficients sums them.
 
 /** Predictors with a fixed form by their order; the latest sample's coefficient comes first. */
 const FIXED_PREDICTORS: readonly (readonly number[])[] = [
@@ -18,7 +18,7 @@ const LPC_PRECISION_BITS = 4;
 const INVALID_PRECISION = 15;
 const LPC_SHIFT_BITS = 5;
 
-/** Residuals are 32-bit numbers; folded into unsigned ones they reach this. */
+/** The largest residual once folded into an unsigned number: residuals have 32 bits. */
 const MAX_FOLDED = 2 ** 32 - 1;
 
 /** Decodes a subframe of `bits` bits a sample into `samples`, `[block_size]`. */
@@ -83,7 +83,10 @@ function addPrediction(samples: Float64Array, coefficients: Float64Array, scale:
   }
 }
 
-/** §9.2.7: the samples from `order` on, in partitions of equal length that each have a parameter. */
+/**
+ * Reads the residuals from sample `order` on (§9.2.7): partitions of equal length, each with its
+ * Rice parameter.
+ */
 function readResiduals(reader: BitReader, samples: Float64Array, order: number): void {
   const method = reader.unsigned(2);
   if (method > 1) throw damagedFlac(`residuals coded by method ${method}`);

@@ -18,14 +18,14 @@ const LAST_BLOCK_FLAG = 0x80;
 const STREAMINFO_START = MAGIC_BYTES + BLOCK_HEADER_BYTES;
 const STREAMINFO_BYTES = 34;
 
-/** What taggers put behind the audio: ID3v1, APE, ID3v2, Lyrics3. */
+/** Tags that taggers put behind the audio: ID3v1, APE, ID3v2, Lyrics3. */
 const TRAILING_TAGS: readonly string[] = ['TAG', 'APETAGEX', 'ID3', 'LYRICSBEGIN'];
 const LONGEST_TAG_NAME = 11;
-/** Padding is passed over in pieces of this. */
+/** Bytes of padding that are skipped at once. */
 const ZEROS = Buffer.alloc(64 * 1024);
 
 interface FlacStream extends FlacStreamInfo {
-  /** Samples of each channel; 0 where the writer did not know. */
+  /** Samples of each channel; 0 if the writer did not know. */
   readonly numSamples: number;
 }
 
@@ -55,7 +55,7 @@ function readStreamInfo(bytes: Buffer): FlacStream {
   };
 }
 
-/** Where the first frame stands, behind all metadata. */
+/** Returns the byte at which the first frame starts, behind all metadata. */
 async function audioStart(bytes: Buffer, turns: Turns): Promise<number> {
   for (let at = MAGIC_BYTES; at + BLOCK_HEADER_BYTES <= bytes.length; ) {
     if (turns.isOver) await turns.next();
@@ -72,7 +72,7 @@ interface FrameDecoding {
   readonly turns: Turns;
 }
 
-/** Decodes the frames, which stand behind each other: where the last one ends. */
+/** Decodes the frames, which follow each other; returns the byte behind the last one. */
 async function decodeFrames(
   bytes: Buffer,
   recording: Recording,
@@ -99,7 +99,7 @@ async function decodeFrames(
   return at;
 }
 
-/** Frames count themselves or, where their blocks vary in size, their samples. */
+/** A frame is numbered by frames or, if blocks vary in size, by samples. */
 function refuseGap(header: FlacFrameHeader, previous: FlacFrameHeader | undefined): void {
   if (previous === undefined) return;
   const step = header.codedNumber - previous.codedNumber;
@@ -107,7 +107,10 @@ function refuseGap(header: FlacFrameHeader, previous: FlacFrameHeader | undefine
   throw damagedFlac(`frame ${header.codedNumber} comes after frame ${previous.codedNumber}`);
 }
 
-/** Without a total only padding and tags may stand behind the last frame: else it may be no last one. */
+/**
+ * If the header has no total, only padding and tags may follow the last frame: anything else may
+ * hide a further one.
+ */
 async function refuseUnknownRest(bytes: Buffer, end: number, turns: Turns): Promise<void> {
   const at = await paddingEnd(bytes, end, turns);
   const rest = bytes.toString('latin1', at, at + LONGEST_TAG_NAME);

@@ -33,7 +33,7 @@ export function parseLivePcm(mediaType: string): PcmFormat | null {
   throw new MeshError('UNSUPPORTED_MEDIA', message, { param: 'media_type' });
 }
 
-/** Decodes a recording while it is made: each chunk as it arrives. */
+/** Decodes a recording while it is being made, chunk by chunk. */
 export class LivePcmReader implements ItemReader {
   readonly variant: string;
   readonly #format: PcmFormat;

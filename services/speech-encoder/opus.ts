@@ -9,9 +9,9 @@ import type { Turns } from './turns.ts';
  */
 export type OpusStream = AsyncGenerator<Buffer, OpusEnd, undefined>;
 
-/** What a container says of a stream's end, samples at 48 kHz. */
+/** What a container says of a stream's length, in samples at 48 kHz. */
 export interface OpusEnd {
-  /** Samples after the skipped start, where the container says; what comes after is padding. */
+  /** Samples after the skipped start, if the container says; what comes after is padding. */
   readonly numSamples: number | null;
   /** Samples at the end that the container calls padding. */
   readonly numPaddingSamples: number;
@@ -78,7 +78,7 @@ async function decodePackets(
       recording.append(decode(next.value), FORMAT);
       continue;
     }
-    // No sound comes of it, as of what ends some streams; there must be no end of them either.
+    // Packets without sound end some streams; their number is bounded all the same.
     numEmpty += 1;
     recording.admit(numEmpty * MIN_PACKET_SAMPLES, FORMAT);
   }

@@ -14,7 +14,7 @@ interface SampleReader {
   read(view: DataView, at: number): number;
 }
 
-/** Integers are divided by their range, as speech front ends do: int16 by 32768. */
+/** Integers are divided by half their range, as speech front ends do: int16 by 32768. */
 const READERS: Readonly<Record<SampleType, SampleReader>> = {
   uint8: { bytes: 1, read: (view, at) => (view.getUint8(at) - 128) / 128 },
   int16: { bytes: 2, read: (view, at) => view.getInt16(at, true) / 2 ** 15 },

@@ -10,7 +10,7 @@ export interface SampleFormat {
   readonly sampleRateHz: number;
 }
 
-/** Rates outside these are no recording of sound, Hz. */
+/** A recording of sound has a sample rate between these, Hz. */
 const MIN_SAMPLE_RATE_HZ = 4000;
 const MAX_SAMPLE_RATE_HZ = 192_000;
 
@@ -20,7 +20,7 @@ const MAX_SAMPLE_RATE_HZ = 192_000;
  */
 const FULL_LENGTH_RATE_HZ = 48_000;
 
-/** Samples are kept in parts of this many, so that adding a few costs no array of its own. */
+/** Samples per part of a recording: adding a few samples allocates no array of its own. */
 const PART_SAMPLES = 64 * 1024;
 
 /** Mono samples, -1 to 1, that grow as a file is decoded, within limits. */
@@ -47,7 +47,7 @@ export class Recording {
     return this.#sampleRateHz === 0 ? 0 : (this.#numSamples / this.#sampleRateHz) * 1000;
   }
 
-  /** Refuses that many more samples where they are too many, before anything is spent on them. */
+  /** Refuses that many more samples if they are too many, before anything is spent on them. */
   admit(numSamples: number, format: SampleFormat): void {
     this.#setRate(format.sampleRateHz);
     const { maxAudioSeconds } = this.#limits;

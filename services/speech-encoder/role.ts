@@ -6,7 +6,7 @@ import type { SpeechEncoderOptions } from './options.ts';
 const WARM_UP_SAMPLES = 8000;
 const WARM_UP_RATE_HZ = 16_000;
 
-/** Makes an encoder process one that hears. */
+/** What makes an encoder process the speech encoder. */
 export function speechRole(options: SpeechEncoderOptions): EncoderRole {
   return {
     role: 'speech-encoder',

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 
-/** How long decoding holds the event loop before others have their turn, milliseconds. */
+/** How long decoding may hold the event loop before it lets other work run, milliseconds. */
 const TURN_MS = 10;
 
 /**

@@ -10,11 +10,14 @@ const FORMAT_FLOAT = 3;
 const FORMAT_EXTENSIBLE = 0xfffe;
 const SUBFORMAT_OFFSET = 24;
 
-/** Sizes that a writer who could not seek back leaves in the data chunk: it lasts to the end. */
+/**
+ * Sizes that a writer leaves in the data chunk if it cannot seek back: the data reaches to the end
+ * of the file.
+ */
 const UNKNOWN_SIZES: readonly number[] = [0, 0xffffffff, 0x7fffffff];
 
 const MAX_CHANNELS = 32;
-/** Bytes of samples that are read in one go. */
+/** Bytes of samples that are converted at once. */
 const SLICE_BYTES = 64 * 1024;
 
 /** Samples by format number and bits. */

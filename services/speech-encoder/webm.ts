@@ -32,9 +32,9 @@ const MASTERS: ReadonlySet<number> = new Set([
 const LACING_FLAGS = 0x06;
 const CODEC_OPUS = 'A_OPUS';
 const NANOSECONDS_A_SAMPLE = 1e9 / 48_000;
-/** More than any recording has: sound, picture, subtitles in every language. */
+/** Most tracks of a file: more than any recording has. */
 const MAX_TRACKS = 128;
-/** Longest codec id that is looked at. */
+/** Most bytes of a codec id that are compared. */
 const MAX_CODEC_ID_BYTES = 32;
 
 interface Track {
@@ -81,7 +81,7 @@ export async function* readWebmOpus(bytes: Buffer, turns: Turns): OpusStream {
   return { numSamples: null, numPaddingSamples: Math.round(paddingNs / NANOSECONDS_A_SAMPLE) };
 }
 
-/** Takes what an element says of the tracks, the last one being the one that is described. */
+/** Takes over what an element says of a track: always the last one begun. */
 function describeTrack({ id, body }: Element, tracks: Track[]): void {
   const track = tracks.at(-1);
   if (id === ID.trackEntry) {
@@ -133,7 +133,10 @@ function readId(bytes: Buffer, at: number): VariableInt<number> {
   return { value: bytes.readUIntBE(at, length), bytes: length };
 }
 
-/** Sizes drop the marker bit; all ones mean unknown, null here. Above 2^53 they are larger than any file. */
+/**
+ * Sizes drop the marker bit; all ones mean unknown, null here. Above 2^53 they are larger than any
+ * file.
+ */
 function readSize(bytes: Buffer, at: number): VariableInt<number | null> {
   const length = Math.clz32(bytes[at] ?? 0) - 23;
   if (length > 8 || at + length > bytes.length) throw unreadable('it is cut short');

@@ -6,7 +6,7 @@ import { MeshError } from '#mesh/errors.ts';
  */
 const MAX_FRAMES = 4096;
 
-/** Refuses a file with more frames than are looked through. */
+/** Refuses a file with more than MAX_FRAMES frames. */
 export function refuseManyFrames(bytes: Buffer, format: 'webp' | 'gif'): void {
   const frames = format === 'webp' ? webpFrames(bytes) : gifFrames(bytes);
   let numFrames = 0;
@@ -21,7 +21,7 @@ export function refuseManyFrames(bytes: Buffer, format: 'webp' | 'gif'): void {
 /** The id of a RIFF chunk that holds one frame. */
 const WEBP_FRAME = Buffer.from('ANMF');
 
-/** Where the id of a frame stands, wherever a decoder would look for it. */
+/** Yields the offset of each frame's id, at every place where a decoder would look for one. */
 function* webpFrames(bytes: Buffer): Generator<number> {
   for (let at = bytes.indexOf(WEBP_FRAME); at !== -1; at = bytes.indexOf(WEBP_FRAME, at + 1)) {
     yield at;
@@ -32,7 +32,7 @@ const GIF_HEADER_BYTES = 13;
 const GIF_EXTENSION = 0x21;
 const GIF_FRAME = 0x2c;
 
-/** Where each frame starts; ends at the trailer, or at what is no block. */
+/** Yields the offset of each frame; ends at the trailer, or at a byte that starts no block. */
 function* gifFrames(bytes: Buffer): Generator<number> {
   let at = GIF_HEADER_BYTES + colourTableBytes(bytes[10] ?? 0);
   for (;;) {
@@ -50,7 +50,7 @@ function colourTableBytes(flags: number): number {
   return (flags & 0x80) === 0 ? 0 : 3 * 2 ** ((flags & 0x07) + 1);
 }
 
-/** Blocks of a length and as many bytes, up to one of none. */
+/** Skips sub-blocks (a length and as many bytes) up to the empty one that ends them. */
 function subBlocksEnd(bytes: Buffer, start: number): number {
   let at = start;
   for (let length = bytes[at] ?? 0; length > 0; length = bytes[at] ?? 0) at += length + 1;

@@ -14,10 +14,11 @@ export interface ImageSize {
 
 const DECODE_TIMEOUT_S = 30;
 
-/** Below this many pixels a side there is nothing to see, only an edge case to fall over. */
+/** Fewest pixels a side: a smaller image shows nothing. */
 const MIN_SIDE_PX = 4;
 
-// Of libvips' many loaders only those of the four formats stay: each of the others is a way in.
+// Only libvips' loaders of the four formats stay enabled: each other one is more code an upload can
+// reach.
 sharp.block({ operation: ['VipsForeignLoad'] });
 sharp.unblock({
   operation: [
@@ -27,7 +28,7 @@ sharp.unblock({
     'VipsForeignLoadNsgif',
   ],
 });
-// Embeddings are cached; decoded files are not wanted again.
+// Embeddings are cached, so no decoded file is needed twice.
 sharp.cache(false);
 
 /** Reads width and height as displayed from the file's header; refuses what is too large or small. */
@@ -72,7 +73,7 @@ export async function loadPixels(bytes: Buffer, size: ImageSize): Promise<Uint8A
   return data;
 }
 
-/** A failure of the decoder is the file's fault. */
+/** Reports a failure of the decoder as a fault of the file. */
 async function readable<T>(decoding: Promise<T>): Promise<T> {
   try {
     return await decoding;

@@ -7,10 +7,10 @@ import { type ImageLimits, loadPixels, readImageSize } from './image-decode.ts';
 import { imageOptions } from './image-options.ts';
 import { refuseManyChunks } from './png-chunks.ts';
 
-/** Bytes of the longest magic number: RIFF, a length, WEBP. */
+/** Bytes of the longest magic number: "RIFF", a length, "WEBP". */
 const MAGIC_BYTES = 12;
 
-/** The formats a browser or a phone sends; each is told by its first bytes, never by its name. */
+/** The formats a browser or a phone sends; each is recognised by its first bytes, never by its name. */
 function formatOf(head: Buffer): 'png' | 'jpeg' | 'gif' | 'webp' | undefined {
   const ascii = head.toString('latin1', 0, MAGIC_BYTES);
   if (ascii.startsWith('\x89PNG\r\n\x1a\n')) return 'png';

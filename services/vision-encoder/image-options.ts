@@ -21,7 +21,7 @@ export function imageOptions(options: PreprocessOptions | undefined): ImageOptio
     case MaxPixelsMode.MAX_PIXELS_MODE_UNSPECIFIED:
     case MaxPixelsMode.MAX_PIXELS_MODE_IGNORE:
       return IGNORED;
-    // A value of a later version arrives as the number it is.
+    // A value that a later version added arrives as a plain number.
     default:
       throw new MeshError('INVALID_REQUEST', 'max_pixels_mode is not one this encoder knows', {
         param: 'max_pixels_mode',

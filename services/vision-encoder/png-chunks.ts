@@ -7,13 +7,13 @@ import { MeshError } from '#mesh/errors.ts';
 const MAX_CHUNKS = 4096;
 
 const SIGNATURE_BYTES = 8;
-/** Of a chunk: length, type and, behind the data, a checksum. */
+/** Bytes of a chunk besides its data: length, type and checksum. */
 const FRAMING_BYTES = 12;
 const TYPE_OFFSET = 4;
 const IDAT = 0x49444154;
 const IEND = 0x49454e44;
 
-/** Refuses a PNG file with more chunks than are looked at. */
+/** Refuses a PNG file with more than MAX_CHUNKS chunks. */
 export function refuseManyChunks(bytes: Buffer): void {
   let numChunks = 0;
   for (let at = SIGNATURE_BYTES; at + FRAMING_BYTES <= bytes.length; ) {

@@ -5,7 +5,7 @@ import type { VisionEncoderOptions } from './options.ts';
 /** Side of the picture that proves the tower works, pixels. */
 const WARM_UP_SIDE_PX = 56;
 
-/** Makes an encoder process one that sees. */
+/** What makes an encoder process the vision encoder. */
 export function visionRole(options: VisionEncoderOptions): EncoderRole {
   return {
     role: 'vision-encoder',

@@ -39,7 +39,7 @@ struct Avx2Vector {
   static Float MultiplyAdd(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
   // c - a * b.
   static Float NegativeMultiplyAdd(Float a, Float b, Float c) { return _mm256_fnmadd_ps(a, b, c); }
-  // The second operand where either is NaN.
+  // The second operand in lanes in which either is NaN.
   static Float Max(Float a, Float b) { return _mm256_max_ps(a, b); }
   static Float Min(Float a, Float b) { return _mm256_min_ps(a, b); }
   static Float Abs(Float a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
@@ -50,7 +50,7 @@ struct Avx2Vector {
   static Float Round(Float a) {
     return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   }
-  // a * 2^n for integral n in -252..254, correct where the result overflows or is subnormal: two
+  // a * 2^n for integral n in -252..254, correct also if the result overflows or is subnormal: two
   // factors, each a normal number.
   static Float ScaleByPowerOfTwo(Float a, Float n) {
     const __m256i exponent = _mm256_cvtps_epi32(n);
@@ -65,7 +65,7 @@ struct Avx2Vector {
   static Float KeepFirst(Float a, int64_t count, Float otherwise) {
     return _mm256_blendv_ps(otherwise, a, _mm256_castsi256_ps(FirstLanes(count)));
   }
-  // Bit i is set where lane i of a is greater than, or equal to, that of b.
+  // Bit i is set if lane i of a is greater than, or equal to, that of b.
   static uint32_t GreaterBits(Float a, Float b) {
     return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)));
   }

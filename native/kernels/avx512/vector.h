@@ -41,7 +41,7 @@ struct Avx512Vector {
   static Float MultiplyAdd(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }
   // c - a * b.
   static Float NegativeMultiplyAdd(Float a, Float b, Float c) { return _mm512_fnmadd_ps(a, b, c); }
-  // The second operand where either is NaN.
+  // The second operand in lanes in which either is NaN.
   static Float Max(Float a, Float b) { return _mm512_max_ps(a, b); }
   static Float Min(Float a, Float b) { return _mm512_min_ps(a, b); }
   static Float Abs(Float a) { return _mm512_abs_ps(a); }
@@ -52,7 +52,7 @@ struct Avx512Vector {
   static Float Round(Float a) {
     return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   }
-  // a * 2^n for integral n, correct where the result overflows or is subnormal.
+  // a * 2^n for integral n, correct also if the result overflows or is subnormal.
   static Float ScaleByPowerOfTwo(Float a, Float n) { return _mm512_scalef_ps(a, n); }
   // b > c ? if_greater : otherwise; NaN compares false.
   static Float SelectGreater(Float b, Float c, Float if_greater, Float otherwise) {
@@ -61,7 +61,7 @@ struct Avx512Vector {
   static Float KeepFirst(Float a, int64_t count, Float otherwise) {
     return _mm512_mask_blend_ps(FirstLanes(count), otherwise, a);
   }
-  // Bit i is set where lane i of a is greater than, or equal to, that of b.
+  // Bit i is set if lane i of a is greater than, or equal to, that of b.
   static uint32_t GreaterBits(Float a, Float b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
   static uint32_t EqualBits(Float a, Float b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
 

@@ -8,7 +8,7 @@
 namespace autoglm::kernels {
 namespace {
 
-// The largest value; NaN is passed over. Minus infinity where there is none.
+// The largest value; NaN is passed over. Minus infinity if there is none.
 template <typename V>
 float LargestOf(const float* x, int64_t count) {
   const typename V::Float lowest = V::Set(-__builtin_inff());
@@ -34,7 +34,7 @@ int64_t Argmax(const float* x, int64_t count) {
   return -1;
 }
 
-// Sum of e^(x - max); each term is stored to y where y is not null. A vocabulary has too many terms
+// Sum of e^(x - max); each term is stored to y if y is not null. A vocabulary has too many terms
 // for a float32 sum, so its stretches are added up in float64.
 template <typename V>
 double SumOfExponentials(const float* x, int64_t count, float max, float* y) {

@@ -14,7 +14,7 @@ export const systemClock: Clock = {
   },
 };
 
-/** Of timers that do not keep a process alive. */
+/** A clock whose timers do not keep the process alive. */
 export const backgroundClock: Clock = {
   now: systemClock.now,
   after: (ms, action) => {

@@ -35,7 +35,7 @@ export class Semaphore {
     } catch (error: unknown) {
       const index = this.#waiting.indexOf(admit);
       if (index !== -1) this.#waiting.splice(index, 1);
-      // Admitted and aborted at the same moment: the place goes to the next.
+      // The caller was admitted and aborted at the same moment: its place goes to the next one.
       else this.#leave();
       throw error;
     }

@@ -34,7 +34,7 @@ export interface LogReport {
 }
 
 /**
- * One place a log goes to. A line is written at once where that is possible; what cannot be written
+ * One place a log goes to. A line is written at once if that is possible; what cannot be written
  * waits in a bounded queue and is tried again, and neither an error nor a reader that stands still
  * reaches whoever logs. The sink must not block.
  */

@@ -6,7 +6,7 @@ import type { LogSink } from './log-destination.ts';
 
 const { O_APPEND, O_CREAT, O_NOCTTY, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
 
-/** A disk that is full at this moment: no reason to refuse to start. */
+/** Errors of a disk that is full at this moment: no reason to refuse to start. */
 const FULL_DISK: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT']);
 
 /** The file that `log-path` names; several processes append to it, each its whole lines. */
@@ -36,7 +36,10 @@ export class LogFile implements LogSink {
   }
 }
 
-/** Opens the file, made where it is missing; never waits, as opening a FIFO would for its reader. */
+/**
+ * Opens the file and creates it if it is missing; never waits, as opening a FIFO would for its
+ * reader.
+ */
 function openForAppending(path: string): number {
   mkdirSync(dirname(path), { recursive: true });
   const fd = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY);
@@ -63,7 +66,7 @@ function requireLogPlace(path: string, fd: number): void {
   }
 }
 
-/** Whoever wrote before may have left the start of a line on a disk that was full. */
+/** Tells whether the file ends within a line: a writer may have left half of one on a full disk. */
 function endLastLine(path: string, fd: number): void {
   const { size } = fstatSync(fd);
   try {

@@ -56,12 +56,15 @@ export function createLog(options: LogOptions): Log {
   return log;
 }
 
-/** The destinations of a log that `createLog` opened; none of any other. */
+/** The destinations of a log that `createLog` opened; any other log has none. */
 export function destinationsOf(log: Log): readonly LogDestination[] {
   return destinations.get(log) ?? [];
 }
 
-/** Both destinations get what is said of one: the one in trouble when it is over. */
+/**
+ * Logs what is reported of one destination to both; the one in trouble gets it once it is well
+ * again.
+ */
 function reportTo(log: () => Log, title: string): LogReport {
   return {
     onTrouble: (why) => {

@@ -18,7 +18,7 @@ function sinkOf(fd: number): LogSink {
 
 /**
  * A pipe or a terminal is opened once more: an open file description of our own can be non-blocking
- * without being so for the shell and everybody else who has inherited it. Undefined where it belongs
+ * without being so for the shell and everybody else who has inherited it. Undefined if it belongs
  * to another user, or is a pipe whose reader has gone already.
  */
 function reopenStdout(): number | undefined {
