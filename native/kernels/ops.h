@@ -13,6 +13,7 @@
 #include "device/device_id.h"
 #include "device/memory.h"
 #include "device/thread_pool.h"
+#include "kernels/sampling/token_choice.h"
 
 // What models call: one indirect call per operation over the tensors of a device, which each kind
 // of device supplies as a table. A CPU divides an operation among its threads and calls the kernels
@@ -24,11 +25,14 @@
 
 namespace autoglm {
 
+// Width of the widest head that attention computes on every device.
+inline constexpr int64_t kMaxHeadDim = 256;
+
 // State of one device as its operations see it: threads and kernels of a CPU, stream of a GPU.
 class OpsContext {
  public:
   virtual ~OpsContext() = default;
-  // Threads of the host beside the device, for work such as sampling.
+  // Threads of the host beside the device, for work such as preprocessing.
   virtual ThreadPool& threads() = 0;
 };
 
@@ -205,6 +209,16 @@ struct Im2ColOp {
   MatrixView y;    // [out_height * out_width, kernel_size * kernel_size * channels], tap-major
 };
 
+struct SampleOp {
+  MatrixView logits;                    // [rows, vocab_size], dense; overwritten
+  std::span<const TokenChoice> choices;  // host [rows]
+  std::span<ChosenToken> chosen;         // host [rows]; a row is refused alone, in its status
+};
+
+struct AllReduceOp {
+  MatrixView x;  // of the same shape on every rank
+};
+
 struct Ops {
   // Memory. The largest gemm input of a model is announced once, so that a step allocates nothing.
   Result<DeviceBuffer> (*allocate)(OpsContext& context, size_t bytes);
@@ -238,6 +252,13 @@ struct Ops {
   void (*depthwise_conv1d)(OpsContext& context, const DepthwiseConv1dOp& op);
   void (*depthwise_conv2d)(OpsContext& context, const DepthwiseConv2dOp& op);
   void (*im2col)(OpsContext& context, const Im2ColOp& op);
+
+  // Output. The same (seed, stream, position) draws the same token on every device whose logits are
+  // the same.
+  void (*sample)(OpsContext& context, const SampleOp& op);
+
+  // x = the sum of x over the ranks of the device's group. A device alone is its only rank.
+  void (*all_reduce)(OpsContext& context, const AllReduceOp& op);
 };
 
 // An opened device: its operations, and their state.
@@ -246,8 +267,8 @@ struct Device {
   std::unique_ptr<OpsContext> context;
 };
 
-// Refuses a device this build or machine does not have.
-Result<Device> OpenDevice(const DeviceId& id);
+// How a model comes to its device: see kernels/open_device.h.
+using DeviceOpener = Result<Device> (*)(const DeviceId& id);
 
 }  // namespace autoglm
 

@@ -16,7 +16,6 @@
 #include "model/decoder/decoder_workspace.h"
 #include "model/decoder/kv_cache.h"
 #include "model/decoder/rope_table.h"
-#include "model/decoder/sampler.h"
 #include "model/decoder/step_inputs.h"
 #include "model/decoder/step_plan.h"
 
@@ -58,11 +57,12 @@ struct TraceRequest {
   std::vector<MediaRows> media_rows;
 };
 
-// A GLM-4 decoder on a device. All memory is allocated at load. The thread that loads it is bound
-// to the device's cores and is the one that uses it.
+// A GLM-4 decoder on a device. All memory is allocated at load. The thread that loads it opens the
+// device and is the one that uses both.
 class Decoder {
  public:
-  static Result<std::unique_ptr<Decoder>> Load(const DecoderOptions& options);
+  static Result<std::unique_ptr<Decoder>> Load(const DecoderOptions& options,
+                                               DeviceOpener open_device);
 
   // Runs one step. A refused plan leaves the cache as it was.
   Status Execute(const StepPlan& plan, StepResult& result);
@@ -75,6 +75,12 @@ class Decoder {
  private:
   explicit Decoder(Device device) : device_(std::move(device)) {}
 
+  // Outputs begin .. begin + count - 1 of a plan, at most kMaxLogitRows.
+  struct OutputRange {
+    size_t begin;
+    size_t count;
+  };
+
   Status LoadWeights(const DecoderOptions& options);
   Status AllocateMemory(const DecoderOptions& options);
   StepLimits Limits(const KvCache& cache) const;
@@ -86,8 +92,8 @@ class Decoder {
   void RunMlp(const DecoderLayerWeights& weights);
   // logits [rows, vocab_size] of the given rows of the residual stream, through norm and head.
   Result<MatrixView> ComputeLogits(std::span<const int32_t> rows);
-  // Refuses where the step cannot go on; what ends one output alone stands in its result.
-  Status SampleOutputs(std::span<const StepOutput> outputs, std::span<OutputResult> results);
+  // Refuses if the step cannot go on; what ends one output alone stands in its result.
+  Status SampleOutputs(const StepPlan& plan, OutputRange range, StepResult& result);
   std::vector<float> CopyToHost(const MatrixView& x);  // dense
   void Multiply(const MatrixView& x, const Linear& linear, const MatrixView& y);
 
@@ -102,8 +108,6 @@ class Decoder {
   StepArray logit_rows_;
   DecoderWorkspace workspace_;
   DecoderActivations step_;  // workspace of the step that runs
-  std::optional<Sampler> sampler_;
-  std::vector<std::vector<Candidate>> candidates_;  // [kMaxLogitRows], scratch of the sampler
   DecoderDescription description_ = {};
 };
 

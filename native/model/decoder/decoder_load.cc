@@ -5,7 +5,6 @@
 #include <string>
 #include <utility>
 
-#include "kernels/dispatch.h"
 #include "model/checkpoint/checkpoint.h"
 #include "model/decoder/decoder.h"
 #include "model/checkpoint/random_weights.h"
@@ -40,13 +39,13 @@ Status CheckOptions(const DecoderOptions& options) {
 
 }  // namespace
 
-Result<std::unique_ptr<Decoder>> Decoder::Load(const DecoderOptions& options) {
+Result<std::unique_ptr<Decoder>> Decoder::Load(const DecoderOptions& options,
+                                               DeviceOpener open_device) {
   const auto start = std::chrono::steady_clock::now();
   const Status checked = CheckOptions(options);
   if (!checked.ok()) return checked;
-  Result<Device> device = OpenDevice(options.device);
+  Result<Device> device = open_device(options.device);
   if (!device.ok()) return device.status();
-  device.value().context->threads().PinCallingThread();
   std::unique_ptr<Decoder> decoder(new Decoder(std::move(device.value())));
   const Status loaded = decoder->LoadWeights(options);
   if (!loaded.ok()) return loaded;
@@ -111,8 +110,6 @@ Status Decoder::AllocateMemory(const DecoderOptions& options) {
   rope_.emplace(config_, device_.context->threads());
   const Status inputs = inputs_.Allocate(device_, *rope_, options.max_num_batched_tokens);
   if (!inputs.ok()) return inputs;
-  sampler_.emplace(kernels::ActiveKernels().value().chosen.kernels.logits);
-  candidates_.resize(kMaxLogitRows);
 
   max_num_batched_tokens_ = options.max_num_batched_tokens;
   description_.num_blocks = shape.num_blocks;

@@ -30,7 +30,8 @@ ModelPart TowerPart(const Checkpoint& checkpoint, Modality modality) {
 
 }  // namespace
 
-Result<std::unique_ptr<Encoder>> Encoder::Load(const EncoderOptions& options) {
+Result<std::unique_ptr<Encoder>> Encoder::Load(const EncoderOptions& options,
+                                               DeviceOpener open_device) {
   const Clock::time_point begin = Clock::now();
   if (options.activation_dtype == Dtype::kFloat16) {
     return InvalidRequest("activations cannot be float16, which these models overflow; use "
@@ -38,9 +39,8 @@ Result<std::unique_ptr<Encoder>> Encoder::Load(const EncoderOptions& options) {
   }
   const Result<EncoderConfig> config = ReadEncoderConfig(options.directory, options.modality);
   if (!config.ok()) return config.status();
-  Result<Device> device = OpenDevice(options.device);
+  Result<Device> device = open_device(options.device);
   if (!device.ok()) return device.status();
-  device.value().context->threads().PinCallingThread();
   std::unique_ptr<Encoder> encoder(new Encoder(std::move(device.value()), config.value()));
   const Status status = encoder->LoadWeights(options);
   if (!status.ok()) return status;

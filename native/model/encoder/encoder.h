@@ -60,9 +60,10 @@ struct EncoderTrace {
 // thread at a time uses it.
 class Encoder {
  public:
-  // Reads only the tensors of the modality, and binds the calling thread, which must be the one
-  // that encodes, to the device.
-  static Result<std::unique_ptr<Encoder>> Load(const EncoderOptions& options);
+  // Reads only the tensors of the modality. The calling thread opens the device and must be the one
+  // that encodes.
+  static Result<std::unique_ptr<Encoder>> Load(const EncoderOptions& options,
+                                               DeviceOpener open_device);
 
   const EncoderDescription& description() const { return description_; }
 

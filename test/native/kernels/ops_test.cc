@@ -6,6 +6,7 @@
 #include "doctest/doctest.h"
 #include "kernel_levels.h"
 #include "kernels/cpu/cpu_ops.h"
+#include "kernels/open_device.h"
 
 namespace autoglm {
 namespace {
@@ -109,6 +110,33 @@ TEST_CASE("Im2col lays a neighbourhood in a row, tap by tap, with zeros outside"
   device.ops->im2col(*device.context, {{2, 2, 2, 3, 2, 1}, x.data(), View(y, 1, 18)});
 
   CHECK_EQ(y, std::vector<float>{0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 0, 0, 5, 6, 7, 8});
+}
+
+TEST_CASE("Sampling refuses a row alone, and chooses for the others") {
+  const Device device = OpenReference();
+  std::vector<float> logits = {1.0f, 3.0f, 2.0f, 5.0f, 4.0f, 6.0f, 9.0f, 7.0f, 8.0f};
+  SampleParams params;
+  params.vocab_limit = 3;
+  std::vector<TokenChoice> choices = {{.sample = params}, {.sample = params}, {.target_token = 1}};
+  choices[1].sample->temperature = -1.0f;
+  std::vector<ChosenToken> chosen(3);
+
+  device.ops->sample(*device.context, {View(logits, 3, 3), choices, chosen});
+
+  CHECK(chosen[0].status.ok());
+  CHECK_EQ(chosen[0].token_id, 1);
+  CHECK_EQ(chosen[1].status.reason(), Reason::kInvalidRequest);
+  CHECK(chosen[2].status.ok());
+  CHECK_EQ(chosen[2].token_id, 1);
+}
+
+TEST_CASE("A sum over the ranks of a device alone leaves its values as they are") {
+  const Device device = OpenReference();
+  std::vector<float> x = {1.0f, -2.0f};
+
+  device.ops->all_reduce(*device.context, {View(x, 1, 2)});
+
+  CHECK_EQ(x, std::vector<float>{1.0f, -2.0f});
 }
 
 TEST_CASE("A GPU is refused where there are no kernels for it") {
