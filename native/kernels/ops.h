@@ -10,6 +10,7 @@
 #include "base/dtype.h"
 #include "base/status.h"
 #include "base/tensor_view.h"
+#include "base/weight_format.h"
 #include "device/device_id.h"
 #include "device/memory.h"
 #include "device/thread_pool.h"
@@ -36,12 +37,17 @@ class OpsContext {
   virtual ThreadPool& threads() = 0;
 };
 
-// A weight [columns, depth] in the layout its device multiplies fastest.
-struct PackedMatrix {
-  Dtype dtype = Dtype::kFloat32;
+struct WeightShape {
+  WeightFormat format = {};
   int64_t columns = 0;  // output width
   int64_t depth = 0;    // input width
-  const void* panels = nullptr;
+};
+
+// A weight in the layout its device multiplies fastest, scales among the values. pack makes it and
+// gemm reads it; nobody else looks inside.
+struct PackedMatrix {
+  WeightShape shape;
+  const void* packed = nullptr;
 };
 
 // Rows of a weight in host memory: [rows, depth], dense.
@@ -53,9 +59,8 @@ struct WeightRows {
 
 struct PackOp {
   std::span<const WeightRows> sources;  // host; become consecutive output columns
-  int64_t depth;
-  Dtype dtype;   // of the packed weight
-  void* panels;  // packed_bytes(...) bytes
+  WeightShape shape;                    // of the packed weight
+  void* packed;                         // packed_bytes(shape) bytes
 };
 
 struct UploadOp {
@@ -80,7 +85,7 @@ struct GatherOp {
 
 struct GemmOp {
   MatrixView x;            // [rows, depth]
-  PackedMatrix weight;     // [columns, depth]
+  PackedMatrix weight;
   const float* bias;       // [columns] or null
   Dtype activation_dtype;  // bfloat16 rounds x first
   MatrixView y;            // [rows, columns]
@@ -220,9 +225,8 @@ struct AllReduceOp {
 };
 
 struct Ops {
-  // Memory. The largest gemm input of a model is announced once, so that a step allocates nothing.
+  // Memory.
   Result<DeviceBuffer> (*allocate)(OpsContext& context, size_t bytes);
-  Status (*reserve_gemm_input)(OpsContext& context, int64_t max_values);
   void (*upload)(OpsContext& context, const UploadOp& op);
   // Plain bytes from host memory, such as a step's indices.
   void (*copy_in)(OpsContext& context, const CopyInOp& op);
@@ -230,9 +234,10 @@ struct Ops {
   // data itself on a CPU.
   float* (*host_rows)(OpsContext& context, const MatrixView& x);
 
-  // Weights.
-  size_t (*packed_bytes)(OpsContext& context, const PackedMatrix& shape);
-  void (*pack)(OpsContext& context, const PackOp& op);
+  // Weights. A device takes what memory a gemm will need when the weight is packed, so that a step
+  // allocates nothing.
+  size_t (*packed_bytes)(OpsContext& context, const WeightShape& shape);
+  Status (*pack)(OpsContext& context, const PackOp& op);
 
   // Layers.
   void (*gather)(OpsContext& context, const GatherOp& op);

@@ -78,7 +78,8 @@ Status Decoder::Begin(const StepPlan& plan, const KvCache& cache) {
   const Status written = inputs_.Write(device_, *rope_, plan);
   if (!written.ok()) return written;
 
-  step_ = workspace_.ForTokens(plan.num_tokens());
+  const Status laid_out = step_.LayOut(device_, config_, plan.num_tokens());
+  if (!laid_out.ok()) return laid_out;
   device_.ops->gather(*device_.context, {.table = weights_.embedding.rows,
                                          .dtype = weights_.embedding.dtype,
                                          .num_rows = weights_.embedding.num_rows,

@@ -11,9 +11,9 @@
 
 #include "base/status.h"
 #include "kernels/ops.h"
+#include "model/decoder/decoder_activations.h"
 #include "model/decoder/decoder_config.h"
 #include "model/decoder/decoder_weights.h"
-#include "model/decoder/decoder_workspace.h"
 #include "model/decoder/kv_cache.h"
 #include "model/decoder/rope_table.h"
 #include "model/decoder/step_inputs.h"
@@ -25,7 +25,7 @@ struct DecoderOptions {
   std::string directory;                // of the model, where `random` is not given
   std::optional<DecoderConfig> random;  // a shape for random weights
   DeviceId device;
-  std::optional<Dtype> weight_dtype;  // none: the checkpoint's
+  std::optional<WeightFormat> weight_format;  // none: the checkpoint's
   Dtype activation_dtype = Dtype::kFloat32;
   int64_t block_size = 16;  // tokens
   int64_t kv_cache_bytes = 0;
@@ -35,7 +35,7 @@ struct DecoderOptions {
 
 struct DecoderDescription {
   DecoderConfig config;
-  Dtype weight_dtype;
+  WeightFormat weight_format;
   size_t weight_bytes;
   size_t kv_cache_bytes;
   int64_t num_blocks;
@@ -106,8 +106,7 @@ class Decoder {
   int64_t max_num_batched_tokens_ = 0;
   StepInputs inputs_;
   StepArray logit_rows_;
-  DecoderWorkspace workspace_;
-  DecoderActivations step_;  // workspace of the step that runs
+  DecoderActivations step_;  // of the step that runs
   DecoderDescription description_ = {};
 };
 

@@ -76,14 +76,14 @@ Status Decoder::LoadWeights(const DecoderOptions& options) {
                                                     {config_.vocab_size, config_.hidden_size});
   if (!embedding.ok()) return embedding.status();
   const Dtype stored = config_.dtype.value_or(embedding.value().dtype);
-  const Dtype dtype = options.weight_dtype.value_or(stored);
+  const WeightFormat format = options.weight_format.value_or(PlainFormat(stored));
 
   Result<DecoderWeights> weights =
-      LoadDecoderWeights(device_, *source, config_, {ModelPart::kText, dtype, options.cancelled});
+      LoadDecoderWeights(device_, *source, config_, {ModelPart::kText, format, options.cancelled});
   if (!weights.ok()) return weights.status();
   weights_ = std::move(weights.value());
   description_.config = config_;
-  description_.weight_dtype = dtype;
+  description_.weight_format = format;
   description_.weight_bytes = weights_.memory.bytes();
   return Status();
 }
@@ -103,10 +103,8 @@ Status Decoder::AllocateMemory(const DecoderOptions& options) {
   Result<KvCache> cache = KvCache::Allocate(device_, config_, shape);
   if (!cache.ok()) return cache.status();
   cache_ = std::move(cache.value());
-  Result<DecoderWorkspace> workspace =
-      DecoderWorkspace::Allocate(device_, config_, options.max_num_batched_tokens);
-  if (!workspace.ok()) return workspace.status();
-  workspace_ = std::move(workspace.value());
+  const Status largest = step_.LayOut(device_, config_, options.max_num_batched_tokens);
+  if (!largest.ok()) return largest;
   rope_.emplace(config_, device_.context->threads());
   const Status inputs = inputs_.Allocate(device_, *rope_, options.max_num_batched_tokens);
   if (!inputs.ok()) return inputs;

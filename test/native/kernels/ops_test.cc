@@ -1,5 +1,6 @@
 #include "kernels/ops.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "base/float_bits.h"
@@ -35,12 +36,12 @@ TEST_CASE("A packed matrix may be made of rows of several weights of several typ
   }
   std::vector<float> wide(12 * kDepth, 0.5f);
   const Device device = OpenReference();
-  PackedMatrix matrix = {Dtype::kFloat32, 19, kDepth, nullptr};
-  const DeviceBuffer panels = Allocate(device, device.ops->packed_bytes(*device.context, matrix));
+  const WeightShape shape = {PlainFormat(Dtype::kFloat32), 19, kDepth};
+  const DeviceBuffer packed = Allocate(device, device.ops->packed_bytes(*device.context, shape));
   const WeightRows rows[] = {{narrow.data(), Dtype::kBfloat16, 7},
                              {wide.data(), Dtype::kFloat32, 12}};
-  device.ops->pack(*device.context, {rows, kDepth, Dtype::kFloat32, panels.data()});
-  matrix.panels = panels.data();
+  REQUIRE(device.ops->pack(*device.context, {rows, shape, packed.data()}).ok());
+  const PackedMatrix matrix = {shape, packed.data()};
   std::vector<float> x = {1, 1, 1, 1, 1};
   std::vector<float> y(19);
 
@@ -54,12 +55,11 @@ TEST_CASE("A packed matrix may be made of rows of several weights of several typ
 TEST_CASE("Rounding to bfloat16 acts on the input of a product and on nothing else") {
   std::vector<float> weight = {1.00390625f};  // not a bfloat16
   const Device device = OpenReference();
-  REQUIRE(device.ops->reserve_gemm_input(*device.context, 1).ok());
-  PackedMatrix matrix = {Dtype::kFloat32, 1, 1, nullptr};
-  const DeviceBuffer panels = Allocate(device, device.ops->packed_bytes(*device.context, matrix));
+  const WeightShape shape = {PlainFormat(Dtype::kFloat32), 1, 1};
+  const DeviceBuffer packed = Allocate(device, device.ops->packed_bytes(*device.context, shape));
   const WeightRows rows[] = {{weight.data(), Dtype::kFloat32, 1}};
-  device.ops->pack(*device.context, {rows, 1, Dtype::kFloat32, panels.data()});
-  matrix.panels = panels.data();
+  REQUIRE(device.ops->pack(*device.context, {rows, shape, packed.data()}).ok());
+  const PackedMatrix matrix = {shape, packed.data()};
   std::vector<float> x = {1.00390625f};
   std::vector<float> y(1);
 
@@ -68,6 +68,29 @@ TEST_CASE("Rounding to bfloat16 acts on the input of a product and on nothing el
 
   CHECK_EQ(y[0], 1.00390625f);
   CHECK_EQ(x[0], 1.00390625f);
+}
+
+TEST_CASE("A rounded product of any number of rows gives each row the bits it has alone") {
+  constexpr int64_t kDepth = 3, kColumns = 2, kNumRows = 2500;
+  const Device device = OpenReference();
+  const std::vector<float> weight = RandomFloats(kColumns * kDepth, 1, 1.0f);
+  const WeightShape shape = {PlainFormat(Dtype::kBfloat16), kColumns, kDepth};
+  const DeviceBuffer packed = Allocate(device, device.ops->packed_bytes(*device.context, shape));
+  const WeightRows rows[] = {{weight.data(), Dtype::kFloat32, kColumns}};
+  REQUIRE(device.ops->pack(*device.context, {rows, shape, packed.data()}).ok());
+  const PackedMatrix matrix = {shape, packed.data()};
+  std::vector<float> x = RandomFloats(kNumRows * kDepth, 2, 1.0f);
+  std::vector<float> y(kNumRows * kColumns);
+  std::vector<float> alone(kColumns);
+
+  device.ops->gemm(*device.context, {View(x, kNumRows, kDepth), matrix, nullptr, Dtype::kBfloat16,
+                                     View(y, kNumRows, kColumns)});
+
+  for (int64_t row = 0; row < kNumRows; ++row) {
+    device.ops->gemm(*device.context, {View(x, kNumRows, kDepth).Rows(row, 1), matrix, nullptr,
+                                       Dtype::kBfloat16, View(alone, 1, kColumns)});
+    REQUIRE(std::equal(alone.begin(), alone.end(), y.begin() + row * kColumns));
+  }
 }
 
 TEST_CASE("Uploading converts between any two types") {
