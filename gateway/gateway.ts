@@ -10,7 +10,8 @@ import { MeshError } from '#mesh/errors.ts';
 import type { Stoppable } from '#mesh/lifecycle.ts';
 import { isInUse, listenWhenFree } from '#mesh/listen-when-free.ts';
 import type { Log } from '#mesh/log/log.ts';
-import { registerLogMetrics } from '#mesh/log/log-metrics.ts';
+import { LogMetrics } from '#mesh/log/log-metrics.ts';
+import { MetricRegistry } from '#mesh/metrics.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import { MediaIntake } from './media/media-intake.ts';
 import { mediaLimits } from './media/media-options.ts';
@@ -93,11 +94,11 @@ async function closeClients({ router, scraped }: RouteContext): Promise<void> {
 }
 
 function createContext(options: GatewayOptions, log: Log): RouteContext {
-  const metrics = new GatewayMetrics();
+  const metrics = new GatewayMetrics(new MetricRegistry());
   const maxRequests = options.maxConcurrentRequests;
   const inFlight = new InFlight({ maxRequests, timeoutMs: options.requestTimeoutS * 1000 });
   metrics.watch(inFlight, maxRequests);
-  registerLogMetrics(metrics.registry, log);
+  new LogMetrics(metrics.registry).watch(log);
   const intake = new MediaIntake(options, log);
   const endpoints = options.backbone.map((address) => new Endpoint(address, log));
   const router = new Router(endpoints, {

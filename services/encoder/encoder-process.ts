@@ -8,7 +8,7 @@ import { Health } from '#mesh/grpc/health.ts';
 import { createInstanceService, INSTANCE_SERVICE, type InstanceStatus } from '#mesh/instance.ts';
 import type { Stoppable } from '#mesh/lifecycle.ts';
 import type { Log } from '#mesh/log/log.ts';
-import { registerLogMetrics } from '#mesh/log/log-metrics.ts';
+import { LogMetrics } from '#mesh/log/log-metrics.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import { weightDtype } from '#mesh/model-options.ts';
 import type { EncoderItem, EncoderOptions, MediaEncoder } from '#native';
@@ -16,7 +16,7 @@ import { InstanceServiceDefinition, InstanceState } from '#protos/autoglm/mesh/v
 import { Admission } from './admission.ts';
 import { EncoderBatchQueue } from './encoder-batch-queue.ts';
 import { EncoderCache } from './encoder-cache.ts';
-import { type EncoderMetrics, registerEncoderMetrics } from './encoder-metrics.ts';
+import { EncoderMetrics } from './encoder-metrics.ts';
 import type { EncoderProcessOptions } from './encoder-options.ts';
 import { EncoderService } from './encoder-service.ts';
 import { fromEngineError } from './engine-error.ts';
@@ -93,7 +93,7 @@ export class EncoderProcess implements Stoppable {
     this.#role = role;
     this.#options = options;
     this.#log = log;
-    registerLogMetrics(this.#registry, log);
+    new LogMetrics(this.#registry).watch(log);
     this.#admission = new Admission({ maxItems: options.maxQueue });
     this.#resident = new ResidentEncoder({
       clock,
@@ -154,12 +154,13 @@ export class EncoderProcess implements Stoppable {
   ): EncoderService {
     const { encoderCacheMb, maxBatchSize, batchWindowMs, maxItemMb } = this.#options;
     const cache = new EncoderCache(Math.floor(encoderCacheMb * MIB));
-    const queue: EncoderBatchQueue = new EncoderBatchQueue({
+    const metrics = new EncoderMetrics(this.#registry);
+    const queue = new EncoderBatchQueue({
       limits: { maxBatchSize, windowMs: batchWindowMs },
       clock,
       onBatch: (numItems) => metrics.batchSize.observe(numItems),
     });
-    const metrics: EncoderMetrics = registerEncoderMetrics(this.#registry, {
+    metrics.watch({
       numAdmitted: () => this.#admission.numItems,
       numWaiting: () => queue.numWaiting,
       cacheBytes: () => cache.bytes,

@@ -19,7 +19,7 @@ import { type MeshServer, startMeshServer } from '#mesh/grpc/grpc-server.ts';
 import { Health } from '#mesh/grpc/health.ts';
 import { createInstanceService, INSTANCE_SERVICE, type InstanceStatus } from '#mesh/instance.ts';
 import type { Log } from '#mesh/log/log.ts';
-import { registerLogMetrics } from '#mesh/log/log-metrics.ts';
+import { LogMetrics } from '#mesh/log/log-metrics.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import type { DecoderDescription, IsaLevel } from '#native';
 import {
@@ -63,7 +63,7 @@ export async function startBackbone(
   const tokenizer = await Tokenizer.load(options.model);
   const model = await describeModel(options, decoder, { files, tokenizer });
   const registry = new MetricRegistry();
-  registerLogMetrics(registry, log);
+  new LogMetrics(registry).watch(log);
   const scheduler = createScheduler(options, decoder.description);
   const context = createContext({ registry, scheduler, decoder, tokenizer, model });
   const done = context.engine.run();

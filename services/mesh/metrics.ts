@@ -15,6 +15,10 @@ interface Metric {
   collect(): MetricSample[];
 }
 
+function keyOf(labels: Labels): string {
+  return Object.entries(labels).join(';');
+}
+
 interface Cell {
   readonly labels: Labels;
   value: number;
@@ -22,7 +26,7 @@ interface Cell {
 
 /** Finds the cell of a label set, made at its first use. */
 function cellOf(cells: Map<string, Cell>, labels: Labels): Cell {
-  const key = Object.entries(labels).join(';');
+  const key = keyOf(labels);
   const known = cells.get(key);
   if (known !== undefined) return known;
   const cell = { labels, value: 0 };
@@ -56,23 +60,38 @@ export class Counter implements Metric {
   }
 }
 
-/** Reads a value at collection time, so that the hot path pays nothing for it. */
+interface Shown {
+  readonly labels: Labels;
+  readonly read: () => number;
+}
+
+/** Reads its values at collection time, so that the hot path pays nothing for them. */
 export class Gauge implements Metric {
   readonly kind = MetricKind.METRIC_KIND_GAUGE;
   readonly name: string;
   readonly help: string;
-  readonly #read: () => number;
-  readonly #labels: Labels;
+  readonly #shown = new Map<string, Shown>();
 
-  constructor(name: string, help: string, read: () => number, labels: Labels = {}) {
+  constructor(name: string, help: string) {
     this.name = name;
     this.help = help;
-    this.#read = read;
-    this.#labels = labels;
+  }
+
+  /** Shows a value until the returned function is called, or another with the same labels is shown. */
+  show(read: () => number, labels: Labels = {}): () => void {
+    const [key, shown] = [keyOf(labels), { labels, read }];
+    this.#shown.set(key, shown);
+    return () => {
+      if (this.#shown.get(key) === shown) this.#shown.delete(key);
+    };
   }
 
   collect(): MetricSample[] {
-    return [{ suffix: '', labels: this.#labels, value: this.#read() }];
+    return [...this.#shown.values()].map(({ labels, read }) => ({
+      suffix: '',
+      labels,
+      value: read(),
+    }));
   }
 }
 
@@ -98,7 +117,7 @@ export class Histogram implements Metric {
   }
 
   observe(value: number, labels: Labels = {}): void {
-    const key = Object.entries(labels).join(';');
+    const key = keyOf(labels);
     let cell = this.#cells.get(key);
     if (cell === undefined) {
       cell = { labels, counts: Array.from({ length: this.#bounds.length + 1 }, () => 0), sum: 0 };
@@ -125,26 +144,61 @@ export class Histogram implements Metric {
   }
 }
 
+/** A value that goes up and down, and what reads it. */
+export interface Level {
+  readonly name: string;
+  readonly help: string;
+  readonly read: () => number;
+  readonly labels?: Labels;
+}
+
 /** All metrics of one process, by name. */
 export class MetricRegistry {
-  readonly #metrics = new Map<string, Metric[]>();
+  readonly #metrics = new Map<string, Metric>();
 
+  /** Adds a metric whose name no other has. */
   register<M extends Metric>(metric: M): M {
-    const siblings = this.#metrics.get(metric.name) ?? [];
-    siblings.push(metric);
-    this.#metrics.set(metric.name, siblings);
+    assert(!this.#metrics.has(metric.name), `two metrics have the name ${metric.name}`);
+    this.#metrics.set(metric.name, metric);
     return metric;
   }
 
+  /** The counter of this name: all who ask for it count together. */
+  counter(name: string, help: string): Counter {
+    const known = this.#metrics.get(name);
+    return known instanceof Counter ? known : this.register(new Counter(name, help));
+  }
+
+  /** The histogram of this name: all who ask for it observe together. */
+  histogram(name: string, help: string, bounds: readonly number[]): Histogram {
+    const known = this.#metrics.get(name);
+    return known instanceof Histogram ? known : this.register(new Histogram(name, help, bounds));
+  }
+
+  /** Shows levels as gauges, each with `common` labels, until the returned function is called. */
+  show(levels: readonly Level[], common: Labels = {}): () => void {
+    const hides = levels.map(({ name, help, read, labels }) =>
+      this.#gauge(name, help).show(read, { ...common, ...labels }),
+    );
+    return () => {
+      for (const hide of hides) hide();
+    };
+  }
+
   collect(): MetricFamily[] {
-    return [...this.#metrics.entries()]
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, metrics]) => ({
-        name,
-        help: metrics[0]?.help ?? '',
-        kind: metrics[0]?.kind ?? MetricKind.METRIC_KIND_UNSPECIFIED,
-        samples: metrics.flatMap((metric) => metric.collect()),
+    return [...this.#metrics.values()]
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+      .map((metric) => ({
+        name: metric.name,
+        help: metric.help,
+        kind: metric.kind,
+        samples: metric.collect(),
       }));
+  }
+
+  #gauge(name: string, help: string): Gauge {
+    const known = this.#metrics.get(name);
+    return known instanceof Gauge ? known : this.register(new Gauge(name, help));
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Counter, Gauge, Histogram, MetricRegistry } from '#mesh/metrics.ts';
+import { Counter, Histogram, MetricRegistry } from '#mesh/metrics.ts';
 import { prometheusText } from '#mesh/prometheus-text.ts';
 
 describe('metrics', () => {
@@ -36,10 +36,46 @@ describe('metrics', () => {
     ]);
   });
 
+  it('counts together what counts under one name', () => {
+    const registry = new MetricRegistry();
+    registry.counter('prompt_tokens', 'Prompt tokens.').add(2);
+    registry.counter('prompt_tokens', 'Prompt tokens.').add(3);
+
+    assert.deepEqual(
+      registry.collect().map(({ name, samples }) => [name, samples.map(({ value }) => value)]),
+      [['prompt_tokens', [5]]],
+    );
+    const level = { name: 'prompt_tokens', help: 'Prompt tokens.', read: () => 1 };
+    assert.throws(() => registry.show([level]), /two metrics/);
+  });
+
+  it('shows of each label set the level shown last, until it is taken back', () => {
+    const registry = new MetricRegistry();
+    const show = (model: string, value: number) =>
+      registry.show([{ name: 'n', help: 'N.', read: () => value, labels: { model_name: model } }]);
+    const values = () =>
+      registry
+        .collect()
+        .flatMap(({ samples }) =>
+          samples.map(({ labels, value }) => [labels['model_name'], value]),
+        );
+    const hideFirst = show('a', 1);
+    const hideSecond = show('a', 2);
+    show('b', 3);
+
+    hideFirst();
+    assert.deepEqual(values(), [
+      ['a', 2],
+      ['b', 3],
+    ]);
+    hideSecond();
+    assert.deepEqual(values(), [['b', 3]]);
+  });
+
   it('writes each family once under every prefix, with the labels of its process', () => {
     const registry = new MetricRegistry();
-    registry.register(new Gauge('num_requests_running', 'Running requests.', () => 2));
-    registry.register(new Counter('prompt_tokens', 'Prompt tokens.')).add(5, { model_name: 'a"b' });
+    registry.show([{ name: 'num_requests_running', help: 'Running requests.', read: () => 2 }]);
+    registry.counter('prompt_tokens', 'Prompt tokens.').add(5, { model_name: 'a"b' });
     const families = registry.collect();
 
     const text = prometheusText(
