@@ -79,7 +79,7 @@ export class EncoderService {
     let source: ItemResult = 'encoded';
     try {
       const answer = () => this.#answer(requests, context.signal);
-      for await (const response of admission.call(answer)) {
+      for await (const response of admission.calls.around(answer)) {
         if (response.event?.$case === 'plan' && response.event.value.cacheHit) source = 'cache_hit';
         if (response.event?.$case === 'done') result = source;
         yield response;
@@ -104,7 +104,7 @@ export class EncoderService {
     const isKnown = header.contentHash.length > 0;
     const early = isKnown ? this.#knownItem(keyOf(header.contentHash, reader)) : undefined;
     if (early !== undefined) return yield* this.#send(early, signal);
-    yield* admission.item(() => this.#receiveAndSend({ upload, header, reader }, signal));
+    yield* admission.items.around(() => this.#receiveAndSend({ upload, header, reader }, signal));
   }
 
   async *#receiveAndSend(item: IncomingItem, signal: AbortSignal): AsyncGenerator<EncodeResponse> {

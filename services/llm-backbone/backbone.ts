@@ -70,7 +70,9 @@ export async function startBackbone(
   await Promise.race([warmUp(context), done]);
   const { modalities } = files;
   const media = createEmbeddings(options, { model, modalities, registry, log });
-  const gate = new AdmissionGate('this instance is finishing its work and takes no more');
+  const gate = new AdmissionGate({
+    closed: 'this instance is finishing its work and takes no more',
+  });
   const health = new Health([LlmBackboneServiceDefinition.fullName]);
   const status = instanceStatus(model, decoder);
   const reader = createReader(options, files, { tokenizer, model, scheduler, decoder });

@@ -67,12 +67,12 @@ async function* generate(
   const messages = requests[Symbol.asyncIterator]();
   const start = await readStart(messages);
   const requestId = start.requestId === '' ? randomUUID() : start.requestId;
-  const generation = await refusalsCounted(options, requestId, async () => {
-    gate.enter();
+  const [generation, leave] = await refusalsCounted(options, requestId, async () => {
+    const leaveGate = gate.enter();
     try {
-      return await admit(options, { start, messages, arrivalMs, signal });
+      return [await admit(options, { start, messages, arrivalMs, signal }), leaveGate] as const;
     } catch (error: unknown) {
-      gate.leave();
+      leaveGate();
       throw error;
     }
   });
@@ -80,16 +80,16 @@ async function* generate(
     yield* generation.responses.read(signal);
   } finally {
     generation.cancel();
-    gate.leave();
+    leave();
   }
 }
 
 /** Counts and logs what admission refuses; what was asked stays out of the log. */
-async function refusalsCounted(
+async function refusalsCounted<Admitted>(
   { context, log }: BackboneServiceOptions,
   requestId: string,
-  admission: () => Promise<Generation>,
-): Promise<Generation> {
+  admission: () => Promise<Admitted>,
+): Promise<Admitted> {
   try {
     return await admission();
   } catch (error: unknown) {

@@ -51,10 +51,6 @@ export class Counter implements Metric {
     cellOf(this.#cells, labels).value += amount;
   }
 
-  value(labels: Labels = {}): number {
-    return cellOf(this.#cells, labels).value;
-  }
-
   collect(): MetricSample[] {
     return [...this.#cells.values()].map((cell) => ({ ...cell, suffix: '_total' }));
   }
