@@ -56,38 +56,23 @@ export class Counter implements Metric {
   }
 }
 
-interface Shown {
-  readonly labels: Labels;
-  readonly read: () => number;
-}
-
-/** Reads its values at collection time, so that the hot path pays nothing for them. */
+/** Reads a value at collection time, so that the hot path pays nothing for it. */
 export class Gauge implements Metric {
   readonly kind = MetricKind.METRIC_KIND_GAUGE;
   readonly name: string;
   readonly help: string;
-  readonly #shown = new Map<string, Shown>();
+  readonly #read: () => number;
+  readonly #labels: Labels;
 
-  constructor(name: string, help: string) {
+  constructor(name: string, help: string, read: () => number, labels: Labels = {}) {
     this.name = name;
     this.help = help;
-  }
-
-  /** Shows a value until the returned function is called, or another with the same labels is shown. */
-  show(read: () => number, labels: Labels = {}): () => void {
-    const [key, shown] = [keyOf(labels), { labels, read }];
-    this.#shown.set(key, shown);
-    return () => {
-      if (this.#shown.get(key) === shown) this.#shown.delete(key);
-    };
+    this.#read = read;
+    this.#labels = labels;
   }
 
   collect(): MetricSample[] {
-    return [...this.#shown.values()].map(({ labels, read }) => ({
-      suffix: '',
-      labels,
-      value: read(),
-    }));
+    return [{ suffix: '', labels: this.#labels, value: this.#read() }];
   }
 }
 
@@ -148,54 +133,92 @@ export interface Level {
   readonly labels?: Labels;
 }
 
-/** All metrics of one process, by name. */
+/**
+ * The metrics of a process. What comes and goes within it has a registry of its own inside this one:
+ * counters are shared, all else is shown from `open` to `close`.
+ */
 export class MetricRegistry {
-  readonly #metrics = new Map<string, Metric>();
+  readonly #parent: MetricRegistry | undefined;
+  readonly #metrics: Metric[] = [];
+  readonly #inner = new Set<MetricRegistry>();
 
-  /** Adds a metric whose name no other has. */
+  constructor(parent?: MetricRegistry) {
+    this.#parent = parent;
+  }
+
+  /** Adds a metric, beside others of its name. */
   register<M extends Metric>(metric: M): M {
-    assert(!this.#metrics.has(metric.name), `two metrics have the name ${metric.name}`);
-    this.#metrics.set(metric.name, metric);
+    this.#metrics.push(metric);
     return metric;
   }
 
   /** The counter of this name: all who ask for it count together. */
   counter(name: string, help: string): Counter {
-    const known = this.#metrics.get(name);
-    return known instanceof Counter ? known : this.register(new Counter(name, help));
+    const known = this.#outermost.#find(name, isCounter);
+    return known ?? this.#outermost.register(new Counter(name, help));
   }
 
   /** The histogram of this name: all who ask for it observe together. */
   histogram(name: string, help: string, bounds: readonly number[]): Histogram {
-    const known = this.#metrics.get(name);
-    return known instanceof Histogram ? known : this.register(new Histogram(name, help, bounds));
+    const known = this.#outermost.#find(name, isHistogram);
+    return known ?? this.#outermost.register(new Histogram(name, help, bounds));
   }
 
-  /** Shows levels as gauges, each with `common` labels, until the returned function is called. */
-  show(levels: readonly Level[], common: Labels = {}): () => void {
-    const hides = levels.map(({ name, help, read, labels }) =>
-      this.#gauge(name, help).show(read, { ...common, ...labels }),
-    );
-    return () => {
-      for (const hide of hides) hide();
-    };
+  /** Adds gauges, each with `common` labels. */
+  show(levels: readonly Level[], common: Labels = {}): void {
+    for (const { name, help, read, labels } of levels) {
+      this.register(new Gauge(name, help, read, { ...common, ...labels }));
+    }
+  }
+
+  /** Shows this registry's metrics in the one around it, in front of others with equal labels. */
+  open(): void {
+    if (this.#parent !== undefined) this.#parent.#inner.add(this);
+  }
+
+  close(): void {
+    if (this.#parent !== undefined) this.#parent.#inner.delete(this);
   }
 
   collect(): MetricFamily[] {
-    return [...this.#metrics.values()]
-      .sort((a, b) => (a.name < b.name ? -1 : 1))
-      .map((metric) => ({
-        name: metric.name,
-        help: metric.help,
-        kind: metric.kind,
-        samples: metric.collect(),
+    const families = new Map<string, Metric[]>();
+    for (const metric of this.#all()) {
+      families.set(metric.name, [...(families.get(metric.name) ?? []), metric]);
+    }
+    return [...families.entries()]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, metrics]) => ({
+        name,
+        help: metrics[0]?.help ?? '',
+        kind: metrics[0]?.kind ?? MetricKind.METRIC_KIND_UNSPECIFIED,
+        samples: lastOfEach(metrics.flatMap((metric) => metric.collect())),
       }));
   }
 
-  #gauge(name: string, help: string): Gauge {
-    const known = this.#metrics.get(name);
-    return known instanceof Gauge ? known : this.register(new Gauge(name, help));
+  get #outermost(): MetricRegistry {
+    return this.#parent === undefined ? this : this.#parent.#outermost;
   }
+
+  #find<M extends Metric>(name: string, isWanted: (metric: Metric) => metric is M): M | undefined {
+    return this.#metrics.filter(isWanted).find((metric) => metric.name === name);
+  }
+
+  #all(): Metric[] {
+    return [...this.#metrics, ...[...this.#inner].flatMap((one) => one.#all())];
+  }
+}
+
+function isCounter(metric: Metric): metric is Counter {
+  return metric instanceof Counter;
+}
+
+function isHistogram(metric: Metric): metric is Histogram {
+  return metric instanceof Histogram;
+}
+
+/** One sample of each label set: the last speaks for those with equal labels. */
+function lastOfEach(samples: readonly MetricSample[]): MetricSample[] {
+  return [...new Map(samples.map((one) => [`${one.suffix};${keyOf(one.labels)}`, one])).values()];
 }
 
 /** vLLM's buckets for times to first token, seconds. */

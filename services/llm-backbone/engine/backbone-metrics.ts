@@ -129,8 +129,8 @@ export class BackboneMetrics {
     );
   }
 
-  /** Adds the gauges that read a scheduler; the returned function takes them back. */
-  watch(scheduler: Scheduler): () => void {
+  /** Adds the gauges that read a scheduler. */
+  watch(scheduler: Scheduler): void {
     const { pool, options } = scheduler;
     const level = (name: string, help: string, read: () => number) => ({ name, help, read });
     const usage = 'Share of KV cache blocks in use, 0 to 1';
@@ -149,7 +149,7 @@ export class BackboneMetrics {
       level('engine_healthy', '1 while the engine computes', () => Number(this.#isHealthy)),
       shape,
     ];
-    return this.#registry.show(levels, this.#labels);
+    this.#registry.show(levels, this.#labels);
   }
 
   engineDied(): void {

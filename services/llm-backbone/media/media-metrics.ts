@@ -30,8 +30,8 @@ export class MediaMetrics {
     this.#receivedBytes = counter('embedding_received_bytes', 'Bytes of rows encoders sent');
   }
 
-  /** Adds the gauges; the returned function takes them back. */
-  watch(levels: MediaLevels, modalities: readonly MediaModality[]): () => void {
+  /** Adds the gauges. */
+  watch(levels: MediaLevels, modalities: readonly MediaModality[]): void {
     const encoders = modalities.map((modality) => ({
       name: 'encoder_endpoints_ready',
       help: 'Encoders that can be asked',
@@ -48,7 +48,7 @@ export class MediaMetrics {
       help: 'Bytes of media that requests hold',
       read: levels.bufferBytes,
     };
-    return this.#registry.show([cache, buffer, ...encoders], this.#labels);
+    this.#registry.show([cache, buffer, ...encoders], this.#labels);
   }
 
   lookedUp({ found }: { readonly found: boolean }): void {

@@ -50,31 +50,33 @@ describe('metrics', () => {
       registry.collect().map(({ name, samples }) => [name, samples.map(({ value }) => value)]),
       [['prompt_tokens', [5]]],
     );
-    const level = { name: 'prompt_tokens', help: 'Prompt tokens.', read: () => 1 };
-    assert.throws(() => registry.show([level]), /two metrics/);
   });
 
-  it('shows of each label set the level shown last, until it is taken back', () => {
+  it('shows what an inner registry has while it is open, and keeps what it counted', () => {
     const registry = new MetricRegistry();
-    const show = (model: string, value: number) =>
-      registry.show([{ name: 'n', help: 'N.', read: () => value, labels: { model_name: model } }]);
-    const values = () =>
+    const samples = () =>
       registry
         .collect()
-        .flatMap(({ samples }) =>
-          samples.map(({ labels, value }) => [labels['model_name'], value]),
+        .flatMap(({ name, samples: all }) =>
+          all.map(({ labels, value }) => `${name} ${labels['model_name'] ?? ''} ${value}`),
         );
-    const hideFirst = show('a', 1);
-    const hideSecond = show('a', 2);
-    show('b', 3);
+    const [first, second] = [new MetricRegistry(registry), new MetricRegistry(registry)];
+    const show = (inner: MetricRegistry, model: string, value: number) =>
+      inner.show([{ name: 'n', help: 'N.', read: () => value }], { model_name: model });
+    show(first, 'a', 1);
+    show(second, 'a', 2);
+    show(second, 'b', 3);
+    first.counter('tokens', 'Tokens.').add(4);
+    second.counter('tokens', 'Tokens.').add(5);
 
-    hideFirst();
-    assert.deepEqual(values(), [
-      ['a', 2],
-      ['b', 3],
-    ]);
-    hideSecond();
-    assert.deepEqual(values(), [['b', 3]]);
+    first.open();
+    assert.deepEqual(samples(), ['n a 1', 'tokens  9']);
+    second.open();
+    assert.deepEqual(samples(), ['n a 2', 'n b 3', 'tokens  9']);
+    first.close();
+    assert.deepEqual(samples(), ['n a 2', 'n b 3', 'tokens  9']);
+    second.close();
+    assert.deepEqual(samples(), ['tokens  9']);
   });
 
   it('writes each family once under every prefix, with the labels of its process', () => {
