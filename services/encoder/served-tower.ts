@@ -88,7 +88,7 @@ export class ServedTower implements Served {
 
   #createService(): EncoderService {
     const { encoderCacheMb, maxBatchSize, batchWindowMs, maxItemMb } = this.#options;
-    const { checkpoint, engine, registry, clock } = this.#parts;
+    const { checkpoint, engine, registry, log, clock } = this.#parts;
     const metrics = new EncoderMetrics(registry);
     const cache = new EncoderCache(Math.floor(encoderCacheMb * MIB));
     const queue = new EncoderBatchQueue({
@@ -111,6 +111,7 @@ export class ServedTower implements Served {
       cache,
       admission: this.#admission,
       metrics,
+      log,
       maxItemBytes: Math.floor(maxItemMb * MIB),
     });
   }
