@@ -1,4 +1,5 @@
 import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
 import type { Static } from 'typebox';
 import { ApiKeys } from '#gateway/http/auth.ts';
 import { BodyMemory } from '#gateway/http/body/body-memory.ts';
@@ -7,10 +8,11 @@ import type { Route, RouteContext } from '#gateway/http/route.ts';
 import { type BodyLimits, createServer } from '#gateway/http/server.ts';
 import { type Clock, systemClock } from '#mesh/async/clock.ts';
 import { MeshError } from '#mesh/errors.ts';
-import type { Stoppable } from '#mesh/lifecycle.ts';
+import { drainInOrder, type Stoppable } from '#mesh/lifecycle.ts';
 import { isInUse, listenWhenFree } from '#mesh/listen-when-free.ts';
 import type { Log } from '#mesh/log/log.ts';
-import { registerLogMetrics } from '#mesh/log/log-metrics.ts';
+import { LogMetrics } from '#mesh/log/log-metrics.ts';
+import { MetricRegistry } from '#mesh/metrics.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import { MediaIntake } from './media/media-intake.ts';
 import { mediaLimits } from './media/media-options.ts';
@@ -27,9 +29,6 @@ import { versionRoute } from './routes/version.ts';
 import { Endpoint } from './routing/endpoint.ts';
 import { Router } from './routing/router.ts';
 import { ScrapedInstance } from './routing/scraped-instance.ts';
-
-/** Last bytes of the last answers are sent within this. */
-const FLUSH_TIMEOUT_MS = 500;
 
 const MIB = 1024 * 1024;
 
@@ -68,13 +67,10 @@ export async function startGateway(
   }
   return {
     url: urlOf(host, app.server.address()),
-    drain: async (graceMs) => {
-      await context.inFlight.drain(graceMs);
-      // A connection that never asked anything does not count as idle and would hold the end up.
-      const cutOff = setTimeout(() => app.server.closeAllConnections(), FLUSH_TIMEOUT_MS);
-      await app.close();
-      clearTimeout(cutOff);
-      await closeClients(context);
+    drain: (graceMs) => {
+      const server = { close: (lastWritesMs: number) => closeServer(app, lastWritesMs) };
+      const close = () => closeClients(context);
+      return drainInOrder({ work: context.inFlight, server, close }, graceMs);
     },
   };
 }
@@ -87,17 +83,24 @@ function bodyLimits(options: GatewayOptions, memory: BodyMemory): BodyLimits {
   };
 }
 
+async function closeServer(app: FastifyInstance, graceMs: number): Promise<void> {
+  // A connection that never asked anything does not count as idle and would hold the end up.
+  const cutOff = setTimeout(() => app.server.closeAllConnections(), graceMs);
+  await app.close();
+  clearTimeout(cutOff);
+}
+
 async function closeClients({ router, scraped }: RouteContext): Promise<void> {
   for (const one of scraped) one.close();
   await router.close();
 }
 
 function createContext(options: GatewayOptions, log: Log): RouteContext {
-  const metrics = new GatewayMetrics();
+  const metrics = new GatewayMetrics(new MetricRegistry());
   const maxRequests = options.maxConcurrentRequests;
   const inFlight = new InFlight({ maxRequests, timeoutMs: options.requestTimeoutS * 1000 });
   metrics.watch(inFlight, maxRequests);
-  registerLogMetrics(metrics.registry, log);
+  new LogMetrics(metrics.registry).watch(log);
   const intake = new MediaIntake(options, log);
   const endpoints = options.backbone.map((address) => new Endpoint(address, log));
   const router = new Router(endpoints, {

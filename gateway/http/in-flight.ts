@@ -1,5 +1,8 @@
 import type { Writable } from 'node:stream';
+import { AdmissionGate } from '#mesh/admission-gate.ts';
 import { MeshError } from '#mesh/errors.ts';
+
+const SHUTTING_DOWN = 'the server is shutting down; try another or try again shortly';
 
 export interface InFlightOptions {
   /** Requests at once beyond which new ones are refused. */
@@ -18,31 +21,28 @@ export interface Flight {
 
 /** Admits the requests that occupy a backbone, and ends them: deadline, client gone, drain. */
 export class InFlight {
-  readonly #options: InFlightOptions;
+  readonly #timeoutMs: number;
+  readonly #gate: AdmissionGate;
   readonly #running = new Set<AbortController>();
-  #isDraining = false;
-  #onIdle: (() => void) | undefined;
 
-  constructor(options: InFlightOptions) {
-    this.#options = options;
+  constructor({ maxRequests, timeoutMs }: InFlightOptions) {
+    this.#timeoutMs = timeoutMs;
+    const limit = { maxInside: maxRequests, refusal: () => busy(maxRequests) };
+    this.#gate = new AdmissionGate({ closed: SHUTTING_DOWN, limit });
   }
 
   get count(): number {
-    return this.#running.size;
+    return this.#gate.numInside;
   }
 
   get isDraining(): boolean {
-    return this.#isDraining;
+    return this.#gate.isClosed;
   }
 
   /** Admits the request that `response` answers, or throws QUEUE_FULL or DRAINING. */
   admit(response: Writable): Flight {
-    const { maxRequests, timeoutMs } = this.#options;
-    if (this.#isDraining) throw draining();
-    if (this.#running.size >= maxRequests) {
-      const message = `the server is busy: ${maxRequests} requests are in flight, its limit`;
-      throw new MeshError('QUEUE_FULL', message);
-    }
+    const leave = this.#gate.enter();
+    const timeoutMs = this.#timeoutMs;
     const controller = new AbortController();
     this.#running.add(controller);
     const deadline = setTimeout(() => controller.abort(late(timeoutMs)), timeoutMs);
@@ -57,28 +57,29 @@ export class InFlight {
         clearTimeout(deadline);
         response.off('close', onClose);
         this.#running.delete(controller);
-        if (this.#running.size === 0) this.#onIdle?.();
+        leave();
       },
     };
   }
 
   /** Refuses new requests and waits for the running ones; past `graceMs` ends those. */
   async drain(graceMs: number): Promise<void> {
-    this.#isDraining = true;
-    if (this.#running.size === 0) return;
-    const idle = new Promise<void>((resolve) => {
-      this.#onIdle = resolve;
-    });
+    this.#gate.close();
     const cutOff = setTimeout(() => {
       for (const controller of this.#running) controller.abort(draining());
     }, graceMs);
-    await idle;
+    await this.#gate.whenEmpty();
     clearTimeout(cutOff);
   }
 }
 
+function busy(maxRequests: number): MeshError {
+  const message = `the server is busy: ${maxRequests} requests are in flight, its limit`;
+  return new MeshError('QUEUE_FULL', message);
+}
+
 function draining(): MeshError {
-  return new MeshError('DRAINING', 'the server is shutting down; try another or try again shortly');
+  return new MeshError('DRAINING', SHUTTING_DOWN);
 }
 
 function late(timeoutMs: number): MeshError {

@@ -2,7 +2,8 @@ import type { Static } from 'typebox';
 import { runProcess } from '#mesh/process-main.ts';
 import { cpuFeatures, describeDevice, deviceName, loadEncoder } from '#native';
 import type { encoderOptions } from './encoder-options.ts';
-import { type EncoderRole, startEncoderProcess } from './encoder-process.ts';
+import { startEncoderProcess } from './encoder-process.ts';
+import type { EncoderRole } from './served-tower.ts';
 
 /** What tells one encoder's main function from another's. */
 export interface EncoderMain<Schema extends typeof encoderOptions> {

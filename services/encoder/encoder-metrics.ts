@@ -1,4 +1,4 @@
-import { Counter, Gauge, Histogram, type MetricRegistry } from '#mesh/metrics.ts';
+import type { Counter, Histogram, MetricRegistry } from '#mesh/metrics.ts';
 
 /** Seconds; a demo image takes milliseconds, a large screenshot on a CPU many seconds. */
 const STAGE_BUCKETS_S = [
@@ -22,7 +22,7 @@ export interface EncoderLevels {
 }
 
 /** The metrics of an encoder process; `mm_cache_*` are vLLM's names. */
-export interface EncoderMetrics {
+export class EncoderMetrics {
   readonly items: Counter;
   readonly rows: Counter;
   readonly rowBytes: Counter;
@@ -30,30 +30,37 @@ export interface EncoderMetrics {
   readonly cacheHits: Counter;
   readonly seconds: Histogram;
   readonly batchSize: Histogram;
-}
+  readonly #registry: MetricRegistry;
 
-export function registerEncoderMetrics(
-  registry: MetricRegistry,
-  levels: EncoderLevels,
-): EncoderMetrics {
-  const gauges: [string, string, () => number][] = [
-    ['encoder_items_running', 'Items between admission and their last row', levels.numAdmitted],
-    ['encoder_queue_depth', 'Decoded items that wait for a batch', levels.numWaiting],
-    ['encoder_cache_bytes', 'Bytes of rows in the encoder cache', levels.cacheBytes],
-    ['encoder_cache_items', 'Items in the encoder cache', levels.cacheItems],
-    ['encoder_loaded', '1 while the tower is in memory', () => Number(levels.isLoaded())],
-  ];
-  for (const [name, help, read] of gauges) registry.register(new Gauge(name, help, read));
-  const counter = (name: string, help: string) => registry.register(new Counter(name, help));
-  const histogram = (name: string, help: string, bounds: readonly number[]) =>
-    registry.register(new Histogram(name, help, bounds));
-  return {
-    items: counter('encoder_items', 'Encode calls by result'),
-    rows: counter('encoder_rows', 'Embedding rows sent'),
-    rowBytes: counter('encoder_row_bytes', 'Bytes of embedding rows sent'),
-    cacheQueries: counter('mm_cache_queries', 'Items looked up in the encoder cache'),
-    cacheHits: counter('mm_cache_hits', 'Items whose rows came from the encoder cache'),
-    seconds: histogram('encoder_seconds', 'Time of an item by stage, seconds', STAGE_BUCKETS_S),
-    batchSize: histogram('encoder_batch_size', 'Items in a batch', BATCH_BUCKETS),
-  };
+  constructor(registry: MetricRegistry) {
+    this.#registry = registry;
+    const counter = (name: string, help: string) => registry.counter(name, help);
+    const histogram = (name: string, help: string, bounds: readonly number[]) =>
+      registry.histogram(name, help, bounds);
+    this.items = counter('encoder_items', 'Encode calls by result');
+    this.rows = counter('encoder_rows', 'Embedding rows sent');
+    this.rowBytes = counter('encoder_row_bytes', 'Bytes of embedding rows sent');
+    this.cacheQueries = counter('mm_cache_queries', 'Items looked up in the encoder cache');
+    this.cacheHits = counter('mm_cache_hits', 'Items whose rows came from the encoder cache');
+    this.seconds = histogram(
+      'encoder_seconds',
+      'Time of an item by stage, seconds',
+      STAGE_BUCKETS_S,
+    );
+    this.batchSize = histogram('encoder_batch_size', 'Items in a batch', BATCH_BUCKETS);
+  }
+
+  /** Adds the gauges. */
+  watch(levels: EncoderLevels): void {
+    const level = (name: string, help: string, read: () => number) => ({ name, help, read });
+    const running = 'Items between admission and their last row';
+    const loaded = '1 while the tower is in memory';
+    this.#registry.show([
+      level('encoder_items_running', running, levels.numAdmitted),
+      level('encoder_queue_depth', 'Decoded items that wait for a batch', levels.numWaiting),
+      level('encoder_cache_bytes', 'Bytes of rows in the encoder cache', levels.cacheBytes),
+      level('encoder_cache_items', 'Items in the encoder cache', levels.cacheItems),
+      level('encoder_loaded', loaded, () => Number(levels.isLoaded())),
+    ]);
+  }
 }

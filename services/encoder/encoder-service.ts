@@ -1,7 +1,10 @@
 import type { CallContext } from 'nice-grpc-common';
 import { abortable } from '#mesh/async/abortable.ts';
 import { type Flight, SingleFlight } from '#mesh/async/single-flight.ts';
+import { excerpt } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
+import type { Log } from '#mesh/log/log.ts';
+import { logFailure } from '#mesh/log/log-failure.ts';
 import { Modality } from '#protos/autoglm/common/v1/media.ts';
 import { DType } from '#protos/autoglm/common/v1/tensor.ts';
 import type {
@@ -21,7 +24,7 @@ import {
   type PlannedItem,
   startEncoding,
 } from './item-encoding.ts';
-import { readHeader, receiveItem } from './item-upload.ts';
+import { checkHeader, readHeader, receiveItem } from './item-upload.ts';
 import type { ItemReader, MediaFormat } from './media-reader.ts';
 
 /** What an encoder process says of its model. */
@@ -41,6 +44,7 @@ export interface EncoderServiceOptions {
   readonly cache: EncoderCache;
   readonly admission: Admission;
   readonly metrics: EncoderMetrics;
+  readonly log: Log;
   readonly maxItemBytes: number;
 }
 
@@ -71,40 +75,44 @@ export class EncoderService {
 
   async *encode(
     requests: AsyncIterable<EncodeRequest>,
-    context: Pick<CallContext, 'signal'>,
+    { signal }: Pick<CallContext, 'signal'>,
   ): AsyncGenerator<EncodeResponse> {
-    const { admission, metrics } = this.#options;
-    // Stands where the caller leaves before the end.
-    let result: ItemResult = 'cancelled';
+    const { admission, metrics, log } = this.#options;
+    const call: CallCourse = { requestId: '', result: 'cancelled' };
     let source: ItemResult = 'encoded';
     try {
-      const answer = () => this.#answer(requests, context.signal);
-      for await (const response of admission.call(answer)) {
+      const answer = () => this.#answer(requests, call, signal);
+      for await (const response of admission.calls.around(answer)) {
         if (response.event?.$case === 'plan' && response.event.value.cacheHit) source = 'cache_hit';
-        if (response.event?.$case === 'done') result = source;
+        if (response.event?.$case === 'done') call.result = source;
         yield response;
       }
     } catch (error: unknown) {
-      result = resultOf(error, context.signal);
+      call.result = resultOf(error, signal);
+      const { requestId } = call;
+      if (call.result !== 'cancelled') logFailure(log, { what: 'item', requestId }, error);
       throw error;
     } finally {
-      metrics.items.add(1, { result });
+      metrics.items.add(1, { result: call.result });
     }
   }
 
   async *#answer(
     requests: AsyncIterable<EncodeRequest>,
+    call: CallCourse,
     signal: AbortSignal,
   ): AsyncGenerator<EncodeResponse> {
     const { admission, format, model, maxItemBytes, metrics } = this.#options;
     const upload = requests[Symbol.asyncIterator]();
-    const header = await readHeader(upload, { ...model, maxItemBytes });
+    const header = await readHeader(upload);
+    call.requestId = excerpt(header.requestId);
+    checkHeader(header, { ...model, maxItemBytes });
     const reader = format.begin(header);
     metrics.cacheQueries.add(1);
     const isKnown = header.contentHash.length > 0;
     const early = isKnown ? this.#knownItem(keyOf(header.contentHash, reader)) : undefined;
     if (early !== undefined) return yield* this.#send(early, signal);
-    yield* admission.item(() => this.#receiveAndSend({ upload, header, reader }, signal));
+    yield* admission.items.around(() => this.#receiveAndSend({ upload, header, reader }, signal));
   }
 
   async *#receiveAndSend(item: IncomingItem, signal: AbortSignal): AsyncGenerator<EncodeResponse> {
@@ -179,6 +187,14 @@ export class EncoderService {
       },
     };
   }
+}
+
+/** What is known of a call when it ends. */
+interface CallCourse {
+  /** For logs; '' until the header is read, or where its caller gave none. */
+  requestId: string;
+  /** Remains 'cancelled' if the caller leaves before the end. */
+  result: ItemResult;
 }
 
 interface IncomingItem {

@@ -14,19 +14,17 @@ export interface HeaderLimits {
   readonly fingerprint: string;
 }
 
-/** Takes the first message of a call, which must be a header this encoder can answer. */
-export async function readHeader(
-  requests: AsyncIterator<EncodeRequest>,
-  limits: HeaderLimits,
-): Promise<EncodeHeader> {
+/** Takes the first message of a call, which must be a header. */
+export async function readHeader(requests: AsyncIterator<EncodeRequest>): Promise<EncodeHeader> {
   const first = await requests.next();
   const event = first.done === true ? undefined : first.value.event;
-  if (event?.$case !== 'header') {
-    const got =
-      first.done === true ? 'the end of the stream' : (event?.$case ?? 'an empty message');
-    throw new MeshError('INVALID_REQUEST', `an Encode call starts with a header, got ${got}`);
-  }
-  const header = event.value;
+  if (event?.$case === 'header') return event.value;
+  const got = first.done === true ? 'the end of the stream' : (event?.$case ?? 'an empty message');
+  throw new MeshError('INVALID_REQUEST', `an Encode call starts with a header, got ${got}`);
+}
+
+/** Refuses a header that this encoder cannot answer. */
+export function checkHeader(header: EncodeHeader, limits: HeaderLimits): void {
   if (![0, HASH_BYTES].includes(header.contentHash.length)) {
     const message = `content_hash has ${HASH_BYTES} bytes or none, got ${header.contentHash.length}`;
     throw new MeshError('INVALID_REQUEST', message, { param: 'content_hash' });
@@ -40,7 +38,6 @@ export async function readHeader(
   }
   checkMediaType(header.mediaType, 'media_type');
   if (header.sizeBytes !== undefined) refuseLarge(Number(header.sizeBytes), limits);
-  return header;
 }
 
 function refuseLarge(bytes: number, limits: { readonly maxItemBytes: number }): void {

@@ -1,38 +1,84 @@
 import { MeshError } from './errors.ts';
 
-/** Counts the calls inside, and lets none in once the process drains. */
+export interface GateOptions {
+  /** What a call hears that comes when the gate is closed. */
+  readonly closed: string;
+  /** Bounds the calls inside; unset: they have no bound. */
+  readonly limit?: GateLimit;
+}
+
+export interface GateLimit {
+  readonly maxInside: number;
+  /** What a call hears that finds so many inside. */
+  readonly refusal: () => MeshError;
+}
+
+/** Counts the calls inside, no more than its limit, and lets none in once it is closed. */
 export class AdmissionGate {
-  readonly #refusal: string;
+  readonly #options: GateOptions;
+  readonly #waiting = new Set<() => void>();
   #numInside = 0;
-  #isDraining = false;
-  #onEmpty: () => void = () => {};
+  #isClosed = false;
 
-  /** `refusal`: what a call hears that comes while the process drains. */
-  constructor(refusal: string) {
-    this.#refusal = refusal;
+  constructor(options: GateOptions) {
+    this.#options = options;
   }
 
-  /** Lets a call in; throws DRAINING. Each `enter` needs a `leave`. */
-  enter(): void {
-    if (this.#isDraining) throw new MeshError('DRAINING', this.#refusal);
+  get numInside(): number {
+    return this.#numInside;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Lets a call in, or throws DRAINING or the limit's refusal; call what it returns once, at the end. */
+  enter(): () => void {
+    const { closed, limit } = this.#options;
+    if (this.#isClosed) throw new MeshError('DRAINING', closed);
+    if (limit !== undefined && this.#numInside >= limit.maxInside) throw limit.refusal();
     this.#numInside++;
+    return () => this.#leave();
   }
 
-  leave(): void {
-    this.#numInside--;
-    if (this.#numInside === 0) this.#onEmpty();
+  /** Runs `work` inside. */
+  async *around<T>(work: () => AsyncIterable<T>): AsyncGenerator<T> {
+    const leave = this.enter();
+    try {
+      yield* work();
+    } finally {
+      leave();
+    }
   }
 
-  /** Refuses further calls; resolves when the last one inside has left, at the latest after `graceMs`. */
+  /** Lets no further call in. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  /** Resolves when nobody is inside. */
+  async whenEmpty(): Promise<void> {
+    if (this.#numInside === 0) return;
+    await new Promise<void>((resolve) => this.#waiting.add(resolve));
+  }
+
+  /** Closes; resolves when the last call inside has left, at the latest after `graceMs`. */
   async drain(graceMs: number): Promise<void> {
-    this.#isDraining = true;
+    this.close();
     if (this.#numInside === 0) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, graceMs);
-      this.#onEmpty = () => {
+      void this.whenEmpty().then(() => {
         clearTimeout(timer);
         resolve();
-      };
+      });
     });
+  }
+
+  #leave(): void {
+    this.#numInside--;
+    if (this.#numInside > 0) return;
+    for (const wake of this.#waiting) wake();
+    this.#waiting.clear();
   }
 }

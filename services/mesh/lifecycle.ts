@@ -7,6 +7,31 @@ export interface Stoppable {
   drain(graceMs: number): Promise<void>;
 }
 
+/** What a process is made of when it ends. */
+export interface EndingParts {
+  /** The work that requests asked for. */
+  readonly work: Stoppable;
+  readonly server: {
+    /** Ends what listens; cuts off after `graceMs` the connections that are still open. */
+    close(graceMs: number): Promise<void>;
+  };
+  /** Frees what the work needed. */
+  readonly close: () => Promise<void>;
+}
+
+/** After the last answer, its last bytes are given this long to reach its reader. */
+const LAST_WRITES_MS = 500;
+
+/**
+ * Ends a process in the order that loses nothing: its work, while the server still answers; the
+ * server, once nothing is left to answer; then what the work stood on.
+ */
+export async function drainInOrder(parts: EndingParts, graceMs: number): Promise<void> {
+  await parts.work.drain(graceMs);
+  await parts.server.close(LAST_WRITES_MS);
+  await parts.close();
+}
+
 export interface LifecycleOptions {
   readonly log: Log;
   /** Time running work is given to finish after SIGTERM or SIGINT, milliseconds. */

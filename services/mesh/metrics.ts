@@ -15,6 +15,10 @@ interface Metric {
   collect(): MetricSample[];
 }
 
+function keyOf(labels: Labels): string {
+  return Object.entries(labels).join(';');
+}
+
 interface Cell {
   readonly labels: Labels;
   value: number;
@@ -22,7 +26,7 @@ interface Cell {
 
 /** Finds the cell of a label set, made at its first use. */
 function cellOf(cells: Map<string, Cell>, labels: Labels): Cell {
-  const key = Object.entries(labels).join(';');
+  const key = keyOf(labels);
   const known = cells.get(key);
   if (known !== undefined) return known;
   const cell = { labels, value: 0 };
@@ -45,10 +49,6 @@ export class Counter implements Metric {
   add(amount: number, labels: Labels = {}): void {
     assert(amount >= 0, `counter ${this.name} cannot fall`);
     cellOf(this.#cells, labels).value += amount;
-  }
-
-  value(labels: Labels = {}): number {
-    return cellOf(this.#cells, labels).value;
   }
 
   collect(): MetricSample[] {
@@ -98,7 +98,7 @@ export class Histogram implements Metric {
   }
 
   observe(value: number, labels: Labels = {}): void {
-    const key = Object.entries(labels).join(';');
+    const key = keyOf(labels);
     let cell = this.#cells.get(key);
     if (cell === undefined) {
       cell = { labels, counts: Array.from({ length: this.#bounds.length + 1 }, () => 0), sum: 0 };
@@ -125,27 +125,100 @@ export class Histogram implements Metric {
   }
 }
 
-/** All metrics of one process, by name. */
-export class MetricRegistry {
-  readonly #metrics = new Map<string, Metric[]>();
+/** A value that goes up and down, and what reads it. */
+export interface Level {
+  readonly name: string;
+  readonly help: string;
+  readonly read: () => number;
+  readonly labels?: Labels;
+}
 
+/**
+ * The metrics of a process. What comes and goes within it has a registry of its own inside this one:
+ * counters are shared, all else is shown from `open` to `close`.
+ */
+export class MetricRegistry {
+  readonly #parent: MetricRegistry | undefined;
+  readonly #metrics: Metric[] = [];
+  readonly #inner = new Set<MetricRegistry>();
+
+  constructor(parent?: MetricRegistry) {
+    this.#parent = parent;
+  }
+
+  /** Adds a metric, beside others of its name. */
   register<M extends Metric>(metric: M): M {
-    const siblings = this.#metrics.get(metric.name) ?? [];
-    siblings.push(metric);
-    this.#metrics.set(metric.name, siblings);
+    this.#metrics.push(metric);
     return metric;
   }
 
+  /** The counter of this name: all who ask for it count together. */
+  counter(name: string, help: string): Counter {
+    const known = this.#outermost.#find(name, isCounter);
+    return known ?? this.#outermost.register(new Counter(name, help));
+  }
+
+  /** The histogram of this name: all who ask for it observe together. */
+  histogram(name: string, help: string, bounds: readonly number[]): Histogram {
+    const known = this.#outermost.#find(name, isHistogram);
+    return known ?? this.#outermost.register(new Histogram(name, help, bounds));
+  }
+
+  /** Adds gauges, each with `common` labels. */
+  show(levels: readonly Level[], common: Labels = {}): void {
+    for (const { name, help, read, labels } of levels) {
+      this.register(new Gauge(name, help, read, { ...common, ...labels }));
+    }
+  }
+
+  /** Shows this registry's metrics in the one around it, in front of others with equal labels. */
+  open(): void {
+    if (this.#parent !== undefined) this.#parent.#inner.add(this);
+  }
+
+  close(): void {
+    if (this.#parent !== undefined) this.#parent.#inner.delete(this);
+  }
+
   collect(): MetricFamily[] {
-    return [...this.#metrics.entries()]
+    const families = new Map<string, Metric[]>();
+    for (const metric of this.#all()) {
+      families.set(metric.name, [...(families.get(metric.name) ?? []), metric]);
+    }
+    return [...families.entries()]
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([name, metrics]) => ({
         name,
         help: metrics[0]?.help ?? '',
         kind: metrics[0]?.kind ?? MetricKind.METRIC_KIND_UNSPECIFIED,
-        samples: metrics.flatMap((metric) => metric.collect()),
+        samples: lastOfEach(metrics.flatMap((metric) => metric.collect())),
       }));
   }
+
+  get #outermost(): MetricRegistry {
+    return this.#parent === undefined ? this : this.#parent.#outermost;
+  }
+
+  #find<M extends Metric>(name: string, isWanted: (metric: Metric) => metric is M): M | undefined {
+    return this.#metrics.filter(isWanted).find((metric) => metric.name === name);
+  }
+
+  #all(): Metric[] {
+    return [...this.#metrics, ...[...this.#inner].flatMap((one) => one.#all())];
+  }
+}
+
+function isCounter(metric: Metric): metric is Counter {
+  return metric instanceof Counter;
+}
+
+function isHistogram(metric: Metric): metric is Histogram {
+  return metric instanceof Histogram;
+}
+
+/** One sample of each label set: the last speaks for those with equal labels. */
+function lastOfEach(samples: readonly MetricSample[]): MetricSample[] {
+  return [...new Map(samples.map((one) => [`${one.suffix};${keyOf(one.labels)}`, one])).values()];
 }
 
 /** vLLM's buckets for times to first token, seconds. */

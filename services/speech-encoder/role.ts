@@ -1,4 +1,4 @@
-import type { EncoderRole } from '#encoder/encoder-process.ts';
+import type { EncoderRole } from '#encoder/served-tower.ts';
 import { createAudioFormat } from './audio-format.ts';
 import type { SpeechEncoderOptions } from './options.ts';
 

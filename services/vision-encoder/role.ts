@@ -1,4 +1,4 @@
-import type { EncoderRole } from '#encoder/encoder-process.ts';
+import type { EncoderRole } from '#encoder/served-tower.ts';
 import { createImageFormat } from './image-format.ts';
 import type { VisionEncoderOptions } from './options.ts';
 

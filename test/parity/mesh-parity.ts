@@ -83,7 +83,14 @@ async function startOver(
   };
   return startBackbone(
     resolveOptions(backboneOptions, values, {}),
-    { executor: decoder, description: decoder.description, device: 'cpu', isa: cpuFeatures().isa },
+    {
+      executor: decoder,
+      description: decoder.description,
+      device: 'cpu',
+      isa: cpuFeatures().isa,
+      // The decoder serves other comparisons after this one.
+      close: async () => {},
+    },
     await readModelFiles(directory, undefined),
     pino({ level: 'warn' }),
   );

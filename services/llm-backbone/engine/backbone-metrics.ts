@@ -1,7 +1,6 @@
 import {
-  Counter,
-  Gauge,
-  Histogram,
+  type Counter,
+  type Histogram,
   type Labels,
   type MetricRegistry,
   REQUEST_BUCKETS_S,
@@ -50,6 +49,12 @@ export class BackboneMetrics {
   readonly #labels: Labels;
   readonly #registry: MetricRegistry;
   #isHealthy = true;
+  /** What of the scheduler's counts stands in the counters, which other engines count into too. */
+  #counted: SchedulerCounts = {
+    numPreemptions: 0,
+    numPrefixQueryTokens: 0,
+    numPrefixHitTokens: 0,
+  };
 
   readonly #promptTokens: Counter;
   readonly #cachedTokens: Counter;
@@ -80,11 +85,11 @@ export class BackboneMetrics {
   constructor(registry: MetricRegistry, modelName: string) {
     this.#labels = { model_name: modelName };
     this.#registry = registry;
-    const counter = (name: string, help: string) => registry.register(new Counter(name, help));
+    const counter = (name: string, help: string) => registry.counter(name, help);
     const seconds = (name: string, help: string, buckets: readonly number[]) =>
-      registry.register(new Histogram(`${name}_seconds`, `${help}, seconds`, buckets));
+      registry.histogram(`${name}_seconds`, `${help}, seconds`, buckets);
     const tokens = (name: string, help: string, buckets: readonly number[]) =>
-      registry.register(new Histogram(name, help, buckets));
+      registry.histogram(name, help, buckets);
     this.#promptTokens = counter('prompt_tokens', 'Prompt tokens computed or found in the cache');
     this.#cachedTokens = counter('prompt_tokens_cached', 'Prompt tokens found in the cache');
     this.#imageTokens = counter('prompt_image_tokens', 'Prompt tokens that are image rows');
@@ -126,22 +131,25 @@ export class BackboneMetrics {
 
   /** Adds the gauges that read a scheduler. */
   watch(scheduler: Scheduler): void {
-    const gauge = (name: string, help: string, read: () => number, labels: Labels = {}) =>
-      this.#registry.register(new Gauge(name, help, read, { ...this.#labels, ...labels }));
-    const { numBlocks, blockSize } = scheduler.options;
-    gauge('num_requests_running', 'Sequences running', () => scheduler.running.length);
-    gauge('num_requests_waiting', 'Sequences waiting', () => scheduler.waiting.length);
-    gauge(
-      'kv_cache_usage_perc',
-      'Share of KV cache blocks in use, 0 to 1',
-      () => 1 - scheduler.pool.numFree / numBlocks,
-    );
-    gauge('engine_healthy', '1 while the engine computes', () => Number(this.#isHealthy));
-    gauge('cache_config_info', 'Shape of the KV cache', () => 1, {
-      block_size: String(blockSize),
-      num_gpu_blocks: String(numBlocks),
-      enable_prefix_caching: 'True',
-    });
+    const { pool, options } = scheduler;
+    const level = (name: string, help: string, read: () => number) => ({ name, help, read });
+    const usage = 'Share of KV cache blocks in use, 0 to 1';
+    const shape = {
+      ...level('cache_config_info', 'Shape of the KV cache', () => 1),
+      labels: {
+        block_size: String(options.blockSize),
+        num_gpu_blocks: String(options.numBlocks),
+        enable_prefix_caching: 'True',
+      },
+    };
+    const levels = [
+      level('num_requests_running', 'Sequences running', () => scheduler.running.length),
+      level('num_requests_waiting', 'Sequences waiting', () => scheduler.waiting.length),
+      level('kv_cache_usage_perc', usage, () => 1 - pool.numFree / options.numBlocks),
+      level('engine_healthy', '1 while the engine computes', () => Number(this.#isHealthy)),
+      shape,
+    ];
+    this.#registry.show(levels, this.#labels);
   }
 
   engineDied(): void {
@@ -154,9 +162,12 @@ export class BackboneMetrics {
   ): void {
     this.#stepTokens.observe(step.numTokens, this.#labels);
     this.#stepTime.observe(step.ms / 1000, this.#labels);
-    this.#raise(this.#preemptions, counts.numPreemptions);
-    this.#raise(this.#prefixQueries, counts.numPrefixQueryTokens);
-    this.#raise(this.#prefixHits, counts.numPrefixHitTokens);
+    const counted = this.#counted;
+    this.#counted = { ...counts };
+    const since = (name: keyof SchedulerCounts) => counts[name] - counted[name];
+    this.#preemptions.add(since('numPreemptions'), this.#labels);
+    this.#prefixQueries.add(since('numPrefixQueryTokens'), this.#labels);
+    this.#prefixHits.add(since('numPrefixHitTokens'), this.#labels);
   }
 
   stepFailed(): void {
@@ -197,10 +208,6 @@ export class BackboneMetrics {
     if (firstTokenMs === null || lastTokenMs === null || numCompletionTokens < 2) return;
     const perToken = (lastTokenMs - firstTokenMs) / (numCompletionTokens - 1);
     this.#tpot.observe(perToken / 1000, this.#labels);
-  }
-
-  #raise(counter: Counter, total: number): void {
-    counter.add(total - counter.value(this.#labels), this.#labels);
   }
 
   #observeSpan(histogram: Histogram, fromMs: number | null, toMs: number | null): void {

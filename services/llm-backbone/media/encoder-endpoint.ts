@@ -81,8 +81,9 @@ export class EncoderEndpoint {
   /** Sends an item and gathers its rows. */
   async encode(item: MediaItem, { signal, onPlan }: EncodeProgress): Promise<EncodedItem> {
     const { hiddenSize, fingerprint } = this.#expected;
-    const { mediaType, contentHash, options, sizeBytes } = item;
+    const { requestId, mediaType, contentHash, options, sizeBytes } = item;
     const header = {
+      requestId,
       mediaType,
       contentHash,
       options,

@@ -21,6 +21,8 @@ export interface MediaIdentity {
 
 /** A media item of a request whose bytes have arrived. */
 export interface MediaItem extends MediaIdentity {
+  /** The request that brought it, for logs; equal items may come with others. */
+  readonly requestId: string;
   /** The bytes, in order. */
   readonly chunks: readonly Uint8Array[];
 }

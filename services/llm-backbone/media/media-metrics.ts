@@ -1,4 +1,4 @@
-import { Counter, Gauge, type Labels, type MetricRegistry } from '#mesh/metrics.ts';
+import type { Counter, Labels, MetricRegistry } from '#mesh/metrics.ts';
 import type { MediaModality } from '#mesh/modality.ts';
 
 /** How an `Encode` stream ended. */
@@ -23,7 +23,7 @@ export class MediaMetrics {
   constructor(registry: MetricRegistry, modelName: string) {
     this.#labels = { model_name: modelName };
     this.#registry = registry;
-    const counter = (name: string, help: string) => registry.register(new Counter(name, help));
+    const counter = (name: string, help: string) => registry.counter(name, help);
     this.#queries = counter('mm_cache_queries', 'Items looked up in the embedding cache');
     this.#hits = counter('mm_cache_hits', 'Items found in the embedding cache');
     this.#encodes = counter('encode_requests', 'Encode streams by modality and result');
@@ -32,14 +32,23 @@ export class MediaMetrics {
 
   /** Adds the gauges. */
   watch(levels: MediaLevels, modalities: readonly MediaModality[]): void {
-    const gauge = (name: string, help: string, read: () => number, labels: Labels = {}) =>
-      this.#registry.register(new Gauge(name, help, read, { ...this.#labels, ...labels }));
-    gauge('embedding_cache_bytes', 'Bytes of rows in the embedding cache', levels.cacheBytes);
-    gauge('media_buffer_bytes', 'Bytes of media that requests hold', levels.bufferBytes);
-    for (const modality of modalities) {
-      const read = () => levels.numReady(modality);
-      gauge('encoder_endpoints_ready', 'Encoders that can be asked', read, { modality });
-    }
+    const encoders = modalities.map((modality) => ({
+      name: 'encoder_endpoints_ready',
+      help: 'Encoders that can be asked',
+      read: () => levels.numReady(modality),
+      labels: { modality },
+    }));
+    const cache = {
+      name: 'embedding_cache_bytes',
+      help: 'Bytes of rows in the embedding cache',
+      read: levels.cacheBytes,
+    };
+    const buffer = {
+      name: 'media_buffer_bytes',
+      help: 'Bytes of media that requests hold',
+      read: levels.bufferBytes,
+    };
+    this.#registry.show([cache, buffer, ...encoders], this.#labels);
   }
 
   lookedUp({ found }: { readonly found: boolean }): void {

@@ -5,6 +5,9 @@ import { ItemBytes } from '#mesh/item-bytes.ts';
 import type { GenerateRequest, MediaChunk } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { type MediaIdentity, type MediaItem, mediaParam } from './media-item.ts';
 
+/** An item with its bytes, whoever asked for it. */
+export type ReceivedItem = Omit<MediaItem, 'requestId'>;
+
 /**
  * Reads the messages behind a start up to the half-close: the bytes of the items it announced, whose
  * size and hash must hold.
@@ -13,7 +16,7 @@ export async function receiveMedia(
   messages: AsyncIterator<GenerateRequest>,
   announced: readonly MediaIdentity[],
   signal: AbortSignal,
-): Promise<readonly MediaItem[]> {
+): Promise<readonly ReceivedItem[]> {
   const uploads = announced.map((identity, index) => new ItemUpload(identity, index));
   for (;;) {
     const message = await messages.next();
@@ -60,7 +63,7 @@ class ItemUpload {
     this.#bytes.push(chunk);
   }
 
-  finish(): MediaItem {
+  finish(): ReceivedItem {
     const { sizeBytes, contentHash } = this.#identity;
     const { numBytes, blocks } = this.#bytes;
     if (numBytes < sizeBytes) throw this.#broken(`${numBytes} of ${sizeBytes} bytes arrived`);

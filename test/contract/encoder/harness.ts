@@ -7,12 +7,8 @@ import type { TestContext } from 'node:test';
 import { pino } from 'pino';
 import sharp from 'sharp';
 import type { EncoderProcessOptions } from '#encoder/encoder-options.ts';
-import {
-  type EncoderEngine,
-  type EncoderProcess,
-  type EncoderRole,
-  startEncoderProcess,
-} from '#encoder/encoder-process.ts';
+import { type EncoderProcess, startEncoderProcess } from '#encoder/encoder-process.ts';
+import type { EncoderEngine, EncoderRole } from '#encoder/served-tower.ts';
 import type { Clock } from '#mesh/async/clock.ts';
 import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
 import {

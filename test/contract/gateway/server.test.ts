@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, describe, it } from 'node:test';
-import { Counter } from '#mesh/metrics.ts';
 import { FakeBackbone } from './fake-backbone.ts';
 import {
   CHAT,
@@ -242,7 +241,7 @@ describe('The HTTP server', () => {
 
   it('serves its metrics and those of the backbones under both prefixes', async () => {
     const { backbone, get, post } = await start();
-    const tokens = backbone.metrics.register(new Counter('generation_tokens', 'Tokens.'));
+    const tokens = backbone.metrics.counter('generation_tokens', 'Tokens.');
     tokens.add(3, { model_name: 'nano' });
     await (await post(PATH, CHAT)).text();
 
@@ -265,7 +264,7 @@ describe('The HTTP server', () => {
   it('serves the metrics of encoders under its own prefix', async () => {
     const encoder = new FakeBackbone();
     await encoder.start();
-    encoder.metrics.register(new Counter('encoder_items', 'Items.')).add(2, { result: 'ok' });
+    encoder.metrics.counter('encoder_items', 'Items.').add(2, { result: 'ok' });
     const { get } = await start({ scrape: [encoder.address, '127.0.0.1:1'] });
 
     const text = await (await get('/metrics')).text();

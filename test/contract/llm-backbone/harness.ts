@@ -35,6 +35,7 @@ export async function startTestBackbone(
     description: decoder.description,
     device: 'cpu',
     isa: '',
+    close: () => decoder.close(),
   } as const;
   const backbone = await startBackbone(options, loaded, files, pino({ level: 'silent' }));
   const channel = openChannel(backbone.address, 'tokens');

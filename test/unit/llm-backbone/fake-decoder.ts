@@ -79,6 +79,10 @@ export class FakeDecoder implements StepExecutor {
     return release;
   }
 
+  async close(): Promise<void> {
+    this.trace.push('closed');
+  }
+
   async execute(plan: StepPlan): Promise<StepResult> {
     this.trace.push(`execute ${plan.tokenIds.length}`);
     await this.#held;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Counter, Gauge, Histogram, MetricRegistry } from '#mesh/metrics.ts';
+import { Counter, Histogram, MetricRegistry } from '#mesh/metrics.ts';
 import { prometheusText } from '#mesh/prometheus-text.ts';
 
 describe('metrics', () => {
@@ -11,8 +11,13 @@ describe('metrics', () => {
     counter.add(2, { finished_reason: 'stop' });
     counter.add(1, { finished_reason: 'length' });
 
-    assert.equal(counter.value({ finished_reason: 'stop' }), 3);
-    assert.equal(counter.collect().length, 2);
+    assert.deepEqual(
+      counter.collect().map(({ labels, value }) => [labels['finished_reason'], value]),
+      [
+        ['stop', 3],
+        ['length', 1],
+      ],
+    );
   });
 
   it('refuses a counter that falls', () => {
@@ -36,10 +41,48 @@ describe('metrics', () => {
     ]);
   });
 
+  it('counts together what counts under one name', () => {
+    const registry = new MetricRegistry();
+    registry.counter('prompt_tokens', 'Prompt tokens.').add(2);
+    registry.counter('prompt_tokens', 'Prompt tokens.').add(3);
+
+    assert.deepEqual(
+      registry.collect().map(({ name, samples }) => [name, samples.map(({ value }) => value)]),
+      [['prompt_tokens', [5]]],
+    );
+  });
+
+  it('shows what an inner registry has while it is open, and keeps what it counted', () => {
+    const registry = new MetricRegistry();
+    const samples = () =>
+      registry
+        .collect()
+        .flatMap(({ name, samples: all }) =>
+          all.map(({ labels, value }) => `${name} ${labels['model_name'] ?? ''} ${value}`),
+        );
+    const [first, second] = [new MetricRegistry(registry), new MetricRegistry(registry)];
+    const show = (inner: MetricRegistry, model: string, value: number) =>
+      inner.show([{ name: 'n', help: 'N.', read: () => value }], { model_name: model });
+    show(first, 'a', 1);
+    show(second, 'a', 2);
+    show(second, 'b', 3);
+    first.counter('tokens', 'Tokens.').add(4);
+    second.counter('tokens', 'Tokens.').add(5);
+
+    first.open();
+    assert.deepEqual(samples(), ['n a 1', 'tokens  9']);
+    second.open();
+    assert.deepEqual(samples(), ['n a 2', 'n b 3', 'tokens  9']);
+    first.close();
+    assert.deepEqual(samples(), ['n a 2', 'n b 3', 'tokens  9']);
+    second.close();
+    assert.deepEqual(samples(), ['tokens  9']);
+  });
+
   it('writes each family once under every prefix, with the labels of its process', () => {
     const registry = new MetricRegistry();
-    registry.register(new Gauge('num_requests_running', 'Running requests.', () => 2));
-    registry.register(new Counter('prompt_tokens', 'Prompt tokens.')).add(5, { model_name: 'a"b' });
+    registry.show([{ name: 'num_requests_running', help: 'Running requests.', read: () => 2 }]);
+    registry.counter('prompt_tokens', 'Prompt tokens.').add(5, { model_name: 'a"b' });
     const families = registry.collect();
 
     const text = prometheusText(

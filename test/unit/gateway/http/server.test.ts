@@ -5,6 +5,7 @@ import { GatewayMetrics } from '#gateway/gateway-metrics.ts';
 import { ApiKeys } from '#gateway/http/auth.ts';
 import { BodyMemory } from '#gateway/http/body/body-memory.ts';
 import { createServer } from '#gateway/http/server.ts';
+import { MetricRegistry } from '#mesh/metrics.ts';
 
 /** A server whose only route fails in a way nobody foresaw; keeps what it logs. */
 function createFailingServer() {
@@ -21,7 +22,7 @@ function createFailingServer() {
       },
     ],
     apiKeys: new ApiKeys(undefined),
-    metrics: new GatewayMetrics(),
+    metrics: new GatewayMetrics(new MetricRegistry()),
     log,
     bodies: {
       receive: { maxBytes: 1000, memory: new BodyMemory(1000) },

@@ -1,0 +1,141 @@
+import type { Clock } from '#mesh/async/clock.ts';
+import { Semaphore } from '#mesh/async/semaphore.ts';
+import type { EncoderCheckpoint } from '#mesh/encoder-checkpoint.ts';
+import { MeshError } from '#mesh/errors.ts';
+import type { Log } from '#mesh/log/log.ts';
+import type { MetricRegistry } from '#mesh/metrics.ts';
+import { weightDtype } from '#mesh/model-options.ts';
+import type { Served } from '#mesh/process-shell.ts';
+import type { EncoderItem, EncoderOptions, MediaEncoder } from '#native';
+import { type Admission, createAdmission } from './admission.ts';
+import { EncoderBatchQueue } from './encoder-batch-queue.ts';
+import { EncoderCache } from './encoder-cache.ts';
+import { EncoderMetrics } from './encoder-metrics.ts';
+import type { EncoderProcessOptions } from './encoder-options.ts';
+import { EncoderService } from './encoder-service.ts';
+import { fromEngineError } from './engine-error.ts';
+import type { MediaFormat } from './media-reader.ts';
+import { ResidentEncoder } from './resident-encoder.ts';
+
+const MIB = 1024 * 1024;
+
+/** What makes an encoder process the one of its modality. */
+export interface EncoderRole {
+  readonly role: 'vision-encoder' | 'speech-encoder';
+  /** As it stands in the log. */
+  readonly title: string;
+  readonly modality: 'image' | 'audio';
+  readonly format: MediaFormat;
+  /** A small item; encoding it proves that the tower works. */
+  readonly warmUpItem: EncoderItem;
+}
+
+/** The native side of an encoder process. */
+export interface EncoderEngine {
+  /** Where towers go, as logs name it. */
+  readonly device: string;
+  /** Instruction set of the kernels; empty on a GPU. */
+  readonly isa: string;
+  readonly load: (options: EncoderOptions) => Promise<MediaEncoder>;
+}
+
+export interface TowerParts {
+  readonly checkpoint: EncoderCheckpoint;
+  readonly engine: EncoderEngine;
+  readonly registry: MetricRegistry;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+/** One tower of a checkpoint with all that encoding needs, from its admission to its cache. */
+export class ServedTower implements Served {
+  readonly service: EncoderService;
+  readonly #role: EncoderRole;
+  readonly #options: EncoderProcessOptions;
+  readonly #parts: TowerParts;
+  readonly #admission: Admission;
+  readonly #resident: ResidentEncoder;
+
+  constructor(role: EncoderRole, options: EncoderProcessOptions, parts: TowerParts) {
+    this.#role = role;
+    this.#options = options;
+    this.#parts = parts;
+    this.#admission = createAdmission({ maxItems: options.maxQueue });
+    this.#resident = new ResidentEncoder({
+      clock: parts.clock,
+      load: () => this.#load(),
+      idleUnloadMs: options.lazy ? options.idleUnloadS * 1000 : Infinity,
+    });
+    this.service = this.#createService();
+  }
+
+  /** Encodes a small item for real, unless the tower waits for its first use. */
+  async warmUp(): Promise<void> {
+    if (this.#options.lazy) return;
+    const { signal } = new AbortController();
+    await this.#resident.use(signal, async (encoder) => {
+      await Promise.all(encoder.encode([this.#role.warmUpItem]));
+    });
+  }
+
+  drain(graceMs: number): Promise<void> {
+    return this.#admission.calls.drain(graceMs);
+  }
+
+  close(): Promise<void> {
+    return this.#resident.close();
+  }
+
+  #createService(): EncoderService {
+    const { encoderCacheMb, maxBatchSize, batchWindowMs, maxItemMb } = this.#options;
+    const { checkpoint, engine, registry, log, clock } = this.#parts;
+    const metrics = new EncoderMetrics(registry);
+    const cache = new EncoderCache(Math.floor(encoderCacheMb * MIB));
+    const queue = new EncoderBatchQueue({
+      limits: { maxBatchSize, windowMs: batchWindowMs },
+      clock,
+      onBatch: (numItems) => metrics.batchSize.observe(numItems),
+    });
+    metrics.watch({
+      numAdmitted: () => this.#admission.items.numInside,
+      numWaiting: () => queue.numWaiting,
+      cacheBytes: () => cache.bytes,
+      cacheItems: () => cache.numItems,
+      isLoaded: () => this.#resident.loaded !== undefined,
+    });
+    return new EncoderService({
+      model: { ...checkpoint, modality: this.#role.modality, device: engine.device },
+      format: this.#role.format,
+      // While one batch runs the next is decoded.
+      stages: { decoding: new Semaphore(2 * maxBatchSize), resident: this.#resident, queue },
+      cache,
+      admission: this.#admission,
+      metrics,
+      log,
+      maxItemBytes: Math.floor(maxItemMb * MIB),
+    });
+  }
+
+  async #load(): Promise<MediaEncoder> {
+    const { model, device, dtype } = this.#options;
+    const { checkpoint, engine, log } = this.#parts;
+    const started = performance.now();
+    const encoder = await engine
+      .load({
+        modelDirectory: model,
+        modality: this.#role.modality,
+        device,
+        weightDtype: weightDtype(dtype),
+      })
+      .catch((error: unknown) => Promise.reject(fromEngineError(error)));
+    const width = encoder.description.hiddenSize;
+    if (width !== checkpoint.hiddenSize) {
+      const message = `the tower gives rows of ${width} values, the language model takes ${checkpoint.hiddenSize}`;
+      throw new MeshError('INVALID_REQUEST', message);
+    }
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    const facts = `${checkpoint.modelId}, ${encoder.description.weightDtype}, ${seconds} s`;
+    log.info(`${this.#role.title} loaded on ${engine.device} (${facts})`);
+    return encoder;
+  }
+}

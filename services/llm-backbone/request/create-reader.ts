@@ -1,0 +1,47 @@
+import type { ModelFiles } from '#backbone/checkpoint/model-files.ts';
+import type { Tokenizer } from '#backbone/checkpoint/tokenizer.ts';
+import type { BackboneOptions } from '#backbone/options.ts';
+import { ChatTemplate } from '#backbone/prompt/chat-template.ts';
+import type { LengthLimits } from '#backbone/prompt/prompt.ts';
+import type { PromptLimits } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import type { RequestReader } from './generate-request.ts';
+import { samplingDefaults } from './sampling.ts';
+import { createSeedSource } from './seed-source.ts';
+
+export interface ReaderParts {
+  readonly files: ModelFiles;
+  readonly tokenizer: Tokenizer;
+  readonly promptLimits: PromptLimits;
+  readonly limits: LengthLimits;
+  /** Positions of the decoder have three parts (time, height, width). */
+  readonly hasMrope: boolean;
+}
+
+/** Makes what a checkpoint's requests are read against. */
+export function createReader(options: BackboneOptions, parts: ReaderParts): RequestReader {
+  const { files, tokenizer, promptLimits, limits, hasMrope } = parts;
+  const contentFormat = options.chatTemplateContentFormat;
+  const { chatTemplate: template, specialTokens } = files;
+  return {
+    prompt: {
+      tokenizer,
+      chatTemplate: template && new ChatTemplate({ ...template, specialTokens, contentFormat }),
+      media: {
+        placeholderIds: {
+          image: files.placeholderIds.image ?? tokenizer.vocabulary.addedId('<|image|>'),
+          audio: files.placeholderIds.audio ?? tokenizer.vocabulary.addedId('<|audio|>'),
+        },
+        mergeSize: files.mergeSize,
+        hasMrope,
+      },
+    },
+    sampling: {
+      defaults: samplingDefaults(files.generationConfig, options.generationConfig),
+      vocabSize: tokenizer.vocabulary.size,
+      eosTokenIds: files.eosTokenIds,
+      drawSeed: createSeedSource(options.seed),
+    },
+    promptLimits,
+    limits,
+  };
+}

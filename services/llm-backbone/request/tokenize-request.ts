@@ -1,0 +1,57 @@
+import type { Vocabulary } from '#backbone/checkpoint/vocabulary.ts';
+import { detokenize } from '#backbone/output/detokenizer.ts';
+import { type LengthLimits, tokenizePrompt } from '#backbone/prompt/prompt.ts';
+import { MeshError } from '#mesh/errors.ts';
+import { checkPromptSize } from '#mesh/prompt-limits.ts';
+import type { PromptLimits, TokenizeResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import type { Prompt } from '#protos/autoglm/llm/v1/prompt.ts';
+import type { RequestReader } from './generate-request.ts';
+
+/** Gives the token ids of a prompt and the text of each. */
+export async function readTokens(
+  prompt: Prompt | undefined,
+  { prompt: promptReader, promptLimits, limits }: RequestReader,
+): Promise<TokenizeResponse> {
+  checkPromptSize(prompt, promptLimits);
+  checkNumIds(prompt, limits);
+  const { vocabulary } = promptReader.tokenizer;
+  const tokenIds = [...(await tokenizePrompt(prompt, promptReader))];
+  const tokens = tokenIds.map((id) => Buffer.from(vocabulary.bytesOf(id)).toString('utf8'));
+  return { tokenIds, maxModelLen: limits.maxModelLen, tokens };
+}
+
+/** Token ids come back as they are, with the text of each: no more of them than a context holds. */
+function checkNumIds(prompt: Prompt | undefined, { maxModelLen }: LengthLimits): void {
+  if (prompt?.form?.$case !== 'tokens') return;
+  const { length } = prompt.form.value.tokenIds;
+  if (length <= maxModelLen) return;
+  const message = `the prompt has ${length} token ids and this model takes at most ${maxModelLen}; shorten the prompt`;
+  throw new MeshError('CONTEXT_LENGTH_EXCEEDED', message, { param: 'prompt' });
+}
+
+/** Gives the text of token ids, special tokens included. */
+export function readText(
+  tokenIds: readonly number[],
+  { prompt, promptLimits }: RequestReader,
+): string {
+  const { vocabulary } = prompt.tokenizer;
+  const unknown = tokenIds.find((id) => id >= vocabulary.size);
+  if (unknown !== undefined) {
+    const message = `tokens: ${unknown} is not a token id; the vocabulary has ${vocabulary.size} tokens`;
+    throw new MeshError('INVALID_REQUEST', message, { param: 'tokens' });
+  }
+  checkTextSize(tokenIds, vocabulary, promptLimits);
+  return detokenize(vocabulary, tokenIds, { skipSpecialTokens: false });
+}
+
+/** Refuses more text than a prompt may have: an answer is bounded like a question. */
+function checkTextSize(
+  tokenIds: readonly number[],
+  vocabulary: Vocabulary,
+  { maxTextBytes }: PromptLimits,
+): void {
+  const numBytes = tokenIds.reduce((sum, id) => sum + vocabulary.bytesOf(id).length, 0);
+  if (numBytes <= maxTextBytes) return;
+  const message = `tokens: they are ${numBytes} bytes of text, at most ${maxTextBytes} are given (key "max-prompt-mb")`;
+  throw new MeshError('PAYLOAD_TOO_LARGE', message, { param: 'tokens' });
+}

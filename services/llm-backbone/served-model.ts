@@ -1,0 +1,193 @@
+import { type DescribedModel, describeModel } from '#backbone/checkpoint/model-description.ts';
+import type { ModelFiles } from '#backbone/checkpoint/model-files.ts';
+import { Tokenizer } from '#backbone/checkpoint/tokenizer.ts';
+import { BackboneMetrics } from '#backbone/engine/backbone-metrics.ts';
+import { EngineLoop } from '#backbone/engine/engine-loop.ts';
+import { Scheduler } from '#backbone/engine/scheduler.ts';
+import { createEmbeddings } from '#backbone/media/create-embeddings.ts';
+import { type AdmissionContext, type Arrival, admit } from '#backbone/request/admission.ts';
+import { createReader } from '#backbone/request/create-reader.ts';
+import type { RequestReader } from '#backbone/request/generate-request.ts';
+import type { Generation, GenerationContext } from '#backbone/request/generation.ts';
+import type { ResponseQueue } from '#backbone/request/response-queue.ts';
+import { warmUp } from '#backbone/request/warm-up.ts';
+import { AdmissionGate } from '#mesh/admission-gate.ts';
+import { MeshError } from '#mesh/errors.ts';
+import type { Log } from '#mesh/log/log.ts';
+import { logFailure } from '#mesh/log/log-failure.ts';
+import { MetricRegistry } from '#mesh/metrics.ts';
+import type { Served } from '#mesh/process-shell.ts';
+import type { DecoderDescription } from '#native';
+import type { LoadedDecoder } from './load-decoder.ts';
+import type { BackboneOptions } from './options.ts';
+
+const CLOSED = 'this instance is finishing its work and takes no more';
+
+/** What a model is served in. */
+export interface ModelSurroundings {
+  /** The process's metrics, which show the model's too. */
+  readonly registry: MetricRegistry;
+  readonly log: Log;
+}
+
+/** A request inside a served model. */
+export interface AdmittedRequest {
+  readonly responses: ResponseQueue;
+  /** To be called once, when nobody reads any more. */
+  leave(): void;
+}
+
+interface ModelParts extends AdmissionContext {
+  readonly decoder: LoadedDecoder;
+  readonly metrics: BackboneMetrics;
+  /** Of this model alone. */
+  readonly registry: MetricRegistry;
+  readonly log: Log;
+  /** The run of the engine. */
+  readonly done: Promise<void>;
+}
+
+/**
+ * One checkpoint with all that serves it, from admission to the decoder. A process may hold several:
+ * each has its own gate, engine, caches and clients of the encoders.
+ */
+export class ServedModel implements Served {
+  readonly description: DescribedModel;
+  readonly device: string;
+  readonly isa: string;
+  readonly reader: RequestReader;
+  readonly scheduler: Scheduler;
+  /** Rejects with ENGINE_FAILED when the engine is dead; resolves after `close`. */
+  readonly done: Promise<void>;
+  readonly #parts: ModelParts;
+  readonly #gate = new AdmissionGate({ closed: CLOSED });
+  readonly #running = new Set<Generation>();
+
+  private constructor(parts: ModelParts) {
+    this.#parts = parts;
+    this.description = parts.model;
+    this.device = parts.decoder.device;
+    this.isa = parts.decoder.isa;
+    this.reader = parts.reader;
+    this.scheduler = parts.scheduler;
+    this.done = parts.done;
+    this.done
+      .catch(() => parts.metrics.engineDied())
+      .then(() => parts.decoder.close())
+      .catch((err: unknown) => parts.log.error({ err }, 'the decoder cannot be freed'));
+  }
+
+  /** Puts a decoder to work, which is the model's to free once this has resolved. */
+  static async create(
+    options: BackboneOptions,
+    decoder: LoadedDecoder,
+    files: ModelFiles,
+    surroundings: ModelSurroundings,
+  ): Promise<ServedModel> {
+    const { log } = surroundings;
+    const tokenizer = await Tokenizer.load(options.model);
+    const model = await describeModel(options, decoder, { files, tokenizer });
+    const scheduler = createScheduler(options, decoder.description);
+    const reader = createReader(options, {
+      files,
+      tokenizer,
+      promptLimits: model.promptLimits,
+      limits: {
+        maxModelLen: model.maxModelLen,
+        numCacheTokens: scheduler.numCacheTokens,
+        blockSize: model.blockSize,
+      },
+      hasMrope: decoder.description.mropeSection !== null,
+    });
+    const registry = new MetricRegistry(surroundings.registry);
+    const metrics = new BackboneMetrics(registry, model.servedNames[0] ?? '');
+    metrics.watch(scheduler);
+    const generations = createContext({ scheduler, decoder, tokenizer, metrics });
+    const { done } = await startEngine(generations);
+    const { modalities } = files;
+    const media = createEmbeddings(options, { model, modalities, registry, log });
+    registry.open();
+    const engine = { scheduler, generations, decoder, done };
+    return new ServedModel({ model, reader, ...engine, ...media, metrics, registry, log });
+  }
+
+  /** Admits a request, or refuses it. */
+  async admit(arrival: Arrival): Promise<AdmittedRequest> {
+    try {
+      return await this.#enter(arrival);
+    } catch (error: unknown) {
+      const { metrics, log } = this.#parts;
+      if (error instanceof MeshError) metrics.rejected(error.reason);
+      const { requestId, signal } = arrival;
+      if (!signal.aborted) logFailure(log, { what: 'request', requestId }, error);
+      throw error;
+    }
+  }
+
+  /** Refuses new requests; resolves when the running ones have ended, at the latest after `graceMs`. */
+  drain(graceMs: number): Promise<void> {
+    return this.#gate.drain(graceMs);
+  }
+
+  /** Ends what still runs and frees all of the model. */
+  async close(): Promise<void> {
+    const { embeddings, generations, registry } = this.#parts;
+    for (const generation of this.#running) generation.failed(new MeshError('DRAINING', CLOSED));
+    await embeddings.close();
+    generations.engine.close();
+    registry.close();
+  }
+
+  async #enter(arrival: Arrival): Promise<AdmittedRequest> {
+    const leaveGate = this.#gate.enter();
+    try {
+      const generation = await admit(arrival, this.#parts);
+      this.#running.add(generation);
+      const leave = () => {
+        generation.cancel();
+        this.#running.delete(generation);
+        leaveGate();
+      };
+      return { responses: generation.responses, leave };
+    } catch (error: unknown) {
+      leaveGate();
+      throw error;
+    }
+  }
+}
+
+function createScheduler(options: BackboneOptions, description: DecoderDescription): Scheduler {
+  return new Scheduler({
+    numBlocks: description.numBlocks,
+    blockSize: description.blockSize,
+    maxNumSeqs: options.maxNumSeqs,
+    maxNumBatchedTokens: options.maxNumBatchedTokens,
+    maxNumWaiting: options.maxNumWaiting,
+  });
+}
+
+function createContext(parts: {
+  readonly scheduler: Scheduler;
+  readonly decoder: LoadedDecoder;
+  readonly tokenizer: Tokenizer;
+  readonly metrics: BackboneMetrics;
+}): GenerationContext {
+  const { scheduler, decoder, tokenizer, metrics } = parts;
+  const now = () => performance.now();
+  const engine = new EngineLoop({ scheduler, executor: decoder.executor, metrics, now });
+  let numSequences = 0;
+  const nextSequenceId = () => numSequences++;
+  return { engine, vocabulary: tokenizer.vocabulary, metrics, now, nextSequenceId };
+}
+
+/** Runs the engine; resolves, with the promise of its end, when it has generated a token for real. */
+async function startEngine(context: GenerationContext): Promise<{ readonly done: Promise<void> }> {
+  const done = context.engine.run();
+  try {
+    await Promise.race([warmUp(context), done]);
+    return { done };
+  } catch (error: unknown) {
+    context.engine.close();
+    throw error;
+  }
+}

@@ -1,0 +1,98 @@
+import type { Server } from 'nice-grpc';
+import { InstanceServiceDefinition, InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
+import { type MeshServer, startMeshServer } from './grpc/grpc-server.ts';
+import { Health } from './grpc/health.ts';
+import { createInstanceService, INSTANCE_SERVICE, type InstanceStatus } from './instance.ts';
+import { drainInOrder, type Stoppable } from './lifecycle.ts';
+import type { Log } from './log/log.ts';
+import { LogMetrics } from './log/log-metrics.ts';
+import type { MetricRegistry } from './metrics.ts';
+
+/** What a process serves; `drain` is followed by `close`, when no call is left. */
+export interface Served extends Stoppable {
+  close(): Promise<void>;
+}
+
+export interface ShellOptions {
+  /** `host:port`; port 0 picks a free one. */
+  readonly listen: string;
+  readonly log: Log;
+  readonly registry: MetricRegistry;
+  /** What the process says of itself; the shell moves its state. */
+  readonly status: InstanceStatus;
+  readonly served: Served;
+  /** Full name of the service `addService` adds. */
+  readonly serviceName: string;
+  readonly addService: (server: Server) => void;
+}
+
+/**
+ * What every process with a gRPC server has around its work: health, status and metrics for whoever
+ * watches it, and its states: starting, ready, draining or failed.
+ */
+export class ProcessShell implements Stoppable {
+  readonly #served: Served;
+  readonly #status: InstanceStatus;
+  readonly #health: Health;
+  readonly #server: MeshServer;
+
+  private constructor(
+    { served, status }: ShellOptions,
+    parts: { readonly health: Health; readonly server: MeshServer },
+  ) {
+    this.#served = served;
+    this.#status = status;
+    this.#health = parts.health;
+    this.#server = parts.server;
+  }
+
+  /** Listens; health says that the process is not ready until `ready` is called. */
+  static async open(options: ShellOptions): Promise<ProcessShell> {
+    const { listen, log, registry, status, serviceName } = options;
+    new LogMetrics(registry).watch(log);
+    const health = new Health([serviceName]);
+    const server = await startMeshServer({
+      listen,
+      log,
+      health,
+      serviceNames: [serviceName, INSTANCE_SERVICE],
+      addServices: (target) => {
+        options.addService(target);
+        target.add(
+          InstanceServiceDefinition,
+          createInstanceService(() => status, registry),
+        );
+      },
+    });
+    return new ProcessShell(options, { health, server });
+  }
+
+  /** Address the server listens on, `host:port`. */
+  get address(): string {
+    return this.#server.address;
+  }
+
+  /** Takes requests: a real piece of work has succeeded. */
+  ready(): void {
+    this.#enter(InstanceState.INSTANCE_STATE_READY, '');
+    this.#health.setServing(true);
+  }
+
+  /** Takes no more requests, for good; `why` is for operators. */
+  fail(why: string): void {
+    this.#enter(InstanceState.INSTANCE_STATE_FAILED, why);
+    this.#health.setServing(false);
+  }
+
+  async drain(graceMs: number): Promise<void> {
+    this.#enter(InstanceState.INSTANCE_STATE_DRAINING, 'finishing the running requests');
+    this.#health.setServing(false);
+    const close = () => this.#served.close();
+    await drainInOrder({ work: this.#served, server: this.#server, close }, graceMs);
+  }
+
+  #enter(state: InstanceState, detail: string): void {
+    this.#status.state = state;
+    this.#status.detail = detail;
+  }
+}
