@@ -8,6 +8,7 @@ import {
   REQUEST_BUCKETS_S,
   TTFT_BUCKETS_S,
 } from '#mesh/metrics.ts';
+import { PeerReadiness, type PeerReadinessOptions } from '#mesh/peers/peer-readiness.ts';
 
 /** vLLM serves these two without a prefix. */
 export const HTTP_METRICS: ReadonlySet<string> = new Set([
@@ -53,6 +54,17 @@ export class GatewayMetrics {
         'Requests in flight beyond which 429 is answered.',
         () => maxRequests,
       ),
+    );
+  }
+
+  watchBackbones(peers: PeerReadinessOptions['peers']): void {
+    this.registry.register(
+      new PeerReadiness({
+        name: 'gateway_backbone_ready',
+        help: 'Whether the backbone is ready, 1 or 0.',
+        label: 'instance',
+        peers,
+      }),
     );
   }
 

@@ -11,6 +11,9 @@ import type { Stoppable } from '#mesh/lifecycle.ts';
 import { isInUse, listenWhenFree } from '#mesh/listen-when-free.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { registerLogMetrics } from '#mesh/log/log-metrics.ts';
+import { Peer, type PeerKind } from '#mesh/peers/peer.ts';
+import { PeerSet } from '#mesh/peers/peer-set.ts';
+import { staticMembership } from '#mesh/peers/static-membership.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import { MediaIntake } from './media/media-intake.ts';
 import { mediaLimits } from './media/media-options.ts';
@@ -24,9 +27,9 @@ import { modelRoute, modelsRoute } from './routes/models.ts';
 import { detokenizeRoute, tokenizeRoute } from './routes/tokenize.ts';
 import { transcriptionsRoute } from './routes/transcriptions.ts';
 import { versionRoute } from './routes/version.ts';
-import { Endpoint } from './routing/endpoint.ts';
+import { BACKBONE_KIND } from './routing/backbone-peer.ts';
 import { Router } from './routing/router.ts';
-import { ScrapedInstance } from './routing/scraped-instance.ts';
+import { SCRAPED_KIND } from './routing/scraped-peer.ts';
 
 /** Last bytes of the last answers are sent within this. */
 const FLUSH_TIMEOUT_MS = 500;
@@ -48,7 +51,7 @@ export async function startGateway(
   clock: Clock = systemClock,
 ): Promise<Gateway> {
   const { host, port } = options;
-  const context = createContext(options, log);
+  const context = createContext(options, { log, clock });
   const memory = new BodyMemory(options.bodyBufferMb * MIB);
   context.metrics.watchBodies(memory);
   const app = createServer({
@@ -63,7 +66,7 @@ export async function startGateway(
     const address = `${host}:${port}`;
     await listenWhenFree(() => app.listen({ host, port }), { address, log, clock });
   } catch (cause: unknown) {
-    await closeClients(context);
+    await closePeers(context);
     throw cannotListen(options, cause);
   }
   return {
@@ -74,7 +77,7 @@ export async function startGateway(
       const cutOff = setTimeout(() => app.server.closeAllConnections(), FLUSH_TIMEOUT_MS);
       await app.close();
       clearTimeout(cutOff);
-      await closeClients(context);
+      await closePeers(context);
     },
   };
 }
@@ -87,24 +90,41 @@ function bodyLimits(options: GatewayOptions, memory: BodyMemory): BodyLimits {
   };
 }
 
-async function closeClients({ router, scraped }: RouteContext): Promise<void> {
-  for (const one of scraped) one.close();
-  await router.close();
+/** The peers of one kind at the addresses of the configuration. */
+function openPeers<Calls, Model>(
+  kind: PeerKind<Calls, Model>,
+  addresses: readonly string[],
+  shared: { readonly log: Log; readonly clock: Clock },
+): PeerSet<Peer<Calls, Model>> {
+  return new PeerSet({
+    membership: staticMembership(addresses),
+    open: (address) => new Peer(kind, address, shared),
+    log: shared.log,
+  });
 }
 
-function createContext(options: GatewayOptions, log: Log): RouteContext {
+async function closePeers({ router, scraped }: RouteContext): Promise<void> {
+  await Promise.all([router.close(), scraped.close()]);
+}
+
+function createContext(
+  options: GatewayOptions,
+  shared: { readonly log: Log; readonly clock: Clock },
+): RouteContext {
+  const { log } = shared;
   const metrics = new GatewayMetrics();
   const maxRequests = options.maxConcurrentRequests;
   const inFlight = new InFlight({ maxRequests, timeoutMs: options.requestTimeoutS * 1000 });
   metrics.watch(inFlight, maxRequests);
   registerLogMetrics(metrics.registry, log);
   const intake = new MediaIntake(options, log);
-  const endpoints = options.backbone.map((address) => new Endpoint(address, log));
-  const router = new Router(endpoints, {
+  const backbones = openPeers(BACKBONE_KIND, options.backbone, shared);
+  metrics.watchBackbones(() => backbones.peers);
+  const router = new Router(backbones, {
     maxAttempts: options.maxAttempts,
     onRetry: (reason) => metrics.retries.add(1, { reason }),
   });
-  const scraped = options.scrape.map((address) => new ScrapedInstance(address));
+  const scraped = openPeers(SCRAPED_KIND, options.scrape, shared);
   const stream = {
     heartbeatMs: options.heartbeatIntervalS * 1000,
     stallMs: options.stallTimeoutS * 1000,

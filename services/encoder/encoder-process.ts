@@ -5,14 +5,23 @@ import { type EncoderCheckpoint, readEncoderCheckpoint } from '#mesh/encoder-che
 import { MeshError } from '#mesh/errors.ts';
 import { type MeshServer, startMeshServer } from '#mesh/grpc/grpc-server.ts';
 import { Health } from '#mesh/grpc/health.ts';
-import { createInstanceService, INSTANCE_SERVICE, type InstanceStatus } from '#mesh/instance.ts';
+import {
+  createInstanceService,
+  INSTANCE_SERVICE,
+  type InstanceFacts,
+  InstanceStatus,
+} from '#mesh/instance.ts';
 import type { Stoppable } from '#mesh/lifecycle.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { registerLogMetrics } from '#mesh/log/log-metrics.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import { weightDtype } from '#mesh/model-options.ts';
 import type { EncoderItem, EncoderOptions, MediaEncoder } from '#native';
-import { InstanceServiceDefinition, InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
+import {
+  InstanceServiceDefinition,
+  InstanceState,
+  Numerics,
+} from '#protos/autoglm/mesh/v1/instance.ts';
 import { Admission } from './admission.ts';
 import { EncoderBatchQueue } from './encoder-batch-queue.ts';
 import { EncoderCache } from './encoder-cache.ts';
@@ -100,16 +109,26 @@ export class EncoderProcess implements Stoppable {
       load: () => this.#load(engine, checkpoint),
       idleUnloadMs: options.lazy ? options.idleUnloadS * 1000 : Infinity,
     });
-    this.#service = this.#createService(checkpoint, { clock, device: engine.device });
-    this.#status = {
+    const { service, queue } = this.#createService(checkpoint, { clock, device: engine.device });
+    this.#service = service;
+    const { modelId, fingerprint } = checkpoint;
+    const facts: InstanceFacts = {
       role: role.role,
       state: InstanceState.INSTANCE_STATE_STARTING,
       detail: 'loading the model',
       device: engine.device,
-      isa: engine.isa,
-      modelId: checkpoint.modelId,
-      fingerprint: checkpoint.fingerprint,
+      modelId,
+      servedNames: [],
+      fingerprint,
+      numerics: Numerics.fromPartial({ isa: engine.isa, numRanks: 1 }),
     };
+    this.#status = new InstanceStatus(facts, {
+      load: () => ({
+        numRunning: this.#admission.numItems - queue.numWaiting,
+        numWaiting: queue.numWaiting,
+        capacity: options.maxQueue,
+      }),
+    });
   }
 
   /** Address the server listens on, host:port. */
@@ -128,7 +147,7 @@ export class EncoderProcess implements Stoppable {
           encode: (requests, context) => this.#service.encode(requests, context),
           getModel: () => this.#service.getModel(),
         });
-        const instance = createInstanceService(() => this.#status, this.#registry);
+        const instance = createInstanceService(this.#status, this.#registry);
         server.add(InstanceServiceDefinition, instance);
       },
     });
@@ -151,7 +170,7 @@ export class EncoderProcess implements Stoppable {
   #createService(
     checkpoint: EncoderCheckpoint,
     { clock, device }: { readonly clock: Clock; readonly device: string },
-  ): EncoderService {
+  ): { readonly service: EncoderService; readonly queue: EncoderBatchQueue } {
     const { encoderCacheMb, maxBatchSize, batchWindowMs, maxItemMb } = this.#options;
     const cache = new EncoderCache(Math.floor(encoderCacheMb * MIB));
     const queue: EncoderBatchQueue = new EncoderBatchQueue({
@@ -166,7 +185,7 @@ export class EncoderProcess implements Stoppable {
       cacheItems: () => cache.numItems,
       isLoaded: () => this.#resident.loaded !== undefined,
     });
-    return new EncoderService({
+    const service = new EncoderService({
       model: { ...checkpoint, modality: this.#role.modality, device },
       format: this.#role.format,
       // While one batch runs the next is decoded.
@@ -176,6 +195,7 @@ export class EncoderProcess implements Stoppable {
       metrics,
       maxItemBytes: Math.floor(maxItemMb * MIB),
     });
+    return { service, queue };
   }
 
   async #load(engine: EncoderEngine, checkpoint: EncoderCheckpoint): Promise<MediaEncoder> {
@@ -194,8 +214,11 @@ export class EncoderProcess implements Stoppable {
       const message = `the tower gives rows of ${width} values, the language model takes ${checkpoint.hiddenSize}`;
       throw new MeshError('INVALID_REQUEST', message);
     }
+    const { numerics } = this.#status.facts;
+    const { weightDtype: dtypeInMemory } = encoder.description;
+    this.#status.change({ numerics: { ...numerics, weightDtype: dtypeInMemory } });
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
-    const facts = `${checkpoint.modelId}, ${encoder.description.weightDtype}, ${seconds} s`;
+    const facts = `${checkpoint.modelId}, ${dtypeInMemory}, ${seconds} s`;
     this.#log.info(`${this.#role.title} loaded on ${engine.device} (${facts})`);
     return encoder;
   }
@@ -208,7 +231,6 @@ export class EncoderProcess implements Stoppable {
   }
 
   #setState(state: InstanceState, detail: string): void {
-    this.#status.state = state;
-    this.#status.detail = detail;
+    this.#status.change({ state, detail });
   }
 }

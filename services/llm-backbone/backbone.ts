@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { type DescribedModel, describeModel } from '#backbone/checkpoint/model-description.ts';
 import type { ModelFiles } from '#backbone/checkpoint/model-files.ts';
+import { readNumerics } from '#backbone/checkpoint/numerics.ts';
 import { Tokenizer } from '#backbone/checkpoint/tokenizer.ts';
 import { BackboneMetrics } from '#backbone/engine/backbone-metrics.ts';
 import { EngineLoop } from '#backbone/engine/engine-loop.ts';
@@ -17,7 +18,12 @@ import { warmUp } from '#backbone/request/warm-up.ts';
 import { AdmissionGate } from '#mesh/admission-gate.ts';
 import { type MeshServer, startMeshServer } from '#mesh/grpc/grpc-server.ts';
 import { Health } from '#mesh/grpc/health.ts';
-import { createInstanceService, INSTANCE_SERVICE, type InstanceStatus } from '#mesh/instance.ts';
+import {
+  createInstanceService,
+  INSTANCE_SERVICE,
+  type InstanceFacts,
+  InstanceStatus,
+} from '#mesh/instance.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { registerLogMetrics } from '#mesh/log/log-metrics.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
@@ -26,7 +32,12 @@ import {
   type GetModelResponse,
   LlmBackboneServiceDefinition,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
-import { InstanceServiceDefinition, InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
+import {
+  type InstanceLoad,
+  InstanceServiceDefinition,
+  InstanceState,
+  type Numerics,
+} from '#protos/autoglm/mesh/v1/instance.ts';
 import { type BackboneOptions, checkBackboneOptions } from './options.ts';
 import { createBackboneService } from './service.ts';
 
@@ -68,11 +79,16 @@ export async function startBackbone(
   const context = createContext({ registry, scheduler, decoder, tokenizer, model });
   const done = context.engine.run();
   await Promise.race([warmUp(context), done]);
+  const numerics = await readNumerics(options, decoder, files);
+  const status = new InstanceStatus(instanceFacts({ model, device: decoder.device, numerics }), {
+    load: () => loadOf(scheduler),
+    encoders: () => media.embeddings.encoders(),
+  });
   const { modalities } = files;
-  const media = createEmbeddings(options, { model, modalities, registry, log });
+  const onEncoders = () => status.changes.notify();
+  const media = createEmbeddings(options, { model, modalities, registry, log, onEncoders });
   const gate = new AdmissionGate('this instance is finishing its work and takes no more');
   const health = new Health([LlmBackboneServiceDefinition.fullName]);
-  const status = instanceStatus(model, decoder);
   const reader = createReader(options, files, { tokenizer, model, scheduler, decoder });
   const service = createBackboneService({ model, reader, context, scheduler, ...media, gate, log });
   const server = await startMeshServer({
@@ -82,18 +98,14 @@ export async function startBackbone(
     serviceNames: [LlmBackboneServiceDefinition.fullName, INSTANCE_SERVICE],
     addServices: (target) => {
       target.add(LlmBackboneServiceDefinition, service);
-      target.add(
-        InstanceServiceDefinition,
-        createInstanceService(() => status, registry),
-      );
+      target.add(InstanceServiceDefinition, createInstanceService(status, registry));
     },
   });
   health.setServing(true);
   done.catch(() => {
     health.setServing(false);
     context.metrics.engineDied();
-    status.state = InstanceState.INSTANCE_STATE_FAILED;
-    status.detail = 'the engine is dead';
+    status.change({ state: InstanceState.INSTANCE_STATE_FAILED, detail: 'the engine is dead' });
   });
   const { embeddings } = media;
   const drain = createDrain({ status, health, gate, engine: context.engine, server, embeddings });
@@ -165,15 +177,29 @@ function createReader(
   };
 }
 
-function instanceStatus(model: GetModelResponse, { device, isa }: LoadedDecoder): InstanceStatus {
+function instanceFacts(parts: {
+  readonly model: GetModelResponse;
+  readonly device: string;
+  readonly numerics: Numerics;
+}): InstanceFacts {
+  const { modelId, servedNames, fingerprint } = parts.model;
   return {
     role: 'llm-backbone',
     state: InstanceState.INSTANCE_STATE_READY,
     detail: '',
-    device,
-    isa,
-    modelId: model.modelId,
-    fingerprint: model.fingerprint,
+    device: parts.device,
+    modelId,
+    servedNames,
+    fingerprint,
+    numerics: parts.numerics,
+  };
+}
+
+function loadOf({ running, waiting, options }: Scheduler): InstanceLoad {
+  return {
+    numRunning: running.length,
+    numWaiting: waiting.length,
+    capacity: options.maxNumSeqs,
   };
 }
 
@@ -189,8 +215,8 @@ interface DrainParts {
 function createDrain(parts: DrainParts): Backbone['drain'] {
   const { status, health, gate, engine, server, embeddings } = parts;
   return async (graceMs) => {
-    status.state = InstanceState.INSTANCE_STATE_DRAINING;
-    status.detail = 'finishing the running requests';
+    const detail = 'finishing the running requests';
+    status.change({ state: InstanceState.INSTANCE_STATE_DRAINING, detail });
     health.setServing(false);
     await gate.drain(graceMs);
     await server.close(LAST_WRITES_MS);

@@ -1,5 +1,6 @@
 import { Counter, Gauge, type Labels, type MetricRegistry } from '#mesh/metrics.ts';
 import type { MediaModality } from '#mesh/modality.ts';
+import { PeerReadiness, type PeerReadinessOptions } from '#mesh/peers/peer-readiness.ts';
 
 /** How an `Encode` stream ended. */
 export type EncodeResult = 'encoded' | 'cache_hit' | 'refused' | 'failed' | 'cancelled';
@@ -8,7 +9,6 @@ export type EncodeResult = 'encoded' | 'cache_hit' | 'refused' | 'failed' | 'can
 export interface MediaLevels {
   readonly cacheBytes: () => number;
   readonly bufferBytes: () => number;
-  readonly numReady: (modality: MediaModality) => number;
 }
 
 /** The backbone's metrics of images and audio; `mm_cache_*` are vLLM's names. */
@@ -31,15 +31,24 @@ export class MediaMetrics {
   }
 
   /** Adds the gauges. */
-  watch(levels: MediaLevels, modalities: readonly MediaModality[]): void {
-    const gauge = (name: string, help: string, read: () => number, labels: Labels = {}) =>
-      this.#registry.register(new Gauge(name, help, read, { ...this.#labels, ...labels }));
+  watch(levels: MediaLevels): void {
+    const gauge = (name: string, help: string, read: () => number) =>
+      this.#registry.register(new Gauge(name, help, read, this.#labels));
     gauge('embedding_cache_bytes', 'Bytes of rows in the embedding cache', levels.cacheBytes);
     gauge('media_buffer_bytes', 'Bytes of media that requests hold', levels.bufferBytes);
-    for (const modality of modalities) {
-      const read = () => levels.numReady(modality);
-      gauge('encoder_endpoints_ready', 'Encoders that can be asked', read, { modality });
-    }
+  }
+
+  /** Adds which encoders of a modality can be asked. */
+  watchEncoders(modality: MediaModality, peers: PeerReadinessOptions['peers']): void {
+    this.#registry.register(
+      new PeerReadiness({
+        name: 'encoder_endpoints_ready',
+        help: 'Whether the encoder can be asked, 1 or 0',
+        label: 'encoder',
+        labels: { ...this.#labels, modality },
+        peers,
+      }),
+    );
   }
 
   lookedUp({ found }: { readonly found: boolean }): void {
