@@ -7,6 +7,7 @@ import {
   REQUEST_BUCKETS_S,
   TTFT_BUCKETS_S,
 } from '#mesh/metrics.ts';
+import { PeerReadiness, type PeerReadinessOptions } from '#mesh/peers/peer-readiness.ts';
 
 /** vLLM serves these two without a prefix. */
 export const HTTP_METRICS: ReadonlySet<string> = new Set([
@@ -55,6 +56,17 @@ export class GatewayMetrics {
       { name, help, read: () => inFlight.count },
       { name: `${name}_limit`, help: limitHelp, read: () => maxRequests },
     ]);
+  }
+
+  watchBackbones(peers: PeerReadinessOptions['peers']): void {
+    this.registry.register(
+      new PeerReadiness({
+        name: 'gateway_backbone_ready',
+        help: 'Whether the backbone is ready, 1 or 0.',
+        label: 'instance',
+        peers,
+      }),
+    );
   }
 
   /** Adds the gauges of the bodies in memory. */

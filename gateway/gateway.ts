@@ -13,6 +13,9 @@ import { isInUse, listenWhenFree } from '#mesh/listen-when-free.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { LogMetrics } from '#mesh/log/log-metrics.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
+import { Peer, type PeerKind } from '#mesh/peers/peer.ts';
+import { PeerSet } from '#mesh/peers/peer-set.ts';
+import { staticMembership } from '#mesh/peers/static-membership.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import { MediaIntake } from './media/media-intake.ts';
 import { mediaLimits } from './media/media-options.ts';
@@ -26,9 +29,9 @@ import { modelRoute, modelsRoute } from './routes/models.ts';
 import { detokenizeRoute, tokenizeRoute } from './routes/tokenize.ts';
 import { transcriptionsRoute } from './routes/transcriptions.ts';
 import { versionRoute } from './routes/version.ts';
-import { Endpoint } from './routing/endpoint.ts';
+import { BACKBONE_KIND } from './routing/backbone-peer.ts';
 import { Router } from './routing/router.ts';
-import { ScrapedInstance } from './routing/scraped-instance.ts';
+import { SCRAPED_KIND } from './routing/scraped-peer.ts';
 
 const MIB = 1024 * 1024;
 
@@ -47,7 +50,7 @@ export async function startGateway(
   clock: Clock = systemClock,
 ): Promise<Gateway> {
   const { host, port } = options;
-  const context = createContext(options, log);
+  const context = createContext(options, { log, clock });
   const memory = new BodyMemory(options.bodyBufferMb * MIB);
   context.metrics.watchBodies(memory);
   const app = createServer({
@@ -62,14 +65,14 @@ export async function startGateway(
     const address = `${host}:${port}`;
     await listenWhenFree(() => app.listen({ host, port }), { address, log, clock });
   } catch (cause: unknown) {
-    await closeClients(context);
+    await closePeers(context);
     throw cannotListen(options, cause);
   }
   return {
     url: urlOf(host, app.server.address()),
     drain: (graceMs) => {
       const server = { close: (lastWritesMs: number) => closeServer(app, lastWritesMs) };
-      const close = () => closeClients(context);
+      const close = () => closePeers(context);
       return drainInOrder({ work: context.inFlight, server, close }, graceMs);
     },
   };
@@ -90,24 +93,41 @@ async function closeServer(app: FastifyInstance, graceMs: number): Promise<void>
   clearTimeout(cutOff);
 }
 
-async function closeClients({ router, scraped }: RouteContext): Promise<void> {
-  for (const one of scraped) one.close();
-  await router.close();
+/** The peers of one kind at the addresses of the configuration. */
+function openPeers<Calls, Model>(
+  kind: PeerKind<Calls, Model>,
+  addresses: readonly string[],
+  shared: { readonly log: Log; readonly clock: Clock },
+): PeerSet<Peer<Calls, Model>> {
+  return new PeerSet({
+    membership: staticMembership(addresses),
+    open: (address) => new Peer(kind, address, shared),
+    log: shared.log,
+  });
 }
 
-function createContext(options: GatewayOptions, log: Log): RouteContext {
+async function closePeers({ router, scraped }: RouteContext): Promise<void> {
+  await Promise.all([router.close(), scraped.close()]);
+}
+
+function createContext(
+  options: GatewayOptions,
+  shared: { readonly log: Log; readonly clock: Clock },
+): RouteContext {
+  const { log } = shared;
   const metrics = new GatewayMetrics(new MetricRegistry());
   const maxRequests = options.maxConcurrentRequests;
   const inFlight = new InFlight({ maxRequests, timeoutMs: options.requestTimeoutS * 1000 });
   metrics.watch(inFlight, maxRequests);
   new LogMetrics(metrics.registry).watch(log);
   const intake = new MediaIntake(options, log);
-  const endpoints = options.backbone.map((address) => new Endpoint(address, log));
-  const router = new Router(endpoints, {
+  const backbones = openPeers(BACKBONE_KIND, options.backbone, shared);
+  metrics.watchBackbones(() => backbones.peers);
+  const router = new Router(backbones, {
     maxAttempts: options.maxAttempts,
     onRetry: (reason) => metrics.retries.add(1, { reason }),
   });
-  const scraped = options.scrape.map((address) => new ScrapedInstance(address));
+  const scraped = openPeers(SCRAPED_KIND, options.scrape, shared);
   const stream = {
     heartbeatMs: options.heartbeatIntervalS * 1000,
     stallMs: options.stallTimeoutS * 1000,

@@ -4,11 +4,7 @@ import { InstanceServiceDefinition } from '#protos/autoglm/mesh/v1/instance.ts';
 
 /** Waits until a backbone counts so many ready encoders, of all modalities together. */
 export async function readyEncoders(channel: Channel, count: number): Promise<void> {
-  const instance = createMeshClient(InstanceServiceDefinition, channel);
-  for (;;) {
-    const { families } = await instance.getMetrics({});
-    const gauge = families.find(({ name }) => name === 'encoder_endpoints_ready');
-    const numReady = gauge?.samples.reduce((sum, { value }) => sum + value, 0) ?? 0;
-    if (numReady === count) return;
+  for await (const { encoders } of createMeshClient(InstanceServiceDefinition, channel).watch({})) {
+    if (encoders.reduce((sum, { numReady }) => sum + numReady, 0) === count) return;
   }
 }

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { MeshError } from '#mesh/errors.ts';
 import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import type { OptionValues } from '#mesh/options.ts';
 import { InstanceServiceDefinition } from '#protos/autoglm/mesh/v1/instance.ts';
@@ -39,13 +40,11 @@ export async function waitUntilEncodersReady(
   const channel = openChannel(address, 'tokens');
   const instance = createMeshClient(InstanceServiceDefinition, channel);
   try {
-    for (;;) {
-      const { families } = await instance.getMetrics({}, { signal });
-      const ready = families.find(({ name }) => name === 'encoder_endpoints_ready');
-      const numReady = ready?.samples.reduce((sum, { value }) => sum + value, 0) ?? 0;
+    for await (const { encoders } of instance.watch({}, { signal })) {
+      const numReady = encoders.reduce((sum, one) => sum + one.numReady, 0);
       if (numReady >= numEncoders) return;
-      await delay(POLL_MS, undefined, { signal });
     }
+    throw new MeshError('NO_READY_ENDPOINT', 'the backbone ended before its encoders were ready');
   } finally {
     channel.close();
   }

@@ -27,13 +27,14 @@ interface ChatExchange {
 }
 
 async function answerChat(context: RouteContext, { call, request, reply }: ChatExchange) {
-  const { name, model } = context.router.resolve(call.model);
+  const route = context.router.resolve(call.model);
+  const { name, model } = route;
   checkPrompt(call.start.prompt, model);
   const media = context.intake.check(call.media, model);
   const envelope = createEnvelope('chatcmpl', { name, fingerprint: model.fingerprint });
   const flight = context.inFlight.admit(reply.raw);
   const { signal } = flight;
-  const wish = { requestId: request.id, model: name, start: call.start, media, signal, reply };
+  const wish = { requestId: request.id, route, start: call.start, media, signal, reply };
   const limits = { output: call.start.output, promptRepeats: 1, isStream: call.isStream };
   const events = new ScoreBound(context.maxAnswerLogprobs).watch(generate(context, wish), limits);
   if (call.isStream) {

@@ -16,6 +16,7 @@ import type { GenerateEvent } from '#gateway/openai/event.ts';
 import { promptOnly } from '#gateway/openai/prompt-only.ts';
 import { ScoreBound } from '#gateway/openai/score-bound.ts';
 import { totalUsage, UsageMeter } from '#gateway/openai/usage.ts';
+import type { ModelRoute } from '#gateway/routing/model-route.ts';
 import { checkPrompt } from './check-prompt.ts';
 import { echoOf } from './echo.ts';
 import { generate } from './generate.ts';
@@ -39,12 +40,13 @@ interface CompletionExchange {
 
 async function answerCompletion(context: RouteContext, exchange: CompletionExchange) {
   const { call, request, reply } = exchange;
-  const { name, model } = context.router.resolve(call.model);
+  const route = context.router.resolve(call.model);
+  const { name, model } = route;
   for (const { prompt } of call.starts) checkPrompt(prompt, model);
   const envelope = createEnvelope('cmpl', { name, fingerprint: model.fingerprint });
   const flight = context.inFlight.admit(reply.raw);
   const run = (events: PromptEvents) =>
-    runPrompts(context, { ...exchange, model: name, signal: flight.signal }, events);
+    runPrompts(context, { ...exchange, route, signal: flight.signal }, events);
   if (call.isStream) {
     return await streamAnswer(context, { request, reply, flight }, (send) =>
       streamPrompts(call, envelope, { run, send }),
@@ -102,14 +104,14 @@ async function gatherPrompts(call: CompletionRequest, run: RunPrompts): Promise<
 }
 
 interface PromptsRun extends CompletionExchange {
-  readonly model: string;
+  readonly route: ModelRoute;
   readonly signal: AbortSignal;
 }
 
 /** Generates for all prompts at once; the first failure ends the others and is thrown. */
 async function runPrompts(
   context: RouteContext,
-  { call, request, reply, model, signal }: PromptsRun,
+  { call, request, reply, route, signal }: PromptsRun,
   events: PromptEvents,
 ): Promise<void> {
   const siblings = new AbortController();
@@ -122,14 +124,14 @@ async function runPrompts(
   const runs = call.starts.map(async (start, i) => {
     // Each prompt is a request of its own to the mesh.
     const requestId = call.starts.length === 1 ? request.id : `${request.id}-${i}`;
-    const wish = { requestId, model, start, media: NO_MEDIA, signal: either, reply };
+    const wish = { requestId, route, start, media: NO_MEDIA, signal: either, reply };
     const limits = { output: start.output, promptRepeats, isStream };
     const generated = bound.watch(generate(context, wish), limits);
     for await (const event of call.isPromptOnly ? promptOnly(generated) : generated) {
       if (event.$case === 'accepted' && call.echoes) {
         const hasLogprobs = call.form.numLogprobs !== undefined;
         const { prompt } = start;
-        const echo = { model, prompt, accepted: event.value, hasLogprobs, signal: either };
+        const echo = { route, prompt, accepted: event.value, hasLogprobs, signal: either };
         events.onEcho(i, await echoOf(context.router, echo));
       }
       const wait = events.onEvent(i, event);

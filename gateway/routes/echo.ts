@@ -1,9 +1,10 @@
 import type { Echo } from '#gateway/openai/echo.ts';
+import type { ModelRoute } from '#gateway/routing/model-route.ts';
 import type { Router } from '#gateway/routing/router.ts';
 import type { Accepted, GenerateStart } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 
 export interface EchoWish {
-  readonly model: string;
+  readonly route: ModelRoute;
   readonly prompt: GenerateStart['prompt'];
   readonly accepted: Accepted;
   /** The echo carries log-probabilities, so its first token is needed too. */
@@ -13,12 +14,12 @@ export interface EchoWish {
 
 /** Finds the text of an accepted prompt: the client's own, or that of its tokens. */
 export async function echoOf(router: Router, wish: EchoWish): Promise<Echo> {
-  const { model, prompt, accepted, hasLogprobs, signal } = wish;
+  const { route, prompt, accepted, hasLogprobs, signal } = wish;
   const ids = accepted.promptTokenIds;
   const textOf = async (tokenIds: number[]) => {
-    const request = { model, tokenIds };
+    const request = { model: route.name, tokenIds };
     const { text } = await router.call(
-      model,
+      route,
       ({ backbone }) => backbone.detokenize(request, { signal }),
       signal,
     );

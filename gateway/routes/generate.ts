@@ -6,12 +6,12 @@ import { placedError } from '#gateway/media/placed-error.ts';
 import type { GenerationStart } from '#gateway/openai/chat-request.ts';
 import type { GenerateEvent } from '#gateway/openai/event.ts';
 import type { GenerateUpload } from '#gateway/routing/generate-call.ts';
+import type { ModelRoute } from '#gateway/routing/model-route.ts';
 import { MeshError } from '#mesh/errors.ts';
 
 export interface Generation {
   readonly requestId: string;
-  /** Name in use. */
-  readonly model: string;
+  readonly route: ModelRoute;
   readonly start: GenerationStart;
   readonly media: AdmissibleMedia;
   readonly signal: AbortSignal;
@@ -28,13 +28,13 @@ export async function* generate(
   generation: Generation,
 ): AsyncGenerator<GenerateEvent> {
   const { router, metrics } = context;
-  const { media, signal, reply } = generation;
+  const { route, media, signal, reply } = generation;
   let hasTokens = false;
   // Holds when the consumer stops listening, which ends this generator at its yield.
   let isLeft = true;
   try {
     const upload = await uploadOf(context, generation);
-    for await (const event of router.generate(upload, signal)) {
+    for await (const event of router.generate(upload, route, signal)) {
       if (!hasTokens && event.$case === 'delta') {
         hasTokens = true;
         metrics.timeToFirstToken.observe(reply.elapsedTime / 1000);
@@ -51,9 +51,12 @@ export async function* generate(
 }
 
 async function uploadOf({ intake }: RouteContext, generation: Generation): Promise<GenerateUpload> {
-  const { requestId, model, start, media, signal } = generation;
+  const { requestId, route, start, media, signal } = generation;
   const loaded = await intake.load(media, signal);
   const items = loaded.map((item) => mediaItem(item, media.options));
   const prompt = start.prompt && { ...start.prompt, media: items };
-  return { start: { ...start, prompt, requestId, model, resume: undefined }, media: loaded };
+  return {
+    start: { ...start, prompt, requestId, model: route.name, resume: undefined },
+    media: loaded,
+  };
 }

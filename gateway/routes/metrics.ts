@@ -1,9 +1,10 @@
 import { HTTP_METRICS } from '#gateway/gateway-metrics.ts';
 import type { Route, RouteContext } from '#gateway/http/route.ts';
-import type { Endpoint } from '#gateway/routing/endpoint.ts';
-import type { ScrapedInstance } from '#gateway/routing/scraped-instance.ts';
+import type { Peer } from '#mesh/peers/peer.ts';
 import { type MetricSource, prometheusText } from '#mesh/prometheus-text.ts';
-import { MetricKind } from '#protos/autoglm/mesh/v1/instance.ts';
+
+/** vLLM's index of an engine inside its instance; a backbone has one engine. */
+const VLLM_ENGINE = { engine: '0' };
 
 /** A process that does not answer within this is left out of the scrape. */
 const SCRAPE_TIMEOUT_MS = 2000;
@@ -18,13 +19,12 @@ export function metricsRoute({ router, scraped, metrics }: RouteContext): Route 
       const http = own.filter(({ name }) => HTTP_METRICS.has(name));
       const signal = AbortSignal.timeout(SCRAPE_TIMEOUT_MS);
       const [backbones, encoders] = await Promise.all([
-        scrape(router.endpoints, signal, (i) => ({ engine: String(i) })),
-        scrape(scraped, signal, () => ({})),
+        scrape(router.endpoints, { signal, labels: VLLM_ENGINE }),
+        scrape(scraped.peers, { signal, labels: {} }),
       ]);
-      const gateway = [{ labels: {}, families: own }, readiness(router.endpoints)];
       const text = [
         prometheusText([{ labels: {}, families: http }], ['']),
-        prometheusText([...gateway, ...backbones, ...encoders], ['autoglm:']),
+        prometheusText([{ labels: {}, families: own }, ...backbones, ...encoders], ['autoglm:']),
         // What dashboards for vLLM know is the engine.
         prometheusText(backbones, ['vllm:']),
       ].join('');
@@ -33,26 +33,16 @@ export function metricsRoute({ router, scraped, metrics }: RouteContext): Route 
   };
 }
 
+/** Metrics of the processes that answer, each named by its address. */
 async function scrape(
-  instances: readonly Pick<ScrapedInstance, 'address' | 'instance'>[],
-  signal: AbortSignal,
-  labelsOf: (index: number) => Readonly<Record<string, string>>,
+  peers: readonly Pick<Peer<unknown, unknown>, 'address' | 'instance'>[],
+  options: { readonly signal: AbortSignal; readonly labels: MetricSource['labels'] },
 ): Promise<MetricSource[]> {
-  const scrapes = instances.map(async ({ address, instance }, i) => {
+  const { signal, labels } = options;
+  const scrapes = peers.map(async ({ address, instance }) => {
     const { families } = await instance.getMetrics({}, { signal });
-    return { labels: { ...labelsOf(i), instance: address }, families };
+    return { labels: { ...labels, instance: address }, families };
   });
   const settled = await Promise.allSettled(scrapes);
   return settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-}
-
-function readiness(endpoints: readonly Endpoint[]): MetricSource {
-  const samples = endpoints.map(({ address, isReady }, i) => ({
-    suffix: '',
-    labels: { engine: String(i), instance: address },
-    value: isReady ? 1 : 0,
-  }));
-  const kind = MetricKind.METRIC_KIND_GAUGE;
-  const help = 'Whether the backbone is ready, 1 or 0.';
-  return { labels: {}, families: [{ name: 'gateway_backbone_ready', help, kind, samples }] };
 }

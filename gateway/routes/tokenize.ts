@@ -10,7 +10,8 @@ export function tokenizeRoute({ router, inFlight, intake }: RouteContext): Route
     path: '/tokenize',
     handle: async (request, reply) => {
       const call = parseTokenizeRequest(request.body);
-      const { name, model } = router.resolve(call.model);
+      const route = router.resolve(call.model);
+      const { name, model } = route;
       const { references } = intake.check(call.media, model);
       const media = references.map(placeholderItem);
       const prompt = { form: call.form, media, maxPromptTokens: undefined };
@@ -18,7 +19,7 @@ export function tokenizeRoute({ router, inFlight, intake }: RouteContext): Route
       const flight = inFlight.admit(reply.raw);
       try {
         const answer = await router.call(
-          name,
+          route,
           ({ backbone }) => backbone.tokenize({ model: name, prompt }, { signal: flight.signal }),
           flight.signal,
         );
@@ -42,13 +43,13 @@ export function detokenizeRoute({ router, inFlight }: RouteContext): Route {
     path: '/detokenize',
     handle: async (request, reply) => {
       const { model, tokenIds } = parseDetokenizeRequest(request.body);
-      const { name } = router.resolve(model);
+      const route = router.resolve(model);
       const flight = inFlight.admit(reply.raw);
       try {
         const { text } = await router.call(
-          name,
+          route,
           ({ backbone }) =>
-            backbone.detokenize({ model: name, tokenIds }, { signal: flight.signal }),
+            backbone.detokenize({ model: route.name, tokenIds }, { signal: flight.signal }),
           flight.signal,
         );
         return { prompt: text };

@@ -36,12 +36,13 @@ async function answerTranscription(
   context: RouteContext,
   { call, request, reply }: TranscriptionExchange,
 ) {
-  const { name, model } = context.router.resolve(call.model);
+  const route = context.router.resolve(call.model);
+  const { model } = route;
   checkPrompt(call.start.prompt, model);
   const media = context.intake.check(call.media, model);
   const flight = context.inFlight.admit(reply.raw);
   const { signal } = flight;
-  const wish = { requestId: request.id, model: name, start: call.start, media, signal, reply };
+  const wish = { requestId: request.id, route, start: call.start, media, signal, reply };
   const events = generate(context, wish);
   if (call.isStream) {
     const frames = new TranscriptionEvents();

@@ -1,45 +1,51 @@
 /** What the choice of an endpoint looks at. */
 export interface EndpointView {
-  readonly isReady: boolean;
-  /** Generations sent to it by this gateway and not yet ended. */
+  /** Calls sent to it by this gateway and not yet ended. */
   readonly numOutstanding: number;
-  /** Model names it serves; empty until it has said so. */
-  readonly servedNames: readonly string[];
+  /** What it serves; undefined until it has said so. */
+  readonly model: { readonly servedNames: readonly string[] } | undefined;
 }
 
-export type Pick<E> =
-  | { readonly kind: 'picked'; readonly endpoint: E }
-  | { readonly kind: 'unknown_model'; readonly known: readonly string[] }
-  | { readonly kind: 'none_ready' };
-
-export interface PickWish<E> {
-  /** Undefined: the default model, the first that any endpoint serves. */
-  readonly model: string | undefined;
-  /** Endpoints that have already failed this request. */
-  readonly tried: ReadonlySet<E>;
+export interface PickWish {
+  /** A name that the endpoint serves. */
+  readonly model: string;
   /** Grows by one a request: endpoints with equal load take turns. */
   readonly turn: number;
 }
 
-/** Picks the ready endpoint of the model with the least outstanding work. */
+/** Picks, of the endpoints that may be asked, the one of the model with the least outstanding work. */
 export function pickEndpoint<E extends EndpointView>(
-  endpoints: readonly E[],
-  { model, tried, turn }: PickWish<E>,
-): Pick<E> {
+  candidates: readonly E[],
+  { model, turn }: PickWish,
+): E | undefined {
+  const serving = candidates.filter((one) => serves(one, model));
+  const least = Math.min(...serving.map((one) => one.numOutstanding));
+  const idlest = serving.filter((one) => one.numOutstanding === least);
+  return idlest[turn % idlest.length];
+}
+
+export type NamedModel =
+  | { readonly kind: 'known'; readonly name: string }
+  | { readonly kind: 'unknown'; readonly known: readonly string[] }
+  /** No endpoint has told its model yet. */
+  | { readonly kind: 'none known' };
+
+/** Finds the model that a request names; undefined means the default, the first that any serves. */
+export function findModel(
+  endpoints: readonly EndpointView[],
+  wanted: string | undefined,
+): NamedModel {
   const known = knownModels(endpoints);
-  const name = model ?? known[0];
-  if (name === undefined || known.length === 0) return { kind: 'none_ready' };
-  if (!known.includes(name)) return { kind: 'unknown_model', known };
-  const candidates = endpoints.filter(
-    (one) => one.isReady && one.servedNames.includes(name) && !tried.has(one),
-  );
-  const least = Math.min(...candidates.map((one) => one.numOutstanding));
-  const idlest = candidates.filter((one) => one.numOutstanding === least);
-  const endpoint = idlest[turn % idlest.length];
-  return endpoint === undefined ? { kind: 'none_ready' } : { kind: 'picked', endpoint };
+  const name = wanted ?? known[0];
+  if (name === undefined || known.length === 0) return { kind: 'none known' };
+  return known.includes(name) ? { kind: 'known', name } : { kind: 'unknown', known };
 }
 
 /** Names of all endpoints, ready or not, in configuration order, each once. */
 export function knownModels(endpoints: readonly EndpointView[]): string[] {
-  return [...new Set(endpoints.flatMap((endpoint) => endpoint.servedNames))];
+  return [...new Set(endpoints.flatMap(({ model }) => model?.servedNames ?? []))];
+}
+
+export function serves({ model }: EndpointView, name: string): boolean {
+  return model?.servedNames.includes(name) ?? false;
 }

@@ -1,10 +1,15 @@
 import type { GenerateEvent } from '#gateway/openai/event.ts';
 import { quoted } from '#mesh/client-text.ts';
-import { ERRORS, MeshError } from '#mesh/errors.ts';
+import { MeshError } from '#mesh/errors.ts';
+import { Attempts } from '#mesh/peers/attempts.ts';
+import type { PeerSet } from '#mesh/peers/peer-set.ts';
 import type { GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
-import type { Endpoint } from './endpoint.ts';
+import type { BackboneCalls, BackbonePeer } from './backbone-peer.ts';
 import type { GenerateUpload } from './generate-call.ts';
-import { knownModels, type PickWish, pickEndpoint } from './pick.ts';
+import { ModelRoute } from './model-route.ts';
+import { findModel, knownModels, pickEndpoint, serves } from './pick.ts';
+
+type BackboneSet = Pick<PeerSet<BackbonePeer>, 'peers' | 'close'>;
 
 export interface RouterOptions {
   /** Most endpoints tried for one request before its first token. */
@@ -14,58 +19,70 @@ export interface RouterOptions {
 
 /** Sends requests to endpoints, and elsewhere when one fails before it has produced output. */
 export class Router {
-  readonly endpoints: readonly Endpoint[];
+  readonly #set: BackboneSet;
   readonly #options: RouterOptions;
   #turn = 0;
 
-  constructor(endpoints: readonly Endpoint[], options: RouterOptions) {
-    this.endpoints = endpoints;
+  constructor(set: BackboneSet, options: RouterOptions) {
+    this.#set = set;
     this.#options = options;
+  }
+
+  get endpoints(): readonly BackbonePeer[] {
+    return this.#set.peers;
   }
 
   /** Every model known, by the names requests may use, in configuration order. */
   models(): { readonly name: string; readonly model: GetModelResponse }[] {
     return knownModels(this.endpoints).flatMap((name) => {
-      const model = this.#find(name)?.model;
+      const serving = this.endpoints.filter((endpoint) => serves(endpoint, name));
+      const { model } = serving.find(({ isReady }) => isReady) ?? serving[0] ?? {};
       return model === undefined ? [] : [{ name, model }];
     });
   }
 
-  /** Resolves a request's model name, or the default, to the name in use and the model. */
-  resolve(name: string | undefined): { readonly name: string; readonly model: GetModelResponse } {
-    const { model } = this.#pick({ model: name, tried: new Set(), turn: 0 });
-    const inUse = name ?? knownModels(this.endpoints)[0];
-    if (model === undefined || inUse === undefined) throw noReadyEndpoint();
-    return { name: inUse, model };
+  /** Picks the endpoint of a request by the model it names, or by the default. */
+  resolve(wanted: string | undefined): ModelRoute {
+    const found = findModel(this.endpoints, wanted);
+    if (found.kind === 'unknown') throw unknownModel(wanted ?? '', found.known);
+    if (found.kind === 'none known') throw noReadyEndpoint();
+    const { name } = found;
+    const ready = this.endpoints.filter(({ isReady }) => isReady);
+    const endpoint = pickEndpoint(ready, { model: name, turn: this.#turn++ });
+    if (endpoint?.model === undefined) throw noReadyEndpoint();
+    return new ModelRoute(name, { endpoint, model: endpoint.model });
   }
 
   /** Calls a unary method, elsewhere again when that may help. */
   async call<Result>(
-    model: string,
-    method: (endpoint: Endpoint) => Promise<Result>,
+    route: ModelRoute,
+    method: (calls: BackboneCalls) => Promise<Result>,
     signal: AbortSignal,
   ): Promise<Result> {
-    const attempts = this.#attempts(model);
-    for (;;) {
-      const endpoint = attempts.next();
+    const attempts = this.#attempts(route, signal);
+    for (const attempt of attempts) {
       try {
-        return await method(endpoint);
+        return await method(attempt.peer.calls);
       } catch (error: unknown) {
-        attempts.fail(meshErrorOf(error, signal));
+        attempt.fail(error);
       }
     }
+    throw attempts.failure ?? noReadyEndpoint();
   }
 
   /** Runs a generation. Its announcements come once, whatever the number of attempts. */
-  async *generate(upload: GenerateUpload, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
-    const attempts = this.#attempts(upload.start.model);
+  async *generate(
+    upload: GenerateUpload,
+    route: ModelRoute,
+    signal: AbortSignal,
+  ): AsyncGenerator<GenerateEvent> {
+    const attempts = this.#attempts(route, signal);
     const announced = new Set<GenerateEvent['$case']>();
-    for (;;) {
-      const endpoint = attempts.next();
+    for (const attempt of attempts) {
+      const { generation } = attempt.peer.calls;
       let hasOutput = false;
-      endpoint.numOutstanding += 1;
       try {
-        for await (const { event } of endpoint.generation.generate(upload, signal)) {
+        for await (const { event } of generation.generate(upload, signal)) {
           if (event === undefined || announced.has(event.$case)) continue;
           if (event.$case === 'delta') hasOutput = true;
           else announced.add(event.$case);
@@ -74,68 +91,23 @@ export class Router {
         if (announced.has('finished')) return;
         throw new MeshError('ENGINE_FAILED', 'the backbone ended the answer before its end');
       } catch (error: unknown) {
-        const failure = meshErrorOf(error, signal);
-        if (hasOutput) throw failure;
-        attempts.fail(failure);
-      } finally {
-        endpoint.numOutstanding -= 1;
+        attempt.fail(error, { hasOutput });
       }
     }
+    throw attempts.failure ?? noReadyEndpoint();
   }
 
-  async close(): Promise<void> {
-    await Promise.all(this.endpoints.map((endpoint) => endpoint.close()));
+  close(): Promise<void> {
+    return this.#set.close();
   }
 
-  #find(name: string): Endpoint | undefined {
-    const serving = this.endpoints.filter((endpoint) => endpoint.servedNames.includes(name));
-    return serving.find((endpoint) => endpoint.isReady) ?? serving[0];
+  #attempts(route: ModelRoute, signal: AbortSignal): Attempts<BackbonePeer> {
+    const first = route.takeEndpoint();
+    const pick = (candidates: readonly BackbonePeer[]) =>
+      candidates.find((one) => one === first) ??
+      pickEndpoint(candidates, { model: route.name, turn: this.#turn++ });
+    return new Attempts(this.#set, pick, { ...this.#options, signal, who: 'the backbone' });
   }
-
-  #attempts(model: string) {
-    const tried = new Set<Endpoint>();
-    let failure: MeshError | undefined;
-    return {
-      /** The next endpoint to try; where none is left, throws what the last one failed with. */
-      next: (): Endpoint => {
-        try {
-          const endpoint = this.#pick({ model, tried, turn: this.#turn++ });
-          tried.add(endpoint);
-          if (failure !== undefined) this.#options.onRetry(failure.reason);
-          return endpoint;
-        } catch (error: unknown) {
-          throw failure ?? error;
-        }
-      },
-      /** Notes a failure, or throws it where trying elsewhere cannot help. */
-      fail: (error: MeshError): void => {
-        const { retryElsewhere } = ERRORS[error.reason];
-        if (!retryElsewhere || tried.size >= this.#options.maxAttempts) throw error;
-        failure = error;
-      },
-    };
-  }
-
-  #pick(wish: PickWish<Endpoint>): Endpoint {
-    const pick = pickEndpoint(this.endpoints, wish);
-    switch (pick.kind) {
-      case 'picked':
-        return pick.endpoint;
-      case 'unknown_model':
-        throw unknownModel(wish.model ?? '', pick.known);
-      case 'none_ready':
-        throw noReadyEndpoint();
-    }
-  }
-}
-
-/** The signal's reason when it was aborted, the peer's error otherwise. */
-function meshErrorOf(error: unknown, signal: AbortSignal): MeshError {
-  const cause: unknown = signal.aborted ? signal.reason : error;
-  if (!(cause instanceof MeshError)) throw cause;
-  if (signal.aborted || cause.reason !== 'CANCELLED') return cause;
-  // Nobody here cancelled: the peer was ended with the call still running.
-  return new MeshError('NO_READY_ENDPOINT', 'the backbone ended the call', { cause });
 }
 
 export function unknownModel(model: string, known: readonly string[]): MeshError {

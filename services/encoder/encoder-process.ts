@@ -1,12 +1,12 @@
 import { type Clock, systemClock } from '#mesh/async/clock.ts';
 import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
 import { type EncoderCheckpoint, readEncoderCheckpoint } from '#mesh/encoder-checkpoint.ts';
-import type { InstanceStatus } from '#mesh/instance.ts';
+import { type InstanceFacts, InstanceStatus } from '#mesh/instance.ts';
 import type { Stoppable } from '#mesh/lifecycle.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import { ProcessShell } from '#mesh/process-shell.ts';
-import { InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
+import { InstanceState, Numerics } from '#protos/autoglm/mesh/v1/instance.ts';
 import type { EncoderProcessOptions } from './encoder-options.ts';
 import { type EncoderEngine, type EncoderRole, ServedTower } from './served-tower.ts';
 
@@ -30,12 +30,23 @@ export async function startEncoderProcess(
 ): Promise<EncoderProcess> {
   const checkpoint = await readEncoderCheckpoint(options.model, role.modality);
   const registry = new MetricRegistry();
-  const tower = new ServedTower(role, options, { checkpoint, engine, registry, log, clock });
+  const tower = new ServedTower(role, options, {
+    checkpoint,
+    engine,
+    registry,
+    log,
+    clock,
+    onLoaded: ({ weightDtype }) =>
+      status.change({ numerics: { ...status.facts.numerics, weightDtype } }),
+  });
+  const status = new InstanceStatus(startingFacts(role, engine, checkpoint), {
+    load: () => tower.load,
+  });
   const shell = await ProcessShell.open({
     listen: options.listen,
     log,
     registry,
-    status: startingStatus(role, engine, checkpoint),
+    status,
     served: tower,
     serviceName: encoderServiceDefinition.fullName,
     addService: (server) => server.add(encoderServiceDefinition, tower.service),
@@ -52,18 +63,19 @@ export async function startEncoderProcess(
   return shell;
 }
 
-function startingStatus(
+function startingFacts(
   { role }: EncoderRole,
   { device, isa }: EncoderEngine,
   { modelId, fingerprint }: EncoderCheckpoint,
-): InstanceStatus {
+): InstanceFacts {
   return {
     role,
     state: InstanceState.INSTANCE_STATE_STARTING,
     detail: 'loading the model',
     device,
-    isa,
     modelId,
+    servedNames: [],
     fingerprint,
+    numerics: Numerics.fromPartial({ isa, numRanks: 1 }),
   };
 }

@@ -7,6 +7,7 @@ import type { MetricRegistry } from '#mesh/metrics.ts';
 import { weightDtype } from '#mesh/model-options.ts';
 import type { Served } from '#mesh/process-shell.ts';
 import type { EncoderItem, EncoderOptions, MediaEncoder } from '#native';
+import type { InstanceLoad } from '#protos/autoglm/mesh/v1/instance.ts';
 import { type Admission, createAdmission } from './admission.ts';
 import { EncoderBatchQueue } from './encoder-batch-queue.ts';
 import { EncoderCache } from './encoder-cache.ts';
@@ -45,6 +46,8 @@ export interface TowerParts {
   readonly registry: MetricRegistry;
   readonly log: Log;
   readonly clock: Clock;
+  /** Told what the tower has become each time it is loaded. */
+  readonly onLoaded: (description: MediaEncoder['description']) => void;
 }
 
 /** One tower of a checkpoint with all that encoding needs, from its admission to its cache. */
@@ -55,6 +58,7 @@ export class ServedTower implements Served {
   readonly #parts: TowerParts;
   readonly #admission: Admission;
   readonly #resident: ResidentEncoder;
+  readonly #queue: EncoderBatchQueue;
 
   constructor(role: EncoderRole, options: EncoderProcessOptions, parts: TowerParts) {
     this.#role = role;
@@ -66,7 +70,20 @@ export class ServedTower implements Served {
       load: () => this.#load(),
       idleUnloadMs: options.lazy ? options.idleUnloadS * 1000 : Infinity,
     });
-    this.service = this.#createService();
+    const metrics = new EncoderMetrics(parts.registry);
+    this.#queue = new EncoderBatchQueue({
+      limits: { maxBatchSize: options.maxBatchSize, windowMs: options.batchWindowMs },
+      clock: parts.clock,
+      onBatch: (numItems) => metrics.batchSize.observe(numItems),
+    });
+    this.service = this.#createService(metrics);
+  }
+
+  /** Items inside and how many it takes. */
+  get load(): InstanceLoad {
+    const { numWaiting } = this.#queue;
+    const numRunning = this.#admission.items.numInside - numWaiting;
+    return { numRunning, numWaiting, capacity: this.#options.maxQueue };
   }
 
   /** Encodes a small item for real, unless the tower waits for its first use. */
@@ -86,16 +103,11 @@ export class ServedTower implements Served {
     return this.#resident.close();
   }
 
-  #createService(): EncoderService {
-    const { encoderCacheMb, maxBatchSize, batchWindowMs, maxItemMb } = this.#options;
-    const { checkpoint, engine, registry, log, clock } = this.#parts;
-    const metrics = new EncoderMetrics(registry);
+  #createService(metrics: EncoderMetrics): EncoderService {
+    const { encoderCacheMb, maxBatchSize, maxItemMb } = this.#options;
+    const { checkpoint, engine, log } = this.#parts;
+    const queue = this.#queue;
     const cache = new EncoderCache(Math.floor(encoderCacheMb * MIB));
-    const queue = new EncoderBatchQueue({
-      limits: { maxBatchSize, windowMs: batchWindowMs },
-      clock,
-      onBatch: (numItems) => metrics.batchSize.observe(numItems),
-    });
     metrics.watch({
       numAdmitted: () => this.#admission.items.numInside,
       numWaiting: () => queue.numWaiting,
@@ -118,7 +130,7 @@ export class ServedTower implements Served {
 
   async #load(): Promise<MediaEncoder> {
     const { model, device, dtype } = this.#options;
-    const { checkpoint, engine, log } = this.#parts;
+    const { checkpoint, engine, log, onLoaded } = this.#parts;
     const started = performance.now();
     const encoder = await engine
       .load({
@@ -133,6 +145,7 @@ export class ServedTower implements Served {
       const message = `the tower gives rows of ${width} values, the language model takes ${checkpoint.hiddenSize}`;
       throw new MeshError('INVALID_REQUEST', message);
     }
+    onLoaded(encoder.description);
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     const facts = `${checkpoint.modelId}, ${encoder.description.weightDtype}, ${seconds} s`;
     log.info(`${this.#role.title} loaded on ${engine.device} (${facts})`);

@@ -1,7 +1,7 @@
 import type { DescribedModel } from '#backbone/checkpoint/model-description.ts';
 import type { ModelFiles } from '#backbone/checkpoint/model-files.ts';
 import type { Scheduler } from '#backbone/engine/scheduler.ts';
-import type { InstanceStatus } from '#mesh/instance.ts';
+import { type InstanceFacts, InstanceStatus } from '#mesh/instance.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import { ProcessShell } from '#mesh/process-shell.ts';
@@ -32,13 +32,20 @@ export async function startBackbone(
 ): Promise<Backbone> {
   checkBackboneOptions(options);
   const registry = new MetricRegistry();
-  const model = await ServedModel.create(options, decoder, files, { registry, log });
+  let status: InstanceStatus | undefined;
+  const onEncoders = () => status?.changes.notify();
+  const surroundings = { registry, log, onEncoders };
+  const model = await ServedModel.create(options, decoder, files, surroundings);
   const service = new BackboneService(model, log);
+  status = new InstanceStatus(startingFacts(model), {
+    load: () => service.current.load,
+    encoders: () => service.current.encoders(),
+  });
   const shell = await ProcessShell.open({
     listen: options.listen,
     log,
     registry,
-    status: startingStatus(model),
+    status,
     served: service,
     serviceName: LlmBackboneServiceDefinition.fullName,
     addService: (server) => server.add(LlmBackboneServiceDefinition, service),
@@ -54,14 +61,16 @@ export async function startBackbone(
   };
 }
 
-function startingStatus({ description, device, isa }: ServedModel): InstanceStatus {
+function startingFacts({ description, device, numerics }: ServedModel): InstanceFacts {
+  const { modelId, servedNames, fingerprint } = description;
   return {
     role: 'llm-backbone',
     state: InstanceState.INSTANCE_STATE_STARTING,
     detail: 'opening the server',
     device,
-    isa,
-    modelId: description.modelId,
-    fingerprint: description.fingerprint,
+    modelId,
+    servedNames,
+    fingerprint,
+    numerics,
   };
 }

@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { ModelFiles } from '#backbone/checkpoint/model-files.ts';
+import { activationDtype } from '#backbone/checkpoint/numerics.ts';
 import type { StepExecutor } from '#backbone/engine/step-plan.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
@@ -38,7 +39,8 @@ export async function loadDecoder(
   const decoder = await loadWeights({
     model: { directory: options.model },
     device: options.device,
-    ...dtypes(options, files),
+    weightDtype: weightDtype(options.dtype),
+    activationDtype: activationDtype(options, files),
     blockSize: BLOCK_SIZE,
     kvCacheBytes: kvCacheBytes(options, await deviceMemory(options)),
     maxNumBatchedTokens: options.maxNumBatchedTokens,
@@ -63,21 +65,6 @@ async function loadWeights(options: DecoderOptions): Promise<Decoder> {
     }
     throw cause;
   }
-}
-
-/**
- * Activations follow the weights, but never to float16: GLM-4's residuals overflow it, so float16
- * weights compute in float32.
- */
-function dtypes(
-  { dtype }: BackboneOptions,
-  files: ModelFiles,
-): Pick<DecoderOptions, 'weightDtype' | 'activationDtype'> {
-  const stored = dtype === 'auto' ? files.dtype : dtype;
-  return {
-    weightDtype: weightDtype(dtype),
-    activationDtype: stored === 'bfloat16' ? 'bfloat16' : 'float32',
-  };
 }
 
 async function deviceMemory({ model, device }: BackboneOptions): Promise<DeviceMemory> {

@@ -1,5 +1,6 @@
 import { type DescribedModel, describeModel } from '#backbone/checkpoint/model-description.ts';
 import type { ModelFiles } from '#backbone/checkpoint/model-files.ts';
+import { readNumerics } from '#backbone/checkpoint/numerics.ts';
 import { Tokenizer } from '#backbone/checkpoint/tokenizer.ts';
 import { BackboneMetrics } from '#backbone/engine/backbone-metrics.ts';
 import { EngineLoop } from '#backbone/engine/engine-loop.ts';
@@ -18,6 +19,7 @@ import { logFailure } from '#mesh/log/log-failure.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import type { Served } from '#mesh/process-shell.ts';
 import type { DecoderDescription } from '#native';
+import type { EncoderReadiness, InstanceLoad, Numerics } from '#protos/autoglm/mesh/v1/instance.ts';
 import type { LoadedDecoder } from './load-decoder.ts';
 import type { BackboneOptions } from './options.ts';
 
@@ -28,6 +30,8 @@ export interface ModelSurroundings {
   /** The process's metrics, which show the model's too. */
   readonly registry: MetricRegistry;
   readonly log: Log;
+  /** Called when an encoder has come or gone. */
+  readonly onEncoders: () => void;
 }
 
 /** A request inside a served model. */
@@ -39,6 +43,7 @@ export interface AdmittedRequest {
 
 interface ModelParts extends AdmissionContext {
   readonly decoder: LoadedDecoder;
+  readonly numerics: Numerics;
   readonly metrics: BackboneMetrics;
   /** Of this model alone. */
   readonly registry: MetricRegistry;
@@ -54,7 +59,8 @@ interface ModelParts extends AdmissionContext {
 export class ServedModel implements Served {
   readonly description: DescribedModel;
   readonly device: string;
-  readonly isa: string;
+  /** What makes another replica give the same bits. */
+  readonly numerics: Numerics;
   readonly reader: RequestReader;
   readonly scheduler: Scheduler;
   /** Rejects with ENGINE_FAILED when the engine is dead; resolves after `close`. */
@@ -67,7 +73,7 @@ export class ServedModel implements Served {
     this.#parts = parts;
     this.description = parts.model;
     this.device = parts.decoder.device;
-    this.isa = parts.decoder.isa;
+    this.numerics = parts.numerics;
     this.reader = parts.reader;
     this.scheduler = parts.scheduler;
     this.done = parts.done;
@@ -84,9 +90,10 @@ export class ServedModel implements Served {
     files: ModelFiles,
     surroundings: ModelSurroundings,
   ): Promise<ServedModel> {
-    const { log } = surroundings;
+    const { log, onEncoders } = surroundings;
     const tokenizer = await Tokenizer.load(options.model);
     const model = await describeModel(options, decoder, { files, tokenizer });
+    const numerics = await readNumerics(options, decoder, files);
     const scheduler = createScheduler(options, decoder.description);
     const reader = createReader(options, {
       files,
@@ -105,10 +112,33 @@ export class ServedModel implements Served {
     const generations = createContext({ scheduler, decoder, tokenizer, metrics });
     const { done } = await startEngine(generations);
     const { modalities } = files;
-    const media = createEmbeddings(options, { model, modalities, registry, log });
+    const media = createEmbeddings(options, { model, modalities, registry, log, onEncoders });
     registry.open();
     const engine = { scheduler, generations, decoder, done };
-    return new ServedModel({ model, reader, ...engine, ...media, metrics, registry, log });
+    return new ServedModel({
+      model,
+      numerics,
+      reader,
+      ...engine,
+      ...media,
+      metrics,
+      registry,
+      log,
+    });
+  }
+
+  get load(): InstanceLoad {
+    const { running, waiting, options } = this.scheduler;
+    return {
+      numRunning: running.length,
+      numWaiting: waiting.length,
+      capacity: options.maxNumSeqs,
+    };
+  }
+
+  /** The encoders this model can ask, by modality. */
+  encoders(): EncoderReadiness[] {
+    return this.#parts.embeddings.encoders();
   }
 
   /** Admits a request, or refuses it. */

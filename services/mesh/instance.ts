@@ -1,28 +1,29 @@
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import {
+  type EncoderReadiness,
+  type InstanceLoad,
   InstanceServiceDefinition,
   type InstanceServiceImplementation,
   type InstanceState,
+  type Numerics,
+  type WatchResponse,
 } from '#protos/autoglm/mesh/v1/instance.ts';
+import { Changes } from './async/changes.ts';
+import { type Clock, systemClock } from './async/clock.ts';
 import type { MetricRegistry } from './metrics.ts';
 import { PACKAGE_ROOT } from './paths.ts';
+import { HEARTBEAT_INTERVAL_MS } from './peers/heartbeat.ts';
 
 export const INSTANCE_SERVICE = InstanceServiceDefinition.fullName;
 
-/** What a process says of itself; fields it does not know yet stay empty. */
-export interface InstanceStatus {
-  role: 'llm-backbone' | 'vision-encoder' | 'speech-encoder';
-  state: InstanceState;
-  detail: string;
-  device: string;
-  isa: string;
-  modelId: string;
-  fingerprint: string;
-}
-
 /** The software's version: the one number in package.json. */
 export const VERSION = readVersion();
+
+/** Tells this run of the process from the one before it behind the same address. */
+const INSTANCE_NAME = `${hostname()}-${randomBytes(4).toString('hex')}`;
 
 function readVersion(): string {
   const parsed: unknown = JSON.parse(readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8'));
@@ -31,18 +32,89 @@ function readVersion(): string {
   return String(parsed.version);
 }
 
+/** What a process says of itself; fields it does not know yet stay empty. */
+export interface InstanceFacts {
+  readonly role: 'llm-backbone' | 'vision-encoder' | 'speech-encoder';
+  readonly state: InstanceState;
+  /** Reason in words when the state is not READY. */
+  readonly detail: string;
+  readonly device: string;
+  readonly modelId: string;
+  readonly servedNames: readonly string[];
+  readonly fingerprint: string;
+  readonly numerics: Numerics;
+}
+
+/** Facts that are read whenever a message is written. */
+export interface LiveFacts {
+  readonly load: () => InstanceLoad;
+  /** The encoders this process asks. */
+  readonly encoders?: () => EncoderReadiness[];
+}
+
+/** The one place that knows how this process does; watchers hear of every change. */
+export class InstanceStatus {
+  readonly changes = new Changes();
+  readonly #live: LiveFacts;
+  #facts: InstanceFacts;
+
+  constructor(facts: InstanceFacts, live: LiveFacts) {
+    this.#facts = facts;
+    this.#live = live;
+  }
+
+  get facts(): InstanceFacts {
+    return this.#facts;
+  }
+
+  change(facts: Partial<InstanceFacts>): void {
+    this.#facts = { ...this.#facts, ...facts };
+    this.changes.notify();
+  }
+
+  /** What watchers are told. */
+  message(): WatchResponse {
+    const { device: _, servedNames, ...facts } = this.#facts;
+    return {
+      ...facts,
+      servedNames: [...servedNames],
+      instanceName: INSTANCE_NAME,
+      version: VERSION,
+      load: this.#live.load(),
+      encoders: this.#live.encoders?.() ?? [],
+    };
+  }
+}
+
 /** Serves the status and the metrics of this process. */
 export function createInstanceService(
-  status: () => InstanceStatus,
+  status: InstanceStatus,
   metrics: MetricRegistry,
+  clock: Clock = systemClock,
 ): InstanceServiceImplementation {
   return {
-    getStatus: async () => ({
-      ...status(),
-      version: VERSION,
-      pid: process.pid,
-      uptimeMs: BigInt(Math.round(process.uptime() * 1000)),
-    }),
+    getStatus: async () => {
+      const { servedNames: _, numerics, ...facts } = status.facts;
+      return {
+        ...facts,
+        isa: numerics.isa,
+        version: VERSION,
+        pid: process.pid,
+        uptimeMs: BigInt(Math.round(process.uptime() * 1000)),
+      };
+    },
     getMetrics: async () => ({ families: metrics.collect() }),
+    watch: (_, { signal }) => watch(status, { signal, clock }),
   };
+}
+
+async function* watch(
+  status: InstanceStatus,
+  wait: { readonly signal: AbortSignal; readonly clock: Clock },
+): AsyncGenerator<WatchResponse> {
+  while (!wait.signal.aborted) {
+    const seen = status.changes.count;
+    yield status.message();
+    await status.changes.after(seen, { ...wait, limitMs: HEARTBEAT_INTERVAL_MS });
+  }
 }

@@ -58,10 +58,7 @@ export class ProcessShell implements Stoppable {
       serviceNames: [serviceName, INSTANCE_SERVICE],
       addServices: (target) => {
         options.addService(target);
-        target.add(
-          InstanceServiceDefinition,
-          createInstanceService(() => status, registry),
-        );
+        target.add(InstanceServiceDefinition, createInstanceService(status, registry));
       },
     });
     return new ProcessShell(options, { health, server });
@@ -92,7 +89,6 @@ export class ProcessShell implements Stoppable {
   }
 
   #enter(state: InstanceState, detail: string): void {
-    this.#status.state = state;
-    this.#status.detail = detail;
+    this.#status.change({ state, detail });
   }
 }

@@ -2,6 +2,7 @@ import { type BackboneOptions, encoderAddresses } from '#backbone/options.ts';
 import type { Log } from '#mesh/log/log.ts';
 import type { MetricRegistry } from '#mesh/metrics.ts';
 import type { MediaModality } from '#mesh/modality.ts';
+import { staticMembership } from '#mesh/peers/static-membership.ts';
 import type { GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { Embeddings } from './embeddings.ts';
 import { EncoderClient } from './encoder-client.ts';
@@ -19,9 +20,11 @@ export function createEmbeddings(
     readonly modalities: readonly MediaModality[];
     readonly registry: MetricRegistry;
     readonly log: Log;
+    /** Called when an encoder has come or gone. */
+    readonly onEncoders: () => void;
   },
 ): { readonly embeddings: Embeddings; readonly mediaBuffer: MediaBuffer } {
-  const { model, modalities, registry, log } = parts;
+  const { model, modalities, registry, log, onEncoders: onChange } = parts;
   const metrics = new MediaMetrics(registry, model.servedNames[0] ?? '');
   const clients = new Map(
     modalities.flatMap((modality) => {
@@ -29,12 +32,14 @@ export function createEmbeddings(
       if (addresses.length === 0) return [];
       const client = new EncoderClient({
         modality,
-        addresses,
+        membership: staticMembership(addresses),
         expected: model,
         maxStreams: options.maxEncodeStreams,
         metrics,
         log,
+        onChange,
       });
+      metrics.watchEncoders(modality, () => client.peers);
       return [[modality, client] as const];
     }),
   );
@@ -52,8 +57,7 @@ export function createEmbeddings(
   const levels = {
     cacheBytes: () => embeddings.cacheBytes,
     bufferBytes: () => mediaBuffer.numBytes,
-    numReady: (modality: MediaModality) => embeddings.numReady(modality),
   };
-  metrics.watch(levels, [...clients.keys()]);
+  metrics.watch(levels);
   return { embeddings, mediaBuffer };
 }

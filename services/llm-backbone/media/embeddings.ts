@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { LRUCache } from 'lru-cache';
 import { type Endable, type Flight, SingleFlight } from '#mesh/async/single-flight.ts';
 import { MeshError } from '#mesh/errors.ts';
-import type { MediaModality } from '#mesh/modality.ts';
+import { type MediaModality, WIRE_MODALITIES } from '#mesh/modality.ts';
+import type { EncoderReadiness } from '#protos/autoglm/mesh/v1/instance.ts';
 import type { Embedding } from './embedding.ts';
 import { EmbeddingCache } from './embedding-cache.ts';
 import { ENCODER_NAMES, type EncoderClient } from './encoder-client.ts';
@@ -44,8 +45,13 @@ export class Embeddings {
     return this.#cache.bytes;
   }
 
-  numReady(modality: MediaModality): number {
-    return this.#options.clients.get(modality)?.numReady ?? 0;
+  /** How many encoders can be asked, by modality. */
+  encoders(): EncoderReadiness[] {
+    return [...this.#options.clients].map(([modality, { numReady, peers }]) => ({
+      modality: WIRE_MODALITIES[modality],
+      numReady,
+      numKnown: peers.length,
+    }));
   }
 
   /** Refuses a modality that the checkpoint lacks or that no encoder is configured for. */

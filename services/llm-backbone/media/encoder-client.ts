@@ -1,14 +1,14 @@
 import { Semaphore } from '#mesh/async/semaphore.ts';
-import { ERRORS, MeshError } from '#mesh/errors.ts';
+import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
 import type { MediaModality } from '#mesh/modality.ts';
+import { Attempts } from '#mesh/peers/attempts.ts';
+import type { Membership } from '#mesh/peers/membership.ts';
+import { Peer, type PeerOptions } from '#mesh/peers/peer.ts';
+import { PeerSet } from '#mesh/peers/peer-set.ts';
 import type { Embedding } from './embedding.ts';
-import {
-  type EncodedItem,
-  type EncodeProgress,
-  EncoderEndpoint,
-  type ExpectedModel,
-} from './encoder-endpoint.ts';
+import { type EncoderPeer, type ExpectedModel, encoderKind } from './encoder-peer.ts';
+import { type EncodeProgress, gatherEmbedding } from './gather-embedding.ts';
 import type { MediaItem } from './media-item.ts';
 import type { EncodeResult, MediaMetrics } from './media-metrics.ts';
 import { byPreference } from './rendezvous.ts';
@@ -21,10 +21,9 @@ export const ENCODER_NAMES: Readonly<Record<MediaModality, string>> = {
   audio: 'speech encoder',
 };
 
-export interface EncoderClientOptions {
+export interface EncoderClientOptions extends PeerOptions {
   readonly modality: MediaModality;
-  /** At least one, `host:port`. */
-  readonly addresses: readonly string[];
+  readonly membership: Membership;
   readonly expected: ExpectedModel;
   /** Encode streams at once; further items wait. */
   readonly maxStreams: number;
@@ -37,22 +36,25 @@ export interface EncoderClientOptions {
  * knows it; what fails before all its rows arrived goes to the next one, never twice to the same.
  */
 export class EncoderClient {
-  readonly #modality: MediaModality;
-  readonly #metrics: MediaMetrics;
-  readonly #endpoints: readonly EncoderEndpoint[];
+  readonly #options: EncoderClientOptions;
+  readonly #set: PeerSet<EncoderPeer>;
   readonly #streams: Semaphore;
 
   constructor(options: EncoderClientOptions) {
-    this.#modality = options.modality;
-    this.#metrics = options.metrics;
+    const { modality, expected, membership, log, onChange = () => {} } = options;
+    this.#options = options;
     this.#streams = new Semaphore(options.maxStreams);
-    this.#endpoints = [...new Set(options.addresses)].map(
-      (address) => new EncoderEndpoint(address, options),
-    );
+    const kind = encoderKind(modality, expected);
+    const open = (address: string) => new Peer(kind, address, options);
+    this.#set = new PeerSet({ membership, open, log, onChange });
+  }
+
+  get peers(): readonly EncoderPeer[] {
+    return this.#set.peers;
   }
 
   get numReady(): number {
-    return this.#endpoints.filter(({ isReady }) => isReady).length;
+    return this.#set.numReady;
   }
 
   /** Rows of an item; `onPlan` is called once for every encoder that is tried. */
@@ -60,65 +62,48 @@ export class EncoderClient {
     return this.#streams.run(progress.signal, () => this.#encode(item, progress));
   }
 
-  async close(): Promise<void> {
-    await Promise.all(this.#endpoints.map((endpoint) => endpoint.close()));
+  close(): Promise<void> {
+    return this.#set.close();
   }
 
   async #encode(item: MediaItem, progress: EncodeProgress): Promise<Embedding> {
-    const tried = new Set<EncoderEndpoint>();
-    let failure: MeshError | undefined;
-    for (;;) {
-      const left = this.#endpoints.filter((one) => one.isReady && !tried.has(one));
-      const endpoint = byPreference(left, item.key)[0];
-      if (endpoint === undefined) throw this.#unavailable(failure);
-      tried.add(endpoint);
+    const { modality, metrics, expected } = this.#options;
+    const { signal } = progress;
+    const pick = (candidates: readonly EncoderPeer[]) => byPreference(candidates, item.key)[0];
+    const attempts = new Attempts(this.#set, pick, { signal, who: 'it' });
+    for (const attempt of attempts) {
+      let result: EncodeResult = 'failed';
       try {
-        return (await this.#attempt(endpoint, item, progress)).embedding;
+        const encoded = await gatherEmbedding(attempt.peer.calls, item, { ...progress, expected });
+        result = encoded.cacheHit ? 'cache_hit' : 'encoded';
+        metrics.rowsReceived(encoded.embedding.rows.byteLength);
+        return encoded.embedding;
       } catch (error: unknown) {
-        if (progress.signal.aborted || !isWorthAnother(error)) throw error;
-        failure = error;
+        if (error instanceof MeshError) result = 'refused';
+        if (signal.aborted) result = 'cancelled';
+        attempt.fail(error);
+        result = 'failed';
+      } finally {
+        metrics.encodeEnded(modality, result);
       }
     }
-  }
-
-  async #attempt(
-    endpoint: EncoderEndpoint,
-    item: MediaItem,
-    progress: EncodeProgress,
-  ): Promise<EncodedItem> {
-    let result: EncodeResult = 'failed';
-    try {
-      const encoded = await endpoint.encode(item, progress);
-      result = encoded.cacheHit ? 'cache_hit' : 'encoded';
-      this.#metrics.rowsReceived(encoded.embedding.rows.byteLength);
-      return encoded;
-    } catch (error: unknown) {
-      if (progress.signal.aborted) result = 'cancelled';
-      else if (error instanceof MeshError && !isWorthAnother(error)) result = 'refused';
-      throw error;
-    } finally {
-      this.#metrics.encodeEnded(this.#modality, result);
-    }
+    throw this.#unavailable(attempts.failure);
   }
 
   /** What to say when no encoder is left to ask. */
   #unavailable(failure: MeshError | undefined): MeshError {
     if (failure !== undefined && failure.reason !== 'NO_READY_ENDPOINT') return failure;
-    const name = ENCODER_NAMES[this.#modality];
-    const mismatches = this.#endpoints.flatMap(({ mismatch }) => mismatch ?? []);
+    const name = ENCODER_NAMES[this.#options.modality];
+    const mismatches = this.peers.flatMap(({ mismatch }) => mismatch ?? []);
     const why =
       mismatches.length > 0
         ? `the ${name} is not of this model: ${mismatches[0]}`
         : failure === undefined
-          ? `no ${name} is ready (${this.#endpoints.length} configured); retry later`
+          ? `no ${name} is ready (${this.peers.length} configured); retry later`
           : `the ${name} was lost (${failure.message}) and no other is ready; retry later`;
     return new MeshError('NO_READY_ENDPOINT', why, {
       retryAfterMs: RETRY_AFTER_MS,
       cause: failure,
     });
   }
-}
-
-function isWorthAnother(error: unknown): error is MeshError {
-  return error instanceof MeshError && ERRORS[error.reason].retryElsewhere;
 }

@@ -1,5 +1,6 @@
 import type { Counter, Labels, MetricRegistry } from '#mesh/metrics.ts';
 import type { MediaModality } from '#mesh/modality.ts';
+import { PeerReadiness, type PeerReadinessOptions } from '#mesh/peers/peer-readiness.ts';
 
 /** How an `Encode` stream ended. */
 export type EncodeResult = 'encoded' | 'cache_hit' | 'refused' | 'failed' | 'cancelled';
@@ -8,7 +9,6 @@ export type EncodeResult = 'encoded' | 'cache_hit' | 'refused' | 'failed' | 'can
 export interface MediaLevels {
   readonly cacheBytes: () => number;
   readonly bufferBytes: () => number;
-  readonly numReady: (modality: MediaModality) => number;
 }
 
 /** The backbone's metrics of images and audio; `mm_cache_*` are vLLM's names. */
@@ -31,13 +31,7 @@ export class MediaMetrics {
   }
 
   /** Adds the gauges. */
-  watch(levels: MediaLevels, modalities: readonly MediaModality[]): void {
-    const encoders = modalities.map((modality) => ({
-      name: 'encoder_endpoints_ready',
-      help: 'Encoders that can be asked',
-      read: () => levels.numReady(modality),
-      labels: { modality },
-    }));
+  watch(levels: MediaLevels): void {
     const cache = {
       name: 'embedding_cache_bytes',
       help: 'Bytes of rows in the embedding cache',
@@ -48,7 +42,20 @@ export class MediaMetrics {
       help: 'Bytes of media that requests hold',
       read: levels.bufferBytes,
     };
-    this.#registry.show([cache, buffer, ...encoders], this.#labels);
+    this.#registry.show([cache, buffer], this.#labels);
+  }
+
+  /** Adds which encoders of a modality can be asked. */
+  watchEncoders(modality: MediaModality, peers: PeerReadinessOptions['peers']): void {
+    this.#registry.register(
+      new PeerReadiness({
+        name: 'encoder_endpoints_ready',
+        help: 'Whether the encoder can be asked, 1 or 0',
+        label: 'encoder',
+        labels: { ...this.#labels, modality },
+        peers,
+      }),
+    );
   }
 
   lookedUp({ found }: { readonly found: boolean }): void {

@@ -1,4 +1,5 @@
 import type { CallContext } from 'nice-grpc-common';
+import { Changes } from '#mesh/async/changes.ts';
 import { quoted } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
 import {
@@ -13,7 +14,7 @@ import {
  */
 export class Health {
   readonly #services: ReadonlySet<string>;
-  readonly #watchers = new Set<() => void>();
+  readonly #changes = new Changes();
   #serving = false;
 
   /** `services`: full names this process answers for, besides "" (the process). */
@@ -28,7 +29,7 @@ export class Health {
   setServing(serving: boolean): void {
     if (this.#serving === serving) return;
     this.#serving = serving;
-    for (const wake of [...this.#watchers]) wake();
+    this.#changes.notify();
   }
 
   readonly implementation: HealthServiceImplementation = {
@@ -45,30 +46,16 @@ export class Health {
     return this.#serving ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
   }
 
-  async *#watch(request: HealthCheckRequest, context: CallContext) {
+  async *#watch(request: HealthCheckRequest, { signal }: CallContext) {
     const known = this.#services.has(request.service);
-    yield { status: known ? this.#status() : ServingStatus.SERVICE_UNKNOWN };
-    let sent = this.#serving;
-    while (!context.signal.aborted) {
-      await this.#changed(context.signal);
-      if (known && sent !== this.#serving) {
-        sent = this.#serving;
-        yield { status: this.#status() };
-      }
+    let sent: ServingStatus | undefined;
+    for (;;) {
+      const seen = this.#changes.count;
+      const status = known ? this.#status() : ServingStatus.SERVICE_UNKNOWN;
+      if (status !== sent) yield { status };
+      sent = status;
+      await this.#changes.after(seen, { signal });
+      if (signal.aborted) return;
     }
-  }
-
-  /** Resolves at the next change or when the call ends. */
-  #changed(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = () => {
-        this.#watchers.delete(wake);
-        signal.removeEventListener('abort', wake);
-        resolve();
-      };
-      this.#watchers.add(wake);
-      signal.addEventListener('abort', wake);
-      if (signal.aborted) wake();
-    });
   }
 }

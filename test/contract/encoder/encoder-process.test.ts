@@ -52,6 +52,25 @@ describe('an encoder process', () => {
     assert.deepEqual(tower.trace, ['encode 1']);
   });
 
+  it('tells watchers what it is, and that it drains', async (test) => {
+    const { process, tower } = await startVision(test);
+    const channel = openChannel(process.address, 'tokens');
+    test.after(() => channel.close());
+    const facts = createMeshClient(InstanceServiceDefinition, channel).watch({});
+    const watch = facts[Symbol.asyncIterator]();
+
+    const { value: ready } = await watch.next();
+    const drained = process.drain(0);
+    const { value: draining } = await watch.next();
+    await drained;
+
+    assert.equal(ready?.state, InstanceState.INSTANCE_STATE_READY);
+    assert.equal(ready.role, 'vision-encoder');
+    assert.equal(ready.numerics?.weightDtype, tower.description.weightDtype);
+    assert.deepEqual(ready.load, { numRunning: 0, numWaiting: 0, capacity: 32 });
+    assert.equal(draining?.state, InstanceState.INSTANCE_STATE_DRAINING);
+  });
+
   it('counts items, rows and cache hits', async (test) => {
     const { process, encode } = await startVision(test);
     const content = await pngOf(3);

@@ -2,7 +2,7 @@ import type { CallContext } from 'nice-grpc-common';
 import { pino } from 'pino';
 import { type MeshServer, startMeshServer } from '#mesh/grpc/grpc-server.ts';
 import { Health } from '#mesh/grpc/health.ts';
-import { createInstanceService } from '#mesh/instance.ts';
+import { createInstanceService, InstanceStatus } from '#mesh/instance.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import { Modality } from '#protos/autoglm/common/v1/media.ts';
 import {
@@ -18,7 +18,13 @@ import {
   type LlmBackboneServiceImplementation,
   type PromptLimits,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
-import { InstanceServiceDefinition, InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
+import {
+  InstanceServiceDefinition,
+  InstanceState,
+  Numerics,
+} from '#protos/autoglm/mesh/v1/instance.ts';
+
+const FINGERPRINT = '0123456789abcdef'.repeat(4);
 
 export type Events = AsyncIterable<DeepPartial<GenerateResponse>>;
 
@@ -37,7 +43,8 @@ export class FakeBackbone {
   /** How large it says a prompt may be; undefined as from a backbone that does not say. */
   promptLimits: PromptLimits | undefined;
   readonly trace: string[] = [];
-  readonly servedNames: string[];
+  /** What it pushes to watchers; GetModel answers with its names and fingerprint. */
+  readonly status: InstanceStatus;
   script: Script = () => saying('Hello', ' world');
   /** Unset: it plays its script without reading what follows the start. */
   readsMedia = true;
@@ -47,7 +54,7 @@ export class FakeBackbone {
   #server: MeshServer | undefined;
 
   constructor(servedNames: string[] = ['phone-nano']) {
-    this.servedNames = servedNames;
+    this.status = createStatus(servedNames);
     this.health.setServing(true);
   }
 
@@ -63,7 +70,7 @@ export class FakeBackbone {
       serviceNames: [LlmBackboneServiceDefinition.fullName],
       addServices: (server) => {
         server.add(LlmBackboneServiceDefinition, this.#service);
-        const instance = createInstanceService(() => STATUS, this.metrics);
+        const instance = createInstanceService(this.status, this.metrics);
         server.add(InstanceServiceDefinition, {
           ...instance,
           getMetrics: async (request, context) => {
@@ -110,9 +117,9 @@ export class FakeBackbone {
       return { text: tokenIds.map((id) => `<${id}>`).join('') };
     },
     getModel: async () => ({
-      servedNames: this.servedNames,
-      modelId: 'phone-nano',
-      fingerprint: '0123456789abcdef'.repeat(4),
+      servedNames: [...this.status.facts.servedNames],
+      modelId: this.status.facts.modelId,
+      fingerprint: this.status.facts.fingerprint,
       maxModelLen: 512,
       createdS: 1_700_000_000n,
       modalities: this.modalities,
@@ -149,15 +156,21 @@ async function mediaOf(
   }
 }
 
-const STATUS = {
-  role: 'llm-backbone',
-  state: InstanceState.INSTANCE_STATE_READY,
-  detail: '',
-  device: 'cpu',
-  isa: 'reference',
-  modelId: 'phone-nano',
-  fingerprint: '',
-} as const;
+function createStatus(servedNames: readonly string[]): InstanceStatus {
+  const facts = {
+    role: 'llm-backbone',
+    state: InstanceState.INSTANCE_STATE_READY,
+    detail: '',
+    device: 'cpu',
+    modelId: 'phone-nano',
+    servedNames,
+    fingerprint: FINGERPRINT,
+    numerics: Numerics.fromPartial({ isa: 'reference', numRanks: 1 }),
+  } as const;
+  return new InstanceStatus(facts, {
+    load: () => ({ numRunning: 0, numWaiting: 0, capacity: 8 }),
+  });
+}
 
 export function accepted(fields = {}): DeepPartial<GenerateResponse> {
   const value = { numPromptTokens: 7, numCachedTokens: 4, seed: 5n, promptTokenIds: [1, 2, 3] };

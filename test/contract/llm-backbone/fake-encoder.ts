@@ -5,6 +5,8 @@ import { pino } from 'pino';
 import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
 import { type MeshServer, startMeshServer } from '#mesh/grpc/grpc-server.ts';
 import { Health } from '#mesh/grpc/health.ts';
+import { createInstanceService, type InstanceStatus } from '#mesh/instance.ts';
+import { MetricRegistry } from '#mesh/metrics.ts';
 import { Modality } from '#protos/autoglm/common/v1/media.ts';
 import { DType } from '#protos/autoglm/common/v1/tensor.ts';
 import {
@@ -14,6 +16,7 @@ import {
   GetModelResponse,
 } from '#protos/autoglm/encoder/v1/encoder.ts';
 import type { GenerateRequest } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { InstanceServiceDefinition } from '#protos/autoglm/mesh/v1/instance.ts';
 
 /** Width of the fake decoder's rows. */
 export const HIDDEN_SIZE = 64;
@@ -35,6 +38,8 @@ export class FakeEncoder {
   numCancelled = 0;
   script: EncodeScript = encoded;
   model: Parameters<typeof GetModelResponse.fromPartial>[0] = {};
+  /** Set: it speaks Watch and pushes these facts; unset: it is an older encoder without it. */
+  status: InstanceStatus | undefined;
   readonly health = new Health([encoderServiceDefinition.fullName]);
   #server: MeshServer | undefined;
 
@@ -60,6 +65,9 @@ export class FakeEncoder {
           encode: (requests, { signal }) => this.#encode(requests, signal),
           getModel: async () => GetModelResponse.fromPartial({ ...model, ...this.model }),
         });
+        if (this.status === undefined) return;
+        const instance = createInstanceService(this.status, new MetricRegistry());
+        server.add(InstanceServiceDefinition, instance);
       },
     });
     return this;

@@ -3,6 +3,8 @@ import { describe, it } from 'node:test';
 import { MeshError } from '#mesh/errors.ts';
 import { Modality } from '#protos/autoglm/common/v1/media.ts';
 import { DType } from '#protos/autoglm/common/v1/tensor.ts';
+import { readyEncoders } from '#test/ready-encoders.ts';
+import { statusOf } from '#test/scripted-instance.ts';
 import { settled, until } from '#test/unit/encoder/doubles.ts';
 import { ids } from '#test/unit/llm-backbone/engine/scheduling.ts';
 import { refusal } from '#test/unit/llm-backbone/refusal.ts';
@@ -216,6 +218,32 @@ describe('the choice of an encoder', () => {
     for (const n of ids(0, 6)) await ask(PROMPT, [`2 cats, ${n}`]);
 
     assert.deepEqual(numCalls(vision), [0, 6]);
+  });
+});
+
+describe('an encoder that changes its model without an outage', () => {
+  it('is refused while it runs another checkpoint, and asked again afterwards', async (test) => {
+    const prepare = ([encoder]: readonly FakeEncoder[]) => {
+      if (encoder) encoder.status = statusOf({ role: 'vision-encoder' });
+    };
+    const media = await startMedia(test, { prepare });
+    const [encoder] = media.vision;
+    assert.ok(encoder?.status);
+
+    encoder.model = { modelId: 'huge', fingerprint: 'b2' };
+    encoder.status.change({ modelId: 'huge', fingerprint: 'b2' });
+    await readyEncoders(media.channel, 0);
+    await assert.rejects(
+      media.ask(PROMPT, ['4 cats']),
+      refusal('NO_READY_ENDPOINT', /not of this model: it runs huge with weights b2/, 'media[0]'),
+    );
+    encoder.model = {};
+    encoder.status.change({ modelId: 'tiny', fingerprint: 'a1' });
+    await readyEncoders(media.channel, 1);
+
+    const { answers } = await media.ask(PROMPT, ['4 cats']);
+    assert.equal(answers[0]?.tokenIds.length, 12);
+    assert.deepEqual(encoder.contents, ['4 cats']);
   });
 });
 

@@ -143,6 +143,32 @@ describe('the life of a backbone', () => {
     assert.equal(status.modelId, 'glm4-tiny');
   });
 
+  it('tells watchers what it is and how much it does, and that it drains', async () => {
+    const decoder = new FakeDecoder();
+    backbone = await startTestBackbone(decoder);
+    const { client, instance, backbone: running } = backbone;
+    const watch = instance.watch({})[Symbol.asyncIterator]();
+    const { value: idle } = await watch.next();
+    const release = decoder.hold();
+    const answer = collect(client.generate(requestsOf(startOf())));
+    while (running.scheduler.running.length === 0) await new Promise((r) => setImmediate(r));
+
+    const drained = running.drain(10_000);
+    const { value: draining } = await watch.next();
+    release();
+    await answer;
+    await drained;
+
+    assert.equal(idle?.state, InstanceState.INSTANCE_STATE_READY);
+    assert.deepEqual(idle.servedNames, ['tiny', 'other']);
+    assert.equal(idle.fingerprint, running.model.fingerprint);
+    assert.equal(idle.numerics?.weightDtype, decoder.description.weightDtype);
+    assert.match(idle.numerics.tokenizerHash, /^[0-9a-f]{64}$/);
+    assert.deepEqual(idle.load, { numRunning: 0, numWaiting: 0, capacity: 64 });
+    assert.equal(draining?.state, InstanceState.INSTANCE_STATE_DRAINING);
+    assert.equal(draining.load?.numRunning, 1);
+  });
+
   it('tells health watchers that it drains, refuses new requests and finishes running ones', async () => {
     const decoder = new FakeDecoder();
     backbone = await startTestBackbone(decoder);

@@ -43,6 +43,7 @@ describe('an internal gRPC server', () => {
             throw thrown;
           },
           getMetrics: async () => ({ families: [] }),
+          watch: async function* () {},
         }),
     });
   });

@@ -7,6 +7,7 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { CallContext, CallOptions } from "nice-grpc-common";
+import { Modality } from "../../common/v1/media.ts";
 
 export const protobufPackage = "autoglm.mesh.v1";
 
@@ -124,6 +125,85 @@ export interface MetricSample {
 export interface MetricSample_LabelsEntry {
   key: string;
   value: string;
+}
+
+/** Asks to be told what the process says of itself; has no fields. */
+export interface WatchRequest {
+}
+
+/** Carries all facts of the process at the time of sending; nothing is left out for being unchanged. */
+export interface WatchResponse {
+  /** Which process: "llm-backbone", "vision-encoder", "speech-encoder". */
+  role: string;
+  /** Name of this run of the process: its host and a random suffix. It differs after a restart. */
+  instanceName: string;
+  /** Life state. */
+  state: InstanceState;
+  /** Reason in words when the state is not READY. */
+  detail: string;
+  /** Version of the software. */
+  version: string;
+  /** Name of the model it serves. */
+  modelId: string;
+  /** Names under which requests may ask for the model; empty for an encoder. */
+  servedNames: string[];
+  /** Hex weights fingerprint. */
+  fingerprint: string;
+  /** What gives two processes of one fingerprint the same bits. */
+  numerics:
+    | Numerics
+    | undefined;
+  /** Work inside the process. */
+  load:
+    | InstanceLoad
+    | undefined;
+  /** Encoders the process asks, one entry a modality it has encoders for; empty for an encoder. */
+  encoders: EncoderReadiness[];
+}
+
+/**
+ * Names everything that decides the bits of an answer besides weights and request. Two processes
+ * whose fingerprints and numerics are equal give equal answers, so that one can go on with the
+ * other's stream.
+ */
+export interface Numerics {
+  /** Instruction set its kernels use, such as "avx512"; empty on a GPU. */
+  isa: string;
+  /** Element type of the weights in memory, such as "bfloat16"; empty while none are loaded. */
+  weightDtype: string;
+  /**
+   * Element type of the KV cache and of the inputs of matrix products; "float32" for an encoder,
+   * which has no KV cache.
+   */
+  kvDtype: string;
+  /** How the weights are quantized, such as "int8"; empty if they are not. */
+  quantization: string;
+  /** Devices that compute one step together: the order of their sums matters. At least 1. */
+  numRanks: number;
+  /** Hex SHA-256 of tokenizer.json; empty for an encoder. */
+  tokenizerHash: string;
+  /** Hex SHA-256 of the chat template's text; empty if there is none. */
+  templateHash: string;
+}
+
+/** Counts the work inside a process: requests of a backbone's queue, items of an encoder. */
+export interface InstanceLoad {
+  /** Sequences or items that are computed. */
+  numRunning: number;
+  /** Sequences or items that wait for their turn. */
+  numWaiting: number;
+  /** Most that run at once for a backbone, most inside at once for an encoder. */
+  capacity: number;
+}
+
+/** Counts the encoders of one modality as a backbone sees them. */
+export interface EncoderReadiness {
+  /** What they encode. */
+  modality: Modality;
+  /** Encoders that can be asked. */
+  numReady: number;
+  /** Encoders that are known, ready or not. */
+  numKnown: number;
 }
 
 function createBaseGetStatusRequest(): GetStatusRequest {
@@ -692,9 +772,528 @@ export const MetricSample_LabelsEntry: MessageFns<MetricSample_LabelsEntry> = {
   },
 };
 
+function createBaseWatchRequest(): WatchRequest {
+  return {};
+}
+
+export const WatchRequest: MessageFns<WatchRequest> = {
+  encode(_: WatchRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WatchRequest>): WatchRequest {
+    return WatchRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<WatchRequest>): WatchRequest {
+    const message = createBaseWatchRequest();
+    return message;
+  },
+};
+
+function createBaseWatchResponse(): WatchResponse {
+  return {
+    role: "",
+    instanceName: "",
+    state: 0,
+    detail: "",
+    version: "",
+    modelId: "",
+    servedNames: [],
+    fingerprint: "",
+    numerics: undefined,
+    load: undefined,
+    encoders: [],
+  };
+}
+
+export const WatchResponse: MessageFns<WatchResponse> = {
+  encode(message: WatchResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.role !== "") {
+      writer.uint32(10).string(message.role);
+    }
+    if (message.instanceName !== "") {
+      writer.uint32(18).string(message.instanceName);
+    }
+    if (message.state !== 0) {
+      writer.uint32(24).int32(message.state);
+    }
+    if (message.detail !== "") {
+      writer.uint32(34).string(message.detail);
+    }
+    if (message.version !== "") {
+      writer.uint32(42).string(message.version);
+    }
+    if (message.modelId !== "") {
+      writer.uint32(50).string(message.modelId);
+    }
+    for (const v of message.servedNames) {
+      writer.uint32(58).string(v!);
+    }
+    if (message.fingerprint !== "") {
+      writer.uint32(66).string(message.fingerprint);
+    }
+    if (message.numerics !== undefined) {
+      Numerics.encode(message.numerics, writer.uint32(74).fork()).join();
+    }
+    if (message.load !== undefined) {
+      InstanceLoad.encode(message.load, writer.uint32(82).fork()).join();
+    }
+    for (const v of message.encoders) {
+      EncoderReadiness.encode(v!, writer.uint32(90).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.instanceName = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.detail = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.modelId = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.servedNames.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.fingerprint = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.numerics = Numerics.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.load = InstanceLoad.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.encoders.push(EncoderReadiness.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WatchResponse>): WatchResponse {
+    return WatchResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WatchResponse>): WatchResponse {
+    const message = createBaseWatchResponse();
+    message.role = object.role ?? "";
+    message.instanceName = object.instanceName ?? "";
+    message.state = object.state ?? 0;
+    message.detail = object.detail ?? "";
+    message.version = object.version ?? "";
+    message.modelId = object.modelId ?? "";
+    message.servedNames = object.servedNames?.map((e) => e) || [];
+    message.fingerprint = object.fingerprint ?? "";
+    message.numerics = (object.numerics !== undefined && object.numerics !== null)
+      ? Numerics.fromPartial(object.numerics)
+      : undefined;
+    message.load = (object.load !== undefined && object.load !== null)
+      ? InstanceLoad.fromPartial(object.load)
+      : undefined;
+    message.encoders = object.encoders?.map((e) => EncoderReadiness.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseNumerics(): Numerics {
+  return { isa: "", weightDtype: "", kvDtype: "", quantization: "", numRanks: 0, tokenizerHash: "", templateHash: "" };
+}
+
+export const Numerics: MessageFns<Numerics> = {
+  encode(message: Numerics, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.isa !== "") {
+      writer.uint32(10).string(message.isa);
+    }
+    if (message.weightDtype !== "") {
+      writer.uint32(18).string(message.weightDtype);
+    }
+    if (message.kvDtype !== "") {
+      writer.uint32(26).string(message.kvDtype);
+    }
+    if (message.quantization !== "") {
+      writer.uint32(34).string(message.quantization);
+    }
+    if (message.numRanks !== 0) {
+      writer.uint32(40).uint32(message.numRanks);
+    }
+    if (message.tokenizerHash !== "") {
+      writer.uint32(50).string(message.tokenizerHash);
+    }
+    if (message.templateHash !== "") {
+      writer.uint32(58).string(message.templateHash);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Numerics {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNumerics();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.isa = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.weightDtype = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kvDtype = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.quantization = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.numRanks = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.tokenizerHash = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.templateHash = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Numerics>): Numerics {
+    return Numerics.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Numerics>): Numerics {
+    const message = createBaseNumerics();
+    message.isa = object.isa ?? "";
+    message.weightDtype = object.weightDtype ?? "";
+    message.kvDtype = object.kvDtype ?? "";
+    message.quantization = object.quantization ?? "";
+    message.numRanks = object.numRanks ?? 0;
+    message.tokenizerHash = object.tokenizerHash ?? "";
+    message.templateHash = object.templateHash ?? "";
+    return message;
+  },
+};
+
+function createBaseInstanceLoad(): InstanceLoad {
+  return { numRunning: 0, numWaiting: 0, capacity: 0 };
+}
+
+export const InstanceLoad: MessageFns<InstanceLoad> = {
+  encode(message: InstanceLoad, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.numRunning !== 0) {
+      writer.uint32(8).uint32(message.numRunning);
+    }
+    if (message.numWaiting !== 0) {
+      writer.uint32(16).uint32(message.numWaiting);
+    }
+    if (message.capacity !== 0) {
+      writer.uint32(24).uint32(message.capacity);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InstanceLoad {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInstanceLoad();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.numRunning = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.numWaiting = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.capacity = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<InstanceLoad>): InstanceLoad {
+    return InstanceLoad.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<InstanceLoad>): InstanceLoad {
+    const message = createBaseInstanceLoad();
+    message.numRunning = object.numRunning ?? 0;
+    message.numWaiting = object.numWaiting ?? 0;
+    message.capacity = object.capacity ?? 0;
+    return message;
+  },
+};
+
+function createBaseEncoderReadiness(): EncoderReadiness {
+  return { modality: 0, numReady: 0, numKnown: 0 };
+}
+
+export const EncoderReadiness: MessageFns<EncoderReadiness> = {
+  encode(message: EncoderReadiness, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.modality !== 0) {
+      writer.uint32(8).int32(message.modality);
+    }
+    if (message.numReady !== 0) {
+      writer.uint32(16).uint32(message.numReady);
+    }
+    if (message.numKnown !== 0) {
+      writer.uint32(24).uint32(message.numKnown);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EncoderReadiness {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEncoderReadiness();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.modality = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.numReady = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.numKnown = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EncoderReadiness>): EncoderReadiness {
+    return EncoderReadiness.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EncoderReadiness>): EncoderReadiness {
+    const message = createBaseEncoderReadiness();
+    message.modality = object.modality ?? 0;
+    message.numReady = object.numReady ?? 0;
+    message.numKnown = object.numKnown ?? 0;
+    return message;
+  },
+};
+
 /**
- * Answers operators' questions about one running process. Every process of the mesh serves it on
- * its internal listener.
+ * Tells operators and peers of one running process. Every process of the mesh serves it on its
+ * internal listener.
  */
 export type InstanceServiceDefinition = typeof InstanceServiceDefinition;
 export const InstanceServiceDefinition = {
@@ -719,6 +1318,18 @@ export const InstanceServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /**
+     * Follows the process: one message at once, one after every change of what it says, and one a
+     * second after the last if nothing changed, which makes the stream its heartbeat.
+     */
+    watch: {
+      name: "Watch",
+      requestType: WatchRequest as typeof WatchRequest,
+      requestStream: false,
+      responseType: WatchResponse as typeof WatchResponse,
+      responseStream: true,
+      options: {},
+    },
   },
 } as const;
 
@@ -730,6 +1341,14 @@ export interface InstanceServiceImplementation<CallContextExt = {}> {
     request: GetMetricsRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<GetMetricsResponse>>;
+  /**
+   * Follows the process: one message at once, one after every change of what it says, and one a
+   * second after the last if nothing changed, which makes the stream its heartbeat.
+   */
+  watch(
+    request: WatchRequest,
+    context: CallContext & CallContextExt,
+  ): ServerStreamingMethodResult<DeepPartial<WatchResponse>>;
 }
 
 export interface InstanceServiceClient<CallOptionsExt = {}> {
@@ -740,6 +1359,11 @@ export interface InstanceServiceClient<CallOptionsExt = {}> {
     request: DeepPartial<GetMetricsRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<GetMetricsResponse>;
+  /**
+   * Follows the process: one message at once, one after every change of what it says, and one a
+   * second after the last if nothing changed, which makes the stream its heartbeat.
+   */
+  watch(request: DeepPartial<WatchRequest>, options?: CallOptions & CallOptionsExt): AsyncIterable<WatchResponse>;
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
@@ -750,6 +1374,8 @@ export type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends { $case: string; value: unknown } ? { $case: T["$case"]; value?: DeepPartial<T["value"]> }
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
+
+export type ServerStreamingMethodResult<Response> = { [Symbol.asyncIterator](): AsyncIterator<Response, void> };
 
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;

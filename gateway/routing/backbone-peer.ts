@@ -1,0 +1,28 @@
+import type { Client } from 'nice-grpc';
+import { createMeshClient } from '#mesh/grpc/grpc-client.ts';
+import type { Peer, PeerKind } from '#mesh/peers/peer.ts';
+import {
+  type GetModelResponse,
+  LlmBackboneServiceDefinition,
+} from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { GenerateCaller } from './generate-call.ts';
+
+/** The ways to call a backbone. */
+export interface BackboneCalls {
+  readonly backbone: Client<typeof LlmBackboneServiceDefinition>;
+  readonly generation: GenerateCaller;
+}
+
+/** A backbone that requests may go to. */
+export type BackbonePeer = Peer<BackboneCalls, GetModelResponse>;
+
+export const BACKBONE_KIND: PeerKind<BackboneCalls, GetModelResponse> = {
+  title: 'backbone',
+  channelUse: 'tokens',
+  open: (channel, address) => ({
+    backbone: createMeshClient(LlmBackboneServiceDefinition, channel),
+    generation: new GenerateCaller(address, channel),
+  }),
+  describe: ({ backbone }, signal) => backbone.getModel({}, { signal }),
+  nameOf: ({ servedNames }) => servedNames[0],
+};

@@ -1,0 +1,45 @@
+import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
+import type { EncoderClient as EncoderStub } from '#mesh/encode/encoder-call.ts';
+import { createMeshClient } from '#mesh/grpc/grpc-client.ts';
+import { type MediaModality, WIRE_MODALITIES } from '#mesh/modality.ts';
+import type { Peer, PeerKind } from '#mesh/peers/peer.ts';
+import type { GetModelResponse } from '#protos/autoglm/encoder/v1/encoder.ts';
+
+/** The checkpoint an encoder must belong to. */
+export interface ExpectedModel {
+  readonly modelId: string;
+  readonly fingerprint: string;
+  /** Width of an embedding row. */
+  readonly hiddenSize: number;
+}
+
+/** An encoder that items may go to. */
+export type EncoderPeer = Peer<EncoderStub, GetModelResponse>;
+
+/** Encoders of one modality, which must be of the expected checkpoint. */
+export function encoderKind(
+  modality: MediaModality,
+  expected: ExpectedModel,
+): PeerKind<EncoderStub, GetModelResponse> {
+  return {
+    title: `${modality} encoder`,
+    channelUse: 'tensors',
+    open: (channel) => createMeshClient(encoderServiceDefinition, channel),
+    describe: (stub, signal) => stub.getModel({}, { signal }),
+    mismatch: (model) => mismatchOf(model, expected, modality),
+  };
+}
+
+/** Why rows of this encoder would mean nothing to our decoder, if so. */
+function mismatchOf(
+  encoder: GetModelResponse,
+  expected: ExpectedModel,
+  modality: MediaModality,
+): string | undefined {
+  if (encoder.modality !== WIRE_MODALITIES[modality]) return `it does not encode ${modality}`;
+  if (encoder.fingerprint !== expected.fingerprint) {
+    return `it runs ${encoder.modelId} with weights ${encoder.fingerprint}; this backbone runs ${expected.modelId} with weights ${expected.fingerprint}`;
+  }
+  if (encoder.hiddenSize === expected.hiddenSize) return undefined;
+  return `its rows have ${encoder.hiddenSize} values; this backbone takes ${expected.hiddenSize}`;
+}

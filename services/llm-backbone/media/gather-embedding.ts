@@ -1,0 +1,82 @@
+import { type EncoderClient as EncoderStub, encodeItem } from '#mesh/encode/encoder-call.ts';
+import { MeshError } from '#mesh/errors.ts';
+import type { EncodePlan } from '#protos/autoglm/encoder/v1/encoder.ts';
+import type { Embedding } from './embedding.ts';
+import type { ExpectedModel } from './encoder-peer.ts';
+import type { ItemShape, MediaItem } from './media-item.ts';
+
+/** What of one stream its caller follows. */
+export interface EncodeProgress {
+  readonly signal: AbortSignal;
+  /** Called before any row is; what it throws ends the stream. */
+  readonly onPlan: (shape: ItemShape) => void;
+}
+
+/** Rows of an item, and whether the encoder had them already. */
+export interface EncodedItem {
+  readonly embedding: Embedding;
+  readonly cacheHit: boolean;
+}
+
+/** Sends an item to an encoder and gathers its rows. */
+export async function gatherEmbedding(
+  stub: EncoderStub,
+  item: MediaItem,
+  options: EncodeProgress & { readonly expected: ExpectedModel },
+): Promise<EncodedItem> {
+  const { signal, onPlan, expected } = options;
+  const { requestId, mediaType, contentHash, options: preprocessing, sizeBytes } = item;
+  const header = {
+    requestId,
+    mediaType,
+    contentHash,
+    options: preprocessing,
+    expectedFingerprint: expected.fingerprint,
+    sizeBytes: BigInt(sizeBytes),
+  };
+  const content = piecesOf(item.chunks);
+  const { hiddenSize } = expected;
+  const parts: Buffer[] = [];
+  const dtypes = new Set<Embedding['dtype']>();
+  let [numRows, cacheHit] = [0, false];
+  try {
+    for await (const event of encodeItem(stub, { header, content }, { hiddenSize, signal })) {
+      if (event.kind === 'plan') {
+        ({ numRows, cacheHit } = event.plan);
+        onPlan(shapeOf(event.plan, item));
+      } else if (event.kind === 'rows') {
+        parts.push(event.rows.data);
+        dtypes.add(event.rows.dtype);
+      }
+    }
+  } catch (error: unknown) {
+    throw asReplaced(error);
+  }
+  const [dtype = 'float32', other] = dtypes;
+  if (other !== undefined) throw broken(`rows of ${dtype} and of ${other} in one item`);
+  return { embedding: { numRows, dtype, rows: Buffer.concat(parts) }, cacheHit };
+}
+
+async function* piecesOf(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* chunks;
+}
+
+function shapeOf(
+  { numRows, grid, durationMs, contentHash }: EncodePlan,
+  item: MediaItem,
+): ItemShape {
+  if (!contentHash.equals(item.contentHash)) throw broken('a plan for other content');
+  if (numRows === 0 || grid === undefined) throw broken('a plan without rows or grid');
+  const { t, h, w } = grid;
+  return { numRows, durationMs, grid: { t, h, w } };
+}
+
+/** An encoder that refuses our checkpoint has been replaced by another one, so ours is away. */
+function asReplaced(error: unknown): unknown {
+  if (!(error instanceof MeshError) || error.reason !== 'MODEL_NOT_FOUND') return error;
+  return new MeshError('NO_READY_ENDPOINT', error.message, { cause: error });
+}
+
+function broken(what: string): MeshError {
+  return new MeshError('ENGINE_FAILED', `the encoder broke the Encode contract: ${what}`);
+}

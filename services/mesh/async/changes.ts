@@ -1,0 +1,40 @@
+import { type Clock, systemClock } from './clock.ts';
+
+export interface ChangeWait {
+  readonly signal: AbortSignal;
+  /** Longest wait, milliseconds; unset: no limit. */
+  readonly limitMs?: number;
+  readonly clock?: Clock;
+}
+
+/** Tells those who wait that something has changed; nobody misses a change by being busy meanwhile. */
+export class Changes {
+  readonly #waiting = new Set<() => void>();
+  #count = 0;
+
+  /** Changes so far. A reader notes it before it reads, and then waits for the changes after it. */
+  get count(): number {
+    return this.#count;
+  }
+
+  notify(): void {
+    this.#count += 1;
+    for (const wake of [...this.#waiting]) wake();
+  }
+
+  /** Resolves once there are more than `seen` changes, at the limit, or when the signal aborts. */
+  after(seen: number, { signal, limitMs, clock = systemClock }: ChangeWait): Promise<void> {
+    if (this.#count > seen || signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      const wake = () => {
+        this.#waiting.delete(wake);
+        signal.removeEventListener('abort', wake);
+        callOff();
+        resolve();
+      };
+      const callOff = limitMs === undefined ? () => {} : clock.after(limitMs, wake);
+      this.#waiting.add(wake);
+      signal.addEventListener('abort', wake);
+    });
+  }
+}

@@ -1,0 +1,236 @@
+import type { Channel, Client } from 'nice-grpc';
+import { type Clock, systemClock } from '#mesh/async/clock.ts';
+import { type ChannelUse, createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
+import type { Log } from '#mesh/log/log.ts';
+import { InstanceServiceDefinition, type WatchResponse } from '#protos/autoglm/mesh/v1/instance.ts';
+import { Heartbeat, SILENCE_LIMIT_MS } from './heartbeat.ts';
+import { PeerLink } from './peer-link.ts';
+
+/** What tells the peers of one kind from those of another. */
+export interface PeerKind<Calls, Model> {
+  /** Its name in log lines, such as "backbone". */
+  readonly title: string;
+  readonly channelUse: ChannelUse;
+  /** The clients of its own service. */
+  readonly open: (channel: Channel, address: string) => Calls;
+  /** Asks what it serves: when it comes, and when its facts say that this has changed. */
+  readonly describe: (calls: Calls, signal: AbortSignal) => Promise<Model>;
+  /** The model's name in log lines, if they need one. */
+  readonly nameOf?: (model: Model) => string | undefined;
+  /** Why a peer with this model must not be asked, if so. */
+  readonly mismatch?: (model: Model) => string | undefined;
+}
+
+export interface PeerOptions {
+  readonly log: Log;
+  readonly clock?: Clock;
+  /** Called when the peer's readiness or its model has changed. */
+  readonly onChange?: () => void;
+}
+
+type Standing = 'away' | 'ready' | 'mismatched';
+
+/** What a description was asked under; when it differs from the present, the peer is asked again. */
+interface Occasion {
+  /** Outages of the peer before. */
+  readonly numOutages: number;
+  /** The facts that decide what it serves, as text. */
+  readonly facts: string;
+}
+
+/**
+ * One address of a kind of process: its channel, whether it can be asked, what it says of itself.
+ *
+ * ready = it is SERVING, heard (a message of Watch within the silence limit, or no Watch at all), has
+ * described its model since its last outage, and the model is no mismatch.
+ */
+export class Peer<Calls, Model> {
+  readonly address: string;
+  readonly calls: Calls;
+  readonly instance: Client<typeof InstanceServiceDefinition>;
+  readonly #kind: PeerKind<Calls, Model>;
+  readonly #options: PeerOptions;
+  readonly #channel: Channel;
+  readonly #link: PeerLink;
+  readonly #heartbeat: Heartbeat;
+  #isServing = false;
+  #isHeard = false;
+  #isClosing = false;
+  #facts: WatchResponse | undefined;
+  #occasion: Occasion = { numOutages: 0, facts: '' };
+  #describedAt: Occasion | undefined;
+  #isDescribing = false;
+  #model: Model | undefined;
+  #mismatch: string | undefined;
+  #standing: Standing = 'away';
+  #numOutstanding = 0;
+  #onIdle = () => {};
+
+  constructor(kind: PeerKind<Calls, Model>, address: string, options: PeerOptions) {
+    this.address = address;
+    this.#kind = kind;
+    this.#options = options;
+    this.#channel = openChannel(address, kind.channelUse);
+    this.calls = kind.open(this.#channel, address);
+    this.instance = createMeshClient(InstanceServiceDefinition, this.#channel);
+    this.#heartbeat = new Heartbeat(options.clock ?? systemClock, () => this.#onSilence());
+    this.#link = new PeerLink(this.#channel, {
+      onHealth: (isServing) => this.#onHealth(isServing),
+      onFacts: (facts) => this.#onFacts(facts),
+      onBroken: (error) => this.#onBroken(error),
+    });
+  }
+
+  get isReady(): boolean {
+    return this.#standing === 'ready';
+  }
+
+  /** The last model it described; kept while it is away, so that its name stays known. */
+  get model(): Model | undefined {
+    return this.#model;
+  }
+
+  /** Why it is not asked though it runs, if so. */
+  get mismatch(): string | undefined {
+    return this.#standing === 'mismatched' ? this.#mismatch : undefined;
+  }
+
+  /** What it said last; undefined if it has not been heard or speaks no Watch. */
+  get facts(): WatchResponse | undefined {
+    return this.#facts;
+  }
+
+  /** Calls sent to it and not yet ended. */
+  get numOutstanding(): number {
+    return this.#numOutstanding;
+  }
+
+  /** Counts a call; returns what ends it. */
+  begin(): () => void {
+    this.#numOutstanding += 1;
+    return () => {
+      this.#numOutstanding -= 1;
+      if (this.#numOutstanding === 0) this.#onIdle();
+    };
+  }
+
+  /** Takes no new work, and closes once the calls it has have ended. */
+  async leave(): Promise<void> {
+    await this.#stopWatching();
+    if (this.#numOutstanding > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+      });
+    }
+    this.#channel.close();
+  }
+
+  async close(): Promise<void> {
+    await this.#stopWatching();
+    this.#onIdle();
+    this.#channel.close();
+  }
+
+  async #stopWatching(): Promise<void> {
+    this.#isClosing = true;
+    this.#isServing = false;
+    this.#enter();
+    this.#heartbeat.stop();
+    await this.#link.close();
+  }
+
+  #onHealth(isServing: boolean): void {
+    if (this.#isServing && !isServing) this.#noteOutage();
+    this.#isServing = isServing;
+    this.#refresh();
+  }
+
+  #onFacts(facts: WatchResponse | undefined): void {
+    this.#facts = facts;
+    this.#isHeard = true;
+    this.#occasion = { ...this.#occasion, facts: facts === undefined ? '' : servedText(facts) };
+    if (facts !== undefined) this.#heartbeat.beat();
+    this.#refresh();
+  }
+
+  #onSilence(): void {
+    this.#isHeard = false;
+    this.#enter();
+  }
+
+  #onBroken(err: unknown): void {
+    const { address } = this;
+    this.#options.log.debug({ err, address }, `${this.#kind.title} watch ended`);
+    this.#heartbeat.stop();
+    this.#isServing = false;
+    this.#isHeard = false;
+    this.#facts = undefined;
+    this.#noteOutage();
+    this.#enter();
+  }
+
+  #noteOutage(): void {
+    this.#occasion = { ...this.#occasion, numOutages: this.#occasion.numOutages + 1 };
+  }
+
+  #refresh(): void {
+    this.#enter();
+    const { numOutages, facts } = this.#occasion;
+    const isDescribed =
+      this.#describedAt?.numOutages === numOutages && this.#describedAt.facts === facts;
+    // Streams that have ended are an outage that is not noted yet.
+    const isOpen = !this.#link.signal.aborted;
+    if (isOpen && this.#isServing && this.#isHeard && !isDescribed) void this.#describe();
+  }
+
+  /** Asks what the peer serves, one question at a time; until the answer the last one stands. */
+  async #describe(): Promise<void> {
+    if (this.#isDescribing) return;
+    this.#isDescribing = true;
+    const occasion = this.#occasion;
+    const { signal } = this.#link;
+    try {
+      const model = await this.#kind.describe(this.calls, signal);
+      this.#model = model;
+      this.#mismatch = this.#kind.mismatch?.(model);
+      this.#describedAt = occasion;
+    } catch (error: unknown) {
+      if (!signal.aborted) this.#link.restart(error);
+    } finally {
+      this.#isDescribing = false;
+    }
+    if (this.#isClosing) return;
+    this.#options.onChange?.();
+    this.#refresh();
+  }
+
+  #enter(): void {
+    const previous = this.#standing;
+    this.#standing = this.#judge();
+    if (previous === this.#standing) return;
+    this.#options.onChange?.();
+    if (!this.#isClosing) this.#logStanding();
+  }
+
+  #judge(): Standing {
+    const isDescribed = this.#describedAt?.numOutages === this.#occasion.numOutages;
+    if (!this.#isServing || !this.#isHeard || !isDescribed) return 'away';
+    return this.#mismatch === undefined ? 'ready' : 'mismatched';
+  }
+
+  #logStanding(): void {
+    const { log } = this.#options;
+    const title = `${this.#kind.title} ${this.address}`;
+    const name = this.#model && this.#kind.nameOf?.(this.#model);
+    const silence = this.#isServing ? `: silent for ${SILENCE_LIMIT_MS} ms` : '';
+    if (this.#standing === 'away') log.warn(`${title} is not ready${silence}`);
+    else if (this.#standing === 'mismatched') log.error(`${title} is refused: ${this.#mismatch}`);
+    else log.info(`${title} is ready${name === undefined ? '' : ` (${name})`}`);
+  }
+}
+
+/** The facts that decide what a process serves; load, detail and the like come and go without it. */
+function servedText(facts: WatchResponse): string {
+  const { instanceName, modelId, servedNames, fingerprint, numerics } = facts;
+  return JSON.stringify([instanceName, modelId, servedNames, fingerprint, numerics]);
+}

@@ -1,0 +1,77 @@
+import { pino } from 'pino';
+import type { Clock } from '#mesh/async/clock.ts';
+import { type MeshServer, startMeshServer } from '#mesh/grpc/grpc-server.ts';
+import { Health } from '#mesh/grpc/health.ts';
+import { createInstanceService, type InstanceFacts, InstanceStatus } from '#mesh/instance.ts';
+import { MetricRegistry } from '#mesh/metrics.ts';
+import {
+  type EncoderReadiness,
+  InstanceServiceDefinition,
+  InstanceState,
+  Numerics,
+} from '#protos/autoglm/mesh/v1/instance.ts';
+
+/** The status of a process that a test has made up. */
+export function statusOf(
+  facts: Partial<InstanceFacts> = {},
+  encoders: () => EncoderReadiness[] = () => [],
+): InstanceStatus {
+  const all: InstanceFacts = {
+    role: 'llm-backbone',
+    state: InstanceState.INSTANCE_STATE_READY,
+    detail: '',
+    device: 'cpu',
+    modelId: 'tiny',
+    servedNames: ['tiny'],
+    fingerprint: 'a1',
+    numerics: Numerics.fromPartial({ isa: 'reference', numRanks: 1 }),
+    ...facts,
+  };
+  const load = () => ({ numRunning: 0, numWaiting: 0, capacity: 8 });
+  return new InstanceStatus(all, { load, encoders });
+}
+
+export interface ScriptedInstanceOptions {
+  readonly status?: InstanceStatus;
+  /** Of its heartbeat. */
+  readonly clock?: Clock;
+  /** Unset: it speaks Watch. */
+  readonly hasWatch?: boolean;
+}
+
+/** A process with health and facts that a test changes, and no service of its own. */
+export class ScriptedInstance {
+  readonly health = new Health([]);
+  readonly status: InstanceStatus;
+  readonly #options: ScriptedInstanceOptions;
+  #server: MeshServer | undefined;
+
+  constructor(options: ScriptedInstanceOptions = {}) {
+    this.#options = options;
+    this.status = options.status ?? statusOf();
+    this.health.setServing(true);
+  }
+
+  get address(): string {
+    return this.#server?.address ?? '';
+  }
+
+  async start(listen = '127.0.0.1:0'): Promise<this> {
+    const { clock, hasWatch = true } = this.#options;
+    const service = createInstanceService(this.status, new MetricRegistry(), clock);
+    this.#server = await startMeshServer({
+      listen,
+      log: pino({ level: 'silent' }),
+      health: this.health,
+      serviceNames: [],
+      addServices: (server) => {
+        if (hasWatch) server.add(InstanceServiceDefinition, service);
+      },
+    });
+    return this;
+  }
+
+  async stop(): Promise<void> {
+    await this.#server?.close(0);
+  }
+}
