@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline';
 import { Type } from 'typebox';
 import { MeshError } from '#mesh/errors.ts';
 import { helpText, parseFlags, resolveOptions } from '#mesh/options.ts';
+import { SAMPLING_FIELDS } from '#mesh/sampling-fields.ts';
 import { type ChatMessage, streamChat } from './chat-client.ts';
 import type { Command } from './command.ts';
 
@@ -13,7 +14,12 @@ const chatOptions = Type.Object(
     }),
     model: Type.Optional(Type.String({ description: "Model name; unset: the mesh's first" })),
     system: Type.Optional(Type.String({ description: 'System message' })),
-    temperature: Type.Optional(Type.Number({ description: '0 is greedy; at most 2', minimum: 0 })),
+    temperature: Type.Optional(
+      Type.Number({
+        description: `${SAMPLING_FIELDS.temperature.help}; at most ${SAMPLING_FIELDS.temperature.max}`,
+        minimum: SAMPLING_FIELDS.temperature.min,
+      }),
+    ),
     maxTokens: Type.Optional(
       Type.Integer({ description: 'Longest answer, tokens; unset: the context', minimum: 1 }),
     ),

@@ -1,5 +1,5 @@
 import { type TSchema, Type } from 'typebox';
-import type { Range } from '#mesh/sampling-ranges.ts';
+import { type Range, type SamplingField, UINT32_MAX } from '#mesh/sampling-fields.ts';
 
 // Builders of optional request fields. `description` completes "must be …" in a refusal.
 
@@ -11,6 +11,15 @@ export function numberField({ min, max }: Range) {
 export function integerField({ min, max }: Range) {
   const description = `an integer from ${min} to ${max}`;
   return Type.Optional(Type.Integer({ minimum: min, maximum: max, description }));
+}
+
+/** A field of the table of sampling fields. */
+export function samplingField(field: SamplingField) {
+  const { min: minimum, max: maximum, isInteger = false, allowed } = field;
+  const kind = isInteger ? 'an integer' : 'a number';
+  const description = allowed ?? `${kind} from ${minimum} to ${maximum}`;
+  const range = { minimum, maximum, description };
+  return Type.Optional(isInteger ? Type.Integer(range) : Type.Number(range));
 }
 
 export function flagField() {
@@ -27,9 +36,7 @@ export function objectField(description: string) {
 }
 
 /** Ids are uint32 on the wire. */
-const MAX_TOKEN_ID = 4_294_967_295;
-
-export const tokenId = Type.Integer({ minimum: 0, maximum: MAX_TOKEN_ID });
+export const tokenId = Type.Integer({ minimum: 0, maximum: UINT32_MAX });
 
 export function listField<Item extends TSchema>(item: Item, description: string, minItems = 0) {
   return Type.Optional(Type.Array(item, { description, minItems }));

@@ -1,46 +1,35 @@
 import { type Static, Type } from 'typebox';
 import { MeshError } from '#mesh/errors.ts';
-import { SAMPLING_RANGES } from '#mesh/sampling-ranges.ts';
+import {
+  COUNT_FIELDS,
+  LOGIT_BIAS_RANGE,
+  SAMPLING_FIELDS,
+  UINT32_MAX,
+  valuesByKey,
+  valuesByName,
+} from '#mesh/sampling-fields.ts';
 import type { SamplingParams } from '#protos/autoglm/llm/v1/sampling.ts';
-import { flagField, integerField, listField, numberField, tokenId } from './fields.ts';
+import { flagField, listField, samplingField, tokenId } from './fields.ts';
 
 /** Counts are uint32 on the wire. */
-export const MAX_COUNT = 4_294_967_295;
+export const MAX_COUNT = UINT32_MAX;
 const MAX_STOP_STRINGS = 16;
 
 const filledText = Type.String({ minLength: 1 });
 
 /** Sampling fields that chat and text completions share, as OpenAI and vLLM name them. */
 export const samplingFields = {
-  temperature: numberField(SAMPLING_RANGES.temperature),
-  top_p: Type.Optional(
-    Type.Number({
-      minimum: SAMPLING_RANGES.topP.min,
-      maximum: SAMPLING_RANGES.topP.max,
-      description: 'a number above 0 and at most 1',
-    }),
-  ),
-  top_k: Type.Optional(
-    Type.Integer({
-      minimum: -1,
-      maximum: 2_147_483_647,
-      description: 'an integer from 1, or -1 or 0 for all tokens',
-    }),
-  ),
-  min_p: numberField(SAMPLING_RANGES.minP),
-  repetition_penalty: numberField(SAMPLING_RANGES.repetitionPenalty),
-  presence_penalty: numberField(SAMPLING_RANGES.presencePenalty),
-  frequency_penalty: numberField(SAMPLING_RANGES.frequencyPenalty),
+  ...valuesByName(SAMPLING_FIELDS, samplingField),
   logit_bias: Type.Optional(
     Type.Record(
       Type.String({ pattern: '^[0-9]{1,9}$' }),
       Type.Number({
-        minimum: SAMPLING_RANGES.logitBias.min,
-        maximum: SAMPLING_RANGES.logitBias.max,
+        minimum: LOGIT_BIAS_RANGE.min,
+        maximum: LOGIT_BIAS_RANGE.max,
       }),
       {
         additionalProperties: false,
-        description: 'an object of token ids with numbers from -100 to 100',
+        description: `an object of token ids with numbers from ${LOGIT_BIAS_RANGE.min} to ${LOGIT_BIAS_RANGE.max}`,
       },
     ),
   ),
@@ -49,7 +38,7 @@ export const samplingFields = {
   ),
   allowed_token_ids: listField(tokenId, 'a list of at least one token id', 1),
   bad_words: listField(filledText, 'a list of texts that are not empty'),
-  min_tokens: integerField({ min: 0, max: MAX_COUNT }),
+  min_tokens: samplingField(COUNT_FIELDS.minTokens),
   stop: Type.Optional(
     Type.Union([filledText, Type.Array(filledText, { maxItems: MAX_STOP_STRINGS })], {
       description: `a text or a list of at most ${MAX_STOP_STRINGS} texts, none of them empty`,
@@ -57,7 +46,7 @@ export const samplingFields = {
   ),
   stop_token_ids: listField(tokenId, 'a list of token ids'),
   ignore_eos: flagField(),
-  n: integerField({ min: 1, max: 128 }),
+  n: samplingField(COUNT_FIELDS.numChoices),
 } as const;
 
 export type SamplingRequest = Static<ReturnType<typeof Type.Object<typeof samplingFields>>>;
@@ -73,13 +62,7 @@ export function samplingParams(
   }
   const stop = request.stop ?? [];
   return {
-    temperature: request.temperature,
-    topP: request.top_p,
-    topK: request.top_k,
-    minP: request.min_p,
-    repetitionPenalty: request.repetition_penalty,
-    presencePenalty: request.presence_penalty,
-    frequencyPenalty: request.frequency_penalty,
+    ...valuesByKey(SAMPLING_FIELDS, ({ name }) => request[name]),
     logitBias: request.logit_bias ?? {},
     seed: seedOf(request.seed),
     allowedTokenIds: request.allowed_token_ids ?? [],

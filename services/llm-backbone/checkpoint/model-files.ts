@@ -4,6 +4,7 @@ import { type Static, type TSchema, Type } from 'typebox';
 import Value from 'typebox/value';
 import { MeshError } from '#mesh/errors.ts';
 import type { MediaModality } from '#mesh/modality.ts';
+import { CHECKPOINT_FIELDS, valuesByName } from '#mesh/sampling-fields.ts';
 
 const EosIds = Type.Union([Type.Integer(), Type.Array(Type.Integer()), Type.Null()]);
 const OptionalNumber = Type.Optional(Type.Union([Type.Number(), Type.Null()]));
@@ -11,11 +12,7 @@ const OptionalNumber = Type.Optional(Type.Union([Type.Number(), Type.Null()]));
 const GenerationConfig = Type.Object({
   eos_token_id: Type.Optional(EosIds),
   do_sample: Type.Optional(Type.Union([Type.Boolean(), Type.Null()])),
-  temperature: OptionalNumber,
-  top_p: OptionalNumber,
-  top_k: OptionalNumber,
-  min_p: OptionalNumber,
-  repetition_penalty: OptionalNumber,
+  ...valuesByName(CHECKPOINT_FIELDS, () => OptionalNumber),
 });
 
 /** The language model's block of a multimodal checkpoint has a null where the top level says it. */

@@ -1,18 +1,10 @@
+import { SAMPLING_FIELDS, type SamplingNumbers, valuesByKey } from '#mesh/sampling-fields.ts';
 import type { SampleParams } from '#native';
 import { CountedIds } from './counted-ids.ts';
 import { type Pattern, sharedPatterns } from './pattern.ts';
 
 /** How tokens are chosen: one request's sampling parameters, checked and complete. */
-export interface SamplingSettings {
-  /** 0 is greedy. */
-  readonly temperature: number;
-  /** 0 keeps all. */
-  readonly topK: number;
-  readonly topP: number;
-  readonly minP: number;
-  readonly repetitionPenalty: number;
-  readonly presencePenalty: number;
-  readonly frequencyPenalty: number;
+export interface SamplingSettings extends SamplingNumbers {
   readonly seed: bigint;
   /** Ids at or above this are rows of the vocabulary without a token. */
   readonly vocabLimit: number;
@@ -32,13 +24,8 @@ const NO_IDS = new Uint32Array(0);
 /** The likeliest token, whatever came before it. */
 export function greedySettings(vocabLimit: number): SamplingSettings {
   return {
+    ...valuesByKey(SAMPLING_FIELDS, (field) => field.default),
     temperature: 0,
-    topK: 0,
-    topP: 1,
-    minP: 0,
-    repetitionPenalty: 1,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
     seed: 0n,
     vocabLimit,
     biasTokenIds: NO_IDS,
@@ -56,6 +43,7 @@ export function greedySettings(vocabLimit: number): SamplingSettings {
  */
 export class SamplerState {
   readonly #settings: SamplingSettings;
+  readonly #numbers: SamplingNumbers;
   readonly #stream: number;
   /** By bad word: its tokens but the last. */
   readonly #beginnings: readonly Pattern[];
@@ -75,6 +63,7 @@ export class SamplerState {
     stream: number,
   ) {
     this.#settings = settings;
+    this.#numbers = valuesByKey(SAMPLING_FIELDS, (_, key) => settings[key]);
     this.#stream = stream;
     this.#beginnings = sharedPatterns(settings.badWords, (word) => word.slice(0, -1));
     this.#matched = settings.badWords.map(() => 0);
@@ -98,13 +87,7 @@ export class SamplerState {
   nextParams(): SampleParams {
     const settings = this.#settings;
     return {
-      temperature: settings.temperature,
-      topK: settings.topK,
-      topP: settings.topP,
-      minP: settings.minP,
-      repetitionPenalty: settings.repetitionPenalty,
-      presencePenalty: settings.presencePenalty,
-      frequencyPenalty: settings.frequencyPenalty,
+      ...this.#numbers,
       seed: settings.seed,
       stream: this.#stream,
       position: this.#numCompletion,

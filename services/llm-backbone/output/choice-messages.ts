@@ -4,8 +4,7 @@ import {
   type ChoiceFinish,
   FinishReason,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
-import type { ChoiceEnd } from './output.ts';
-import type { TextPiece } from './reasoning-splitter.ts';
+import type { ChoiceEnd, TextPiece } from './output-stage.ts';
 
 /** An entry a channel; the tokens stand in the first. */
 export function choiceDeltas(

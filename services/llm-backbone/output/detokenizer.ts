@@ -1,4 +1,5 @@
 import type { Vocabulary } from '#backbone/checkpoint/vocabulary.ts';
+import type { Emit, OutputStage } from './output-stage.ts';
 
 export interface DetokenizerOptions {
   readonly skipSpecialTokens: boolean;
@@ -7,7 +8,7 @@ export interface DetokenizerOptions {
 }
 
 /** Turns token ids into text piece by piece, without ever splitting a character. */
-export class Detokenizer {
+export class Detokenizer implements OutputStage<number> {
   readonly #vocabulary: Vocabulary;
   readonly #options: DetokenizerOptions;
   /** Bytes of a character whose end has not come yet, at most three. */
@@ -18,20 +19,19 @@ export class Detokenizer {
     this.#options = options;
   }
 
-  /** Text that became certain with this token. */
-  push(tokenId: number): string {
-    if (isHidden(tokenId, this.#vocabulary, this.#options)) return '';
+  push(tokenId: number, emit: Emit): void {
+    if (isHidden(tokenId, this.#vocabulary, this.#options)) return;
     const bytes = Buffer.concat([this.#pending, this.#vocabulary.bytesOf(tokenId)]);
     const numComplete = bytes.length - numIncompleteBytes(bytes);
     this.#pending = bytes.subarray(numComplete);
-    return bytes.toString('utf8', 0, numComplete);
+    if (numComplete > 0) emit({ channel: 'content', text: bytes.toString('utf8', 0, numComplete) });
   }
 
-  /** Text of the bytes that never became a character: replacement characters. */
-  flush(): string {
-    const text = this.#pending.toString('utf8');
+  /** The bytes that never became a character are replacement characters. */
+  flush(emit: Emit): void {
+    if (this.#pending.length === 0) return;
+    emit({ channel: 'content', text: this.#pending.toString('utf8') });
     this.#pending = Buffer.alloc(0);
-    return text;
   }
 }
 

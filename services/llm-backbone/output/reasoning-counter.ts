@@ -1,3 +1,6 @@
+import type { Vocabulary } from '#backbone/checkpoint/vocabulary.ts';
+import { THINK_CLOSE, THINK_OPEN } from './reasoning-splitter.ts';
+
 /** Ids of the tokens that open and close thoughts; undefined where the tokenizer has none. */
 export interface ReasoningTags {
   readonly open: number | undefined;
@@ -35,4 +38,12 @@ export function endsInReasoning(promptTokenIds: readonly number[], tags: Reasoni
     (id) => id === tags.open || id === tags.close || id === tags.assistant,
   );
   return last !== -1 && promptTokenIds[last] === tags.open;
+}
+
+export function reasoningTags(vocabulary: Vocabulary): ReasoningTags {
+  return {
+    open: vocabulary.addedId(THINK_OPEN),
+    close: vocabulary.addedId(THINK_CLOSE),
+    assistant: vocabulary.addedId('<|assistant|>'),
+  };
 }

@@ -1,12 +1,5 @@
+import type { Emit, OutputStage, TextPiece } from './output-stage.ts';
 import { overlap } from './stop-matcher.ts';
-
-export type TextChannel = 'content' | 'reasoning';
-
-/** Text of one channel. */
-export interface TextPiece {
-  readonly channel: TextChannel;
-  readonly text: string;
-}
 
 export const THINK_OPEN = '<think>';
 export const THINK_CLOSE = '</think>';
@@ -15,7 +8,8 @@ export const THINK_CLOSE = '</think>';
  * Separates the first `<think>…</think>` of an answer from the rest and drops the two tags. A second
  * opening tag inside is part of the thoughts, any tag after the first closing one is content.
  */
-export class ReasoningSplitter {
+export class ReasoningSplitter implements OutputStage {
+  readonly tags = [THINK_OPEN, THINK_CLOSE];
   #phase: 'before' | 'inside' | 'after';
   #held = '';
 
@@ -24,9 +18,8 @@ export class ReasoningSplitter {
     this.#phase = options.isOpen ? 'inside' : 'before';
   }
 
-  push(piece: string): TextPiece[] {
-    const pieces: TextPiece[] = [];
-    let text = this.#held + piece;
+  push(piece: TextPiece, emit: Emit): void {
+    let text = this.#held + piece.text;
     this.#held = '';
     while (this.#phase !== 'after') {
       const tag = this.#phase === 'before' ? THINK_OPEN : THINK_CLOSE;
@@ -37,24 +30,20 @@ export class ReasoningSplitter {
         text = text.slice(0, numCertain);
         break;
       }
-      this.#add(pieces, text.slice(0, start));
+      this.#emitText(text.slice(0, start), emit);
       text = text.slice(start + tag.length);
       this.#phase = this.#phase === 'before' ? 'inside' : 'after';
     }
-    this.#add(pieces, text);
-    return pieces;
+    this.#emitText(text, emit);
   }
 
-  /** Text that was held back and turned out not to be a tag. */
-  flush(): TextPiece[] {
-    const pieces: TextPiece[] = [];
-    this.#add(pieces, this.#held);
+  /** Emits what was held back and turned out not to be a tag. */
+  flush(emit: Emit): void {
+    this.#emitText(this.#held, emit);
     this.#held = '';
-    return pieces;
   }
 
-  #add(pieces: TextPiece[], text: string): void {
-    if (text === '') return;
-    pieces.push({ channel: this.#phase === 'inside' ? 'reasoning' : 'content', text });
+  #emitText(text: string, emit: Emit): void {
+    if (text !== '') emit({ channel: this.#phase === 'inside' ? 'reasoning' : 'content', text });
   }
 }

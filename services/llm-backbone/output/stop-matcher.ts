@@ -1,10 +1,10 @@
 import { type Pattern, sharedPatterns } from '#backbone/engine/pattern.ts';
+import type { ChoiceEnd, Emit, OutputStage, TextPiece } from './output-stage.ts';
 
-export interface StopMatch {
-  /** Text that can no longer be part of a stop string. */
-  readonly text: string;
-  /** The stop string that was completed; nothing after it counts. */
-  readonly stopString: string | null;
+export interface StopMatcherOptions {
+  readonly includeStopString: boolean;
+  /** Asked for each piece; while it says no, text passes and takes no part in a match. */
+  readonly mayStop: () => boolean;
 }
 
 /**
@@ -12,41 +12,52 @@ export interface StopMatch {
  * first wins, and of two complete at the same character the longer. Holds back only what may still
  * become a stop string.
  */
-export class StopMatcher {
+export class StopMatcher implements OutputStage {
   readonly #stopStrings: readonly string[];
-  readonly #includeStopString: boolean;
+  readonly #options: StopMatcherOptions;
   readonly #patterns: readonly Pattern[];
   /** By stop string: characters of its beginning that the text ends in. */
   readonly #matched: number[];
   #held = '';
+  #end: ChoiceEnd | null = null;
 
-  constructor(stopStrings: readonly string[], options: { readonly includeStopString: boolean }) {
+  constructor(stopStrings: readonly string[], options: StopMatcherOptions) {
     this.#stopStrings = stopStrings;
-    this.#includeStopString = options.includeStopString;
+    this.#options = options;
     this.#patterns = sharedPatterns(stopStrings, charCodes);
     this.#matched = stopStrings.map(() => 0);
   }
 
-  push(piece: string): StopMatch {
-    const text = this.#held + piece;
-    for (let i = 0; i < piece.length; i++) {
-      const stopString = this.#advance(piece.charCodeAt(i));
+  /** The stop string that was completed, if one was; nothing after it counts. */
+  get end(): ChoiceEnd | null {
+    return this.#end;
+  }
+
+  push(piece: TextPiece, emit: Emit): void {
+    if (this.#end !== null) return;
+    if (!this.#options.mayStop()) {
+      emit(piece);
+      return;
+    }
+    const text = this.#held + piece.text;
+    for (let i = this.#held.length; i < text.length; i++) {
+      const stopString = this.#advance(text.charCodeAt(i));
       if (stopString === null) continue;
-      const end = this.#held.length + i + 1;
-      this.#forget();
-      const shown = this.#includeStopString ? end : end - stopString.length;
-      return { text: text.slice(0, shown), stopString };
+      this.#held = '';
+      this.#end = { reason: 'stop', stopString };
+      const shown = this.#options.includeStopString ? i + 1 : i + 1 - stopString.length;
+      emitText(text.slice(0, shown), emit);
+      return;
     }
     const numCertain = text.length - Math.max(0, ...this.#matched);
     this.#held = text.slice(numCertain);
-    return { text: text.slice(0, numCertain), stopString: null };
+    emitText(text.slice(0, numCertain), emit);
   }
 
-  /** Text that was held back and turned out not to be a stop string. */
-  flush(): string {
-    const text = this.#held;
-    this.#forget();
-    return text;
+  /** Emits what was held back and turned out not to be a stop string. */
+  flush(emit: Emit): void {
+    emitText(this.#held, emit);
+    this.#held = '';
   }
 
   /** The longest stop string that a character completes; null: none. */
@@ -63,11 +74,10 @@ export class StopMatcher {
     }
     return longest;
   }
+}
 
-  #forget(): void {
-    this.#held = '';
-    this.#matched.fill(0);
-  }
+function emitText(text: string, emit: Emit): void {
+  if (text !== '') emit({ channel: 'content', text });
 }
 
 function charCodes(text: string): Uint16Array {

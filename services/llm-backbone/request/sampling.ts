@@ -1,12 +1,21 @@
 import type { GenerationConfig } from '#backbone/checkpoint/model-files.ts';
 import type { SamplingSettings } from '#backbone/engine/sampler-state.ts';
 import { MeshError } from '#mesh/errors.ts';
-import { type Range, SAMPLING_RANGES } from '#mesh/sampling-ranges.ts';
+import {
+  CHECKPOINT_FIELDS,
+  COUNT_FIELDS,
+  LOGIT_BIAS_RANGE,
+  type Range,
+  rangeText,
+  SAMPLING_FIELDS,
+  type SamplingField,
+  type SamplingNumbers,
+  valuesByKey,
+} from '#mesh/sampling-fields.ts';
 import { SamplingParams } from '#protos/autoglm/llm/v1/sampling.ts';
 
 /** Temperatures below this are greedy, as in vLLM. */
 const GREEDY_BELOW = 1e-5;
-const MAX_NUM_CHOICES = 128;
 /** Every token of an answer is compared with every stop string. */
 const MAX_STOP_STRINGS = 64;
 const MAX_STOP_CHARS = 1024;
@@ -16,14 +25,8 @@ const MAX_BAD_WORD_CHARS = 1024;
 const MAX_BAD_WORDS_CHARS = 65_536;
 const MAX_SEED = 2n ** 64n - 1n;
 
-/** What a request that says nothing gets. */
-export interface SamplingDefaults {
-  readonly temperature: number;
-  readonly topP: number;
-  readonly topK: number;
-  readonly minP: number;
-  readonly repetitionPenalty: number;
-}
+/** What a request that says nothing gets; the fields of the table stand for what is missing. */
+export type SamplingDefaults = Pick<SamplingNumbers, keyof typeof CHECKPOINT_FIELDS>;
 
 /** What sampling parameters are checked against and completed from. */
 export interface SamplingFacts {
@@ -54,21 +57,14 @@ export function samplingDefaults(
   config: GenerationConfig,
   source: 'auto' | 'vllm',
 ): SamplingDefaults {
-  const given = source === 'auto' ? config : {};
-  const defaults = {
-    temperature: given.do_sample === false ? 0 : (given.temperature ?? 1),
-    topP: given.top_p ?? 1,
-    topK: given.top_k ?? 0,
-    minP: given.min_p ?? 0,
-    repetitionPenalty: given.repetition_penalty ?? 1,
-  };
-  for (const name of ['temperature', 'topP', 'minP', 'repetitionPenalty'] as const) {
-    const range = SAMPLING_RANGES[name];
-    if (isWithin(range, defaults[name])) continue;
-    const message = `generation_config.json: ${name} is ${defaults[name]}, allowed is ${range.min} to ${range.max}; --generation-config vllm starts without this file`;
+  const greedy = config.do_sample === false ? { temperature: 0 } : {};
+  const given: GenerationConfig = source === 'auto' ? { ...config, ...greedy } : {};
+  return valuesByKey(CHECKPOINT_FIELDS, (field, key) => {
+    const value = given[field.name] ?? field.default;
+    if (isWithin(field, value)) return value;
+    const message = `generation_config.json: ${key} is ${value}, allowed is ${rangeText(field)}; --generation-config vllm starts without this file`;
     throw new MeshError('INVALID_REQUEST', message, { param: 'generation-config' });
-  }
-  return defaults;
+  });
 }
 
 /** Checks every range and merges the request over the defaults. */
@@ -77,8 +73,7 @@ export function checkSampling(
   facts: SamplingFacts,
 ): CheckedSampling {
   const params = given ?? SamplingParams.create();
-  const numChoices = params.numChoices ?? 1;
-  checkRange('n', numChoices, { min: 1, max: MAX_NUM_CHOICES });
+  const numChoices = checked(COUNT_FIELDS.numChoices, params.numChoices);
   checkStops(params, facts);
   const stopTokenIds = new Set(params.stopTokenIds);
   const sampling: CheckedSampling = {
@@ -111,30 +106,23 @@ export function checkAllowed(
 }
 
 function settingsOf(params: SamplingParams, facts: SamplingFacts): CheckedSampling['settings'] {
-  const { defaults } = facts;
-  const temperature = params.temperature ?? defaults.temperature;
-  checkRange('temperature', temperature, SAMPLING_RANGES.temperature);
-  const topP = params.topP ?? defaults.topP;
-  checkRange('top_p', topP, SAMPLING_RANGES.topP);
-  const topK = params.topK ?? defaults.topK;
-  if (topK < -1) throw refusal('top_k', `got ${topK}, allowed is -1 or more`);
-  const minP = params.minP ?? defaults.minP;
-  checkRange('min_p', minP, SAMPLING_RANGES.minP);
+  const defaults: Partial<SamplingNumbers> = facts.defaults;
+  const numbers = valuesByKey(SAMPLING_FIELDS, (field, key) =>
+    checked(field, params[key] ?? defaults[key]),
+  );
   const bias = Object.entries(params.logitBias).map(([id, value]) => ({ id: Number(id), value }));
   checkIds(
     'logit_bias',
     bias.map(({ id }) => id),
     facts,
   );
-  for (const { value } of bias) checkRange('logit_bias', value, SAMPLING_RANGES.logitBias);
+  for (const { value } of bias) checkRange('logit_bias', value, LOGIT_BIAS_RANGE);
   checkIds('allowed_token_ids', params.allowedTokenIds, facts);
   const allowed = params.allowedTokenIds;
   return {
-    temperature: temperature < GREEDY_BELOW ? 0 : temperature,
-    topK: Math.max(0, topK),
-    topP,
-    minP,
-    ...penaltiesOf(params, defaults),
+    ...numbers,
+    temperature: numbers.temperature < GREEDY_BELOW ? 0 : numbers.temperature,
+    topK: Math.max(0, numbers.topK),
     seed: seedOf(params, facts),
     vocabLimit: facts.vocabSize,
     biasTokenIds: Uint32Array.from(bias, ({ id }) => id),
@@ -145,23 +133,14 @@ function settingsOf(params: SamplingParams, facts: SamplingFacts): CheckedSampli
   };
 }
 
-function penaltiesOf(params: SamplingParams, defaults: SamplingDefaults) {
-  const repetitionPenalty = params.repetitionPenalty ?? defaults.repetitionPenalty;
-  checkRange('repetition_penalty', repetitionPenalty, SAMPLING_RANGES.repetitionPenalty);
-  const presencePenalty = params.presencePenalty ?? 0;
-  checkRange('presence_penalty', presencePenalty, SAMPLING_RANGES.presencePenalty);
-  const frequencyPenalty = params.frequencyPenalty ?? 0;
-  checkRange('frequency_penalty', frequencyPenalty, SAMPLING_RANGES.frequencyPenalty);
-  return { repetitionPenalty, presencePenalty, frequencyPenalty };
-}
-
 function seedOf(params: SamplingParams, facts: SamplingFacts): bigint {
   const seed = params.seed ?? facts.drawSeed();
   if (seed >= 0n && seed <= MAX_SEED) return seed;
   throw refusal('seed', `got ${seed}, allowed is 0 to ${MAX_SEED}`);
 }
 
-function minTokensOf({ minTokens = 0, maxTokens }: SamplingParams): number {
+function minTokensOf({ minTokens: given, maxTokens }: SamplingParams): number {
+  const minTokens = checked(COUNT_FIELDS.minTokens, given);
   if (maxTokens === undefined || minTokens <= maxTokens) return minTokens;
   throw refusal('min_tokens', `got ${minTokens}, which is more than max_tokens, ${maxTokens}`);
 }
@@ -200,10 +179,17 @@ function isWithin({ min, max }: Range, value: number): boolean {
   return fround(value) >= fround(min) && fround(value) <= fround(max);
 }
 
+/** The number given for a field, or the field's default. */
+function checked(field: SamplingField, given: number | undefined): number {
+  const value = given ?? field.default;
+  checkRange(field.name, value, field);
+  return value;
+}
+
 /** Refuses a number that is out of range. */
 export function checkRange(param: string, value: number, range: Range): void {
   if (isWithin(range, value)) return;
-  throw refusal(param, `got ${value}, allowed is ${range.min} to ${range.max}`);
+  throw refusal(param, `got ${value}, allowed is ${rangeText(range)}`);
 }
 
 function refusal(param: string, message: string): MeshError {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Vocabulary } from '#backbone/checkpoint/vocabulary.ts';
 import { Detokenizer, detokenize } from '#backbone/output/detokenizer.ts';
+import type { Emit } from '#backbone/output/output-stage.ts';
 import { golden, vocabulary } from '#test/unit/llm-backbone/text-model.ts';
 
 const visible = { skipSpecialTokens: false };
@@ -20,10 +21,25 @@ function byteVocabulary(): Vocabulary {
 
 const bytes = byteVocabulary();
 
+/** What the detokenizer emits, as texts. */
+function textsOf(detokenizer: Detokenizer) {
+  const textOf = (work: (emit: Emit) => void) => {
+    let text = '';
+    work((piece) => {
+      text += piece.text;
+    });
+    return text;
+  };
+  return {
+    push: (id: number) => textOf((emit) => detokenizer.push(id, emit)),
+    flush: () => textOf((emit) => detokenizer.flush(emit)),
+  };
+}
+
 describe('Detokenizer', () => {
   it('gives back every text of the reference', () => {
     for (const { ids, decoded } of golden.tokens) {
-      const detokenizer = new Detokenizer(vocabulary, visible);
+      const detokenizer = textsOf(new Detokenizer(vocabulary, visible));
       const pieces = ids.map((id) => detokenizer.push(id)).join('') + detokenizer.flush();
       assert.equal(pieces, decoded);
       assert.equal(detokenize(vocabulary, ids, visible), decoded);
@@ -32,7 +48,7 @@ describe('Detokenizer', () => {
   });
 
   it('emits a character with its last byte and nothing before', () => {
-    const detokenizer = new Detokenizer(bytes, visible);
+    const detokenizer = textsOf(new Detokenizer(bytes, visible));
 
     const pieces = [...Buffer.from('é你😀')].map((byte) => detokenizer.push(byte));
 
@@ -40,7 +56,7 @@ describe('Detokenizer', () => {
   });
 
   it('flushes a cut character as a replacement character only at the end', () => {
-    const detokenizer = new Detokenizer(bytes, visible);
+    const detokenizer = textsOf(new Detokenizer(bytes, visible));
 
     assert.equal(detokenizer.push(0xe4), '');
     assert.equal(detokenizer.push(0xbd), '');
@@ -49,7 +65,7 @@ describe('Detokenizer', () => {
   });
 
   it('replaces bytes that cannot become a character as soon as that is certain', () => {
-    const detokenizer = new Detokenizer(bytes, visible);
+    const detokenizer = textsOf(new Detokenizer(bytes, visible));
 
     assert.equal(detokenizer.push(0xe4), '');
     assert.equal(detokenizer.push(0x41), '�A');
@@ -66,7 +82,7 @@ describe('Detokenizer', () => {
     for (let round = 0; round < 500; round++) {
       const list = Array.from({ length: 12 }, () => leads[next(leads.length)] ?? 0);
 
-      const detokenizer = new Detokenizer(bytes, visible);
+      const detokenizer = textsOf(new Detokenizer(bytes, visible));
       const pieces = list.map((id) => detokenizer.push(id)).join('') + detokenizer.flush();
       assert.equal(pieces, Buffer.from(list).toString('utf8'), `${list}`);
       assert.equal(detokenize(bytes, list, visible), pieces, `${list}`);

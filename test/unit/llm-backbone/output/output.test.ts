@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ChoiceOutput, type OutputOptions } from '#backbone/output/output.ts';
+import { Vocabulary } from '#backbone/checkpoint/vocabulary.ts';
+import { ChoiceOutput } from '#backbone/output/output.ts';
+import type { ChoiceEnd, Emit, OutputStage, TextPiece } from '#backbone/output/output-stage.ts';
+import { type OutputOptions, outputStages } from '#backbone/output/output-stages.ts';
 import { golden, vocabulary } from '#test/unit/llm-backbone/text-model.ts';
 
 const EOS = vocabulary.addedId('<|user|>') ?? -1;
@@ -15,24 +18,17 @@ function idsOf(text: string): readonly number[] {
 const HELLO = idsOf('Hello, world!');
 const CHINESE = idsOf('你好，世界！打开设置。');
 
+const OPTIONS: OutputOptions = {
+  endRules: { maxTokens: 100, eosTokenIds: new Set([EOS]), stopTokenIds: new Set([ANSWER_END]) },
+  minTokens: 0,
+  stopStrings: [],
+  includeStopString: false,
+  skipSpecialTokens: true,
+  splitReasoning: false,
+};
+
 function outputOf(options: Partial<OutputOptions> = {}, prompt: readonly number[] = []) {
-  return new ChoiceOutput(
-    {
-      endRules: {
-        maxTokens: 100,
-        eosTokenIds: new Set([EOS]),
-        stopTokenIds: new Set([ANSWER_END]),
-      },
-      minTokens: 0,
-      stopStrings: [],
-      includeStopString: false,
-      skipSpecialTokens: true,
-      splitReasoning: false,
-      ...options,
-    },
-    vocabulary,
-    prompt,
-  );
+  return new ChoiceOutput({ ...OPTIONS, ...options }, vocabulary, prompt);
 }
 
 /** Text of the ids up to the end of the choice. */
@@ -126,10 +122,94 @@ describe('ChoiceOutput', () => {
     assert.equal(output.push(HELLO[0] ?? -1)[0]?.channel, 'reasoning');
   });
 
+  it('splits thoughts even if the tokenizer calls their tags special', () => {
+    const tags = ['<think>', '</think>'].map((content, id) => ({ id, content, special: true }));
+    const special = new Vocabulary({
+      added_tokens: tags,
+      model: { vocab: { a: 2, b: 3 } },
+      decoder: { type: 'ByteLevel' },
+    });
+    const output = new ChoiceOutput({ ...OPTIONS, splitReasoning: true }, special, []);
+
+    const pieces = [0, 2, 1, 3].flatMap((id) => output.push(id));
+
+    assert.deepEqual(pieces, [
+      { channel: 'reasoning', text: 'a' },
+      { channel: 'content', text: 'b' },
+    ]);
+  });
+
   it('says nothing for a choice that may not generate', () => {
     const output = outputOf();
 
     assert.deepEqual(output.finishEmpty(), []);
     assert.deepEqual(output.end, { reason: 'length' });
+  });
+
+  it('finds a stop string in the replacement of a character that was never completed', () => {
+    const output = outputOf({
+      endRules: { maxTokens: 5, eosTokenIds: new Set(), stopTokenIds: new Set() },
+      stopStrings: ['�'],
+    });
+
+    assert.equal(textOf(output, CHINESE.slice(0, 5)), '你好，世');
+    assert.deepEqual(output.end, { reason: 'stop', stopString: '�' });
+  });
+});
+
+/** Holds text back up to a '!', which ends the answer, and gives it in capitals. */
+class Shout implements OutputStage {
+  end: ChoiceEnd | null = null;
+  #held = '';
+
+  push({ channel, text }: TextPiece, emit: Emit): void {
+    if (this.end !== null) return;
+    this.#held += text;
+    if (!this.#held.includes('!')) return;
+    emit({ channel, text: this.#held.toUpperCase() });
+    this.#held = '';
+    this.end = { reason: 'stop' };
+  }
+
+  flush(emit: Emit): void {
+    if (this.#held !== '') emit({ channel: 'content', text: `${this.#held}?` });
+  }
+}
+
+describe('a stage that is added to the list', () => {
+  function shoutingOutput(options: Partial<OutputOptions> = {}) {
+    return new ChoiceOutput({ ...OPTIONS, ...options }, vocabulary, [], (context) => [
+      ...outputStages(context),
+      new Shout(),
+    ]);
+  }
+
+  it('takes what the stages before it emit, and its text is the output', () => {
+    assert.equal(textOf(shoutingOutput({ stopStrings: ['never'] }), HELLO), 'HELLO, WORLD!');
+  });
+
+  it('ends the choice by what it sees', () => {
+    const output = shoutingOutput();
+
+    textOf(output, [...HELLO, ...CHINESE]);
+
+    assert.deepEqual(output.end, { reason: 'stop' });
+    assert.equal(output.numTokens, HELLO.length);
+  });
+
+  it('is flushed after the stages before it when the answer ends', () => {
+    const output = shoutingOutput({ stopStrings: ['Hello, you'] });
+
+    assert.equal(textOf(output, [...HELLO.slice(0, 2), EOS]), 'Hello,?');
+    assert.deepEqual(output.end, { reason: 'stop' });
+  });
+
+  it('is rebuilt by replaying the ids', () => {
+    for (let cut = 0; cut < HELLO.length; cut++) {
+      const output = shoutingOutput();
+
+      assert.equal(textOf(output, HELLO.slice(0, cut)), '', `cut at ${cut}`);
+      assert.equal(textOf(output, HELLO.slice(cut)), 'HELLO, WORLD!', `cut at ${cut}`);
+    }
   });
 });

@@ -1,16 +1,29 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { StopMatcher } from '#backbone/output/stop-matcher.ts';
+import type { Emit } from '#backbone/output/output-stage.ts';
+import { StopMatcher, type StopMatcherOptions } from '#backbone/output/stop-matcher.ts';
 
-function run(stops: readonly string[], pieces: readonly string[], includeStopString = false) {
-  const matcher = new StopMatcher(stops, { includeStopString });
+const always = () => true;
+
+function run(
+  stops: readonly string[],
+  pieces: readonly string[],
+  { includeStopString = false, mayStop = always }: Partial<StopMatcherOptions> = {},
+) {
+  const matcher = new StopMatcher(stops, { includeStopString, mayStop });
   const emitted: string[] = [];
-  for (const piece of pieces) {
-    const { text, stopString } = matcher.push(piece);
-    emitted.push(text);
-    if (stopString !== null) return { emitted, stopString };
+  const textOf = (work: (emit: Emit) => void) => {
+    const texts: string[] = [];
+    work(({ text }) => texts.push(text));
+    return texts.join('');
+  };
+  const stopString = () =>
+    matcher.end !== null && 'stopString' in matcher.end ? matcher.end.stopString : null;
+  for (const text of pieces) {
+    emitted.push(textOf((emit) => matcher.push({ channel: 'content', text }, emit)));
+    if (matcher.end !== null) return { emitted, stopString: stopString() };
   }
-  return { emitted: [...emitted, matcher.flush()], stopString: null };
+  return { emitted: [...emitted, textOf((emit) => matcher.flush(emit))], stopString: stopString() };
 }
 
 describe('StopMatcher', () => {
@@ -79,10 +92,32 @@ describe('StopMatcher', () => {
   }
 
   it('keeps the stop string in the text where asked to', () => {
-    assert.deepEqual(run(['END'], ['aEN', 'Db'], true), {
+    assert.deepEqual(run(['END'], ['aEN', 'Db'], { includeStopString: true }), {
       emitted: ['a', 'END'],
       stopString: 'END',
     });
+  });
+
+  it('matches nothing of the text before it may stop', () => {
+    let numAsked = 0;
+    const mayStop = () => ++numAsked > 2;
+
+    assert.deepEqual(run(['END'], ['END', 'EN', 'D', 'END'], { mayStop }), {
+      emitted: ['END', 'EN', 'D', ''],
+      stopString: 'END',
+    });
+  });
+
+  it('emits nothing once it has stopped', () => {
+    const texts: string[] = [];
+    const emit: Emit = ({ text }) => texts.push(text);
+    const matcher = new StopMatcher(['END'], { includeStopString: false, mayStop: always });
+
+    matcher.push({ channel: 'content', text: 'aEND' }, emit);
+    matcher.push({ channel: 'content', text: 'b' }, emit);
+    matcher.flush(emit);
+
+    assert.deepEqual(texts, ['a']);
   });
 
   it('gives the same text however it is cut', () => {

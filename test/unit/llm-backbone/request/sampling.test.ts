@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { checkAllowed, checkSampling, samplingDefaults } from '#backbone/request/sampling.ts';
 import { createSeedSource } from '#backbone/request/seed-source.ts';
-import { SAMPLING_RANGES } from '#mesh/sampling-ranges.ts';
+import { LOGIT_BIAS_RANGE, type Range, SAMPLING_FIELDS } from '#mesh/sampling-fields.ts';
 import { SamplingParams } from '#protos/autoglm/llm/v1/sampling.ts';
 import { refusal } from '#test/unit/llm-backbone/refusal.ts';
 
@@ -148,8 +148,24 @@ describe('checkSampling', () => {
     });
   }
 
+  it('says what is allowed as its field has it', () => {
+    assert.throws(
+      () => check({ topK: -2 }),
+      refusal('INVALID_REQUEST', /got -2, allowed is -1 or more$/),
+    );
+    assert.throws(
+      () => check({ repetitionPenalty: 0 }),
+      refusal('INVALID_REQUEST', /got 0, allowed is 0.01 to 100$/),
+    );
+    assert.throws(
+      () => check({ numChoices: 0 }),
+      refusal('INVALID_REQUEST', /allowed is 1 to 128$/),
+    );
+  });
+
   it('takes the ends of every range, as the float32 they arrive as', () => {
-    for (const [name, { min, max }] of Object.entries(SAMPLING_RANGES)) {
+    const ranges: Record<string, Range> = { ...SAMPLING_FIELDS, logitBias: LOGIT_BIAS_RANGE };
+    for (const [name, { min, max }] of Object.entries(ranges)) {
       for (const end of [min, max].map(Math.fround)) {
         check(name === 'logitBias' ? { logitBias: { 1: end } } : { [name]: end });
       }

@@ -1,0 +1,34 @@
+import type { SequenceEnd } from '#backbone/engine/sequence.ts';
+
+export type TextChannel = 'content' | 'reasoning';
+
+/** Text of one channel, never empty. */
+export interface TextPiece {
+  readonly channel: TextChannel;
+  readonly text: string;
+}
+
+/** Why a choice ended. */
+export type ChoiceEnd = SequenceEnd | { readonly reason: 'stop'; readonly stopString: string };
+
+/** Takes a piece that a stage has finished. */
+export type Emit = (piece: TextPiece) => void;
+
+/**
+ * One step of an answer on its way from token ids to deltas. What a stage emits depends on what was
+ * pushed and on nothing else, so a resume rebuilds it from the delivered ids. It emits during the
+ * call, and may hold back text until it knows what the text is.
+ */
+export interface OutputStage<Piece = TextPiece> {
+  /** Takes a piece and emits what became certain. */
+  push(piece: Piece, emit: Emit): void;
+  /** Emits what was held back. Called once, when the answer has ended. */
+  flush(emit: Emit): void;
+  /** Set once this stage has found the end of the answer; it emits nothing that comes after it. */
+  readonly end?: ChoiceEnd | null;
+  /** Added tokens that must reach this stage as text, even if the tokenizer calls them special. */
+  readonly tags?: readonly string[];
+}
+
+/** Token ids enter the first stage; each other stage takes what the one before it emits. */
+export type OutputStages = readonly [OutputStage<number>, ...OutputStage[]];

@@ -1,0 +1,44 @@
+import type { Vocabulary } from '#backbone/checkpoint/vocabulary.ts';
+import type { EndRules } from '#backbone/engine/sequence.ts';
+import { Detokenizer } from './detokenizer.ts';
+import type { OutputStage, OutputStages } from './output-stage.ts';
+import { ReasoningSplitter } from './reasoning-splitter.ts';
+import { StopMatcher } from './stop-matcher.ts';
+
+/** What one request wants to be done with its tokens. */
+export interface OutputOptions {
+  readonly endRules: EndRules;
+  readonly minTokens: number;
+  readonly stopStrings: readonly string[];
+  readonly includeStopString: boolean;
+  readonly skipSpecialTokens: boolean;
+  readonly splitReasoning: boolean;
+}
+
+/** What the stages of one choice are made from. */
+export interface StageContext {
+  readonly options: OutputOptions;
+  readonly vocabulary: Vocabulary;
+  /** Does the prompt end inside the thoughts? */
+  readonly startsInReasoning: boolean;
+  /** May text end the choice yet? False until more than `minTokens` tokens have come. */
+  readonly mayStop: () => boolean;
+}
+
+/** The stages of a choice, in order. A further stage has its place here and nowhere else. */
+export function outputStages({
+  options,
+  vocabulary,
+  startsInReasoning,
+  mayStop,
+}: StageContext): OutputStages {
+  const { stopStrings, includeStopString, skipSpecialTokens, splitReasoning } = options;
+  const textStages: OutputStage[] = [];
+  if (stopStrings.length > 0) {
+    textStages.push(new StopMatcher(stopStrings, { includeStopString, mayStop }));
+  }
+  if (splitReasoning) textStages.push(new ReasoningSplitter({ isOpen: startsInReasoning }));
+  const tags = textStages.flatMap((stage) => stage.tags ?? []);
+  const visibleIds = new Set(tags.map((tag) => vocabulary.addedId(tag) ?? -1));
+  return [new Detokenizer(vocabulary, { skipSpecialTokens, visibleIds }), ...textStages];
+}
