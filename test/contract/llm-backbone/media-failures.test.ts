@@ -3,9 +3,9 @@ import { describe, it } from 'node:test';
 import { MeshError } from '#mesh/errors.ts';
 import { Modality } from '#protos/autoglm/common/v1/media.ts';
 import { DType } from '#protos/autoglm/common/v1/tensor.ts';
+import { refusal } from '#test/refusal.ts';
 import { settled, until } from '#test/unit/encoder/doubles.ts';
 import { ids } from '#test/unit/llm-backbone/engine/scheduling.ts';
-import { refusal } from '#test/unit/llm-backbone/refusal.ts';
 import { collect } from '#test/unit/llm-backbone/test-engine.ts';
 import {
   DONE,

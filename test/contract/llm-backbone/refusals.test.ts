@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
+import { refusal } from '#test/refusal.ts';
 import { ids } from '#test/unit/llm-backbone/engine/scheduling.ts';
 import { FakeDecoder } from '#test/unit/llm-backbone/fake-decoder.ts';
-import { refusal } from '#test/unit/llm-backbone/refusal.ts';
 import { collect } from '#test/unit/llm-backbone/test-engine.ts';
 import {
   conversationOf,
