@@ -4,6 +4,8 @@ import { MeshError } from '#mesh/errors.ts';
 import type { AudioItem } from '#native';
 import { refusal } from '#test/refusal.ts';
 import { decode, fixture, readerOf } from './audio-decoding.ts';
+import { repairOgg } from './audio-specimens.ts';
+import { oggOpus, oggPage } from './hostile-audio.ts';
 import { type WavShape, wavFile } from './wav-file.ts';
 
 // Of testdata: speech.* are 1.2 s of speech, 16 kHz mono, written by ffmpeg in each format.
@@ -192,6 +194,22 @@ describe('a compressed recording', () => {
       decode(Buffer.from('hello, is this thing on?')),
       refusal('UNSUPPORTED_MEDIA', /not a WAV, MP3, FLAC, Ogg Opus or WebM Opus/),
     );
+  });
+
+  it('is read although a packet spoils the memory of the Opus decoder', async () => {
+    // 120 ms of SILK behind CELT, in stereo: more than the decoder's stack holds.
+    const [short, long] = [Buffer.from('d00000', 'hex'), Buffer.alloc(99)];
+    long[0] = 0x5a;
+    long[34] = 0x33;
+    const page = oggPage([short.length, long.length], Buffer.concat([short, long]));
+    page.writeUInt32LE(6000, 6); // granule position
+    const file = oggOpus(page);
+    file[37] = 2; // channels, in OpusHead
+    repairOgg(file);
+
+    const { samples } = await decode(file);
+
+    assert.equal(samples.length, 6000);
   });
 
   it('never breaks its reader, whatever byte of its head is wrong', async () => {
