@@ -19,6 +19,7 @@ import {
   type PromptLimits,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { InstanceServiceDefinition, InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
+import { within } from '#test/bounded.ts';
 
 export type Events = AsyncIterable<DeepPartial<GenerateResponse>>;
 
@@ -87,7 +88,11 @@ export class FakeBackbone {
   }
 
   /** Resolves once the trace holds `event`. */
-  async until(event: string): Promise<void> {
+  until(event: string): Promise<void> {
+    return within(this.#recorded(event), { what: `"${event}"`, trace: () => this.trace });
+  }
+
+  async #recorded(event: string): Promise<void> {
     while (!this.trace.includes(event)) {
       await new Promise<void>((resolve) => {
         const wake = () => {
