@@ -1,10 +1,13 @@
 import { createInterface } from 'node:readline';
+import { within } from './bounded.ts';
+
+/** Longest wait for a line or an end, ms: processes start and load models before they say one. */
+const BOUND_MS = 120_000;
 
 /** The lines of a stream as a test waits for them. */
 export class Lines {
   readonly seen: string[] = [];
-  /** Resolves when every holder of the stream's other end is gone. */
-  readonly ended: Promise<void>;
+  readonly #ended: Promise<void>;
   readonly #waiting = new Set<() => void>();
   #isEnded = false;
 
@@ -14,7 +17,7 @@ export class Lines {
       this.seen.push(line);
       this.#wake();
     });
-    this.ended = new Promise((resolve) => {
+    this.#ended = new Promise((resolve) => {
       input.once('close', () => {
         this.#isEnded = true;
         this.#wake();
@@ -23,8 +26,18 @@ export class Lines {
     });
   }
 
+  /** Resolves when every holder of the stream's other end is gone. */
+  get ended(): Promise<void> {
+    return within(this.#ended, { what: 'the end', trace: () => this.seen, boundMs: BOUND_MS });
+  }
+
   /** The first line that matches, past ones included, from the `from`th on. */
-  async match(pattern: RegExp, from = 0): Promise<string> {
+  match(pattern: RegExp, from = 0): Promise<string> {
+    const wait = { what: `a line like ${pattern}`, trace: () => this.seen, boundMs: BOUND_MS };
+    return within(this.#match(pattern, from), wait);
+  }
+
+  async #match(pattern: RegExp, from: number): Promise<string> {
     for (;;) {
       const line = this.seen.slice(from).find((one) => pattern.test(one));
       if (line !== undefined) return line;

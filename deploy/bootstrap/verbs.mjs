@@ -32,7 +32,7 @@ export async function handOver(verb, args) {
       return exitWith(await runTests({ ...E2E_TESTS, filters: args }));
     case 'dev':
       await setUpSources();
-      return runSource('deploy/local/dev.ts', args);
+      return runSource('deploy/cli/dev.ts', args);
     case 'bench':
       await setUpBenches();
       return runSource('test/perf/bench.ts', args);

@@ -48,15 +48,12 @@ export async function decodeOpus(
   const { gain, ...layout } = readHead(first.value);
   const decoder = new OpusDecoder({ ...layout, sampleRate: FORMAT.sampleRateHz });
   await decoder.ready;
-  try {
-    const end = await decodePackets(stream, recording, {
-      decode: (packet) => amplified(decodePacket(decoder, packet), gain),
-      turns,
-    });
-    recording.trimTo(end.numSamples ?? recording.numSamples - end.numPaddingSamples);
-  } finally {
-    decoder.free();
-  }
+  // Not freed: its memory goes with it, and a damaged packet may have left nothing in there to free.
+  const end = await decodePackets(stream, recording, {
+    decode: (packet) => amplified(decodePacket(decoder, packet), gain),
+    turns,
+  });
+  recording.trimTo(end.numSamples ?? recording.numSamples - end.numPaddingSamples);
 }
 
 interface PacketDecoding {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { type Decoder, type DecoderOptions, loadDecoder, type StepPlan } from '#native';
-import { hasReason } from './engine-refusal.ts';
+import { engineRefusal } from '#test/refusal.ts';
 import { PagedSequence, planOf } from './paged-sequence.ts';
 
 const OPTIONS: DecoderOptions = {
@@ -93,7 +93,7 @@ describe('a decoder', () => {
 
       await assert.rejects(
         decoder.execute({ ...plan, blockTables }),
-        hasReason('INVALID_REQUEST', /block 1000000 does not exist/),
+        engineRefusal('INVALID_REQUEST', /block 1000000 does not exist/),
       );
       assert.equal((await decoder.execute(plan)).tokenIds.length, 1);
     }));
@@ -127,7 +127,7 @@ describe('a decoder', () => {
           failures.map(({ output }) => output),
           [0],
         );
-        hasReason('INVALID_REQUEST', pattern)(failures[0]?.error);
+        engineRefusal('INVALID_REQUEST', pattern)(failures[0]?.error);
       }
     }));
 
@@ -145,7 +145,7 @@ describe('a decoder', () => {
       for (const [pattern, damage] of damages) {
         // The type is broken on purpose: what the addon is given need not come from our code.
         const broken: typeof plan = Object.assign({}, plan, damage);
-        await assert.rejects(decoder.execute(broken), hasReason('INVALID_REQUEST', pattern));
+        await assert.rejects(decoder.execute(broken), engineRefusal('INVALID_REQUEST', pattern));
       }
     }));
 
@@ -165,8 +165,8 @@ describe('a decoder', () => {
     await decoder.close();
     await decoder.close();
 
-    await assert.rejects(decoder.execute(prefill()), hasReason('ENGINE_CLOSED'));
-    await assert.rejects(decoder.trace(Uint32Array.of(1)), hasReason('ENGINE_CLOSED'));
+    await assert.rejects(decoder.execute(prefill()), engineRefusal('ENGINE_CLOSED'));
+    await assert.rejects(decoder.trace(Uint32Array.of(1)), engineRefusal('ENGINE_CLOSED'));
   });
 
   it('settles every step that waits when it is closed', async () => {
@@ -177,7 +177,7 @@ describe('a decoder', () => {
     await decoder.close();
 
     const rejected = (await settled).filter((step) => step.status === 'rejected');
-    for (const { reason } of rejected) hasReason('ENGINE_CLOSED')(reason);
+    for (const { reason } of rejected) engineRefusal('ENGINE_CLOSED')(reason);
     assert.ok(rejected.length > 0, 'not all of 20 steps end before the flag is seen');
   });
 
@@ -194,19 +194,19 @@ describe('a decoder', () => {
     const directory = '/nowhere';
     await assert.rejects(
       loadDecoder({ ...OPTIONS, model: { directory } }),
-      hasReason('INVALID_CHECKPOINT', /\/nowhere\/config\.json/),
+      engineRefusal('INVALID_CHECKPOINT', /\/nowhere\/config\.json/),
     );
     await assert.rejects(
       loadDecoder({ ...OPTIONS, device: 'cuda:0' }),
-      hasReason('UNSUPPORTED', /cuda:0/),
+      engineRefusal('UNSUPPORTED', /cuda:0/),
     );
     await assert.rejects(
       loadDecoder({ ...OPTIONS, device: 'tpu' }),
-      hasReason('INVALID_REQUEST', /"tpu" is not one of: cpu/),
+      engineRefusal('INVALID_REQUEST', /"tpu" is not one of: cpu/),
     );
     await assert.rejects(
       loadDecoder({ ...OPTIONS, kvCacheBytes: 10 }),
-      hasReason('INVALID_REQUEST', /one block of 16 tokens takes/),
+      engineRefusal('INVALID_REQUEST', /one block of 16 tokens takes/),
     );
   });
 

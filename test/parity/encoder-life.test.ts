@@ -6,7 +6,7 @@ import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { type EncoderOptions, type ImageItem, type LoadedEncoder, loadEncoder } from '#native';
-import { hasReason } from './engine-refusal.ts';
+import { engineRefusal } from '#test/refusal.ts';
 
 const IMAGE_MODEL = join(PACKAGE_ROOT, 'test/testdata/glm4v-tiny');
 const AUDIO_MODEL = join(PACKAGE_ROOT, 'test/testdata/conformer-tiny');
@@ -88,8 +88,8 @@ describe('an encoder', () => {
       assert.deepEqual(first.value.rows, last.value.rows);
       assert.equal(first.value.rows.length, first.value.plan.numRows * 128);
       assert(long?.status === 'rejected' && short?.status === 'rejected');
-      hasReason('INVALID_REQUEST', /aspect ratio is above 200: 6000x1/)(long.reason);
-      hasReason('INVALID_REQUEST', /expected height \* width \* 3 = 18000/)(short.reason);
+      engineRefusal('INVALID_REQUEST', /aspect ratio is above 200: 6000x1/)(long.reason);
+      engineRefusal('INVALID_REQUEST', /expected height \* width \* 3 = 18000/)(short.reason);
     }));
 
   it('gives a recording as many rows at another sample rate', () =>
@@ -125,15 +125,15 @@ describe('an encoder', () => {
       ];
       for (const [pattern, damage] of damages) {
         const [encoded] = encoder.encode([broken(damage)]);
-        await assert.rejects(Promise.resolve(encoded), hasReason('INVALID_REQUEST', pattern));
+        await assert.rejects(Promise.resolve(encoded), engineRefusal('INVALID_REQUEST', pattern));
       }
       assert.throws(
         () => encoder.plan({ ...item, width: 0 }),
-        hasReason('INVALID_REQUEST', /the image is empty: 0x60/),
+        engineRefusal('INVALID_REQUEST', /the image is empty: 0x60/),
       );
       assert.throws(
         () => encoder.plan({ kind: 'audio', numSamples: 16_000, sampleRateHz: 16_000 }),
-        hasReason('INVALID_REQUEST', /a recording was sent to a vision encoder/),
+        engineRefusal('INVALID_REQUEST', /a recording was sent to a vision encoder/),
       );
     }));
 
@@ -172,7 +172,7 @@ describe('an encoder', () => {
     await encoder.close();
 
     const rejected = (await settled).filter((item) => item.status === 'rejected');
-    for (const { reason } of rejected) hasReason('ENGINE_CLOSED')(reason);
+    for (const { reason } of rejected) engineRefusal('ENGINE_CLOSED')(reason);
     assert.ok(rejected.length > 0, 'not all of 20 screenshots end before the flag is seen');
   });
 
@@ -183,23 +183,23 @@ describe('an encoder', () => {
 
     const item = image({ width: 28, height: 28 });
     const [encoded] = encoder.encode([item]);
-    await assert.rejects(Promise.resolve(encoded), hasReason('ENGINE_CLOSED'));
-    await assert.rejects(encoder.trace(item), hasReason('ENGINE_CLOSED'));
-    assert.throws(() => encoder.plan(item), hasReason('ENGINE_CLOSED'));
+    await assert.rejects(Promise.resolve(encoded), engineRefusal('ENGINE_CLOSED'));
+    await assert.rejects(encoder.trace(item), engineRefusal('ENGINE_CLOSED'));
+    assert.throws(() => encoder.plan(item), engineRefusal('ENGINE_CLOSED'));
   });
 
   it('refuses what cannot be loaded with the reason', async () => {
     await assert.rejects(
       loadEncoder({ ...OPTIONS, modelDirectory: '/nowhere' }),
-      hasReason('INVALID_CHECKPOINT', /\/nowhere\/config\.json/),
+      engineRefusal('INVALID_CHECKPOINT', /\/nowhere\/config\.json/),
     );
     await assert.rejects(
       loadEncoder({ ...OPTIONS, modality: 'audio' }),
-      hasReason('UNSUPPORTED', /no supported speech tower/),
+      engineRefusal('UNSUPPORTED', /no supported speech tower/),
     );
     await assert.rejects(
       loadEncoder({ ...OPTIONS, device: 'cuda:0' }),
-      hasReason('UNSUPPORTED', /cuda:0/),
+      engineRefusal('UNSUPPORTED', /cuda:0/),
     );
   });
 

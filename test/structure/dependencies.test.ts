@@ -1,40 +1,54 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import {
+  crowdedFolders,
+  FOLDER_SIZE,
+  roomCycles,
+  waysToNative,
+  wrongParts,
+  wrongRooms,
+} from './rules.ts';
 import { partOf, readSourceTree, type SourceFile } from './source-tree.ts';
 
 const TREE = readSourceTree();
 const FILES = new Map(TREE.map((file) => [file.path, file]));
 
-/** What each part may import besides itself. Tests may import everything. */
-const ALLOWED: Readonly<Record<string, readonly string[]>> = {
-  protos: [],
-  native: [],
-  'services/mesh': ['protos'],
-  'services/encoder': ['services/mesh', 'native', 'protos'],
-  'services/llm-backbone': ['services/mesh', 'native', 'protos'],
-  'services/vision-encoder': ['services/encoder', 'services/mesh', 'native', 'protos'],
-  'services/speech-encoder': ['services/encoder', 'services/mesh', 'native', 'protos'],
-  gateway: ['services/mesh', 'protos'],
-  deploy: ['services/mesh', 'protos'],
+/**
+ * PENDING: what the tree still does against the rules. Exact: a line that is no longer true fails as
+ * well. Empty when the gateway's and the backbone's rooms are in order; delete it then.
+ */
+const PENDING = {
+  rooms: [
+    'gateway: http → gateway-metrics.ts',
+    'gateway: http → media',
+    'gateway: http → routing',
+    'gateway: media → openai',
+    'gateway: openai → http/body',
+    'gateway: openai → media',
+    'gateway: routing → openai',
+    'services/llm-backbone: checkpoint → options.ts',
+  ],
+  cycles: [
+    'gateway: gateway-metrics.ts → http',
+    'gateway: http → gateway-metrics.ts',
+    'gateway: http → media',
+    'gateway: http → openai',
+    'gateway: http → routing',
+    'gateway: media → openai',
+    'gateway: openai → http',
+    'gateway: openai → media',
+    'gateway: routing → media',
+    'gateway: routing → openai',
+  ],
+  folders: ['gateway/openai: 33 files', 'test/e2e: 26 files'],
 };
-
-/** The supervisor knows the processes by their options alone. */
-const OPTION_FILES = /^(gateway|services\/[a-z-]+)\/options\.ts$/;
-
-function isAllowed(importer: string, imported: string): boolean {
-  const from = partOf(importer);
-  const to = partOf(imported);
-  if (from === to || from === 'test') return true;
-  if (from === 'deploy' && OPTION_FILES.test(imported)) return true;
-  return ALLOWED[from]?.includes(to) ?? false;
-}
 
 /** Files the outside starts: processes, commands, tests and what they or a bootstrap verb run. */
 const ENTRY_POINTS = [
   /\.test\.ts$/,
   /\/main\.ts$/,
   /^deploy\/examples\//,
-  /^deploy\/local\/dev\.ts$/,
+  /^deploy\/cli\/dev\.ts$/,
   /^test\/perf\/(bench|row-sender)\.ts$/,
   /^test\/parity\/parity\.ts$/,
   /^test\/eval\/eval\.ts$/,
@@ -59,12 +73,26 @@ function findCycle(
 }
 
 describe('the source tree', () => {
-  it('imports only in the directions the design allows', () => {
-    const wrong = TREE.flatMap(({ path, imports }) =>
-      imports.filter((one) => !isAllowed(path, one)).map((one) => `${path} imports ${one}`),
-    );
+  it('lets one part import another only in the directions the design allows', () => {
+    assert.deepEqual(wrongParts(TREE), []);
+  });
 
-    assert.deepEqual(wrong, []);
+  it('leads from the gateway, the deployment and what all share to the addon on no path', () => {
+    assert.deepEqual(waysToNative(TREE), []);
+  });
+
+  it('lets one room of a part import another only as the table says', () => {
+    assert.deepEqual(wrongRooms(TREE), PENDING.rooms);
+  });
+
+  it('has no two rooms or files in a folder that need each other, types included', () => {
+    assert.deepEqual(roomCycles(TREE), PENDING.cycles);
+  });
+
+  it('cuts a folder into rooms before it is crowded', (t) => {
+    for (const one of crowdedFolders(TREE, FOLDER_SIZE.aim)) t.diagnostic(`${one}, over twenty`);
+
+    assert.deepEqual(crowdedFolders(TREE, FOLDER_SIZE.limit), PENDING.folders);
   });
 
   it('imports only files that exist', () => {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { join } from 'node:path';
-import { describe, it } from 'node:test';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, describe, it } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { Lines } from '#test/lines.ts';
 
@@ -12,12 +14,22 @@ interface Holder {
   readonly lines: Lines;
 }
 
+/** Where the holders of a test write, one after the other, when they begin and end. */
+const journal = join(mkdtempSync(join(tmpdir(), 'lock-')), 'journal');
+after(() => rmSync(dirname(journal), { recursive: true }));
+
 /** A process that takes the lock under a name of its own test and keeps it until its input ends. */
 function takeLock(name: string): Holder {
-  const code = `import { exclusively } from ${JSON.stringify(LOCK)};
+  const code = `import { appendFileSync } from 'node:fs';
+    import { exclusively } from ${JSON.stringify(LOCK)};
+    const note = (what) => appendFileSync(${JSON.stringify(journal)}, '${name} ' + what + '\\n');
     const work = () => new Promise((resolve) => {
+      note('begins');
       console.log('held');
-      process.stdin.on('end', resolve).resume();
+      process.stdin.on('end', () => {
+        note('ends');
+        resolve();
+      }).resume();
     });
     await exclusively(work, () => console.log('waiting'), ${JSON.stringify(name)});`;
   const child = spawn(process.execPath, ['--input-type=module', '--eval', code], {
@@ -59,11 +71,23 @@ describe('exclusively', { skip: process.platform === 'linux' ? false : 'Linux on
     for (const { lines } of others) await lines.match(/waiting/);
 
     first.child.stdin?.end();
+    const second = await Promise.race(
+      others.map(async (one) => {
+        await one.lines.match(/held/);
+        return one;
+      }),
+    );
+    // That one more finds the lock taken gives a third that should still wait time to come in.
+    const last = takeLock('several');
+    await last.lines.match(/waiting/);
+    second.child.stdin?.end();
 
-    for (const { child } of others) child.stdin?.end();
-    for (const { lines } of others) {
+    for (const { child, lines } of [...others, last]) {
+      child.stdin?.end();
       await lines.match(/held/);
       await lines.ended;
     }
+    const notes = readFileSync(journal, 'utf8').match(/several \w+/g);
+    assert.deepEqual(notes, Array(4).fill(['several begins', 'several ends']).flat());
   });
 });

@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { within } from '#test/bounded.ts';
 import { Lines } from '#test/lines.ts';
 
 const SOURCE_FLAGS = ['--conditions=source', '--import', 'tsx'];
@@ -45,8 +46,11 @@ function drained({ lines }: Running): string[] {
 }
 
 async function exitOf({ child, lines }: Running): Promise<number | null> {
-  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  // Its processes hold its output as well: it is not over before they are gone.
   await lines.ended;
+  if (child.exitCode === null && child.signalCode === null) {
+    await within(once(child, 'exit'), { what: 'its exit', trace: () => lines.seen });
+  }
   return child.exitCode;
 }
 

@@ -11,7 +11,7 @@ import {
   type EncodeResponse,
   GetModelResponse,
 } from '#protos/autoglm/encoder/v1/encoder.ts';
-import { assertRefused } from './refusals.ts';
+import { refusal } from '#test/refusal.ts';
 
 const HIDDEN_SIZE = 2;
 
@@ -129,7 +129,7 @@ describe('encodeItem', () => {
     it(`refuses an answer that ${name}`, async (test) => {
       const { call } = await answered(test, script);
 
-      await assertRefused(call(), 'ENGINE_FAILED', message);
+      await assert.rejects(call(), refusal('ENGINE_FAILED', message));
     });
   }
 });

@@ -11,9 +11,9 @@ import {
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from '#protos/grpc/health/v1/health.ts';
 import { FakeClock } from '#test/fake-clock.ts';
+import { refusal } from '#test/refusal.ts';
 import { FakeEncoder, HIDDEN_SIZE, until } from '#test/unit/encoder/doubles.ts';
 import { modelDirectory, pngOf, startSpeech, startVision } from './harness.ts';
-import { assertRefused } from './refusals.ts';
 
 describe('an encoder process', () => {
   it('says what it encodes and with which weights', async (test) => {
@@ -127,17 +127,16 @@ describe('an encoder process', () => {
     await until(() => tower.trace.length === 1);
 
     const drained = process.drain(60_000);
-    await assertRefused(
+    await assert.rejects(
       encode({ header: {}, content: await pngOf(2) }),
-      'DRAINING',
-      /shutting down/,
+      refusal('DRAINING', /shutting down/),
     );
     tower.release();
 
     assert.deepEqual((await running).values, [1]);
     await drained;
     assert.deepEqual(tower.trace, ['encode 1', 'close']);
-    await assertRefused(client.getModel({}), 'NO_READY_ENDPOINT', /./);
+    await assert.rejects(client.getModel({}), refusal('NO_READY_ENDPOINT'));
   });
 
   it('cancels what still runs when the grace of a drain ends', async (test) => {
@@ -156,34 +155,30 @@ describe('an encoder process', () => {
   it('refuses to start for a model without its tower', async (test) => {
     const model = await modelDirectory(test, { vision_config: undefined });
 
-    await assertRefused(
+    await assert.rejects(
       startVision(test, { options: { model } }),
-      'INVALID_REQUEST',
-      /config.json has no "vision_config"/,
+      refusal('INVALID_REQUEST', /config.json has no "vision_config"/),
     );
   });
 
   it('refuses to start without a readable configuration', async (test) => {
-    await assertRefused(
+    await assert.rejects(
       startVision(test, { options: { model: '/nonexistent' } }),
-      'INVALID_REQUEST',
-      /config.json cannot be read/,
+      refusal('INVALID_REQUEST', /config.json cannot be read/),
     );
     const model = await modelDirectory(test, { text_config: undefined });
-    await assertRefused(
+    await assert.rejects(
       startVision(test, { options: { model } }),
-      'INVALID_REQUEST',
-      /text_config.hidden_size/,
+      refusal('INVALID_REQUEST', /text_config.hidden_size/),
     );
   });
 
   it('refuses to start with a tower of another width than the language model', async (test) => {
     const model = await modelDirectory(test, { text_config: { hidden_size: 5 } });
 
-    await assertRefused(
+    await assert.rejects(
       startVision(test, { options: { model } }),
-      'INVALID_REQUEST',
-      /rows of 8 values, the language model takes 5/,
+      refusal('INVALID_REQUEST', /rows of 8 values, the language model takes 5/),
     );
   });
 
@@ -192,7 +187,10 @@ describe('an encoder process', () => {
       throw new EngineError('INVALID_CHECKPOINT', 'tensor x is missing');
     };
 
-    await assertRefused(startVision(test, { load }), 'INVALID_REQUEST', /tensor x is missing/);
+    await assert.rejects(
+      startVision(test, { load }),
+      refusal('INVALID_REQUEST', /tensor x is missing/),
+    );
   });
 });
 
@@ -243,10 +241,9 @@ describe('a lazy encoder', () => {
     };
     const { encode } = await startVision(test, { options: { lazy: true }, load });
 
-    await assertRefused(
+    await assert.rejects(
       encode({ header: {}, content: await pngOf(4) }),
-      'ENGINE_FAILED',
-      /out of memory/,
+      refusal('ENGINE_FAILED', /out of memory/),
     );
 
     assert.deepEqual((await encode({ header: {}, content: await pngOf(4) })).values, [4]);

@@ -21,6 +21,7 @@ import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import { resolveOptions } from '#mesh/options.ts';
 import { speechEncoderOptions } from '#speech/options.ts';
 import { speechRole } from '#speech/role.ts';
+import { within } from '#test/bounded.ts';
 import { FakeEncoder, HIDDEN_SIZE } from '#test/unit/encoder/doubles.ts';
 import { visionEncoderOptions } from '#vision/options.ts';
 import { visionRole } from '#vision/role.ts';
@@ -105,7 +106,10 @@ async function start(
   });
   const { hiddenSize } = await client.getModel({});
   const encode: RunningEncoder['encode'] = (item, signal = present) =>
-    gather(client, item, { hiddenSize, signal });
+    within(gather(client, item, { hiddenSize, signal }), {
+      what: 'the end of an answer; the tower did this',
+      trace: () => tower.trace,
+    });
   return { process, tower, client, encode };
 }
 

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { encodeItem } from '#mesh/encode/encoder-call.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { refusal } from '#test/refusal.ts';
 import { HIDDEN_SIZE } from '#test/unit/encoder/doubles.ts';
 import { constantFlac } from '#test/unit/speech-encoder/hostile-audio.ts';
 import { wavFile } from '#test/unit/speech-encoder/wav-file.ts';
 import { firstOf, HeldContent, startSpeech } from './harness.ts';
-import { assertRefused } from './refusals.ts';
 
 const FIXTURES = join(PACKAGE_ROOT, 'test/testdata/audio-formats');
 
@@ -47,10 +47,9 @@ describe('a speech encoder', () => {
   it('refuses 28 kB that are an hour of samples', async (test) => {
     const { encode } = await startSpeech(test);
 
-    await assertRefused(
+    await assert.rejects(
       encode({ header: {}, content: constantFlac(800) }),
-      'PAYLOAD_TOO_LARGE',
-      /longer than 900 seconds/,
+      refusal('PAYLOAD_TOO_LARGE', /longer than 900 seconds/),
     );
   });
 
@@ -80,10 +79,9 @@ describe('a speech encoder', () => {
     content.push(livePcm());
     const header = { mediaType: 'audio/L16;rate=16000' };
 
-    await assertRefused(
+    await assert.rejects(
       encode({ header, content }),
-      'PAYLOAD_TOO_LARGE',
-      /longer than 1 seconds, the most/,
+      refusal('PAYLOAD_TOO_LARGE', /longer than 1 seconds, the most/),
     );
     content.end();
   });
@@ -107,13 +105,18 @@ describe('a speech encoder', () => {
     const send = (content: Uint8Array, mediaType = '') =>
       encode({ header: { mediaType }, content });
 
-    await assertRefused(send(tenThousandSeconds), 'PAYLOAD_TOO_LARGE', /longer than 900 seconds/);
-    await assertRefused(
-      send(wavFile([], { sampleType: 'int16' })),
-      'UNSUPPORTED_MEDIA',
-      /no samples/,
+    await assert.rejects(
+      send(tenThousandSeconds),
+      refusal('PAYLOAD_TOO_LARGE', /longer than 900 seconds/),
     );
-    await assertRefused(send(Buffer.from('zzzz')), 'UNSUPPORTED_MEDIA', /not a WAV/);
-    await assertRefused(send(livePcm(), 'audio/L16'), 'UNSUPPORTED_MEDIA', /say the rate/);
+    await assert.rejects(
+      send(wavFile([], { sampleType: 'int16' })),
+      refusal('UNSUPPORTED_MEDIA', /no samples/),
+    );
+    await assert.rejects(send(Buffer.from('zzzz')), refusal('UNSUPPORTED_MEDIA', /not a WAV/));
+    await assert.rejects(
+      send(livePcm(), 'audio/L16'),
+      refusal('UNSUPPORTED_MEDIA', /say the rate/),
+    );
   });
 });

@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { encodeItem, type OutgoingItem } from '#mesh/encode/encoder-call.ts';
 import { EngineError } from '#native';
+import { refusal } from '#test/refusal.ts';
 import { HIDDEN_SIZE, settled, until } from '#test/unit/encoder/doubles.ts';
 import { firstOf, HeldContent, pngOf, startVision } from './harness.ts';
-import { assertRefused } from './refusals.ts';
 
 function sha256(bytes: Uint8Array): Buffer {
   return createHash('sha256').update(bytes).digest();
@@ -64,7 +64,7 @@ describe('a vision encoder', () => {
 
     const call = encode({ header: {}, content: await pngOf(1, { width: 1, height: 1 }) });
 
-    await assertRefused(call, 'UNSUPPORTED_MEDIA', /1×1 pixels, at least 4 a side/);
+    await assert.rejects(call, refusal('UNSUPPORTED_MEDIA', /1×1 pixels, at least 4 a side/));
   });
 
   it('refuses what is not an image, a truncated one and an empty one', async (test) => {
@@ -73,9 +73,12 @@ describe('a vision encoder', () => {
 
     const send = (content: Uint8Array) => encode({ header: {}, content });
 
-    await assertRefused(send(Buffer.from('hello')), 'UNSUPPORTED_MEDIA', /not a PNG/);
-    await assertRefused(send(png.subarray(0, 60)), 'UNSUPPORTED_MEDIA', /cannot be decoded/);
-    await assertRefused(send(Buffer.alloc(0)), 'UNSUPPORTED_MEDIA', /empty/);
+    await assert.rejects(send(Buffer.from('hello')), refusal('UNSUPPORTED_MEDIA', /not a PNG/));
+    await assert.rejects(
+      send(png.subarray(0, 60)),
+      refusal('UNSUPPORTED_MEDIA', /cannot be decoded/),
+    );
+    await assert.rejects(send(Buffer.alloc(0)), refusal('UNSUPPORTED_MEDIA', /empty/));
   });
 
   it('refuses an image with more pixels than allowed', async (test) => {
@@ -83,7 +86,7 @@ describe('a vision encoder', () => {
 
     const call = encode({ header: {}, content: await pngOf(1) });
 
-    await assertRefused(call, 'PAYLOAD_TOO_LARGE', /16×16 = 256 pixels, at most 255/);
+    await assert.rejects(call, refusal('PAYLOAD_TOO_LARGE', /16×16 = 256 pixels, at most 255/));
   });
 
   it('passes on what the tower refuses', async (test) => {
@@ -91,7 +94,7 @@ describe('a vision encoder', () => {
 
     const call = encode({ header: {}, content: await pngOf(1, { width: 1005, height: 5 }) });
 
-    await assertRefused(call, 'INVALID_REQUEST', /1005×5 exceeds 200:1/);
+    await assert.rejects(call, refusal('INVALID_REQUEST', /1005×5 exceeds 200:1/));
   });
 
   it('refuses bytes that do not have the declared hash or size', async (test) => {
@@ -100,17 +103,18 @@ describe('a vision encoder', () => {
 
     const send = (header: OutgoingItem['header']) => encode({ header, content });
 
-    await assertRefused(
+    await assert.rejects(
       send({ contentHash: sha256(Buffer.from('other')) }),
-      'INVALID_REQUEST',
-      /content_hash is [0-9a-f]{64}, the bytes/,
+      refusal('INVALID_REQUEST', /content_hash is [0-9a-f]{64}, the bytes/),
     );
-    await assertRefused(
+    await assert.rejects(
       send({ contentHash: Buffer.alloc(5) }),
-      'INVALID_REQUEST',
-      /32 bytes or none, got 5/,
+      refusal('INVALID_REQUEST', /32 bytes or none, got 5/),
     );
-    await assertRefused(send({ sizeBytes: 3n }), 'INVALID_REQUEST', /size_bytes says 3 bytes/);
+    await assert.rejects(
+      send({ sizeBytes: 3n }),
+      refusal('INVALID_REQUEST', /size_bytes says 3 bytes/),
+    );
   });
 
   it('refuses an item that is too large, by its header or as it arrives', async (test) => {
@@ -118,10 +122,10 @@ describe('a vision encoder', () => {
     const content = Buffer.alloc(300_000);
 
     const send = (header: OutgoingItem['header']) => encode({ header, content });
-    const refusal = /300000 bytes, at most 262144/;
+    const tooLong = /300000 bytes, at most 262144/;
 
-    await assertRefused(send({ sizeBytes: 300_000n }), 'PAYLOAD_TOO_LARGE', refusal);
-    await assertRefused(send({}), 'PAYLOAD_TOO_LARGE', refusal);
+    await assert.rejects(send({ sizeBytes: 300_000n }), refusal('PAYLOAD_TOO_LARGE', tooLong));
+    await assert.rejects(send({}), refusal('PAYLOAD_TOO_LARGE', tooLong));
   });
 
   it('refuses a call that breaks the order of messages or the size of chunks', async (test) => {
@@ -136,18 +140,19 @@ describe('a vision encoder', () => {
         assert.fail(`${response.event?.$case}`);
     }
 
-    await assertRefused(call(), 'INVALID_REQUEST', /starts with a header, got the end/);
-    await assertRefused(call(chunk(3)), 'INVALID_REQUEST', /starts with a header, got chunk/);
-    await assertRefused(call(undefined), 'INVALID_REQUEST', /got an empty message/);
-    await assertRefused(
-      call(header, header),
-      'INVALID_REQUEST',
-      /only chunks may come, got header/,
+    await assert.rejects(call(), refusal('INVALID_REQUEST', /starts with a header, got the end/));
+    await assert.rejects(
+      call(chunk(3)),
+      refusal('INVALID_REQUEST', /starts with a header, got chunk/),
     );
-    await assertRefused(
+    await assert.rejects(call(undefined), refusal('INVALID_REQUEST', /got an empty message/));
+    await assert.rejects(
+      call(header, header),
+      refusal('INVALID_REQUEST', /only chunks may come, got header/),
+    );
+    await assert.rejects(
       call(header, chunk(262_145)),
-      'INVALID_REQUEST',
-      /a chunk has 262145 bytes, at most 262144/,
+      refusal('INVALID_REQUEST', /a chunk has 262145 bytes, at most 262144/),
     );
   });
 
@@ -159,10 +164,12 @@ describe('a vision encoder', () => {
     const send = (expectedFingerprint: string) =>
       encode({ header: { expectedFingerprint }, content });
 
-    await assertRefused(
+    await assert.rejects(
       send('abc'),
-      'MODEL_NOT_FOUND',
-      new RegExp(`weights ${fingerprint}; the caller expects weights abc`),
+      refusal(
+        'MODEL_NOT_FOUND',
+        new RegExp(`weights ${fingerprint}; the caller expects weights abc`),
+      ),
     );
     assert.equal((await send(fingerprint)).numRows, 4);
   });
@@ -174,7 +181,10 @@ describe('a vision encoder', () => {
     await until(() => tower.trace.length === 1);
 
     const second = encode({ header: {}, content: await pngOf(2) });
-    await assertRefused(second, 'QUEUE_FULL', /1 items are being encoded or wait, at most 1 may/);
+    await assert.rejects(
+      second,
+      refusal('QUEUE_FULL', /1 items are being encoded or wait, at most 1 may/),
+    );
     tower.release();
     await first;
     tower.isHeld = false;
@@ -238,6 +248,6 @@ describe('a vision encoder', () => {
       outcome.status === 'rejected' ? [Promise.reject(outcome.reason)] : [],
     );
     assert.equal(failures.length, 1);
-    await assertRefused(Promise.all(failures), 'ENGINE_FAILED', /numbers went wrong/);
+    await assert.rejects(Promise.all(failures), refusal('ENGINE_FAILED', /numbers went wrong/));
   });
 });

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { afterEach, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import OpenAI, { toFile } from 'openai';
+import { within } from '#test/bounded.ts';
 import { CHAT, errorOf, type Harness, type HarnessOptions, startHarness } from './harness.ts';
 
 const CHAT_PATH = '/v1/chat/completions';
@@ -59,18 +60,27 @@ class Upload {
 
   /** Sends and waits until it has left. */
   async flush(bytes: string | Buffer): Promise<void> {
-    if (!this.#socket.write(bytes)) await once(this.#socket, 'drain');
+    if (this.#socket.write(bytes)) return;
+    await this.#bounded(once(this.#socket, 'drain'), 'the bytes to leave');
   }
 
   /** Waits until an answer with this in it has come. */
-  async until(answer: RegExp): Promise<void> {
-    while (!answer.test(this.#received)) await once(this.#socket, 'data');
+  until(answer: RegExp): Promise<void> {
+    const arrived = async () => {
+      while (!answer.test(this.#received)) await once(this.#socket, 'data');
+    };
+    return this.#bounded(arrived(), `an answer like ${answer}`);
   }
 
   /** Resolves when the server has closed the connection, with a reset or without. */
   closed(): Promise<void> {
     this.#socket.on('error', () => undefined);
-    return new Promise((resolve) => this.#socket.on('close', () => resolve()));
+    const closed = new Promise<void>((resolve) => this.#socket.on('close', () => resolve()));
+    return this.#bounded(closed, 'the end of the connection');
+  }
+
+  #bounded<T>(waiting: Promise<T>, what: string): Promise<T> {
+    return within(waiting, { what, trace: () => [this.#received] });
   }
 
   leave(): void {

@@ -23,6 +23,7 @@ import {
   InstanceState,
   Numerics,
 } from '#protos/autoglm/mesh/v1/instance.ts';
+import { within } from '#test/bounded.ts';
 
 const FINGERPRINT = '0123456789abcdef'.repeat(4);
 
@@ -94,7 +95,11 @@ export class FakeBackbone {
   }
 
   /** Resolves once the trace holds `event`. */
-  async until(event: string): Promise<void> {
+  until(event: string): Promise<void> {
+    return within(this.#recorded(event), { what: `"${event}"`, trace: () => this.trace });
+  }
+
+  async #recorded(event: string): Promise<void> {
     while (!this.trace.includes(event)) {
       await new Promise<void>((resolve) => {
         const wake = () => {

@@ -4,6 +4,7 @@ import { type Gateway, type GatewayOptions, startGateway } from '#gateway/gatewa
 import { isRecord } from '#gateway/openai/body.ts';
 import { gatewayOptions } from '#gateway/options.ts';
 import { resolveOptions } from '#mesh/options.ts';
+import { within } from '#test/bounded.ts';
 import { FakeBackbone } from './fake-backbone.ts';
 
 /** A gateway on a free port in front of fake backbones. */
@@ -58,15 +59,21 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
 
 /** Waits until the gateway has seen `numReady` backbones ready. */
 export async function untilReady(url: string, numReady: number): Promise<void> {
-  for (;;) {
-    const health: unknown = await (await fetch(`${url}/health`)).json();
-    const isThere =
-      typeof health === 'object' &&
-      health !== null &&
-      'backbones_ready' in health &&
-      health.backbones_ready === numReady;
-    if (isThere) return;
-    await new Promise((resolve) => setImmediate(resolve));
+  let seen: unknown;
+  let isLate = false;
+  const look = async () => {
+    while (!isLate) {
+      const health: unknown = await (await fetch(`${url}/health`)).json();
+      seen = isRecord(health) ? health['backbones_ready'] : health;
+      if (seen === numReady) return;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  try {
+    const trace = () => [`${JSON.stringify(seen)} are`];
+    await within(look(), { what: `${numReady} ready backbones`, trace });
+  } finally {
+    isLate = true;
   }
 }
 

@@ -8,6 +8,7 @@ import {
   GenerateRequest,
   GenerateResponse,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { until } from '#test/unit/encoder/doubles.ts';
 import { FakeDecoder, scripted } from '#test/unit/llm-backbone/fake-decoder.ts';
 import { collect } from '#test/unit/llm-backbone/test-engine.ts';
 import { golden, vocabulary } from '#test/unit/llm-backbone/text-model.ts';
@@ -130,7 +131,7 @@ describe('Generate', () => {
 
     controller.abort();
     await assert.rejects(iterator.next(), { name: 'AbortError' });
-    while (running.scheduler.running.length > 0) await new Promise((r) => setImmediate(r));
+    await until(() => running.scheduler.running.length === 0);
 
     assertSchedulerInvariants(running.scheduler);
     assert.equal(running.scheduler.pool.numFree, 64);
@@ -151,7 +152,7 @@ describe('Generate', () => {
     call.end();
     await assert.rejects(call.toArray(), { code: Status.DEADLINE_EXCEEDED });
     release();
-    while (running.scheduler.running.length > 0) await new Promise((r) => setImmediate(r));
+    await until(() => running.scheduler.running.length === 0);
 
     assert.equal(running.scheduler.pool.numFree, 64);
     client.close();

@@ -4,10 +4,10 @@ import { MeshError } from '#mesh/errors.ts';
 import { Modality } from '#protos/autoglm/common/v1/media.ts';
 import { DType } from '#protos/autoglm/common/v1/tensor.ts';
 import { readyEncoders } from '#test/ready-encoders.ts';
+import { refusal } from '#test/refusal.ts';
 import { statusOf } from '#test/scripted-instance.ts';
 import { settled, until } from '#test/unit/encoder/doubles.ts';
 import { ids } from '#test/unit/llm-backbone/engine/scheduling.ts';
-import { refusal } from '#test/unit/llm-backbone/refusal.ts';
 import { collect } from '#test/unit/llm-backbone/test-engine.ts';
 import {
   DONE,

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
+import { refusal } from '#test/refusal.ts';
+import { until } from '#test/unit/encoder/doubles.ts';
 import { ids } from '#test/unit/llm-backbone/engine/scheduling.ts';
 import { FakeDecoder } from '#test/unit/llm-backbone/fake-decoder.ts';
-import { refusal } from '#test/unit/llm-backbone/refusal.ts';
 import { collect } from '#test/unit/llm-backbone/test-engine.ts';
 import {
   conversationOf,
@@ -179,14 +180,12 @@ describe('what Generate refuses', () => {
   it('refuses what the waiting queue has no room for and says when to retry', async () => {
     const decoder = new FakeDecoder();
     backbone = await startTestBackbone(decoder, { maxNumSeqs: 1, maxNumWaiting: 1 });
-    const { client } = backbone;
+    const { client, backbone: process } = backbone;
     const release = decoder.hold();
     const running = collect(client.generate(requestsOf(startOf())));
-    while (backbone.backbone.scheduler.running.length === 0)
-      await new Promise((r) => setImmediate(r));
+    await until(() => process.scheduler.running.length > 0);
     const waiting = collect(client.generate(requestsOf(startOf())));
-    while (backbone.backbone.scheduler.waiting.length === 0)
-      await new Promise((r) => setImmediate(r));
+    await until(() => process.scheduler.waiting.length > 0);
 
     await assert.rejects(
       collect(client.generate(requestsOf(startOf()))),

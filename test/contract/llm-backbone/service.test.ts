@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
 import { HealthCheckResponse_ServingStatus as ServingStatus } from '#protos/grpc/health/v1/health.ts';
+import { refusal } from '#test/refusal.ts';
+import { until } from '#test/unit/encoder/doubles.ts';
 import { FakeDecoder } from '#test/unit/llm-backbone/fake-decoder.ts';
-import { refusal } from '#test/unit/llm-backbone/refusal.ts';
 import { collect } from '#test/unit/llm-backbone/test-engine.ts';
 import { golden } from '#test/unit/llm-backbone/text-model.ts';
 import { chatOf, requestsOf, startOf, startTestBackbone, type TestBackbone } from './harness.ts';
@@ -177,7 +178,7 @@ describe('the life of a backbone', () => {
     assert.equal((await watch.next()).value?.status, ServingStatus.SERVING);
     const release = decoder.hold();
     const answer = collect(client.generate(requestsOf(startOf())));
-    while (running.scheduler.running.length === 0) await new Promise((r) => setImmediate(r));
+    await until(() => running.scheduler.running.length > 0);
 
     const drained = running.drain(10_000);
     assert.equal((await watch.next()).value?.status, ServingStatus.NOT_SERVING);
@@ -198,7 +199,7 @@ describe('the life of a backbone', () => {
     const { client, backbone: running } = backbone;
     const release = decoder.hold();
     const answer = collect(client.generate(requestsOf(startOf())));
-    while (running.scheduler.running.length === 0) await new Promise((r) => setImmediate(r));
+    await until(() => running.scheduler.running.length > 0);
 
     const refused = assert.rejects(answer);
     await running.drain(0);

@@ -3,8 +3,8 @@ import { basename, resolve } from 'node:path';
 import { describe, it } from 'node:test';
 import { resolveConfig, type Surroundings } from '#deploy/local/config.ts';
 import { parseConfigDocument } from '#deploy/local/config-document.ts';
-import { MeshError } from '#mesh/errors.ts';
 import type { OptionValues } from '#mesh/options.ts';
+import { refusalOf } from '#test/refusal.ts';
 
 /** A machine of four cores where the directory "text-only" is the only one without towers. */
 const SURROUNDINGS: Surroundings = {
@@ -30,13 +30,7 @@ function valuesOf(text: string, role: string, flags: OptionValues = {}): OptionV
 }
 
 function messageOf(text: string, flags: OptionValues = {}): string {
-  try {
-    resolveText(text, flags);
-  } catch (error: unknown) {
-    assert(error instanceof MeshError);
-    return error.message;
-  }
-  assert.fail('the configuration was accepted');
+  return refusalOf(() => resolveText(text, flags)).message;
 }
 
 describe('resolveConfig', () => {

@@ -11,6 +11,7 @@ import {
   type ItemPlan,
   type MediaEncoder,
 } from '#native';
+import { within } from '#test/bounded.ts';
 
 /** Lets everything that waits for settled promises run. */
 export async function settled(): Promise<void> {
@@ -18,8 +19,19 @@ export async function settled(): Promise<void> {
 }
 
 /** Waits until what others do, in this process or over a socket, shows. */
-export async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await settled();
+export async function until(
+  holds: () => boolean,
+  trace: () => readonly string[] = () => [],
+): Promise<void> {
+  let isLate = false;
+  const look = async () => {
+    while (!holds() && !isLate) await settled();
+  };
+  try {
+    await within(look(), { what: String(holds), trace });
+  } finally {
+    isLate = true;
+  }
 }
 
 export const HIDDEN_SIZE = 8;

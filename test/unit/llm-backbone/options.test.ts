@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { backboneOptions, checkBackboneOptions, kvCacheBytes } from '#backbone/options.ts';
 import { parseFlags, resolveOptions } from '#mesh/options.ts';
-import { refusal } from './refusal.ts';
+import { refusal } from '#test/refusal.ts';
 
 const GIB = 1024 ** 3;
 

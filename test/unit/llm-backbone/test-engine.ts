@@ -5,7 +5,12 @@ import type { StepExecutor } from '#backbone/engine/step-plan.ts';
 import { Generation, type GenerationRequest } from '#backbone/request/generation.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import type { DecoderDescription } from '#native';
-import type { Finished, GenerateResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import type {
+  ChoiceDelta,
+  Finished,
+  GenerateResponse,
+} from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { within } from '#test/bounded.ts';
 import { GREEDY, ids } from '#test/unit/llm-backbone/engine/scheduling.ts';
 import { vocabulary } from './text-model.ts';
 
@@ -101,19 +106,26 @@ export async function collect(
     { length: numChoices },
     (): Answer => ({ tokenIds: [], text: '', textAfter: [] }),
   );
-  for await (const { event } of responses) {
-    if (event === undefined) continue;
-    events.push(event);
-    if (event.$case !== 'delta') continue;
-    for (const { index, tokenIds, text } of event.value.choices) {
-      const answer = answers[index];
-      if (answer === undefined) throw new Error(`no choice ${index}`);
-      answer.tokenIds.push(...tokenIds);
-      answer.text += text;
-      answer.textAfter[Math.max(0, answer.tokenIds.length - 1)] = answer.text;
+  const read = async () => {
+    for await (const { event } of responses) {
+      if (event === undefined) continue;
+      events.push(event);
+      if (event.$case === 'delta') take(event.value.choices, answers);
     }
-  }
+  };
+  const trace = () => events.map(({ $case }) => $case);
+  await within(read(), { what: 'the end of the answer', trace });
   return { answers, events };
+}
+
+function take(choices: readonly ChoiceDelta[], answers: readonly Answer[]): void {
+  for (const { index, tokenIds, text } of choices) {
+    const answer = answers[index];
+    if (answer === undefined) throw new Error(`no choice ${index}`);
+    answer.tokenIds.push(...tokenIds);
+    answer.text += text;
+    answer.textAfter[Math.max(0, answer.tokenIds.length - 1)] = answer.text;
+  }
 }
 
 /** The last event of a stream that ended well. */

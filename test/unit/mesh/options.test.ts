@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import Type from 'typebox';
-import { MeshError } from '#mesh/errors.ts';
 import { helpText, parseFlags, parseSection, resolveOptions, toFlags } from '#mesh/options.ts';
+import { refusalOf } from '#test/refusal.ts';
 
 const schema = Type.Object(
   {
@@ -17,16 +17,6 @@ const schema = Type.Object(
   },
   { additionalProperties: false },
 );
-
-function refusal(run: () => unknown): MeshError {
-  try {
-    run();
-  } catch (error: unknown) {
-    if (error instanceof MeshError) return error;
-    throw error;
-  }
-  throw new assert.AssertionError({ message: 'nothing was refused' });
-}
 
 describe('options', () => {
   it('fills in defaults', () => {
@@ -85,26 +75,26 @@ describe('options', () => {
   });
 
   it('names the key, the bound and the value of a number out of range', () => {
-    const error = refusal(() => resolveOptions(schema, { port: 70000 }, {}));
+    const error = refusalOf(() => resolveOptions(schema, { port: 70000 }, {}));
 
     assert.equal(error.param, 'port');
     assert.match(error.message, /"port".*<= 65535.*70000/);
   });
 
   it('names the choices of a value that is none of them', () => {
-    const error = refusal(() => resolveOptions(schema, { dtype: 'int4' }, {}));
+    const error = refusalOf(() => resolveOptions(schema, { dtype: 'int4' }, {}));
 
     assert.match(error.message, /"dtype".*auto, half.*"int4"/);
   });
 
   it('names an unknown key and the known ones', () => {
-    const error = refusal(() => resolveOptions(schema, { prot: 1 }, {}));
+    const error = refusalOf(() => resolveOptions(schema, { prot: 1 }, {}));
 
     assert.match(error.message, /unknown key "prot".*port/);
   });
 
   it('refuses an unknown flag', () => {
-    assert.match(refusal(() => parseFlags(schema, ['--prot', '1'])).message, /prot.*--help/);
+    assert.match(refusalOf(() => parseFlags(schema, ['--prot', '1'])).message, /prot.*--help/);
   });
 
   it('lists every option with its unit and default in the help', () => {

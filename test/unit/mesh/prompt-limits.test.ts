@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { checkPromptSize } from '#mesh/prompt-limits.ts';
 import { Prompt } from '#protos/autoglm/llm/v1/prompt.ts';
-import { refusal } from '#test/unit/llm-backbone/refusal.ts';
+import { refusal } from '#test/refusal.ts';
 
 const limits = { maxMessages: 3, maxMessageParts: 4, maxTextBytes: 100, maxContextBytes: 50n };
 

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { MeshError } from '#mesh/errors.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import type { AudioItem } from '#native';
 import { createAudioFormat } from '#speech/audio-format.ts';
@@ -39,14 +38,4 @@ export async function decode(bytes: Uint8Array, delivery?: Delivery): Promise<Au
   assert.equal(opened.facts.numSamples, item.samples.length);
   assert.equal(opened.durationMs, Math.round((item.samples.length / item.sampleRateHz) * 1000));
   return item;
-}
-
-/** Expects a refusal, as `assert.rejects` takes it. */
-export function refused(reason: string, message: RegExp): (error: unknown) => boolean {
-  return (error) => {
-    assert.ok(error instanceof MeshError, String(error));
-    assert.equal(error.reason, reason);
-    assert.match(error.message, message);
-    return true;
-  };
 }

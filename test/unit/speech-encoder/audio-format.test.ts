@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { MeshError } from '#mesh/errors.ts';
 import type { AudioItem } from '#native';
-import { decode, fixture, readerOf, refused } from './audio-decoding.ts';
+import { refusal } from '#test/refusal.ts';
+import { decode, fixture, readerOf } from './audio-decoding.ts';
+import { repairOgg } from './audio-specimens.ts';
+import { oggOpus, oggPage } from './hostile-audio.ts';
 import { type WavShape, wavFile } from './wav-file.ts';
 
 // Of testdata: speech.* are 1.2 s of speech, 16 kHz mono, written by ffmpeg in each format.
@@ -67,42 +70,42 @@ describe('a WAV file', () => {
 
     await assert.rejects(
       decode(bytes.subarray(0, bytes.length - 4)),
-      refused('UNSUPPORTED_MEDIA', /cut short: 10 bytes of samples are announced, 6 came/),
+      refusal('UNSUPPORTED_MEDIA', /cut short: 10 bytes of samples are announced, 6 came/),
     );
-    await assert.rejects(decode(bytes.subarray(0, 40)), refused('UNSUPPORTED_MEDIA', /cut short/));
-    await assert.rejects(decode(bytes.subarray(0, 12)), refused('UNSUPPORTED_MEDIA', /no data/));
+    await assert.rejects(decode(bytes.subarray(0, 40)), refusal('UNSUPPORTED_MEDIA', /cut short/));
+    await assert.rejects(decode(bytes.subarray(0, 12)), refusal('UNSUPPORTED_MEDIA', /no data/));
   });
 
   it('is refused with a codec in it', async () => {
     const bytes = wavFile(RAMP, { sampleType: 'uint8' });
     bytes.writeUInt16LE(7, bytes.indexOf('fmt ') + 8);
 
-    await assert.rejects(decode(bytes), refused('UNSUPPORTED_MEDIA', /format 7 with 8 bits/));
+    await assert.rejects(decode(bytes), refusal('UNSUPPORTED_MEDIA', /format 7 with 8 bits/));
   });
 
   it('is refused without samples', async () => {
     await assert.rejects(
       decode(wavFile([], { sampleType: 'int16' })),
-      refused('UNSUPPORTED_MEDIA', /no samples/),
+      refusal('UNSUPPORTED_MEDIA', /no samples/),
     );
   });
 
   it('is refused with samples that are not numbers', async () => {
     const bytes = wavFile([[0], [Number.NaN]], { sampleType: 'float32' });
 
-    await assert.rejects(decode(bytes), refused('UNSUPPORTED_MEDIA', /not numbers/));
+    await assert.rejects(decode(bytes), refusal('UNSUPPORTED_MEDIA', /not numbers/));
   });
 
   it('is refused at a rate that is none of sound', async () => {
     const bytes = wavFile(RAMP, { sampleType: 'int16', sampleRateHz: 3 });
 
-    await assert.rejects(decode(bytes), refused('UNSUPPORTED_MEDIA', /3 Hz/));
+    await assert.rejects(decode(bytes), refusal('UNSUPPORTED_MEDIA', /3 Hz/));
   });
 
   it('is refused when it is longer than the limit, with the seconds allowed', async () => {
     await assert.rejects(
       decode(fixture('speech.wav'), { maxAudioSeconds: 1 }),
-      refused('PAYLOAD_TOO_LARGE', /longer than 1 seconds/),
+      refusal('PAYLOAD_TOO_LARGE', /longer than 1 seconds/),
     );
   });
 });
@@ -122,7 +125,7 @@ describe('a compressed recording', () => {
     it(`is refused while it is decoded when it is longer than the limit: ${file}`, async () => {
       await assert.rejects(
         decode(fixture(file), { maxAudioSeconds: 0.5 }),
-        refused('PAYLOAD_TOO_LARGE', /longer than 0.5 seconds/),
+        refusal('PAYLOAD_TOO_LARGE', /longer than 0.5 seconds/),
       );
     });
   }
@@ -149,7 +152,7 @@ describe('a compressed recording', () => {
 
       await assert.rejects(
         decode(bytes.subarray(0, bytes.length - 500)),
-        refused('UNSUPPORTED_MEDIA', /cut short|could be decoded/),
+        refusal('UNSUPPORTED_MEDIA', /cut short|could be decoded/),
       );
     });
   }
@@ -160,7 +163,7 @@ describe('a compressed recording', () => {
 
     await assert.rejects(
       decode(bytes),
-      refused('UNSUPPORTED_MEDIA', /page at byte \d+ is damaged/),
+      refusal('UNSUPPORTED_MEDIA', /page at byte \d+ is damaged/),
     );
   });
 
@@ -170,27 +173,43 @@ describe('a compressed recording', () => {
 
     await assert.rejects(
       decode(bytes),
-      refused('UNSUPPORTED_MEDIA', /frame at byte 19656 does not have its checksum/),
+      refusal('UNSUPPORTED_MEDIA', /frame at byte 19656 does not have its checksum/),
     );
   });
 
   it('is refused when it only looks like MPEG audio', async () => {
     const bytes = Buffer.concat([Buffer.from([0xff, 0xfb, 0x90, 0x44]), Buffer.alloc(5000, 0x33)]);
 
-    await assert.rejects(decode(bytes), refused('UNSUPPORTED_MEDIA', /MP3 file is damaged/));
+    await assert.rejects(decode(bytes), refusal('UNSUPPORTED_MEDIA', /MP3 file is damaged/));
   });
 
   it('is refused in another codec', async () => {
-    await assert.rejects(decode(fixture('vorbis.ogg')), refused('UNSUPPORTED_MEDIA', /no Opus/));
-    await assert.rejects(decode(fixture('vorbis.webm')), refused('UNSUPPORTED_MEDIA', /A_VORBIS/));
-    await assert.rejects(decode(fixture('speech.m4a')), refused('UNSUPPORTED_MEDIA', /not a WAV/));
+    await assert.rejects(decode(fixture('vorbis.ogg')), refusal('UNSUPPORTED_MEDIA', /no Opus/));
+    await assert.rejects(decode(fixture('vorbis.webm')), refusal('UNSUPPORTED_MEDIA', /A_VORBIS/));
+    await assert.rejects(decode(fixture('speech.m4a')), refusal('UNSUPPORTED_MEDIA', /not a WAV/));
   });
 
   it('is refused when it is no recording', async () => {
     await assert.rejects(
       decode(Buffer.from('hello, is this thing on?')),
-      refused('UNSUPPORTED_MEDIA', /not a WAV, MP3, FLAC, Ogg Opus or WebM Opus/),
+      refusal('UNSUPPORTED_MEDIA', /not a WAV, MP3, FLAC, Ogg Opus or WebM Opus/),
     );
+  });
+
+  it('is read although a packet spoils the memory of the Opus decoder', async () => {
+    // 120 ms of SILK behind CELT, in stereo: more than the decoder's stack holds.
+    const [short, long] = [Buffer.from('d00000', 'hex'), Buffer.alloc(99)];
+    long[0] = 0x5a;
+    long[34] = 0x33;
+    const page = oggPage([short.length, long.length], Buffer.concat([short, long]));
+    page.writeUInt32LE(6000, 6); // granule position
+    const file = oggOpus(page);
+    file[37] = 2; // channels, in OpusHead
+    repairOgg(file);
+
+    const { samples } = await decode(file);
+
+    assert.equal(samples.length, 6000);
   });
 
   it('never breaks its reader, whatever byte of its head is wrong', async () => {
@@ -235,14 +254,14 @@ describe('a live recording', () => {
   it('is refused at the chunk that makes it too long', () => {
     assert.throws(
       () => readerOf(samples, { mediaType: 'audio/L16;rate=16000', maxAudioSeconds: 1 }),
-      refused('PAYLOAD_TOO_LARGE', /longer than 1 seconds/),
+      refusal('PAYLOAD_TOO_LARGE', /longer than 1 seconds/),
     );
   });
 
   it('is refused without a rate', () => {
     assert.throws(
       () => readerOf(samples, { mediaType: 'audio/L16' }),
-      refused('UNSUPPORTED_MEDIA', /say the rate/),
+      refusal('UNSUPPORTED_MEDIA', /say the rate/),
     );
   });
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { decode, fixture, refused } from './audio-decoding.ts';
+import { refusal } from '#test/refusal.ts';
+import { decode, fixture } from './audio-decoding.ts';
 import {
   constant,
   differences,
@@ -133,7 +134,7 @@ describe('a FLAC file', () => {
       broken[at] = (broken[at] ?? 0) ^ 0x10;
       await assert.rejects(
         decode(broken),
-        refused('UNSUPPORTED_MEDIA', /FLAC file is damaged/),
+        refusal('UNSUPPORTED_MEDIA', /FLAC file is damaged/),
         `byte ${at}`,
       );
     }
@@ -145,15 +146,15 @@ describe('a FLAC file', () => {
 
     await assert.rejects(
       decode(file.subarray(0, file.length - 1)),
-      refused('UNSUPPORTED_MEDIA', /cut short in the frame at byte \d+/),
+      refusal('UNSUPPORTED_MEDIA', /cut short in the frame at byte \d+/),
     );
     await assert.rejects(
       decode(file.subarray(0, (start ?? 0) + 1)),
-      refused('UNSUPPORTED_MEDIA', /no frame at byte \d+/),
+      refusal('UNSUPPORTED_MEDIA', /no frame at byte \d+/),
     );
     await assert.rejects(
       decode(file.subarray(0, 44)),
-      refused('UNSUPPORTED_MEDIA', /cut short in its metadata/),
+      refusal('UNSUPPORTED_MEDIA', /cut short in its metadata/),
     );
   });
 
@@ -162,7 +163,7 @@ describe('a FLAC file', () => {
 
     await assert.rejects(
       decode(flacFile({ numSamples: 48, frames })),
-      refused('UNSUPPORTED_MEDIA', /48 samples are announced, 32 could be decoded/),
+      refusal('UNSUPPORTED_MEDIA', /48 samples are announced, 32 could be decoded/),
     );
   });
 
@@ -173,7 +174,7 @@ describe('a FLAC file', () => {
       const file = Buffer.concat([whole.subarray(0, second), whole.subarray(third)]);
       await assert.rejects(
         decode(file),
-        refused('UNSUPPORTED_MEDIA', /frame \d+ comes after frame 0/),
+        refusal('UNSUPPORTED_MEDIA', /frame \d+ comes after frame 0/),
         `variable: ${isVariable}`,
       );
     }
@@ -184,7 +185,7 @@ describe('a FLAC file', () => {
 
     await assert.rejects(
       decode(flacFile({ frames: [{ blockSize: 1, subframes, stereo: 'left-side' }] })),
-      refused('UNSUPPORTED_MEDIA', /a sample does not fit in 16 bits/),
+      refusal('UNSUPPORTED_MEDIA', /a sample does not fit in 16 bits/),
     );
   });
 
@@ -205,7 +206,7 @@ describe('a FLAC file', () => {
       const tooMany = decode(fileOf(4), { maxAudioSeconds: 1 });
 
       assert.equal(samples.length, numSamples);
-      await assert.rejects(tooMany, refused('PAYLOAD_TOO_LARGE', /1 seconds/));
+      await assert.rejects(tooMany, refusal('PAYLOAD_TOO_LARGE', /1 seconds/));
     });
   }
 
@@ -216,7 +217,7 @@ describe('a FLAC file', () => {
     for (const file of [announced, silent]) {
       await assert.rejects(
         decode(file, { maxAudioSeconds: 1 }),
-        refused('PAYLOAD_TOO_LARGE', /longer than 1 seconds/),
+        refusal('PAYLOAD_TOO_LARGE', /longer than 1 seconds/),
       );
     }
   });

@@ -26,7 +26,7 @@ export function oggPage(lengths: readonly number[], body: Buffer = Buffer.alloc(
   return page;
 }
 
-function oggChecksum(page: Buffer): number {
+export function oggChecksum(page: Buffer): number {
   let crc = 0;
   for (const byte of page) {
     crc ^= byte << 24;

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { crc32 } from 'node:zlib';
 import sharp from 'sharp';
-import { MeshError } from '#mesh/errors.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import type { ImageItem } from '#native';
 import { MaxPixelsMode, PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
+import { refusal } from '#test/refusal.ts';
 import { createImageFormat } from '#vision/image-format.ts';
 
 // The files and their RGB bytes were made with Pillow: exif_transpose, then convert("RGB").
@@ -46,15 +46,6 @@ async function decode(bytes: Uint8Array): Promise<ImageItem> {
 
 function fixture(name: string): Buffer {
   return readFileSync(join(FIXTURES, name));
-}
-
-function refused(reason: string, message: RegExp): (error: unknown) => boolean {
-  return (error) => {
-    assert.ok(error instanceof MeshError);
-    assert.equal(error.reason, reason);
-    assert.match(error.message, message);
-    return true;
-  };
 }
 
 /** 16×16 pixels; to IHDR and pHYs come chunks that say nothing, and to those of the pixels empty ones. */
@@ -150,7 +141,7 @@ describe('an image file', () => {
     it(`is refused at ${size.width}×${size.height} pixels`, async () => {
       await assert.rejects(
         decode(await flatPng(size)),
-        refused('UNSUPPORTED_MEDIA', /pixels, at least 4 a side are needed/),
+        refusal('UNSUPPORTED_MEDIA', /pixels, at least 4 a side are needed/),
       );
     });
   }
@@ -160,14 +151,14 @@ describe('an image file', () => {
 
     await assert.rejects(
       decode(text),
-      refused('UNSUPPORTED_MEDIA', /not a PNG, JPEG, WebP or GIF/),
+      refusal('UNSUPPORTED_MEDIA', /not a PNG, JPEG, WebP or GIF/),
     );
   });
 
   it('is refused in a format that is not on the list', async () => {
     await assert.rejects(
       decode(fixture('picture.tiff')),
-      refused('UNSUPPORTED_MEDIA', /not a PNG, JPEG, WebP or GIF/),
+      refusal('UNSUPPORTED_MEDIA', /not a PNG, JPEG, WebP or GIF/),
     );
   });
 
@@ -177,7 +168,7 @@ describe('an image file', () => {
 
       await assert.rejects(
         decode(bytes.subarray(0, bytes.length / 2)),
-        refused('UNSUPPORTED_MEDIA', /cannot be decoded/),
+        refusal('UNSUPPORTED_MEDIA', /cannot be decoded/),
       );
     });
   }
@@ -191,7 +182,7 @@ describe('an image file', () => {
 
     await assert.rejects(
       decode(bomb),
-      refused('PAYLOAD_TOO_LARGE', /4000×3000 = 12000000 pixels, at most 1000000/),
+      refusal('PAYLOAD_TOO_LARGE', /4000×3000 = 12000000 pixels, at most 1000000/),
     );
   });
 
@@ -206,7 +197,7 @@ describe('an image file', () => {
     it(`is refused as an animation of more frames, as each is looked for: ${name}`, async () => {
       await assert.rejects(
         decode(await animation(4097)),
-        refused('PAYLOAD_TOO_LARGE', /animation of more than 4096 frames/),
+        refusal('PAYLOAD_TOO_LARGE', /animation of more than 4096 frames/),
       );
     });
   }
@@ -220,7 +211,7 @@ describe('an image file', () => {
   it('is refused as a PNG file of more chunks, as each of them may be worth a warning', async () => {
     await assert.rejects(
       decode(await pngOfChunks({ ancillary: 4095, data: 0 })),
-      refused('PAYLOAD_TOO_LARGE', /more than 4096 chunks/),
+      refusal('PAYLOAD_TOO_LARGE', /more than 4096 chunks/),
     );
   });
 
@@ -259,16 +250,16 @@ describe('image options', () => {
   });
 
   it('refuse a budget of no pixels', () => {
-    assert.throws(() => variantOf({ maxPixels: 0n }), refused('INVALID_REQUEST', /max_pixels/));
+    assert.throws(() => variantOf({ maxPixels: 0n }), refusal('INVALID_REQUEST', /max_pixels/));
   });
 
   it('refuse a mode from a later version', () => {
     assert.throws(
       () => variantOf({ maxPixels: 9n, maxPixelsMode: MaxPixelsMode.UNRECOGNIZED }),
-      refused('INVALID_REQUEST', /max_pixels_mode/),
+      refusal('INVALID_REQUEST', /max_pixels_mode/),
     );
     // As one is decoded: a number without a name.
     const later = PreprocessOptions.decode(Buffer.from([0x08, 9, 0x10, 77]));
-    assert.throws(() => variantOf(later), refused('INVALID_REQUEST', /max_pixels_mode/));
+    assert.throws(() => variantOf(later), refusal('INVALID_REQUEST', /max_pixels_mode/));
   });
 });

@@ -7,7 +7,8 @@ import { isAnyAddress, isPublicAddress } from '#gateway/media/address-rules.ts';
 import { ByteBudget } from '#gateway/media/byte-budget.ts';
 import type { ResolveHost } from '#gateway/media/guarded-connect.ts';
 import { type FetchOptions, GuardedFetch } from '#gateway/media/guarded-fetch.ts';
-import { type ErrorReason, MeshError } from '#mesh/errors.ts';
+import type { ErrorReason } from '#mesh/errors.ts';
+import { refusal } from '#test/refusal.ts';
 import { deferred } from './deferred.ts';
 import { type MediaServer, startMediaServer, startRawServer } from './media-server.ts';
 
@@ -64,12 +65,10 @@ function call() {
 /** Checks a refusal: its reason, that it names the field, and that it names no address. */
 async function refused(fetching: Promise<unknown>, reason: ErrorReason, message: RegExp) {
   await assert.rejects(fetching, (error: unknown) => {
-    assert.ok(error instanceof MeshError, `not a MeshError: ${String(error)}`);
-    assert.equal(error.reason, reason, error.message);
-    assert.equal(error.param, PARAM);
-    assert.match(error.message, message);
-    assert.ok(error.message.startsWith(PARAM));
-    assert.doesNotMatch(error.message, /127\.0|::1|localhost/);
+    refusal(reason, message, PARAM)(error);
+    const text = error instanceof Error ? error.message : '';
+    assert.ok(text.startsWith(PARAM), text);
+    assert.doesNotMatch(text, /127\.0|::1|localhost/);
     return true;
   });
 }

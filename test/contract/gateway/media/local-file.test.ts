@@ -7,7 +7,8 @@ import { after, before, describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { ByteBudget } from '#gateway/media/byte-budget.ts';
 import { readLocalFile } from '#gateway/media/local-file.ts';
-import { type ErrorReason, MeshError } from '#mesh/errors.ts';
+import type { ErrorReason } from '#mesh/errors.ts';
+import { refusal } from '#test/refusal.ts';
 
 const PARAM = 'messages[0].content[0].image_url.url';
 
@@ -52,11 +53,8 @@ describe('readLocalFile', () => {
     reason: ErrorReason = 'INVALID_REQUEST',
   ): Promise<void> {
     await assert.rejects(reading, (error: unknown) => {
-      assert.ok(error instanceof MeshError, `not a MeshError: ${String(error)}`);
-      assert.equal(error.reason, reason);
-      assert.equal(error.param, PARAM);
-      assert.match(error.message, message);
-      assert.ok(!error.message.includes(folder), error.message);
+      refusal(reason, message, PARAM)(error);
+      assert(!String(error).includes(folder), String(error));
       return true;
     });
   }

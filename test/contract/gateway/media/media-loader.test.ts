@@ -11,6 +11,7 @@ import { type MediaOptions, mediaProperties } from '#gateway/media/media-options
 import { type MediaReference, mediaReference } from '#gateway/media/media-reference.ts';
 import { type ErrorReason, MeshError } from '#mesh/errors.ts';
 import { resolveOptions } from '#mesh/options.ts';
+import { refusal } from '#test/refusal.ts';
 import { deferred } from './deferred.ts';
 import { type MediaServer, startMediaServer } from './media-server.ts';
 
@@ -61,13 +62,7 @@ async function refused(
   param: string,
   message: RegExp,
 ) {
-  await assert.rejects(loading, (error: unknown) => {
-    assert.ok(error instanceof MeshError, `not a MeshError: ${String(error)}`);
-    assert.equal(error.reason, reason, error.message);
-    assert.equal(error.param, param);
-    assert.match(error.message, message);
-    return true;
-  });
+  await assert.rejects(loading, refusal(reason, message, param));
 }
 
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { describe, it, mock } from 'node:test';
 import { SseStream } from '#gateway/http/sse.ts';
-import { MeshError } from '#mesh/errors.ts';
+import { refusal } from '#test/refusal.ts';
 
 const OPTIONS = { heartbeatMs: 1000, stallMs: 5000 };
 
@@ -117,10 +117,7 @@ describe('SseStream', () => {
     const wait = stream.write('more than eight');
     mock.timers.tick(5000);
 
-    await assert.rejects(
-      async () => wait,
-      (error: unknown) => error instanceof MeshError && error.reason === 'CANCELLED',
-    );
+    await assert.rejects(async () => wait, refusal('CANCELLED'));
     assert.equal(output.destroyed, true);
     stream.close();
     mock.timers.reset();

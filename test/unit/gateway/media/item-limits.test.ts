@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { checkItemCounts, parseItemLimits } from '#gateway/media/item-limits.ts';
 import type { MediaReference } from '#gateway/media/media-reference.ts';
 import type { MediaModality } from '#mesh/modality.ts';
-import { refusalOf } from './refusal.ts';
+import { refusalOf } from '#test/refusal.ts';
 
 describe('parseItemLimits', () => {
   for (const [text, image, audio] of [

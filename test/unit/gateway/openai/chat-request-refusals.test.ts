@@ -1,18 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseChatRequest } from '#gateway/openai/chat-request.ts';
-import { MeshError } from '#mesh/errors.ts';
+import type { MeshError } from '#mesh/errors.ts';
+import { refusalOf } from '#test/refusal.ts';
 
 const MESSAGES = [{ role: 'user', content: 'hi' }];
 
-function refusalOf(fields: object): MeshError {
-  try {
-    parseChatRequest({ messages: MESSAGES, ...fields });
-  } catch (error: unknown) {
-    assert(error instanceof MeshError);
-    return error;
-  }
-  assert.fail(`accepted ${JSON.stringify(fields)}`);
+function refusalFor(fields: object): MeshError {
+  return refusalOf(() => parseChatRequest({ messages: MESSAGES, ...fields }));
 }
 
 const REFUSALS: readonly (readonly [object, string, string])[] = [
@@ -130,7 +125,7 @@ const REFUSALS: readonly (readonly [object, string, string])[] = [
 describe('parseChatRequest refuses', () => {
   for (const [fields, param, message] of REFUSALS) {
     it(`${JSON.stringify(fields).slice(0, 70)}, naming ${param}`, () => {
-      const refusal = refusalOf(fields);
+      const refusal = refusalFor(fields);
 
       assert.equal(refusal.reason, 'INVALID_REQUEST');
       assert.equal(refusal.param, param);
@@ -140,7 +135,7 @@ describe('parseChatRequest refuses', () => {
   }
 
   it('quotes at most the beginning of what it received', () => {
-    const { message } = refusalOf({ temperature: 'x'.repeat(5000) });
+    const { message } = refusalFor({ temperature: 'x'.repeat(5000) });
 
     assert(message.length < 120, message);
   });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseCompletionRequest } from '#gateway/openai/completion-request.ts';
-import { MeshError } from '#mesh/errors.ts';
+import { refusalOf } from '#test/refusal.ts';
 
 function formsOf(prompt: unknown) {
   return parseCompletionRequest({ prompt }).starts.map((start) => start.prompt?.form);
@@ -98,15 +98,10 @@ describe('parseCompletionRequest refuses', () => {
   ];
   for (const [body, param, message] of refusals) {
     it(`${JSON.stringify(body).slice(0, 60)}, naming ${param}`, () => {
-      assert.throws(
-        () => parseCompletionRequest(body),
-        (error: unknown) => {
-          assert(error instanceof MeshError);
-          assert.equal(error.param ?? 'none', param);
-          assert(error.message.includes(message), error.message);
-          return true;
-        },
-      );
+      const refused = refusalOf(() => parseCompletionRequest(body));
+
+      assert.equal(refused.param ?? 'none', param);
+      assert(refused.message.includes(message), refused.message);
     });
   }
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { readModelFiles } from '#backbone/checkpoint/model-files.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
-import { refusal } from '#test/unit/llm-backbone/refusal.ts';
+import { refusal } from '#test/refusal.ts';
 
 let directory = '';
 beforeEach(() => {

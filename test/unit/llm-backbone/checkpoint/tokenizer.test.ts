@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { Tokenizer } from '#backbone/checkpoint/tokenizer.ts';
 import { badWordTokens } from '#backbone/request/bad-words.ts';
-import { refusal } from '#test/unit/llm-backbone/refusal.ts';
+import { refusal } from '#test/refusal.ts';
 import { golden, TEXT_MODEL } from '#test/unit/llm-backbone/text-model.ts';
 
 const tokenizer = await Tokenizer.load(TEXT_MODEL);

@@ -2,10 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { assertSchedulerInvariants } from '#backbone/engine/scheduler-invariants.ts';
 import { Generation } from '#backbone/request/generation.ts';
-import { MeshError } from '#mesh/errors.ts';
 import { EngineError } from '#native';
+import { refusal } from '#test/refusal.ts';
 import { FakeDecoder, scripted } from '#test/unit/llm-backbone/fake-decoder.ts';
-import { refusal } from '#test/unit/llm-backbone/refusal.ts';
 import {
   collect,
   createTestEngine,
@@ -51,10 +50,7 @@ describe('EngineLoop', () => {
     const failing = generate(engine);
     const other = generate(engine, { promptTokenIds: ids(60, 9) });
 
-    await assert.rejects(
-      failing,
-      (error) => error instanceof MeshError && error.reason === 'ENGINE_FAILED',
-    );
+    await assert.rejects(failing, refusal('ENGINE_FAILED'));
     assert.equal((await other).answers[0]?.tokenIds.length, 12);
     assert.equal(engine.scheduler.pool.numFree, 64);
   });
@@ -145,10 +141,7 @@ describe('EngineLoop', () => {
     engine.engine.close();
 
     await engine.done;
-    await assert.rejects(
-      generate(engine),
-      (error) => error instanceof MeshError && error.reason === 'ENGINE_FAILED',
-    );
+    await assert.rejects(generate(engine), refusal('ENGINE_FAILED'));
   });
 });
 

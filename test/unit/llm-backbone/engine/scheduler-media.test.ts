@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import type { Scheduler } from '#backbone/engine/scheduler.ts';
 import { assertSchedulerInvariants } from '#backbone/engine/scheduler-invariants.ts';
 import { buildStepPlan } from '#backbone/engine/step-plan.ts';
-import { refusal } from '#test/unit/llm-backbone/refusal.ts';
+import { refusal } from '#test/refusal.ts';
 import { ids, imageAt, rowsFor, runStep, schedulerOf, sequenceOf } from './scheduling.ts';
 
 /** Asks what is missing, as pairs of sequence id and first token. */

@@ -7,7 +7,7 @@ import { receiveMedia } from '#backbone/media/media-upload.ts';
 import { MaxPixelsMode, Modality } from '#protos/autoglm/common/v1/media.ts';
 import type { GenerateRequest } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { MediaItem } from '#protos/autoglm/llm/v1/prompt.ts';
-import { refusal } from '#test/unit/llm-backbone/refusal.ts';
+import { refusal } from '#test/refusal.ts';
 
 const { signal } = new AbortController();
 

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import { ChatTemplate } from '#backbone/prompt/chat-template.ts';
 import { type ContentFormat, detectContentFormat } from '#backbone/prompt/content-format.ts';
 import type { TemplateMessage, TemplatePart } from '#backbone/prompt/template-message.ts';
-import { refusal } from '#test/unit/llm-backbone/refusal.ts';
+import { refusal } from '#test/refusal.ts';
 import { golden, TEXT_MODEL } from '#test/unit/llm-backbone/text-model.ts';
 
 const GLM = readFileSync(join(TEXT_MODEL, 'chat_template.jinja'), 'utf8');

@@ -8,7 +8,7 @@ import {
   rotaryPositions,
 } from '#backbone/prompt/media-prompt.ts';
 import type { MediaModality } from '#mesh/modality.ts';
-import { refusal } from '#test/unit/llm-backbone/refusal.ts';
+import { refusal } from '#test/refusal.ts';
 
 const [IMAGE, AUDIO] = [101, 102];
 const syntax = { placeholderIds: { image: IMAGE, audio: AUDIO }, mergeSize: 2, hasMrope: true };

@@ -7,8 +7,8 @@ import { ChatTemplate } from '#backbone/prompt/chat-template.ts';
 import { completionRoom, preparePrompt, tokenizePrompt } from '#backbone/prompt/prompt.ts';
 import { Modality } from '#protos/autoglm/common/v1/media.ts';
 import { Prompt } from '#protos/autoglm/llm/v1/prompt.ts';
+import { refusal } from '#test/refusal.ts';
 import { ids } from '#test/unit/llm-backbone/engine/scheduling.ts';
-import { refusal } from '#test/unit/llm-backbone/refusal.ts';
 import { TEXT_MODEL } from '#test/unit/llm-backbone/text-model.ts';
 
 const path = join(TEXT_MODEL, 'chat_template.jinja');

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { assertSchedulerInvariants } from '#backbone/engine/scheduler-invariants.ts';
 import { Generation } from '#backbone/request/generation.ts';
-import { MeshError } from '#mesh/errors.ts';
 import { FinishReason } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { refusal } from '#test/refusal.ts';
 import { ids } from '#test/unit/llm-backbone/engine/scheduling.ts';
 import { FakeDecoder, scripted } from '#test/unit/llm-backbone/fake-decoder.ts';
 import {
@@ -138,7 +138,7 @@ describe('Generation', () => {
 
     assert.throws(
       () => new Generation(requestOf({ numChoices: 3 }), engine.context).start(),
-      (error) => error instanceof MeshError && error.reason === 'QUEUE_FULL',
+      refusal('QUEUE_FULL'),
     );
   });
 });

@@ -4,7 +4,7 @@ import { checkAllowed, checkSampling, samplingDefaults } from '#backbone/request
 import { createSeedSource } from '#backbone/request/seed-source.ts';
 import { LOGIT_BIAS_RANGE, type Range, SAMPLING_FIELDS } from '#mesh/sampling-fields.ts';
 import { SamplingParams } from '#protos/autoglm/llm/v1/sampling.ts';
-import { refusal } from '#test/unit/llm-backbone/refusal.ts';
+import { refusal } from '#test/refusal.ts';
 
 const facts = {
   defaults: samplingDefaults({}, 'auto'),

@@ -4,17 +4,7 @@ import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { EncodeResponseCodec } from '#mesh/encode/encode-response-codec.ts';
 import { DType } from '#protos/autoglm/common/v1/tensor.ts';
 import { EncodeResponse } from '#protos/autoglm/encoder/v1/encoder.ts';
-
-/** A small generator of repeatable numbers (xorshift32). */
-function numbers(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
+import { numbers } from '#test/mutations.ts';
 
 function randomRows(next: (below: number) => number): EncodeResponse {
   const shape = Array.from({ length: next(4) }, () => next(70_000));

@@ -13,21 +13,16 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { MeshError } from '#mesh/errors.ts';
 import { LogFile } from '#mesh/log/log-file.ts';
+import { refusalOf } from '#test/refusal.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'log-file-'));
 const skip = process.platform === 'linux' ? false : 'Linux only';
 
-function refusal(path: string): string {
-  try {
-    new LogFile(path);
-  } catch (error: unknown) {
-    assert(error instanceof MeshError);
-    assert.equal(error.param, 'logPath');
-    return error.message;
-  }
-  assert.fail(`${path} was accepted`);
+function refusedPath(path: string): string {
+  const { param, message } = refusalOf(() => new LogFile(path));
+  assert.equal(param, 'logPath');
+  return message;
 }
 
 const append = (file: LogFile, line: string) => file.write(Buffer.from(line));
@@ -67,20 +62,23 @@ describe('LogFile', () => {
   it('refuses a folder', () => {
     mkdirSync(join(folder, 'folder'));
 
-    assert.match(refusal(join(folder, 'folder')), /^key "log-path": EISDIR.*name a file/);
+    assert.match(refusedPath(join(folder, 'folder')), /^key "log-path": EISDIR.*name a file/);
   });
 
   it('refuses a path below a file', () => {
     writeFileSync(join(folder, 'plain'), '');
 
-    assert.match(refusal(join(folder, 'plain', 'mesh.log')), /^key "log-path": E(NOTDIR|EXIST)/);
+    assert.match(
+      refusedPath(join(folder, 'plain', 'mesh.log')),
+      /^key "log-path": E(NOTDIR|EXIST)/,
+    );
   });
 
   it('refuses a pipe that nobody reads instead of waiting for a reader', () => {
     const path = join(folder, 'unread');
     execFileSync('mkfifo', [path]);
 
-    assert.match(refusal(path), /^key "log-path": .* is a pipe or a socket and not a file/);
+    assert.match(refusedPath(path), /^key "log-path": .* is a pipe or a socket and not a file/);
   });
 
   it('refuses a pipe that somebody reads: at the next start the reader may be gone', () => {
@@ -88,7 +86,7 @@ describe('LogFile', () => {
     execFileSync('mkfifo', [path]);
     const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
 
-    assert.match(refusal(path), /^key "log-path": .* is a pipe and not a file/);
+    assert.match(refusedPath(path), /^key "log-path": .* is a pipe and not a file/);
     closeSync(reader);
   });
 

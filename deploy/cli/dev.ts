@@ -1,9 +1,9 @@
 import { watch } from 'node:fs';
 import { join } from 'node:path';
-import { loadConfig } from '#deploy/cli/serve.ts';
+import { Supervisor } from '#deploy/local/supervisor.ts';
 import { createLog } from '#mesh/log/log.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
-import { Supervisor } from './supervisor.ts';
+import { loadConfig } from './serve.ts';
 
 /** Folders whose change restarts the mesh; the supervisor itself is not among them. */
 const WATCHED = ['gateway', 'services', 'protos/gen', 'native/index.ts', 'build/native'];

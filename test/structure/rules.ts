@@ -1,0 +1,188 @@
+import { partOf, type SourceFile } from './source-tree.ts';
+
+/** What each part may import besides itself. Tests may import everything. */
+const ALLOWED_PARTS: Readonly<Record<string, readonly string[]>> = {
+  protos: [],
+  native: [],
+  'services/mesh': ['protos'],
+  'services/encoder': ['services/mesh', 'native', 'protos'],
+  'services/llm-backbone': ['services/mesh', 'native', 'protos'],
+  'services/vision-encoder': ['services/encoder', 'services/mesh', 'native', 'protos'],
+  'services/speech-encoder': ['services/encoder', 'services/mesh', 'native', 'protos'],
+  gateway: ['services/mesh', 'protos'],
+  deploy: ['services/mesh', 'protos'],
+};
+
+/** The supervisor knows the processes by their options alone. */
+const OPTION_FILES = /^(gateway|services\/[a-z-]+)\/options\.ts$/;
+
+/** The parts that run without the addon: no chain of imports, of types included, leads them to it. */
+const WITHOUT_NATIVE = /^(gateway|deploy|services\/mesh|protos)\//;
+
+/** Stands for the files that lie in a part's own folder, in the lists of `ALLOWED_ROOMS`. */
+const TOP_FILES = '*.ts';
+
+/**
+ * What each room of a part may import besides itself. The files in a part's own folder put its rooms
+ * together: they may import any room, and a room imports those listed.
+ */
+const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  'services/llm-backbone': {
+    checkpoint: [],
+    media: ['options.ts'],
+    prompt: ['checkpoint', 'media'],
+    engine: ['media'],
+    output: ['checkpoint', 'engine'],
+    request: ['checkpoint', 'engine', 'media', 'output', 'prompt'],
+  },
+  gateway: {
+    openai: [],
+    media: [],
+    routing: ['media'],
+    'http/body': ['media'],
+    http: ['http/body', 'openai'],
+    routes: ['http', 'http/body', 'media', 'openai', 'routing', TOP_FILES],
+  },
+  'services/mesh': {
+    async: [],
+    log: ['async', TOP_FILES],
+    grpc: ['async', 'log', TOP_FILES],
+    encode: [TOP_FILES],
+    peers: ['async', 'grpc', 'log', TOP_FILES],
+  },
+};
+
+/** A folder of more files than this should be cut into rooms, one beyond the limit must be. */
+export const FOLDER_SIZE = { aim: 20, limit: 25 };
+
+const folderOf = (path: string): string => path.slice(0, path.lastIndexOf('/'));
+
+/** Imports of one part by another that the design does not allow. */
+export function wrongParts(tree: readonly SourceFile[]): string[] {
+  return tree.flatMap(({ path, imports }) =>
+    imports.filter((one) => !mayImport(path, one)).map((one) => `${path} → ${one}`),
+  );
+}
+
+function mayImport(importer: string, imported: string): boolean {
+  const from = partOf(importer);
+  const to = partOf(imported);
+  if (from === to || from === 'test') return true;
+  if (from === 'deploy' && OPTION_FILES.test(imported)) return true;
+  if (to === 'native' && imported !== 'native/index.ts') return false;
+  return ALLOWED_PARTS[from]?.includes(to) ?? false;
+}
+
+/** Chains of imports that lead a part that runs without the addon to a file of `native/`. */
+export function waysToNative(tree: readonly SourceFile[]): string[] {
+  const files = new Map(tree.map((file) => [file.path, file]));
+  return tree
+    .filter(({ path }) => WITHOUT_NATIVE.test(path))
+    .flatMap((file) => shortestWay(file, files, (path) => path.startsWith('native/')) ?? [])
+    .sort();
+}
+
+/** The shortest chain of imports from a file to one that `isGoal`, as `a → b → c`. */
+function shortestWay(
+  start: SourceFile,
+  files: ReadonlyMap<string, SourceFile>,
+  isGoal: (path: string) => boolean,
+): string | undefined {
+  const ways = [[start.path]];
+  const seen = new Set([start.path]);
+  for (const way of ways) {
+    const last = way.at(-1) ?? '';
+    if (isGoal(last)) return way.join(' → ');
+    for (const next of files.get(last)?.imports ?? []) {
+      if (seen.has(next)) continue;
+      seen.add(next);
+      ways.push([...way, next]);
+    }
+  }
+  return undefined;
+}
+
+/** Imports of one room by another of its part that the table does not list. */
+export function wrongRooms(tree: readonly SourceFile[]): string[] {
+  const arrows = tree.flatMap(({ path, imports }) => {
+    const part = partOf(path);
+    const rooms = ALLOWED_ROOMS[part];
+    const from = roomOf(path, part);
+    if (rooms === undefined || isTopFile(from)) return [];
+    // A room that the table does not name may import nothing until it does.
+    const allowed = rooms[from] ?? [];
+    return imports
+      .filter((one) => partOf(one) === part)
+      .map((one) => roomOf(one, part))
+      .filter((to) => to !== from && !allowed.includes(to))
+      .filter((to) => !(isTopFile(to) && allowed.includes(TOP_FILES)))
+      .map((to) => `${part}: ${from} → ${to}`);
+  });
+  return [...new Set(arrows)].sort();
+}
+
+const isTopFile = (room: string): boolean => room.endsWith('.ts');
+
+/** The folder of a file below its part; a file in the part's own folder is a room by itself. */
+function roomOf(path: string, part: string): string {
+  const folder = folderOf(path);
+  return path.slice(part.length + 1, folder === part ? undefined : folder.length);
+}
+
+/**
+ * The arrows on which two things in one folder need each other, directly or through others there, types
+ * included. A folder counts with all that lies below it.
+ */
+export function roomCycles(tree: readonly SourceFile[]): string[] {
+  const folders = new Map<string, Map<string, Set<string>>>();
+  for (const { path, imports } of tree) {
+    if (['test', 'protos'].includes(partOf(path))) continue;
+    for (const one of imports) {
+      const { folder, from, to } = whereTheyPart(path, one);
+      if (folder === '' || folder === 'services') continue;
+      const rooms = folders.get(folder) ?? new Map<string, Set<string>>();
+      folders.set(folder, rooms.set(from, (rooms.get(from) ?? new Set()).add(to)));
+    }
+  }
+  return [...folders].flatMap(([folder, rooms]) =>
+    arrowsInCycles(rooms).map((arrow) => `${folder}: ${arrow}`),
+  );
+}
+
+/** The innermost folder that holds both files, and what each is or lies in there. */
+function whereTheyPart(a: string, b: string): { folder: string; from: string; to: string } {
+  const [left, right] = [a.split('/'), b.split('/')];
+  const at = left.findIndex((name, index) => name !== right[index]);
+  return {
+    folder: left.slice(0, at).join('/'),
+    from: left[at] ?? '',
+    to: right[at] ?? '',
+  };
+}
+
+/** The arrows of a graph that lie on a cycle. */
+function arrowsInCycles(graph: ReadonlyMap<string, ReadonlySet<string>>): string[] {
+  const reaches = (from: string, goal: string): boolean => {
+    const seen = new Set([from]);
+    for (const one of seen) {
+      if (one === goal) return true;
+      for (const next of graph.get(one) ?? []) seen.add(next);
+    }
+    return false;
+  };
+  return [...graph]
+    .flatMap(([from, targets]) =>
+      [...targets].filter((to) => reaches(to, from)).map((to) => `${from} → ${to}`),
+    )
+    .sort();
+}
+
+/** Folders of at least `size` files with their number of files. */
+export function crowdedFolders(tree: readonly SourceFile[], size: number): string[] {
+  const sizes = new Map<string, number>();
+  for (const { path } of tree) sizes.set(folderOf(path), (sizes.get(folderOf(path)) ?? 0) + 1);
+  return [...sizes]
+    .filter(([folder, numFiles]) => !folder.startsWith('protos/') && numFiles > size)
+    .map(([folder, numFiles]) => `${folder}: ${numFiles} files`)
+    .sort();
+}
