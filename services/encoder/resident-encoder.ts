@@ -41,7 +41,8 @@ export class ResidentEncoder {
   /** Frees the tower; call when no use is left. */
   async close(): Promise<void> {
     this.#callOff();
-    await this.#transition;
+    // A load that failed has left nothing to free.
+    await this.#transition.catch(() => {});
     await this.#encoder?.close();
     this.#encoder = undefined;
   }

@@ -1,12 +1,19 @@
 import type { ModelFiles } from '#backbone/checkpoint/model-files.ts';
 import type { Tokenizer } from '#backbone/checkpoint/tokenizer.ts';
-import type { BackboneOptions } from '#backbone/options.ts';
 import { ChatTemplate } from '#backbone/prompt/chat-template.ts';
+import type { ContentFormat } from '#backbone/prompt/content-format.ts';
 import type { LengthLimits } from '#backbone/prompt/prompt.ts';
 import type { PromptLimits } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { RequestReader } from './generate-request.ts';
 import { samplingDefaults } from './sampling.ts';
 import { createSeedSource } from './seed-source.ts';
+
+/** What of an instance's options decides how requests are read. */
+export interface ReaderOptions {
+  readonly chatTemplateContentFormat: ContentFormat | 'auto';
+  readonly generationConfig: 'auto' | 'vllm';
+  readonly seed?: number | undefined;
+}
 
 export interface ReaderParts {
   readonly files: ModelFiles;
@@ -18,7 +25,7 @@ export interface ReaderParts {
 }
 
 /** Makes what a checkpoint's requests are read against. */
-export function createReader(options: BackboneOptions, parts: ReaderParts): RequestReader {
+export function createReader(options: ReaderOptions, parts: ReaderParts): RequestReader {
   const { files, tokenizer, promptLimits, limits, hasMrope } = parts;
   const contentFormat = options.chatTemplateContentFormat;
   const { chatTemplate: template, specialTokens } = files;

@@ -248,4 +248,14 @@ describe('a lazy encoder', () => {
 
     assert.deepEqual((await encode({ header: {}, content: await pngOf(4) })).values, [4]);
   });
+
+  it('ends in order after a load that failed', async (test) => {
+    const load = async () => {
+      throw new EngineError('ENGINE_FAILED', 'out of memory');
+    };
+    const { process, encode } = await startVision(test, { options: { lazy: true }, load });
+    await assertRefused(encode({ header: {}, content: await pngOf(4) }), 'ENGINE_FAILED', /memory/);
+
+    await process.drain(0);
+  });
 });

@@ -18,6 +18,7 @@ import {
   type OutgoingItem,
 } from '#mesh/encode/encoder-call.ts';
 import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
+import type { Log } from '#mesh/log/log.ts';
 import { resolveOptions } from '#mesh/options.ts';
 import { speechEncoderOptions } from '#speech/options.ts';
 import { speechRole } from '#speech/role.ts';
@@ -32,6 +33,7 @@ export interface Overrides {
   readonly options?: Readonly<Record<string, unknown>>;
   readonly load?: EncoderEngine['load'];
   readonly clock?: Clock;
+  readonly log?: Log;
 }
 
 /** A running encoder, its tower and a client of it. */
@@ -87,13 +89,18 @@ export async function startSpeech(test: TestContext, overrides: Overrides = {}) 
 async function start(
   test: TestContext,
   role: EncoderRole,
-  { resolved, load, clock }: Overrides & { readonly resolved: EncoderProcessOptions },
+  {
+    resolved,
+    load,
+    clock,
+    log = pino({ level: 'silent' }),
+  }: Overrides & { readonly resolved: EncoderProcessOptions },
 ): Promise<RunningEncoder> {
   const tower = new FakeEncoder(role.modality);
   const engine = { load: load ?? (async () => tower), device: 'cpu:0', isa: 'reference' };
   const process = await startEncoderProcess(role, resolved, {
     engine,
-    log: pino({ level: 'silent' }),
+    log,
     ...(clock === undefined ? {} : { clock }),
   });
   // What the warm-up did is no test's business.

@@ -4,6 +4,7 @@ import { startBackbone } from '#backbone/backbone.ts';
 import { readModelFiles } from '#backbone/checkpoint/model-files.ts';
 import { type BackboneOptions, backboneOptions } from '#backbone/options.ts';
 import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
+import type { Log } from '#mesh/log/log.ts';
 import { resolveOptions } from '#mesh/options.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import {
@@ -22,6 +23,7 @@ export const MODEL = join(PACKAGE_ROOT, 'test', 'testdata', 'glm4-tiny');
 export async function startTestBackbone(
   decoder = new FakeDecoder(),
   values: Partial<BackboneOptions> = {},
+  log: Log = pino({ level: 'silent' }),
 ) {
   const options = resolveOptions(backboneOptions, {
     model: MODEL,
@@ -37,7 +39,7 @@ export async function startTestBackbone(
     isa: '',
     close: () => decoder.close(),
   } as const;
-  const backbone = await startBackbone(options, loaded, files, pino({ level: 'silent' }));
+  const backbone = await startBackbone(options, loaded, files, log);
   const channel = openChannel(backbone.address, 'tokens');
   return {
     backbone,
