@@ -72,6 +72,7 @@ export class PeerLink {
     const health = createMeshClient(HealthDefinition, this.#channel);
     const { signal } = this.#streams;
     for await (const { status } of health.watch({ service: '' }, { signal })) {
+      if (signal.aborted) break;
       this.#backoffMs = MIN_BACKOFF_MS;
       this.#events.onHealth(status === ServingStatus.SERVING);
     }
@@ -82,9 +83,12 @@ export class PeerLink {
     const instance = createMeshClient(InstanceServiceDefinition, this.#channel);
     const { signal } = this.#streams;
     try {
-      for await (const facts of instance.watch({}, { signal })) this.#events.onFacts(facts);
+      for await (const facts of instance.watch({}, { signal })) {
+        if (signal.aborted) break;
+        this.#events.onFacts(facts);
+      }
     } catch (error: unknown) {
-      if (!isUnimplemented(error)) throw error;
+      if (signal.aborted || !isUnimplemented(error)) throw error;
       this.#events.onFacts(undefined);
       return;
     }

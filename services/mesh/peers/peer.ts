@@ -5,6 +5,7 @@ import type { Log } from '#mesh/log/log.ts';
 import { InstanceServiceDefinition, type WatchResponse } from '#protos/autoglm/mesh/v1/instance.ts';
 import { Heartbeat, SILENCE_LIMIT_MS } from './heartbeat.ts';
 import { PeerLink } from './peer-link.ts';
+import { type Occasion, PeerModel } from './peer-model.ts';
 
 /** What tells the peers of one kind from those of another. */
 export interface PeerKind<Calls, Model> {
@@ -30,14 +31,6 @@ export interface PeerOptions {
 
 type Standing = 'away' | 'ready' | 'mismatched';
 
-/** What a description was asked under; when it differs from the present, the peer is asked again. */
-interface Occasion {
-  /** Outages of the peer before. */
-  readonly numOutages: number;
-  /** The facts that decide what it serves, as text. */
-  readonly facts: string;
-}
-
 /**
  * One address of a kind of process: its channel, whether it can be asked, what it says of itself.
  *
@@ -53,15 +46,12 @@ export class Peer<Calls, Model> {
   readonly #channel: Channel;
   readonly #link: PeerLink;
   readonly #heartbeat: Heartbeat;
+  readonly #model: PeerModel<Model>;
   #isServing = false;
   #isHeard = false;
   #isClosing = false;
   #facts: WatchResponse | undefined;
   #occasion: Occasion = { numOutages: 0, facts: '' };
-  #describedAt: Occasion | undefined;
-  #isDescribing = false;
-  #model: Model | undefined;
-  #mismatch: string | undefined;
   #standing: Standing = 'away';
   #numOutstanding = 0;
   #onIdle = () => {};
@@ -73,6 +63,10 @@ export class Peer<Calls, Model> {
     this.#channel = openChannel(address, kind.channelUse);
     this.calls = kind.open(this.#channel, address);
     this.instance = createMeshClient(InstanceServiceDefinition, this.#channel);
+    this.#model = new PeerModel({
+      describe: (signal) => kind.describe(this.calls, signal),
+      mismatch: kind.mismatch,
+    });
     this.#heartbeat = new Heartbeat(options.clock ?? systemClock, () => this.#onSilence());
     this.#link = new PeerLink(this.#channel, {
       onHealth: (isServing) => this.#onHealth(isServing),
@@ -87,12 +81,12 @@ export class Peer<Calls, Model> {
 
   /** The last model it described; kept while it is away, so that its name stays known. */
   get model(): Model | undefined {
-    return this.#model;
+    return this.#model.model;
   }
 
   /** Why it is not asked though it runs, if so. */
   get mismatch(): string | undefined {
-    return this.#standing === 'mismatched' ? this.#mismatch : undefined;
+    return this.#standing === 'mismatched' ? this.#model.mismatch : undefined;
   }
 
   /** What it said last; undefined if it has not been heard or speaks no Watch. */
@@ -175,33 +169,23 @@ export class Peer<Calls, Model> {
 
   #refresh(): void {
     this.#enter();
-    const { numOutages, facts } = this.#occasion;
-    const isDescribed =
-      this.#describedAt?.numOutages === numOutages && this.#describedAt.facts === facts;
     // Streams that have ended are an outage that is not noted yet.
-    const isOpen = !this.#link.signal.aborted;
-    if (isOpen && this.#isServing && this.#isHeard && !isDescribed) void this.#describe();
+    const isThere = this.#isServing && this.#isHeard && !this.#link.signal.aborted;
+    if (isThere && !this.#model.isAsking && !this.#model.isOf(this.#occasion)) void this.#ask();
   }
 
-  /** Asks what the peer serves, one question at a time; until the answer the last one stands. */
-  async #describe(): Promise<void> {
-    if (this.#isDescribing) return;
-    this.#isDescribing = true;
-    const occasion = this.#occasion;
+  async #ask(): Promise<void> {
     const { signal } = this.#link;
+    const wasReady = this.isReady;
     try {
-      const model = await this.#kind.describe(this.calls, signal);
-      this.#model = model;
-      this.#mismatch = this.#kind.mismatch?.(model);
-      this.#describedAt = occasion;
+      await this.#model.ask(this.#occasion, signal);
     } catch (error: unknown) {
       if (!signal.aborted) this.#link.restart(error);
-    } finally {
-      this.#isDescribing = false;
     }
     if (this.#isClosing) return;
     this.#options.onChange?.();
     this.#refresh();
+    if (wasReady && this.isReady) this.#log('info', `described its model anew${this.#named()}`);
   }
 
   #enter(): void {
@@ -213,19 +197,26 @@ export class Peer<Calls, Model> {
   }
 
   #judge(): Standing {
-    const isDescribed = this.#describedAt?.numOutages === this.#occasion.numOutages;
-    if (!this.#isServing || !this.#isHeard || !isDescribed) return 'away';
-    return this.#mismatch === undefined ? 'ready' : 'mismatched';
+    if (!this.#isServing || !this.#isHeard || !this.#model.isSince(this.#occasion)) return 'away';
+    return this.#model.mismatch === undefined ? 'ready' : 'mismatched';
   }
 
   #logStanding(): void {
-    const { log } = this.#options;
-    const title = `${this.#kind.title} ${this.address}`;
-    const name = this.#model && this.#kind.nameOf?.(this.#model);
     const silence = this.#isServing ? `: silent for ${SILENCE_LIMIT_MS} ms` : '';
-    if (this.#standing === 'away') log.warn(`${title} is not ready${silence}`);
-    else if (this.#standing === 'mismatched') log.error(`${title} is refused: ${this.#mismatch}`);
-    else log.info(`${title} is ready${name === undefined ? '' : ` (${name})`}`);
+    if (this.#standing === 'away') this.#log('warn', `is not ready${silence}`);
+    else if (this.#standing === 'ready') this.#log('info', `is ready${this.#named()}`);
+    else this.#log('error', `is refused: ${this.#model.mismatch}`);
+  }
+
+  #log(level: 'info' | 'warn' | 'error', what: string): void {
+    this.#options.log[level](`${this.#kind.title} ${this.address} ${what}`);
+  }
+
+  /** The model's name in brackets, if log lines need it. */
+  #named(): string {
+    const { model } = this.#model;
+    const name = model && this.#kind.nameOf?.(model);
+    return name === undefined ? '' : ` (${name})`;
   }
 }
 

@@ -149,7 +149,7 @@ export interface WatchResponse {
   servedNames: string[];
   /** Hex weights fingerprint. */
   fingerprint: string;
-  /** What gives two processes of one fingerprint the same bits. */
+  /** What gives two processes of one version and fingerprint the same bits. */
   numerics:
     | Numerics
     | undefined;
@@ -162,9 +162,9 @@ export interface WatchResponse {
 }
 
 /**
- * Names everything that decides the bits of an answer besides weights and request. Two processes
- * whose fingerprints and numerics are equal give equal answers, so that one can go on with the
- * other's stream.
+ * Names everything that decides the bits of an answer besides software version, weights and
+ * request. Two processes that are equal in all of them give equal answers, so that one can go on
+ * with the other's stream.
  */
 export interface Numerics {
   /** Instruction set its kernels use, such as "avx512"; empty on a GPU. */
@@ -172,8 +172,8 @@ export interface Numerics {
   /** Element type of the weights in memory, such as "bfloat16"; empty while none are loaded. */
   weightDtype: string;
   /**
-   * Element type of the KV cache and of the inputs of matrix products; "float32" for an encoder,
-   * which has no KV cache.
+   * Element type of the KV cache and of the inputs of matrix products; empty for an encoder, which
+   * has no KV cache.
    */
   kvDtype: string;
   /** How the weights are quantized, such as "int8"; empty if they are not. */
