@@ -51,8 +51,8 @@ export interface StepOutput {
 }
 
 /**
- * Order of application, as in vLLM: allowed and forbidden ids, logit bias, repetition, frequency and
- * presence penalties, temperature, min-p, top-k, top-p. Log-probabilities are those of the raw
+ * Order of application, as in vLLM: mask, allowed and forbidden ids, logit bias, repetition,
+ * frequency and presence penalties, temperature, min-p, top-k, top-p. Log-probabilities are those of the raw
  * logits.
  */
 export interface SampleParams {
@@ -83,8 +83,13 @@ export interface SampleParams {
   readonly biasValues: Float32Array;
   /** Null: all allowed. */
   readonly allowedTokenIds: Uint32Array | null;
-  /** Without effect where they would leave none of `allowedTokenIds`. */
+  /** Without effect if they would leave none of `allowedTokenIds` and `allowedTokens`. */
   readonly forbiddenTokenIds: Uint32Array;
+  /**
+   * `[ceil(vocab_size / 32)]`: token i is allowed if bit `i % 32` of word `i / 32` is set; absent: no
+   * mask. One that leaves no token fails its output.
+   */
+  readonly allowedTokens?: Uint32Array;
 }
 
 /** Why one output has no token; its values in the arrays mean nothing. */
