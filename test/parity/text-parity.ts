@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Tokenizer } from '#backbone/checkpoint/tokenizer.ts';
 import { detokenize } from '#backbone/output/detokenizer.ts';
 import { ChatTemplate } from '#backbone/prompt/chat-template.ts';
-import type { TemplateMessage } from '#backbone/prompt/template-message.ts';
+import type { TemplateMessage } from '#backbone/prompt/content-format.ts';
 import { exactRow, type ParityRow, textRow } from './report.ts';
 
 /** `golden.json` of a directory that holds a tokenizer and a template and no weights. */

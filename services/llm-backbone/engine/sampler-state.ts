@@ -2,6 +2,7 @@ import { SAMPLING_FIELDS, type SamplingNumbers, valuesByKey } from '#mesh/sampli
 import type { SampleParams } from '#native';
 import { CountedIds } from './counted-ids.ts';
 import { type Pattern, sharedPatterns } from './pattern.ts';
+import type { TokenConstraint } from './token-constraint.ts';
 
 /** How tokens are chosen: one request's sampling parameters, checked and complete. */
 export interface SamplingSettings extends SamplingNumbers {
@@ -17,6 +18,8 @@ export interface SamplingSettings extends SamplingNumbers {
   /** Ids that may not be chosen before `minTokens` tokens: whatever would end the answer. */
   readonly endTokenIds: readonly number[];
   readonly minTokens: number;
+  /** Makes what limits the tokens of one choice; null: nothing does. */
+  readonly createConstraint: (() => TokenConstraint) | null;
 }
 
 const NO_IDS = new Uint32Array(0);
@@ -34,6 +37,7 @@ export function greedySettings(vocabLimit: number): SamplingSettings {
     badWords: [],
     endTokenIds: [],
     minTokens: 0,
+    createConstraint: null,
   };
 }
 
@@ -49,6 +53,7 @@ export class SamplerState {
   readonly #beginnings: readonly Pattern[];
   /** By bad word: tokens of its beginning that the completion ends in. */
   readonly #matched: number[];
+  readonly #constraint: TokenConstraint | null;
   #numCompletion = 0;
   /** Null where the repetition penalty is off. */
   readonly #seen: CountedIds | null;
@@ -67,6 +72,7 @@ export class SamplerState {
     this.#stream = stream;
     this.#beginnings = sharedPatterns(settings.badWords, (word) => word.slice(0, -1));
     this.#matched = settings.badWords.map(() => 0);
+    this.#constraint = settings.createConstraint?.() ?? null;
     const countsGenerated = settings.presencePenalty !== 0 || settings.frequencyPenalty !== 0;
     this.#seen = settings.repetitionPenalty === 1 ? null : new CountedIds();
     this.#generated = countsGenerated ? new CountedIds() : null;
@@ -76,9 +82,10 @@ export class SamplerState {
 
   append(tokenId: number): void {
     this.#numCompletion++;
-    for (const [i, beginning] of this.#beginnings.entries()) {
-      this.#matched[i] = beginning.next(this.#matched[i] ?? 0, tokenId);
+    for (let i = 0; i < this.#beginnings.length; i++) {
+      this.#matched[i] = this.#beginnings[i]?.next(this.#matched[i] ?? 0, tokenId) ?? 0;
     }
+    this.#constraint?.accept(tokenId);
     this.#seen?.add(tokenId);
     this.#generated?.add(tokenId);
   }
@@ -86,6 +93,7 @@ export class SamplerState {
   /** Parameters of the next token; valid until the next `append`. */
   nextParams(): SampleParams {
     const settings = this.#settings;
+    const allowedTokens = this.#constraint?.mask();
     return {
       ...this.#numbers,
       seed: settings.seed,
@@ -99,17 +107,17 @@ export class SamplerState {
       biasValues: settings.biasValues,
       allowedTokenIds: settings.allowedTokenIds,
       forbiddenTokenIds: this.#forbidden(),
+      ...(allowedTokens !== undefined && { allowedTokens }),
     };
   }
 
   #forbidden(): Uint32Array {
     const { minTokens, endTokenIds, badWords } = this.#settings;
-    const ends = this.#numCompletion < minTokens ? endTokenIds : [];
-    const completions = badWords.flatMap((word, i) =>
-      this.#matched[i] === this.#beginnings[i]?.length ? word.slice(-1) : [],
-    );
-    return ends.length + completions.length === 0
-      ? NO_IDS
-      : Uint32Array.from([...ends, ...completions]);
+    const ids = this.#numCompletion < minTokens ? [...endTokenIds] : [];
+    for (let i = 0; i < badWords.length; i++) {
+      if (this.#matched[i] === this.#beginnings[i]?.length)
+        ids.push(...(badWords[i]?.slice(-1) ?? []));
+    }
+    return ids.length === 0 ? NO_IDS : Uint32Array.from(ids);
   }
 }

@@ -1,8 +1,12 @@
 import { Template } from '@huggingface/jinja';
 import { excerpt } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
-import { type ContentFormat, detectContentFormat, flattenContent } from './content-format.ts';
-import type { TemplateMessage } from './template-message.ts';
+import {
+  type ContentFormat,
+  detectContentFormat,
+  flattenContent,
+  type TemplateMessage,
+} from './content-format.ts';
 
 /** Characters a rendered prompt may have; beyond it the template or the request is at fault. */
 const MAX_RENDERED_CHARS = 16 * 1024 * 1024;

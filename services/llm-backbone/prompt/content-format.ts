@@ -1,5 +1,16 @@
 import { parse, tokenize } from '@huggingface/jinja';
-import type { TemplateMessage, TemplatePart } from './template-message.ts';
+
+/** A part of a message; media stand as their kind alone. */
+export type TemplatePart =
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'image' | 'audio' };
+
+/** A message as templates read it. */
+export interface TemplateMessage {
+  readonly role: string;
+  readonly content: string | readonly TemplatePart[];
+  readonly metadata?: string;
+}
 
 /** How a message's parts reach the template: as a list, or flattened to one string. */
 export type ContentFormat = 'openai' | 'string';

@@ -12,6 +12,7 @@ import type {
   Prompt,
 } from '#protos/autoglm/llm/v1/prompt.ts';
 import type { ChatTemplate } from './chat-template.ts';
+import type { TemplateMessage, TemplatePart } from './content-format.ts';
 import {
   cutFront,
   type ExpandedPrompt,
@@ -20,7 +21,6 @@ import {
   type MediaSyntax,
   rotaryPositions,
 } from './media-prompt.ts';
-import type { TemplateMessage, TemplatePart } from './template-message.ts';
 
 /** What turns a prompt into tokens. */
 export interface PromptReader {

@@ -62,7 +62,7 @@ export async function readRequest(
   checkAllowed(sampling.settings, badWords);
   const output = start.output ?? OutputOptionsMessage.create();
   const { resume } = start;
-  const settings = { ...sampling.settings, badWords };
+  const settings = { ...sampling.settings, badWords, createConstraint: null };
   return {
     prompt,
     settings: resume === undefined ? settings : { ...settings, seed: resume.seed },

@@ -14,6 +14,7 @@ import { tokenLogprobs } from '#backbone/output/token-logprob.ts';
 import { countMediaTokens, type PreparedPrompt } from '#backbone/prompt/prompt.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { ChoiceDelta, TokenLogprob } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { RequestTimer } from './request-timer.ts';
 import { ResponseQueue } from './response-queue.ts';
 
 /** Where a request's media rows come from. */
@@ -59,7 +60,6 @@ interface Choice {
   readonly output: ChoiceOutput;
   /** Null where the delivered tokens already ended it. */
   readonly sequence: Sequence | null;
-  lastTokenMs: number | null;
 }
 
 /**
@@ -70,32 +70,31 @@ export class Generation implements SequenceOwner {
   readonly responses = new ResponseQueue();
   readonly #request: GenerationRequest;
   readonly #context: GenerationContext;
+  readonly #timer: RequestTimer;
   readonly #choices: readonly Choice[];
   readonly #promptLogprobs: TokenLogprob[] = [];
   #hasSentPromptLogprobs = false;
   #numCachedTokens = 0;
-  #queuedMs = 0;
-  #scheduledMs: number | null = null;
-  #firstTokenMs: number | null = null;
   #isOver = false;
 
   constructor(request: GenerationRequest, context: GenerationContext) {
     this.#request = request;
     this.#context = context;
+    this.#timer = new RequestTimer({ arrivalMs: request.arrivalMs, now: context.now });
     let leader: Sequence | null = null;
     this.#choices = Array.from({ length: request.numChoices }, (_, index): Choice => {
       const delivered = request.delivered[index] ?? [];
       const output = this.#replay(delivered);
       const sequence = output.end === null ? this.#sequence(index, delivered, leader) : null;
       leader ??= sequence;
-      return { index, output, sequence, lastTokenMs: null };
+      return { index, output, sequence };
     });
   }
 
   /** Queues the sequences; throws QUEUE_FULL. */
   start(): void {
     const sequences = this.#openSequences();
-    this.#queuedMs = this.#context.now();
+    this.#timer.queued();
     if (sequences.length > 0) {
       this.#context.engine.submit(this, sequences);
       return;
@@ -113,7 +112,7 @@ export class Generation implements SequenceOwner {
 
   scheduled(): void {
     if (this.#isOver) return;
-    this.#scheduledMs = this.#context.now();
+    this.#timer.scheduled();
     const leader = this.#choices.find(({ sequence }) => sequence !== null)?.sequence;
     this.#numCachedTokens = leader?.numCachedTokens ?? 0;
     const { prompt } = this.#request;
@@ -232,26 +231,17 @@ export class Generation implements SequenceOwner {
       if (sequence.end !== null) output.finishEmpty();
       return [];
     }
-    this.#countToken(choice);
+    this.#context.metrics.tokenGenerated(this.#timer.tokenCame(index));
     const pieces = output.push(sampled.tokenId);
     if (output.end !== null && sequence.end === null) this.#context.engine.withdraw([sequence]);
     const logprobs = tokenLogprobs(sampled, this.#context.vocabulary);
     return choiceDeltas(index, pieces, { tokenIds: [sampled.tokenId], logprobs });
   }
 
-  #countToken(choice: Choice): void {
-    const now = this.#context.now();
-    this.#firstTokenMs ??= now;
-    const { lastTokenMs } = choice;
-    this.#context.metrics.tokenGenerated(lastTokenMs === null ? null : now - lastTokenMs);
-    choice.lastTokenMs = now;
-  }
-
   #finish(): void {
-    const { prompt, arrivalMs } = this.#request;
+    const { prompt } = this.#request;
     const sum = (count: (output: ChoiceOutput) => number) =>
       this.#choices.reduce((total, { output }) => total + count(output), 0);
-    const between = (from: number, to: number | null) => (to === null ? 0 : to - from);
     this.responses.push({
       $case: 'finished',
       value: {
@@ -260,8 +250,8 @@ export class Generation implements SequenceOwner {
         numCompletionTokens: sum((output) => output.numTokens),
         numCachedTokens: this.#numCachedTokens,
         numReasoningTokens: sum((output) => output.numReasoningTokens),
-        queueMs: between(this.#queuedMs, this.#scheduledMs),
-        ttftMs: between(arrivalMs, this.#firstTokenMs),
+        queueMs: this.#timer.queueMs,
+        ttftMs: this.#timer.ttftMs,
         numImageTokens: countMediaTokens(prompt, 'image'),
         numAudioTokens: countMediaTokens(prompt, 'audio'),
       },
@@ -273,21 +263,13 @@ export class Generation implements SequenceOwner {
   #end(reason: FinishedReason): void {
     this.#isOver = true;
     this.#request.media?.close();
-    const lastTokens = this.#choices.map(({ lastTokenMs }) => lastTokenMs ?? 0);
     this.#context.metrics.requestEnded({
       reason,
       numPromptTokens: this.#request.prompt.tokenIds.length,
       numCompletionTokens: this.#choices.reduce((n, { output }) => n + output.numTokens, 0),
       numChoices: this.#request.numChoices,
       maxTokens: this.#request.output.endRules.maxTokens,
-      times: {
-        arrivalMs: this.#request.arrivalMs,
-        queuedMs: this.#queuedMs,
-        scheduledMs: this.#scheduledMs,
-        firstTokenMs: this.#firstTokenMs,
-        lastTokenMs: this.#firstTokenMs === null ? null : Math.max(...lastTokens),
-        endMs: this.#context.now(),
-      },
+      times: this.#timer.ended(),
     });
   }
 }

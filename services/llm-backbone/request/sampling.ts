@@ -37,9 +37,12 @@ export interface SamplingFacts {
   readonly drawSeed: () => bigint;
 }
 
+/** Settings but for what needs the tokenizer. */
+type CheckedSettings = Omit<SamplingSettings, 'badWords' | 'createConstraint'>;
+
 /** A request's sampling parameters, checked and complete but for what needs the tokenizer. */
 export interface CheckedSampling {
-  readonly settings: Omit<SamplingSettings, 'badWords'>;
+  readonly settings: CheckedSettings;
   readonly badWords: readonly string[];
   readonly eosTokenIds: ReadonlySet<number>;
   readonly stopTokenIds: ReadonlySet<number>;
@@ -91,7 +94,7 @@ export function checkSampling(
 
 /** Refuses parameters of which nothing may be chosen; `badWords` as token lists. */
 export function checkAllowed(
-  settings: Omit<SamplingSettings, 'badWords'>,
+  settings: CheckedSettings,
   badWords: SamplingSettings['badWords'],
 ): void {
   const { allowedTokenIds, vocabLimit } = settings;
@@ -105,7 +108,7 @@ export function checkAllowed(
   throw refusal('min_tokens', 'every token is a stop token or a bad word, so none may come first');
 }
 
-function settingsOf(params: SamplingParams, facts: SamplingFacts): CheckedSampling['settings'] {
+function settingsOf(params: SamplingParams, facts: SamplingFacts): CheckedSettings {
   const defaults: Partial<SamplingNumbers> = facts.defaults;
   const numbers = valuesByKey(SAMPLING_FIELDS, (field, key) =>
     checked(field, params[key] ?? defaults[key]),

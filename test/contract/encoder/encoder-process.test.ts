@@ -254,7 +254,10 @@ describe('a lazy encoder', () => {
       throw new EngineError('ENGINE_FAILED', 'out of memory');
     };
     const { process, encode } = await startVision(test, { options: { lazy: true }, load });
-    await assertRefused(encode({ header: {}, content: await pngOf(4) }), 'ENGINE_FAILED', /memory/);
+    await assert.rejects(
+      encode({ header: {}, content: await pngOf(4) }),
+      refusal('ENGINE_FAILED', /memory/),
+    );
 
     await process.drain(0);
   });

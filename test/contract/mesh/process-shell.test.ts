@@ -2,10 +2,15 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { pino } from 'pino';
 import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
+import { InstanceStatus } from '#mesh/instance.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import { ProcessShell, type Served } from '#mesh/process-shell.ts';
 import { LlmBackboneServiceDefinition } from '#protos/autoglm/llm/v1/llm_backbone.ts';
-import { InstanceServiceDefinition, InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
+import {
+  InstanceServiceDefinition,
+  InstanceState,
+  Numerics,
+} from '#protos/autoglm/mesh/v1/instance.ts';
 import {
   HealthDefinition,
   HealthCheckResponse_ServingStatus as ServingStatus,
@@ -19,15 +24,19 @@ async function openShell(test: TestContext, served: Served = NOTHING) {
     listen: '127.0.0.1:0',
     log: pino({ level: 'silent' }),
     registry: new MetricRegistry(),
-    status: {
-      role: 'vision-encoder',
-      state: InstanceState.INSTANCE_STATE_STARTING,
-      detail: 'loading the model',
-      device: 'cpu',
-      isa: '',
-      modelId: 'tiny',
-      fingerprint: '',
-    },
+    status: new InstanceStatus(
+      {
+        role: 'vision-encoder',
+        state: InstanceState.INSTANCE_STATE_STARTING,
+        detail: 'loading the model',
+        device: 'cpu',
+        modelId: 'tiny',
+        servedNames: [],
+        fingerprint: '',
+        numerics: Numerics.fromPartial({}),
+      },
+      { load: () => ({ numRunning: 0, numWaiting: 0, capacity: 1 }) },
+    ),
     served,
     serviceName: LlmBackboneServiceDefinition.fullName,
     addService: () => {},

@@ -10,9 +10,9 @@ import { MetricRegistry } from '#mesh/metrics.ts';
 import { resolveOptions } from '#mesh/options.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { GenerateRequest } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { refusal } from '#test/refusal.ts';
 import { until } from '#test/unit/encoder/doubles.ts';
 import { FakeDecoder, scripted } from './fake-decoder.ts';
-import { refusal } from './refusal.ts';
 import { collect } from './test-engine.ts';
 
 const MODEL = join(PACKAGE_ROOT, 'test', 'testdata', 'glm4-tiny');
@@ -35,7 +35,11 @@ async function serve(
     close: () => decoder.close(),
   } as const;
   const files = await readModelFiles(MODEL, undefined);
-  const model = await ServedModel.create(options, loaded, files, { registry, log });
+  const model = await ServedModel.create(options, loaded, files, {
+    registry,
+    log,
+    onEncoders: () => {},
+  });
   test.after(() => model.close());
   return { model, decoder };
 }

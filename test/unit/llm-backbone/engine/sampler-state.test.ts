@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { SamplerState, type SamplingSettings } from '#backbone/engine/sampler-state.ts';
-import { GREEDY, ids } from './scheduling.ts';
+import { bitsOf, GREEDY, ids, OnlyNext } from './scheduling.ts';
 
 function stateOf(
   settings: Partial<SamplingSettings>,
@@ -96,5 +96,39 @@ describe('SamplerState', () => {
     }
 
     assert(performance.now() - startMs < 2000);
+  });
+
+  it('puts the mask of its constraint into the parameters, position by position', () => {
+    const state = stateOf({ createConstraint: () => new OnlyNext(1000) });
+
+    assert.deepEqual(bitsOf(state.nextParams().allowedTokens), [0]);
+    state.append(0);
+    assert.deepEqual(bitsOf(state.nextParams().allowedTokens), [1]);
+    state.append(63);
+    assert.deepEqual(bitsOf(state.nextParams().allowedTokens), [64]);
+    assert.equal(state.nextParams().allowedTokens?.length, 32);
+  });
+
+  it('tells its constraint the completion but not the prompt, and on resume the delivered tokens', () => {
+    const state = stateOf({ createConstraint: () => new OnlyNext(1000) }, [7, 8], [40, 41]);
+
+    assert.deepEqual(bitsOf(state.nextParams().allowedTokens), [42]);
+  });
+
+  it('has no mask without a constraint, nor while its constraint allows all', () => {
+    const free = { mask: () => undefined, accept: () => {} };
+
+    assert.equal('allowedTokens' in stateOf({}).nextParams(), false);
+    assert.equal('allowedTokens' in stateOf({ createConstraint: () => free }).nextParams(), false);
+  });
+
+  it('gives each choice a constraint of its own', () => {
+    const settings = { createConstraint: () => new OnlyNext(1000) };
+    const [one, other] = [stateOf(settings), stateOf(settings)];
+
+    one.append(9);
+
+    assert.deepEqual(bitsOf(one.nextParams().allowedTokens), [10]);
+    assert.deepEqual(bitsOf(other.nextParams().allowedTokens), [0]);
   });
 });

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { ChatTemplate } from '#backbone/prompt/chat-template.ts';
+import type { TemplateMessage, TemplatePart } from '#backbone/prompt/content-format.ts';
 import { type ContentFormat, detectContentFormat } from '#backbone/prompt/content-format.ts';
-import type { TemplateMessage, TemplatePart } from '#backbone/prompt/template-message.ts';
 import { refusal } from '#test/refusal.ts';
 import { golden, TEXT_MODEL } from '#test/unit/llm-backbone/text-model.ts';
 

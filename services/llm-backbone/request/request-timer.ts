@@ -1,0 +1,62 @@
+import type { RequestTimes } from '#backbone/engine/backbone-metrics.ts';
+
+export interface RequestTimerOptions {
+  readonly arrivalMs: number;
+  /** Monotonic time, milliseconds. */
+  readonly now: () => number;
+}
+
+/** Notes when what happens to one request. */
+export class RequestTimer {
+  readonly #options: RequestTimerOptions;
+  #queuedMs = 0;
+  #scheduledMs: number | null = null;
+  #firstTokenMs: number | null = null;
+  #lastTokenMs: number | null = null;
+  /** By choice: when its last token came; none before its first. */
+  readonly #choiceTokenMs = new Map<number, number>();
+
+  constructor(options: RequestTimerOptions) {
+    this.#options = options;
+  }
+
+  queued(): void {
+    this.#queuedMs = this.#options.now();
+  }
+
+  scheduled(): void {
+    this.#scheduledMs = this.#options.now();
+  }
+
+  /** A choice has got a token; the time since the one before it, null for its first. */
+  tokenCame(choice: number): number | null {
+    const now = this.#options.now();
+    const previous = this.#choiceTokenMs.get(choice);
+    this.#choiceTokenMs.set(choice, now);
+    this.#firstTokenMs ??= now;
+    this.#lastTokenMs = now;
+    return previous === undefined ? null : now - previous;
+  }
+
+  /** Time in the queue, 0 if the request never left it. */
+  get queueMs(): number {
+    return this.#scheduledMs === null ? 0 : this.#scheduledMs - this.#queuedMs;
+  }
+
+  /** Time to the first token, 0 if there is none. */
+  get ttftMs(): number {
+    return this.#firstTokenMs === null ? 0 : this.#firstTokenMs - this.#options.arrivalMs;
+  }
+
+  /** All times of a request that ends. */
+  ended(): RequestTimes {
+    return {
+      arrivalMs: this.#options.arrivalMs,
+      queuedMs: this.#queuedMs,
+      scheduledMs: this.#scheduledMs,
+      firstTokenMs: this.#firstTokenMs,
+      lastTokenMs: this.#lastTokenMs,
+      endMs: this.#options.now(),
+    };
+  }
+}
