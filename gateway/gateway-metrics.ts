@@ -1,46 +1,14 @@
-import type { BodyMemory } from '#gateway/http/body/body-memory.ts';
-import type { InFlight } from '#gateway/http/in-flight.ts';
-import {
-  Counter,
-  Gauge,
-  Histogram,
-  MetricRegistry,
-  REQUEST_BUCKETS_S,
-  TTFT_BUCKETS_S,
-} from '#mesh/metrics.ts';
-
-/** vLLM serves these two without a prefix. */
-export const HTTP_METRICS: ReadonlySet<string> = new Set([
-  'http_requests',
-  'http_request_duration_seconds',
-]);
+import { Gauge, MetricRegistry } from '#mesh/metrics.ts';
+import type { BodyMemory } from './http/body/body-memory.ts';
+import { HttpMetrics } from './http/http-metrics.ts';
+import type { InFlight } from './http/in-flight.ts';
+import { GenerationMetrics } from './routes/generation-metrics.ts';
 
 /** What the gateway counts of itself. */
 export class GatewayMetrics {
   readonly registry = new MetricRegistry();
-  readonly httpRequests = this.registry.register(
-    new Counter('http_requests', 'HTTP requests answered.'),
-  );
-  readonly httpDuration = this.registry.register(
-    new Histogram(
-      'http_request_duration_seconds',
-      'Time from request to the end of its answer, seconds.',
-      REQUEST_BUCKETS_S,
-    ),
-  );
-  readonly timeToFirstToken = this.registry.register(
-    new Histogram(
-      'gateway_time_to_first_token_seconds',
-      'Time from request to the first token at the gateway, seconds.',
-      TTFT_BUCKETS_S,
-    ),
-  );
-  readonly retries = this.registry.register(
-    new Counter('gateway_retries', 'Requests sent to another endpoint, by the reason.'),
-  );
-  readonly cancellations = this.registry.register(
-    new Counter('gateway_cancelled_requests', 'Requests whose client left or was cut off.'),
-  );
+  readonly http = new HttpMetrics(this.registry);
+  readonly generations = new GenerationMetrics(this.registry);
 
   watch(inFlight: InFlight, maxRequests: number): void {
     const name = 'gateway_requests_in_flight';

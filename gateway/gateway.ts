@@ -3,7 +3,7 @@ import type { Static } from 'typebox';
 import { ApiKeys } from '#gateway/http/auth.ts';
 import { BodyMemory } from '#gateway/http/body/body-memory.ts';
 import { InFlight } from '#gateway/http/in-flight.ts';
-import type { Route, RouteContext } from '#gateway/http/route.ts';
+import type { Route } from '#gateway/http/route.ts';
 import { type BodyLimits, createServer } from '#gateway/http/server.ts';
 import { type Clock, systemClock } from '#mesh/async/clock.ts';
 import { MeshError } from '#mesh/errors.ts';
@@ -12,6 +12,7 @@ import { isInUse, listenWhenFree } from '#mesh/listen-when-free.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { registerLogMetrics } from '#mesh/log/log-metrics.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
+import { ByteBudget } from './media/byte-budget.ts';
 import { MediaIntake } from './media/media-intake.ts';
 import { mediaLimits } from './media/media-options.ts';
 import type { gatewayOptions } from './options.ts';
@@ -21,6 +22,7 @@ import { healthRoutes } from './routes/health.ts';
 import { loadRoute } from './routes/load.ts';
 import { metricsRoute } from './routes/metrics.ts';
 import { modelRoute, modelsRoute } from './routes/models.ts';
+import type { RouteContext } from './routes/route-context.ts';
 import { detokenizeRoute, tokenizeRoute } from './routes/tokenize.ts';
 import { transcriptionsRoute } from './routes/transcriptions.ts';
 import { versionRoute } from './routes/version.ts';
@@ -48,13 +50,15 @@ export async function startGateway(
   clock: Clock = systemClock,
 ): Promise<Gateway> {
   const { host, port } = options;
-  const context = createContext(options, log);
+  const metrics = new GatewayMetrics();
+  registerLogMetrics(metrics.registry, log);
+  const context = createContext(options, { metrics, log });
   const memory = new BodyMemory(options.bodyBufferMb * MIB);
-  context.metrics.watchBodies(memory);
+  metrics.watchBodies(memory);
   const app = createServer({
     routes: allRoutes(context),
     apiKeys: new ApiKeys(options.apiKey),
-    metrics: context.metrics,
+    metrics: metrics.http,
     log,
     bodies: bodyLimits(options, memory),
     corsAllowOrigin: options.corsAllowOrigin,
@@ -83,7 +87,7 @@ function bodyLimits(options: GatewayOptions, memory: BodyMemory): BodyLimits {
   return {
     receive: { maxBytes: Math.floor(options.maxBodyMb * MIB), memory },
     json: { maxValues: options.maxJsonValues, maxDepth: options.maxJsonDepth },
-    form: { maxParts: options.maxFormParts, media: mediaLimits(options) },
+    form: { maxParts: options.maxFormParts, files: () => new ByteBudget(mediaLimits(options)) },
   };
 }
 
@@ -92,17 +96,21 @@ async function closeClients({ router, scraped }: RouteContext): Promise<void> {
   await router.close();
 }
 
-function createContext(options: GatewayOptions, log: Log): RouteContext {
-  const metrics = new GatewayMetrics();
+interface Observers {
+  readonly metrics: GatewayMetrics;
+  readonly log: Log;
+}
+
+function createContext(options: GatewayOptions, { metrics, log }: Observers): RouteContext {
+  const { registry, generations } = metrics;
   const maxRequests = options.maxConcurrentRequests;
   const inFlight = new InFlight({ maxRequests, timeoutMs: options.requestTimeoutS * 1000 });
   metrics.watch(inFlight, maxRequests);
-  registerLogMetrics(metrics.registry, log);
   const intake = new MediaIntake(options, log);
   const endpoints = options.backbone.map((address) => new Endpoint(address, log));
   const router = new Router(endpoints, {
     maxAttempts: options.maxAttempts,
-    onRetry: (reason) => metrics.retries.add(1, { reason }),
+    onRetry: (reason) => generations.retries.add(1, { reason }),
   });
   const scraped = options.scrape.map((address) => new ScrapedInstance(address));
   const stream = {
@@ -110,7 +118,17 @@ function createContext(options: GatewayOptions, log: Log): RouteContext {
     stallMs: options.stallTimeoutS * 1000,
   };
   const { maxAnswerLogprobs } = options;
-  return { router, scraped, inFlight, intake, metrics, stream, maxAnswerLogprobs, log };
+  return {
+    router,
+    scraped,
+    inFlight,
+    intake,
+    registry,
+    metrics: generations,
+    stream,
+    maxAnswerLogprobs,
+    log,
+  };
 }
 
 function allRoutes(context: RouteContext): Route[] {

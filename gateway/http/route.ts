@@ -1,24 +1,4 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { GatewayMetrics } from '#gateway/gateway-metrics.ts';
-import type { MediaIntake } from '#gateway/media/media-intake.ts';
-import type { Router } from '#gateway/routing/router.ts';
-import type { ScrapedInstance } from '#gateway/routing/scraped-instance.ts';
-import type { Log } from '#mesh/log/log.ts';
-import type { InFlight } from './in-flight.ts';
-import type { SseOptions } from './sse.ts';
-
-/** What routes work with. */
-export interface RouteContext {
-  readonly router: Router;
-  readonly scraped: readonly ScrapedInstance[];
-  readonly inFlight: InFlight;
-  readonly intake: MediaIntake;
-  readonly metrics: GatewayMetrics;
-  readonly stream: SseOptions;
-  /** Log-probabilities one answer may have. */
-  readonly maxAnswerLogprobs: number;
-  readonly log: Log;
-}
 
 /** One method and path of the API. */
 export interface Route {

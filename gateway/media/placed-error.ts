@@ -1,5 +1,5 @@
+import type { MediaReference } from '#gateway/openai/media-reference.ts';
 import { MeshError } from '#mesh/errors.ts';
-import type { MediaReference } from './media-reference.ts';
 
 /** How the mesh names the media item a refusal is about: `Prompt.media` of the protocol. */
 const ITEM = /^media\[(\d+)\]/;

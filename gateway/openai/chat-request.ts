@@ -1,5 +1,4 @@
 import { Type } from 'typebox';
-import type { PromptMedia } from '#gateway/media/prompt-media.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { GenerateStart } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import {
@@ -13,6 +12,7 @@ import type { AnswerForm } from './answer-form.ts';
 import { openBody } from './body.ts';
 import { compileCheck } from './check.ts';
 import { flagField, integerField, objectField } from './fields.ts';
+import type { RequestedMedia } from './media-reference.ts';
 import { conversation, openAssistantText } from './messages.ts';
 import { refuseUnsupported } from './refused-fields.ts';
 import { MAX_COUNT, samplingFields, samplingParams } from './sampling.ts';
@@ -45,7 +45,7 @@ export interface ChatRequest {
   readonly model: string | undefined;
   readonly isStream: boolean;
   readonly start: GenerationStart;
-  readonly media: PromptMedia;
+  readonly media: RequestedMedia;
   readonly form: AnswerForm;
   /** Text that `echo` puts before the answer. */
   readonly echoText: string;

@@ -1,12 +1,11 @@
 import { type Static, Type } from 'typebox';
-import type { FormBody } from '#gateway/http/body/form-body.ts';
-import type { PromptMedia } from '#gateway/media/prompt-media.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { ChatMessage } from '#protos/autoglm/llm/v1/prompt.ts';
 import type { GenerationStart } from './chat-request.ts';
 import { compileCheck } from './check.ts';
 import { flagField, listField, numberField, textField } from './fields.ts';
-import { formFields } from './form-fields.ts';
+import { formFields, type SubmittedForm } from './form-fields.ts';
+import type { RequestedMedia } from './media-reference.ts';
 import { samplingParams } from './sampling.ts';
 
 /** What the models are asked where the caller asks nothing else. */
@@ -63,10 +62,10 @@ export interface TranscriptionRequest {
   readonly language: string | undefined;
   readonly temperature: number;
   readonly start: GenerationStart;
-  readonly media: PromptMedia;
+  readonly media: RequestedMedia;
 }
 
-export function parseTranscriptionRequest(form: FormBody): TranscriptionRequest {
+export function parseTranscriptionRequest(form: SubmittedForm): TranscriptionRequest {
   const request = check(formFields(form, FIELD_KINDS));
   const { response_format: format = 'json', stream: isStream = false, temperature = 0 } = request;
   if (isStream && format === 'verbose_json') {
@@ -119,7 +118,7 @@ function start(prompt: string, { temperature, isVerbose }: Style): GenerationSta
   };
 }
 
-function recording({ files, texts }: FormBody): PromptMedia['references'][number] {
+function recording({ files, texts }: SubmittedForm): RequestedMedia['references'][number] {
   const [file, another] = files.filter(({ field }) => field === 'file');
   if (file !== undefined && another === undefined) {
     const { bytes, declaredType } = file;

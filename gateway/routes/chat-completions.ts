@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Route, RouteContext } from '#gateway/http/route.ts';
+import type { Route } from '#gateway/http/route.ts';
 import { Answer } from '#gateway/openai/answer.ts';
 import { ChatChunks } from '#gateway/openai/chat-chunks.ts';
 import { type ChatRequest, parseChatRequest } from '#gateway/openai/chat-request.ts';
@@ -8,6 +8,7 @@ import { createEnvelope } from '#gateway/openai/envelope.ts';
 import { ScoreBound } from '#gateway/openai/score-bound.ts';
 import { checkPrompt } from './check-prompt.ts';
 import { generate } from './generate.ts';
+import type { RouteContext } from './route-context.ts';
 import { streamAnswer } from './stream-answer.ts';
 
 /** `POST /v1/chat/completions` */

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Route, RouteContext } from '#gateway/http/route.ts';
+import type { Route } from '#gateway/http/route.ts';
 import { NO_MEDIA } from '#gateway/media/media-intake.ts';
 import { Answer } from '#gateway/openai/answer.ts';
 import { ChunkFrame } from '#gateway/openai/chunk-frame.ts';
@@ -19,6 +19,7 @@ import { totalUsage, UsageMeter } from '#gateway/openai/usage.ts';
 import { checkPrompt } from './check-prompt.ts';
 import { echoOf } from './echo.ts';
 import { generate } from './generate.ts';
+import type { RouteContext } from './route-context.ts';
 import { type SendFrames, streamAnswer } from './stream-answer.ts';
 
 /** `POST /v1/completions` */

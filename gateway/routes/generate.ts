@@ -1,5 +1,4 @@
 import type { FastifyReply } from 'fastify';
-import type { RouteContext } from '#gateway/http/route.ts';
 import type { AdmissibleMedia } from '#gateway/media/media-intake.ts';
 import { mediaItem } from '#gateway/media/media-item.ts';
 import { placedError } from '#gateway/media/placed-error.ts';
@@ -7,6 +6,7 @@ import type { GenerationStart } from '#gateway/openai/chat-request.ts';
 import type { GenerateEvent } from '#gateway/openai/event.ts';
 import type { GenerateUpload } from '#gateway/routing/generate-call.ts';
 import { MeshError } from '#mesh/errors.ts';
+import type { RouteContext } from './route-context.ts';
 
 export interface Generation {
   readonly requestId: string;
@@ -55,5 +55,8 @@ async function uploadOf({ intake }: RouteContext, generation: Generation): Promi
   const loaded = await intake.load(media, signal);
   const items = loaded.map((item) => mediaItem(item, media.options));
   const prompt = start.prompt && { ...start.prompt, media: items };
-  return { start: { ...start, prompt, requestId, model, resume: undefined }, media: loaded };
+  return {
+    start: { ...start, prompt, requestId, model, resume: undefined },
+    media: loaded.map(({ bytes }) => bytes),
+  };
 }

@@ -1,20 +1,21 @@
-import { HTTP_METRICS } from '#gateway/gateway-metrics.ts';
-import type { Route, RouteContext } from '#gateway/http/route.ts';
+import { HTTP_METRICS } from '#gateway/http/http-metrics.ts';
+import type { Route } from '#gateway/http/route.ts';
 import type { Endpoint } from '#gateway/routing/endpoint.ts';
 import type { ScrapedInstance } from '#gateway/routing/scraped-instance.ts';
 import { type MetricSource, prometheusText } from '#mesh/prometheus-text.ts';
 import { MetricKind } from '#protos/autoglm/mesh/v1/instance.ts';
+import type { RouteContext } from './route-context.ts';
 
 /** A process that does not answer within this is left out of the scrape. */
 const SCRAPE_TIMEOUT_MS = 2000;
 
 /** `GET /metrics`: the gateway's own and those of every backbone and encoder that answers. */
-export function metricsRoute({ router, scraped, metrics }: RouteContext): Route {
+export function metricsRoute({ router, scraped, registry }: RouteContext): Route {
   return {
     method: 'GET',
     path: '/metrics',
     handle: async (_, reply) => {
-      const own = metrics.registry.collect();
+      const own = registry.collect();
       const http = own.filter(({ name }) => HTTP_METRICS.has(name));
       const signal = AbortSignal.timeout(SCRAPE_TIMEOUT_MS);
       const [backbones, encoders] = await Promise.all([

@@ -1,11 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { toMeshError } from '#gateway/http/errors-to-http.ts';
 import type { Flight } from '#gateway/http/in-flight.ts';
-import type { RouteContext } from '#gateway/http/route.ts';
 import { SseStream } from '#gateway/http/sse.ts';
 import { dataFrame } from '#gateway/openai/chunk-frame.ts';
 import { errorBody } from '#gateway/openai/error-body.ts';
 import { ERRORS } from '#mesh/errors.ts';
+import type { RouteContext } from './route-context.ts';
 
 const SSE_HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',

@@ -1,7 +1,8 @@
-import type { Route, RouteContext } from '#gateway/http/route.ts';
+import type { Route } from '#gateway/http/route.ts';
 import { placeholderItem } from '#gateway/media/media-item.ts';
 import { parseDetokenizeRequest, parseTokenizeRequest } from '#gateway/openai/tokenize-request.ts';
 import { checkPrompt } from './check-prompt.ts';
+import type { RouteContext } from './route-context.ts';
 
 /** `POST /tokenize` */
 export function tokenizeRoute({ router, inFlight, intake }: RouteContext): Route {

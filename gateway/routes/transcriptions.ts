@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { FormBody, notAForm } from '#gateway/http/body/form-body.ts';
-import type { Route, RouteContext } from '#gateway/http/route.ts';
+import type { Route } from '#gateway/http/route.ts';
 import { Answer } from '#gateway/openai/answer.ts';
 import { TranscriptionEvents } from '#gateway/openai/transcription-events.ts';
 import {
@@ -10,6 +10,7 @@ import {
 import { transcriptionResponse } from '#gateway/openai/transcription-response.ts';
 import { checkPrompt } from './check-prompt.ts';
 import { generate } from './generate.ts';
+import type { RouteContext } from './route-context.ts';
 import { streamAnswer } from './stream-answer.ts';
 
 /** `POST /v1/audio/transcriptions` */

@@ -7,8 +7,6 @@ import {
 } from '@grpc/grpc-js';
 import type { Channel } from 'nice-grpc';
 import { ClientError, Metadata } from 'nice-grpc-common';
-import { mediaChunks } from '#gateway/media/media-item.ts';
-import type { LoadedMedia } from '#gateway/media/media-loader.ts';
 import { DETAILS_TRAILER, meshErrorFromStatus } from '#mesh/grpc/error-status.ts';
 import {
   GenerateRequest,
@@ -16,16 +14,21 @@ import {
   type GenerateStart,
   LlmBackboneServiceDefinition,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { mediaChunks } from './media-chunks.ts';
 
 const { fullName, methods } = LlmBackboneServiceDefinition;
 const PATH = `/${fullName}/${methods.generate.name}`;
 
 type GenerateStream = ClientDuplexStream<GenerateRequest, GenerateResponse>;
 
-/** What is sent for one generation: its start, and the bytes of the media the start announces. */
+/** One event of a generation. */
+export type GenerateEvent = NonNullable<GenerateResponse['event']>;
+
+/** What is sent for one generation. */
 export interface GenerateUpload {
   readonly start: GenerateStart;
-  readonly media: readonly LoadedMedia[];
+  /** The bytes of each media item the start announces. */
+  readonly media: readonly Buffer[];
 }
 
 /**

@@ -1,9 +1,8 @@
-import type { GenerateEvent } from '#gateway/openai/event.ts';
 import { quoted } from '#mesh/client-text.ts';
 import { ERRORS, MeshError } from '#mesh/errors.ts';
 import type { GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { Endpoint } from './endpoint.ts';
-import type { GenerateUpload } from './generate-call.ts';
+import type { GenerateEvent, GenerateUpload } from './generate-call.ts';
 import { knownModels, type PickWish, pickEndpoint } from './pick.ts';
 
 export interface RouterOptions {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { MediaReference } from '#gateway/media/media-reference.ts';
 import { placedError } from '#gateway/media/placed-error.ts';
+import type { MediaReference } from '#gateway/openai/media-reference.ts';
 import { MeshError } from '#mesh/errors.ts';
 
 const PLACE = 'messages[0].content[0].image_url.url';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseProcessorKwargs, preprocessOptions } from '#gateway/media/preprocess-options.ts';
 import { MaxPixelsMode } from '#protos/autoglm/common/v1/media.ts';
-import { refusalOf } from './refusal.ts';
+import { refusalOf } from '#test/unit/gateway/refusal.ts';
 
 const { MAX_PIXELS_MODE_IGNORE, MAX_PIXELS_MODE_VOLUME, MAX_PIXELS_MODE_AREA } = MaxPixelsMode;
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isAnyAddress, isPublicAddress } from '#gateway/media/address-rules.ts';
 import { checkRedirect, checkRemoteUrl, type UrlRules } from '#gateway/media/remote-url.ts';
-import { refusalOf } from './refusal.ts';
+import { refusalOf } from '#test/unit/gateway/refusal.ts';
 
 const PUBLIC: UrlRules = {
   isAllowedAddress: isPublicAddress,

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { formatOf } from '#gateway/media/media-format.ts';
 import { sniffMediaType } from '#gateway/media/sniff.ts';
-import { refusalOf } from './refusal.ts';
+import { refusalOf } from '#test/unit/gateway/refusal.ts';
 
 const bytes = (latin1: string) => Buffer.from(latin1, 'latin1');
 const fixture = (path: string) =>

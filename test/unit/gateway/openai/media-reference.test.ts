@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type MediaReference, mediaReference } from '#gateway/media/media-reference.ts';
-import { refusalOf } from './refusal.ts';
+import { type MediaReference, mediaReference } from '#gateway/openai/media-reference.ts';
+import { refusalOf } from '#test/unit/gateway/refusal.ts';
 
 const AT = 'messages[0].content[1]';
 

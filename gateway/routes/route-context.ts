@@ -1,0 +1,23 @@
+import type { InFlight } from '#gateway/http/in-flight.ts';
+import type { SseOptions } from '#gateway/http/sse.ts';
+import type { MediaIntake } from '#gateway/media/media-intake.ts';
+import type { Router } from '#gateway/routing/router.ts';
+import type { ScrapedInstance } from '#gateway/routing/scraped-instance.ts';
+import type { Log } from '#mesh/log/log.ts';
+import type { MetricRegistry } from '#mesh/metrics.ts';
+import type { GenerationMetrics } from './generation-metrics.ts';
+
+/** What routes work with. */
+export interface RouteContext {
+  readonly router: Router;
+  readonly scraped: readonly ScrapedInstance[];
+  readonly inFlight: InFlight;
+  readonly intake: MediaIntake;
+  /** Every metric of this process. */
+  readonly registry: MetricRegistry;
+  readonly metrics: GenerationMetrics;
+  readonly stream: SseOptions;
+  /** Log-probabilities one answer may have. */
+  readonly maxAnswerLogprobs: number;
+  readonly log: Log;
+}
