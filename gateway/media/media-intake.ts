@@ -1,7 +1,7 @@
 import type { MediaReference, RequestedMedia } from '#gateway/openai/media-reference.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { modalitiesOf } from '#mesh/modality.ts';
-import { MaxPixelsMode, type PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
+import type { PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
 import type { GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { createMediaLoader, type WarningLog } from './create-media-loader.ts';
 import type { LoadedMedia, MediaLoader } from './media-loader.ts';
@@ -13,11 +13,6 @@ export interface AdmissibleMedia {
   readonly references: readonly MediaReference[];
   readonly options: PreprocessOptions;
 }
-
-export const NO_MEDIA: AdmissibleMedia = {
-  references: [],
-  options: { maxPixelsMode: MaxPixelsMode.MAX_PIXELS_MODE_UNSPECIFIED },
-};
 
 /** Takes in the media of requests, by the options of this server. */
 export class MediaIntake {

@@ -1,6 +1,5 @@
 import { Type } from 'typebox';
 import { MeshError } from '#mesh/errors.ts';
-import type { GenerateStart } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import {
   answerFields,
   answerForm,
@@ -15,6 +14,7 @@ import { flagField, integerField, objectField } from './fields.ts';
 import type { RequestedMedia } from './media-reference.ts';
 import { conversation, openAssistantText } from './messages.ts';
 import { refuseUnsupported } from './refused-fields.ts';
+import type { RequestedStart } from './requested-start.ts';
 import { MAX_COUNT, samplingFields, samplingParams } from './sampling.ts';
 import { templateFields, templateOptions } from './template-args.ts';
 
@@ -36,15 +36,12 @@ const check = compileCheck(
   }),
 );
 
-/** What to ask the mesh for; the media of its prompt join once they are loaded. */
-export type GenerationStart = Omit<GenerateStart, 'requestId' | 'model' | 'resume'>;
-
 /** A chat completion request, translated. */
 export interface ChatRequest {
   /** As the client named it. */
   readonly model: string | undefined;
   readonly isStream: boolean;
-  readonly start: GenerationStart;
+  readonly start: RequestedStart;
   readonly media: RequestedMedia;
   readonly form: AnswerForm;
   /** Text that `echo` puts before the answer. */

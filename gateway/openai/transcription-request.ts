@@ -1,11 +1,11 @@
 import { type Static, Type } from 'typebox';
 import { MeshError } from '#mesh/errors.ts';
 import type { ChatMessage } from '#protos/autoglm/llm/v1/prompt.ts';
-import type { GenerationStart } from './chat-request.ts';
 import { compileCheck } from './check.ts';
 import { flagField, listField, numberField, textField } from './fields.ts';
 import { formFields, type SubmittedForm } from './form-fields.ts';
 import type { RequestedMedia } from './media-reference.ts';
+import type { RequestedStart } from './requested-start.ts';
 import { samplingParams } from './sampling.ts';
 
 /** What the models are asked where the caller asks nothing else. */
@@ -61,7 +61,7 @@ export interface TranscriptionRequest {
   readonly format: AnswerFormat;
   readonly language: string | undefined;
   readonly temperature: number;
-  readonly start: GenerationStart;
+  readonly start: RequestedStart;
   readonly media: RequestedMedia;
 }
 
@@ -90,7 +90,7 @@ interface Style {
 }
 
 /** The recording, then what to do with it; without thoughts, which are no part of a transcript. */
-function start(prompt: string, { temperature, isVerbose }: Style): GenerationStart {
+function start(prompt: string, { temperature, isVerbose }: Style): RequestedStart {
   const parts = [
     { part: { $case: 'mediaIndex', value: 0 } as const },
     { part: { $case: 'text', value: prompt } as const },

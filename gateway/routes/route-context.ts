@@ -7,17 +7,24 @@ import type { Log } from '#mesh/log/log.ts';
 import type { MetricRegistry } from '#mesh/metrics.ts';
 import type { GenerationMetrics } from './generation-metrics.ts';
 
+/** What routes that generate work with. */
+export interface AnswerContext {
+  readonly router: Pick<Router, 'resolve' | 'generate'>;
+  readonly inFlight: Pick<InFlight, 'admit'>;
+  readonly intake: Pick<MediaIntake, 'check' | 'load'>;
+  readonly metrics: GenerationMetrics;
+  readonly stream: SseOptions;
+  /** Log-probabilities one answer may have. */
+  readonly maxAnswerLogprobs: number;
+  readonly log: Log;
+}
+
 /** What routes work with. */
-export interface RouteContext {
+export interface RouteContext extends AnswerContext {
   readonly router: Router;
   readonly scraped: readonly ScrapedInstance[];
   readonly inFlight: InFlight;
   readonly intake: MediaIntake;
   /** Every metric of this process. */
   readonly registry: MetricRegistry;
-  readonly metrics: GenerationMetrics;
-  readonly stream: SseOptions;
-  /** Log-probabilities one answer may have. */
-  readonly maxAnswerLogprobs: number;
-  readonly log: Log;
 }

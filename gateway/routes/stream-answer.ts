@@ -1,11 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { toMeshError } from '#gateway/http/errors-to-http.ts';
-import type { Flight } from '#gateway/http/in-flight.ts';
+import type { AdmittedRequest } from '#gateway/http/in-flight.ts';
 import { SseStream } from '#gateway/http/sse.ts';
 import { dataFrame } from '#gateway/openai/chunk-frame.ts';
 import { errorBody } from '#gateway/openai/error-body.ts';
 import { ERRORS } from '#mesh/errors.ts';
-import type { RouteContext } from './route-context.ts';
+import type { AnswerContext } from './route-context.ts';
 
 const SSE_HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -20,7 +20,7 @@ export type SendFrames = (frames: string) => Promise<void> | undefined;
 export interface StreamedExchange {
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
-  readonly flight: Flight;
+  readonly flight: AdmittedRequest;
 }
 
 /**
@@ -29,7 +29,7 @@ export interface StreamedExchange {
  * the mark of a complete one.
  */
 export async function streamAnswer(
-  context: RouteContext,
+  context: Pick<AnswerContext, 'stream' | 'log'>,
   { request, reply, flight }: StreamedExchange,
   produce: (send: SendFrames) => Promise<string>,
 ): Promise<void> {
