@@ -190,7 +190,7 @@ function checkNumIds(prompt: Prompt | undefined, { maxModelLen }: LengthLimits):
   const { length } = prompt.form.value.tokenIds;
   if (length <= maxModelLen) return;
   const message = `the prompt has ${length} token ids and this model takes at most ${maxModelLen}; shorten the prompt`;
-  throw new MeshError('CONTEXT_LENGTH_EXCEEDED', message, { param: 'prompt' });
+  throw new MeshError('CONTEXT_LENGTH_EXCEEDED', message, { param: 'prompt.tokens.token_ids' });
 }
 
 function detokenizeIds({ model, reader }: BackboneServiceOptions, request: DetokenizeRequest) {
@@ -198,8 +198,8 @@ function detokenizeIds({ model, reader }: BackboneServiceOptions, request: Detok
   const { vocabulary } = reader.prompt.tokenizer;
   const unknown = request.tokenIds.find((id) => id >= vocabulary.size);
   if (unknown !== undefined) {
-    const message = `tokens: ${unknown} is not a token id; the vocabulary has ${vocabulary.size} tokens`;
-    throw new MeshError('INVALID_REQUEST', message, { param: 'tokens' });
+    const message = `token_ids: ${unknown} is not a token id; the vocabulary has ${vocabulary.size} tokens`;
+    throw new MeshError('INVALID_REQUEST', message, { param: 'token_ids' });
   }
   checkDetokenizedSize(request.tokenIds, vocabulary, reader.promptLimits);
   return { text: detokenize(vocabulary, request.tokenIds, { skipSpecialTokens: false }) };
@@ -213,8 +213,8 @@ function checkDetokenizedSize(
 ): void {
   const numBytes = tokenIds.reduce((sum, id) => sum + vocabulary.bytesOf(id).length, 0);
   if (numBytes <= maxTextBytes) return;
-  const message = `tokens: they are ${numBytes} bytes of text, at most ${maxTextBytes} are given (key "max-prompt-mb")`;
-  throw new MeshError('PAYLOAD_TOO_LARGE', message, { param: 'tokens' });
+  const message = `token_ids: they are ${numBytes} bytes of text, at most ${maxTextBytes} are given (key "max-prompt-mb")`;
+  throw new MeshError('PAYLOAD_TOO_LARGE', message, { param: 'token_ids' });
 }
 
 function checkModel({ servedNames }: GetModelResponse, name: string): void {
