@@ -1,3 +1,4 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FieldNames } from '#gateway/openai/field-names.ts';
 import type { RequestedMedia } from '#gateway/openai/media-reference.ts';
 import type { RequestedStart } from '#gateway/openai/requested-start.ts';
@@ -22,6 +23,12 @@ export interface AnswerCall {
   readonly stream: (served: Served) => AnswerWriter<string>;
   /** Gathers an answer; nothing is sent before its end. */
   readonly whole: (served: Served) => AnswerWriter<string | object>;
+}
+
+/** A request and what it is answered through. */
+export interface Exchange {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
 }
 
 /** What answers a request. */

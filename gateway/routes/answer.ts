@@ -1,14 +1,8 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { AnswerCall } from './answer-call.ts';
+import type { AnswerCall, Exchange } from './answer-call.ts';
 import { checkPrompt } from './check-prompt.ts';
 import { generateAll } from './generate.ts';
 import type { AnswerContext } from './route-context.ts';
 import { streamAnswer } from './stream-answer.ts';
-
-export interface Exchange {
-  readonly request: FastifyRequest;
-  readonly reply: FastifyReply;
-}
 
 /** Answers a request to generate, as a stream or as a whole: the one way of all routes that do. */
 export async function answer(

@@ -1,10 +1,11 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import { toMeshError } from '#gateway/http/errors-to-http.ts';
 import type { AdmittedRequest } from '#gateway/http/in-flight.ts';
 import { SseStream } from '#gateway/http/sse.ts';
 import { dataFrame } from '#gateway/openai/chunk-frame.ts';
 import { errorBody } from '#gateway/openai/error-body.ts';
 import { ERRORS } from '#mesh/errors.ts';
+import type { Exchange } from './answer-call.ts';
 import type { AnswerContext } from './route-context.ts';
 
 const SSE_HEADERS = {
@@ -17,9 +18,7 @@ const SSE_HEADERS = {
 /** Sends frames; a returned promise means that the reader is behind. */
 export type SendFrames = (frames: string) => Promise<void> | undefined;
 
-export interface StreamedExchange {
-  readonly request: FastifyRequest;
-  readonly reply: FastifyReply;
+export interface StreamedExchange extends Exchange {
   readonly flight: AdmittedRequest;
 }
 
