@@ -33,12 +33,12 @@ export async function generateAll<Last>(
 ): Promise<Last> {
   const { call, request } = admitted;
   const scores = scoreBound(context, call);
-  const failing = new AbortController();
-  const signal = call.starts.length === 1 ? admitted.signal : either(admitted, failing);
+  const siblings = call.starts.length === 1 ? undefined : new AbortController();
+  const signal = siblings === undefined ? admitted.signal : either(admitted, siblings);
   const writer = createWriter({ ...admitted, signal });
   const runs = call.starts.map((start, index) => {
     // Each start is a request of its own to the mesh.
-    const requestId = call.starts.length === 1 ? request.id : `${request.id}-${index}`;
+    const requestId = siblings === undefined ? request.id : `${request.id}-${index}`;
     const countScores = scores?.counterFor(start.output);
     const generation = { ...admitted, signal, start, index, requestId, countScores };
     return generate(context, generation, { writer, send });
@@ -46,15 +46,15 @@ export async function generateAll<Last>(
   try {
     await Promise.all(runs);
   } catch (error: unknown) {
-    failing.abort(error);
+    siblings?.abort(error);
     await Promise.allSettled(runs);
     throw error;
   }
   return writer.end();
 }
 
-function either({ signal }: AdmittedCall, failing: AbortController): AbortSignal {
-  const joined = AbortSignal.any([signal, failing.signal]);
+function either({ signal }: AdmittedCall, siblings: AbortController): AbortSignal {
+  const joined = AbortSignal.any([signal, siblings.signal]);
   // Each generation listens, and more than ten listeners are taken for a leak otherwise.
   setMaxListeners(0, joined);
   return joined;
