@@ -58,8 +58,7 @@ function lastStep(path: string, end: number): number {
 
 /** A message that speaks of the field begins with its path. */
 function renamed(message: string, { path, field, isOneOfMany }: NamedField): string {
-  if (message.startsWith(`${path} `) || message.startsWith(`${path}:`)) {
-    return field + message.slice(path.length);
-  }
+  const rest = message.slice(path.length);
+  if (message.startsWith(path) && /^(?:[ :.[]|$)/.test(rest)) return field + rest;
   return isOneOfMany ? `${field}: ${message}` : message;
 }

@@ -42,6 +42,7 @@ describe('clientError', () => {
     ['media[0]', 'media[0] is truncated', `${PLACE} is truncated`],
     ['media[0]', 'media item 0: too short', `${PLACE}: media item 0: too short`],
     ['media[0].options', 'too many pixels', `${PLACE}: too many pixels`],
+    ['media[0].media_type', 'media[0].media_type is long', `${PLACE}.media_type is long`],
   ] as const) {
     it(`names the place of ${param}, of which is said "${message}"`, () => {
       const error = translated(param, message, 'chat');
@@ -86,12 +87,14 @@ describe('clientError', () => {
     });
   }
 
-  it('leaves a message as it is that does not begin with the field', () => {
-    const error = translated('prompt', 'the prompt has 9 tokens', 'chat');
+  for (const message of ['the prompt has 9 tokens', 'prompts have 9 tokens']) {
+    it(`leaves "${message}" as it is, which does not begin with the field`, () => {
+      const error = translated('prompt', message, 'chat');
 
-    assert.equal(error.param, 'messages');
-    assert.equal(error.message, 'the prompt has 9 tokens');
-  });
+      assert.equal(error.param, 'messages');
+      assert.equal(error.message, message);
+    });
+  }
 
   for (const error of [
     new MeshError('INVALID_REQUEST', 'other field', { param: 'temperature' }),
