@@ -1,50 +1,20 @@
-import type { BodyMemory } from '#gateway/http/body/body-memory.ts';
-import type { InFlight } from '#gateway/http/in-flight.ts';
-import {
-  type Counter,
-  type Histogram,
-  type MetricRegistry,
-  REQUEST_BUCKETS_S,
-  TTFT_BUCKETS_S,
-} from '#mesh/metrics.ts';
+import type { MetricRegistry } from '#mesh/metrics.ts';
 import { PeerReadiness, type PeerReadinessOptions } from '#mesh/peers/peer-readiness.ts';
-
-/** vLLM serves these two without a prefix. */
-export const HTTP_METRICS: ReadonlySet<string> = new Set([
-  'http_requests',
-  'http_request_duration_seconds',
-]);
+import type { BodyMemory } from './http/body/body-memory.ts';
+import { HttpMetrics } from './http/http-metrics.ts';
+import type { InFlight } from './http/in-flight.ts';
+import { GenerationMetrics } from './routes/generation-metrics.ts';
 
 /** What the gateway counts of itself. */
 export class GatewayMetrics {
   readonly registry: MetricRegistry;
-  readonly httpRequests: Counter;
-  readonly httpDuration: Histogram;
-  readonly timeToFirstToken: Histogram;
-  readonly retries: Counter;
-  readonly cancellations: Counter;
+  readonly http: HttpMetrics;
+  readonly generations: GenerationMetrics;
 
   constructor(registry: MetricRegistry) {
     this.registry = registry;
-    this.httpRequests = registry.counter('http_requests', 'HTTP requests answered.');
-    this.httpDuration = registry.histogram(
-      'http_request_duration_seconds',
-      'Time from request to the end of its answer, seconds.',
-      REQUEST_BUCKETS_S,
-    );
-    this.timeToFirstToken = registry.histogram(
-      'gateway_time_to_first_token_seconds',
-      'Time from request to the first token at the gateway, seconds.',
-      TTFT_BUCKETS_S,
-    );
-    this.retries = registry.counter(
-      'gateway_retries',
-      'Requests sent to another endpoint, by the reason.',
-    );
-    this.cancellations = registry.counter(
-      'gateway_cancelled_requests',
-      'Requests whose client left or was cut off.',
-    );
+    this.http = new HttpMetrics(registry);
+    this.generations = new GenerationMetrics(registry);
   }
 
   /** Adds the gauges of the requests that are being answered. */

@@ -4,7 +4,7 @@ import type { Static } from 'typebox';
 import { ApiKeys } from '#gateway/http/auth.ts';
 import { BodyMemory } from '#gateway/http/body/body-memory.ts';
 import { InFlight } from '#gateway/http/in-flight.ts';
-import type { Route, RouteContext } from '#gateway/http/route.ts';
+import type { Route } from '#gateway/http/route.ts';
 import { type BodyLimits, createServer } from '#gateway/http/server.ts';
 import { type Clock, systemClock } from '#mesh/async/clock.ts';
 import { MeshError } from '#mesh/errors.ts';
@@ -17,6 +17,7 @@ import { Peer, type PeerKind } from '#mesh/peers/peer.ts';
 import { PeerSet } from '#mesh/peers/peer-set.ts';
 import { staticMembership } from '#mesh/peers/static-membership.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
+import { ByteBudget } from './media/byte-budget.ts';
 import { MediaIntake } from './media/media-intake.ts';
 import { mediaLimits } from './media/media-options.ts';
 import type { gatewayOptions } from './options.ts';
@@ -26,6 +27,7 @@ import { healthRoutes } from './routes/health.ts';
 import { loadRoute } from './routes/load.ts';
 import { metricsRoute } from './routes/metrics.ts';
 import { modelRoute, modelsRoute } from './routes/models.ts';
+import type { RouteContext } from './routes/route-context.ts';
 import { detokenizeRoute, tokenizeRoute } from './routes/tokenize.ts';
 import { transcriptionsRoute } from './routes/transcriptions.ts';
 import { versionRoute } from './routes/version.ts';
@@ -50,13 +52,15 @@ export async function startGateway(
   clock: Clock = systemClock,
 ): Promise<Gateway> {
   const { host, port } = options;
-  const context = createContext(options, { log, clock });
+  const metrics = new GatewayMetrics(new MetricRegistry());
+  new LogMetrics(metrics.registry).watch(log);
+  const context = createContext(options, { metrics, log, clock });
   const memory = new BodyMemory(options.bodyBufferMb * MIB);
-  context.metrics.watchBodies(memory);
+  metrics.watchBodies(memory);
   const app = createServer({
     routes: allRoutes(context),
     apiKeys: new ApiKeys(options.apiKey),
-    metrics: context.metrics,
+    metrics: metrics.http,
     log,
     bodies: bodyLimits(options, memory),
     corsAllowOrigin: options.corsAllowOrigin,
@@ -82,7 +86,7 @@ function bodyLimits(options: GatewayOptions, memory: BodyMemory): BodyLimits {
   return {
     receive: { maxBytes: Math.floor(options.maxBodyMb * MIB), memory },
     json: { maxValues: options.maxJsonValues, maxDepth: options.maxJsonDepth },
-    form: { maxParts: options.maxFormParts, media: mediaLimits(options) },
+    form: { maxParts: options.maxFormParts, files: () => new ByteBudget(mediaLimits(options)) },
   };
 }
 
@@ -110,22 +114,24 @@ async function closePeers({ router, scraped }: RouteContext): Promise<void> {
   await Promise.all([router.close(), scraped.close()]);
 }
 
-function createContext(
-  options: GatewayOptions,
-  shared: { readonly log: Log; readonly clock: Clock },
-): RouteContext {
-  const { log } = shared;
-  const metrics = new GatewayMetrics(new MetricRegistry());
+interface Surroundings {
+  readonly metrics: GatewayMetrics;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+function createContext(options: GatewayOptions, shared: Surroundings): RouteContext {
+  const { metrics, log } = shared;
+  const { registry, generations } = metrics;
   const maxRequests = options.maxConcurrentRequests;
   const inFlight = new InFlight({ maxRequests, timeoutMs: options.requestTimeoutS * 1000 });
   metrics.watch(inFlight, maxRequests);
-  new LogMetrics(metrics.registry).watch(log);
   const intake = new MediaIntake(options, log);
   const backbones = openPeers(BACKBONE_KIND, options.backbone, shared);
   metrics.watchBackbones(() => backbones.peers);
   const router = new Router(backbones, {
     maxAttempts: options.maxAttempts,
-    onRetry: (reason) => metrics.retries.add(1, { reason }),
+    onRetry: (reason) => generations.retries.add(1, { reason }),
   });
   const scraped = openPeers(SCRAPED_KIND, options.scrape, shared);
   const stream = {
@@ -133,7 +139,17 @@ function createContext(
     stallMs: options.stallTimeoutS * 1000,
   };
   const { maxAnswerLogprobs } = options;
-  return { router, scraped, inFlight, intake, metrics, stream, maxAnswerLogprobs, log };
+  return {
+    router,
+    scraped,
+    inFlight,
+    intake,
+    registry,
+    metrics: generations,
+    stream,
+    maxAnswerLogprobs,
+    log,
+  };
 }
 
 function allRoutes(context: RouteContext): Route[] {

@@ -12,7 +12,7 @@ export interface InFlightOptions {
 }
 
 /** One admitted request. */
-export interface Flight {
+export interface AdmittedRequest {
   /** Aborted, with a MeshError as its reason, when the answer is no longer wanted or allowed. */
   readonly signal: AbortSignal;
   /** To be called once, however the request ends. */
@@ -40,7 +40,7 @@ export class InFlight {
   }
 
   /** Admits the request that `response` answers, or throws QUEUE_FULL or DRAINING. */
-  admit(response: Writable): Flight {
+  admit(response: Writable): AdmittedRequest {
     const leave = this.#gate.enter();
     const timeoutMs = this.#timeoutMs;
     const controller = new AbortController();

@@ -1,5 +1,4 @@
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import type { GatewayMetrics } from '#gateway/gateway-metrics.ts';
 import { acceptForms, type FormLimits } from '#gateway/http/body/form-reader.ts';
 import { acceptJson } from '#gateway/http/body/json-body.ts';
 import type { JsonLimits } from '#gateway/http/body/json-bounds.ts';
@@ -11,6 +10,7 @@ import type { Log } from '#mesh/log/log.ts';
 import { type ApiKeys, isOpenPath } from './auth.ts';
 import { allowOrigins } from './cors.ts';
 import { answerErrors, answerMalformedHttp, sendError, toMeshError } from './errors-to-http.ts';
+import type { HttpMetrics } from './http-metrics.ts';
 import { requestId } from './request-id.ts';
 import type { Route } from './route.ts';
 
@@ -30,7 +30,7 @@ export interface BodyLimits {
 export interface ServerOptions {
   readonly routes: readonly Route[];
   readonly apiKeys: ApiKeys;
-  readonly metrics: GatewayMetrics;
+  readonly metrics: HttpMetrics;
   readonly log: Log;
   readonly bodies: BodyLimits;
   readonly corsAllowOrigin: readonly string[];
@@ -105,8 +105,8 @@ function observeRequests(app: FastifyInstance, { metrics, log }: ServerOptions):
     const { method, id } = request;
     const status = reply.raw.statusCode;
     const elapsedMs = Math.round(reply.elapsedTime);
-    metrics.httpRequests.add(1, { handler, method, status: `${Math.floor(status / 100)}xx` });
-    metrics.httpDuration.observe(elapsedMs / 1000, { handler, method });
+    metrics.requests.add(1, { handler, method, status: `${Math.floor(status / 100)}xx` });
+    metrics.duration.observe(elapsedMs / 1000, { handler, method });
     const facts = { request_id: id, status, elapsed_ms: elapsedMs };
     const line = `${method} ${handler} ${status}`;
     // A probe that finds nothing ready says what it is there to say.

@@ -1,7 +1,7 @@
-import { isRecord } from '#gateway/openai/body.ts';
+import type { MediaReference } from '#gateway/openai/media-reference.ts';
 import { MeshError } from '#mesh/errors.ts';
+import { isRecord } from '#mesh/json-value.ts';
 import type { MediaModality } from '#mesh/modality.ts';
-import type { MediaReference } from './media-reference.ts';
 
 /** Most items of each modality in one request. */
 export type ItemLimits = Readonly<Record<MediaModality, number>>;

@@ -1,24 +1,18 @@
+import type { MediaReference, RequestedMedia } from '#gateway/openai/media-reference.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { modalitiesOf } from '#mesh/modality.ts';
-import { MaxPixelsMode, type PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
+import type { PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
 import type { GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { createMediaLoader, type WarningLog } from './create-media-loader.ts';
 import type { LoadedMedia, MediaLoader } from './media-loader.ts';
 import type { MediaOptions } from './media-options.ts';
-import type { MediaReference } from './media-reference.ts';
 import { parseProcessorKwargs, preprocessOptions } from './preprocess-options.ts';
-import type { PromptMedia } from './prompt-media.ts';
 
 /** Media a request may send, before their bytes are there. */
 export interface AdmissibleMedia {
   readonly references: readonly MediaReference[];
   readonly options: PreprocessOptions;
 }
-
-export const NO_MEDIA: AdmissibleMedia = {
-  references: [],
-  options: { maxPixelsMode: MaxPixelsMode.MAX_PIXELS_MODE_UNSPECIFIED },
-};
 
 /** Takes in the media of requests, by the options of this server. */
 export class MediaIntake {
@@ -33,7 +27,7 @@ export class MediaIntake {
   }
 
   /** Refuses, before anything is loaded, what the model cannot read and options nobody knows. */
-  check({ references, processorKwargs }: PromptMedia, model: GetModelResponse): AdmissibleMedia {
+  check({ references, processorKwargs }: RequestedMedia, model: GetModelResponse): AdmissibleMedia {
     checkModalities(references, model);
     if (processorKwargs === undefined) return { references, options: this.#options };
     const own = preprocessOptions({

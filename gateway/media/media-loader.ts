@@ -1,4 +1,5 @@
 import { webcrypto } from 'node:crypto';
+import type { MediaReference } from '#gateway/openai/media-reference.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { MediaModality } from '#mesh/modality.ts';
 import { decodeBase64 } from './base64.ts';
@@ -6,7 +7,6 @@ import { ByteBudget, type ByteLimits, type ItemBudget } from './byte-budget.ts';
 import type { GuardedFetch } from './guarded-fetch.ts';
 import { checkItemCounts, type ItemLimits } from './item-limits.ts';
 import { readLocalFile } from './local-file.ts';
-import type { MediaReference } from './media-reference.ts';
 import { sniffMediaType } from './sniff.ts';
 
 /** A media item whose bytes are there and are of a format the encoders read. */

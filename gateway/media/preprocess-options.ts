@@ -1,6 +1,6 @@
-import { briefly, isRecord } from '#gateway/openai/body.ts';
 import { excerpt } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
+import { briefly, isRecord } from '#mesh/json-value.ts';
 import { MaxPixelsMode, type PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
 
 /** How `max_pixels` is read; see `MaxPixelsMode` in the protocol. */

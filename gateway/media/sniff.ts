@@ -1,7 +1,7 @@
 import { excerpt } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { MediaModality } from '#mesh/modality.ts';
-import { acceptedNames, formatOf } from './media-format.ts';
+import { acceptedNames, formatOf } from './file-format.ts';
 
 export interface SniffContext {
   readonly modality: MediaModality;

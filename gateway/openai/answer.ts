@@ -7,7 +7,7 @@ import type {
   TokenLogprob,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { Channel } from '#protos/autoglm/llm/v1/llm_backbone.ts';
-import type { GenerateEvent } from './event.ts';
+import type { AnswerEvent } from './event.ts';
 import { UsageMeter } from './usage.ts';
 
 /** One choice of a whole answer. */
@@ -36,7 +36,7 @@ export class Answer {
     }));
   }
 
-  add(event: GenerateEvent): void {
+  add(event: AnswerEvent): void {
     this.usage.observe(event);
     switch (event.$case) {
       case 'accepted':

@@ -1,4 +1,5 @@
 import { MeshError } from '#mesh/errors.ts';
+import { briefly, isRecord } from '#mesh/json-value.ts';
 
 /** More fields than any API has; each is copied and looked at several times. */
 const MAX_FIELDS = 1000;
@@ -34,24 +35,6 @@ function checkNumFields(record: Record<string, unknown>, at: string): void {
   throw new MeshError('INVALID_REQUEST', message);
 }
 
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 function withoutNulls(record: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== null));
-}
-
-const MAX_QUOTED_LENGTH = 40;
-
-/** Names a received value for an error message without repeating a long one. */
-export function briefly(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  if (Array.isArray(value)) return `a list of ${value.length}`;
-  if (isRecord(value)) return 'an object';
-  // Only what is shown is quoted: a text may have as many characters as a body has bytes.
-  const text = JSON.stringify(
-    typeof value === 'string' ? value.slice(0, MAX_QUOTED_LENGTH) : value,
-  );
-  return text.length <= MAX_QUOTED_LENGTH ? text : `${text.slice(0, MAX_QUOTED_LENGTH)}…`;
 }

@@ -7,7 +7,7 @@ import {
 import type { AnswerForm } from './answer-form.ts';
 import { ChunkFrame } from './chunk-frame.ts';
 import type { Envelope } from './envelope.ts';
-import { finishReason, type GenerateEvent, stopReason } from './event.ts';
+import { type AnswerEvent, finishReason, stopReason } from './event.ts';
 import { chatLogprobs } from './logprobs.ts';
 import { totalUsage, UsageMeter } from './usage.ts';
 
@@ -26,7 +26,7 @@ export class ChatChunks {
   }
 
   /** The frames of one event; empty when it says nothing yet. */
-  write(event: GenerateEvent): string {
+  write(event: AnswerEvent): string {
     this.#meter.observe(event);
     switch (event.$case) {
       case 'accepted':

@@ -1,7 +1,5 @@
 import { Type } from 'typebox';
-import type { PromptMedia } from '#gateway/media/prompt-media.ts';
 import { MeshError } from '#mesh/errors.ts';
-import type { GenerateStart } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import {
   answerFields,
   answerForm,
@@ -13,8 +11,10 @@ import type { AnswerForm } from './answer-form.ts';
 import { openBody } from './body.ts';
 import { compileCheck } from './check.ts';
 import { flagField, integerField, objectField } from './fields.ts';
+import type { RequestedMedia } from './media-reference.ts';
 import { conversation, openAssistantText } from './messages.ts';
 import { refuseUnsupported } from './refused-fields.ts';
+import type { RequestedStart } from './requested-start.ts';
 import { MAX_COUNT, samplingFields, samplingParams } from './sampling.ts';
 import { templateFields, templateOptions } from './template-args.ts';
 
@@ -36,16 +36,13 @@ const check = compileCheck(
   }),
 );
 
-/** What to ask the mesh for; the media of its prompt join once they are loaded. */
-export type GenerationStart = Omit<GenerateStart, 'requestId' | 'model' | 'resume'>;
-
 /** A chat completion request, translated. */
 export interface ChatRequest {
   /** As the client named it. */
   readonly model: string | undefined;
   readonly isStream: boolean;
-  readonly start: GenerationStart;
-  readonly media: PromptMedia;
+  readonly start: RequestedStart;
+  readonly media: RequestedMedia;
   readonly form: AnswerForm;
   /** Text that `echo` puts before the answer. */
   readonly echoText: string;

@@ -1,7 +1,8 @@
 import type { Static, TObject, TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { MeshError } from '#mesh/errors.ts';
-import { type Body, briefly, isRecord } from './body.ts';
+import { briefly, isRecord } from '#mesh/json-value.ts';
+import type { Body } from './body.ts';
 
 /**
  * Compiles a schema into a check. Every field's `description` says what is allowed; a refusal names

@@ -7,7 +7,7 @@ import type {
 import type { AnswerForm } from './answer-form.ts';
 import type { ChunkFrame } from './chunk-frame.ts';
 import type { Echo } from './echo.ts';
-import { finishReason, type GenerateEvent, stopReason } from './event.ts';
+import { type AnswerEvent, finishReason, stopReason } from './event.ts';
 import { CompletionLogprobsWriter } from './logprobs.ts';
 import type { Usage, UsageMeter } from './usage.ts';
 
@@ -42,7 +42,7 @@ export class CompletionChunks {
     this.#echo = echo;
   }
 
-  write(event: GenerateEvent): string {
+  write(event: AnswerEvent): string {
     this.#options.meter.observe(event);
     switch (event.$case) {
       case 'accepted':

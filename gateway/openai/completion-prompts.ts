@@ -1,6 +1,6 @@
 import { MeshError } from '#mesh/errors.ts';
+import { briefly } from '#mesh/json-value.ts';
 import type { Prompt } from '#protos/autoglm/llm/v1/prompt.ts';
-import { briefly } from './body.ts';
 
 /** Prompts one request may carry. */
 const MAX_PROMPTS = 256;

@@ -10,12 +10,12 @@ import {
 } from './answer-fields.ts';
 import type { AnswerForm } from './answer-form.ts';
 import { openBody } from './body.ts';
-import type { GenerationStart } from './chat-request.ts';
 import { compileCheck } from './check.ts';
 import { completionPrompts } from './completion-prompts.ts';
 import { flagField, integerField } from './fields.ts';
 import { refuseUnsupported } from './refused-fields.ts';
 import { checkRepeatedLists } from './repeated-lists.ts';
+import type { RequestedStart } from './requested-start.ts';
 import { MAX_COUNT, samplingFields, samplingParams } from './sampling.ts';
 
 const check = compileCheck(
@@ -34,7 +34,7 @@ export interface CompletionRequest {
   /** As the client named it. */
   readonly model: string | undefined;
   readonly isStream: boolean;
-  readonly starts: readonly GenerationStart[];
+  readonly starts: readonly RequestedStart[];
   readonly form: AnswerForm;
   /** Repeat the prompt before each choice. */
   readonly echoes: boolean;

@@ -4,8 +4,8 @@ import {
   type GenerateResponse,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 
-/** One event of a generation. */
-export type GenerateEvent = NonNullable<GenerateResponse['event']>;
+/** One event of a generation, as the protocol has it. */
+export type AnswerEvent = NonNullable<GenerateResponse['event']>;
 
 /** OpenAI's `finish_reason` of a choice. */
 export function finishReason(finish: ChoiceFinish): 'stop' | 'length' {

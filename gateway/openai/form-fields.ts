@@ -1,6 +1,17 @@
-import type { FormBody } from '#gateway/http/body/form-body.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Body } from './body.ts';
+
+/** A form as a client submits it: texts by field, in order, and files. */
+export interface SubmittedForm {
+  readonly texts: ReadonlyMap<string, readonly string[]>;
+  readonly files: readonly {
+    /** Name of the field. */
+    readonly field: string;
+    /** Type the client declared. */
+    readonly declaredType: string;
+    readonly bytes: Buffer;
+  }[];
+}
 
 /** Fields that are not texts, by what they are. */
 export interface FieldKinds {
@@ -17,7 +28,7 @@ const NUMBER = /^-?\d+(?:\.\d+)?$/;
  * Reads a form's texts as the fields of a JSON body. An empty text counts as unset, and what is no
  * number or flag stays a text, for the check of the fields to refuse.
  */
-export function formFields({ texts }: FormBody, kinds: FieldKinds): Body {
+export function formFields({ texts }: SubmittedForm, kinds: FieldKinds): Body {
   const body: Record<string, unknown> = {};
   for (const [key, all] of texts) {
     const name = key.endsWith('[]') ? key.slice(0, -2) : key;

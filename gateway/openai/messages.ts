@@ -1,7 +1,7 @@
-import { type MediaReference, mediaReference } from '#gateway/media/media-reference.ts';
 import { MeshError } from '#mesh/errors.ts';
+import { briefly, isRecord } from '#mesh/json-value.ts';
 import type { ChatMessage, ContentPart } from '#protos/autoglm/llm/v1/prompt.ts';
-import { briefly, isRecord } from './body.ts';
+import { type MediaReference, mediaReference } from './media-reference.ts';
 
 /** Role the template gets for each role a client may write. */
 const ROLES: Readonly<Record<string, string>> = {

@@ -1,17 +1,19 @@
 import { FinishReason } from '#protos/autoglm/llm/v1/llm_backbone.ts';
-import type { GenerateEvent } from './event.ts';
+import type { AnswerEvent } from './event.ts';
 
-/** Leaves what was generated out of an answer that is to repeat its prompt only. */
-export async function* promptOnly(
-  events: AsyncIterable<GenerateEvent>,
-): AsyncGenerator<GenerateEvent> {
-  for await (const event of events) {
-    if (event.$case === 'delta') continue;
-    yield event.$case === 'finished' ? withoutCompletion(event) : event;
+/** What is left of an event if an answer repeats its prompt only; undefined: nothing. */
+export function promptOnly(event: AnswerEvent): AnswerEvent | undefined {
+  switch (event.$case) {
+    case 'delta':
+      return undefined;
+    case 'finished':
+      return withoutCompletion(event);
+    default:
+      return event;
   }
 }
 
-function withoutCompletion(event: Extract<GenerateEvent, { $case: 'finished' }>): GenerateEvent {
+function withoutCompletion(event: Extract<AnswerEvent, { $case: 'finished' }>): AnswerEvent {
   const choices = event.value.choices.map(({ index }) => ({
     index,
     reason: FinishReason.FINISH_REASON_LENGTH,

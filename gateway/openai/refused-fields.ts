@@ -1,5 +1,6 @@
 import { MeshError } from '#mesh/errors.ts';
-import { type Body, isRecord } from './body.ts';
+import { isRecord } from '#mesh/json-value.ts';
+import type { Body } from './body.ts';
 
 interface RefusedField {
   readonly name: string;

@@ -1,62 +1,55 @@
 import { MeshError } from '#mesh/errors.ts';
 import type { OutputOptions } from '#protos/autoglm/llm/v1/llm_backbone.ts';
-import type { GenerateEvent } from './event.ts';
+import type { AnswerEvent } from './event.ts';
 
-export interface ScoreBoundOptions {
-  readonly output: OutputOptions | undefined;
-  /** How often the answer repeats the prompt's log-probabilities. */
+export interface ScoreLimits {
+  readonly maxScores: number;
+  /** How often the answer repeats a prompt's log-probabilities. */
   readonly promptRepeats: number;
   /** What a stream has sent is no longer held. */
   readonly isStream: boolean;
 }
+
+/** Counts events for a bound; throws if the answer has too many log-probabilities. */
+export type ScoreCounter = (event: AnswerEvent) => void;
 
 /**
  * Counts the log-probabilities of one answer, of all its prompts and choices: they are held and written
  * as JSON in one go.
  */
 export class ScoreBound {
-  readonly #maxScores: number;
+  readonly #limits: ScoreLimits;
   #numScores = 0;
 
-  constructor(maxScores: number) {
-    this.#maxScores = maxScores;
+  constructor(limits: ScoreLimits) {
+    this.#limits = limits;
   }
 
-  /** Passes events on; throws where those of the answer are too many, before a prompt is scored. */
-  watch(
-    events: AsyncIterable<GenerateEvent>,
-    options: ScoreBoundOptions,
-  ): AsyncIterable<GenerateEvent> {
-    const { numLogprobs, numPromptLogprobs } = options.output ?? {};
-    const hasScores = numLogprobs !== undefined || numPromptLogprobs !== undefined;
-    return hasScores ? this.#counted(events, options) : events;
-  }
-
-  async *#counted(
-    events: AsyncIterable<GenerateEvent>,
-    options: ScoreBoundOptions,
-  ): AsyncGenerator<GenerateEvent> {
-    for await (const event of events) {
-      this.#add(numScoresOf(event, options));
-      yield event;
-    }
+  /** Counts for one of the answer's generations; undefined: it has no log-probabilities. */
+  counterFor(output: OutputOptions | undefined): ScoreCounter | undefined {
+    const { numLogprobs, numPromptLogprobs } = output ?? {};
+    if (numLogprobs === undefined && numPromptLogprobs === undefined) return undefined;
+    return (event) => this.#add(this.#numScoresOf(event, numPromptLogprobs));
   }
 
   #add(numScores: number): void {
+    const { maxScores } = this.#limits;
     this.#numScores += numScores;
-    if (this.#numScores <= this.#maxScores) return;
-    const message = `the answer would have over ${this.#maxScores} log-probabilities (key "max-answer-logprobs"); ask for fewer alternatives, choices, prompts or tokens`;
+    if (this.#numScores <= maxScores) return;
+    const message = `the answer would have over ${maxScores} log-probabilities (key "max-answer-logprobs"); ask for fewer alternatives, choices, prompts or tokens`;
     throw new MeshError('INVALID_REQUEST', message, { param: 'logprobs' });
   }
-}
 
-function numScoresOf(event: GenerateEvent, { output, promptRepeats, isStream }: ScoreBoundOptions) {
-  if (event.$case === 'accepted' && output?.numPromptLogprobs !== undefined) {
-    return event.value.numPromptTokens * (output.numPromptLogprobs + 1) * promptRepeats;
+  /** Those of a prompt are counted when it is accepted, before they are computed. */
+  #numScoresOf(event: AnswerEvent, numPromptLogprobs: number | undefined): number {
+    const { promptRepeats, isStream } = this.#limits;
+    if (event.$case === 'accepted' && numPromptLogprobs !== undefined) {
+      return event.value.numPromptTokens * (numPromptLogprobs + 1) * promptRepeats;
+    }
+    if (event.$case !== 'delta' || isStream) return 0;
+    return event.value.choices.reduce(
+      (sum, { logprobs }) => logprobs.reduce((all, { top }) => all + top.length + 1, sum),
+      0,
+    );
   }
-  if (event.$case !== 'delta' || isStream) return 0;
-  return event.value.choices.reduce(
-    (sum, { logprobs }) => logprobs.reduce((all, { top }) => all + top.length + 1, sum),
-    0,
-  );
 }

@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox';
 import { MeshError } from '#mesh/errors.ts';
-import { isRecord } from './body.ts';
+import { isRecord } from '#mesh/json-value.ts';
 import { flagField, objectField } from './fields.ts';
 
 /** Values of `chat_template_kwargs`, each of which is translated on its way to the template. */

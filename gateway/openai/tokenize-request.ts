@@ -1,11 +1,11 @@
 import { Type } from 'typebox';
-import type { PromptMedia } from '#gateway/media/prompt-media.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { DetokenizeRequest, TokenizeRequest } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { openBody } from './body.ts';
 import { compileCheck } from './check.ts';
 import { tokenIds } from './completion-prompts.ts';
 import { flagField, objectField, textField } from './fields.ts';
+import type { RequestedMedia } from './media-reference.ts';
 import { conversation } from './messages.ts';
 import { refuseUnsupported } from './refused-fields.ts';
 import { templateFields, templateOptions } from './template-args.ts';
@@ -31,7 +31,7 @@ export interface TokenizeCall {
   readonly model: string | undefined;
   readonly form: PromptForm;
   /** Never loaded: the placeholder of an item is one token here. */
-  readonly media: PromptMedia;
+  readonly media: RequestedMedia;
   readonly returnsTokenStrings: boolean;
 }
 

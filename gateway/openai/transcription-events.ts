@@ -1,6 +1,6 @@
 import { Channel } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { dataFrame } from './chunk-frame.ts';
-import type { GenerateEvent } from './event.ts';
+import type { AnswerEvent } from './event.ts';
 import { transcriptionUsage } from './transcription-usage.ts';
 import { UsageMeter } from './usage.ts';
 
@@ -10,7 +10,7 @@ export class TranscriptionEvents {
   #text = '';
 
   /** The frames of one event; empty when it says nothing. */
-  write(event: GenerateEvent): string {
+  write(event: AnswerEvent): string {
     this.#meter.observe(event);
     if (event.$case !== 'delta') return '';
     const delta = event.value.choices

@@ -1,12 +1,11 @@
 import { type Static, Type } from 'typebox';
-import type { FormBody } from '#gateway/http/body/form-body.ts';
-import type { PromptMedia } from '#gateway/media/prompt-media.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { ChatMessage } from '#protos/autoglm/llm/v1/prompt.ts';
-import type { GenerationStart } from './chat-request.ts';
 import { compileCheck } from './check.ts';
 import { flagField, listField, numberField, textField } from './fields.ts';
-import { formFields } from './form-fields.ts';
+import { formFields, type SubmittedForm } from './form-fields.ts';
+import type { RequestedMedia } from './media-reference.ts';
+import type { RequestedStart } from './requested-start.ts';
 import { samplingParams } from './sampling.ts';
 
 /** What the models are asked where the caller asks nothing else. */
@@ -62,11 +61,11 @@ export interface TranscriptionRequest {
   readonly format: AnswerFormat;
   readonly language: string | undefined;
   readonly temperature: number;
-  readonly start: GenerationStart;
-  readonly media: PromptMedia;
+  readonly start: RequestedStart;
+  readonly media: RequestedMedia;
 }
 
-export function parseTranscriptionRequest(form: FormBody): TranscriptionRequest {
+export function parseTranscriptionRequest(form: SubmittedForm): TranscriptionRequest {
   const request = check(formFields(form, FIELD_KINDS));
   const { response_format: format = 'json', stream: isStream = false, temperature = 0 } = request;
   if (isStream && format === 'verbose_json') {
@@ -91,7 +90,7 @@ interface Style {
 }
 
 /** The recording, then what to do with it; without thoughts, which are no part of a transcript. */
-function start(prompt: string, { temperature, isVerbose }: Style): GenerationStart {
+function start(prompt: string, { temperature, isVerbose }: Style): RequestedStart {
   const parts = [
     { part: { $case: 'mediaIndex', value: 0 } as const },
     { part: { $case: 'text', value: prompt } as const },
@@ -119,7 +118,7 @@ function start(prompt: string, { temperature, isVerbose }: Style): GenerationSta
   };
 }
 
-function recording({ files, texts }: FormBody): PromptMedia['references'][number] {
+function recording({ files, texts }: SubmittedForm): RequestedMedia['references'][number] {
   const [file, another] = files.filter(({ field }) => field === 'file');
   if (file !== undefined && another === undefined) {
     const { bytes, declaredType } = file;

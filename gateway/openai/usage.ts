@@ -1,4 +1,4 @@
-import type { GenerateEvent } from './event.ts';
+import type { AnswerEvent } from './event.ts';
 
 /** OpenAI's usage object. */
 export interface Usage {
@@ -22,7 +22,7 @@ export class UsageMeter {
   numCompletion = 0;
   numReasoning = 0;
 
-  observe(event: GenerateEvent): void {
+  observe(event: AnswerEvent): void {
     switch (event.$case) {
       case 'accepted':
         this.numPrompt = event.value.numPromptTokens;

@@ -1,58 +1,38 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Route, RouteContext } from '#gateway/http/route.ts';
+import type { Route } from '#gateway/http/route.ts';
 import { Answer } from '#gateway/openai/answer.ts';
 import { ChatChunks } from '#gateway/openai/chat-chunks.ts';
-import { type ChatRequest, parseChatRequest } from '#gateway/openai/chat-request.ts';
+import { parseChatRequest } from '#gateway/openai/chat-request.ts';
 import { chatResponse } from '#gateway/openai/chat-response.ts';
 import { createEnvelope } from '#gateway/openai/envelope.ts';
-import { ScoreBound } from '#gateway/openai/score-bound.ts';
-import { checkPrompt } from './check-prompt.ts';
-import { generate } from './generate.ts';
-import { streamAnswer } from './stream-answer.ts';
+import { CHAT_FIELDS } from '#gateway/openai/field-names.ts';
+import { answer } from './answer.ts';
+import type { AnswerCall, Served } from './answer-call.ts';
+import { gathered } from './answer-writer.ts';
+import type { AnswerContext } from './route-context.ts';
 
 /** `POST /v1/chat/completions` */
-export function chatCompletionsRoute(context: RouteContext): Route {
+export function chatCompletionsRoute(context: AnswerContext): Route {
   return {
     method: 'POST',
     path: '/v1/chat/completions',
-    handle: (request, reply) =>
-      answerChat(context, { call: parseChatRequest(request.body), request, reply }),
+    handle: (request, reply) => answer(context, chatCall(request.body), { request, reply }),
   };
 }
 
-interface ChatExchange {
-  readonly call: ChatRequest;
-  readonly request: FastifyRequest;
-  readonly reply: FastifyReply;
-}
-
-async function answerChat(context: RouteContext, { call, request, reply }: ChatExchange) {
-  const route = context.router.resolve(call.model);
-  const { name, model } = route;
-  checkPrompt(call.start.prompt, model);
-  const media = context.intake.check(call.media, model);
-  const envelope = createEnvelope('chatcmpl', { name, fingerprint: model.fingerprint });
-  const flight = context.inFlight.admit(reply.raw);
-  const { signal } = flight;
-  const wish = { requestId: request.id, route, start: call.start, media, signal, reply };
-  const limits = { output: call.start.output, promptRepeats: 1, isStream: call.isStream };
-  const events = new ScoreBound(context.maxAnswerLogprobs).watch(generate(context, wish), limits);
-  if (call.isStream) {
-    const chunks = new ChatChunks(envelope, call.form, call.echoText);
-    return await streamAnswer(context, { request, reply, flight }, async (send) => {
-      for await (const event of events) {
-        const frames = chunks.write(event);
-        const wait = frames === '' ? undefined : send(frames);
-        if (wait !== undefined) await wait;
-      }
-      return chunks.end();
-    });
-  }
-  try {
-    const answer = new Answer(call.form.numChoices);
-    for await (const event of events) answer.add(event);
-    return chatResponse(answer, { envelope, form: call.form, echoText: call.echoText });
-  } finally {
-    flight.end();
-  }
+function chatCall(json: unknown): AnswerCall {
+  const { start, form, echoText, ...request } = parseChatRequest(json);
+  const envelopeOf = ({ route: { name, model } }: Served) =>
+    createEnvelope('chatcmpl', { name, fingerprint: model.fingerprint });
+  return {
+    ...request,
+    starts: [start],
+    fields: CHAT_FIELDS,
+    promptRepeats: 1,
+    stream: (served) => new ChatChunks(envelopeOf(served), form, echoText),
+    whole: (served) => {
+      const envelope = envelopeOf(served);
+      const chat = new Answer(form.numChoices);
+      return gathered([chat], () => chatResponse(chat, { envelope, form, echoText }));
+    },
+  };
 }

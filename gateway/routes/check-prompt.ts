@@ -1,8 +1,18 @@
+import { type ClientWords, clientError } from '#gateway/openai/client-error.ts';
 import { checkPromptSize } from '#mesh/prompt-limits.ts';
 import type { GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { Prompt } from '#protos/autoglm/llm/v1/prompt.ts';
 
+export interface PromptChecks extends ClientWords {
+  readonly model: GetModelResponse;
+}
+
 /** Refuses what the backbone would, before media are fetched and the prompt is sent. */
-export function checkPrompt(prompt: Prompt | undefined, { promptLimits }: GetModelResponse): void {
-  if (promptLimits !== undefined) checkPromptSize(prompt, promptLimits);
+export function checkPrompt(prompt: Prompt | undefined, { model, ...words }: PromptChecks): void {
+  if (model.promptLimits === undefined) return;
+  try {
+    checkPromptSize(prompt, model.promptLimits);
+  } catch (error: unknown) {
+    throw clientError(error, words);
+  }
 }

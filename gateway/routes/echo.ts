@@ -1,21 +1,43 @@
 import type { Echo } from '#gateway/openai/echo.ts';
-import type { ModelRoute } from '#gateway/routing/model-route.ts';
 import type { Router } from '#gateway/routing/router.ts';
 import type { Accepted, GenerateStart } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import type { Served } from './answer-call.ts';
+import type { AnswerWriter } from './answer-writer.ts';
 
-export interface EchoWish {
-  readonly route: ModelRoute;
-  readonly prompt: GenerateStart['prompt'];
-  readonly accepted: Accepted;
-  /** The echo carries log-probabilities, so its first token is needed too. */
-  readonly hasLogprobs: boolean;
-  readonly signal: AbortSignal;
+/** A writer that repeats prompts. */
+export interface EchoWriter<Last> extends AnswerWriter<Last> {
+  /** Called once for each prompt, before its first event is written. */
+  setEcho(echo: Echo, index: number): void;
 }
 
-/** Finds the text of an accepted prompt: the client's own, or that of its tokens. */
-export async function echoOf(router: Router, wish: EchoWish): Promise<Echo> {
-  const { route, prompt, accepted, hasLogprobs, signal } = wish;
-  const ids = accepted.promptTokenIds;
+export interface EchoSource extends Pick<Served, 'route' | 'signal'> {
+  readonly router: Pick<Router, 'call'>;
+  /** In the order of the request. */
+  readonly prompts: readonly GenerateStart['prompt'][];
+  /** The echo carries log-probabilities, so its first token is needed too. */
+  readonly hasLogprobs: boolean;
+}
+
+/** Finds the text of each prompt when it is accepted, before anything of its answer is written. */
+export function withEchoes<Last>(writer: EchoWriter<Last>, source: EchoSource): AnswerWriter<Last> {
+  return {
+    write: (event, index) => {
+      if (event.$case !== 'accepted') return writer.write(event, index);
+      return echoOf(source.prompts[index], event.value, source).then((echo) => {
+        writer.setEcho(echo, index);
+        return writer.write(event, index);
+      });
+    },
+    end: () => writer.end(),
+  };
+}
+
+/** The text of an accepted prompt: the client's own, or that of its tokens. */
+async function echoOf(
+  prompt: GenerateStart['prompt'],
+  { promptTokenIds: ids }: Accepted,
+  { router, route, signal, hasLogprobs }: EchoSource,
+): Promise<Echo> {
   const textOf = async (tokenIds: number[]) => {
     const request = { model: route.name, tokenIds };
     const { text } = await router.call(

@@ -1,62 +1,125 @@
-import type { FastifyReply } from 'fastify';
-import type { RouteContext } from '#gateway/http/route.ts';
+import { setMaxListeners } from 'node:events';
 import type { AdmissibleMedia } from '#gateway/media/media-intake.ts';
 import { mediaItem } from '#gateway/media/media-item.ts';
-import { placedError } from '#gateway/media/placed-error.ts';
-import type { GenerationStart } from '#gateway/openai/chat-request.ts';
-import type { GenerateEvent } from '#gateway/openai/event.ts';
+import { clientError } from '#gateway/openai/client-error.ts';
+import type { RequestedStart } from '#gateway/openai/requested-start.ts';
+import { ScoreBound, type ScoreCounter } from '#gateway/openai/score-bound.ts';
 import type { GenerateUpload } from '#gateway/routing/generate-call.ts';
-import type { ModelRoute } from '#gateway/routing/model-route.ts';
 import { MeshError } from '#mesh/errors.ts';
+import type { AnswerCall, Exchange, Served } from './answer-call.ts';
+import type { AnswerWriter } from './answer-writer.ts';
+import type { AnswerContext } from './route-context.ts';
+import type { SendFrames } from './stream-answer.ts';
 
-export interface Generation {
-  readonly requestId: string;
-  readonly route: ModelRoute;
-  readonly start: GenerationStart;
+/** An admitted request to generate. */
+export interface AdmittedCall extends Exchange, Served {
+  readonly call: AnswerCall;
   readonly media: AdmissibleMedia;
-  readonly signal: AbortSignal;
-  /** Knows since when the client waits. */
-  readonly reply: FastifyReply;
+}
+
+export interface AnswerSink<Last> {
+  readonly createWriter: (served: Served) => AnswerWriter<Last>;
+  readonly send: SendFrames;
 }
 
 /**
- * Runs one generation of a request, once its media are there; observes its time to first token and
- * whether it was left.
+ * Generates for every start of a request at once and writes what comes; the first failure ends the
+ * others and is thrown.
  */
-export async function* generate(
-  context: RouteContext,
+export async function generateAll<Last>(
+  context: AnswerContext,
+  admitted: AdmittedCall,
+  { createWriter, send }: AnswerSink<Last>,
+): Promise<Last> {
+  const { call, request } = admitted;
+  const scores = scoreBound(context, call);
+  const siblings = call.starts.length === 1 ? undefined : new AbortController();
+  const signal = siblings === undefined ? admitted.signal : either(admitted, siblings);
+  const writer = createWriter({ ...admitted, signal });
+  const runs = call.starts.map((start, index) => {
+    // Each start is a request of its own to the mesh.
+    const requestId = siblings === undefined ? request.id : `${request.id}-${index}`;
+    const countScores = scores?.counterFor(start.output);
+    const generation = { ...admitted, signal, start, index, requestId, countScores };
+    return generate(context, generation, { writer, send });
+  });
+  try {
+    await Promise.all(runs);
+  } catch (error: unknown) {
+    siblings?.abort(error);
+    await Promise.allSettled(runs);
+    throw error;
+  }
+  return writer.end();
+}
+
+function either({ signal }: AdmittedCall, siblings: AbortController): AbortSignal {
+  const joined = AbortSignal.any([signal, siblings.signal]);
+  // Each generation listens, and more than ten listeners are taken for a leak otherwise.
+  setMaxListeners(0, joined);
+  return joined;
+}
+
+function scoreBound(
+  { maxAnswerLogprobs: maxScores }: AnswerContext,
+  { promptRepeats, isStream }: AnswerCall,
+): ScoreBound | undefined {
+  if (promptRepeats === undefined) return undefined;
+  return new ScoreBound({ maxScores, promptRepeats, isStream });
+}
+
+interface Generation extends AdmittedCall {
+  readonly start: RequestedStart;
+  /** Place of the start among those of the request. */
+  readonly index: number;
+  readonly requestId: string;
+  readonly countScores: ScoreCounter | undefined;
+}
+
+interface GenerationSink {
+  readonly writer: AnswerWriter<unknown>;
+  readonly send: SendFrames;
+}
+
+/** Runs one generation once its media are there; observes its first token and whether it was left. */
+async function generate(
+  context: AnswerContext,
   generation: Generation,
-): AsyncGenerator<GenerateEvent> {
+  { writer, send }: GenerationSink,
+): Promise<void> {
   const { router, metrics } = context;
-  const { route, media, signal, reply } = generation;
+  const { call, route, media, signal, reply, index, countScores } = generation;
   let hasTokens = false;
-  // Holds when the consumer stops listening, which ends this generator at its yield.
-  let isLeft = true;
   try {
     const upload = await uploadOf(context, generation);
+    // One loop for all that is done per event: a generator around this one would cost as much again.
     for await (const event of router.generate(upload, route, signal)) {
       if (!hasTokens && event.$case === 'delta') {
         hasTokens = true;
         metrics.timeToFirstToken.observe(reply.elapsedTime / 1000);
       }
-      yield event;
+      countScores?.(event);
+      const written = writer.write(event, index);
+      const frames = typeof written === 'string' ? written : await written;
+      const wait = frames === '' ? undefined : send(frames);
+      if (wait !== undefined) await wait;
     }
-    isLeft = false;
   } catch (error: unknown) {
-    isLeft = error instanceof MeshError && error.reason === 'CANCELLED';
-    throw placedError(error, media.references);
-  } finally {
-    if (isLeft) metrics.cancellations.add(1);
+    if (error instanceof MeshError && error.reason === 'CANCELLED') metrics.cancellations.add(1);
+    throw clientError(error, { fields: call.fields, references: media.references });
   }
 }
 
-async function uploadOf({ intake }: RouteContext, generation: Generation): Promise<GenerateUpload> {
+async function uploadOf(
+  { intake }: AnswerContext,
+  generation: Generation,
+): Promise<GenerateUpload> {
   const { requestId, route, start, media, signal } = generation;
   const loaded = await intake.load(media, signal);
   const items = loaded.map((item) => mediaItem(item, media.options));
   const prompt = start.prompt && { ...start.prompt, media: items };
   return {
     start: { ...start, prompt, requestId, model: route.name, resume: undefined },
-    media: loaded,
+    media: loaded.map(({ bytes }) => bytes),
   };
 }

@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify';
-import type { Route, RouteContext } from '#gateway/http/route.ts';
+import type { Route } from '#gateway/http/route.ts';
+import type { RouteContext } from './route-context.ts';
 
 /** Ready means: a backbone has really generated a token and takes work, and so does the gateway. */
 function answerHealth({ router, inFlight }: RouteContext, reply: FastifyReply) {

@@ -1,4 +1,5 @@
-import type { Route, RouteContext } from '#gateway/http/route.ts';
+import type { Route } from '#gateway/http/route.ts';
+import type { RouteContext } from './route-context.ts';
 
 /** `GET /load`: requests being answered at this moment. */
 export function loadRoute({ inFlight }: RouteContext): Route {

@@ -1,7 +1,8 @@
-import { HTTP_METRICS } from '#gateway/gateway-metrics.ts';
-import type { Route, RouteContext } from '#gateway/http/route.ts';
+import { HTTP_METRICS } from '#gateway/http/http-metrics.ts';
+import type { Route } from '#gateway/http/route.ts';
 import type { Peer } from '#mesh/peers/peer.ts';
 import { type MetricSource, prometheusText } from '#mesh/prometheus-text.ts';
+import type { RouteContext } from './route-context.ts';
 
 /** vLLM's index of an engine inside its instance; a backbone has one engine. */
 const VLLM_ENGINE = { engine: '0' };
@@ -10,12 +11,12 @@ const VLLM_ENGINE = { engine: '0' };
 const SCRAPE_TIMEOUT_MS = 2000;
 
 /** `GET /metrics`: the gateway's own and those of every backbone and encoder that answers. */
-export function metricsRoute({ router, scraped, metrics }: RouteContext): Route {
+export function metricsRoute({ router, scraped, registry }: RouteContext): Route {
   return {
     method: 'GET',
     path: '/metrics',
     handle: async (_, reply) => {
-      const own = metrics.registry.collect();
+      const own = registry.collect();
       const http = own.filter(({ name }) => HTTP_METRICS.has(name));
       const signal = AbortSignal.timeout(SCRAPE_TIMEOUT_MS);
       const [backbones, encoders] = await Promise.all([

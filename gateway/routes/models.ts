@@ -1,7 +1,8 @@
-import type { Route, RouteContext } from '#gateway/http/route.ts';
+import type { Route } from '#gateway/http/route.ts';
 import { unknownModel } from '#gateway/routing/router.ts';
 import { modalitiesOf } from '#mesh/modality.ts';
 import type { GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import type { RouteContext } from './route-context.ts';
 
 function modelObject({ name, model }: { readonly name: string; readonly model: GetModelResponse }) {
   return {

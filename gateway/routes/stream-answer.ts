@@ -1,11 +1,12 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import { toMeshError } from '#gateway/http/errors-to-http.ts';
-import type { Flight } from '#gateway/http/in-flight.ts';
-import type { RouteContext } from '#gateway/http/route.ts';
+import type { AdmittedRequest } from '#gateway/http/in-flight.ts';
 import { SseStream } from '#gateway/http/sse.ts';
 import { dataFrame } from '#gateway/openai/chunk-frame.ts';
 import { errorBody } from '#gateway/openai/error-body.ts';
 import { ERRORS } from '#mesh/errors.ts';
+import type { Exchange } from './answer-call.ts';
+import type { AnswerContext } from './route-context.ts';
 
 const SSE_HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -17,10 +18,8 @@ const SSE_HEADERS = {
 /** Sends frames; a returned promise means that the reader is behind. */
 export type SendFrames = (frames: string) => Promise<void> | undefined;
 
-export interface StreamedExchange {
-  readonly request: FastifyRequest;
-  readonly reply: FastifyReply;
-  readonly flight: Flight;
+export interface StreamedExchange extends Exchange {
+  readonly flight: AdmittedRequest;
 }
 
 /**
@@ -29,7 +28,7 @@ export interface StreamedExchange {
  * the mark of a complete one.
  */
 export async function streamAnswer(
-  context: RouteContext,
+  context: Pick<AnswerContext, 'stream' | 'log'>,
   { request, reply, flight }: StreamedExchange,
   produce: (send: SendFrames) => Promise<string>,
 ): Promise<void> {

@@ -1,7 +1,10 @@
-import type { Route, RouteContext } from '#gateway/http/route.ts';
+import type { Route } from '#gateway/http/route.ts';
 import { placeholderItem } from '#gateway/media/media-item.ts';
+import { clientError } from '#gateway/openai/client-error.ts';
+import { DETOKENIZE_FIELDS, TOKENIZE_FIELDS } from '#gateway/openai/field-names.ts';
 import { parseDetokenizeRequest, parseTokenizeRequest } from '#gateway/openai/tokenize-request.ts';
 import { checkPrompt } from './check-prompt.ts';
+import type { RouteContext } from './route-context.ts';
 
 /** `POST /tokenize` */
 export function tokenizeRoute({ router, inFlight, intake }: RouteContext): Route {
@@ -15,7 +18,8 @@ export function tokenizeRoute({ router, inFlight, intake }: RouteContext): Route
       const { references } = intake.check(call.media, model);
       const media = references.map(placeholderItem);
       const prompt = { form: call.form, media, maxPromptTokens: undefined };
-      checkPrompt(prompt, model);
+      const words = { fields: TOKENIZE_FIELDS, references };
+      checkPrompt(prompt, { model, ...words });
       const flight = inFlight.admit(reply.raw);
       try {
         const answer = await router.call(
@@ -29,6 +33,8 @@ export function tokenizeRoute({ router, inFlight, intake }: RouteContext): Route
           tokens: answer.tokenIds,
           token_strs: call.returnsTokenStrings ? answer.tokens : null,
         };
+      } catch (error: unknown) {
+        throw clientError(error, words);
       } finally {
         flight.end();
       }
@@ -53,6 +59,8 @@ export function detokenizeRoute({ router, inFlight }: RouteContext): Route {
           flight.signal,
         );
         return { prompt: text };
+      } catch (error: unknown) {
+        throw clientError(error, { fields: DETOKENIZE_FIELDS, references: [] });
       } finally {
         flight.end();
       }

@@ -1,66 +1,41 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import { FormBody, notAForm } from '#gateway/http/body/form-body.ts';
-import type { Route, RouteContext } from '#gateway/http/route.ts';
+import type { Route } from '#gateway/http/route.ts';
 import { Answer } from '#gateway/openai/answer.ts';
+import { TRANSCRIPTION_FIELDS } from '#gateway/openai/field-names.ts';
 import { TranscriptionEvents } from '#gateway/openai/transcription-events.ts';
-import {
-  parseTranscriptionRequest,
-  type TranscriptionRequest,
-} from '#gateway/openai/transcription-request.ts';
+import { parseTranscriptionRequest } from '#gateway/openai/transcription-request.ts';
 import { transcriptionResponse } from '#gateway/openai/transcription-response.ts';
-import { checkPrompt } from './check-prompt.ts';
-import { generate } from './generate.ts';
-import { streamAnswer } from './stream-answer.ts';
+import { answer } from './answer.ts';
+import type { AnswerCall } from './answer-call.ts';
+import { gathered } from './answer-writer.ts';
+import type { AnswerContext } from './route-context.ts';
 
 /** `POST /v1/audio/transcriptions` */
-export function transcriptionsRoute(context: RouteContext): Route {
+export function transcriptionsRoute(context: AnswerContext): Route {
   return {
     method: 'POST',
     path: '/v1/audio/transcriptions',
     body: 'form',
-    handle: (request, reply) => {
-      if (!(request.body instanceof FormBody)) throw notAForm();
-      const call = parseTranscriptionRequest(request.body);
-      return answerTranscription(context, { call, request, reply });
-    },
+    handle: (request, reply) =>
+      answer(context, transcriptionCall(request.body), { request, reply }),
   };
 }
 
-interface TranscriptionExchange {
-  readonly call: TranscriptionRequest;
-  readonly request: FastifyRequest;
-  readonly reply: FastifyReply;
-}
-
-async function answerTranscription(
-  context: RouteContext,
-  { call, request, reply }: TranscriptionExchange,
-) {
-  const route = context.router.resolve(call.model);
-  const { model } = route;
-  checkPrompt(call.start.prompt, model);
-  const media = context.intake.check(call.media, model);
-  const flight = context.inFlight.admit(reply.raw);
-  const { signal } = flight;
-  const wish = { requestId: request.id, route, start: call.start, media, signal, reply };
-  const events = generate(context, wish);
-  if (call.isStream) {
-    const frames = new TranscriptionEvents();
-    return await streamAnswer(context, { request, reply, flight }, async (send) => {
-      for await (const event of events) {
-        const written = frames.write(event);
-        const wait = written === '' ? undefined : send(written);
-        if (wait !== undefined) await wait;
-      }
-      return frames.end();
-    });
-  }
-  try {
-    const answer = new Answer(1);
-    for await (const event of events) answer.add(event);
-    if (call.format === 'text') reply.type('text/plain; charset=utf-8');
-    return transcriptionResponse(answer, call);
-  } finally {
-    flight.end();
-  }
+function transcriptionCall(form: unknown): AnswerCall {
+  if (!(form instanceof FormBody)) throw notAForm();
+  const request = parseTranscriptionRequest(form);
+  const { model, isStream, media, start, format } = request;
+  return {
+    model,
+    isStream,
+    media,
+    starts: [start],
+    fields: TRANSCRIPTION_FIELDS,
+    ...(format === 'text' ? { contentType: 'text/plain; charset=utf-8' } : {}),
+    stream: () => new TranscriptionEvents(),
+    whole: () => {
+      const transcript = new Answer(1);
+      return gathered([transcript], () => transcriptionResponse(transcript, request));
+    },
+  };
 }

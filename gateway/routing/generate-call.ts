@@ -1,31 +1,21 @@
-import {
-  type ClientDuplexStream,
-  credentials,
-  Client as GrpcClient,
-  Metadata as GrpcMetadata,
-  type ServiceError,
-} from '@grpc/grpc-js';
+import { credentials, Client as GrpcClient } from '@grpc/grpc-js';
 import type { Channel } from 'nice-grpc';
-import { ClientError, Metadata } from 'nice-grpc-common';
-import { mediaChunks } from '#gateway/media/media-item.ts';
-import type { LoadedMedia } from '#gateway/media/media-loader.ts';
-import { DETAILS_TRAILER, meshErrorFromStatus } from '#mesh/grpc/error-status.ts';
 import {
   GenerateRequest,
   GenerateResponse,
   type GenerateStart,
-  LlmBackboneServiceDefinition,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { GENERATE_PATH, GenerateResponses, type GenerateStream } from './generate-responses.ts';
+import { mediaChunks } from './media-chunks.ts';
 
-const { fullName, methods } = LlmBackboneServiceDefinition;
-const PATH = `/${fullName}/${methods.generate.name}`;
+/** One event of a generation. */
+export type GenerateEvent = NonNullable<GenerateResponse['event']>;
 
-type GenerateStream = ClientDuplexStream<GenerateRequest, GenerateResponse>;
-
-/** What is sent for one generation: its start, and the bytes of the media the start announces. */
+/** What is sent for one generation. */
 export interface GenerateUpload {
   readonly start: GenerateStart;
-  readonly media: readonly LoadedMedia[];
+  /** The bytes of each media item the start announces. */
+  readonly media: readonly Buffer[];
 }
 
 /**
@@ -40,43 +30,18 @@ export class GenerateCaller {
     this.#client = new GrpcClient(address, credentials.createInsecure(), options);
   }
 
-  /** Runs one generation; leaving the iteration, or the signal, cancels it. */
-  async *generate(upload: GenerateUpload, signal: AbortSignal): AsyncGenerator<GenerateResponse> {
+  /** Runs one generation when it is iterated; leaving the iteration, or the signal, cancels it. */
+  generate(upload: GenerateUpload, signal: AbortSignal): AsyncIterable<GenerateResponse> {
+    return { [Symbol.asyncIterator]: () => this.#start(upload, signal) };
+  }
+
+  #start(upload: GenerateUpload, signal: AbortSignal): GenerateResponses {
     signal.throwIfAborted();
-    const call = this.#client.makeBidiStreamRequest(PATH, serialize, deserialize);
-    let wake = () => {};
-    let failure: unknown;
-    let isOver = false;
-    call.on('readable', () => wake());
-    call.on('end', () => {
-      isOver = true;
-      wake();
-    });
-    call.on('error', (error) => {
-      failure = meshErrorOf(error);
-      isOver = true;
-      wake();
-    });
-    const cancel = () => call.cancel();
-    signal.addEventListener('abort', cancel);
+    const call = this.#client.makeBidiStreamRequest(GENERATE_PATH, serialize, deserialize);
+    const responses = new GenerateResponses(call, signal);
     call.write({ event: { $case: 'start', value: upload.start } });
     sendRest(call, mediaChunks(upload.media));
-    try {
-      for (;;) {
-        const response: GenerateResponse | null = call.read();
-        if (response !== null) yield response;
-        else if (failure !== undefined) throw failure;
-        else if (isOver) return;
-        else {
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
-        }
-      }
-    } finally {
-      signal.removeEventListener('abort', cancel);
-      if (!isOver) call.cancel();
-    }
+    return responses;
   }
 }
 
@@ -102,16 +67,4 @@ function serialize(request: GenerateRequest): Buffer {
 
 function deserialize(bytes: Buffer): GenerateResponse {
   return GenerateResponse.decode(bytes);
-}
-
-/** Rebuilds what the peer threw from the error of a grpc-js call. */
-function meshErrorOf(error: Error): Error {
-  if (!isServiceError(error)) return error;
-  const [encoded] = error.metadata.get(DETAILS_TRAILER);
-  const trailer = Buffer.isBuffer(encoded) ? Metadata().set(DETAILS_TRAILER, encoded) : undefined;
-  return meshErrorFromStatus(new ClientError(PATH, error.code, error.details), trailer);
-}
-
-function isServiceError(error: Error): error is ServiceError {
-  return 'metadata' in error && error.metadata instanceof GrpcMetadata;
 }

@@ -10,7 +10,7 @@ export class ModelRoute {
 
   constructor(
     name: string,
-    picked: { readonly endpoint: BackbonePeer; readonly model: GetModelResponse },
+    picked: { readonly endpoint?: BackbonePeer; readonly model: GetModelResponse },
   ) {
     this.name = name;
     this.model = picked.model;

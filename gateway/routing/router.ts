@@ -1,11 +1,10 @@
-import type { GenerateEvent } from '#gateway/openai/event.ts';
 import { quoted } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { Attempts } from '#mesh/peers/attempts.ts';
 import type { PeerSet } from '#mesh/peers/peer-set.ts';
 import type { GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { BackboneCalls, BackbonePeer } from './backbone-peer.ts';
-import type { GenerateUpload } from './generate-call.ts';
+import type { GenerateEvent, GenerateUpload } from './generate-call.ts';
 import { ModelRoute } from './model-route.ts';
 import { findModel, knownModels, pickEndpoint, serves } from './pick.ts';
 

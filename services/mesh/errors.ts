@@ -57,7 +57,7 @@ export const ERRORS = {
 export type ErrorReason = keyof typeof ERRORS;
 
 export interface MeshErrorDetails {
-  /** The request field at fault, as the client wrote it. */
+  /** The field at fault: its path in the proto message, or what the client of an edge calls it. */
   readonly param?: string;
   /** When a retry makes sense. */
   readonly retryAfterMs?: number;

@@ -2,6 +2,8 @@ import type { PromptLimits } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { ChatMessage, ChatPrompt, Prompt } from '#protos/autoglm/llm/v1/prompt.ts';
 import { MeshError } from './errors.ts';
 
+const MESSAGES = 'prompt.chat.messages';
+
 /**
  * Refuses a prompt that is too large to be worked on: before it is sent, rendered, tokenized or its
  * media are read. Its length in tokens is another matter, known only afterwards.
@@ -15,7 +17,7 @@ export function checkPromptSize(prompt: Prompt | undefined, limits: PromptLimits
       checkChat(prompt.form.value, limits);
       return;
     case 'text':
-      checkTextBytes(Buffer.byteLength(prompt.form.value.text), limits, 'prompt');
+      checkTextBytes(Buffer.byteLength(prompt.form.value.text), limits, 'prompt.text');
       return;
     case 'tokens':
     case undefined:
@@ -26,16 +28,16 @@ export function checkPromptSize(prompt: Prompt | undefined, limits: PromptLimits
 function checkChat({ messages }: ChatPrompt, limits: PromptLimits): void {
   const { maxMessages } = limits;
   if (messages.length > maxMessages) {
-    const message = `messages has ${messages.length} entries, at most ${maxMessages} are taken (key "max-messages")`;
-    throw new MeshError('INVALID_REQUEST', message, { param: 'messages' });
+    const message = `${MESSAGES} has ${messages.length} entries, at most ${maxMessages} are taken (key "max-messages")`;
+    throw new MeshError('INVALID_REQUEST', message, { param: MESSAGES });
   }
   let [numParts, numBytes] = [0, 0];
   for (const message of messages) {
     if (message.content?.$case === 'parts') numParts += message.content.value.parts.length;
-    checkNumParts(numParts, limits, 'messages');
+    checkNumParts(numParts, limits, MESSAGES);
     numBytes += textBytes(message);
   }
-  checkTextBytes(numBytes, limits, 'messages');
+  checkTextBytes(numBytes, limits, MESSAGES);
 }
 
 function textBytes({ role, content, metadata }: ChatMessage): number {

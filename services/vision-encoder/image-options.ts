@@ -10,7 +10,7 @@ export function imageOptions(options: PreprocessOptions | undefined): ImageOptio
   if (maxPixels === undefined) return IGNORED;
   if (maxPixels < 1n || maxPixels > BigInt(Number.MAX_SAFE_INTEGER)) {
     const message = `max_pixels must be between 1 and ${Number.MAX_SAFE_INTEGER}, got ${maxPixels}`;
-    throw new MeshError('INVALID_REQUEST', message, { param: 'max_pixels' });
+    throw new MeshError('INVALID_REQUEST', message, { param: 'options.max_pixels' });
   }
   switch (options?.maxPixelsMode) {
     case MaxPixelsMode.MAX_PIXELS_MODE_VOLUME:
@@ -24,7 +24,7 @@ export function imageOptions(options: PreprocessOptions | undefined): ImageOptio
     // A value that a later version added arrives as a plain number.
     default:
       throw new MeshError('INVALID_REQUEST', 'max_pixels_mode is not one this encoder knows', {
-        param: 'max_pixels_mode',
+        param: 'options.max_pixels_mode',
       });
   }
 }

@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { ByteBudget, type ByteLimits } from '#gateway/media/byte-budget.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { FormBody, notAForm } from './form-body.ts';
 import { parseHeaderValue } from './header-value.ts';
@@ -11,8 +10,14 @@ import { type ReceiveLimits, receiveBody } from './receive-body.ts';
 export interface FormLimits {
   /** Most texts and files together. */
   readonly maxParts: number;
-  /** Of the files. */
-  readonly media: ByteLimits;
+  /** What the files of one form may have. */
+  readonly files: () => FileBudget;
+}
+
+/** Counts the bytes of a form's files. */
+export interface FileBudget {
+  /** The account of the file in a field; `take` throws at the byte that is too many. */
+  item(field: string): { take(numBytes: number): void };
 }
 
 type FormBodyLimits = FormLimits & ReceiveLimits;
@@ -43,13 +48,13 @@ async function receiveForm(raw: IncomingMessage, limits: FormBodyLimits): Promis
 export class FormReader {
   readonly #form = new FormBody();
   readonly #multipart: Multipart;
-  readonly #budget: ByteBudget;
+  readonly #budget: FileBudget;
   #numFiles = 0;
 
-  constructor(contentType: string, { maxParts, media }: FormLimits) {
+  constructor(contentType: string, { maxParts, files }: FormLimits) {
     const boundary = parseHeaderValue(contentType).params.get('boundary');
     if (boundary === undefined) throw malformed('its content type names no boundary');
-    this.#budget = new ByteBudget(media);
+    this.#budget = files();
     this.#multipart = new Multipart(boundary, {
       maxParts,
       begin: (lines) => {

@@ -32,11 +32,11 @@ export class MediaBuffer {
     const { maxRequestBytes, maxBufferBytes } = this.#limits;
     if (items.length > MAX_ITEMS) {
       const message = `the prompt has ${items.length} media items, at most ${MAX_ITEMS} are allowed`;
-      throw new MeshError('INVALID_REQUEST', message, { param: 'messages' });
+      throw new MeshError('INVALID_REQUEST', message, { param: 'media' });
     }
     if (numBytes > maxRequestBytes) {
       const message = `the media of the request have ${numBytes} bytes, at most ${maxRequestBytes} are allowed`;
-      throw new MeshError('PAYLOAD_TOO_LARGE', message, { param: 'messages' });
+      throw new MeshError('PAYLOAD_TOO_LARGE', message, { param: 'media' });
     }
     if (this.#numBytes + numBytes > maxBufferBytes) {
       const message = `requests hold ${this.#numBytes} bytes of media and at most ${maxBufferBytes} may be held; ${numBytes} more do not fit, retry later`;

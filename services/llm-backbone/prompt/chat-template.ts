@@ -63,7 +63,9 @@ export class ChatTemplate {
     if (options.addGenerationPrompt && options.continueFinalMessage) {
       const message =
         'add_generation_prompt and continue_final_message exclude each other; set one to false';
-      throw new MeshError('INVALID_REQUEST', message, { param: 'continue_final_message' });
+      throw new MeshError('INVALID_REQUEST', message, {
+        param: 'prompt.chat.continue_final_message',
+      });
     }
     const given = options.continueFinalMessage ? marked(messages) : messages;
     const shown = this.contentFormat === 'string' ? given.map(flattenContent) : given;
@@ -82,13 +84,13 @@ export class ChatTemplate {
       rendered = this.#template.render(context);
     } catch (cause: unknown) {
       const message = `the model's chat template refuses these messages: ${excerpt(messageOf(cause))}`;
-      throw new MeshError('INVALID_REQUEST', message, { param: 'messages', cause });
+      throw new MeshError('INVALID_REQUEST', message, { param: 'prompt.chat.messages', cause });
     }
     if (rendered.length <= MAX_RENDERED_CHARS) return rendered;
     throw new MeshError(
       'INVALID_REQUEST',
       `the prompt has ${rendered.length} characters, at most ${MAX_RENDERED_CHARS} are allowed`,
-      { param: 'messages' },
+      { param: 'prompt.chat.messages' },
     );
   }
 }
@@ -102,7 +104,8 @@ function allowedArgs(args: Readonly<Record<string, unknown>>): Record<string, un
     if (typeof value === type && String(value).length <= MAX_ARG_CHARS) continue;
     const allowed =
       type === 'boolean' ? 'true or false' : `a text of at most ${MAX_ARG_CHARS} characters`;
-    throw new MeshError('INVALID_REQUEST', `${name} must be ${allowed}`, { param: name });
+    const param = `prompt.chat.template_args.${name}`;
+    throw new MeshError('INVALID_REQUEST', `${name} must be ${allowed}`, { param });
   }
   return Object.fromEntries(given.map(({ name, value }) => [name, value]));
 }
@@ -138,7 +141,7 @@ function nothingToContinue(): MeshError {
   return new MeshError(
     'INVALID_REQUEST',
     'continue_final_message needs a last message with text that the template shows',
-    { param: 'continue_final_message' },
+    { param: 'prompt.chat.continue_final_message' },
   );
 }
 

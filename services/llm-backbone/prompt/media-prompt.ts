@@ -43,7 +43,7 @@ export function findPlaceholders(
     const named = media.references.filter((index) => media.items[index]?.modality === modality);
     if (tokens.length !== named.length) {
       const message = `the prompt has ${tokens.length} placeholders for ${modality} items and names ${named.length} of them; each item needs one, and text must not spell one out`;
-      throw new MeshError('INVALID_REQUEST', message, { param: 'messages' });
+      throw new MeshError('INVALID_REQUEST', message, { param: 'prompt' });
     }
     return tokens.map((token, i) => ({ token, mediaIndex: named[i] ?? 0 }));
   });
@@ -90,8 +90,8 @@ export function cutFront(
 ): ExpandedPrompt {
   const lost = placeholders.find(({ firstToken }) => firstToken < numTokens);
   if (lost !== undefined) {
-    const message = `truncate_prompt_tokens: keeping the last ${tokenIds.length - numTokens} of ${tokenIds.length} tokens would cut media item ${lost.mediaIndex}; keep more or send it later in the prompt`;
-    throw new MeshError('INVALID_REQUEST', message, { param: 'truncate_prompt_tokens' });
+    const message = `prompt.max_prompt_tokens: keeping the last ${tokenIds.length - numTokens} of ${tokenIds.length} tokens would cut media item ${lost.mediaIndex}; keep more or send it later in the prompt`;
+    throw new MeshError('INVALID_REQUEST', message, { param: 'prompt.max_prompt_tokens' });
   }
   return {
     tokenIds: tokenIds.slice(numTokens),

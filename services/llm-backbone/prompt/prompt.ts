@@ -22,6 +22,8 @@ import {
   rotaryPositions,
 } from './media-prompt.ts';
 
+const MESSAGES = 'prompt.chat.messages';
+
 /** What turns a prompt into tokens. */
 export interface PromptReader {
   readonly tokenizer: Tokenizer;
@@ -139,10 +141,10 @@ function renderChat(
   if (template === null) {
     const message =
       'the model has no chat template; start it with --chat-template or send a text prompt';
-    throw new MeshError('INVALID_REQUEST', message, { param: 'messages' });
+    throw new MeshError('INVALID_REQUEST', message, { param: MESSAGES });
   }
   if (chat.messages.length === 0) {
-    throw new MeshError('INVALID_REQUEST', 'messages is empty', { param: 'messages' });
+    throw new MeshError('INVALID_REQUEST', `${MESSAGES} is empty`, { param: MESSAGES });
   }
   const messages = chat.messages.map((message) => templateMessage(message, media));
   return template.render(messages, {
@@ -179,7 +181,7 @@ function templatePart({ part }: ContentPart, media: Prompt['media']): TemplatePa
       return { type: 'audio' };
     default: {
       const message = `a content part names media item ${part?.value}, the prompt has ${media.length} of known kind`;
-      throw new MeshError('INVALID_REQUEST', message, { param: 'messages' });
+      throw new MeshError('INVALID_REQUEST', message, { param: MESSAGES });
     }
   }
 }
@@ -200,14 +202,14 @@ function checkReferences(references: readonly number[], items: readonly MediaIde
   const unnamed = items.findIndex((_, index) => !named.has(index));
   if (unnamed === -1) return;
   const message = `no content part names media item ${unnamed}`;
-  throw new MeshError('INVALID_REQUEST', message, { param: 'messages' });
+  throw new MeshError('INVALID_REQUEST', message, { param: MESSAGES });
 }
 
 function checkTokenIds(tokenIds: readonly number[], vocabSize: number): readonly number[] {
   const unknown = tokenIds.find((id) => id >= vocabSize);
   if (unknown === undefined) return tokenIds;
-  const message = `prompt: ${unknown} is not a token id; the vocabulary has ${vocabSize} tokens`;
-  throw new MeshError('INVALID_REQUEST', message, { param: 'prompt' });
+  const message = `prompt.tokens.token_ids: ${unknown} is not a token id; the vocabulary has ${vocabSize} tokens`;
+  throw new MeshError('INVALID_REQUEST', message, { param: 'prompt.tokens.token_ids' });
 }
 
 /** Tokens left of `numTokens`: `maxPromptTokens`; -1 keeps what leaves room for the completion. */
@@ -227,8 +229,8 @@ function keptLength(
   }
   throw new MeshError(
     'INVALID_REQUEST',
-    `truncate_prompt_tokens: got ${maxPromptTokens}, allowed is -1 or 1 to ${maxModelLen}`,
-    { param: 'truncate_prompt_tokens' },
+    `prompt.max_prompt_tokens: got ${maxPromptTokens}, allowed is -1 or 1 to ${maxModelLen}`,
+    { param: 'prompt.max_prompt_tokens' },
   );
 }
 
@@ -245,7 +247,7 @@ function checkLength(
   throw new MeshError(
     'REQUEST_EXCEEDS_KV_CACHE',
     `the prompt has ${numTokens} tokens, which need ${Math.ceil(numTokens / blockSize)} blocks of KV cache; this instance has ${numCacheTokens / blockSize}, ${numCacheTokens} tokens${mediaShare(spare)}`,
-    { param: 'messages' },
+    { param: 'prompt' },
   );
 }
 
@@ -260,7 +262,7 @@ function checkTokens(
   throw new MeshError(
     'CONTEXT_LENGTH_EXCEEDED',
     `the prompt has ${numTokens} tokens and this model takes at most ${maxModelLen} in prompt and completion together${share()}; shorten the prompt`,
-    { param: 'messages' },
+    { param: 'prompt' },
   );
 }
 

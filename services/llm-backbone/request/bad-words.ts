@@ -15,7 +15,8 @@ export async function badWordTokens(
 
 async function tokensOf(word: string, tokenizer: Tokenizer): Promise<(readonly number[])[]> {
   if (word === '') {
-    throw new MeshError('INVALID_REQUEST', 'bad_words: a word is empty', { param: 'bad_words' });
+    const param = 'sampling.bad_words';
+    throw new MeshError('INVALID_REQUEST', `${param}: a word is empty`, { param });
   }
   const [plain, spaced] = await Promise.all([
     tokenizer.encode(word, { addSpecialTokens: false }),

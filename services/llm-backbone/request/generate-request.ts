@@ -19,7 +19,6 @@ import type { GenerationRequest } from './generation.ts';
 import {
   type CheckedSampling,
   checkAllowed,
-  checkRange,
   checkSampling,
   type SamplingFacts,
 } from './sampling.ts';
@@ -39,8 +38,8 @@ export function checkStart(start: GenerateStart, reader: RequestReader): Checked
   checkPromptSize(start.prompt, reader.promptLimits);
   const sampling = checkSampling(start.sampling, reader.sampling);
   const output = start.output ?? OutputOptionsMessage.create();
-  checkNumLogprobs('top_logprobs', output.numLogprobs);
-  checkNumLogprobs('prompt_logprobs', output.numPromptLogprobs);
+  checkNumLogprobs('output.num_logprobs', output.numLogprobs);
+  checkNumLogprobs('output.num_prompt_logprobs', output.numPromptLogprobs);
   if (start.resume !== undefined) checkResume(start.resume, sampling, reader);
   return sampling;
 }
@@ -98,7 +97,9 @@ function outputOptions(
 }
 
 function checkNumLogprobs(param: string, value: number | undefined): void {
-  if (value !== undefined) checkRange(param, value, { min: 0, max: MAX_LOGPROBS });
+  if (value === undefined || value <= MAX_LOGPROBS) return;
+  const message = `${param}: got ${value}, allowed is 0 to ${MAX_LOGPROBS}`;
+  throw new MeshError('INVALID_REQUEST', message, { param });
 }
 
 function checkResume(resume: Resume, sampling: CheckedSampling, reader: RequestReader): void {

@@ -149,7 +149,7 @@ function minTokensOf({ minTokens: given, maxTokens }: SamplingParams): number {
 }
 
 function checkStops(params: SamplingParams, facts: SamplingFacts): void {
-  checkCount('stop', params.stopStrings, MAX_STOP_STRINGS);
+  checkCount('stop_strings', params.stopStrings, MAX_STOP_STRINGS);
   checkCount('bad_words', params.badWords, MAX_BAD_WORDS);
   for (const { length } of params.badWords) {
     if (length <= MAX_BAD_WORD_CHARS) continue;
@@ -161,19 +161,22 @@ function checkStops(params: SamplingParams, facts: SamplingFacts): void {
   }
   for (const { length } of params.stopStrings) {
     if (length >= 1 && length <= MAX_STOP_CHARS) continue;
-    throw refusal('stop', `a string of ${length} characters, allowed is 1 to ${MAX_STOP_CHARS}`);
+    throw refusal(
+      'stop_strings',
+      `a string of ${length} characters, allowed is 1 to ${MAX_STOP_CHARS}`,
+    );
   }
   checkIds('stop_token_ids', params.stopTokenIds, facts);
 }
 
-function checkCount(param: string, list: readonly unknown[], max: number): void {
-  if (list.length > max) throw refusal(param, `got ${list.length} of them, allowed are ${max}`);
+function checkCount(field: string, list: readonly unknown[], max: number): void {
+  if (list.length > max) throw refusal(field, `got ${list.length} of them, allowed are ${max}`);
 }
 
-function checkIds(param: string, ids: readonly number[], { vocabSize }: SamplingFacts): void {
+function checkIds(field: string, ids: readonly number[], { vocabSize }: SamplingFacts): void {
   const unknown = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabSize));
   if (unknown === undefined) return;
-  throw refusal(param, `${unknown} is not a token id; the vocabulary has ${vocabSize} tokens`);
+  throw refusal(field, `${unknown} is not a token id; the vocabulary has ${vocabSize} tokens`);
 }
 
 /** Holds a number, NaN included, against a range, as the float32 it is computed as. */
@@ -190,11 +193,13 @@ function checked(field: SamplingField, given: number | undefined): number {
 }
 
 /** Refuses a number that is out of range. */
-export function checkRange(param: string, value: number, range: Range): void {
+function checkRange(field: string, value: number, range: Range): void {
   if (isWithin(range, value)) return;
-  throw refusal(param, `got ${value}, allowed is ${rangeText(range)}`);
+  throw refusal(field, `got ${value}, allowed is ${rangeText(range)}`);
 }
 
-function refusal(param: string, message: string): MeshError {
+/** `field` as `SamplingParams` names it. */
+function refusal(field: string, message: string): MeshError {
+  const param = `sampling.${field}`;
   return new MeshError('INVALID_REQUEST', `${param}: ${message}`, { param });
 }

@@ -26,7 +26,7 @@ function checkNumIds(prompt: Prompt | undefined, { maxModelLen }: LengthLimits):
   const { length } = prompt.form.value.tokenIds;
   if (length <= maxModelLen) return;
   const message = `the prompt has ${length} token ids and this model takes at most ${maxModelLen}; shorten the prompt`;
-  throw new MeshError('CONTEXT_LENGTH_EXCEEDED', message, { param: 'prompt' });
+  throw new MeshError('CONTEXT_LENGTH_EXCEEDED', message, { param: 'prompt.tokens.token_ids' });
 }
 
 /** Gives the text of token ids, special tokens included. */
@@ -37,8 +37,8 @@ export function readText(
   const { vocabulary } = prompt.tokenizer;
   const unknown = tokenIds.find((id) => id >= vocabulary.size);
   if (unknown !== undefined) {
-    const message = `tokens: ${unknown} is not a token id; the vocabulary has ${vocabulary.size} tokens`;
-    throw new MeshError('INVALID_REQUEST', message, { param: 'tokens' });
+    const message = `token_ids: ${unknown} is not a token id; the vocabulary has ${vocabulary.size} tokens`;
+    throw new MeshError('INVALID_REQUEST', message, { param: 'token_ids' });
   }
   checkTextSize(tokenIds, vocabulary, promptLimits);
   return detokenize(vocabulary, tokenIds, { skipSpecialTokens: false });
@@ -52,6 +52,6 @@ function checkTextSize(
 ): void {
   const numBytes = tokenIds.reduce((sum, id) => sum + vocabulary.bytesOf(id).length, 0);
   if (numBytes <= maxTextBytes) return;
-  const message = `tokens: they are ${numBytes} bytes of text, at most ${maxTextBytes} are given (key "max-prompt-mb")`;
-  throw new MeshError('PAYLOAD_TOO_LARGE', message, { param: 'tokens' });
+  const message = `token_ids: they are ${numBytes} bytes of text, at most ${maxTextBytes} are given (key "max-prompt-mb")`;
+  throw new MeshError('PAYLOAD_TOO_LARGE', message, { param: 'token_ids' });
 }

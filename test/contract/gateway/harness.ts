@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { pino } from 'pino';
 import { type Gateway, type GatewayOptions, startGateway } from '#gateway/gateway.ts';
-import { isRecord } from '#gateway/openai/body.ts';
 import { gatewayOptions } from '#gateway/options.ts';
+import { isRecord } from '#mesh/json-value.ts';
 import { resolveOptions } from '#mesh/options.ts';
 import { within } from '#test/bounded.ts';
 import { FakeBackbone } from './fake-backbone.ts';

@@ -483,7 +483,7 @@ describe('media that are refused', () => {
 
     await assert.rejects(
       media.ask([5, IMAGE, IMAGE], ['4 cats']),
-      refusal('INVALID_REQUEST', /2 placeholders for image items and names 1/, 'messages'),
+      refusal('INVALID_REQUEST', /2 placeholders for image items and names 1/, 'prompt'),
     );
 
     assert.deepEqual(numCalls(media.vision), [0]);

@@ -36,17 +36,17 @@ describe('what Generate refuses', () => {
     {
       name: 'a temperature out of range',
       start: startOf({ sampling: { temperature: 3 } }),
-      matches: refusal('INVALID_REQUEST', /got 3/, 'temperature'),
+      matches: refusal('INVALID_REQUEST', /got 3/, 'sampling.temperature'),
     },
     {
       name: 'too many log-probabilities',
       start: startOf({ output: { numLogprobs: 21 } }),
-      matches: refusal('INVALID_REQUEST', /got 21/, 'top_logprobs'),
+      matches: refusal('INVALID_REQUEST', /got 21/, 'output.num_logprobs'),
     },
     {
       name: 'too many prompt log-probabilities',
       start: startOf({ output: { numPromptLogprobs: 21 } }),
-      matches: refusal('INVALID_REQUEST', /got 21/, 'prompt_logprobs'),
+      matches: refusal('INVALID_REQUEST', /got 21/, 'output.num_prompt_logprobs'),
     },
     {
       name: 'a request without a prompt',
@@ -66,12 +66,12 @@ describe('what Generate refuses', () => {
     {
       name: 'more text than the context can hold',
       start: startOf({ prompt: text('x'.repeat(100_000)) }),
-      matches: refusal('CONTEXT_LENGTH_EXCEEDED', /100000 bytes of text/, 'prompt'),
+      matches: refusal('CONTEXT_LENGTH_EXCEEDED', /100000 bytes of text/, 'prompt.text'),
     },
     {
       name: 'more text than is taken at all',
       start: startOf({ prompt: text('x'.repeat(16 * 1024 * 1024 + 1)) }),
-      matches: refusal('PAYLOAD_TOO_LARGE', /16777217 bytes of text.*max-prompt-mb/, 'prompt'),
+      matches: refusal('PAYLOAD_TOO_LARGE', /16777217 bytes of text.*max-prompt-mb/, 'prompt.text'),
     },
     {
       name: 'a message of gRPC beyond all that a request may be',
@@ -81,7 +81,7 @@ describe('what Generate refuses', () => {
     {
       name: 'more messages than a conversation may have',
       start: startOf({ prompt: conversationOf(2049) }),
-      matches: refusal('INVALID_REQUEST', /2049 entries.*max-messages/, 'messages'),
+      matches: refusal('INVALID_REQUEST', /2049 entries.*max-messages/, 'prompt.chat.messages'),
     },
     {
       name: 'a template argument of a megabyte',
@@ -96,12 +96,16 @@ describe('what Generate refuses', () => {
           },
         },
       }),
-      matches: refusal('INVALID_REQUEST', /at most 64 characters/, 'reasoning_effort'),
+      matches: refusal(
+        'INVALID_REQUEST',
+        /at most 64 characters/,
+        'prompt.chat.template_args.reasoning_effort',
+      ),
     },
     {
       name: 'a bad word that is a book',
       start: startOf({ sampling: { badWords: ['x'.repeat(2000)] } }),
-      matches: refusal('INVALID_REQUEST', /2000 characters/, 'bad_words'),
+      matches: refusal('INVALID_REQUEST', /2000 characters/, 'sampling.bad_words'),
     },
     {
       name: 'a resume of more tokens than the context has',
@@ -126,7 +130,7 @@ describe('what Generate refuses', () => {
     {
       name: 'an empty bad word',
       start: startOf({ sampling: { badWords: [''] } }),
-      matches: refusal('INVALID_REQUEST', /empty/, 'bad_words'),
+      matches: refusal('INVALID_REQUEST', /empty/, 'sampling.bad_words'),
     },
   ];
   for (const { name, start, matches } of refused) {

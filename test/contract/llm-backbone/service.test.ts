@@ -54,7 +54,7 @@ describe('the backbone service', () => {
     assert.equal((await client.tokenize({ prompt: promptOf(512) })).tokenIds.length, 512);
     await assert.rejects(
       client.tokenize({ prompt: promptOf(513) }),
-      refusal('CONTEXT_LENGTH_EXCEEDED', /513 token ids/, 'prompt'),
+      refusal('CONTEXT_LENGTH_EXCEEDED', /513 token ids/, 'prompt.tokens.token_ids'),
     );
   });
 
@@ -68,7 +68,7 @@ describe('the backbone service', () => {
     assert.equal((await client.detokenize({ tokenIds: [1469, 1471] })).text, '[gMASK]<sop>');
     await assert.rejects(
       client.detokenize({ tokenIds: [1490] }),
-      refusal('INVALID_REQUEST', /1490/, 'tokens'),
+      refusal('INVALID_REQUEST', /1490/, 'token_ids'),
     );
   });
 
@@ -78,7 +78,7 @@ describe('the backbone service', () => {
 
     await assert.rejects(
       backbone.client.detokenize({ tokenIds }),
-      refusal('PAYLOAD_TOO_LARGE', /21000000 bytes of text/, 'tokens'),
+      refusal('PAYLOAD_TOO_LARGE', /21000000 bytes of text/, 'token_ids'),
     );
   });
 

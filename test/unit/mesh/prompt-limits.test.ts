@@ -49,12 +49,20 @@ const refused: { name: string; prompt: Shape; matches: ReturnType<typeof refusal
   {
     name: 'a message too many',
     prompt: chat({}, {}, {}, {}),
-    matches: refusal('INVALID_REQUEST', /4 entries, at most 3 .*"max-messages"/, 'messages'),
+    matches: refusal(
+      'INVALID_REQUEST',
+      /4 entries, at most 3 .*"max-messages"/,
+      'prompt.chat.messages',
+    ),
   },
   {
     name: 'parts of all messages together',
     prompt: chat({ parts: ['', '', ''] }, { parts: ['', ''] }),
-    matches: refusal('INVALID_REQUEST', /over 4 parts.*"max-message-parts"/, 'messages'),
+    matches: refusal(
+      'INVALID_REQUEST',
+      /over 4 parts.*"max-message-parts"/,
+      'prompt.chat.messages',
+    ),
   },
   {
     name: 'more media items than there may be parts',
@@ -64,7 +72,7 @@ const refused: { name: string; prompt: Shape; matches: ReturnType<typeof refusal
   {
     name: 'text beyond the context, bytes counted and not characters',
     prompt: text('微'.repeat(17)),
-    matches: refusal('CONTEXT_LENGTH_EXCEEDED', /51 bytes .* 50 bytes/, 'prompt'),
+    matches: refusal('CONTEXT_LENGTH_EXCEEDED', /51 bytes .* 50 bytes/, 'prompt.text'),
   },
   {
     name: 'text of roles, names, texts and parts together',
@@ -72,12 +80,12 @@ const refused: { name: string; prompt: Shape; matches: ReturnType<typeof refusal
       { role: 'r'.repeat(10), text: 't'.repeat(10) },
       { parts: ['p'.repeat(10), 'q'.repeat(10)], metadata: 'm'.repeat(11) },
     ),
-    matches: refusal('CONTEXT_LENGTH_EXCEEDED', /51 bytes/, 'messages'),
+    matches: refusal('CONTEXT_LENGTH_EXCEEDED', /51 bytes/, 'prompt.chat.messages'),
   },
   {
     name: 'text beyond what is taken at all',
     prompt: text('x'.repeat(101)),
-    matches: refusal('PAYLOAD_TOO_LARGE', /101 bytes .* 100 .*"max-prompt-mb"/, 'prompt'),
+    matches: refusal('PAYLOAD_TOO_LARGE', /101 bytes .* 100 .*"max-prompt-mb"/, 'prompt.text'),
   },
 ];
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { pino } from 'pino';
-import { GatewayMetrics } from '#gateway/gateway-metrics.ts';
 import { ApiKeys } from '#gateway/http/auth.ts';
 import { BodyMemory } from '#gateway/http/body/body-memory.ts';
+import { HttpMetrics } from '#gateway/http/http-metrics.ts';
 import { createServer } from '#gateway/http/server.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 
@@ -22,12 +22,12 @@ function createFailingServer() {
       },
     ],
     apiKeys: new ApiKeys(undefined),
-    metrics: new GatewayMetrics(new MetricRegistry()),
+    metrics: new HttpMetrics(new MetricRegistry()),
     log,
     bodies: {
       receive: { maxBytes: 1000, memory: new BodyMemory(1000) },
       json: { maxValues: 100, maxDepth: 8 },
-      form: { maxParts: 4, media: { maxItemBytes: 1000, maxTotalBytes: 1000 } },
+      form: { maxParts: 4, files: () => ({ item: () => ({ take: () => {} }) }) },
     },
     corsAllowOrigin: [],
   });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { mediaChunks, mediaItem } from '#gateway/media/media-item.ts';
+import { mediaItem } from '#gateway/media/media-item.ts';
 import type { LoadedMedia } from '#gateway/media/media-loader.ts';
 import { MaxPixelsMode, Modality } from '#protos/autoglm/common/v1/media.ts';
 
@@ -33,24 +33,4 @@ describe('mediaItem', () => {
     assert.equal(item.modality, Modality.MODALITY_AUDIO);
     assert.equal(item.options, undefined);
   });
-});
-
-describe('mediaChunks', () => {
-  for (const sizes of [[1], [262_144], [262_145], [600_000, 3, 262_144]]) {
-    it(`carries items of ${sizes.join(', ')} bytes in chunks of at most 256 KiB`, () => {
-      const items = sizes.map(media);
-      const received = items.map((): Buffer[] => []);
-
-      for (const { event } of mediaChunks(items)) {
-        if (event?.$case !== 'mediaChunk') assert.fail('not a media chunk');
-        assert.ok(event.value.data.length <= 262_144);
-        received[event.value.mediaIndex]?.push(event.value.data);
-      }
-
-      assert.deepEqual(
-        received.map((chunks) => Buffer.concat(chunks)),
-        items.map(({ bytes }) => bytes),
-      );
-    });
-  }
 });

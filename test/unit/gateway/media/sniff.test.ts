@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { formatOf } from '#gateway/media/media-format.ts';
+import { formatOf } from '#gateway/media/file-format.ts';
 import { sniffMediaType } from '#gateway/media/sniff.ts';
 import { refusalOf } from '#test/refusal.ts';
 

@@ -90,7 +90,7 @@ describe('badWordTokens', () => {
   it('refuses an empty word', async () => {
     await assert.rejects(
       badWordTokens([' '], tokenizer),
-      refusal('INVALID_REQUEST', /empty/, 'bad_words'),
+      refusal('INVALID_REQUEST', /empty/, 'sampling.bad_words'),
     );
   });
 });

@@ -84,14 +84,14 @@ describe('ChatTemplate', () => {
   it('refuses an enable_thinking that is not a boolean', () => {
     assert.throws(
       () => templateOf(GLM).render([], { ...PLAIN, args: { enable_thinking: 'no' } }),
-      refusal('INVALID_REQUEST', /true or false/, 'enable_thinking'),
+      refusal('INVALID_REQUEST', /true or false/, 'prompt.chat.template_args.enable_thinking'),
     );
   });
 
   it('reports what the template itself refuses', () => {
     assert.throws(
       () => templateOf("{{ raise_exception('roles must alternate') }}").render([], PLAIN),
-      refusal('INVALID_REQUEST', /roles must alternate/, 'messages'),
+      refusal('INVALID_REQUEST', /roles must alternate/, 'prompt.chat.messages'),
     );
   });
 
@@ -163,14 +163,14 @@ describe('continue_final_message', () => {
 
     assert.throws(
       () => template.render(messages, CONTINUE),
-      refusal('INVALID_REQUEST', /needs a last message/, 'continue_final_message'),
+      refusal('INVALID_REQUEST', /needs a last message/, 'prompt.chat.continue_final_message'),
     );
   });
 
   it('refuses a last message without text', () => {
     assert.throws(
       () => templateOf(GLM).render([{ role: 'assistant', content: '' }], CONTINUE),
-      refusal('INVALID_REQUEST', /needs a last message/, 'continue_final_message'),
+      refusal('INVALID_REQUEST', /needs a last message/, 'prompt.chat.continue_final_message'),
     );
   });
 
@@ -183,7 +183,7 @@ describe('continue_final_message', () => {
 
     assert.throws(
       () => template.render([shown, { role: 'assistant', content }], CONTINUE),
-      refusal('INVALID_REQUEST', /needs a last message/, 'continue_final_message'),
+      refusal('INVALID_REQUEST', /needs a last message/, 'prompt.chat.continue_final_message'),
     );
   });
 

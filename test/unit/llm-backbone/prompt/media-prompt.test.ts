@@ -75,7 +75,7 @@ describe('findPlaceholders', () => {
 
     assert.throws(
       () => findPlaceholders([IMAGE, IMAGE], syntax, media),
-      refusal('INVALID_REQUEST', /2 placeholders for image items and names 1/, 'messages'),
+      refusal('INVALID_REQUEST', /2 placeholders for image items and names 1/, 'prompt'),
     );
   });
 
@@ -84,7 +84,7 @@ describe('findPlaceholders', () => {
 
     assert.throws(
       () => findPlaceholders([1, 2], syntax, media),
-      refusal('INVALID_REQUEST', /0 placeholders for audio items and names 1/, 'messages'),
+      refusal('INVALID_REQUEST', /0 placeholders for audio items and names 1/, 'prompt'),
     );
   });
 });
@@ -147,7 +147,7 @@ describe('expandPlaceholders', () => {
       refusal(
         'INVALID_REQUEST',
         /last 9 of 11 tokens would cut media item 1/,
-        'truncate_prompt_tokens',
+        'prompt.max_prompt_tokens',
       ),
     );
   });

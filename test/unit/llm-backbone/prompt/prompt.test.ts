@@ -139,17 +139,17 @@ describe('preparePrompt', () => {
     {
       name: 'no messages',
       shape: chat(),
-      matches: refusal('INVALID_REQUEST', /messages is empty/, 'messages'),
+      matches: refusal('INVALID_REQUEST', /messages is empty/, 'prompt.chat.messages'),
     },
     {
       name: 'an id beyond the vocabulary',
       shape: tokens([1490]),
-      matches: refusal('INVALID_REQUEST', /1490 is not a token id/, 'prompt'),
+      matches: refusal('INVALID_REQUEST', /1490 is not a token id/, 'prompt.tokens.token_ids'),
     },
     {
       name: 'text that spells out a placeholder',
       shape: chat('see <|image|>'),
-      matches: refusal('INVALID_REQUEST', /1 placeholders for image items and names 0/, 'messages'),
+      matches: refusal('INVALID_REQUEST', /1 placeholders for image items and names 0/, 'prompt'),
     },
     {
       name: 'a prompt beyond the context',
@@ -159,7 +159,7 @@ describe('preparePrompt', () => {
     {
       name: 'truncation to nothing',
       shape: { ...tokens([1]), maxPromptTokens: 0 },
-      matches: refusal('INVALID_REQUEST', /got 0/, 'truncate_prompt_tokens'),
+      matches: refusal('INVALID_REQUEST', /got 0/, 'prompt.max_prompt_tokens'),
     },
     {
       name: 'truncation beyond the context',

@@ -130,21 +130,22 @@ describe('checkSampling', () => {
     { params: { logitBias: { 1: 101 } }, param: 'logit_bias' },
     { params: { allowedTokenIds: [100] }, param: 'allowed_token_ids' },
     { params: { stopTokenIds: [100] }, param: 'stop_token_ids' },
-    { params: { stopStrings: [''] }, param: 'stop' },
-    { params: { stopStrings: ['x'.repeat(1025)] }, param: 'stop' },
-    { params: { stopStrings: Array(65).fill('x') }, param: 'stop' },
+    { params: { stopStrings: [''] }, param: 'stop_strings' },
+    { params: { stopStrings: ['x'.repeat(1025)] }, param: 'stop_strings' },
+    { params: { stopStrings: Array(65).fill('x') }, param: 'stop_strings' },
     { params: { badWords: Array(1025).fill('x') }, param: 'bad_words' },
     { params: { badWords: Array(65).fill('x'.repeat(1024)) }, param: 'bad_words' },
     { params: { seed: -1n }, param: 'seed' },
-    { params: { numChoices: 0 }, param: 'n' },
-    { params: { numChoices: 129 }, param: 'n' },
+    { params: { numChoices: 0 }, param: 'num_choices' },
+    { params: { numChoices: 129 }, param: 'num_choices' },
     { params: { minTokens: 5, maxTokens: 4 }, param: 'min_tokens' },
     { params: { allowedTokenIds: [2], minTokens: 1 }, param: 'allowed_token_ids' },
   ];
   for (const { params, param } of refused) {
     const [name, value] = Object.entries(params)[0] ?? [];
     it(`refuses ${name} ${JSON.stringify(value, (_, v) => (typeof v === 'bigint' ? String(v) : v)).slice(0, 40)} as ${param}`, () => {
-      assert.throws(() => check(params), refusal('INVALID_REQUEST', new RegExp(param), param));
+      const matches = refusal('INVALID_REQUEST', new RegExp(param), `sampling.${param}`);
+      assert.throws(() => check(params), matches);
     });
   }
 
@@ -178,7 +179,7 @@ describe('checkSampling', () => {
     check({ stopTokenIds: every });
     assert.throws(
       () => check({ stopTokenIds: every, minTokens: 1 }),
-      refusal('INVALID_REQUEST', /every token/, 'min_tokens'),
+      refusal('INVALID_REQUEST', /every token/, 'sampling.min_tokens'),
     );
   });
 

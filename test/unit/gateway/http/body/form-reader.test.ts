@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { FormBody } from '#gateway/http/body/form-body.ts';
 import { FormReader } from '#gateway/http/body/form-reader.ts';
+import { ByteBudget } from '#gateway/media/byte-budget.ts';
 
 const TYPE = 'multipart/form-data; boundary=edge';
 const END = '--edge--\r\n';
-const LIMITS = { maxParts: 8, media: { maxItemBytes: 1_000_000, maxTotalBytes: 1_500_000 } };
+const FILES = { maxItemBytes: 1_000_000, maxTotalBytes: 1_500_000 };
+const LIMITS = { maxParts: 8, files: () => new ByteBudget(FILES) };
 
 function part(disposition: string, value: string, ...headers: readonly string[]): string {
   const lines = [`Content-Disposition: form-data; ${disposition}`, ...headers];

@@ -1,5 +1,5 @@
-import { isRecord } from '#gateway/openai/body.ts';
 import { MeshError } from '#mesh/errors.ts';
+import { isRecord } from '#mesh/json-value.ts';
 import type { MediaModality } from '#mesh/modality.ts';
 
 /** Where the bytes of a media item come from. */
@@ -17,6 +17,13 @@ export interface MediaReference {
   readonly declaredType: string | undefined;
   /** The field at fault when the item is refused: "messages[0].content[1].image_url.url". */
   readonly param: string;
+}
+
+/** The media of a request as it names them; the parts of its prompt refer to them by index. */
+export interface RequestedMedia {
+  readonly references: readonly MediaReference[];
+  /** The request's own `mm_processor_kwargs`. */
+  readonly processorKwargs: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** Longest URL that is not a data URL. */

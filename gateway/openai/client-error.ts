@@ -1,0 +1,64 @@
+import { MeshError } from '#mesh/errors.ts';
+import type { FieldNames } from './field-names.ts';
+import type { MediaReference } from './media-reference.ts';
+
+/** How a client wrote its request. */
+export interface ClientWords {
+  readonly fields: FieldNames;
+  /** Its media, by their index in the prompt. */
+  readonly references: readonly MediaReference[];
+}
+
+/** `Prompt.media` of the protocol: the media item a refusal is about. */
+const ITEM = /^media\[(\d+)\]/;
+
+/** Names the field that the mesh refuses as the client wrote it; other errors stay as they are. */
+export function clientError(error: unknown, words: ClientWords): unknown {
+  if (!(error instanceof MeshError) || error.param === undefined) return error;
+  const named = itemField(error.param, words) ?? requestField(error.param, words);
+  if (named === undefined || named.field === '' || named.field === error.param) return error;
+  const { reason, message, retryAfterMs } = error;
+  return new MeshError(reason, renamed(message, named), {
+    param: named.field,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    cause: error,
+  });
+}
+
+interface NamedField {
+  /** The path by which the mesh names it. */
+  readonly path: string;
+  /** The client's name for it. */
+  readonly field: string;
+  /** The client sent several of the kind, so a message has to say which. */
+  readonly isOneOfMany: boolean;
+}
+
+function itemField(param: string, { references }: ClientWords): NamedField | undefined {
+  const [path = '', index] = ITEM.exec(param) ?? [];
+  const field = references[Number(index)]?.param;
+  return field === undefined ? undefined : { path, field, isOneOfMany: true };
+}
+
+/** Looks the whole path up, then what stands before its last step, and so on. */
+function requestField(param: string, { fields }: ClientWords): NamedField | undefined {
+  for (let end = param.length; end > 0; end = lastStep(param, end)) {
+    const name = fields.get(param.slice(0, end));
+    if (name === undefined) continue;
+    const rest = param.slice(end);
+    const field = name === '' && rest.startsWith('.') ? rest.slice(1) : name + rest;
+    return { path: param, field, isOneOfMany: false };
+  }
+  return undefined;
+}
+
+function lastStep(path: string, end: number): number {
+  return Math.max(path.lastIndexOf('.', end - 1), path.lastIndexOf('[', end - 1));
+}
+
+/** A message that speaks of the field begins with its path. */
+function renamed(message: string, { path, field, isOneOfMany }: NamedField): string {
+  const rest = message.slice(path.length);
+  if (message.startsWith(path) && /^(?:[ :.[]|$)/.test(rest)) return field + rest;
+  return isOneOfMany ? `${field}: ${message}` : message;
+}

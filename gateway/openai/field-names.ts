@@ -1,0 +1,61 @@
+/**
+ * What the client calls the fields of a request to the mesh, by their paths in the proto message. What
+ * follows a path follows the client's field as well; an empty field name stands for the request itself.
+ */
+export type FieldNames = ReadonlyMap<string, string>;
+
+/** Fields of `GenerateStart` that chat and text completions call alike. */
+const COMPLETION = {
+  sampling: '',
+  'sampling.num_choices': 'n',
+  'sampling.stop_strings': 'stop',
+  'output.num_prompt_logprobs': 'prompt_logprobs',
+  'output.skip_special_tokens': 'skip_special_tokens',
+  'output.include_stop_string': 'include_stop_str_in_output',
+  'prompt.max_prompt_tokens': 'truncate_prompt_tokens',
+} as const;
+
+/** Fields of a conversation. */
+const CONVERSATION = {
+  'prompt.chat': '',
+  'prompt.chat.template_args': '',
+} as const;
+
+const fieldNames = (names: Readonly<Record<string, string>>): FieldNames =>
+  new Map(Object.entries(names));
+
+/** Of `POST /v1/chat/completions`. */
+export const CHAT_FIELDS = fieldNames({
+  ...COMPLETION,
+  ...CONVERSATION,
+  'output.num_logprobs': 'top_logprobs',
+  'output.split_reasoning': 'return_reasoning',
+  prompt: 'messages',
+  media: 'messages',
+});
+
+/** Of `POST /v1/completions`. */
+export const COMPLETION_FIELDS = fieldNames({
+  ...COMPLETION,
+  'output.num_logprobs': 'logprobs',
+  'prompt.text': 'prompt',
+  'prompt.tokens.token_ids': 'prompt',
+});
+
+/** Of `POST /v1/audio/transcriptions`: the recording is most of its prompt. */
+export const TRANSCRIPTION_FIELDS = fieldNames({
+  sampling: '',
+  prompt: 'file',
+  'prompt.chat.messages': 'prompt',
+  media: 'file',
+});
+
+/** Of `POST /tokenize`, whose prompt has either form. */
+export const TOKENIZE_FIELDS = fieldNames({
+  ...CONVERSATION,
+  'prompt.text': 'prompt',
+  media: 'messages',
+});
+
+/** Of `POST /detokenize`. */
+export const DETOKENIZE_FIELDS = fieldNames({ token_ids: 'tokens' });
