@@ -1,8 +1,8 @@
+import type { Embedding } from '#backbone/engine/row-source.ts';
 import { Semaphore } from '#mesh/async/semaphore.ts';
 import { ERRORS, MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
 import type { MediaModality } from '#mesh/modality.ts';
-import type { Embedding } from './embedding.ts';
 import {
   type EncodedItem,
   type EncodeProgress,

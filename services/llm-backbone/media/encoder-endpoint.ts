@@ -1,4 +1,5 @@
 import type { Channel } from 'nice-grpc';
+import type { Embedding } from '#backbone/engine/row-source.ts';
 import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
 import { type EncoderClient as EncoderStub, encodeItem } from '#mesh/encode/encoder-call.ts';
 import { MeshError } from '#mesh/errors.ts';
@@ -7,7 +8,6 @@ import { watchHealth } from '#mesh/grpc/health-watch.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { type MediaModality, WIRE_MODALITIES } from '#mesh/modality.ts';
 import type { EncodePlan, GetModelResponse } from '#protos/autoglm/encoder/v1/encoder.ts';
-import type { Embedding } from './embedding.ts';
 import type { ItemShape, MediaItem } from './media-item.ts';
 
 /** The checkpoint an encoder must belong to. */

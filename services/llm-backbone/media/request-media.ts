@@ -1,11 +1,12 @@
+import type { PlaceholderRange } from '#backbone/engine/placeholder-range.ts';
+import type { Embedding, RowSource } from '#backbone/engine/row-source.ts';
 import type { Flight } from '#mesh/async/single-flight.ts';
 import { MeshError } from '#mesh/errors.ts';
-import type { Embedding } from './embedding.ts';
 import type { Embeddings, Encoding } from './embeddings.ts';
 import { type ItemShape, type MediaItem, mediaParam } from './media-item.ts';
 
 /** The media items of one request, from their bytes to their rows. */
-export class RequestMedia {
+export class RequestMedia implements RowSource {
   readonly items: readonly MediaItem[];
   readonly #embeddings: Embeddings;
   readonly #giveBack: () => void;
@@ -31,8 +32,8 @@ export class RequestMedia {
     );
   }
 
-  /** Rows of an item; whoever gets them keeps them, this request does not. */
-  async rowsOf(mediaIndex: number): Promise<Embedding> {
+  /** From the embedding cache, or encoded; the request keeps the bytes to encode an item once more. */
+  async rowsOf({ mediaIndex }: PlaceholderRange): Promise<Embedding> {
     this.#closing.signal.throwIfAborted();
     const item = this.items[mediaIndex];
     if (item === undefined)
