@@ -1,12 +1,10 @@
+import { MAX_CHUNK_BYTES } from '#mesh/encode/upload-limits.ts';
 import { WIRE_MODALITIES } from '#mesh/modality.ts';
 import type { PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
 import type { GenerateRequest } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { MediaItem } from '#protos/autoglm/llm/v1/prompt.ts';
 import type { LoadedMedia } from './media-loader.ts';
 import type { MediaReference } from './media-reference.ts';
-
-/** Largest `media_chunk` of the protocol. */
-const MAX_CHUNK_BYTES = 256 * 1024;
 
 /** The entry of `Prompt.media` that announces an item; `options` are for images. */
 export function mediaItem(media: LoadedMedia, options: PreprocessOptions): MediaItem {

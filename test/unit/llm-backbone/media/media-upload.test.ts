@@ -4,14 +4,19 @@ import { describe, it } from 'node:test';
 import { MediaBuffer } from '#backbone/media/media-buffer.ts';
 import { readIdentity } from '#backbone/media/media-item.ts';
 import { receiveMedia } from '#backbone/media/media-upload.ts';
+import { MAX_CHUNK_BYTES } from '#mesh/encode/upload-limits.ts';
 import { MaxPixelsMode, Modality } from '#protos/autoglm/common/v1/media.ts';
 import type { GenerateRequest } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { MediaItem } from '#protos/autoglm/llm/v1/prompt.ts';
 import { refusal } from '#test/unit/llm-backbone/refusal.ts';
+import { turnsDuring } from '#test/unit/turns-during.ts';
 
 const { signal } = new AbortController();
 
-function announce(content: string, changes: Parameters<typeof MediaItem.fromPartial>[0] = {}) {
+function announce(
+  content: string | Buffer,
+  changes: Parameters<typeof MediaItem.fromPartial>[0] = {},
+) {
   const bytes = Buffer.from(content);
   return MediaItem.fromPartial({
     modality: Modality.MODALITY_IMAGE,
@@ -75,6 +80,17 @@ describe('receiveMedia', () => {
       await assert.rejects(receiveMedia(sent, items, signal), matches);
     });
   }
+
+  it('reads at most one chunk in a turn of the event loop, however many are there', async () => {
+    const chunk = Buffer.alloc(MAX_CHUNK_BYTES, 1);
+    const numChunks = 20;
+    const item = announce(Buffer.concat(Array<Buffer>(numChunks).fill(chunk)));
+    const sent = chunks(...Array<[number, Buffer]>(numChunks).fill([0, chunk]));
+
+    const numTurns = await turnsDuring(() => receiveMedia(sent, [readIdentity(item, 0)], signal));
+
+    assert.ok(numTurns >= numChunks - 1, `${numTurns} turns for ${numChunks} chunks`);
+  });
 
   it('takes the end of a cancelled call for no half-close', async () => {
     const gone = AbortSignal.abort();
