@@ -1,4 +1,5 @@
 import type { EncoderRole } from '#encoder/encoder-process.ts';
+import { DEFAULT_IMAGE_PREPROCESSING } from '#mesh/encode/preprocess-options.ts';
 import { createImageFormat } from './image-format.ts';
 import type { VisionEncoderOptions } from './options.ts';
 
@@ -17,7 +18,7 @@ export function visionRole(options: VisionEncoderOptions): EncoderRole {
       rgb: new Uint8Array(WARM_UP_SIDE_PX * WARM_UP_SIDE_PX * 3),
       width: WARM_UP_SIDE_PX,
       height: WARM_UP_SIDE_PX,
-      options: { maxPixels: null, maxPixelsMode: 'ignore' },
+      options: DEFAULT_IMAGE_PREPROCESSING,
     },
   };
 }

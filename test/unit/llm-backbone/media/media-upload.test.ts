@@ -110,6 +110,14 @@ describe('readIdentity', () => {
     assert.equal(keyOf({}), keyOf({ options: {} }));
   });
 
+  it('gives a recording one key whatever is said of pixels', () => {
+    const modality = Modality.MODALITY_AUDIO;
+    const area = { maxPixels: 5n, maxPixelsMode: MaxPixelsMode.MAX_PIXELS_MODE_AREA };
+
+    assert.equal(keyOf({ modality, options: area }), keyOf({ modality }));
+    assert.equal(keyOf({ modality, options: { maxPixels: 0n } }), keyOf({ modality }));
+  });
+
   it('tells apart content, kind, type and pixel budget', () => {
     const area = { maxPixels: 5n, maxPixelsMode: MaxPixelsMode.MAX_PIXELS_MODE_AREA };
     const volume = { ...area, maxPixelsMode: MaxPixelsMode.MAX_PIXELS_MODE_VOLUME };
@@ -140,6 +148,11 @@ describe('readIdentity', () => {
       name: 'a media type that is no name',
       changes: { mediaType: `image/${'x'.repeat(1000)}` },
       matches: refusal('INVALID_REQUEST', /has 1006 characters, at most 512/, 'media[4]'),
+    },
+    {
+      name: 'a budget of no pixels',
+      changes: { options: { maxPixels: 0n } },
+      matches: refusal('INVALID_REQUEST', /max_pixels must be between 1/, 'media[4]'),
     },
     {
       name: 'an unknown kind',
