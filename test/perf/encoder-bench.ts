@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import sharp from 'sharp';
 import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
-import { type EncoderClient, encodeItem } from '#mesh/encode/encoder-call.ts';
+import { type EncoderStub, encodeItem } from '#mesh/encode/encoder-call.ts';
 import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import { type EncoderItem, loadEncoder } from '#native';
 import { startMesh } from '#test/e2e/mesh.ts';
@@ -152,7 +152,7 @@ interface Upload {
   readonly hiddenSize: number;
 }
 
-async function encode(client: EncoderClient, upload: Upload): Promise<void> {
+async function encode(client: EncoderStub, upload: Upload): Promise<void> {
   const { file, mediaType, hiddenSize } = upload;
   const item = { header: { mediaType }, content: file };
   const { signal } = new AbortController();

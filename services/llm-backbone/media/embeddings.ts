@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { LRUCache } from 'lru-cache';
 import type { Embedding } from '#backbone/engine/row-source.ts';
-import { type Endable, type Flight, SingleFlight } from '#mesh/async/single-flight.ts';
+import { type Endable, type Seat, SingleFlight } from '#mesh/async/single-flight.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { MediaModality } from '#mesh/modality.ts';
 import { EmbeddingCache } from './embedding-cache.ts';
@@ -77,7 +77,7 @@ export class Embeddings {
   }
 
   /** Encodes an item, or joins those who wait for it. */
-  encode(item: MediaItem): Flight<Encoding> {
+  encode(item: MediaItem): Seat<Encoding> {
     return this.#encodings.joinOrStart(item.key, (signal) => this.#start(item, signal));
   }
 

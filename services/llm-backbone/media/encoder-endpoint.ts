@@ -1,7 +1,7 @@
 import type { Channel } from 'nice-grpc';
 import type { Embedding } from '#backbone/engine/row-source.ts';
 import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
-import { type EncoderClient as EncoderStub, encodeItem } from '#mesh/encode/encoder-call.ts';
+import { type EncoderStub, encodeItem } from '#mesh/encode/encoder-call.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import { watchHealth } from '#mesh/grpc/health-watch.ts';

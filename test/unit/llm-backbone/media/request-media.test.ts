@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Embedding } from '#backbone/engine/row-source.ts';
 import { Embeddings, type ItemEncoder } from '#backbone/media/embeddings.ts';
-import type { EncodeProgress } from '#backbone/media/encoder-endpoint.ts';
 import type { MediaItem } from '#backbone/media/media-item.ts';
 import { MediaMetrics } from '#backbone/media/media-metrics.ts';
 import { RequestMedia } from '#backbone/media/request-media.ts';
@@ -13,6 +12,8 @@ import { imageAt, rowsFor } from '#test/unit/llm-backbone/engine/scheduling.ts';
 import { refusal } from '#test/unit/llm-backbone/refusal.ts';
 
 const RANGE = imageAt(1, 4);
+
+type EncodeProgress = Parameters<ItemEncoder['encode']>[1];
 
 /** Encodes when it is told to; remembers the keys it was asked for. */
 class HeldEncoder implements ItemEncoder {
