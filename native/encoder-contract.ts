@@ -28,6 +28,11 @@ export interface EncoderDescription {
   readonly sampleRateHz: number;
   /** Most rows one item can give; 0 where the tower sets no bound. */
   readonly maxRows: number;
+  /**
+   * Grid cells worth encoding together: more use the weights no better and take more memory. An item
+   * with more of them goes alone.
+   */
+  readonly maxBatchCells: number;
 }
 
 /** `maxPixels` is null for the checkpoint's own bounds; models differ in what the modes mean. */
@@ -98,7 +103,7 @@ export interface MediaEncoder {
   /** Rows and grid of an item before anything is computed; refuses impossible items. */
   plan(facts: ItemFacts): ItemPlan;
   /**
-   * Encodes items together, in one batch. Results come in the order of `items`, each on its own:
+   * Encodes items together, in one batch that the caller has decided on. Results come in the order of `items`, each on its own:
    * an item that cannot be encoded rejects alone. An aborted signal rejects the item at once with
    * the signal's reason, and stops its work within a layer. Pixels and samples are read until then.
    */

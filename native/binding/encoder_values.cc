@@ -129,6 +129,7 @@ Napi::Object MakeEncoderDescription(Napi::Env env, const EncoderDescription& des
   SetNumber(object, "loadMs", description.load_ms);
   SetNumber(object, "sampleRateHz", description.sample_rate_hz);
   SetNumber(object, "maxRows", description.max_rows);
+  SetNumber(object, "maxBatchCells", description.max_batch_cells);
   return object;
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Clock } from '#mesh/async/clock.ts';
-import type { EncodedItem, EncoderItem, MediaEncoder } from '#native';
+import type { EncodedItem, EncoderItem, ItemPlan, MediaEncoder } from '#native';
 import { type BatchLimits, decideBatch } from './encoder-batch-policy.ts';
 
 /** An encoded item and how long it waited for its batch. */
@@ -9,9 +9,14 @@ export interface BatchedItem {
   readonly queueUs: number;
 }
 
-interface WaitingItem {
-  readonly encoder: MediaEncoder;
+/** A decoded item and what it was planned to give. */
+export interface BatchItem {
   readonly item: EncoderItem;
+  readonly plan: ItemPlan;
+}
+
+interface WaitingItem extends BatchItem {
+  readonly encoder: MediaEncoder;
   readonly signal: AbortSignal;
   readonly arrivedMs: number;
   readonly resolve: (item: BatchedItem) => void;
@@ -19,7 +24,8 @@ interface WaitingItem {
 }
 
 export interface BatchQueueOptions {
-  readonly limits: BatchLimits;
+  /** The tower says how many grid cells a batch may have. */
+  readonly limits: Omit<BatchLimits, 'maxCells'>;
   readonly clock: Clock;
   /** Told the size of each batch that starts. */
   readonly onBatch: (numItems: number) => void;
@@ -41,11 +47,15 @@ export class EncoderBatchQueue {
   }
 
   /** Encodes one item in the next batch with room; an abort while it waits takes it out. */
-  encode(encoder: MediaEncoder, item: EncoderItem, signal: AbortSignal): Promise<BatchedItem> {
+  encode(
+    encoder: MediaEncoder,
+    { item, plan }: BatchItem,
+    signal: AbortSignal,
+  ): Promise<BatchedItem> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
       const arrivedMs = this.#options.clock.now();
-      const waiting = { encoder, item, signal, arrivedMs, resolve, reject };
+      const waiting = { encoder, item, plan, signal, arrivedMs, resolve, reject };
       this.#waiting.push(waiting);
       signal.addEventListener('abort', () => this.#withdraw(waiting), { once: true });
       this.#advance();
@@ -65,12 +75,15 @@ export class EncoderBatchQueue {
     this.#callOff();
     this.#callOff = () => {};
     const nowMs = clock.now();
+    const [oldest] = this.#waiting;
+    if (oldest === undefined) return;
     const state = {
-      numWaiting: this.#waiting.length,
-      oldestMs: this.#waiting[0]?.arrivedMs ?? nowMs,
+      waitingCells: this.#waiting.map(({ plan }) => numCells(plan)),
+      oldestMs: oldest.arrivedMs,
       isRunning: this.#isRunning,
     };
-    const decision = decideBatch(state, limits, { nowMs });
+    const maxCells = oldest.encoder.description.maxBatchCells;
+    const decision = decideBatch(state, { ...limits, maxCells }, { nowMs });
     if (decision.kind === 'wait') {
       this.#callOff = clock.after(decision.untilMs - nowMs, () => this.#advance());
     } else if (decision.kind === 'run') {
@@ -95,6 +108,10 @@ export class EncoderBatchQueue {
     this.#isRunning = false;
     this.#advance();
   }
+}
+
+function numCells({ grid: { t, h, w } }: ItemPlan): number {
+  return t * h * w;
 }
 
 /** Items of one batch have one encoder: it stays loaded while any of them waits. */

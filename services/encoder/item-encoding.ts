@@ -89,9 +89,9 @@ async function encodeItem(
       const { durationMs } = opened;
       onPlan({ plan, contentHash, durationMs });
       const loading = performance.now();
-      const decoded = await opened.load(signal);
+      const item = await opened.load(signal);
       const decodeUs = microseconds(openMs + performance.now() - loading);
-      const { encoded, queueUs } = await stages.queue.encode(encoder, decoded, signal).catch(
+      const { encoded, queueUs } = await stages.queue.encode(encoder, { item, plan }, signal).catch(
         // Work stopped by its signal is an interruption, whatever the engine calls it.
         (error: unknown) => Promise.reject(signal.aborted ? signal.reason : fromEngineError(error)),
       );

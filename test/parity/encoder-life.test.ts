@@ -44,6 +44,7 @@ describe('an encoder', () => {
       assert.equal(description.weightDtype, 'float32');
       assert.equal(description.sampleRateHz, 0);
       assert.equal(description.maxRows, 6144);
+      assert.equal(description.maxBatchCells, 8192);
       // The language model's embeddings and head alone are 1.5 MB.
       assert.ok(description.weightBytes < 1e6, `${description.weightBytes} bytes`);
     }));
@@ -166,7 +167,7 @@ describe('an encoder', () => {
   it('interrupts what runs and what waits when it is closed', async () => {
     const encoder = await loadEncoder(OPTIONS);
     const items = Array.from({ length: 20 }, () => image(SCREENSHOT));
-    const settled = Promise.allSettled(encoder.encode(items));
+    const settled = Promise.allSettled(items.flatMap((item) => encoder.encode([item])));
 
     await setImmediate();
     await encoder.close();

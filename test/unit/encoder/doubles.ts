@@ -50,6 +50,7 @@ export class FakeEncoder implements MediaEncoder {
       loadMs: 1,
       sampleRateHz: modality === 'audio' ? 16_000 : 0,
       maxRows: 100_000,
+      maxBatchCells: 8192,
     };
   }
 

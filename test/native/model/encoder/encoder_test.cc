@@ -76,28 +76,18 @@ GoldenItems AudioItems(const std::string& fixture) {
   return items;
 }
 
-std::vector<EncodedItem> EncodeAll(Encoder& encoder, const std::vector<MediaItem>& items) {
-  std::vector<EncodedItem> results;
-  while (results.size() < items.size()) {
-    for (EncodedItem& encoded : encoder.EncodeSome(std::span(items).subspan(results.size()))) {
-      results.push_back(std::move(encoded));
-    }
-  }
-  return results;
-}
-
 void CheckRows(const std::string& fixture, Modality modality, const GoldenItems& items,
                double tolerance) {
   const std::unique_ptr<Encoder> encoder = LoadEncoder(fixture, modality);
 
-  const std::vector<EncodedItem> together = EncodeAll(*encoder, items.items);
+  const std::vector<EncodedItem> together = encoder->Encode(items.items);
 
   for (size_t i = 0; i < items.items.size(); ++i) {
     CAPTURE(fixture);
     CAPTURE(i);
     REQUIRE(together[i].status.ok());
     CHECK_LT(RelativeError(together[i].rows, items.expected[i]), tolerance);
-    const std::vector<EncodedItem> alone = EncodeAll(*encoder, {items.items[i]});
+    const std::vector<EncodedItem> alone = encoder->Encode(std::span(&items.items[i], 1));
     CHECK_MESSAGE(alone[0].rows == together[i].rows, "rows depend on the batch");
   }
 }
@@ -150,7 +140,7 @@ TEST_CASE("Encoder refuses an impossible item alone") {
       {.input = AudioInput{.samples = {}, .sample_rate_hz = 16000}},
       items.items[3]};
 
-  const std::vector<EncodedItem> results = EncodeAll(*encoder, mixed);
+  const std::vector<EncodedItem> results = encoder->Encode(mixed);
 
   CHECK(results[0].status.ok());
   CHECK_EQ(results[1].status.reason(), Reason::kInvalidRequest);
@@ -165,7 +155,7 @@ TEST_CASE("Encoder leaves out an item that was cancelled before it began") {
   std::vector<MediaItem> both = {items.items[0], items.items[3]};
   both[0].cancelled = &cancelled;
 
-  const std::vector<EncodedItem> results = EncodeAll(*encoder, both);
+  const std::vector<EncodedItem> results = encoder->Encode(both);
 
   CHECK(results[0].cancelled);
   CHECK(results[0].rows.empty());
@@ -177,8 +167,9 @@ TEST_CASE("Encoder plans the rows that encoding gives") {
   const std::vector<uint8_t> pixels(3 * 90 * 120, 99);
 
   const Result<ItemPlan> plan = encoder->preprocessor()->Plan(ImageFacts{.size = {90, 120}, .max_pixels = {}});
-  const std::vector<EncodedItem> results = EncodeAll(
-      *encoder, {{.input = ImageInput{.image = {pixels.data(), {90, 120}}, .max_pixels = {}}}});
+  const MediaItem item = {.input =
+                              ImageInput{.image = {pixels.data(), {90, 120}}, .max_pixels = {}}};
+  const std::vector<EncodedItem> results = encoder->Encode(std::span(&item, 1));
 
   REQUIRE(plan.ok());
   REQUIRE(results[0].status.ok());
