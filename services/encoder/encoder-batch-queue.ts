@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Clock } from '#mesh/async/clock.ts';
-import type { EncodedItem, EncoderItem, ItemPlan, MediaEncoder } from '#native';
+import type { EncodedItem, EncoderItem, MediaEncoder } from '#native';
 import { type BatchLimits, decideBatch } from './encoder-batch-policy.ts';
 
 /** An encoded item and how long it waited for its batch. */
@@ -9,14 +9,9 @@ export interface BatchedItem {
   readonly queueUs: number;
 }
 
-/** A decoded item and what it was planned to give. */
-export interface BatchItem {
-  readonly item: EncoderItem;
-  readonly plan: ItemPlan;
-}
-
-interface WaitingItem extends BatchItem {
+interface WaitingItem {
   readonly encoder: MediaEncoder;
+  readonly item: EncoderItem;
   readonly signal: AbortSignal;
   readonly arrivedMs: number;
   readonly resolve: (item: BatchedItem) => void;
@@ -47,15 +42,11 @@ export class EncoderBatchQueue {
   }
 
   /** Encodes one item in the next batch with room; an abort while it waits takes it out. */
-  encode(
-    encoder: MediaEncoder,
-    { item, plan }: BatchItem,
-    signal: AbortSignal,
-  ): Promise<BatchedItem> {
+  encode(encoder: MediaEncoder, item: EncoderItem, signal: AbortSignal): Promise<BatchedItem> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
       const arrivedMs = this.#options.clock.now();
-      const waiting = { encoder, item, plan, signal, arrivedMs, resolve, reject };
+      const waiting = { encoder, item, signal, arrivedMs, resolve, reject };
       this.#waiting.push(waiting);
       signal.addEventListener('abort', () => this.#withdraw(waiting), { once: true });
       this.#advance();
@@ -78,7 +69,7 @@ export class EncoderBatchQueue {
     const [oldest] = this.#waiting;
     if (oldest === undefined) return;
     const state = {
-      waitingCells: this.#waiting.map(({ plan }) => numCells(plan)),
+      waitingCells: this.#waiting.map(({ item }) => numCells(item)),
       oldestMs: oldest.arrivedMs,
       isRunning: this.#isRunning,
     };
@@ -110,7 +101,7 @@ export class EncoderBatchQueue {
   }
 }
 
-function numCells({ grid: { t, h, w } }: ItemPlan): number {
+function numCells({ grid: { t, h, w } }: EncoderItem): number {
   return t * h * w;
 }
 

@@ -11,7 +11,7 @@ import type { Log } from '#mesh/log/log.ts';
 import { registerLogMetrics } from '#mesh/log/log-metrics.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import { weightDtype } from '#mesh/model-options.ts';
-import type { EncoderItem, EncoderOptions, MediaEncoder } from '#native';
+import type { DecodedItem, EncoderOptions, ItemFacts, MediaEncoder } from '#native';
 import { InstanceServiceDefinition, InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
 import { Admission } from './admission.ts';
 import { EncoderBatchQueue } from './encoder-batch-queue.ts';
@@ -36,7 +36,7 @@ export interface EncoderRole {
   readonly modality: 'image' | 'audio';
   readonly format: MediaFormat;
   /** A small item; encoding it proves that the tower works. */
-  readonly warmUpItem: EncoderItem;
+  readonly warmUp: { readonly facts: ItemFacts; readonly decoded: DecodedItem };
 }
 
 /** The native side of an encoder process. */
@@ -203,7 +203,9 @@ export class EncoderProcess implements Stoppable {
   async #warmUp(): Promise<void> {
     const { signal } = new AbortController();
     await this.#resident.use(signal, async (encoder) => {
-      await Promise.all(encoder.encode([this.#role.warmUpItem]));
+      const { facts, decoded } = this.#role.warmUp;
+      const { grid } = encoder.plan(facts);
+      await Promise.all(encoder.encode([{ ...decoded, grid }]));
     });
   }
 

@@ -89,12 +89,15 @@ async function encodeItem(
       const { durationMs } = opened;
       onPlan({ plan, contentHash, durationMs });
       const loading = performance.now();
-      const item = await opened.load(signal);
+      const decoded = await opened.load(signal);
       const decodeUs = microseconds(openMs + performance.now() - loading);
-      const { encoded, queueUs } = await stages.queue.encode(encoder, { item, plan }, signal).catch(
-        // Work stopped by its signal is an interruption, whatever the engine calls it.
-        (error: unknown) => Promise.reject(signal.aborted ? signal.reason : fromEngineError(error)),
-      );
+      const { encoded, queueUs } = await stages.queue
+        .encode(encoder, { ...decoded, grid: plan.grid }, signal)
+        .catch(
+          // Work stopped by its signal is an interruption, whatever the engine calls it.
+          (error: unknown) =>
+            Promise.reject(signal.aborted ? signal.reason : fromEngineError(error)),
+        );
       const { rows, preprocessUs, encodeUs } = encoded;
       const width = encoder.description.hiddenSize;
       assert(

@@ -55,13 +55,12 @@ class ImageReader implements ItemReader {
     if (format === 'webp' || format === 'gif') refuseManyFrames(bytes, format);
     if (format === 'png') refuseManyChunks(bytes);
     const size = await readImageSize(bytes, this.#limits);
-    const facts = { kind: 'image', ...size, options: this.#options } as const;
     return {
-      facts,
+      facts: { kind: 'image', ...size, options: this.#options },
       durationMs: 0,
       load: async (loadSignal) => {
         loadSignal.throwIfAborted();
-        return { ...facts, rgb: await loadPixels(bytes, size) };
+        return { kind: 'image', ...size, rgb: await loadPixels(bytes, size) };
       },
     };
   }

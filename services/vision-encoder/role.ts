@@ -5,6 +5,7 @@ import type { VisionEncoderOptions } from './options.ts';
 
 /** Side of the picture that proves the tower works, pixels. */
 const WARM_UP_SIDE_PX = 56;
+const WARM_UP_IMAGE = { kind: 'image', width: WARM_UP_SIDE_PX, height: WARM_UP_SIDE_PX } as const;
 
 /** Makes an encoder process one that sees. */
 export function visionRole(options: VisionEncoderOptions): EncoderRole {
@@ -13,12 +14,9 @@ export function visionRole(options: VisionEncoderOptions): EncoderRole {
     title: 'Vision encoder',
     modality: 'image',
     format: createImageFormat(options),
-    warmUpItem: {
-      kind: 'image',
-      rgb: new Uint8Array(WARM_UP_SIDE_PX * WARM_UP_SIDE_PX * 3),
-      width: WARM_UP_SIDE_PX,
-      height: WARM_UP_SIDE_PX,
-      options: DEFAULT_IMAGE_PREPROCESSING,
+    warmUp: {
+      facts: { ...WARM_UP_IMAGE, options: DEFAULT_IMAGE_PREPROCESSING },
+      decoded: { ...WARM_UP_IMAGE, rgb: new Uint8Array(WARM_UP_SIDE_PX * WARM_UP_SIDE_PX * 3) },
     },
   };
 }

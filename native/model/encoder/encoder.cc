@@ -108,13 +108,13 @@ Encoder::Prepared Encoder::Prepare(const MediaItem& item) const {
   encoded.cancelled = prepared.item.IsCancelled();
   if (encoded.cancelled) return prepared;
   const Clock::time_point begin = Clock::now();
-  const Result<ItemPlan> plan = preprocessor_->Plan(item);
+  const Result<ItemPlan> plan = preprocessor_->PlanOf(item);
   encoded.status = plan.status();
   if (!plan.ok()) return prepared;
   encoded.plan = plan.value();
-  prepared.item.grid = plan.value().grid;
+  prepared.item.grid = item.grid;
   Result<std::vector<float>> features =
-      preprocessor_->Prepare(item, plan.value().grid, device_.context->threads());
+      preprocessor_->Prepare(item, device_.context->threads());
   encoded.status = features.status();
   if (features.ok()) prepared.features = std::move(features.value());
   encoded.preprocess_us = MicrosecondsSince(begin);

@@ -1,15 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type BatchItem, EncoderBatchQueue } from '#encoder/encoder-batch-queue.ts';
+import { EncoderBatchQueue } from '#encoder/encoder-batch-queue.ts';
 import { FakeClock } from '#test/fake-clock.ts';
 import { FakeEncoder, grayImage, settled } from './doubles.ts';
 
 const present = new AbortController().signal;
-
-/** A grey image of 64 cells unless said otherwise. */
-function planned(value: number, numCells = 64): BatchItem {
-  return { item: grayImage(value), plan: { numRows: 1, grid: { t: 1, h: 1, w: numCells } } };
-}
 
 function setUp() {
   const clock = new FakeClock();
@@ -27,9 +22,9 @@ describe('EncoderBatchQueue', () => {
   it('encodes items that arrive within the window together', async () => {
     const { clock, encoder, queue, sizes } = setUp();
 
-    const first = queue.encode(encoder, planned(1), present);
+    const first = queue.encode(encoder, grayImage(1), present);
     clock.advance(3);
-    const second = queue.encode(encoder, planned(2), present);
+    const second = queue.encode(encoder, grayImage(2), present);
 
     const [a, b] = await Promise.all([first, second]);
     assert.deepEqual(sizes, [2]);
@@ -41,7 +36,9 @@ describe('EncoderBatchQueue', () => {
     const { clock, encoder, queue, sizes } = setUp();
     const numCells = encoder.description.maxBatchCells - 1;
 
-    const items = [1, 2].map((value) => queue.encode(encoder, planned(value, numCells), present));
+    const items = [1, 2].map((value) =>
+      queue.encode(encoder, { ...grayImage(value), grid: { t: 1, h: 1, w: numCells } }, present),
+    );
     await settled();
     clock.advance(5);
 
@@ -52,7 +49,7 @@ describe('EncoderBatchQueue', () => {
 
   it('encodes an item alone when the window passes', async () => {
     const { clock, encoder, queue } = setUp();
-    const only = queue.encode(encoder, planned(1), present);
+    const only = queue.encode(encoder, grayImage(1), present);
     assert.equal(queue.numWaiting, 1);
 
     clock.advance(5);
@@ -64,7 +61,7 @@ describe('EncoderBatchQueue', () => {
   it('gathers what arrives while a batch runs, and starts it at once after', async () => {
     const { clock, encoder, queue, sizes } = setUp();
     encoder.isHeld = true;
-    const items = [1, 2, 3].map((value) => queue.encode(encoder, planned(value), present));
+    const items = [1, 2, 3].map((value) => queue.encode(encoder, grayImage(value), present));
     clock.advance(100);
     assert.deepEqual(sizes, [2]);
 
@@ -79,8 +76,8 @@ describe('EncoderBatchQueue', () => {
   it('fails one item of a batch and leaves the other untouched', async () => {
     const { encoder, queue } = setUp();
     encoder.isHeld = true;
-    const good = queue.encode(encoder, planned(1), present);
-    const bad = queue.encode(encoder, planned(2), present);
+    const good = queue.encode(encoder, grayImage(1), present);
+    const bad = queue.encode(encoder, grayImage(2), present);
 
     encoder.fail(1, new Error('bad'));
     encoder.release();
@@ -95,11 +92,11 @@ describe('EncoderBatchQueue', () => {
     encoder.encode = () => {
       throw new Error('closed');
     };
-    const failing = [1, 2].map((value) => queue.encode(encoder, planned(value), present));
+    const failing = [1, 2].map((value) => queue.encode(encoder, grayImage(value), present));
     for (const outcome of failing) await assert.rejects(outcome, /closed/);
 
     encoder.encode = working;
-    const next = queue.encode(encoder, planned(3), present);
+    const next = queue.encode(encoder, grayImage(3), present);
     clock.advance(5);
 
     assert.equal((await next).encoded.rows[0], 3);
@@ -108,13 +105,13 @@ describe('EncoderBatchQueue', () => {
   it('lets an item that is aborted while it waits go, and encodes the others', async () => {
     const { clock, encoder, queue } = setUp();
     const caller = new AbortController();
-    const leaving = queue.encode(encoder, planned(1), caller.signal);
+    const leaving = queue.encode(encoder, grayImage(1), caller.signal);
     caller.abort();
     await assert.rejects(leaving, { name: 'AbortError' });
     assert.equal(queue.numWaiting, 0);
     assert.equal(clock.numTimers, 0);
 
-    const staying = queue.encode(encoder, planned(2), present);
+    const staying = queue.encode(encoder, grayImage(2), present);
     clock.advance(5);
 
     assert.equal((await staying).encoded.rows[0], 2);
@@ -125,7 +122,7 @@ describe('EncoderBatchQueue', () => {
     const { clock, encoder, queue } = setUp();
     encoder.isHeld = true;
     const caller = new AbortController();
-    const item = queue.encode(encoder, planned(1), caller.signal);
+    const item = queue.encode(encoder, grayImage(1), caller.signal);
     clock.advance(5);
 
     caller.abort();
