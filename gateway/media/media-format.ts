@@ -2,7 +2,7 @@ import { id3TagBytes } from '#mesh/id3-tag.ts';
 import type { MediaModality } from '#mesh/modality.ts';
 
 /** What a file's first bytes say it is. */
-export interface SniffedFormat {
+export interface MediaFormat {
   /** Name for people: "JPEG", "an HTML page". */
   readonly name: string;
   /** Set for the formats the encoders read. */
@@ -15,7 +15,7 @@ export interface AcceptedFormat {
   readonly mediaType: string;
 }
 
-interface Signature extends SniffedFormat {
+interface Signature extends MediaFormat {
   /** Judges the first bytes, read as Latin-1. */
   readonly matches: (head: string) => boolean;
 }
@@ -29,7 +29,7 @@ const EBML_HEADER_BYTES = 96;
 const image = (mediaType: string): AcceptedFormat => ({ modality: 'image', mediaType });
 const audio = (mediaType: string): AcceptedFormat => ({ modality: 'audio', mediaType });
 
-const MP3: SniffedFormat = { name: 'MP3', accepted: audio('audio/mpeg') };
+const MP3: MediaFormat = { name: 'MP3', accepted: audio('audio/mpeg') };
 
 /** Formats the encoders read. */
 const ACCEPTED: readonly Signature[] = [
@@ -86,13 +86,13 @@ export function acceptedNames(modality: MediaModality): string {
 }
 
 /** Tells a file's format by its magic number; undefined: by none that is known. */
-export function formatOf(bytes: Buffer): SniffedFormat | undefined {
+export function formatOf(bytes: Buffer): MediaFormat | undefined {
   const tagBytes = id3TagBytes(bytes);
   // An ID3 tag may also stand before FLAC or AAC; padding may hide the frame behind it.
   return matching(headOf(bytes, tagBytes)) ?? (tagBytes > 0 ? MP3 : undefined);
 }
 
-function matching(head: string): SniffedFormat | undefined {
+function matching(head: string): MediaFormat | undefined {
   const isMatch = ({ matches }: Signature) => matches(head);
   return ACCEPTED.find(isMatch) ?? OTHERS.find(isMatch);
 }

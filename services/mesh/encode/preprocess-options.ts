@@ -24,7 +24,7 @@ export const DEFAULT_IMAGE_PREPROCESSING: ImagePreprocessing = {
 
 /**
  * Reads how an image is to be preprocessed; options that mean the same come out equal. A refusal
- * names `param`, or the field at fault.
+ * names `param`, or the field of the header at fault.
  */
 export function imagePreprocessing(
   options: PreprocessOptions | undefined,
@@ -34,7 +34,7 @@ export function imagePreprocessing(
   if (maxPixels === undefined) return DEFAULT_IMAGE_PREPROCESSING;
   if (maxPixels < 1n || maxPixels > BigInt(Number.MAX_SAFE_INTEGER)) {
     const message = `max_pixels must be between 1 and ${Number.MAX_SAFE_INTEGER}, got ${maxPixels}`;
-    throw new MeshError('INVALID_REQUEST', message, { param: param ?? 'max_pixels' });
+    throw new MeshError('INVALID_REQUEST', message, { param: param ?? 'options.max_pixels' });
   }
   switch (options?.maxPixelsMode) {
     case MaxPixelsMode.MAX_PIXELS_MODE_VOLUME:
@@ -48,7 +48,7 @@ export function imagePreprocessing(
     // A value of a later version arrives as the number it is.
     default:
       throw new MeshError('INVALID_REQUEST', 'max_pixels_mode is not one this mesh knows', {
-        param: param ?? 'max_pixels_mode',
+        param: param ?? 'options.max_pixels_mode',
       });
   }
 }

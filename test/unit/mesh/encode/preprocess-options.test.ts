@@ -54,17 +54,22 @@ describe('imagePreprocessing', () => {
   });
 
   for (const { name, partial, param, matches } of [
-    { name: 'no pixels', partial: { maxPixels: 0n }, param: 'max_pixels', matches: /got 0/ },
+    {
+      name: 'no pixels',
+      partial: { maxPixels: 0n },
+      param: 'options.max_pixels',
+      matches: /got 0/,
+    },
     {
       name: 'more pixels than a number counts',
       partial: { maxPixels: 2n ** 53n },
-      param: 'max_pixels',
+      param: 'options.max_pixels',
       matches: /between 1 and 9007199254740991/,
     },
     {
       name: 'a mode nobody knows',
       partial: { maxPixels: 9n, maxPixelsMode: MaxPixelsMode.UNRECOGNIZED },
-      param: 'max_pixels_mode',
+      param: 'options.max_pixels_mode',
       matches: /max_pixels_mode/,
     },
   ]) {
