@@ -28,6 +28,11 @@ export interface EncoderDescription {
   readonly sampleRateHz: number;
   /** Most rows one item can give; 0 where the tower sets no bound. */
   readonly maxRows: number;
+  /**
+   * Grid cells worth encoding together: more use the weights no better and take more memory. An item
+   * with more of them goes alone.
+   */
+  readonly maxBatchCells: number;
 }
 
 /** `maxPixels` is null for the checkpoint's own bounds; models differ in what the modes mean. */
@@ -37,42 +42,43 @@ export interface ImageOptions {
 }
 
 /** A decoded picture. */
-export interface ImageItem {
+export interface DecodedImage {
   readonly kind: 'image';
   /** `[height, width, 3]`, 8-bit RGB. */
   readonly rgb: Uint8Array;
   readonly width: number;
   readonly height: number;
-  readonly options: ImageOptions;
 }
 
 /** A decoded recording. */
-export interface AudioItem {
+export interface DecodedAudio {
   readonly kind: 'audio';
   /** `[num_samples]`, mono, -1 to 1. */
   readonly samples: Float32Array;
   readonly sampleRateHz: number;
 }
 
-export type EncoderItem = ImageItem | AudioItem;
-
-/** What preprocessing would give: patches in merge order, or mel frames. */
-export interface FeatureItem {
-  readonly kind: 'features';
-  /** `[grid cells, feature values]`. */
-  readonly values: Float32Array;
-  readonly grid: ItemPlan['grid'];
-}
+export type DecodedItem = DecodedImage | DecodedAudio;
 
 /** What of an item decides its number of rows. */
 export type ItemFacts =
-  | Pick<ImageItem, 'kind' | 'width' | 'height' | 'options'>
+  | (Pick<DecodedImage, 'kind' | 'width' | 'height'> & { readonly options: ImageOptions })
   | { readonly kind: 'audio'; readonly numSamples: number; readonly sampleRateHz: number };
 
 export interface ItemPlan {
   readonly numRows: number;
   /** Patches (1, h, w) of an image; (mel frames, 1, 1) of a recording. */
   readonly grid: { readonly t: number; readonly h: number; readonly w: number };
+}
+
+/** A decoded item and the grid that the plan of its facts says. */
+export type EncoderItem = DecodedItem & Pick<ItemPlan, 'grid'>;
+
+/** What preprocessing would give: patches in merge order, or mel frames. */
+export interface FeatureItem extends Pick<ItemPlan, 'grid'> {
+  readonly kind: 'features';
+  /** `[grid cells, feature values]`. */
+  readonly values: Float32Array;
 }
 
 export interface EncodedItem {
@@ -95,10 +101,10 @@ export interface EncoderTrace extends EncodedItem {
 /** A loaded tower. Implemented by the addon; services take this interface so that tests can fake it. */
 export interface MediaEncoder {
   readonly description: EncoderDescription;
-  /** Rows and grid of an item before anything is computed; refuses impossible items. */
+  /** Rows and grid of an item, before it is decoded; refuses impossible items. */
   plan(facts: ItemFacts): ItemPlan;
   /**
-   * Encodes items together, in one batch. Results come in the order of `items`, each on its own:
+   * Encodes items together, in one batch that the caller has decided on. Results come in the order of `items`, each on its own:
    * an item that cannot be encoded rejects alone. An aborted signal rejects the item at once with
    * the signal's reason, and stops its work within a layer. Pixels and samples are read until then.
    */

@@ -16,7 +16,7 @@ import {
 } from './config-section.ts';
 import { shareCores } from './cores.ts';
 import type { TowerModality } from './model-towers.ts';
-import { BACKBONE, ENCODERS, type EncoderRole, GATEWAY, ROLES, type Role } from './roles.ts';
+import { BACKBONE, ENCODERS, GATEWAY, ROLES, type Role, type TowerRole } from './roles.ts';
 
 /** One process to start with exactly these values. */
 export interface ProcessConfig {
@@ -76,7 +76,7 @@ export function resolveConfig(
 }
 
 interface EncoderProcess extends ProcessConfig {
-  readonly role: EncoderRole;
+  readonly role: TowerRole;
 }
 
 /**

@@ -15,13 +15,13 @@ export interface Role {
 }
 
 /** A process with one tower of the model. */
-export interface EncoderRole extends Role {
+export interface TowerRole extends Role {
   readonly modality: TowerModality;
   /** The backbone's option that lists addresses of such processes. */
   readonly addressOption: 'visionEncoder' | 'speechEncoder';
 }
 
-export const VISION_ENCODER: EncoderRole = {
+export const VISION_ENCODER: TowerRole = {
   name: 'vision-encoder',
   options: visionEncoderOptions,
   main: 'services/vision-encoder/main',
@@ -29,7 +29,7 @@ export const VISION_ENCODER: EncoderRole = {
   addressOption: 'visionEncoder',
 };
 
-export const SPEECH_ENCODER: EncoderRole = {
+export const SPEECH_ENCODER: TowerRole = {
   name: 'speech-encoder',
   options: speechEncoderOptions,
   main: 'services/speech-encoder/main',
@@ -37,7 +37,7 @@ export const SPEECH_ENCODER: EncoderRole = {
   addressOption: 'speechEncoder',
 };
 
-export const ENCODERS: readonly EncoderRole[] = [VISION_ENCODER, SPEECH_ENCODER];
+export const ENCODERS: readonly TowerRole[] = [VISION_ENCODER, SPEECH_ENCODER];
 
 export const BACKBONE: Role = {
   name: 'llm-backbone',

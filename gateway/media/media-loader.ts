@@ -1,5 +1,5 @@
-import { webcrypto } from 'node:crypto';
 import type { MediaReference } from '#gateway/openai/media-reference.ts';
+import { ContentHash } from '#mesh/encode/content-hash.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { MediaModality } from '#mesh/modality.ts';
 import { decodeBase64 } from './base64.ts';
@@ -65,9 +65,9 @@ export class MediaLoader {
     const { modality, param } = reference;
     const bytes = await this.#bytes(reference, call);
     const mediaType = sniffMediaType(bytes, reference);
-    // Web Crypto hashes on another thread: a large item does not hold up running streams.
-    const digest = await webcrypto.subtle.digest('SHA-256', bytes);
-    return { modality, mediaType, bytes, contentHash: Buffer.from(digest), param };
+    const hash = new ContentHash();
+    await hash.update(bytes);
+    return { modality, mediaType, bytes, contentHash: hash.digest(), param };
   }
 
   async #bytes({ source, param }: MediaReference, call: ItemCall): Promise<Buffer> {

@@ -1,16 +1,8 @@
 import { excerpt } from '#mesh/client-text.ts';
+import { type MaxPixelsReading, WIRE_MAX_PIXELS_MODES } from '#mesh/encode/preprocess-options.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { briefly, isRecord } from '#mesh/json-value.ts';
-import { MaxPixelsMode, type PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
-
-/** How `max_pixels` is read; see `MaxPixelsMode` in the protocol. */
-export type MaxPixelsReading = 'ignore' | 'volume' | 'area';
-
-const MODES: Readonly<Record<MaxPixelsReading, MaxPixelsMode>> = {
-  ignore: MaxPixelsMode.MAX_PIXELS_MODE_IGNORE,
-  volume: MaxPixelsMode.MAX_PIXELS_MODE_VOLUME,
-  area: MaxPixelsMode.MAX_PIXELS_MODE_AREA,
-};
+import type { PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
 
 export interface ProcessorKwargs {
   /** `mm_processor_kwargs` as the command line or a request gives them. */
@@ -28,12 +20,12 @@ export function preprocessOptions({ kwargs, reading, param }: ProcessorKwargs): 
     throw refusal(`${param}.${excerpt(unknown)}`, 'is not known; known is max_pixels');
   }
   const maxPixels = kwargs['max_pixels'];
-  if (maxPixels === undefined) return { maxPixelsMode: MODES[reading] };
+  if (maxPixels === undefined) return { maxPixelsMode: WIRE_MAX_PIXELS_MODES[reading] };
   if (!Number.isSafeInteger(maxPixels) || Number(maxPixels) < 1) {
     const problem = `must be an integer from 1, got ${briefly(maxPixels)}`;
     throw refusal(`${param}.max_pixels`, problem);
   }
-  return { maxPixels: BigInt(Number(maxPixels)), maxPixelsMode: MODES[reading] };
+  return { maxPixels: BigInt(Number(maxPixels)), maxPixelsMode: WIRE_MAX_PIXELS_MODES[reading] };
 }
 
 /** Reads the `mm-processor-kwargs` option, a JSON object as text. */

@@ -1,6 +1,5 @@
 #include "binding/encode_jobs.h"
 
-#include <span>
 #include <utility>
 
 #include "binding/encoder_values.h"
@@ -24,12 +23,7 @@ size_t EncodeBatch::Add(const MediaItem& item) {
 }
 
 EncodedItem EncodeBatch::Take(size_t index) {
-  while (results_.size() <= index) {
-    for (EncodedItem& encoded :
-         engine_->encoder->EncodeSome(std::span(items_).subspan(results_.size()))) {
-      results_.push_back(std::move(encoded));
-    }
-  }
+  if (results_.empty()) results_ = engine_->encoder->Encode(items_);
   return std::move(results_[index]);
 }
 

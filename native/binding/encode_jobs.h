@@ -12,8 +12,8 @@
 
 namespace autoglm::binding {
 
-// Items that arrived in one call, shared by their jobs: the first job whose item has no result yet
-// computes a batch of items, and those after it find theirs. Each item is delivered on its own.
+// Items that arrived in one call, shared by their jobs: the first job computes all of them, and
+// those after it find their results. Each item is delivered on its own.
 class EncodeBatch {
  public:
   explicit EncodeBatch(std::shared_ptr<EncoderEngine> engine) : engine_(std::move(engine)) {}
@@ -27,7 +27,7 @@ class EncodeBatch {
  private:
   const std::shared_ptr<EncoderEngine> engine_;
   std::vector<MediaItem> items_;
-  std::vector<EncodedItem> results_;  // of the first items
+  std::vector<EncodedItem> results_;  // of all items, or empty before the first job has run
 };
 
 // One item: resolves with an EncodedItem of native/encoder.ts, or null where it was cancelled.

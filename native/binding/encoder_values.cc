@@ -34,24 +34,24 @@ MaxPixels ReadMaxPixels(const ObjectReader& options, Status& status) {
   return {};
 }
 
-ImageFacts ReadImageFacts(const ObjectReader& object, Status& status) {
+ImageSize ReadImageSize(const ObjectReader& object, Status& status) {
   const int64_t height = ReadCount(object, "height", kMaxSide, status);
   const int64_t width = ReadCount(object, "width", kMaxSide, status);
-  return {{height, width}, ReadMaxPixels(object.Object("options"), status)};
+  return {height, width};
 }
 
 ImageInput ReadImage(const ObjectReader& object, KeptArrays& kept, Status& status) {
-  const ImageFacts facts = ReadImageFacts(object, status);
+  const ImageSize size = ReadImageSize(object, status);
   const std::optional<Napi::Uint8Array> rgb = object.Bytes("rgb");
   if (!rgb.has_value() || !status.ok()) return {};
-  const int64_t expected = facts.size.height * facts.size.width * kNumImageChannels;
+  const int64_t expected = size.height * size.width * kNumImageChannels;
   if (static_cast<int64_t>(rgb->ByteLength()) != expected) {
     status = InvalidRequest("rgb: expected height * width * 3 = " + std::to_string(expected) +
                             " bytes, received " + std::to_string(rgb->ByteLength()));
     return {};
   }
   kept.push_back(Napi::Persistent(rgb->As<Napi::Object>()));
-  return {{rgb->Data(), facts.size}, facts.max_pixels};
+  return {{rgb->Data(), size}};
 }
 
 std::span<const float> ReadKeptFloats(const ObjectReader& object, const char* name,
@@ -95,7 +95,10 @@ EncoderOptions ReadEncoderOptions(const ObjectReader& object, Status& status) {
 
 ItemFacts ReadItemFacts(const ObjectReader& object, Status& status) {
   const std::string kind = object.String("kind");
-  if (kind == "image") return ReadImageFacts(object, status);
+  if (kind == "image") {
+    const ImageSize size = ReadImageSize(object, status);
+    return ImageFacts{size, ReadMaxPixels(object.Object("options"), status)};
+  }
   if (kind == "audio") {
     return AudioFacts{ReadCount(object, "numSamples", kMaxSamples, status),
                       object.Integer("sampleRateHz")};
@@ -106,17 +109,19 @@ ItemFacts ReadItemFacts(const ObjectReader& object, Status& status) {
 
 MediaItem ReadMediaItem(const ObjectReader& object, KeptArrays& kept, Status& status) {
   const std::string kind = object.String("kind");
-  if (kind == "image") return {.input = ReadImage(object, kept, status)};
-  if (kind == "audio") {
-    return {.input = AudioInput{ReadKeptFloats(object, "samples", kept),
-                                object.Integer("sampleRateHz")}};
+  MediaItem item;
+  if (kind == "image") {
+    item.input = ReadImage(object, kept, status);
+  } else if (kind == "audio") {
+    item.input =
+        AudioInput{ReadKeptFloats(object, "samples", kept), object.Integer("sampleRateHz")};
+  } else if (kind == "features") {
+    item.input = FeatureInput{ReadKeptFloats(object, "values", kept)};
+  } else if (status.ok()) {
+    status = InvalidRequest("item: kind: expected image, audio or features");
   }
-  if (kind == "features") {
-    return {.input = FeatureInput{ReadKeptFloats(object, "values", kept),
-                                  ReadGrid(object.Object("grid"))}};
-  }
-  if (status.ok()) status = InvalidRequest("item: kind: expected image, audio or features");
-  return {};
+  if (status.ok()) item.grid = ReadGrid(object.Object("grid"));
+  return item;
 }
 
 Napi::Object MakeEncoderDescription(Napi::Env env, const EncoderDescription& description) {
@@ -129,6 +134,7 @@ Napi::Object MakeEncoderDescription(Napi::Env env, const EncoderDescription& des
   SetNumber(object, "loadMs", description.load_ms);
   SetNumber(object, "sampleRateHz", description.sample_rate_hz);
   SetNumber(object, "maxRows", description.max_rows);
+  SetNumber(object, "maxBatchCells", description.max_batch_cells);
   return object;
 }
 

@@ -19,7 +19,8 @@ interface WaitingItem {
 }
 
 export interface BatchQueueOptions {
-  readonly limits: BatchLimits;
+  /** The tower says how many grid cells a batch may have. */
+  readonly limits: Omit<BatchLimits, 'maxCells'>;
   readonly clock: Clock;
   /** Told the size of each batch that starts. */
   readonly onBatch: (numItems: number) => void;
@@ -65,12 +66,15 @@ export class EncoderBatchQueue {
     this.#callOff();
     this.#callOff = () => {};
     const nowMs = clock.now();
+    const [oldest] = this.#waiting;
+    if (oldest === undefined) return;
     const state = {
-      numWaiting: this.#waiting.length,
-      oldestMs: this.#waiting[0]?.arrivedMs ?? nowMs,
+      waitingCells: this.#waiting.map(({ item }) => numCells(item)),
+      oldestMs: oldest.arrivedMs,
       isRunning: this.#isRunning,
     };
-    const decision = decideBatch(state, limits, { nowMs });
+    const maxCells = oldest.encoder.description.maxBatchCells;
+    const decision = decideBatch(state, { ...limits, maxCells }, { nowMs });
     if (decision.kind === 'wait') {
       this.#callOff = clock.after(decision.untilMs - nowMs, () => this.#advance());
     } else if (decision.kind === 'run') {
@@ -95,6 +99,10 @@ export class EncoderBatchQueue {
     this.#isRunning = false;
     this.#advance();
   }
+}
+
+function numCells({ grid: { t, h, w } }: EncoderItem): number {
+  return t * h * w;
 }
 
 /** Items of one batch have one encoder: it stays loaded while any of them waits. */

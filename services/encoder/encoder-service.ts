@@ -1,6 +1,6 @@
 import type { CallContext } from 'nice-grpc-common';
 import { abortable } from '#mesh/async/abortable.ts';
-import { type Flight, SingleFlight } from '#mesh/async/single-flight.ts';
+import { type Seat, SingleFlight } from '#mesh/async/single-flight.ts';
 import { excerpt } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
@@ -126,11 +126,11 @@ export class EncoderService {
   }
 
   /** The item where its rows are in the cache or on their way. */
-  #knownItem(key: string): EmbeddedItem | Flight<ItemEncoding> | undefined {
+  #knownItem(key: string): EmbeddedItem | Seat<ItemEncoding> | undefined {
     return this.#options.cache.get(key) ?? this.#flights.join(key);
   }
 
-  #startItem(key: string, contentHash: Uint8Array, reader: ItemReader): Flight<ItemEncoding> {
+  #startItem(key: string, contentHash: Uint8Array, reader: ItemReader): Seat<ItemEncoding> {
     const { stages } = this.#options;
     return this.#flights.joinOrStart(key, (signal) => {
       const encoding = startEncoding({ reader, contentHash }, stages, signal);
@@ -152,7 +152,7 @@ export class EncoderService {
   }
 
   async *#send(
-    source: EmbeddedItem | Flight<ItemEncoding>,
+    source: EmbeddedItem | Seat<ItemEncoding>,
     signal: AbortSignal,
   ): AsyncGenerator<EncodeResponse> {
     if (!('work' in source)) {

@@ -91,10 +91,13 @@ async function encodeItem(
       const loading = performance.now();
       const decoded = await opened.load(signal);
       const decodeUs = microseconds(openMs + performance.now() - loading);
-      const { encoded, queueUs } = await stages.queue.encode(encoder, decoded, signal).catch(
-        // Work stopped by its signal is an interruption, whatever the engine calls it.
-        (error: unknown) => Promise.reject(signal.aborted ? signal.reason : fromEngineError(error)),
-      );
+      const { encoded, queueUs } = await stages.queue
+        .encode(encoder, { ...decoded, grid: plan.grid }, signal)
+        .catch(
+          // Work stopped by its signal is an interruption, whatever the engine calls it.
+          (error: unknown) =>
+            Promise.reject(signal.aborted ? signal.reason : fromEngineError(error)),
+        );
       const { rows, preprocessUs, encodeUs } = encoded;
       const width = encoder.description.hiddenSize;
       assert(

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import { excerpt } from '#mesh/client-text.ts';
+import { ContentHash } from '#mesh/encode/content-hash.ts';
 import { checkChunkLength, checkMediaType } from '#mesh/encode/upload-limits.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { EncodeHeader, EncodeRequest } from '#protos/autoglm/encoder/v1/encoder.ts';
@@ -56,7 +56,7 @@ export async function receiveItem(
   options: { readonly maxItemBytes: number; readonly signal: AbortSignal },
 ): Promise<Buffer> {
   const { header, reader } = target;
-  const hash = createHash('sha256');
+  const hash = new ContentHash();
   let numBytes = 0;
   for (;;) {
     const message = await requests.next();
@@ -66,8 +66,8 @@ export async function receiveItem(
     const chunk = chunkOf(message.value);
     numBytes += chunk.length;
     refuseLarge(numBytes, options);
-    hash.update(chunk);
     reader.push(chunk);
+    await hash.update(chunk);
   }
   if (numBytes === 0) throw new MeshError('UNSUPPORTED_MEDIA', 'the item is empty: 0 bytes');
   if (header.sizeBytes !== undefined && Number(header.sizeBytes) !== numBytes) {

@@ -1,4 +1,4 @@
-import type { EncoderItem, ItemFacts } from '#native';
+import type { DecodedItem, ItemFacts } from '#native';
 import type { PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
 
 /** Reads the file formats of one modality. */
@@ -32,5 +32,5 @@ export interface OpenedItem {
   /** Length of a recording; 0 for an image. */
   readonly durationMs: number;
   /** Decodes what the tower needs. */
-  load(signal: AbortSignal): Promise<EncoderItem>;
+  load(signal: AbortSignal): Promise<DecodedItem>;
 }

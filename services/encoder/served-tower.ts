@@ -6,7 +6,7 @@ import type { Log } from '#mesh/log/log.ts';
 import type { MetricRegistry } from '#mesh/metrics.ts';
 import { weightDtype } from '#mesh/model-options.ts';
 import type { Served } from '#mesh/process-shell.ts';
-import type { EncoderItem, EncoderOptions, MediaEncoder } from '#native';
+import type { DecodedItem, EncoderOptions, ItemFacts, MediaEncoder } from '#native';
 import type { InstanceLoad } from '#protos/autoglm/mesh/v1/instance.ts';
 import { type Admission, createAdmission } from './admission.ts';
 import { EncoderBatchQueue } from './encoder-batch-queue.ts';
@@ -28,7 +28,7 @@ export interface EncoderRole {
   readonly modality: 'image' | 'audio';
   readonly format: MediaFormat;
   /** A small item; encoding it proves that the tower works. */
-  readonly warmUpItem: EncoderItem;
+  readonly warmUp: { readonly facts: ItemFacts; readonly decoded: DecodedItem };
 }
 
 /** The native side of an encoder process. */
@@ -91,7 +91,9 @@ export class ServedTower implements Served {
     if (this.#options.lazy) return;
     const { signal } = new AbortController();
     await this.#resident.use(signal, async (encoder) => {
-      await Promise.all(encoder.encode([this.#role.warmUpItem]));
+      const { facts, decoded } = this.#role.warmUp;
+      const { grid } = encoder.plan(facts);
+      await Promise.all(encoder.encode([{ ...decoded, grid }]));
     });
   }
 

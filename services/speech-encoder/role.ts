@@ -4,7 +4,7 @@ import type { SpeechEncoderOptions } from './options.ts';
 
 /** Length and rate of the silence that proves the tower works: half a second. */
 const WARM_UP_SAMPLES = 8000;
-const WARM_UP_RATE_HZ = 16_000;
+const WARM_UP_RECORDING = { kind: 'audio', sampleRateHz: 16_000 } as const;
 
 /** What makes an encoder process the speech encoder. */
 export function speechRole(options: SpeechEncoderOptions): EncoderRole {
@@ -13,10 +13,9 @@ export function speechRole(options: SpeechEncoderOptions): EncoderRole {
     title: 'Speech encoder',
     modality: 'audio',
     format: createAudioFormat(options),
-    warmUpItem: {
-      kind: 'audio',
-      samples: new Float32Array(WARM_UP_SAMPLES),
-      sampleRateHz: WARM_UP_RATE_HZ,
+    warmUp: {
+      facts: { ...WARM_UP_RECORDING, numSamples: WARM_UP_SAMPLES },
+      decoded: { ...WARM_UP_RECORDING, samples: new Float32Array(WARM_UP_SAMPLES) },
     },
   };
 }

@@ -1,10 +1,13 @@
 import type { ItemHeader, ItemReader, MediaFormat, OpenedItem } from '#encoder/media-reader.ts';
+import {
+  type ImagePreprocessing,
+  imagePreprocessing,
+  preprocessingKey,
+} from '#mesh/encode/preprocess-options.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { ItemBytes } from '#mesh/item-bytes.ts';
-import type { ImageOptions } from '#native';
 import { refuseManyFrames } from './animation.ts';
 import { type ImageLimits, loadPixels, readImageSize } from './image-decode.ts';
-import { imageOptions } from './image-options.ts';
 import { refuseManyChunks } from './png-chunks.ts';
 
 /** Bytes of the longest magic number: "RIFF", a length, "WEBP". */
@@ -21,17 +24,19 @@ function formatOf(head: Buffer): 'png' | 'jpeg' | 'gif' | 'webp' | undefined {
 
 /** Reads PNG, JPEG, WebP and GIF. */
 export function createImageFormat(limits: ImageLimits): MediaFormat {
-  return { begin: (header: ItemHeader) => new ImageReader(imageOptions(header.options), limits) };
+  return {
+    begin: ({ options }: ItemHeader) => new ImageReader(imagePreprocessing(options), limits),
+  };
 }
 
 class ImageReader implements ItemReader {
   readonly variant: string;
-  readonly #options: ImageOptions;
+  readonly #options: ImagePreprocessing;
   readonly #limits: ImageLimits;
   readonly #bytes = new ItemBytes();
 
-  constructor(options: ImageOptions, limits: ImageLimits) {
-    this.variant = `${options.maxPixelsMode} ${options.maxPixels ?? ''}`.trimEnd();
+  constructor(options: ImagePreprocessing, limits: ImageLimits) {
+    this.variant = preprocessingKey(options);
     this.#options = options;
     this.#limits = limits;
   }
@@ -50,13 +55,12 @@ class ImageReader implements ItemReader {
     if (format === 'webp' || format === 'gif') refuseManyFrames(bytes, format);
     if (format === 'png') refuseManyChunks(bytes);
     const size = await readImageSize(bytes, this.#limits);
-    const facts = { kind: 'image', ...size, options: this.#options } as const;
     return {
-      facts,
+      facts: { kind: 'image', ...size, options: this.#options },
       durationMs: 0,
       load: async (loadSignal) => {
         loadSignal.throwIfAborted();
-        return { ...facts, rgb: await loadPixels(bytes, size) };
+        return { kind: 'image', ...size, rgb: await loadPixels(bytes, size) };
       },
     };
   }

@@ -1,9 +1,11 @@
 import type { EncoderRole } from '#encoder/served-tower.ts';
+import { DEFAULT_IMAGE_PREPROCESSING } from '#mesh/encode/preprocess-options.ts';
 import { createImageFormat } from './image-format.ts';
 import type { VisionEncoderOptions } from './options.ts';
 
 /** Side of the picture that proves the tower works, pixels. */
 const WARM_UP_SIDE_PX = 56;
+const WARM_UP_IMAGE = { kind: 'image', width: WARM_UP_SIDE_PX, height: WARM_UP_SIDE_PX } as const;
 
 /** What makes an encoder process the vision encoder. */
 export function visionRole(options: VisionEncoderOptions): EncoderRole {
@@ -12,12 +14,9 @@ export function visionRole(options: VisionEncoderOptions): EncoderRole {
     title: 'Vision encoder',
     modality: 'image',
     format: createImageFormat(options),
-    warmUpItem: {
-      kind: 'image',
-      rgb: new Uint8Array(WARM_UP_SIDE_PX * WARM_UP_SIDE_PX * 3),
-      width: WARM_UP_SIDE_PX,
-      height: WARM_UP_SIDE_PX,
-      options: { maxPixels: null, maxPixelsMode: 'ignore' },
+    warmUp: {
+      facts: { ...WARM_UP_IMAGE, options: DEFAULT_IMAGE_PREPROCESSING },
+      decoded: { ...WARM_UP_IMAGE, rgb: new Uint8Array(WARM_UP_SIDE_PX * WARM_UP_SIDE_PX * 3) },
     },
   };
 }

@@ -5,7 +5,8 @@ import { describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
-import { type EncoderOptions, type ImageItem, type LoadedEncoder, loadEncoder } from '#native';
+import { type DecodedImage, type EncoderOptions, type LoadedEncoder, loadEncoder } from '#native';
+import { plannedItem } from '#test/planned-item.ts';
 import { engineRefusal } from '#test/refusal.ts';
 
 const IMAGE_MODEL = join(PACKAGE_ROOT, 'test/testdata/glm4v-tiny');
@@ -21,9 +22,15 @@ const OPTIONS: EncoderOptions = {
 const SCREENSHOT = { width: 1080, height: 2400 };
 const OWN_BOUNDS = { maxPixels: null, maxPixelsMode: 'ignore' } as const;
 
-function image({ width, height }: { readonly width: number; readonly height: number }): ImageItem {
+function image({
+  width,
+  height,
+}: {
+  readonly width: number;
+  readonly height: number;
+}): DecodedImage {
   const rgb = new Uint8Array(width * height * 3).map((_, i) => (i * 37) % 251);
-  return { kind: 'image', rgb, width, height, options: OWN_BOUNDS };
+  return { kind: 'image', rgb, width, height };
 }
 
 async function withEncoder(use: (encoder: LoadedEncoder) => Promise<void>, options = OPTIONS) {
@@ -44,6 +51,7 @@ describe('an encoder', () => {
       assert.equal(description.weightDtype, 'float32');
       assert.equal(description.sampleRateHz, 0);
       assert.equal(description.maxRows, 6144);
+      assert.equal(description.maxBatchCells, 8192);
       // The language model's embeddings and head alone are 1.5 MB.
       assert.ok(description.weightBytes < 1e6, `${description.weightBytes} bytes`);
     }));
@@ -74,12 +82,13 @@ describe('an encoder', () => {
 
   it('gives each item of a call its own outcome', () =>
     withEncoder(async (encoder) => {
-      const small = image({ width: 100, height: 60 });
-      const [first, long, short, last] = await Promise.allSettled(
+      const picture = image({ width: 100, height: 60 });
+      const small = plannedItem(encoder, picture);
+      const [first, foreign, short, last] = await Promise.allSettled(
         encoder.encode([
           small,
-          image({ width: 6000, height: 1 }),
-          { ...small, rgb: small.rgb.subarray(3) },
+          { ...small, grid: { t: 1, h: 1, w: 6000 } },
+          { ...picture, rgb: picture.rgb.subarray(3), grid: small.grid },
           small,
         ]),
       );
@@ -87,22 +96,30 @@ describe('an encoder', () => {
       assert(first?.status === 'fulfilled' && last?.status === 'fulfilled');
       assert.deepEqual(first.value.rows, last.value.rows);
       assert.equal(first.value.rows.length, first.value.plan.numRows * 128);
-      assert(long?.status === 'rejected' && short?.status === 'rejected');
-      engineRefusal('INVALID_REQUEST', /aspect ratio is above 200: 6000x1/)(long.reason);
+      assert(foreign?.status === 'rejected' && short?.status === 'rejected');
+      engineRefusal('INVALID_REQUEST', /the grid does not fit the item/)(foreign.reason);
       engineRefusal('INVALID_REQUEST', /expected height \* width \* 3 = 18000/)(short.reason);
+    }));
+
+  it('plans no picture that is impossible', () =>
+    withEncoder(async (encoder) => {
+      assert.throws(
+        () => encoder.plan({ kind: 'image', width: 6000, height: 1, options: OWN_BOUNDS }),
+        engineRefusal('INVALID_REQUEST', /aspect ratio is above 200: 6000x1/),
+      );
     }));
 
   it('gives a recording as many rows at another sample rate', () =>
     withEncoder(
       async (encoder) => {
-        const wave = (rate: number) =>
-          Float32Array.from({ length: rate }, (_, i) => Math.sin((i / rate) * 2000) * 0.5);
-        const [direct, resampled] = await Promise.all(
-          encoder.encode([
-            { kind: 'audio', samples: wave(16_000), sampleRateHz: 16_000 },
-            { kind: 'audio', samples: wave(48_000), sampleRateHz: 48_000 },
-          ]),
-        );
+        const wave = (rate: number) => {
+          const samples = Float32Array.from(
+            { length: rate },
+            (_, i) => Math.sin((i / rate) * 2000) * 0.5,
+          );
+          return plannedItem(encoder, { kind: 'audio', samples, sampleRateHz: rate });
+        };
+        const [direct, resampled] = await Promise.all(encoder.encode([wave(16_000), wave(48_000)]));
 
         assert.deepEqual(direct?.plan, resampled?.plan);
         assert.equal(direct?.plan.numRows, 25);
@@ -112,23 +129,35 @@ describe('an encoder', () => {
 
   it('refuses facts and items of the wrong type by their name', () =>
     withEncoder(async (encoder) => {
-      const item = image({ width: 100, height: 60 });
+      const item = plannedItem(encoder, image({ width: 100, height: 60 }));
+      const facts = { kind: 'image', width: 100, height: 60, options: OWN_BOUNDS } as const;
       // The type is broken on purpose: what the addon is given need not come from our code.
-      const broken = (damage: object): typeof item => Object.assign({}, item, damage);
+      const broken = <T extends object>(whole: T, damage: object): T =>
+        Object.assign({}, whole, damage);
       const damages: readonly (readonly [RegExp, object])[] = [
         [/rgb: expected a Uint8Array/, { rgb: [1, 2, 3] }],
         [/kind: expected image, audio or features/, { kind: 'smell' }],
         [/width: expected 0\.\./, { width: -100 }],
+        [/grid: expected an object/, { grid: 7 }],
+      ];
+      for (const [pattern, damage] of damages) {
+        const [encoded] = encoder.encode([broken(item, damage)]);
+        await assert.rejects(Promise.resolve(encoded), engineRefusal('INVALID_REQUEST', pattern));
+      }
+      const wrongFacts: readonly (readonly [RegExp, object])[] = [
         [/options: expected an object/, { options: 7 }],
         [/maxPixels: expected at least 1/, { options: { maxPixels: 0, maxPixelsMode: 'area' } }],
         [/maxPixelsMode: expected ignore/, { options: { maxPixels: 9, maxPixelsMode: 'most' } }],
+        [/width: expected 0\.\./, { width: -100 }],
       ];
-      for (const [pattern, damage] of damages) {
-        const [encoded] = encoder.encode([broken(damage)]);
-        await assert.rejects(Promise.resolve(encoded), engineRefusal('INVALID_REQUEST', pattern));
+      for (const [pattern, damage] of wrongFacts) {
+        assert.throws(
+          () => encoder.plan(broken(facts, damage)),
+          engineRefusal('INVALID_REQUEST', pattern),
+        );
       }
       assert.throws(
-        () => encoder.plan({ ...item, width: 0 }),
+        () => encoder.plan({ ...facts, width: 0 }),
         engineRefusal('INVALID_REQUEST', /the image is empty: 0x60/),
       );
       assert.throws(
@@ -141,9 +170,12 @@ describe('an encoder', () => {
     withEncoder(async (encoder) => {
       const abort = new AbortController();
       const reason = new Error('the client left');
-      const [large, small] = encoder.encode([image(SCREENSHOT), image({ width: 28, height: 28 })], {
-        signals: [abort.signal],
-      });
+      const [large, small] = encoder.encode(
+        [image(SCREENSHOT), image({ width: 28, height: 28 })].map((decoded) =>
+          plannedItem(encoder, decoded),
+        ),
+        { signals: [abort.signal] },
+      );
 
       await setImmediate();
       abort.abort(reason);
@@ -156,7 +188,7 @@ describe('an encoder', () => {
     withEncoder(async (encoder) => {
       const reason = new Error('too late');
 
-      const [encoded] = encoder.encode([image(SCREENSHOT)], {
+      const [encoded] = encoder.encode([plannedItem(encoder, image(SCREENSHOT))], {
         signals: [AbortSignal.abort(reason)],
       });
 
@@ -165,8 +197,8 @@ describe('an encoder', () => {
 
   it('interrupts what runs and what waits when it is closed', async () => {
     const encoder = await loadEncoder(OPTIONS);
-    const items = Array.from({ length: 20 }, () => image(SCREENSHOT));
-    const settled = Promise.allSettled(encoder.encode(items));
+    const items = Array.from({ length: 20 }, () => plannedItem(encoder, image(SCREENSHOT)));
+    const settled = Promise.allSettled(items.flatMap((item) => encoder.encode([item])));
 
     await setImmediate();
     await encoder.close();
@@ -178,14 +210,15 @@ describe('an encoder', () => {
 
   it('refuses every call after closing, and closing again does nothing', async () => {
     const encoder = await loadEncoder(OPTIONS);
+    const facts = { kind: 'image', width: 28, height: 28, options: OWN_BOUNDS } as const;
+    const item = plannedItem(encoder, image(facts));
     await encoder.close();
     await encoder.close();
 
-    const item = image({ width: 28, height: 28 });
     const [encoded] = encoder.encode([item]);
     await assert.rejects(Promise.resolve(encoded), engineRefusal('ENGINE_CLOSED'));
     await assert.rejects(encoder.trace(item), engineRefusal('ENGINE_CLOSED'));
-    assert.throws(() => encoder.plan(item), engineRefusal('ENGINE_CLOSED'));
+    assert.throws(() => encoder.plan(facts), engineRefusal('ENGINE_CLOSED'));
   });
 
   it('refuses what cannot be loaded with the reason', async () => {

@@ -4,6 +4,7 @@ import { type EncoderTrace, type LoadedEncoder, loadEncoder } from '#native';
 import { Recording } from '#speech/recording.ts';
 import { Turns } from '#speech/turns.ts';
 import { decodeWav } from '#speech/wav.ts';
+import { plannedItem } from '#test/planned-item.ts';
 import { loadPixels, readImageSize } from '#vision/image-decode.ts';
 import type { Arithmetic } from './decoder-parity.ts';
 import type { GoldenTensors } from './golden-tensors.ts';
@@ -64,10 +65,8 @@ export async function audioParity(check: EncoderCheck): Promise<ParityRow[]> {
   try {
     for (let k = 0; golden.has(`audio${k}.mel`); k++) {
       const name = `audio${k}`;
-      const trace = await encoder.trace({
-        kind: 'audio',
-        ...(await readWav(join(directory, `${name}.wav`))),
-      });
+      const recording = await readWav(join(directory, `${name}.wav`));
+      const trace = await encoder.trace(plannedItem(encoder, { kind: 'audio', ...recording }));
       const mel = keptRows(golden, `${name}.mel`, `${name}.mask`);
       const encoded = keptRows(golden, `${name}.encoded`, `${name}.encoded_mask`);
       rows.push(
@@ -121,8 +120,7 @@ async function traceImage(encoder: LoadedEncoder, path: string): Promise<Encoder
   const file = await readFile(path);
   const size = await readImageSize(file, { maxImagePixels: 1e8 });
   const rgb = await loadPixels(file, size);
-  const options = { maxPixels: null, maxPixelsMode: 'ignore' } as const;
-  return encoder.trace({ kind: 'image', rgb, ...size, options });
+  return encoder.trace(plannedItem(encoder, { kind: 'image', rgb, ...size }));
 }
 
 async function readWav(

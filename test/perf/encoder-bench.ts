@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import sharp from 'sharp';
 import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
-import { type EncoderClient, encodeItem } from '#mesh/encode/encoder-call.ts';
+import { type EncoderStub, encodeItem } from '#mesh/encode/encoder-call.ts';
 import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
-import { type EncoderItem, loadEncoder } from '#native';
+import { type DecodedItem, loadEncoder } from '#native';
 import { startMesh } from '#test/e2e/mesh.ts';
 import { PHONE_NANO, readMedia } from '#test/e2e/phone-cases.ts';
 import { screenshot } from '#test/e2e/screenshot.ts';
+import { plannedItem } from '#test/planned-item.ts';
 import type { Figure } from './figure.ts';
 import type { MachinePeak } from './machine-peak.ts';
 import { speechFlops, VISION_FLOPS_PER_IMAGE } from './tower-flops.ts';
@@ -22,7 +23,7 @@ const NUM_ROUNDS = 4;
 /** One item as a file, as the tower takes it, and how much of it there is. */
 interface BenchItem {
   readonly file: Buffer;
-  readonly decoded: EncoderItem;
+  readonly decoded: DecodedItem;
   /** 1 for an image, seconds of a recording. */
   readonly amount: number;
   readonly flops: number;
@@ -91,8 +92,7 @@ export async function benchEncoders(peak: MachinePeak): Promise<Figure[]> {
 async function screenItem(seed: number): Promise<BenchItem> {
   const file = await screenshot(seed);
   const { data, info } = await sharp(file).raw().toBuffer({ resolveWithObject: true });
-  const options = { maxPixels: null, maxPixelsMode: 'ignore' } as const;
-  const decoded = { kind: 'image', rgb: data, ...sizeOf(info), options } as const;
+  const decoded = { kind: 'image', rgb: data, ...sizeOf(info) } as const;
   return { file, decoded, amount: 1, flops: VISION_FLOPS_PER_IMAGE };
 }
 
@@ -152,7 +152,7 @@ interface Upload {
   readonly hiddenSize: number;
 }
 
-async function encode(client: EncoderClient, upload: Upload): Promise<void> {
+async function encode(client: EncoderStub, upload: Upload): Promise<void> {
   const { file, mediaType, hiddenSize } = upload;
   const item = { header: { mediaType }, content: file };
   const { signal } = new AbortController();
@@ -170,7 +170,8 @@ async function rateOfTower(device: string, { modality, items }: Modality): Promi
     return await rateOf(items, async () => {
       for (let first = 0; first < items.length; first += BATCH_SIZE) {
         const batch = items.slice(first, first + BATCH_SIZE);
-        await Promise.all(tower.encode(batch.map(({ decoded }) => decoded)));
+        const planned = batch.map(({ decoded }) => plannedItem(tower, decoded));
+        await Promise.all(tower.encode(planned));
       }
     });
   } finally {

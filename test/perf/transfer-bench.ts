@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
-import { type EncoderClient, encodeItem } from '#mesh/encode/encoder-call.ts';
+import { type EncoderStub, encodeItem } from '#mesh/encode/encoder-call.ts';
 import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import { property } from '#test/e2e/mesh.ts';
 import type { Figure } from './figure.ts';
@@ -62,7 +62,7 @@ function latencyFigures(name: string, times: readonly number[]): Figure[] {
 
 /** Milliseconds of calls one after another. */
 async function callTimes(
-  client: EncoderClient,
+  client: EncoderStub,
   isEnough: (times: readonly number[]) => boolean,
 ): Promise<readonly number[]> {
   const times: number[] = [];
@@ -74,7 +74,7 @@ async function callTimes(
   return times;
 }
 
-async function receiveRows(client: EncoderClient): Promise<void> {
+async function receiveRows(client: EncoderStub): Promise<void> {
   let numRows = 0;
   const item = { header: {}, content: new Uint8Array(1) };
   const options = { hiddenSize: HIDDEN_SIZE, signal: new AbortController().signal };

@@ -11,9 +11,8 @@
 namespace autoglm {
 namespace {
 
-// Patches or mel frames that are multiplied together: enough to use the weights well. Larger items
-// go alone, and memory follows the largest.
-constexpr int64_t kMaxCellsPerBatch = 8192;
+// Enough patches or mel frames to use the weights well.
+constexpr int64_t kMaxBatchCells = 8192;
 
 using Clock = std::chrono::steady_clock;
 
@@ -53,6 +52,7 @@ Result<std::unique_ptr<Encoder>> Encoder::Load(const EncoderOptions& options,
   description.sample_rate_hz =
       options.modality == Modality::kAudio ? config.value().mel.sample_rate_hz : 0;
   description.max_rows = encoder->MaxRows();
+  description.max_batch_cells = kMaxBatchCells;
   description.load_ms = MicrosecondsSince(begin) / 1000;
   return encoder;
 }
@@ -109,28 +109,22 @@ Encoder::Prepared Encoder::Prepare(const MediaItem& item) const {
   encoded.cancelled = prepared.item.IsCancelled();
   if (encoded.cancelled) return prepared;
   const Clock::time_point begin = Clock::now();
-  const Result<ItemPlan> plan = preprocessor_->Plan(item);
+  const Result<ItemPlan> plan = preprocessor_->PlanOf(item);
   encoded.status = plan.status();
   if (!plan.ok()) return prepared;
   encoded.plan = plan.value();
-  prepared.item.grid = plan.value().grid;
+  prepared.item.grid = item.grid;
   Result<std::vector<float>> features =
-      preprocessor_->Prepare(item, plan.value().grid, device_.context->threads());
+      preprocessor_->Prepare(item, device_.context->threads());
   encoded.status = features.status();
   if (features.ok()) prepared.features = std::move(features.value());
   encoded.preprocess_us = MicrosecondsSince(begin);
   return prepared;
 }
 
-std::vector<EncodedItem> Encoder::EncodeSome(std::span<const MediaItem> items) {
+std::vector<EncodedItem> Encoder::Encode(std::span<const MediaItem> items) {
   std::vector<Prepared> prepared;
-  int64_t num_cells = 0;
-  for (const MediaItem& item : items) {
-    const Result<ItemPlan> plan = preprocessor_->Plan(item);
-    if (plan.ok()) num_cells += plan.value().grid.NumCells();
-    if (num_cells > kMaxCellsPerBatch && !prepared.empty()) break;
-    prepared.push_back(Prepare(item));
-  }
+  for (const MediaItem& item : items) prepared.push_back(Prepare(item));
   std::vector<Prepared*> batch;
   for (Prepared& item : prepared) {
     if (item.encoded.status.ok() && !item.encoded.cancelled) batch.push_back(&item);

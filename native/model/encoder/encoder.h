@@ -35,6 +35,8 @@ struct EncoderDescription {
   size_t weight_bytes;
   int64_t sample_rate_hz;  // 0 for images
   int64_t max_rows;        // of one item within the checkpoint's own bounds
+  // Grid cells worth encoding together: more use the weights no better and take more memory.
+  int64_t max_batch_cells;
   int64_t load_ms;
 };
 
@@ -71,9 +73,9 @@ class Encoder {
   // shares it.
   const std::shared_ptr<const MediaPreprocessor>& preprocessor() const { return preprocessor_; }
 
-  // Encodes the first of the items, of which there is at least one, together with as many after it
-  // as fit a batch, and returns what became of those: each succeeds, fails or is cancelled alone.
-  std::vector<EncodedItem> EncodeSome(std::span<const MediaItem> items);
+  // Encodes the items together and returns what became of each: it succeeds, fails or is cancelled
+  // alone. Memory follows the largest batch, so who calls keeps it within max_batch_cells.
+  std::vector<EncodedItem> Encode(std::span<const MediaItem> items);
 
   EncoderTrace Trace(const MediaItem& item);
 

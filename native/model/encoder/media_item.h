@@ -10,10 +10,9 @@
 
 namespace autoglm {
 
-// A decoded picture and how its size is bounded.
+// A decoded picture.
 struct ImageInput {
   ImageView image;
-  MaxPixels max_pixels;
 };
 
 // A decoded recording, mono, -1 to 1.
@@ -26,16 +25,17 @@ struct AudioInput {
 // alone.
 struct FeatureInput {
   std::span<const float> values;  // [grid cells, feature values]
-  Grid grid;
 };
 
-// Who asks keeps the data alive until the item is encoded.
+// An item and the cells it is cut into, as the plan of its facts says. Who asks keeps the data alive
+// until the item is encoded.
 struct MediaItem {
   std::variant<ImageInput, AudioInput, FeatureInput> input;
+  Grid grid;
   const CancelFlag* cancelled = nullptr;  // null: cannot be cancelled
 };
 
-// What of an item decides its rows.
+// What of an item decides its rows: a picture and how its size is bounded, or a recording.
 struct ImageFacts {
   ImageSize size;
   MaxPixels max_pixels;

@@ -20,6 +20,19 @@ std::string SecondsText(double seconds) {
   return text + " s";
 }
 
+// Sides are rounded up and never below one factor, so a plan may pass the checkpoint's bound. What
+// passes it this often came from no plan, and its memory is not to be asked for.
+constexpr int64_t kPlanAllowance = 4;
+constexpr int64_t kMinBoundRows = 256;
+
+int64_t MaxRows(const SmartResizeRule& rule) {
+  return std::max(kMinBoundRows, rule.bounds.max_volume /
+                                     (rule.temporal_patch_size * rule.factor * rule.factor));
+}
+
+Status NotForSpeech() { return InvalidRequest("an image was sent to a speech encoder"); }
+Status NotForVision() { return InvalidRequest("a recording was sent to a vision encoder"); }
+
 }  // namespace
 
 MediaPreprocessor::MediaPreprocessor(const EncoderConfig& config) : config_(config) {
@@ -34,21 +47,62 @@ Result<ItemPlan> MediaPreprocessor::Plan(const ItemFacts& facts) const {
   return config_.PlanOf(grid.value());
 }
 
-Result<ItemPlan> MediaPreprocessor::Plan(const MediaItem& item) const {
+Result<ItemPlan> MediaPreprocessor::PlanOf(const MediaItem& item) const {
+  const bool is_image = config_.modality == Modality::kImage;
+  if (is_image && std::holds_alternative<AudioInput>(item.input)) return NotForVision();
+  if (!is_image && std::holds_alternative<ImageInput>(item.input)) return NotForSpeech();
+  if (const auto* audio = std::get_if<AudioInput>(&item.input)) {
+    const Status rates = CheckSampleRate(audio->sample_rate_hz);
+    if (!rates.ok()) return rates;
+  }
+  if (!FitsModel(item.grid) || !FitsInput(item)) {
+    return InvalidRequest("the grid does not fit the item or the model");
+  }
+  return config_.PlanOf(item.grid);
+}
+
+bool MediaPreprocessor::FitsModel(const Grid& grid) const {
+  if (config_.modality == Modality::kAudio) {
+    return grid.h == 1 && grid.w == 1 && grid.t >= MinMelFrames() &&
+           grid.t <= config_.MaxMelFrames();
+  }
+  if (config_.image.fixed_size.has_value()) {
+    return grid == PatchGrid(config_.image, *config_.image.fixed_size);
+  }
+  const int64_t merge = config_.image.merge_size;
+  const int64_t max_cells = kPlanAllowance * merge * merge * MaxRows(config_.image.smart_resize);
+  return grid.t == 1 && grid.h > 0 && grid.w > 0 && grid.h % merge == 0 && grid.w % merge == 0 &&
+         grid.w <= max_cells / grid.h;
+}
+
+bool MediaPreprocessor::FitsInput(const MediaItem& item) const {
   if (const auto* image = std::get_if<ImageInput>(&item.input)) {
-    return Plan(ImageFacts{image->image.size, image->max_pixels});
+    return image->image.size.height > 0 && image->image.size.width > 0;
   }
   if (const auto* audio = std::get_if<AudioInput>(&item.input)) {
-    return Plan(AudioFacts{static_cast<int64_t>(audio->samples.size()), audio->sample_rate_hz});
+    const int64_t num_samples = static_cast<int64_t>(audio->samples.size());
+    return item.grid.t == NumMelFrames(num_samples, audio->sample_rate_hz);
   }
-  const Result<Grid> grid = PlanFeatures(std::get<FeatureInput>(item.input));
-  if (!grid.ok()) return grid.status();
-  return config_.PlanOf(grid.value());
+  const int64_t num_values =
+      static_cast<int64_t>(std::get<FeatureInput>(item.input).values.size());
+  const int64_t values_per_cell = config_.modality == Modality::kImage
+                                      ? config_.image.PatchValues()
+                                      : config_.mel.num_mel_bins;
+  return num_values == item.grid.NumCells() * values_per_cell;
+}
+
+int64_t MediaPreprocessor::MinMelFrames() const {
+  return std::max(kMinMelFrames, config_.MinMelFrames());
+}
+
+int64_t MediaPreprocessor::NumMelFrames(int64_t num_samples, int64_t sample_rate_hz) const {
+  return log_mel_->NumFrames(NumResampledSamples(
+      {.from_hz = sample_rate_hz, .to_hz = config_.mel.sample_rate_hz}, num_samples));
 }
 
 Result<Grid> MediaPreprocessor::PlanImage(const ImageFacts& facts) const {
   if (config_.modality != Modality::kImage) {
-    return InvalidRequest("an image was sent to a speech encoder");
+    return NotForSpeech();
   }
   const Result<ImageSize> size = PlanImageSize(config_.image, facts.size, facts.max_pixels);
   if (!size.ok()) return size.status();
@@ -57,20 +111,19 @@ Result<Grid> MediaPreprocessor::PlanImage(const ImageFacts& facts) const {
 
 Result<Grid> MediaPreprocessor::PlanAudio(const AudioFacts& facts) const {
   if (config_.modality != Modality::kAudio) {
-    return InvalidRequest("a recording was sent to a vision encoder");
+    return NotForVision();
   }
   const int64_t rate_hz = config_.mel.sample_rate_hz;
   const Status rates = CheckSampleRate(facts.sample_rate_hz);
   if (!rates.ok()) return rates;
-  const int64_t num_samples = NumResampledSamples(
-      {.from_hz = facts.sample_rate_hz, .to_hz = rate_hz}, facts.num_samples);
-  const Grid grid = {.t = log_mel_->NumFrames(num_samples), .h = 1, .w = 1};
+  const Grid grid = {
+      .t = NumMelFrames(facts.num_samples, facts.sample_rate_hz), .h = 1, .w = 1};
 
   const double seconds_per_frame =
       static_cast<double>(config_.mel.hop_length) / static_cast<double>(rate_hz);
   const double seconds =
       static_cast<double>(facts.num_samples) / static_cast<double>(facts.sample_rate_hz);
-  const int64_t min_frames = std::max(kMinMelFrames, config_.MinMelFrames());
+  const int64_t min_frames = MinMelFrames();
   const int64_t max_frames = config_.MaxMelFrames();
   if (grid.t < min_frames) {
     return InvalidRequest(
@@ -85,33 +138,13 @@ Result<Grid> MediaPreprocessor::PlanAudio(const AudioFacts& facts) const {
   return grid;
 }
 
-Result<Grid> MediaPreprocessor::PlanFeatures(const FeatureInput& input) const {
-  const Grid& grid = input.grid;
-  const bool is_image = config_.modality == Modality::kImage;
-  const int64_t merge = config_.image.merge_size;
-  const bool fits = is_image ? grid.t == 1 && grid.h > 0 && grid.w > 0 && grid.h % merge == 0 &&
-                                   grid.w % merge == 0
-                             : grid.h == 1 && grid.w == 1 && grid.t > 0 &&
-                                   grid.t <= config_.MaxMelFrames();
-  const bool has_size = !config_.image.fixed_size.has_value() ||
-                        grid == PatchGrid(config_.image, *config_.image.fixed_size);
-  const int64_t values_per_cell =
-      is_image ? config_.image.PatchValues() : config_.mel.num_mel_bins;
-  const int64_t num_cells = static_cast<int64_t>(input.values.size()) / values_per_cell;
-  if (!fits || !has_size || num_cells != grid.NumCells() ||
-      num_cells * values_per_cell != static_cast<int64_t>(input.values.size())) {
-    return InvalidRequest("the features do not fit the grid or the model");
-  }
-  return grid;
-}
-
-Result<std::vector<float>> MediaPreprocessor::Prepare(const MediaItem& item, const Grid& grid,
+Result<std::vector<float>> MediaPreprocessor::Prepare(const MediaItem& item,
                                                       ThreadPool& threads) const {
   if (const auto* image = std::get_if<ImageInput>(&item.input)) {
-    return PrepareImage(*image, grid, threads);
+    return PrepareImage(*image, item.grid, threads);
   }
   if (const auto* audio = std::get_if<AudioInput>(&item.input)) {
-    return PrepareAudio(*audio, grid, threads);
+    return PrepareAudio(*audio, item.grid, threads);
   }
   const std::span<const float> values = std::get<FeatureInput>(item.input).values;
   return std::vector<float>(values.begin(), values.end());

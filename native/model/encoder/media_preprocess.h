@@ -20,16 +20,20 @@ class MediaPreprocessor {
 
   // Rows and grid of an item before anything is computed, or why it cannot be encoded.
   Result<ItemPlan> Plan(const ItemFacts& facts) const;
-  Result<ItemPlan> Plan(const MediaItem& item) const;
 
-  // The features of an item whose plan has this grid: [grid cells, feature values].
-  Result<std::vector<float>> Prepare(const MediaItem& item, const Grid& grid,
-                                     ThreadPool& threads) const;
+  // The plan of an item that has its grid; refuses a grid that does not fit the item or the model.
+  Result<ItemPlan> PlanOf(const MediaItem& item) const;
+
+  // The features of an item whose grid fits: [grid cells, feature values].
+  Result<std::vector<float>> Prepare(const MediaItem& item, ThreadPool& threads) const;
 
  private:
   Result<Grid> PlanImage(const ImageFacts& facts) const;
   Result<Grid> PlanAudio(const AudioFacts& facts) const;
-  Result<Grid> PlanFeatures(const FeatureInput& input) const;
+  bool FitsModel(const Grid& grid) const;
+  bool FitsInput(const MediaItem& item) const;
+  int64_t MinMelFrames() const;
+  int64_t NumMelFrames(int64_t num_samples, int64_t sample_rate_hz) const;
   std::vector<float> PrepareImage(const ImageInput& input, const Grid& grid,
                                   ThreadPool& threads) const;
   Result<std::vector<float>> PrepareAudio(const AudioInput& input, const Grid& grid,

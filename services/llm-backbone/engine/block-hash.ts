@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { PlaceholderRange } from '#backbone/media/placeholder-range.ts';
+import type { PlaceholderRange } from './placeholder-range.ts';
 
 /**
  * Names the contents of one full block and of everything before it: SHA-256 over the previous

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
-import type { Embedding } from '#backbone/media/embedding.ts';
-import type { PlaceholderRange } from '#backbone/media/placeholder-range.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { BackboneMetrics } from './backbone-metrics.ts';
-import type { Scheduler } from './scheduler.ts';
+import type { Scheduler, WantedRows } from './scheduler.ts';
 import { assertSchedulerInvariants } from './scheduler-invariants.ts';
 import type { Sequence } from './sequence.ts';
 import type { ScheduledStep } from './step-draft.ts';
@@ -25,8 +23,6 @@ export interface SequenceResult {
 export interface SequenceOwner {
   /** The first of the sequences has been planned into a step. */
   scheduled(): void;
-  /** A sequence cannot go on without an item's rows: bring them with `supply`. Asked once. */
-  rowsWanted(sequence: Sequence, range: PlaceholderRange): void;
   /** Everything one step brought for the owner's sequences. */
   advanced(results: readonly SequenceResult[]): void;
   /** One of the sequences failed, or a step with it; that sequence is gone. */
@@ -86,13 +82,6 @@ export class EngineLoop {
     for (const sequence of sequences) {
       if (this.#owners.has(sequence)) this.#withdrawn.add(sequence);
     }
-    this.#wake();
-  }
-
-  /** Hands over rows that were wanted; a sequence that is gone needs none. */
-  supply(sequence: Sequence, range: PlaceholderRange, rows: Embedding): void {
-    if (!this.#owners.has(sequence)) return;
-    sequence.media.supply(range, rows);
     this.#wake();
   }
 
@@ -217,9 +206,22 @@ export class EngineLoop {
   }
 
   #askForRows(): void {
-    for (const { sequence, range } of this.#scheduler.takeWanted()) {
-      this.#owners.get(sequence)?.rowsWanted(sequence, range);
+    for (const wanted of this.#scheduler.takeWanted()) void this.#fetchRows(wanted);
+  }
+
+  /** Brings rows to a sequence that cannot go on without; a failure is the sequence's, not the engine's. */
+  async #fetchRows({ sequence, range }: WantedRows): Promise<void> {
+    try {
+      const { rowSource } = sequence;
+      assert(rowSource !== null, 'rows are wanted of a prompt without media');
+      const rows = await rowSource.rowsOf(range);
+      if (this.#owners.has(sequence)) sequence.media.supply(range, rows);
+    } catch (error: unknown) {
+      const owner = this.#owners.get(sequence);
+      this.withdraw([sequence]);
+      owner?.failed(asMeshError(error));
     }
+    this.#wake();
   }
 
   #deliver(): void {
@@ -242,6 +244,12 @@ export class EngineLoop {
     }
     if (!this.#isClosed) await woken;
   }
+}
+
+function asMeshError(error: unknown): MeshError {
+  if (error instanceof MeshError) return error;
+  const why = error instanceof Error ? error.message : String(error);
+  return new MeshError('ENGINE_FAILED', `media could not be encoded: ${why}`, { cause: error });
 }
 
 /** What goes wrong while one request's answer is put together is that request's failure alone. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import type { PlaceholderRange } from '#backbone/media/placeholder-range.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { BlockPool } from './block-pool.ts';
+import type { PlaceholderRange } from './placeholder-range.ts';
 import { PrefixCache } from './prefix-cache.ts';
 import type { Sequence } from './sequence.ts';
 import { insertInOrder, removeFrom } from './sequence-order.ts';

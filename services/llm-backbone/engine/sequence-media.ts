@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import type { Embedding } from '#backbone/media/embedding.ts';
-import type { PlaceholderRange } from '#backbone/media/placeholder-range.ts';
+import type { PlaceholderRange } from './placeholder-range.ts';
+import type { Embedding } from './row-source.ts';
 
 /**
  * The media of one sequence: which rows are at hand. Rows come when they have been asked for and go

@@ -1,6 +1,6 @@
-import type { MropePositions } from '#backbone/media/mrope.ts';
-import type { PlaceholderRange } from '#backbone/media/placeholder-range.ts';
 import { blockHash } from './block-hash.ts';
+import type { PlaceholderRange } from './placeholder-range.ts';
+import type { RowSource } from './row-source.ts';
 import type { SamplerState } from './sampler-state.ts';
 import { SequenceMedia } from './sequence-media.ts';
 
@@ -21,6 +21,14 @@ export interface EndRules {
   readonly stopTokenIds: ReadonlySet<number>;
 }
 
+/** Rotary positions of a prompt whose pictures spread over three axes. */
+export interface MropePositions {
+  /** `[3, num_tokens]`: rotary positions t, h, w. */
+  readonly positions: Int32Array;
+  /** A generated token at index n of the sequence has position `n + delta` on all axes; at most 0. */
+  readonly delta: number;
+}
+
 export interface SequenceOptions {
   /** Order of arrival; unique. */
   readonly id: number;
@@ -30,6 +38,8 @@ export interface SequenceOptions {
   /** Completion tokens generated elsewhere before, on resume. */
   readonly completionTokenIds: readonly number[];
   readonly placeholders: readonly PlaceholderRange[];
+  /** Gives the rows of the placeholders; null if there are none. */
+  readonly rowSource: RowSource | null;
   /** Rotary positions of the prompt; null where each token's are its index. */
   readonly positions: MropePositions | null;
   readonly endRules: EndRules;
@@ -53,6 +63,7 @@ export class Sequence {
   readonly priority: number;
   readonly numPromptTokens: number;
   readonly media: SequenceMedia;
+  readonly rowSource: RowSource | null;
   readonly endRules: EndRules;
   readonly sampler: SamplerState;
   readonly numLogprobs: number;
@@ -78,6 +89,7 @@ export class Sequence {
     this.priority = options.priority;
     this.numPromptTokens = options.promptTokenIds.length;
     this.media = new SequenceMedia(options.placeholders);
+    this.rowSource = options.rowSource;
     this.#positions = options.positions;
     this.endRules = options.endRules;
     this.sampler = options.sampler;

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { Embedding } from './embedding.ts';
+import type { Embedding } from '#backbone/engine/row-source.ts';
 
 /** Embeddings by item key, bounded in bytes, least recently used out first. */
 export class EmbeddingCache {

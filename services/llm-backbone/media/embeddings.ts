@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { LRUCache } from 'lru-cache';
-import { type Endable, type Flight, SingleFlight } from '#mesh/async/single-flight.ts';
+import type { Embedding } from '#backbone/engine/row-source.ts';
+import { type Endable, type Seat, SingleFlight } from '#mesh/async/single-flight.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { type MediaModality, WIRE_MODALITIES } from '#mesh/modality.ts';
 import type { EncoderReadiness } from '#protos/autoglm/mesh/v1/instance.ts';
-import type { Embedding } from './embedding.ts';
 import { EmbeddingCache } from './embedding-cache.ts';
 import { ENCODER_NAMES, type EncoderClient } from './encoder-client.ts';
 import { type ItemShape, type MediaIdentity, type MediaItem, mediaParam } from './media-item.ts';
@@ -19,9 +19,12 @@ export interface Encoding extends Endable {
   readonly finished: Promise<Embedding>;
 }
 
+/** What embeddings need of the encoders of one modality. */
+export type ItemEncoder = Pick<EncoderClient, 'encode' | 'peers' | 'numReady' | 'close'>;
+
 export interface EmbeddingsOptions {
-  /** A client for each modality the checkpoint reads and an encoder is configured for. */
-  readonly clients: ReadonlyMap<MediaModality, EncoderClient>;
+  /** For each modality the checkpoint reads and an encoder is configured for. */
+  readonly clients: ReadonlyMap<MediaModality, ItemEncoder>;
   /** Modalities the checkpoint reads. */
   readonly checkpointModalities: readonly MediaModality[];
   readonly modelId: string;
@@ -80,7 +83,7 @@ export class Embeddings {
   }
 
   /** Encodes an item, or joins those who wait for it. */
-  encode(item: MediaItem): Flight<Encoding> {
+  encode(item: MediaItem): Seat<Encoding> {
     return this.#encodings.joinOrStart(item.key, (signal) => this.#start(item, signal));
   }
 
@@ -127,7 +130,7 @@ export class Embeddings {
     throw new MeshError('ENGINE_FAILED', `the encoder plans ${b} where an encoder planned ${a}`);
   }
 
-  #clientOf(modality: MediaModality): EncoderClient {
+  #clientOf(modality: MediaModality): ItemEncoder {
     const client = this.#options.clients.get(modality);
     assert(client !== undefined, `${modality} items have been refused`);
     return client;

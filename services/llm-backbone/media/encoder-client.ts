@@ -1,3 +1,4 @@
+import type { Embedding } from '#backbone/engine/row-source.ts';
 import { Semaphore } from '#mesh/async/semaphore.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
@@ -6,7 +7,6 @@ import { Attempts } from '#mesh/peers/attempts.ts';
 import type { Membership } from '#mesh/peers/membership.ts';
 import { Peer, type PeerOptions } from '#mesh/peers/peer.ts';
 import { PeerSet } from '#mesh/peers/peer-set.ts';
-import type { Embedding } from './embedding.ts';
 import { type EncoderPeer, type ExpectedModel, encoderKind } from './encoder-peer.ts';
 import { type EncodeProgress, gatherEmbedding } from './gather-embedding.ts';
 import type { MediaItem } from './media-item.ts';

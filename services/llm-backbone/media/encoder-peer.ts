@@ -1,5 +1,5 @@
 import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
-import type { EncoderClient as EncoderStub } from '#mesh/encode/encoder-call.ts';
+import type { EncoderStub } from '#mesh/encode/encoder-call.ts';
 import { createMeshClient } from '#mesh/grpc/grpc-client.ts';
 import { type MediaModality, WIRE_MODALITIES } from '#mesh/modality.ts';
 import type { Peer, PeerKind } from '#mesh/peers/peer.ts';

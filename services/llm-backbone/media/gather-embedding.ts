@@ -1,7 +1,7 @@
-import { type EncoderClient as EncoderStub, encodeItem } from '#mesh/encode/encoder-call.ts';
+import type { Embedding } from '#backbone/engine/row-source.ts';
+import { type EncoderStub, encodeItem } from '#mesh/encode/encoder-call.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { EncodePlan } from '#protos/autoglm/encoder/v1/encoder.ts';
-import type { Embedding } from './embedding.ts';
 import type { ExpectedModel } from './encoder-peer.ts';
 import type { ItemShape, MediaItem } from './media-item.ts';
 
@@ -13,7 +13,7 @@ export interface EncodeProgress {
 }
 
 /** Rows of an item, and whether the encoder had them already. */
-export interface EncodedItem {
+export interface GatheredEmbedding {
   readonly embedding: Embedding;
   readonly cacheHit: boolean;
 }
@@ -23,7 +23,7 @@ export async function gatherEmbedding(
   stub: EncoderStub,
   item: MediaItem,
   options: EncodeProgress & { readonly expected: ExpectedModel },
-): Promise<EncodedItem> {
+): Promise<GatheredEmbedding> {
   const { signal, onPlan, expected } = options;
   const { requestId, mediaType, contentHash, options: preprocessing, sizeBytes } = item;
   const header = {

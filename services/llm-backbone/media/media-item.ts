@@ -1,7 +1,8 @@
+import { imagePreprocessing, preprocessingKey } from '#mesh/encode/preprocess-options.ts';
 import { checkMediaType } from '#mesh/encode/upload-limits.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { type MediaModality, modalityOf } from '#mesh/modality.ts';
-import { MaxPixelsMode, type PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
+import type { PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
 import type { EncodePlan } from '#protos/autoglm/encoder/v1/encoder.ts';
 import type { MediaItem as AnnouncedItem } from '#protos/autoglm/llm/v1/prompt.ts';
 
@@ -55,15 +56,9 @@ export function readIdentity(item: AnnouncedItem, index: number): MediaIdentity 
     const message = `media item ${index} has modality ${item.modality}; image and audio are known`;
     throw new MeshError('INVALID_REQUEST', message, { param: mediaParam(index) });
   }
-  const key = `${contentHash.toString('hex')} ${modality} ${mediaType} ${optionsKey(options)}`;
+  // A recording has no options.
+  const variant =
+    modality === 'image' ? preprocessingKey(imagePreprocessing(options, mediaParam(index))) : '';
+  const key = `${contentHash.toString('hex')} ${modality} ${mediaType} ${variant}`;
   return { modality, key, mediaType, contentHash, sizeBytes, options };
-}
-
-/** Options that mean the same have the same key. */
-function optionsKey(options: PreprocessOptions | undefined): string {
-  const { maxPixels, maxPixelsMode: mode = MaxPixelsMode.MAX_PIXELS_MODE_IGNORE } = options ?? {};
-  const isIgnored =
-    mode === MaxPixelsMode.MAX_PIXELS_MODE_IGNORE ||
-    mode === MaxPixelsMode.MAX_PIXELS_MODE_UNSPECIFIED;
-  return maxPixels === undefined || isIgnored ? '' : `${mode}:${maxPixels}`;
 }

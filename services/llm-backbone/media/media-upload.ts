@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { ContentHash } from '#mesh/encode/content-hash.ts';
 import { checkChunkLength } from '#mesh/encode/upload-limits.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { ItemBytes } from '#mesh/item-bytes.ts';
@@ -29,7 +29,7 @@ export async function receiveMedia(
       const message = `a media chunk names item ${mediaIndex}, the start names ${announced.length} media items`;
       throw new MeshError('INVALID_REQUEST', message);
     }
-    upload.push(data);
+    await upload.push(data);
   }
   return uploads.map((upload) => upload.finish());
 }
@@ -46,21 +46,21 @@ class ItemUpload {
   readonly #identity: MediaIdentity;
   readonly #index: number;
   readonly #bytes = new ItemBytes();
-  readonly #hash = createHash('sha256');
+  readonly #hash = new ContentHash();
 
   constructor(identity: MediaIdentity, index: number) {
     this.#identity = identity;
     this.#index = index;
   }
 
-  push(chunk: Buffer): void {
+  async push(chunk: Buffer): Promise<void> {
     const { sizeBytes } = this.#identity;
     const numBytes = this.#bytes.numBytes + chunk.length;
     if (numBytes > sizeBytes) {
       throw this.#broken(`size_bytes says ${sizeBytes} bytes, ${numBytes} have arrived`);
     }
-    this.#hash.update(chunk);
     this.#bytes.push(chunk);
+    await this.#hash.update(chunk);
   }
 
   finish(): ReceivedItem {

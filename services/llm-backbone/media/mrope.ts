@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { MropePositions } from '#backbone/engine/sequence.ts';
 
 /** Placeholder tokens of one picture, or of one temporal slot of a video, in row-major order. */
 export interface ImageRun {
@@ -7,13 +8,6 @@ export interface ImageRun {
   /** Tokens in a column and in a row of the picture: the patch grid divided by the merge size. */
   readonly numRows: number;
   readonly numColumns: number;
-}
-
-export interface MropePositions {
-  /** `[3, num_tokens]`: rotary positions t, h, w. */
-  readonly positions: Int32Array;
-  /** A generated token at index n of the sequence has position `n + delta` on all axes; at most 0. */
-  readonly delta: number;
 }
 
 /**

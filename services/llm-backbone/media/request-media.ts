@@ -1,16 +1,17 @@
-import type { Flight } from '#mesh/async/single-flight.ts';
+import type { PlaceholderRange } from '#backbone/engine/placeholder-range.ts';
+import type { Embedding, RowSource } from '#backbone/engine/row-source.ts';
+import type { Seat } from '#mesh/async/single-flight.ts';
 import { MeshError } from '#mesh/errors.ts';
-import type { Embedding } from './embedding.ts';
 import type { Embeddings, Encoding } from './embeddings.ts';
 import { type ItemShape, type MediaItem, mediaParam } from './media-item.ts';
 
 /** The media items of one request, from their bytes to their rows. */
-export class RequestMedia {
+export class RequestMedia implements RowSource {
   readonly items: readonly MediaItem[];
   readonly #embeddings: Embeddings;
   readonly #giveBack: () => void;
   /** By item: an encoding this request has a place in. */
-  readonly #flights = new Map<MediaItem, Flight<Encoding>>();
+  readonly #seats = new Map<MediaItem, Seat<Encoding>>();
   readonly #closing = new AbortController();
 
   /** `giveBack` frees the room the bytes take, at `close`. */
@@ -31,37 +32,37 @@ export class RequestMedia {
     );
   }
 
-  /** Rows of an item; whoever gets them keeps them, this request does not. */
-  async rowsOf(mediaIndex: number): Promise<Embedding> {
+  /** From the embedding cache, or encoded; the request keeps the bytes to encode an item once more. */
+  async rowsOf({ mediaIndex }: PlaceholderRange): Promise<Embedding> {
     this.#closing.signal.throwIfAborted();
     const item = this.items[mediaIndex];
     if (item === undefined)
       throw new RangeError(`media item ${mediaIndex} of ${this.items.length}`);
-    if (!this.#flights.has(item)) {
+    if (!this.#seats.has(item)) {
       const cached = this.#embeddings.find(item);
       if (cached !== undefined) return cached;
     }
-    const flight = this.#join(item);
+    const seat = this.#join(item);
     try {
-      return await flight.work.finished.catch(nameItem(mediaIndex));
+      return await seat.work.finished.catch(nameItem(mediaIndex));
     } finally {
-      this.#flights.delete(item);
-      flight.leave();
+      this.#seats.delete(item);
+      seat.leave();
     }
   }
 
   /** Ends the streams nobody else waits for and frees the bytes. */
   close(): void {
     this.#closing.abort();
-    for (const flight of this.#flights.values()) flight.leave();
-    this.#flights.clear();
+    for (const seat of this.#seats.values()) seat.leave();
+    this.#seats.clear();
     this.#giveBack();
   }
 
-  #join(item: MediaItem): Flight<Encoding> {
-    const flight = this.#flights.get(item) ?? this.#embeddings.encode(item);
-    this.#flights.set(item, flight);
-    return flight;
+  #join(item: MediaItem): Seat<Encoding> {
+    const seat = this.#seats.get(item) ?? this.#embeddings.encode(item);
+    this.#seats.set(item, seat);
+    return seat;
   }
 }
 

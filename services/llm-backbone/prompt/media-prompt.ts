@@ -1,6 +1,7 @@
+import type { PlaceholderRange } from '#backbone/engine/placeholder-range.ts';
+import type { MropePositions } from '#backbone/engine/sequence.ts';
 import type { ItemShape, MediaIdentity } from '#backbone/media/media-item.ts';
-import { type ImageRun, type MropePositions, mropePositions } from '#backbone/media/mrope.ts';
-import type { PlaceholderRange } from '#backbone/media/placeholder-range.ts';
+import { type ImageRun, mropePositions } from '#backbone/media/mrope.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { MediaModality } from '#mesh/modality.ts';
 

@@ -1,6 +1,6 @@
 import type { Tokenizer } from '#backbone/checkpoint/tokenizer.ts';
+import type { MropePositions } from '#backbone/engine/sequence.ts';
 import type { ItemShape, MediaIdentity } from '#backbone/media/media-item.ts';
-import type { MropePositions } from '#backbone/media/mrope.ts';
 import { abortable } from '#mesh/async/abortable.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { MediaModality } from '#mesh/modality.ts';

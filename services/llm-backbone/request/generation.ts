@@ -1,26 +1,21 @@
-import assert from 'node:assert/strict';
 import type { Vocabulary } from '#backbone/checkpoint/vocabulary.ts';
 import type { BackboneMetrics, FinishedReason } from '#backbone/engine/backbone-metrics.ts';
 import type { EngineLoop, SequenceOwner, SequenceResult } from '#backbone/engine/engine-loop.ts';
+import type { RowSource } from '#backbone/engine/row-source.ts';
 import { SamplerState, type SamplingSettings } from '#backbone/engine/sampler-state.ts';
 import { Sequence } from '#backbone/engine/sequence.ts';
 import type { ChunkResult } from '#backbone/engine/step-plan.ts';
-import type { Embedding } from '#backbone/media/embedding.ts';
-import type { PlaceholderRange } from '#backbone/media/placeholder-range.ts';
 import { choiceDeltas, choiceFinish } from '#backbone/output/choice-messages.ts';
 import { ChoiceOutput } from '#backbone/output/output.ts';
 import type { OutputOptions } from '#backbone/output/output-stages.ts';
 import { tokenLogprobs } from '#backbone/output/token-logprob.ts';
 import { countMediaTokens, type PreparedPrompt } from '#backbone/prompt/prompt.ts';
-import { MeshError } from '#mesh/errors.ts';
 import type { ChoiceDelta, TokenLogprob } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { RequestTimer } from './request-timer.ts';
 import { ResponseQueue } from './response-queue.ts';
 
-/** Where a request's media rows come from. */
-export interface RowSource {
-  /** Rows of an item; whoever gets them keeps them. */
-  rowsOf(mediaIndex: number): Promise<Embedding>;
+/** Where a request's media rows come from, until the request ends. */
+export interface GenerationMedia extends RowSource {
   /** Ends what is under way and frees the media. */
   close(): void;
 }
@@ -29,7 +24,7 @@ export interface RowSource {
 export interface GenerationRequest {
   readonly prompt: PreparedPrompt;
   /** Null where the prompt has no media. */
-  readonly media: RowSource | null;
+  readonly media: GenerationMedia | null;
   readonly settings: SamplingSettings;
   readonly output: OutputOptions;
   readonly numChoices: number;
@@ -125,10 +120,6 @@ export class Generation implements SequenceOwner {
     this.#accept();
   }
 
-  rowsWanted(sequence: Sequence, range: PlaceholderRange): void {
-    if (!this.#isOver) void this.#fetchRows(sequence, range);
-  }
-
   advanced(results: readonly SequenceResult[]): void {
     if (this.#isOver) return;
     const deltas: ChoiceDelta[] = [];
@@ -149,18 +140,6 @@ export class Generation implements SequenceOwner {
     this.#end('error');
   }
 
-  /** Brings rows to a sequence that cannot go on without; a failure is the request's, not the engine's. */
-  async #fetchRows(sequence: Sequence, range: PlaceholderRange): Promise<void> {
-    try {
-      const { media } = this.#request;
-      assert(media !== null, 'rows are wanted of a prompt without media');
-      const rows = await media.rowsOf(range.mediaIndex);
-      this.#context.engine.supply(sequence, range, rows);
-    } catch (error: unknown) {
-      this.failed(asMeshError(error));
-    }
-  }
-
   /** Feeds the delivered tokens to a fresh output; their text has already been sent. */
   #replay(delivered: readonly number[]): ChoiceOutput {
     const { vocabulary } = this.#context;
@@ -173,13 +152,15 @@ export class Generation implements SequenceOwner {
   }
 
   #sequence(index: number, delivered: readonly number[], leader: Sequence | null): Sequence {
-    const { prompt, settings, output, priority, numLogprobs, numPromptLogprobs } = this.#request;
+    const { prompt, media, settings, output, priority } = this.#request;
+    const { numLogprobs, numPromptLogprobs } = this.#request;
     return new Sequence({
       id: this.#context.nextSequenceId(),
       priority,
       promptTokenIds: prompt.tokenIds,
       completionTokenIds: delivered,
       placeholders: prompt.placeholders,
+      rowSource: media,
       positions: prompt.positions,
       endRules: output.endRules,
       sampler: new SamplerState(settings, prompt.tokenIds, delivered, index),
@@ -272,10 +253,4 @@ export class Generation implements SequenceOwner {
       times: this.#timer.ended(),
     });
   }
-}
-
-function asMeshError(error: unknown): MeshError {
-  if (error instanceof MeshError) return error;
-  const why = error instanceof Error ? error.message : String(error);
-  return new MeshError('ENGINE_FAILED', `media could not be encoded: ${why}`, { cause: error });
 }

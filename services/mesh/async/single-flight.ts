@@ -1,5 +1,5 @@
 /** A place in work that several callers share. */
-export interface Flight<Work> {
+export interface Seat<Work> {
   readonly work: Work;
   /** Gives the place up. The work is aborted when nobody is left who wants it. */
   leave(): void;
@@ -21,12 +21,12 @@ export class SingleFlight<Work extends Endable> {
   readonly #running = new Map<string, SharedWork<Work>>();
 
   /** Joins the work under `key` if it is running. */
-  join(key: string): Flight<Work> | undefined {
+  join(key: string): Seat<Work> | undefined {
     const shared = this.#running.get(key);
     return shared === undefined ? undefined : this.#enter(key, shared);
   }
 
-  joinOrStart(key: string, start: (signal: AbortSignal) => Work): Flight<Work> {
+  joinOrStart(key: string, start: (signal: AbortSignal) => Work): Seat<Work> {
     const joined = this.join(key);
     if (joined !== undefined) return joined;
     const abort = new AbortController();
@@ -36,7 +36,7 @@ export class SingleFlight<Work extends Endable> {
     return this.#enter(key, shared);
   }
 
-  #enter(key: string, shared: SharedWork<Work>): Flight<Work> {
+  #enter(key: string, shared: SharedWork<Work>): Seat<Work> {
     shared.numCallers += 1;
     let hasLeft = false;
     const leave = () => {

@@ -12,7 +12,7 @@ import {
 import type { encoderServiceDefinition } from './encode-response-codec.ts';
 import { MAX_CHUNK_BYTES } from './upload-limits.ts';
 
-export type EncoderClient = Client<typeof encoderServiceDefinition>;
+export type EncoderStub = Client<typeof encoderServiceDefinition>;
 
 /** A media item to encode. */
 export interface OutgoingItem {
@@ -52,7 +52,7 @@ const DTYPES = new Map<DType, { readonly name: ReceivedRows['dtype']; readonly b
  * ENGINE_FAILED, and no row of it can be mistaken for good.
  */
 export async function* encodeItem(
-  client: EncoderClient,
+  client: EncoderStub,
   item: OutgoingItem,
   options: ExpectedRows & { readonly signal: AbortSignal },
 ): AsyncGenerator<EncodeEvent> {

@@ -1,6 +1,6 @@
 import { MeshError } from '#mesh/errors.ts';
 
-/** Most bytes of one `chunk`. */
+/** Most bytes of one chunk of media, on its way to a backbone or an encoder. */
 export const MAX_CHUNK_BYTES = 256 * 1024;
 
 /** Two names of 127 characters with room for a few parameters. */

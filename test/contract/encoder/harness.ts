@@ -13,7 +13,7 @@ import type { Clock } from '#mesh/async/clock.ts';
 import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
 import {
   type EncodeEvent,
-  type EncoderClient,
+  type EncoderStub,
   encodeItem,
   type OutgoingItem,
 } from '#mesh/encode/encoder-call.ts';
@@ -40,7 +40,7 @@ export interface Overrides {
 export interface RunningEncoder {
   readonly process: EncoderProcess;
   readonly tower: FakeEncoder;
-  readonly client: EncoderClient;
+  readonly client: EncoderStub;
   /** Encodes an item and gathers what comes. */
   encode(item: OutgoingItem, signal?: AbortSignal): Promise<Answer>;
 }
@@ -121,7 +121,7 @@ async function start(
 }
 
 async function gather(
-  client: EncoderClient,
+  client: EncoderStub,
   item: OutgoingItem,
   options: { readonly hiddenSize: number; readonly signal: AbortSignal },
 ): Promise<Answer> {

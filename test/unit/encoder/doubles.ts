@@ -62,6 +62,7 @@ export class FakeEncoder implements MediaEncoder {
       loadMs: 1,
       sampleRateHz: modality === 'audio' ? 16_000 : 0,
       maxRows: 100_000,
+      maxBatchCells: 8192,
     };
   }
 
@@ -112,15 +113,17 @@ export class FakeEncoder implements MediaEncoder {
   }
 
   #encode(item: EncoderItem): EncodedItem {
-    const facts: ItemFacts =
-      item.kind === 'image'
-        ? item
-        : { kind: 'audio', numSamples: item.samples.length, sampleRateHz: item.sampleRateHz };
-    const plan = this.plan(facts);
+    const plan = this.plan(factsOf(item));
     const value = (item.kind === 'image' ? item.rgb[0] : item.samples[0]) ?? 0;
     const rows = new Float32Array(plan.numRows * HIDDEN_SIZE).fill(value);
     return { rows, plan, preprocessUs: 20, encodeUs: 300 };
   }
+}
+
+function factsOf(item: EncoderItem): ItemFacts {
+  return item.kind === 'image'
+    ? { ...item, options: { maxPixels: null, maxPixelsMode: 'ignore' } }
+    : { kind: 'audio', numSamples: item.samples.length, sampleRateHz: item.sampleRateHz };
 }
 
 /** An image of one colour. */
@@ -130,6 +133,6 @@ export function grayImage(value: number): EncoderItem {
     rgb: new Uint8Array(8 * 8 * 3).fill(value),
     width: 8,
     height: 8,
-    options: { maxPixels: null, maxPixelsMode: 'ignore' },
+    grid: { t: 1, h: 8, w: 8 },
   };
 }

@@ -32,6 +32,21 @@ describe('EncoderBatchQueue', () => {
     assert.deepEqual([a.queueUs, b.queueUs], [3000, 0]);
   });
 
+  it('gives the tower no more cells together than it says, and the rest next', async () => {
+    const { clock, encoder, queue, sizes } = setUp();
+    const numCells = encoder.description.maxBatchCells - 1;
+
+    const items = [1, 2].map((value) =>
+      queue.encode(encoder, { ...grayImage(value), grid: { t: 1, h: 1, w: numCells } }, present),
+    );
+    await settled();
+    clock.advance(5);
+
+    assert.equal((await Promise.all(items)).length, 2);
+    assert.deepEqual(sizes, [1, 1]);
+    assert.deepEqual(encoder.trace, ['encode 1', 'encode 1']);
+  });
+
   it('encodes an item alone when the window passes', async () => {
     const { clock, encoder, queue } = setUp();
     const only = queue.encode(encoder, grayImage(1), present);

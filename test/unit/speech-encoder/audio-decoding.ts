@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
-import type { AudioItem } from '#native';
+import type { DecodedAudio } from '#native';
 import { createAudioFormat } from '#speech/audio-format.ts';
 
 const FIXTURES = join(PACKAGE_ROOT, 'test/testdata/audio-formats');
@@ -30,7 +30,7 @@ export function readerOf(bytes: Uint8Array, delivery: Delivery = {}) {
 }
 
 /** Decodes a recording; what it says of itself holds. */
-export async function decode(bytes: Uint8Array, delivery?: Delivery): Promise<AudioItem> {
+export async function decode(bytes: Uint8Array, delivery?: Delivery): Promise<DecodedAudio> {
   const { signal } = new AbortController();
   const opened = await readerOf(bytes, delivery).open(signal);
   const item = await opened.load(signal);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { MeshError } from '#mesh/errors.ts';
-import type { AudioItem } from '#native';
+import type { DecodedAudio } from '#native';
 import { refusal } from '#test/refusal.ts';
 import { decode, fixture, readerOf } from './audio-decoding.ts';
 import { repairOgg } from './audio-specimens.ts';
@@ -11,7 +11,7 @@ import { type WavShape, wavFile } from './wav-file.ts';
 // Of testdata: speech.* are 1.2 s of speech, 16 kHz mono, written by ffmpeg in each format.
 
 /** Correlation of two sounds from their first sample on, 1 for the same sound. */
-function likeness(a: AudioItem, b: AudioItem): number {
+function likeness(a: DecodedAudio, b: DecodedAudio): number {
   const step = { a: a.sampleRateHz / 16_000, b: b.sampleRateHz / 16_000 };
   let [ab, aa, bb] = [0, 0, 0];
   for (let i = 0; i < a.samples.length / step.a; i++) {

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { crc32 } from 'node:zlib';
 import sharp from 'sharp';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
-import type { ImageItem } from '#native';
+import type { DecodedImage } from '#native';
 import { MaxPixelsMode, PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
 import { refusal } from '#test/refusal.ts';
 import { createImageFormat } from '#vision/image-format.ts';
@@ -33,7 +33,7 @@ function readerOf(bytes: Uint8Array, options?: PreprocessOptions) {
   return reader;
 }
 
-async function decode(bytes: Uint8Array): Promise<ImageItem> {
+async function decode(bytes: Uint8Array): Promise<DecodedImage> {
   const opened = await readerOf(bytes).open(signal);
   const item = await opened.load(signal);
   assert.ok(item.kind === 'image');

@@ -9,9 +9,11 @@ import { createMediaLoader } from '#gateway/media/create-media-loader.ts';
 import type { MediaLoader } from '#gateway/media/media-loader.ts';
 import { type MediaOptions, mediaProperties } from '#gateway/media/media-options.ts';
 import { type MediaReference, mediaReference } from '#gateway/openai/media-reference.ts';
+import { MAX_CHUNK_BYTES } from '#mesh/encode/upload-limits.ts';
 import { type ErrorReason, MeshError } from '#mesh/errors.ts';
 import { resolveOptions } from '#mesh/options.ts';
 import { refusal } from '#test/refusal.ts';
+import { turnsDuring } from '#test/unit/turns-during.ts';
 import { deferred } from './deferred.ts';
 import { type MediaServer, startMediaServer } from './media-server.ts';
 
@@ -114,6 +116,17 @@ describe('MediaLoader', () => {
 
     assert.equal(item?.mediaType, 'audio/wav');
     assert.deepEqual(item?.contentHash, sha256(WAV));
+  });
+
+  it('lets the event loop turn while it hashes a large item', async () => {
+    const numChunks = 20;
+    const bytes = Buffer.concat([WAV, Buffer.alloc(numChunks * MAX_CHUNK_BYTES)]);
+    const source = { kind: 'bytes', bytes } as const;
+    const upload = { modality: 'audio', source, declaredType: undefined, param: 'file' } as const;
+
+    const numTurns = await turnsDuring(() => loader().load([upload], never));
+
+    assert.ok(numTurns >= numChunks, `${numTurns} turns for ${numChunks} chunks`);
   });
 
   it('loads nothing from nothing', async () => {

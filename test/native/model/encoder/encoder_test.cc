@@ -41,7 +41,7 @@ struct GoldenItems {
 
   void Add(std::vector<float> values, const Grid& grid, std::vector<float> rows) {
     features.push_back(std::move(values));
-    items.push_back({.input = FeatureInput{features.back(), grid}});
+    items.push_back({.input = FeatureInput{features.back()}, .grid = grid});
     expected.push_back(std::move(rows));
   }
 };
@@ -77,28 +77,18 @@ GoldenItems AudioItems(const std::string& fixture) {
   return items;
 }
 
-std::vector<EncodedItem> EncodeAll(Encoder& encoder, const std::vector<MediaItem>& items) {
-  std::vector<EncodedItem> results;
-  while (results.size() < items.size()) {
-    for (EncodedItem& encoded : encoder.EncodeSome(std::span(items).subspan(results.size()))) {
-      results.push_back(std::move(encoded));
-    }
-  }
-  return results;
-}
-
 void CheckRows(const std::string& fixture, Modality modality, const GoldenItems& items,
                double tolerance) {
   const std::unique_ptr<Encoder> encoder = LoadEncoder(fixture, modality);
 
-  const std::vector<EncodedItem> together = EncodeAll(*encoder, items.items);
+  const std::vector<EncodedItem> together = encoder->Encode(items.items);
 
   for (size_t i = 0; i < items.items.size(); ++i) {
     CAPTURE(fixture);
     CAPTURE(i);
     REQUIRE(together[i].status.ok());
     CHECK_LT(RelativeError(together[i].rows, items.expected[i]), tolerance);
-    const std::vector<EncodedItem> alone = EncodeAll(*encoder, {items.items[i]});
+    const std::vector<EncodedItem> alone = encoder->Encode(std::span(&items.items[i], 1));
     CHECK_MESSAGE(alone[0].rows == together[i].rows, "rows depend on the batch");
   }
 }
@@ -134,7 +124,7 @@ TEST_CASE("Vit agrees with the reference, class token included") {
     }
   }
 
-  const EncoderTrace trace = encoder->Trace({.input = FeatureInput{patches, grid}});
+  const EncoderTrace trace = encoder->Trace({.input = FeatureInput{patches}, .grid = grid});
 
   REQUIRE(trace.encoded.status.ok());
   CHECK_LT(RelativeError(trace.states, golden.Floats("last_hidden_state")), kFloat32Tolerance);
@@ -147,11 +137,11 @@ TEST_CASE("Encoder refuses an impossible item alone") {
   const std::vector<uint8_t> line(3 * 300, 7);
   const std::vector<MediaItem> mixed = {
       items.items[0],
-      {.input = ImageInput{.image = {line.data(), {1, 300}}, .max_pixels = {}}},
-      {.input = AudioInput{.samples = {}, .sample_rate_hz = 16000}},
+      {.input = ImageInput{{line.data(), {1, 300}}}, .grid = {.t = 1, .h = 3, .w = 20}},
+      {.input = AudioInput{.samples = {}, .sample_rate_hz = 16000}, .grid = {}},
       items.items[3]};
 
-  const std::vector<EncodedItem> results = EncodeAll(*encoder, mixed);
+  const std::vector<EncodedItem> results = encoder->Encode(mixed);
 
   CHECK(results[0].status.ok());
   CHECK_EQ(results[1].status.reason(), Reason::kInvalidRequest);
@@ -166,7 +156,7 @@ TEST_CASE("Encoder leaves out an item that was cancelled before it began") {
   std::vector<MediaItem> both = {items.items[0], items.items[3]};
   both[0].cancelled = &cancelled;
 
-  const std::vector<EncodedItem> results = EncodeAll(*encoder, both);
+  const std::vector<EncodedItem> results = encoder->Encode(both);
 
   CHECK(results[0].cancelled);
   CHECK(results[0].rows.empty());
@@ -178,13 +168,58 @@ TEST_CASE("Encoder plans the rows that encoding gives") {
   const std::vector<uint8_t> pixels(3 * 90 * 120, 99);
 
   const Result<ItemPlan> plan = encoder->preprocessor()->Plan(ImageFacts{.size = {90, 120}, .max_pixels = {}});
-  const std::vector<EncodedItem> results = EncodeAll(
-      *encoder, {{.input = ImageInput{.image = {pixels.data(), {90, 120}}, .max_pixels = {}}}});
-
   REQUIRE(plan.ok());
+  const MediaItem item = {.input = ImageInput{{pixels.data(), {90, 120}}},
+                          .grid = plan.value().grid};
+  const std::vector<EncodedItem> results = encoder->Encode(std::span(&item, 1));
+
   REQUIRE(results[0].status.ok());
   CHECK_EQ(results[0].plan.grid, plan.value().grid);
   CHECK_EQ(results[0].rows.size(), static_cast<size_t>(plan.value().num_rows) * 128);
+}
+
+TEST_CASE("MediaPreprocessor refuses a picture no plan exists for") {
+  const std::unique_ptr<Encoder> encoder = LoadEncoder("glm4v-tiny", Modality::kImage);
+
+  const Result<ItemPlan> plan =
+      encoder->preprocessor()->Plan(ImageFacts{.size = {1, 300}, .max_pixels = {}});
+
+  CHECK_EQ(plan.status().reason(), Reason::kInvalidRequest);
+  CHECK_NE(plan.status().message().find("aspect ratio is above 200"), std::string::npos);
+}
+
+TEST_CASE("MediaPreprocessor refuses a grid that does not fit the recording or the tower") {
+  const std::unique_ptr<Encoder> encoder = LoadEncoder("conformer-tiny", Modality::kAudio);
+  const std::vector<float> second(16000, 0.1f);
+  const AudioInput input = {.samples = second, .sample_rate_hz = 16000};
+  const Result<ItemPlan> plan = encoder->preprocessor()->Plan(
+      AudioFacts{.num_samples = 16000, .sample_rate_hz = 16000});
+  REQUIRE(plan.ok());
+  Grid longer = plan.value().grid;
+  longer.t += 1;
+
+  CHECK(encoder->preprocessor()->PlanOf({.input = input, .grid = plan.value().grid}).ok());
+  for (const Grid& grid : {longer, Grid{.t = 0, .h = 1, .w = 1},
+                           Grid{.t = plan.value().grid.t, .h = 2, .w = 1}}) {
+    CHECK_EQ(encoder->preprocessor()->PlanOf({.input = input, .grid = grid}).status().message(),
+             "the grid does not fit the item or the model");
+  }
+}
+
+TEST_CASE("MediaPreprocessor refuses a grid of a picture that no plan gives") {
+  const std::unique_ptr<Encoder> encoder = LoadEncoder("glm4v-tiny", Modality::kImage);
+  const std::vector<uint8_t> pixels(3 * 90 * 120, 99);
+  const ImageInput input = {{pixels.data(), {90, 120}}};
+  constexpr int64_t kHuge = int64_t{1} << 31;
+
+  CHECK(encoder->preprocessor()->PlanOf({.input = input, .grid = {.t = 1, .h = 6, .w = 8}}).ok());
+  for (const Grid& grid : {Grid{.t = 1, .h = 3, .w = 8}, Grid{.t = 2, .h = 6, .w = 8},
+                           Grid{.t = 1, .h = 0, .w = 8}, Grid{.t = 1, .h = kHuge, .w = kHuge}}) {
+    CHECK_FALSE(encoder->preprocessor()->PlanOf({.input = input, .grid = grid}).ok());
+  }
+  const ImageInput empty = {{pixels.data(), {0, 0}}};
+  CHECK_FALSE(
+      encoder->preprocessor()->PlanOf({.input = empty, .grid = {.t = 1, .h = 6, .w = 8}}).ok());
 }
 
 TEST_CASE("Encoder says how long a recording may be") {

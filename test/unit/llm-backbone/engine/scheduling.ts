@@ -1,11 +1,11 @@
+import type { PlaceholderRange } from '#backbone/engine/placeholder-range.ts';
+import type { Embedding } from '#backbone/engine/row-source.ts';
 import { greedySettings, SamplerState } from '#backbone/engine/sampler-state.ts';
 import { Scheduler, type SchedulerOptions } from '#backbone/engine/scheduler.ts';
 import { assertSchedulerInvariants } from '#backbone/engine/scheduler-invariants.ts';
 import { Sequence, type SequenceOptions } from '#backbone/engine/sequence.ts';
 import type { ScheduledStep } from '#backbone/engine/step-draft.ts';
 import type { TokenConstraint } from '#backbone/engine/token-constraint.ts';
-import type { Embedding } from '#backbone/media/embedding.ts';
-import type { PlaceholderRange } from '#backbone/media/placeholder-range.ts';
 
 export const GREEDY = greedySettings(1000);
 
@@ -60,6 +60,7 @@ export function sequenceOf({ maxTokens = 100, ...shape }: SequenceShape): Sequen
   return new Sequence({
     priority: 0,
     placeholders: [],
+    rowSource: null,
     positions: null,
     endRules: { maxTokens, eosTokenIds: new Set([2]), stopTokenIds: new Set([3]) },
     sampler: new SamplerState(GREEDY, promptTokenIds, completionTokenIds, 0),

@@ -4,14 +4,19 @@ import { describe, it } from 'node:test';
 import { MediaBuffer } from '#backbone/media/media-buffer.ts';
 import { readIdentity } from '#backbone/media/media-item.ts';
 import { receiveMedia } from '#backbone/media/media-upload.ts';
+import { MAX_CHUNK_BYTES } from '#mesh/encode/upload-limits.ts';
 import { MaxPixelsMode, Modality } from '#protos/autoglm/common/v1/media.ts';
 import type { GenerateRequest } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { MediaItem } from '#protos/autoglm/llm/v1/prompt.ts';
 import { refusal } from '#test/refusal.ts';
+import { turnsDuring } from '#test/unit/turns-during.ts';
 
 const { signal } = new AbortController();
 
-function announce(content: string, changes: Parameters<typeof MediaItem.fromPartial>[0] = {}) {
+function announce(
+  content: string | Buffer,
+  changes: Parameters<typeof MediaItem.fromPartial>[0] = {},
+) {
   const bytes = Buffer.from(content);
   return MediaItem.fromPartial({
     modality: Modality.MODALITY_IMAGE,
@@ -76,6 +81,17 @@ describe('receiveMedia', () => {
     });
   }
 
+  it('reads at most one chunk in a turn of the event loop, however many are there', async () => {
+    const chunk = Buffer.alloc(MAX_CHUNK_BYTES, 1);
+    const numChunks = 20;
+    const item = announce(Buffer.concat(Array<Buffer>(numChunks).fill(chunk)));
+    const sent = chunks(...Array<[number, Buffer]>(numChunks).fill([0, chunk]));
+
+    const numTurns = await turnsDuring(() => receiveMedia(sent, [readIdentity(item, 0)], signal));
+
+    assert.ok(numTurns >= numChunks - 1, `${numTurns} turns for ${numChunks} chunks`);
+  });
+
   it('takes the end of a cancelled call for no half-close', async () => {
     const gone = AbortSignal.abort();
 
@@ -92,6 +108,14 @@ describe('readIdentity', () => {
 
     assert.equal(keyOf({}), keyOf({ options: ignored }));
     assert.equal(keyOf({}), keyOf({ options: {} }));
+  });
+
+  it('gives a recording one key whatever is said of pixels', () => {
+    const modality = Modality.MODALITY_AUDIO;
+    const area = { maxPixels: 5n, maxPixelsMode: MaxPixelsMode.MAX_PIXELS_MODE_AREA };
+
+    assert.equal(keyOf({ modality, options: area }), keyOf({ modality }));
+    assert.equal(keyOf({ modality, options: { maxPixels: 0n } }), keyOf({ modality }));
   });
 
   it('tells apart content, kind, type and pixel budget', () => {
@@ -124,6 +148,11 @@ describe('readIdentity', () => {
       name: 'a media type that is no name',
       changes: { mediaType: `image/${'x'.repeat(1000)}` },
       matches: refusal('INVALID_REQUEST', /has 1006 characters, at most 512/, 'media[4]'),
+    },
+    {
+      name: 'a budget of no pixels',
+      changes: { options: { maxPixels: 0n } },
+      matches: refusal('INVALID_REQUEST', /max_pixels must be between 1/, 'media[4]'),
     },
     {
       name: 'an unknown kind',

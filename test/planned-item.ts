@@ -1,0 +1,15 @@
+import type { DecodedItem, EncoderItem, ItemFacts, MediaEncoder } from '#native';
+
+/** An item with the grid its tower plans for it, within the checkpoint's own bounds. */
+export function plannedItem(encoder: MediaEncoder, decoded: DecodedItem): EncoderItem {
+  return { ...decoded, grid: encoder.plan(factsOf(decoded)).grid };
+}
+
+function factsOf(decoded: DecodedItem): ItemFacts {
+  if (decoded.kind === 'image') {
+    const { kind, width, height } = decoded;
+    return { kind, width, height, options: { maxPixels: null, maxPixelsMode: 'ignore' } };
+  }
+  const { kind, samples, sampleRateHz } = decoded;
+  return { kind, numSamples: samples.length, sampleRateHz };
+}
