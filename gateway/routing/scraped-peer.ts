@@ -4,7 +4,7 @@ import type { Peer, PeerKind } from '#mesh/peers/peer.ts';
 export type ScrapedPeer = Peer<undefined, undefined>;
 
 export const SCRAPED_KIND: PeerKind<undefined, undefined> = {
-  title: 'scraped process',
+  title: 'encoder',
   channelUse: 'tokens',
   open: () => undefined,
   describe: async () => undefined,

@@ -221,6 +221,26 @@ describe('the choice of an encoder', () => {
   });
 });
 
+describe('the metric of ready encoders', () => {
+  it('names each by its address', async (test) => {
+    const { vision, speech, metric, channel } = await startMedia(test, {
+      numVision: 2,
+      numSpeech: 1,
+    });
+    const [first] = vision;
+    assert.ok(first);
+
+    first.health.setServing(false);
+    await readyEncoders(channel, 2);
+
+    const ready = [...vision, ...speech].map(({ address }) =>
+      metric('encoder_endpoints_ready', { encoder: address }),
+    );
+    assert.deepEqual(await Promise.all(ready), [0, 1, 1]);
+    assert.equal(await metric('encoder_endpoints_ready', { modality: 'image' }), 1);
+  });
+});
+
 describe('an encoder that changes its model without an outage', () => {
   it('is refused while it runs another checkpoint, and asked again afterwards', async (test) => {
     const prepare = ([encoder]: readonly FakeEncoder[]) => {
