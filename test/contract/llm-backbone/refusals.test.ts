@@ -95,7 +95,11 @@ describe('what Generate refuses', () => {
           },
         },
       }),
-      matches: refusal('INVALID_REQUEST', /at most 64 characters/, 'prompt.chat.template_args.reasoning_effort'),
+      matches: refusal(
+        'INVALID_REQUEST',
+        /at most 64 characters/,
+        'prompt.chat.template_args.reasoning_effort',
+      ),
     },
     {
       name: 'a bad word that is a book',
