@@ -1,7 +1,7 @@
 import { MeshError } from '#mesh/errors.ts';
 import { sseData } from './sse-data.ts';
 
-export interface ChatMessage {
+export interface ChatTurn {
   readonly role: 'system' | 'user' | 'assistant';
   readonly content: string;
 }
@@ -17,7 +17,7 @@ export interface ChatOptions {
 
 /** Streams the answer's text to a conversation. */
 export async function* streamChat(
-  messages: readonly ChatMessage[],
+  messages: readonly ChatTurn[],
   { url, apiKey, fields, signal }: ChatOptions,
 ): AsyncGenerator<string> {
   const key = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };

@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import { MeshError } from '#mesh/errors.ts';
 import { helpText, parseFlags, resolveOptions } from '#mesh/options.ts';
 import { SAMPLING_FIELDS } from '#mesh/sampling-fields.ts';
-import { type ChatMessage, streamChat } from './chat-client.ts';
+import { type ChatTurn, streamChat } from './chat-client.ts';
 import type { Command } from './command.ts';
 
 const chatOptions = Type.Object(
@@ -46,12 +46,12 @@ export const chat: Command = {
   },
 };
 
-type Ask = (messages: readonly ChatMessage[], signal: AbortSignal) => AsyncIterable<string>;
+type Ask = (messages: readonly ChatTurn[], signal: AbortSignal) => AsyncIterable<string>;
 
 /** What has been said; a question joins it only with its answer. */
 class Conversation {
-  readonly #opening: readonly ChatMessage[];
-  #messages: readonly ChatMessage[];
+  readonly #opening: readonly ChatTurn[];
+  #messages: readonly ChatTurn[];
 
   constructor(system: string | undefined) {
     this.#opening = system === undefined ? [] : [{ role: 'system', content: system }];
@@ -62,7 +62,7 @@ class Conversation {
     this.#messages = this.#opening;
   }
 
-  with(question: string): readonly ChatMessage[] {
+  with(question: string): readonly ChatTurn[] {
     return [...this.#messages, { role: 'user', content: question }];
   }
 
