@@ -57,7 +57,10 @@ describe('an encoder process', () => {
     const content = await pngOf(3);
     await encode({ header: {}, content });
     await encode({ header: {}, content });
-    await assert.rejects(encode({ header: {}, content: Buffer.from('no image') }));
+    await assert.rejects(
+      encode({ header: {}, content: Buffer.from('no image') }),
+      refusal('UNSUPPORTED_MEDIA', /not a PNG/),
+    );
     const channel = openChannel(process.address, 'tokens');
     test.after(() => channel.close());
 
@@ -124,7 +127,7 @@ describe('an encoder process', () => {
     const { process, encode, tower } = await startVision(test);
     tower.isHeld = true;
     const running = encode({ header: {}, content: await pngOf(1) });
-    const outcome = assert.rejects(running);
+    const outcome = assert.rejects(running, refusal('DRAINING'));
     await until(() => tower.trace.length === 1);
 
     await process.drain(0);

@@ -94,7 +94,10 @@ describe('the backbone service', () => {
     backbone = await startTestBackbone();
     const { client, instance } = backbone;
     await collect(client.generate(requestsOf(startOf())));
-    await assert.rejects(collect(client.generate(requestsOf(startOf({ model: 'gpt' })))));
+    await assert.rejects(
+      collect(client.generate(requestsOf(startOf({ model: 'gpt' })))),
+      refusal('MODEL_NOT_FOUND'),
+    );
 
     const { families } = await instance.getMetrics({});
 
@@ -175,7 +178,7 @@ describe('the life of a backbone', () => {
     const answer = collect(client.generate(requestsOf(startOf())));
     await until(() => running.scheduler.running.length > 0);
 
-    const refused = assert.rejects(answer);
+    const refused = assert.rejects(answer, refusal('DRAINING'));
     await running.drain(0);
     release();
 
