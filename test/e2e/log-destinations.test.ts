@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, describe, it } from 'node:test';
 import { waitUntilReady } from '#deploy/local/readiness.ts';
+import { postChat, userMessage } from '#test/e2e/request/chat-request.ts';
+import { GOLDEN_TEXTS } from '#test/e2e/request/golden.ts';
 import { Lines, LOADING_MS } from '#test/lines.ts';
 import { whileAnotherStreams } from './bystander.ts';
-import { postChat, userMessage } from './chat-request.ts';
-import { GOLDEN_TEXTS } from './golden.ts';
 import { AUTOGLM, autoglm, property, startMesh, writeConfig } from './mesh.ts';
 
 const QUESTION = { messages: userMessage('你是谁?') };
