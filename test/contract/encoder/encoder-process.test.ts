@@ -127,7 +127,7 @@ describe('an encoder process', () => {
     const { process, encode, tower } = await startVision(test);
     tower.isHeld = true;
     const running = encode({ header: {}, content: await pngOf(1) });
-    const outcome = assert.rejects(running, refusal('DRAINING'));
+    const outcome = assert.rejects(running, refusal('CANCELLED'));
     await until(() => tower.trace.length === 1);
 
     await process.drain(0);

@@ -178,7 +178,7 @@ describe('the life of a backbone', () => {
     const answer = collect(client.generate(requestsOf(startOf())));
     await until(() => running.scheduler.running.length > 0);
 
-    const refused = assert.rejects(answer, refusal('DRAINING'));
+    const refused = assert.rejects(answer, refusal('CANCELLED'));
     await running.drain(0);
     release();
 
