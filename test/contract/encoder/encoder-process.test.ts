@@ -10,6 +10,7 @@ import {
   HealthDefinition,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from '#protos/grpc/health/v1/health.ts';
+import { within } from '#test/bounded.ts';
 import { FakeClock } from '#test/fake-clock.ts';
 import { refusal } from '#test/refusal.ts';
 import { FakeEncoder, HIDDEN_SIZE, until } from '#test/unit/encoder/doubles.ts';
@@ -118,7 +119,7 @@ describe('an encoder process', () => {
     tower.release();
 
     assert.deepEqual((await running).values, [1]);
-    await drained;
+    await within(drained, { what: 'the end of the drain', trace: () => tower.trace });
     assert.deepEqual(tower.trace, ['encode 1', 'close']);
     await assert.rejects(client.getModel({}), refusal('NO_READY_ENDPOINT'));
   });
@@ -130,7 +131,8 @@ describe('an encoder process', () => {
     const outcome = assert.rejects(running, refusal('CANCELLED'));
     await until(() => tower.trace.length === 1);
 
-    await process.drain(0);
+    const drained = process.drain(0);
+    await within(drained, { what: 'the end of the drain', trace: () => tower.trace });
 
     await outcome;
     assert.deepEqual(tower.trace, ['encode 1', 'abort', 'close']);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
 import { HealthCheckResponse_ServingStatus as ServingStatus } from '#protos/grpc/health/v1/health.ts';
+import { within } from '#test/bounded.ts';
 import { refusal } from '#test/refusal.ts';
 import { until } from '#test/unit/encoder/doubles.ts';
 import { FakeDecoder } from '#test/unit/llm-backbone/fake-decoder.ts';
@@ -166,8 +167,8 @@ describe('the life of a backbone', () => {
     release();
 
     assert.equal((await answer).answers[0]?.tokenIds.length, 12);
-    await drained;
-    await running.done;
+    const ended = Promise.all([drained, running.done]);
+    await within(ended, { what: 'the end of the engine', trace: () => decoder.trace });
   });
 
   it('cancels what outlives the drain', async () => {
@@ -179,11 +180,13 @@ describe('the life of a backbone', () => {
     await until(() => running.scheduler.running.length > 0);
 
     const refused = assert.rejects(answer, refusal('CANCELLED'));
-    await running.drain(0);
+    const drained = running.drain(0);
+    const ended = Promise.all([drained, running.done]);
+    await within(drained, { what: 'the end of the drain', trace: () => decoder.trace });
     release();
 
     await refused;
-    await running.done;
+    await within(ended, { what: 'the end of the engine', trace: () => decoder.trace });
     assert.equal(running.scheduler.pool.numFree, 64);
   });
 
@@ -199,7 +202,8 @@ describe('the life of a backbone', () => {
       );
     }
 
-    await assert.rejects(running.done, /device is gone/);
+    const ended = within(running.done, { what: 'its end', trace: () => decoder.trace });
+    await assert.rejects(ended, /device is gone/);
     assert.equal((await health.check({})).status, ServingStatus.NOT_SERVING);
     assert.equal((await instance.getStatus({})).state, InstanceState.INSTANCE_STATE_FAILED);
   });
