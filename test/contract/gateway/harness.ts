@@ -54,8 +54,11 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
         ...init,
       }),
     close: async () => {
-      await within(gateway.drain(0), { what: 'the end of the gateway', trace });
-      for (const one of backbones) await one.kill();
+      try {
+        await within(gateway.drain(0), { what: 'the end of the gateway', trace });
+      } finally {
+        for (const one of backbones) await one.kill();
+      }
     },
   };
 }
