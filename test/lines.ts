@@ -1,17 +1,21 @@
 import { createInterface } from 'node:readline';
-import { within } from './bounded.ts';
+import { type Wait, within } from './bounded.ts';
 
-/** Longest wait for a line or an end, ms: processes start and load models before they say one. */
-const BOUND_MS = 120_000;
+/** Longest wait for a line or an end, ms: processes start before they say one. */
+const BOUND_MS = 60_000;
+/** The same of a mesh that builds or loads models first. */
+export const LOADING_MS = 120_000;
 
 /** The lines of a stream as a test waits for them. */
 export class Lines {
   readonly seen: string[] = [];
   readonly #ended: Promise<void>;
   readonly #waiting = new Set<() => void>();
+  readonly #boundMs: number;
   #isEnded = false;
 
-  constructor(stream: NodeJS.ReadableStream) {
+  constructor(stream: NodeJS.ReadableStream, boundMs = BOUND_MS) {
+    this.#boundMs = boundMs;
     const input = createInterface({ input: stream });
     input.on('line', (line) => {
       this.seen.push(line);
@@ -28,13 +32,12 @@ export class Lines {
 
   /** Resolves when every holder of the stream's other end is gone. */
   get ended(): Promise<void> {
-    return within(this.#ended, { what: 'the end', trace: () => this.seen, boundMs: BOUND_MS });
+    return within(this.#ended, this.#wait('the end'));
   }
 
   /** The first line that matches, past ones included, from the `from`th on. */
   match(pattern: RegExp, from = 0): Promise<string> {
-    const wait = { what: `a line like ${pattern}`, trace: () => this.seen, boundMs: BOUND_MS };
-    return within(this.#match(pattern, from), wait);
+    return within(this.#match(pattern, from), this.#wait(`a line like ${pattern}`));
   }
 
   async #match(pattern: RegExp, from: number): Promise<string> {
@@ -44,6 +47,10 @@ export class Lines {
       if (this.#isEnded) throw new Error(`no line matches ${pattern}:\n${this.seen.join('\n')}`);
       await new Promise<void>((resolve) => this.#waiting.add(resolve));
     }
+  }
+
+  #wait(what: string): Wait {
+    return { what, trace: () => this.seen, boundMs: this.#boundMs };
   }
 
   #wake(): void {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { type Body, jsonPost, postChat, userMessage } from './chat-request.ts';
+import { type Body, jsonPost, postChat, userMessage } from '#test/e2e/request/chat-request.ts';
 import { type Mesh, property, startMesh } from './mesh.ts';
 
 const KEY = 'secret';

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import sharp from 'sharp';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
-import { type Body, postChat, userMessage } from './chat-request.ts';
-import { GOLDEN_CASES } from './golden.ts';
+import { type Body, postChat, userMessage } from '#test/e2e/request/chat-request.ts';
+import { GOLDEN_CASES } from '#test/e2e/request/golden.ts';
+import { chatRequest, imagePart, readMedia } from '#test/e2e/request/phone-cases.ts';
+import { wavFile } from '#test/e2e/request/unique-media.ts';
 import { type Mesh, property, startMesh } from './mesh.ts';
-import { chatRequest, imagePart, readMedia } from './phone-cases.ts';
-import { wavFile } from './unique-media.ts';
 
 const SCREEN = readMedia('media/image2.png');
 const BYSTANDERS = GOLDEN_CASES.filter(({ content }) =>

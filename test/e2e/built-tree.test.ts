@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
-import { Lines } from '#test/lines.ts';
+import { Lines, LOADING_MS } from '#test/lines.ts';
 import { type CommandResult, writeConfig } from './mesh.ts';
 
 const run = promisify(execFile);
@@ -54,7 +54,10 @@ describe('a built tree without its development packages, at a path with a space'
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
     });
-    const [lines, errors] = [new Lines(child.stdout), new Lines(child.stderr)];
+    const [lines, errors] = [
+      new Lines(child.stdout, LOADING_MS),
+      new Lines(child.stderr, LOADING_MS),
+    ];
     const exit = once(child, 'exit');
     await lines.match(/Ready\. Try: curl/);
 

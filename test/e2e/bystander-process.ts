@@ -1,5 +1,5 @@
-import { streamAnswer } from './chat-request.ts';
-import { LONG_ANSWER } from './load.ts';
+import { streamAnswer } from '#test/e2e/request/chat-request.ts';
+import { LONG_ANSWER } from '#test/e2e/request/load.ts';
 
 /** What a client saw that streamed one answer after the other. */
 export interface Sight {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { GOLDEN_TEXTS } from './golden.ts';
+import { GOLDEN_TEXTS } from '#test/e2e/request/golden.ts';
 import { autoglm, type Mesh, property, startMesh, writeConfig } from './mesh.ts';
 
 const WHO_ARE_YOU = GOLDEN_TEXTS[0];

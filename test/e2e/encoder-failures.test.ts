@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
-import { type Body, postChat, type StreamedAnswer, userMessage } from './chat-request.ts';
-import { runLoad } from './load.ts';
+import {
+  type Body,
+  postChat,
+  type StreamedAnswer,
+  userMessage,
+} from '#test/e2e/request/chat-request.ts';
+import { runLoad } from '#test/e2e/request/load.ts';
+import { uniqueAudio, uniqueImage } from '#test/e2e/request/unique-media.ts';
 import { type EncoderName, type Mesh, property, startMesh } from './mesh.ts';
-import { uniqueAudio, uniqueImage } from './unique-media.ts';
 
 interface Kind {
   readonly encoder: EncoderName;

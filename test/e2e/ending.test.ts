@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { describe, it } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
-import { Lines } from '#test/lines.ts';
+import { Lines, LOADING_MS } from '#test/lines.ts';
 import { writeConfig } from './mesh.ts';
 
 interface Started {
@@ -27,7 +27,7 @@ async function start(command: string, env: NodeJS.ProcessEnv = {}): Promise<Star
     env: { ...process.env, ...env },
   });
   assert(starter.stdout !== null);
-  const lines = new Lines(starter.stdout);
+  const lines = new Lines(starter.stdout, LOADING_MS);
   await lines.match(/Ready\. Try: curl/);
   return { starter, lines, port };
 }

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import { postChat, streamAnswer, userMessage } from './chat-request.ts';
-import { GOLDEN_TEXTS } from './golden.ts';
-import { LONG_ANSWER, runLoad } from './load.ts';
+import { postChat, streamAnswer, userMessage } from '#test/e2e/request/chat-request.ts';
+import { GOLDEN_TEXTS } from '#test/e2e/request/golden.ts';
+import { LONG_ANSWER, runLoad } from '#test/e2e/request/load.ts';
 import { type Mesh, property, spawnMesh, startMesh } from './mesh.ts';
 
 const QUESTION = { messages: userMessage('你是谁?') };

@@ -3,15 +3,15 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { type Body, postChat, userMessage } from '#test/e2e/request/chat-request.ts';
+import { uniqueAudio } from '#test/e2e/request/unique-media.ts';
 import {
   constantFlac,
   emptyOggPackets,
   manyWebmTracks,
 } from '#test/unit/speech-encoder/hostile-audio.ts';
 import { whileAnotherStreams } from './bystander.ts';
-import { type Body, postChat, userMessage } from './chat-request.ts';
 import { type Mesh, property, startMesh } from './mesh.ts';
-import { uniqueAudio } from './unique-media.ts';
 
 const FIXTURES = join(PACKAGE_ROOT, 'test/testdata/audio-formats');
 

@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, describe, it } from 'node:test';
 import { waitUntilReady } from '#deploy/local/readiness.ts';
-import { Lines } from '#test/lines.ts';
+import { postChat, userMessage } from '#test/e2e/request/chat-request.ts';
+import { GOLDEN_TEXTS } from '#test/e2e/request/golden.ts';
+import { Lines, LOADING_MS } from '#test/lines.ts';
 import { whileAnotherStreams } from './bystander.ts';
-import { postChat, userMessage } from './chat-request.ts';
-import { GOLDEN_TEXTS } from './golden.ts';
 import { AUTOGLM, autoglm, property, startMesh, writeConfig } from './mesh.ts';
 
 const QUESTION = { messages: userMessage('你是谁?') };
@@ -66,7 +66,7 @@ describe('a mesh whose log cannot be written', () => {
       await whileAnotherStreams(mesh.url, () => floodLog(mesh.url));
 
       assert.equal((await fetch(`${mesh.url}/health`)).status, 200);
-      const lines = new Lines(mesh.stdout);
+      const lines = new Lines(mesh.stdout, LOADING_MS);
       await lines.match(/standard output is written again; \d+ lines were dropped/);
       mesh.supervisor.kill('SIGTERM');
       assert.equal(await mesh.exit, 0);

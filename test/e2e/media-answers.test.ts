@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import OpenAI, { toFile } from 'openai';
-import { postChat, streamAnswer } from './chat-request.ts';
-import { GOLDEN_CASES } from './golden.ts';
+import { postChat, streamAnswer } from '#test/e2e/request/chat-request.ts';
+import { GOLDEN_CASES } from '#test/e2e/request/golden.ts';
+import { caseName, chatRequest, readMedia, readPhoneCases } from '#test/e2e/request/phone-cases.ts';
 import { type Mesh, property, startMesh } from './mesh.ts';
-import { caseName, chatRequest, readMedia, readPhoneCases } from './phone-cases.ts';
 
 const WITH_MEDIA = GOLDEN_CASES.filter(({ content }) =>
   content.some(({ type }) => type !== 'text'),

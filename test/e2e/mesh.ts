@@ -5,9 +5,9 @@ import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { PHONE_NANO } from '#test/e2e/request/phone-cases.ts';
 import { freePort } from '#test/free-port.ts';
-import { Lines } from '#test/lines.ts';
-import { PHONE_NANO } from './phone-cases.ts';
+import { Lines, LOADING_MS } from '#test/lines.ts';
 
 /** The command as a user runs it. */
 export const AUTOGLM = join(PACKAGE_ROOT, 'deploy/cli/autoglm.mjs');
@@ -65,7 +65,7 @@ export async function spawnMesh(settings: MeshSettings = {}): Promise<Mesh> {
     env: { ...process.env, ...settings.env },
   });
   assert(supervisor.stdout !== null);
-  const lines = new Lines(supervisor.stdout);
+  const lines = new Lines(supervisor.stdout, LOADING_MS);
   const exit = once(supervisor, 'exit').then(() => supervisor.exitCode);
   const backboneAddress = `127.0.0.1:${backbonePort}`;
   return {

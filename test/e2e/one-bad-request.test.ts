@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { ODD_REQUESTS } from '#test/contract/gateway/odd-numbers.ts';
+import { type Body, jsonPost, postChat, userMessage } from '#test/e2e/request/chat-request.ts';
 import { whileAnotherStreams } from './bystander.ts';
-import { type Body, jsonPost, postChat, userMessage } from './chat-request.ts';
 import { type Mesh, property, startMesh } from './mesh.ts';
 
 describe('a bad request while another client streams', () => {

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { NARROW_GLM4V, writeGlm4vCheckpoint } from '#test/checkpoint/glm4v-checkpoint.ts';
-import { type Body, streamAnswer } from './chat-request.ts';
+import { type Body, streamAnswer } from '#test/e2e/request/chat-request.ts';
+import { imagePart } from '#test/e2e/request/phone-cases.ts';
+import { screenshot } from '#test/e2e/request/screenshot.ts';
 import { ownMetric, scraped } from './counters.ts';
 import { type Mesh, type MeshSettings, startMesh } from './mesh.ts';
-import { imagePart } from './phone-cases.ts';
-import { screenshot } from './screenshot.ts';
 
 /** Shape of the client's own system prompt: rules, actions, examples. */
 const SYSTEM_PROMPT = [

@@ -4,9 +4,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
-import { GOLDEN_CASES } from './golden.ts';
+import { GOLDEN_CASES } from '#test/e2e/request/golden.ts';
+import { partName } from '#test/e2e/request/phone-cases.ts';
 import { AUTOGLM, type Mesh, property, startMesh } from './mesh.ts';
-import { partName } from './phone-cases.ts';
 
 /** Every line of the README's `sh` blocks. */
 const COMMANDS = [

@@ -3,8 +3,8 @@ import { after, before, describe, it } from 'node:test';
 import { AIMessageChunk, HumanMessage } from '@langchain/core/messages';
 import { ChatOpenAI } from '@langchain/openai';
 import OpenAI from 'openai';
-import { type Body, postChat, streamAnswer, userMessage } from './chat-request.ts';
-import { GOLDEN_TEXTS } from './golden.ts';
+import { type Body, postChat, streamAnswer, userMessage } from '#test/e2e/request/chat-request.ts';
+import { GOLDEN_TEXTS } from '#test/e2e/request/golden.ts';
 import { type Mesh, property, startMesh } from './mesh.ts';
 
 const QUESTION = '打开微信';

@@ -2,15 +2,15 @@
 import { Type } from 'typebox';
 import Value from 'typebox/value';
 import { helpText, parseFlags, resolveOptions } from '#mesh/options.ts';
-import { postChat } from '#test/e2e/chat-request.ts';
 import { property, startMesh } from '#test/e2e/mesh.ts';
+import { postChat } from '#test/e2e/request/chat-request.ts';
 import {
   caseName,
   chatRequest,
   type PhoneCase,
   readPhoneCases,
   readPhoneFile,
-} from '#test/e2e/phone-cases.ts';
+} from '#test/e2e/request/phone-cases.ts';
 import { counts } from './counting-rule.ts';
 import { formatTally, Tally } from './tally.ts';
 

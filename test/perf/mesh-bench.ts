@@ -5,9 +5,9 @@ import {
   GenerateRequest,
   LlmBackboneServiceDefinition,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
-import { type Body, postChat, userMessage } from '#test/e2e/chat-request.ts';
-import { runLoad } from '#test/e2e/load.ts';
 import { type Mesh, startMesh } from '#test/e2e/mesh.ts';
+import { type Body, postChat, userMessage } from '#test/e2e/request/chat-request.ts';
+import { runLoad } from '#test/e2e/request/load.ts';
 import type { Figure } from './figure.ts';
 
 const ONE_TOKEN: Body = { messages: userMessage('Hi'), max_tokens: 1, temperature: 0 };

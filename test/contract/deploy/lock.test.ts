@@ -3,8 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { after, describe, it } from 'node:test';
+import { after, afterEach, describe, it } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { endChildren, noted } from '#test/children.ts';
 import { Lines } from '#test/lines.ts';
 
 const LOCK = join(PACKAGE_ROOT, 'deploy/bootstrap/lock.mjs');
@@ -32,12 +33,16 @@ function takeLock(name: string): Holder {
       }).resume();
     });
     await exclusively(work, () => console.log('waiting'), ${JSON.stringify(name)});`;
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', code], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
+  const child = noted(
+    spawn(process.execPath, ['--input-type=module', '--eval', code], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    }),
+  );
   assert(child.stdout !== null);
   return { child, lines: new Lines(child.stdout) };
 }
+
+afterEach(endChildren);
 
 describe('exclusively', { skip: process.platform === 'linux' ? false : 'Linux only' }, () => {
   it('lets the next in when the holder is done', async () => {

@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 import { pino } from 'pino';
 import { claimPorts } from '#deploy/local/ports.ts';
 import { BACKBONE, GATEWAY } from '#deploy/local/roles.ts';
+import { within } from '#test/bounded.ts';
 import { freePort } from '#test/free-port.ts';
 import { Lines } from '#test/lines.ts';
 import { scripted } from './scripted-role.ts';
@@ -19,8 +20,12 @@ async function hold(port: number): Promise<Server> {
 async function claim(port: number, signal = new AbortController().signal) {
   const stream = new PassThrough();
   const processes = [await scripted('gateway', { behaviour: 'obey', port, drainTimeoutS: 0 })];
-  const claimed = claimPorts(processes, { log: pino(stream), signal });
-  return { claimed, lines: new Lines(stream) };
+  const lines = new Lines(stream);
+  const claimed = within(claimPorts(processes, { log: pino(stream), signal }), {
+    what: 'the ports or a refusal',
+    trace: () => lines.seen,
+  });
+  return { claimed, lines };
 }
 
 describe('claimPorts', () => {

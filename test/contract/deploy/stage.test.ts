@@ -3,8 +3,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { afterEach, describe, it, type TestContext } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { within } from '#test/bounded.ts';
+import { endChildren, noted } from '#test/children.ts';
 
 const BOOTSTRAP = join(PACKAGE_ROOT, 'deploy/bootstrap');
 
@@ -17,7 +19,12 @@ interface SetUp {
 /** A set-up whose tool, and a process that this has started, do not end by themselves. */
 async function setUpForever(t: TestContext): Promise<SetUp> {
   const server = createServer().listen(0, '127.0.0.1');
-  t.after(() => server.close());
+  const sockets: Socket[] = [];
+  t.after(() => {
+    server.close();
+    // The tools end when their connections do.
+    for (const socket of sockets) socket.destroy();
+  });
   await once(server, 'listening');
   const address = server.address();
   assert(typeof address === 'object' && address !== null);
@@ -32,14 +39,18 @@ async function setUpForever(t: TestContext): Promise<SetUp> {
   const child = spawn(process.execPath, ['--input-type=module', '--eval', code], {
     stdio: ['ignore', 'inherit', 'pipe'],
   });
-  const sockets: Socket[] = [];
+  noted(child);
   while (sockets.length < 2) {
-    const [socket] = await once(server, 'connection');
+    const [socket] = await within(once(server, 'connection'), { what: 'the tools' });
     socket.on('error', () => {});
     sockets.push(socket.resume());
   }
-  return { child, toolsEnded: Promise.all(sockets.map((socket) => once(socket, 'close'))) };
+  const toolsEnded = Promise.all(sockets.map((socket) => once(socket, 'close')));
+  const trace = () => sockets.map(({ closed }) => (closed ? 'one has ended' : 'one goes on'));
+  return { child, toolsEnded: within(toolsEnded, { what: 'the end of both tools', trace }) };
 }
+
+afterEach(endChildren);
 
 describe('a set-up', () => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -49,7 +60,8 @@ describe('a set-up', () => {
 
       child.kill(signal);
 
-      assert.deepEqual(await once(child, 'exit'), [null, signal]);
+      const exit = await within(once(child, 'exit'), { what: 'the end of the set-up' });
+      assert.deepEqual(exit, [null, signal]);
       await toolsEnded;
       assert.equal((await said)?.join(''), `[set-up] working ... stopped\nstopped by ${signal}\n`);
     });

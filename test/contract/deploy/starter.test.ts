@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { describe, it } from 'node:test';
+import { afterEach, describe, it } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { endChildren, noted } from '#test/children.ts';
 import { Lines } from '#test/lines.ts';
 
 const STARTER = join(PACKAGE_ROOT, 'deploy/bootstrap/starter.mjs');
@@ -31,6 +32,7 @@ async function startByNpm(env: NodeJS.ProcessEnv): Promise<Started> {
     ],
     { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, STARTED, ...env } },
   );
+  noted(npm);
   assert(npm.stdout !== null);
   const lines = new Lines(npm.stdout);
   const shell = Number((await lines.match(/^watching/)).split(' ')[1]);
@@ -38,6 +40,8 @@ async function startByNpm(env: NodeJS.ProcessEnv): Promise<Started> {
 }
 
 const BY_NPM = { npm_lifecycle_event: 'start', npm_node_execpath: process.execPath };
+
+afterEach(endChildren);
 
 describe('watchStarter', { skip: process.platform === 'linux' ? false : 'Linux only' }, () => {
   it('tells when the shell is killed that npm started', async () => {

@@ -3,9 +3,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { describe, it } from 'node:test';
+import { afterEach, describe, it } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { within } from '#test/bounded.ts';
+import { endChildren, noted } from '#test/children.ts';
 import { Lines } from '#test/lines.ts';
 
 const SOURCE_FLAGS = ['--conditions=source', '--import', 'tsx'];
@@ -17,10 +18,12 @@ interface Running {
 }
 
 function supervise(...processes: readonly string[]): Running {
-  const child = spawn(process.execPath, [...SOURCE_FLAGS, RUNNER, ...processes], {
-    // Closes when this test ends, however it ends.
-    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
-  });
+  const child = noted(
+    spawn(process.execPath, [...SOURCE_FLAGS, RUNNER, ...processes], {
+      // Closes when this test ends, however it ends.
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    }),
+  );
   assert(child.stdout !== null);
   return { child, lines: new Lines(child.stdout) };
 }
@@ -53,6 +56,8 @@ async function exitOf({ child, lines }: Running): Promise<number | null> {
   }
   return child.exitCode;
 }
+
+afterEach(endChildren);
 
 describe('Supervisor', () => {
   it('says that it starts before anything else', async () => {

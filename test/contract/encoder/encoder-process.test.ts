@@ -10,6 +10,7 @@ import {
   HealthDefinition,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from '#protos/grpc/health/v1/health.ts';
+import { within } from '#test/bounded.ts';
 import { FakeClock } from '#test/fake-clock.ts';
 import { refusal } from '#test/refusal.ts';
 import { FakeEncoder, HIDDEN_SIZE, until } from '#test/unit/encoder/doubles.ts';
@@ -76,7 +77,10 @@ describe('an encoder process', () => {
     const content = await pngOf(3);
     await encode({ header: {}, content });
     await encode({ header: {}, content });
-    await assert.rejects(encode({ header: {}, content: Buffer.from('no image') }));
+    await assert.rejects(
+      encode({ header: {}, content: Buffer.from('no image') }),
+      refusal('UNSUPPORTED_MEDIA', /not a PNG/),
+    );
     const channel = openChannel(process.address, 'tokens');
     test.after(() => channel.close());
 
@@ -134,7 +138,7 @@ describe('an encoder process', () => {
     tower.release();
 
     assert.deepEqual((await running).values, [1]);
-    await drained;
+    await within(drained, { what: 'the end of the drain', trace: () => tower.trace });
     assert.deepEqual(tower.trace, ['encode 1', 'close']);
     await assert.rejects(client.getModel({}), refusal('NO_READY_ENDPOINT'));
   });
@@ -143,10 +147,11 @@ describe('an encoder process', () => {
     const { process, encode, tower } = await startVision(test);
     tower.isHeld = true;
     const running = encode({ header: {}, content: await pngOf(1) });
-    const outcome = assert.rejects(running);
+    const outcome = assert.rejects(running, refusal('CANCELLED'));
     await until(() => tower.trace.length === 1);
 
-    await process.drain(0);
+    const drained = process.drain(0);
+    await within(drained, { what: 'the end of the drain', trace: () => tower.trace });
 
     await outcome;
     assert.deepEqual(tower.trace, ['encode 1', 'abort', 'close']);

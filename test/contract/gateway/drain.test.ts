@@ -6,6 +6,7 @@ import { startGateway } from '#gateway/gateway.ts';
 import { gatewayOptions } from '#gateway/options.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { resolveOptions } from '#mesh/options.ts';
+import { within } from '#test/bounded.ts';
 import { FakeClock } from '#test/fake-clock.ts';
 import { Lines } from '#test/lines.ts';
 import { accepted, delta, finished } from './fake-backbone.ts';
@@ -42,7 +43,7 @@ describe('A gateway that drains', () => {
     const health = await get('/health');
     finish();
     const text = await running.text();
-    await drained;
+    await within(drained, { what: 'the end of the drain', trace: () => backbone.trace });
     assert.equal(refused.status, 503);
     assert.equal((await errorOf(refused)).code, 'draining');
     assert.equal((await jsonOf(health))['status'], 'draining');
@@ -56,7 +57,8 @@ describe('A gateway that drains', () => {
     const running = await post(PATH, { ...CHAT, stream: true });
     await backbone.until('start');
 
-    await gateway.drain(0);
+    const drained = gateway.drain(0);
+    await within(drained, { what: 'the end of the drain', trace: () => backbone.trace });
 
     assert.match(JSON.stringify(eventsOf(await running.text()).at(-1)), /"code":"draining"/);
     await backbone.kill();

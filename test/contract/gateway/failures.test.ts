@@ -77,7 +77,12 @@ describe('A failure before the first token', () => {
   it('goes to each endpoint once, although more attempts are allowed', async () => {
     const backbones = [new FakeBackbone(), new FakeBackbone(), new FakeBackbone()];
     const { post } = await start({ backbones, maxAttempts: 10 });
-    for (const one of backbones) one.script = failing('QUEUE_FULL');
+    for (const one of backbones) {
+      one.script = () => {
+        one.script = () => saying('asked twice');
+        return failing('QUEUE_FULL')();
+      };
+    }
 
     const response = await post(PATH, CHAT);
 

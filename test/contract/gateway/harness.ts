@@ -37,22 +37,28 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
   const [backbone] = backbones;
   if (backbone === undefined) throw new Error('a harness has at least one backbone');
   await untilReady(url, backbones.length);
+  const trace = () => backbones.flatMap((one, i) => one.trace.map((event) => `${i}: ${event}`));
+  const answer = (path: string, init?: RequestInit) =>
+    within(fetch(url + path, init), { what: `an answer from ${path}`, trace });
   return {
     gateway,
     backbones,
     backbone,
     url,
-    get: (path, init) => fetch(url + path, init),
+    get: answer,
     post: (path, body, init) =>
-      fetch(url + path, {
+      answer(path, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: typeof body === 'string' ? body : JSON.stringify(body),
         ...init,
       }),
     close: async () => {
-      await gateway.drain(0);
-      for (const one of backbones) await one.kill();
+      try {
+        await within(gateway.drain(0), { what: 'the end of the gateway', trace });
+      } finally {
+        for (const one of backbones) await one.kill();
+      }
     },
   };
 }

@@ -82,7 +82,7 @@ describe('A client that leaves', () => {
 
       controller.abort();
 
-      if (!stream) await assert.rejects(answer);
+      if (!stream) await assert.rejects(answer, { name: 'AbortError' });
       await backbone.until('cancelled');
       const metrics = await (await get('/metrics')).text();
       assert.match(metrics, /autoglm:gateway_cancelled_requests_total 1/);

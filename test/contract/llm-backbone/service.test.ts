@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
 import { HealthCheckResponse_ServingStatus as ServingStatus } from '#protos/grpc/health/v1/health.ts';
+import { within } from '#test/bounded.ts';
 import { refusal } from '#test/refusal.ts';
 import { until } from '#test/unit/encoder/doubles.ts';
 import { FakeDecoder } from '#test/unit/llm-backbone/fake-decoder.ts';
@@ -94,7 +95,10 @@ describe('the backbone service', () => {
     backbone = await startTestBackbone();
     const { client, instance } = backbone;
     await collect(client.generate(requestsOf(startOf())));
-    await assert.rejects(collect(client.generate(requestsOf(startOf({ model: 'gpt' })))));
+    await assert.rejects(
+      collect(client.generate(requestsOf(startOf({ model: 'gpt' })))),
+      refusal('MODEL_NOT_FOUND'),
+    );
 
     const { families } = await instance.getMetrics({});
 
@@ -189,8 +193,8 @@ describe('the life of a backbone', () => {
     release();
 
     assert.equal((await answer).answers[0]?.tokenIds.length, 12);
-    await drained;
-    await running.done;
+    const ended = Promise.all([drained, running.done]);
+    await within(ended, { what: 'the end of the engine', trace: () => decoder.trace });
   });
 
   it('cancels what outlives the drain', async () => {
@@ -201,12 +205,14 @@ describe('the life of a backbone', () => {
     const answer = collect(client.generate(requestsOf(startOf())));
     await until(() => running.scheduler.running.length > 0);
 
-    const refused = assert.rejects(answer);
-    await running.drain(0);
+    const refused = assert.rejects(answer, refusal('CANCELLED'));
+    const drained = running.drain(0);
+    const ended = Promise.all([drained, running.done]);
+    await within(drained, { what: 'the end of the drain', trace: () => decoder.trace });
     release();
 
     await refused;
-    await running.done;
+    await within(ended, { what: 'the end of the engine', trace: () => decoder.trace });
     assert.equal(running.scheduler.pool.numFree, 64);
   });
 
@@ -222,7 +228,8 @@ describe('the life of a backbone', () => {
       );
     }
 
-    await assert.rejects(running.done, /device is gone/);
+    const ended = within(running.done, { what: 'its end', trace: () => decoder.trace });
+    await assert.rejects(ended, /device is gone/);
     assert.equal((await health.check({})).status, ServingStatus.NOT_SERVING);
     assert.equal((await instance.getStatus({})).state, InstanceState.INSTANCE_STATE_FAILED);
   });

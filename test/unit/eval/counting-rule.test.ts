@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { caseName, readPhoneCases } from '#test/e2e/phone-cases.ts';
+import { caseName, readPhoneCases } from '#test/e2e/request/phone-cases.ts';
 import { counts } from '#test/eval/counting-rule.ts';
 
 describe('the counting rule of the evaluation', () => {

@@ -25,6 +25,7 @@ describe('Generation', () => {
 
     const kinds = events.map((event) => event.$case);
     assert.equal(kinds[0], 'accepted');
+    assert.ok(kinds.length > 2, kinds.join());
     assert.ok(kinds.slice(1, -1).every((kind) => kind === 'delta'));
     assert.equal(answers[0]?.text, 'Hello, world!');
     const finished = finishedOf(events);

@@ -34,7 +34,10 @@ describe('Semaphore', () => {
   it('gives the place on after a failure', async () => {
     const semaphore = new Semaphore(1);
 
-    await assert.rejects(semaphore.run(present, () => Promise.reject(new Error('failed'))));
+    await assert.rejects(
+      semaphore.run(present, () => Promise.reject(new Error('failed'))),
+      /failed/,
+    );
 
     assert.equal(await semaphore.run(present, async () => 'ran'), 'ran');
   });

@@ -1,5 +1,5 @@
 import { sseData } from '#deploy/cli/sse-data.ts';
-import { property } from './mesh.ts';
+import { property } from '#test/e2e/mesh.ts';
 
 export type Body = Readonly<Record<string, unknown>>;
 
