@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { FormReader } from '#gateway/http/body/form-reader.ts';
 import { JsonBounds } from '#gateway/http/body/json-bounds.ts';
+import { ByteBudget } from '#gateway/media/byte-budget.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { checkMutants, type Specimen } from '#test/mutations.ts';
 
@@ -43,8 +44,11 @@ const FORM = Buffer.from(
 );
 
 function readForm(bytes: Buffer, blockBytes: number): unknown {
-  const media = { maxItemBytes: 200, maxTotalBytes: 300 };
-  const reader = new FormReader('multipart/form-data; boundary=edge', { maxParts: 4, media });
+  const limits = { maxItemBytes: 200, maxTotalBytes: 300 };
+  const reader = new FormReader('multipart/form-data; boundary=edge', {
+    maxParts: 4,
+    files: () => new ByteBudget(limits),
+  });
   inBlocks(bytes, blockBytes, (block) => reader.push(block));
   const { texts, files } = reader.finish();
   assert(files.reduce((sum, file) => sum + file.bytes.length, 0) <= bytes.length);
