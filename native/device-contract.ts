@@ -5,8 +5,11 @@ export type DeviceId = string;
 
 export type WeightDtype = 'auto' | 'float32' | 'bfloat16' | 'float16';
 
+export type DeviceKind = 'cpu' | 'cuda';
+
 export interface DeviceDescription {
   readonly id: DeviceId;
+  readonly kind: DeviceKind;
   readonly name: string;
   readonly memoryBytes: number;
   /** Cores this process may run on; empty for a GPU. */

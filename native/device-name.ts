@@ -1,12 +1,11 @@
-import { addon } from './addon.ts';
+import { describeDevice } from './describe-device.ts';
+import type { DeviceId } from './device-contract.ts';
 
 /** A device as logs and `GetModel` name it: `cpu` alone means all cores this process may use. */
-export function deviceName(device: string): string {
-  const cores =
-    addon()
-      .devices()
-      .find(({ id }) => id === device)?.cores ?? [];
+export function deviceName(id: DeviceId): string {
+  const device = describeDevice(id);
+  const cores = device?.id === id ? device.cores : [];
   const [first, last] = [cores.at(0), cores.at(-1)];
-  if (device !== 'cpu' || first === undefined || last === undefined) return device;
-  return last - first + 1 === cores.length ? `cpu:${first}-${last}` : `cpu:${cores.join(',')}`;
+  if (first === undefined || last === undefined) return id;
+  return `${id}:${last - first + 1 === cores.length ? `${first}-${last}` : cores.join(',')}`;
 }

@@ -16,6 +16,7 @@ export function cpuFeatures(): CpuFeatures {
 
 export { loadDecoder } from './decoder.ts';
 export type * from './decoder-contract.ts';
+export { describeDevice } from './describe-device.ts';
 export type * from './device-contract.ts';
 export { deviceName } from './device-name.ts';
 export { loadEncoder } from './encoder.ts';

@@ -52,8 +52,8 @@ export interface StepOutput {
 
 /**
  * Order of application, as in vLLM: mask, allowed and forbidden ids, logit bias, repetition,
- * frequency and presence penalties, temperature, min-p, top-k, top-p. Log-probabilities are those of the raw
- * logits.
+ * frequency and presence penalties, temperature, min-p, top-k, top-p. Log-probabilities are those of
+ * the raw logits.
  */
 export interface SampleParams {
   /** 0 is greedy: ties go to the lowest id. */

@@ -7,6 +7,7 @@
 #include "binding/object_reader.h"
 #include "binding/refusal.h"
 #include "binding/step_plan_values.h"
+#include "kernels/open_device.h"
 
 namespace autoglm::binding {
 namespace {
@@ -21,7 +22,7 @@ class LoadJob final : public Job {
   }
 
   Status Run() override {
-    Result<std::unique_ptr<Decoder>> loaded = Decoder::Load(options_);
+    Result<std::unique_ptr<Decoder>> loaded = Decoder::Load(options_, OpenDevice);
     if (!loaded.ok()) return loaded.status();
     engine_->decoder = std::move(loaded.value());
     description_ = engine_->decoder->description();

@@ -40,7 +40,7 @@ DecoderOptions ReadDecoderOptions(const ObjectReader& object, Status& status) {
     options.random = ReadShape(model.Object("random"));
   }
   options.device = ReadDevice(object, status);
-  options.weight_dtype = ReadWeightDtype(object);
+  options.weight_format = ReadWeightFormat(object);
   options.activation_dtype = object.DtypeOf("activationDtype");
   options.block_size = object.Integer("blockSize");
   options.kv_cache_bytes = object.Integer("kvCacheBytes");
@@ -59,7 +59,7 @@ Napi::Object MakeDescription(Napi::Env env, const DecoderDescription& descriptio
   set_number("numLayers", static_cast<double>(config.num_layers));
   set_number("vocabSize", static_cast<double>(config.vocab_size));
   set_number("maxPositionEmbeddings", static_cast<double>(config.max_position_embeddings));
-  object.Set("weightDtype", DtypeName(description.weight_dtype));
+  object.Set("weightDtype", WeightFormatName(description.weight_format));
   set_number("weightBytes", static_cast<double>(description.weight_bytes));
   set_number("numBlocks", static_cast<double>(description.num_blocks));
   set_number("blockSize", static_cast<double>(description.block_size));

@@ -11,9 +11,9 @@ DeviceId ReadDevice(const ObjectReader& options, Status& status) {
   return {};
 }
 
-std::optional<Dtype> ReadWeightDtype(const ObjectReader& options) {
+std::optional<WeightFormat> ReadWeightFormat(const ObjectReader& options) {
   if (options.String("weightDtype") == "auto") return std::nullopt;
-  return options.DtypeOf("weightDtype");
+  return options.WeightFormatOf("weightDtype");
 }
 
 }  // namespace autoglm::binding

@@ -13,7 +13,7 @@ namespace autoglm::binding {
 DeviceId ReadDevice(const ObjectReader& options, Status& status);
 
 // `weightDtype`: none for "auto".
-std::optional<Dtype> ReadWeightDtype(const ObjectReader& options);
+std::optional<WeightFormat> ReadWeightFormat(const ObjectReader& options);
 
 }  // namespace autoglm::binding
 

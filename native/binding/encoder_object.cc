@@ -6,6 +6,7 @@
 #include "binding/encode_jobs.h"
 #include "binding/encoder_values.h"
 #include "binding/refusal.h"
+#include "kernels/open_device.h"
 
 namespace autoglm::binding {
 namespace {
@@ -18,7 +19,7 @@ class LoadEncoderJob final : public Job {
       : Job(env), engine_(std::move(engine)), options_(std::move(options)) {}
 
   Status Run() override {
-    Result<std::unique_ptr<Encoder>> loaded = Encoder::Load(options_);
+    Result<std::unique_ptr<Encoder>> loaded = Encoder::Load(options_, OpenDevice);
     if (!loaded.ok()) return loaded.status();
     engine_->encoder = std::move(loaded.value());
     engine_->preprocessor = engine_->encoder->preprocessor();

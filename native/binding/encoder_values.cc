@@ -86,7 +86,7 @@ EncoderOptions ReadEncoderOptions(const ObjectReader& object, Status& status) {
     status = InvalidRequest("options: modality: expected image or audio");
   }
   options.device = ReadDevice(object, status);
-  options.weight_dtype = ReadWeightDtype(object);
+  options.weight_format = ReadWeightFormat(object);
   if (!object.IsNull("activationDtype")) {
     options.activation_dtype = object.DtypeOf("activationDtype");
   }
@@ -123,7 +123,7 @@ Napi::Object MakeEncoderDescription(Napi::Env env, const EncoderDescription& des
   Napi::Object object = Napi::Object::New(env);
   object.Set("modality", ModalityName(description.modality));
   object.Set("modelType", description.model_type);
-  object.Set("weightDtype", DtypeName(description.weight_dtype));
+  object.Set("weightDtype", WeightFormatName(description.weight_format));
   SetNumber(object, "hiddenSize", description.hidden_size);
   SetNumber(object, "weightBytes", static_cast<int64_t>(description.weight_bytes));
   SetNumber(object, "loadMs", description.load_ms);

@@ -19,6 +19,7 @@ Napi::Value Devices(const Napi::CallbackInfo& info) {
     }
     Napi::Object device = Napi::Object::New(env);
     device.Set("id", devices[i].id);
+    device.Set("kind", DeviceKindName(devices[i].kind));
     device.Set("name", devices[i].name);
     device.Set("memoryBytes", Napi::Number::New(env, static_cast<double>(devices[i].memory_bytes)));
     device.Set("cores", cores);

@@ -107,6 +107,12 @@ Dtype ObjectReader::DtypeOf(const char* name) const {
   return Dtype::kFloat32;
 }
 
+WeightFormat ObjectReader::WeightFormatOf(const char* name) const {
+  WeightFormat format = {};
+  if (!FindWeightFormat(String(name).c_str(), format)) Refuse(name, WeightFormatNames());
+  return format;
+}
+
 template <typename T>
 std::vector<T> ObjectReader::Copy(const char* name, napi_typedarray_type type,
                                   const char* expected) const {

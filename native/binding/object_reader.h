@@ -10,6 +10,7 @@
 
 #include "base/dtype.h"
 #include "base/status.h"
+#include "base/weight_format.h"
 
 namespace autoglm::binding {
 
@@ -32,6 +33,7 @@ class ObjectReader {
   std::string String(const char* name) const;
   // "float32", "bfloat16" or "float16".
   Dtype DtypeOf(const char* name) const;
+  WeightFormat WeightFormatOf(const char* name) const;
 
   // Copies of typed arrays of exactly this element type.
   std::vector<int32_t> Int32s(const char* name) const;

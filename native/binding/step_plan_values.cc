@@ -53,13 +53,17 @@ SampleParams ReadSampleParams(const ObjectReader& object) {
     params.allowed_token_ids = object.Uint32s("allowedTokenIds");
   }
   params.forbidden_token_ids = object.Uint32s("forbiddenTokenIds");
+  if (!object.IsNull("allowedTokens")) params.allowed_tokens = object.Uint32s("allowedTokens");
   return params;
 }
 
-StepOutput ReadOutput(const ObjectReader& object) {
-  StepOutput output;
-  // Clamped, so that a number outside 32 bits stays outside the step.
-  output.token = static_cast<int32_t>(std::clamp<int64_t>(object.Integer("token"), -1, INT32_MAX));
+// Clamped, so that a number outside 32 bits stays outside the step.
+int32_t ReadOutputToken(const ObjectReader& object) {
+  return static_cast<int32_t>(std::clamp<int64_t>(object.Integer("token"), -1, INT32_MAX));
+}
+
+TokenChoice ReadOutput(const ObjectReader& object) {
+  TokenChoice output;
   output.num_logprobs = static_cast<int32_t>(
       std::clamp<int64_t>(object.Integer("numLogprobs"), INT32_MIN, INT32_MAX));
   if (object.IsNull("sample")) {
@@ -83,6 +87,7 @@ StepPlan ReadStepPlan(const ObjectReader& object, KeptArrays& kept) {
   plan.max_blocks_per_sequence = object.Integer("maxBlocksPerSequence");
   plan.media_rows = ReadMediaRows(object, kept);
   for (const ObjectReader& output : object.Objects("outputs")) {
+    plan.output_tokens.push_back(ReadOutputToken(output));
     plan.outputs.push_back(ReadOutput(output));
   }
   return plan;
@@ -99,14 +104,14 @@ TraceRequest ReadTraceRequest(const ObjectReader& object, KeptArrays& kept) {
 Napi::Object MakeStepResult(Napi::Env env, const StepResult& result) {
   const size_t num_outputs = result.outputs.size();
   size_t max_top = 0;
-  for (const OutputResult& output : result.outputs) max_top = std::max(max_top, output.top.size());
+  for (const ChosenToken& output : result.outputs) max_top = std::max(max_top, output.top.size());
   Napi::Uint32Array token_ids = Napi::Uint32Array::New(env, num_outputs);
   Napi::Float32Array logprobs = Napi::Float32Array::New(env, num_outputs);
   Napi::Uint32Array ranks = Napi::Uint32Array::New(env, num_outputs);
   Napi::Uint32Array top_token_ids = Napi::Uint32Array::New(env, num_outputs * max_top);
   Napi::Float32Array top_logprobs = Napi::Float32Array::New(env, num_outputs * max_top);
   for (size_t i = 0; i < num_outputs; ++i) {
-    const OutputResult& output = result.outputs[i];
+    const ChosenToken& output = result.outputs[i];
     token_ids.Data()[i] = output.token_id;
     logprobs.Data()[i] = output.logprob;
     ranks.Data()[i] = output.rank;

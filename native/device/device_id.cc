@@ -80,6 +80,8 @@ std::string CpuModelName() {
 
 }  // namespace
 
+const char* DeviceKindName(DeviceKind kind) { return kind == DeviceKind::kCpu ? "cpu" : "cuda"; }
+
 Result<DeviceId> ParseDeviceId(std::string_view name) {
   if (name == "cpu") return DeviceId{};
   if (name.starts_with("cpu:")) return ParseCores(name, name.substr(4));
@@ -107,7 +109,7 @@ std::vector<int> AvailableCores() {
 std::vector<DeviceDescription> ListDevices() {
   const uint64_t memory_bytes =
       static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-  return {{"cpu", CpuModelName(), memory_bytes, AvailableCores()}};
+  return {{"cpu", DeviceKind::kCpu, CpuModelName(), memory_bytes, AvailableCores()}};
 }
 
 }  // namespace autoglm

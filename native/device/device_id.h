@@ -12,6 +12,9 @@ namespace autoglm {
 
 enum class DeviceKind { kCpu, kCuda };
 
+// "cpu" or "cuda".
+const char* DeviceKindName(DeviceKind kind);
+
 // A parsed device name: `cpu` (every core of the process), `cpu:0-3`, `cpu:0,2,4-5` (these cores),
 // `cuda:0` (a GPU).
 struct DeviceId {
@@ -25,6 +28,7 @@ Result<DeviceId> ParseDeviceId(std::string_view name);
 
 struct DeviceDescription {
   std::string id;
+  DeviceKind kind;
   std::string name;
   uint64_t memory_bytes;
   std::vector<int> cores;  // empty for a GPU

@@ -1,11 +1,9 @@
 #include "device/thread_pool.h"
 
-#include <pthread.h>
-#include <sched.h>
-
 #include <chrono>
 
 #include "device/device_id.h"
+#include "device/pin_thread.h"
 
 namespace autoglm {
 namespace {
@@ -39,20 +37,12 @@ void WaitWhileEqual(const std::atomic<T>& value, T old) {
 // Generations count up by one as each piece of work opens and closes.
 bool IsOpen(uint32_t generation) { return generation % 2 == 1; }
 
-void PinThread(int core) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(core, &set);
-  // A refusal (a container that changed the set meanwhile) costs speed, not correctness.
-  pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
-}
-
 }  // namespace
 
-ThreadPool::ThreadPool(std::vector<int> cores) : cores_(std::move(cores)) {
-  const size_t num_threads = cores_.empty() ? AvailableCores().size() : cores_.size();
+ThreadPool::ThreadPool(const std::vector<int>& cores) {
+  const size_t num_threads = cores.empty() ? AvailableCores().size() : cores.size();
   for (size_t i = 1; i < num_threads; ++i) {
-    const int core = cores_.empty() ? -1 : cores_[i];
+    const int core = cores.empty() ? -1 : cores[i];
     workers_.emplace_back([this, core] { RunWorker(core); });
   }
 }
@@ -62,10 +52,6 @@ ThreadPool::~ThreadPool() {
   generation_.fetch_add(1);
   generation_.notify_all();
   for (std::thread& worker : workers_) worker.join();
-}
-
-void ThreadPool::PinCallingThread() const {
-  if (!cores_.empty()) PinThread(cores_[0]);
 }
 
 void ThreadPool::Run(const Work& work) {
@@ -86,7 +72,7 @@ void ThreadPool::Run(const Work& work) {
 }
 
 void ThreadPool::RunWorker(int core) {
-  if (core >= 0) PinThread(core);
+  if (core >= 0) PinCallingThread(core);
   uint32_t seen = 0;
   while (true) {
     WaitWhileEqual(generation_, seen);

@@ -14,16 +14,14 @@ namespace autoglm {
 // thread that another process keeps off its core is not waited for: the others do its share.
 class ThreadPool {
  public:
-  // One thread a core; empty: one for each core the process may run on, left to the scheduler.
-  explicit ThreadPool(std::vector<int> cores);
+  // One thread a core, of which the caller is the first; empty: one for each core the process may
+  // run on, left to the scheduler.
+  explicit ThreadPool(const std::vector<int>& cores);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int num_threads() const { return static_cast<int>(workers_.size()) + 1; }
-
-  // Binds the calling thread, the one that will call ParallelFor, to the device's first core.
-  void PinCallingThread() const;
 
   // Calls task(i) once for each i in 0..num_tasks - 1, in no order, and returns when all are done.
   template <typename Task>
@@ -43,7 +41,6 @@ class ThreadPool {
   void RunWorker(int core);
   void RunTasks();
 
-  const std::vector<int> cores_;
   // Written only while the generation is closed and no worker is inside; read by workers inside.
   Work work_;
   std::atomic<int64_t> next_task_{0};

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/dtype.h"
+#include "base/weight_format.h"
 
 // What one core does to one block of rows: tables of function pointers, one per CPU level.
 //
@@ -31,11 +32,11 @@ inline constexpr size_t kPanelAlignment = 64;
 // Matrix products against weights that were packed once, at load, in panels of `panel_width` output
 // columns. A level that overrides one of these pointers overrides them all.
 struct PackPanelArgs {
-  Dtype dtype;       // of rows and panel
-  const void* rows;  // [num_rows, depth], dense: rows of the weight, i.e. output columns
+  WeightFormat format;
+  const void* rows;  // [num_rows, depth] of the format's unpacked type, dense: output columns
   int64_t num_rows;  // 1..panel_width; the rest of the panel is filled with zeros
   int64_t depth;     // input width
-  void* panel;       // panel_bytes(dtype, depth) bytes
+  void* panel;       // panel_bytes(format, depth) bytes
 };
 
 struct GemmArgs {
@@ -44,7 +45,7 @@ struct GemmArgs {
   int64_t x_stride;
   int64_t num_rows;
   int64_t depth;
-  Dtype weight_dtype;
+  WeightFormat format;
   const void* panels;  // [ceil(num_columns / panel_width)] panels, one after another
   const float* bias;   // [num_columns] or null
   float* y;            // [num_rows, num_columns]
@@ -55,8 +56,8 @@ struct GemmArgs {
 struct GemmKernels {
   const char* isa;      // level the pointers came from
   int64_t panel_width;  // at most kMaxPanelWidth
-  // Size of a panel, a multiple of kPanelAlignment.
-  size_t (*panel_bytes)(Dtype dtype, int64_t depth);
+  // Size of a panel with its scales, a multiple of kPanelAlignment.
+  size_t (*panel_bytes)(const WeightFormat& format, int64_t depth);
   void (*pack_panel)(const PackPanelArgs& args);
   // y = x * transpose(weight) + bias, accumulated in float32. The accumulation order over depth
   // does not depend on num_rows: one row multiplied alone gives the bits it gives among many.

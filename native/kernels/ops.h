@@ -10,9 +10,11 @@
 #include "base/dtype.h"
 #include "base/status.h"
 #include "base/tensor_view.h"
+#include "base/weight_format.h"
 #include "device/device_id.h"
 #include "device/memory.h"
 #include "device/thread_pool.h"
+#include "kernels/sampling/token_choice.h"
 
 // What models call: one indirect call per operation over the tensors of a device, which each kind
 // of device supplies as a table. A CPU divides an operation among its threads and calls the kernels
@@ -24,20 +26,28 @@
 
 namespace autoglm {
 
+// Width of the widest head that attention computes on every device.
+inline constexpr int64_t kMaxHeadDim = 256;
+
 // State of one device as its operations see it: threads and kernels of a CPU, stream of a GPU.
 class OpsContext {
  public:
   virtual ~OpsContext() = default;
-  // Threads of the host beside the device, for work such as sampling.
+  // Threads of the host beside the device, for work such as preprocessing.
   virtual ThreadPool& threads() = 0;
 };
 
-// A weight [columns, depth] in the layout its device multiplies fastest.
-struct PackedMatrix {
-  Dtype dtype = Dtype::kFloat32;
+struct WeightShape {
+  WeightFormat format = {};
   int64_t columns = 0;  // output width
   int64_t depth = 0;    // input width
-  const void* panels = nullptr;
+};
+
+// A weight in the layout its device multiplies fastest, scales among the values. pack makes it and
+// gemm reads it; nobody else looks inside.
+struct PackedMatrix {
+  WeightShape shape;
+  const void* packed = nullptr;
 };
 
 // Rows of a weight in host memory: [rows, depth], dense.
@@ -49,9 +59,8 @@ struct WeightRows {
 
 struct PackOp {
   std::span<const WeightRows> sources;  // host; become consecutive output columns
-  int64_t depth;
-  Dtype dtype;   // of the packed weight
-  void* panels;  // packed_bytes(...) bytes
+  WeightShape shape;                    // of the packed weight
+  void* packed;                         // packed_bytes(shape) bytes
 };
 
 struct UploadOp {
@@ -76,7 +85,7 @@ struct GatherOp {
 
 struct GemmOp {
   MatrixView x;            // [rows, depth]
-  PackedMatrix weight;     // [columns, depth]
+  PackedMatrix weight;
   const float* bias;       // [columns] or null
   Dtype activation_dtype;  // bfloat16 rounds x first
   MatrixView y;            // [rows, columns]
@@ -205,10 +214,19 @@ struct Im2ColOp {
   MatrixView y;    // [out_height * out_width, kernel_size * kernel_size * channels], tap-major
 };
 
+struct SampleOp {
+  MatrixView logits;                    // [rows, vocab_size], dense; overwritten
+  std::span<const TokenChoice> choices;  // host [rows]
+  std::span<ChosenToken> chosen;         // host [rows]; a row is refused alone, in its status
+};
+
+struct AllReduceOp {
+  MatrixView x;  // of the same shape on every rank
+};
+
 struct Ops {
-  // Memory. The largest gemm input of a model is announced once, so that a step allocates nothing.
+  // Memory.
   Result<DeviceBuffer> (*allocate)(OpsContext& context, size_t bytes);
-  Status (*reserve_gemm_input)(OpsContext& context, int64_t max_values);
   void (*upload)(OpsContext& context, const UploadOp& op);
   // Plain bytes from host memory, such as a step's indices.
   void (*copy_in)(OpsContext& context, const CopyInOp& op);
@@ -216,9 +234,10 @@ struct Ops {
   // data itself on a CPU.
   float* (*host_rows)(OpsContext& context, const MatrixView& x);
 
-  // Weights.
-  size_t (*packed_bytes)(OpsContext& context, const PackedMatrix& shape);
-  void (*pack)(OpsContext& context, const PackOp& op);
+  // Weights. A device takes what memory a gemm will need when the weight is packed, so that a step
+  // allocates nothing.
+  size_t (*packed_bytes)(OpsContext& context, const WeightShape& shape);
+  Status (*pack)(OpsContext& context, const PackOp& op);
 
   // Layers.
   void (*gather)(OpsContext& context, const GatherOp& op);
@@ -238,6 +257,13 @@ struct Ops {
   void (*depthwise_conv1d)(OpsContext& context, const DepthwiseConv1dOp& op);
   void (*depthwise_conv2d)(OpsContext& context, const DepthwiseConv2dOp& op);
   void (*im2col)(OpsContext& context, const Im2ColOp& op);
+
+  // Output. The same (seed, stream, position) draws the same token on every device whose logits are
+  // the same.
+  void (*sample)(OpsContext& context, const SampleOp& op);
+
+  // x = the sum of x over the ranks of the device's group. A device alone is its only rank.
+  void (*all_reduce)(OpsContext& context, const AllReduceOp& op);
 };
 
 // An opened device: its operations, and their state.
@@ -246,8 +272,8 @@ struct Device {
   std::unique_ptr<OpsContext> context;
 };
 
-// Refuses a device this build or machine does not have.
-Result<Device> OpenDevice(const DeviceId& id);
+// How a model comes to its device: see kernels/open_device.h.
+using DeviceOpener = Result<Device> (*)(const DeviceId& id);
 
 }  // namespace autoglm
 

@@ -1,6 +1,6 @@
 import type { Static } from 'typebox';
 import { runProcess } from '#mesh/process-main.ts';
-import { cpuFeatures, deviceName, loadEncoder } from '#native';
+import { cpuFeatures, describeDevice, deviceName, loadEncoder } from '#native';
 import type { encoderOptions } from './encoder-options.ts';
 import { type EncoderRole, startEncoderProcess } from './encoder-process.ts';
 
@@ -23,7 +23,7 @@ export function runEncoderMain<Schema extends typeof encoderOptions>({
     schema,
     start: async (options, log) => {
       const device = deviceName(options.device);
-      const isa = device.startsWith('cpu') ? cpuFeatures().isa : '';
+      const isa = describeDevice(options.device)?.kind === 'cpu' ? cpuFeatures().isa : '';
       const engine = { load: loadEncoder, device, isa };
       return await startEncoderProcess(createRole(options), options, { engine, log });
     },

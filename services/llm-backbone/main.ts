@@ -9,6 +9,7 @@ import {
   cpuFeatures,
   type Decoder,
   type DecoderOptions,
+  describeDevice,
   deviceName,
   devices,
   EngineError,
@@ -54,7 +55,7 @@ async function load(options: BackboneOptions, files: ModelFiles, log: Log): Prom
   log.info(
     `LLM backbone loaded on ${device} (${basename(options.model)}, ${description.weightDtype}, ${seconds} s)`,
   );
-  const isa = device.startsWith('cpu') ? cpuFeatures().isa : '';
+  const isa = describeDevice(options.device)?.kind === 'cpu' ? cpuFeatures().isa : '';
   return { executor: decoder, description, device, isa };
 }
 
@@ -86,18 +87,17 @@ function dtypes(
 }
 
 async function deviceMemory({ model, device }: BackboneOptions): Promise<DeviceMemory> {
-  const known = devices();
-  const memoryBytes = known.find(({ id }) => id === device)?.memoryBytes;
-  // A set of cores is of the CPU, which the list has as a whole.
-  if (memoryBytes === undefined && !device.startsWith('cpu')) {
-    const message = `key "device": ${device} is not on this machine; it has ${known.map(({ id }) => id).join(', ')}`;
+  const found = describeDevice(device);
+  if (found === undefined) {
+    const known = devices().map(({ id }) => id);
+    const message = `key "device": ${device} is not on this machine; it has ${known.join(', ')}`;
     throw new MeshError('INVALID_REQUEST', message, { param: 'device' });
   }
   const names = await readdir(model);
   const shards = names.filter((name) => name.endsWith('.safetensors'));
   const sizes = await Promise.all(shards.map((name) => stat(join(model, name))));
   const weightBytes = sizes.reduce((sum, { size }) => sum + size, 0);
-  return { device, memoryBytes: memoryBytes ?? 0, weightBytes };
+  return { kind: found.kind, memoryBytes: found.memoryBytes, weightBytes };
 }
 
 runProcess({ role: 'llm-backbone', required: '--model DIR', schema: backboneOptions, start });

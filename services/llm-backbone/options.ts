@@ -173,7 +173,7 @@ export function checkBackboneOptions(options: BackboneOptions): void {
 
 /** Where the KV cache goes and what else stands there, bytes. */
 export interface DeviceMemory {
-  readonly device: string;
+  readonly kind: 'cpu' | 'cuda';
   readonly memoryBytes: number;
   readonly weightBytes: number;
 }
@@ -181,7 +181,7 @@ export interface DeviceMemory {
 /** Decides the KV cache's size: `kv-cache-gb`, or on a GPU what utilization leaves beside the weights. */
 export function kvCacheBytes(options: BackboneOptions, memory: DeviceMemory): number {
   if (options.kvCacheGb !== undefined) return Math.floor(options.kvCacheGb * GIB);
-  if (memory.device.startsWith('cpu')) return Math.floor(defaultKvCacheGb() * GIB);
+  if (memory.kind === 'cpu') return Math.floor(defaultKvCacheGb() * GIB);
   const left = Math.floor(memory.memoryBytes * options.gpuMemoryUtilization - memory.weightBytes);
   if (left > 0) return left;
   throw new MeshError(

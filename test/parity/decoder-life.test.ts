@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { type Decoder, type DecoderOptions, loadDecoder } from '#native';
+import { type Decoder, type DecoderOptions, loadDecoder, type StepPlan } from '#native';
 import { hasReason } from './engine-refusal.ts';
 import { PagedSequence, planOf } from './paged-sequence.ts';
 
@@ -33,6 +33,25 @@ function prefill(numTokens = 300) {
     0,
   );
   return planOf([sequence.take(numTokens)], { blockSize: 16, vocabLimit: 1000 });
+}
+
+/** Mask of the vocabulary of 1000 that allows these tokens alone. */
+function maskOf(tokenIds: readonly number[]): Uint32Array {
+  const mask = new Uint32Array(Math.ceil(1000 / 32));
+  for (const id of tokenIds) mask[id >>> 5] = (mask[id >>> 5] ?? 0) | (1 << (id & 31));
+  return mask;
+}
+
+/** A prefill whose output may only be a token of the mask. */
+function masked(allowedTokens: Uint32Array): StepPlan {
+  const plan = prefill(20);
+  return {
+    ...plan,
+    outputs: plan.outputs.map((output) => ({
+      ...output,
+      sample: output.sample && { ...output.sample, allowedTokens },
+    })),
+  };
 }
 
 async function withDecoder(use: (decoder: Decoder) => Promise<void>): Promise<void> {
@@ -77,6 +96,39 @@ describe('a decoder', () => {
         hasReason('INVALID_REQUEST', /block 1000000 does not exist/),
       );
       assert.equal((await decoder.execute(plan)).tokenIds.length, 1);
+    }));
+
+  it('chooses among the tokens of a mask', () =>
+    withDecoder(async (decoder) => {
+      const allowed = [7, 31, 32, 999];
+
+      const { tokenIds, failures } = await decoder.execute(masked(maskOf(allowed)));
+
+      assert.deepEqual(failures, []);
+      assert.ok(allowed.includes(tokenIds[0] ?? -1), `token ${tokenIds[0]} is not in the mask`);
+      const every = await decoder.execute(masked(new Uint32Array(32).fill(0xffff_ffff)));
+      assert.deepEqual(every.tokenIds, (await decoder.execute(prefill(20))).tokenIds);
+    }));
+
+  it('fails an output whose mask allows nothing or has another length, and only it', () =>
+    withDecoder(async (decoder) => {
+      const cases: readonly (readonly [Uint32Array, RegExp])[] = [
+        [new Uint32Array(32), /forbid every token/],
+        [new Uint32Array(31), /allowedTokens has 31 entries, expected 32/],
+        [new Uint32Array(0), /allowedTokens has 0 entries, expected 32/],
+      ];
+      for (const [mask, pattern] of cases) {
+        const plan = masked(mask);
+        const outputs = [...plan.outputs, ...prefill(20).outputs];
+
+        const { failures } = await decoder.execute({ ...plan, outputs });
+
+        assert.deepEqual(
+          failures.map(({ output }) => output),
+          [0],
+        );
+        hasReason('INVALID_REQUEST', pattern)(failures[0]?.error);
+      }
     }));
 
   it('refuses values of the wrong type by their name', () =>

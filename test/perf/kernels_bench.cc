@@ -60,7 +60,7 @@ constexpr int64_t kFewRows = 8;
 // Each thread multiplies with its part of the panels.
 void BenchGemm(const MachinePeak& machine, const CpuKernels& kernels, const GemmShape& shape) {
   const kernels::GemmKernels& gemm = kernels.gemm;
-  const size_t panel_bytes = gemm.panel_bytes(shape.weight_dtype, shape.depth);
+  const size_t panel_bytes = gemm.panel_bytes(PlainFormat(shape.weight_dtype), shape.depth);
   const int64_t num_panels = shape.num_columns / gemm.panel_width;
   const LargeBuffer panels(panel_bytes * static_cast<size_t>(num_panels));
   const LargeBuffer x(static_cast<size_t>(shape.num_rows * shape.depth) * sizeof(float));
@@ -77,7 +77,7 @@ void BenchGemm(const MachinePeak& machine, const CpuKernels& kernels, const Gemm
                    .x_stride = shape.depth,
                    .num_rows = shape.num_rows,
                    .depth = shape.depth,
-                   .weight_dtype = shape.weight_dtype,
+                   .format = PlainFormat(shape.weight_dtype),
                    .panels = panels.data() + static_cast<size_t>(panel) * panel_bytes,
                    .bias = nullptr,
                    .y = y.floats() + panel * gemm.panel_width,

@@ -7,6 +7,9 @@
 namespace autoglm::cpu {
 namespace {
 
+// What models are promised, the kernels keep.
+static_assert(kMaxHeadDim <= kernels::kMaxHeadDim);
+
 constexpr int64_t kMaxQueriesPerTask = 32;
 // Queries of one head; a kernel shares each block of keys among so many.
 constexpr int64_t kQueriesPerFullTask = 96;

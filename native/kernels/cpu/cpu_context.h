@@ -2,11 +2,11 @@
 #define AUTOGLM_KERNELS_CPU_CPU_CONTEXT_H_
 
 #include <algorithm>
-#include <utility>
 #include <vector>
 
 #include "kernels/kernels.h"
 #include "kernels/ops.h"
+#include "kernels/sampling/sampler.h"
 
 namespace autoglm::cpu {
 
@@ -17,14 +17,16 @@ inline int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 class CpuContext final : public OpsContext {
  public:
-  CpuContext(const kernels::CpuKernels& kernels, std::vector<int> cores)
-      : kernels_(kernels), threads_(std::move(cores)) {}
+  CpuContext(const kernels::CpuKernels& kernels, const std::vector<int>& cores)
+      : kernels_(kernels), threads_(cores) {}
 
   ThreadPool& threads() override { return threads_; }
   const kernels::CpuKernels& kernels() const { return kernels_; }
 
-  // bfloat16 copy of a gemm's input, see Ops::reserve_gemm_input.
+  // bfloat16 copy of a gemm's input; sized when a weight is packed.
   DeviceBuffer gemm_input;
+  // Scratch of the sampler, one list for each row of logits.
+  std::vector<std::vector<Candidate>> sample_candidates;
 
   // Calls body(begin, count) on consecutive ranges of 0..num_rows - 1 that together cover it.
   template <typename Body>

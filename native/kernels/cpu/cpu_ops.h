@@ -12,8 +12,10 @@ void SetGemmOps(Ops& ops);
 void SetRowOps(Ops& ops);
 void SetAttentionOps(Ops& ops);
 void SetConvolutionOps(Ops& ops);
+void SetOutputOps(Ops& ops);
 
-// A CPU device that runs on the kernels of a given level.
+// A CPU device that runs on the kernels of a given level; the calling thread is bound to the first of
+// its cores, if it names any.
 Device OpenCpu(const kernels::CpuKernels& kernels, const DeviceId& id);
 
 }  // namespace autoglm::cpu

@@ -15,25 +15,32 @@ constexpr size_t kPanelBytesPerTask = size_t{256} << 10;
 constexpr int64_t kRowsPerTask = 64;
 constexpr int64_t kTasksPerThread = 4;
 
-Status ReserveGemmInput(OpsContext& context, int64_t max_values) {
-  const size_t bytes = static_cast<size_t>(max_values) * DtypeBytes(Dtype::kBfloat16);
-  if (bytes <= Cpu(context).gemm_input.bytes()) return Status();
+// Rows of a gemm's input that are rounded before they are multiplied: enough to use every weight
+// often, few enough for the copy to stay small.
+constexpr int64_t kRowsPerRounding = 1024;
+
+// Makes room for the rounded input of a weight of this depth.
+Status GrowGemmInput(CpuContext& cpu, int64_t depth) {
+  const size_t bytes = static_cast<size_t>(kRowsPerRounding * depth) * DtypeBytes(Dtype::kBfloat16);
+  if (bytes <= cpu.gemm_input.bytes()) return Status();
   Result<DeviceBuffer> buffer = AllocateHostMemory(bytes);
   if (!buffer.ok()) return buffer.status();
-  Cpu(context).gemm_input = std::move(buffer.value());
+  cpu.gemm_input = std::move(buffer.value());
   return Status();
 }
 
-size_t PackedBytes(OpsContext& context, const PackedMatrix& shape) {
+size_t PackedBytes(OpsContext& context, const WeightShape& shape) {
   const kernels::GemmKernels& gemm = Cpu(context).kernels().gemm;
   return static_cast<size_t>(DivideUp(shape.columns, gemm.panel_width)) *
-         gemm.panel_bytes(shape.dtype, shape.depth);
+         gemm.panel_bytes(shape.format, shape.depth);
 }
 
 // Copies output columns begin .. begin + count - 1 of the concatenated sources to `rows`,
 // converted.
 void CollectRows(const kernels::ConvertKernels& convert, const PackOp& op, int64_t begin,
                  int64_t count, char* rows) {
+  const int64_t depth = op.shape.depth;
+  const Dtype dtype = UnpackedDtype(op.shape.format);
   int64_t source_begin = 0;
   for (const WeightRows& source : op.sources) {
     const int64_t first = std::max(begin, source_begin);
@@ -41,39 +48,46 @@ void CollectRows(const kernels::ConvertKernels& convert, const PackOp& op, int64
     if (first < last) {
       ConvertValues(convert,
                     {.source = static_cast<const char*>(source.data) +
-                               (first - source_begin) * op.depth * DtypeBytes(source.dtype),
+                               (first - source_begin) * depth * DtypeBytes(source.dtype),
                      .source_dtype = source.dtype,
-                     .target = rows + (first - begin) * op.depth * DtypeBytes(op.dtype),
-                     .target_dtype = op.dtype,
-                     .count = (last - first) * op.depth});
+                     .target = rows + (first - begin) * depth * DtypeBytes(dtype),
+                     .target_dtype = dtype,
+                     .count = (last - first) * depth});
     }
     source_begin += source.rows;
   }
 }
 
-// The rows of output columns begin .. begin + count - 1 where one source holds them all in the
-// wanted type, aligned to it; null where they must be collected first.
+// The rows of output columns begin .. begin + count - 1 if one source holds them all in the wanted
+// type, aligned to it; null if they must be collected first.
 const void* RowsInPlace(const PackOp& op, int64_t begin, int64_t count) {
+  const Dtype dtype = UnpackedDtype(op.shape.format);
+  const size_t value_bytes = DtypeBytes(dtype);
   int64_t source_begin = 0;
   for (const WeightRows& source : op.sources) {
     const bool has_all = source_begin <= begin && begin + count <= source_begin + source.rows;
-    const size_t value_bytes = DtypeBytes(op.dtype);
     const bool is_aligned = reinterpret_cast<uintptr_t>(source.data) % value_bytes == 0;
-    if (has_all && source.dtype == op.dtype && is_aligned) {
+    if (has_all && source.dtype == dtype && is_aligned) {
       return static_cast<const char*>(source.data) +
-             static_cast<size_t>((begin - source_begin) * op.depth) * value_bytes;
+             static_cast<size_t>((begin - source_begin) * op.shape.depth) * value_bytes;
     }
     source_begin += source.rows;
   }
   return nullptr;
 }
 
-void Pack(OpsContext& context, const PackOp& op) {
+Status Pack(OpsContext& context, const PackOp& op) {
   CpuContext& cpu = Cpu(context);
   const kernels::GemmKernels& gemm = cpu.kernels().gemm;
+  const WeightShape& shape = op.shape;
   int64_t columns = 0;
   for (const WeightRows& source : op.sources) columns += source.rows;
-  const size_t panel_bytes = gemm.panel_bytes(op.dtype, op.depth);
+  CHECK(columns == shape.columns);
+  const Status room = GrowGemmInput(cpu, shape.depth);
+  if (!room.ok()) return room;
+  const size_t panel_bytes = gemm.panel_bytes(shape.format, shape.depth);
+  const size_t row_bytes =
+      static_cast<size_t>(shape.depth) * DtypeBytes(UnpackedDtype(shape.format));
 
   cpu.threads().ParallelFor(DivideUp(columns, gemm.panel_width), [&](int64_t panel) {
     const int64_t begin = panel * gemm.panel_width;
@@ -81,16 +95,17 @@ void Pack(OpsContext& context, const PackOp& op) {
     const void* rows = RowsInPlace(op, begin, count);
     std::vector<char> collected;
     if (rows == nullptr) {
-      collected.resize(static_cast<size_t>(count * op.depth) * DtypeBytes(op.dtype));
+      collected.resize(static_cast<size_t>(count) * row_bytes);
       CollectRows(cpu.kernels().convert, op, begin, count, collected.data());
       rows = collected.data();
     }
-    gemm.pack_panel({.dtype = op.dtype,
+    gemm.pack_panel({.format = shape.format,
                      .rows = rows,
                      .num_rows = count,
-                     .depth = op.depth,
-                     .panel = static_cast<char*>(op.panels) + panel * panel_bytes});
+                     .depth = shape.depth,
+                     .panel = static_cast<char*>(op.packed) + panel * panel_bytes});
   });
+  return Status();
 }
 
 // Rounds the rows of x to bfloat16 in the context's buffer: [x.rows, x.columns], dense.
@@ -107,20 +122,20 @@ const void* RoundInput(CpuContext& cpu, const MatrixView& x) {
   return rounded;
 }
 
-void Gemm(OpsContext& context, const GemmOp& op) {
-  CHECK(op.x.columns == op.weight.depth && op.y.columns == op.weight.columns);
-  CHECK(op.x.rows == op.y.rows);
-  if (op.x.rows == 0) return;
-  CpuContext& cpu = Cpu(context);
-  const kernels::GemmKernels& gemm = cpu.kernels().gemm;
-  const bool rounds = op.activation_dtype == Dtype::kBfloat16;
-  const char* x = static_cast<const char*>(rounds ? RoundInput(cpu, op.x) : op.x.data);
-  const int64_t x_stride = rounds ? op.x.columns : op.x.stride;
-  const Dtype x_dtype = rounds ? Dtype::kBfloat16 : Dtype::kFloat32;
+// Rows of a product's input in the type that is multiplied: [rows, depth].
+struct GemmInput {
+  const void* data;
+  Dtype dtype;
+  int64_t stride;
+};
 
-  const size_t panel_bytes = gemm.panel_bytes(op.weight.dtype, op.weight.depth);
-  const int64_t num_panels = DivideUp(op.weight.columns, gemm.panel_width);
-  const int64_t num_row_blocks = DivideUp(op.x.rows, kRowsPerTask);
+// y = x * transpose(weight) + bias for the rows of y.
+void Multiply(CpuContext& cpu, const GemmOp& op, const GemmInput& x, const MatrixView& y) {
+  const kernels::GemmKernels& gemm = cpu.kernels().gemm;
+  const WeightShape& weight = op.weight.shape;
+  const size_t panel_bytes = gemm.panel_bytes(weight.format, weight.depth);
+  const int64_t num_panels = DivideUp(weight.columns, gemm.panel_width);
+  const int64_t num_row_blocks = DivideUp(y.rows, kRowsPerTask);
   const int64_t wanted_tasks = kTasksPerThread * cpu.threads().num_threads();
   const int64_t even_panels = std::max<int64_t>(num_panels * num_row_blocks / wanted_tasks, 1);
   const int64_t cached_panels = std::max<int64_t>(kPanelBytesPerTask / panel_bytes, 1);
@@ -133,24 +148,37 @@ void Gemm(OpsContext& context, const GemmOp& op) {
     const int64_t panel = task / num_row_blocks * panels_per_task;
     const int64_t column = panel * gemm.panel_width;
     gemm.multiply(
-        {.x_dtype = x_dtype,
-         .x = x + row * x_stride * DtypeBytes(x_dtype),
-         .x_stride = x_stride,
-         .num_rows = std::min(kRowsPerTask, op.x.rows - row),
-         .depth = op.weight.depth,
-         .weight_dtype = op.weight.dtype,
-         .panels = static_cast<const char*>(op.weight.panels) + panel * panel_bytes,
+        {.x_dtype = x.dtype,
+         .x = static_cast<const char*>(x.data) + row * x.stride * DtypeBytes(x.dtype),
+         .x_stride = x.stride,
+         .num_rows = std::min(kRowsPerTask, y.rows - row),
+         .depth = weight.depth,
+         .format = weight.format,
+         .panels = static_cast<const char*>(op.weight.packed) + panel * panel_bytes,
          .bias = op.bias == nullptr ? nullptr : op.bias + column,
-         .y = op.y.data + row * op.y.stride + column,
-         .y_stride = op.y.stride,
-         .num_columns = std::min(panels_per_task * gemm.panel_width, op.weight.columns - column)});
+         .y = y.data + row * y.stride + column,
+         .y_stride = y.stride,
+         .num_columns = std::min(panels_per_task * gemm.panel_width, weight.columns - column)});
   });
+}
+
+void Gemm(OpsContext& context, const GemmOp& op) {
+  CHECK(op.x.columns == op.weight.shape.depth && op.y.columns == op.weight.shape.columns);
+  CHECK(op.x.rows == op.y.rows);
+  CpuContext& cpu = Cpu(context);
+  if (op.activation_dtype != Dtype::kBfloat16) {
+    return Multiply(cpu, op, {op.x.data, Dtype::kFloat32, op.x.stride}, op.y);
+  }
+  for (int64_t begin = 0; begin < op.x.rows; begin += kRowsPerRounding) {
+    const int64_t count = std::min(kRowsPerRounding, op.x.rows - begin);
+    const void* rounded = RoundInput(cpu, op.x.Rows(begin, count));
+    Multiply(cpu, op, {rounded, Dtype::kBfloat16, op.x.columns}, op.y.Rows(begin, count));
+  }
 }
 
 }  // namespace
 
 void SetGemmOps(Ops& ops) {
-  ops.reserve_gemm_input = ReserveGemmInput;
   ops.packed_bytes = PackedBytes;
   ops.pack = Pack;
   ops.gemm = Gemm;

@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "device/pin_thread.h"
 #include "kernels/cpu/cpu_context.h"
 #include "kernels/cpu/cpu_ops.h"
 
@@ -13,6 +14,7 @@ Ops MakeOps() {
   SetRowOps(ops);
   SetAttentionOps(ops);
   SetConvolutionOps(ops);
+  SetOutputOps(ops);
   return ops;
 }
 
@@ -20,7 +22,9 @@ Ops MakeOps() {
 
 Device OpenCpu(const kernels::CpuKernels& kernels, const DeviceId& id) {
   static const Ops ops = MakeOps();
-  return {&ops, std::make_unique<CpuContext>(kernels, id.cores)};
+  Device device = {&ops, std::make_unique<CpuContext>(kernels, id.cores)};
+  if (!id.cores.empty()) PinCallingThread(id.cores[0]);
+  return device;
 }
 
 }  // namespace autoglm::cpu

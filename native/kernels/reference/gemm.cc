@@ -11,8 +11,9 @@ namespace {
 // over columns and each column's sum grows strictly in the order of depth.
 constexpr int64_t kPanelWidth = 16;
 
-size_t PanelBytes(Dtype dtype, int64_t depth) {
-  const size_t bytes = static_cast<size_t>(depth) * kPanelWidth * DtypeBytes(dtype);
+size_t PanelBytes(const WeightFormat& format, int64_t depth) {
+  const size_t bytes =
+      static_cast<size_t>(depth) * kPanelWidth * DtypeBytes(UnpackedDtype(format));
   return (bytes + kPanelAlignment - 1) / kPanelAlignment * kPanelAlignment;
 }
 
@@ -28,10 +29,12 @@ void PackPanelOf(const PackPanelArgs& args) {
 }
 
 void PackPanel(const PackPanelArgs& args) {
-  if (args.dtype == Dtype::kFloat32) {
-    PackPanelOf<uint32_t>(args);
-  } else {
-    PackPanelOf<uint16_t>(args);
+  switch (args.format.type) {
+    case WeightType::kFloat32:
+      return PackPanelOf<uint32_t>(args);
+    case WeightType::kBfloat16:
+    case WeightType::kFloat16:
+      return PackPanelOf<uint16_t>(args);
   }
 }
 
@@ -51,7 +54,7 @@ void MultiplyPanel(const X* x, const W* panel, int64_t depth, float sums[kPanelW
 
 template <typename X, float (*kReadX)(X), typename W, float (*kReadWeight)(W)>
 void MultiplyOf(const GemmArgs& args) {
-  const size_t panel_bytes = PanelBytes(args.weight_dtype, args.depth);
+  const size_t panel_bytes = PanelBytes(args.format, args.depth);
   for (int64_t column = 0; column < args.num_columns; column += kPanelWidth) {
     const W* panel =
         reinterpret_cast<const W*>(static_cast<const char*>(args.panels) +
@@ -71,12 +74,12 @@ void MultiplyOf(const GemmArgs& args) {
 
 template <typename X, float (*kReadX)(X)>
 void MultiplyX(const GemmArgs& args) {
-  switch (args.weight_dtype) {
-    case Dtype::kFloat32:
+  switch (args.format.type) {
+    case WeightType::kFloat32:
       return MultiplyOf<X, kReadX, uint32_t, ReadFloat32>(args);
-    case Dtype::kBfloat16:
+    case WeightType::kBfloat16:
       return MultiplyOf<X, kReadX, uint16_t, BFloat16ToFloat>(args);
-    case Dtype::kFloat16:
+    case WeightType::kFloat16:
       return MultiplyOf<X, kReadX, uint16_t, Float16ToFloat>(args);
   }
 }

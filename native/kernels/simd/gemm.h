@@ -17,10 +17,10 @@ constexpr int64_t kPanelWidth = V::kTileVectors * V::kWidth;
 constexpr int64_t kDepthBlock = 1024;
 
 template <typename V>
-size_t PanelBytes(Dtype dtype, int64_t depth) {
+size_t PanelBytes(const WeightFormat& format, int64_t depth) {
   const int64_t width = kPanelWidth<V>;
-  const int64_t lanes = dtype == Dtype::kBfloat16 ? (depth + 1) / 2 : depth;
-  const int64_t lane_bytes = dtype == Dtype::kFloat16 ? 2 : 4;
+  const int64_t lanes = format.type == WeightType::kBfloat16 ? (depth + 1) / 2 : depth;
+  const int64_t lane_bytes = format.type == WeightType::kFloat16 ? 2 : 4;
   const size_t bytes = static_cast<size_t>(lanes * width * lane_bytes);
   return (bytes + kPanelAlignment - 1) / kPanelAlignment * kPanelAlignment;
 }
@@ -60,12 +60,12 @@ void PackPairs(const PackPanelArgs& args) {
 
 template <typename V>
 void PackPanel(const PackPanelArgs& args) {
-  switch (args.dtype) {
-    case Dtype::kFloat32:
+  switch (args.format.type) {
+    case WeightType::kFloat32:
       return PackByDepth<V, uint32_t>(args);
-    case Dtype::kFloat16:
+    case WeightType::kFloat16:
       return PackByDepth<V, uint16_t>(args);
-    case Dtype::kBfloat16:
+    case WeightType::kBfloat16:
       return PackPairs<V>(args);
   }
 }
@@ -129,21 +129,21 @@ PairWeights<V> PairsOf(const PanelBlock& block) {
 }
 
 template <typename V, int kRows>
-void AccumulateBlock(Dtype dtype, const PanelBlock& block, const float* const x[kRows],
+void AccumulateBlock(WeightType type, const PanelBlock& block, const float* const x[kRows],
                      PanelTile<V, kRows>& tile) {
   constexpr int64_t kWidth = kPanelWidth<V>;
   const int64_t depth = block.depth_end - block.depth_begin;
   const void* panel = block.panel;
-  switch (dtype) {
-    case Dtype::kFloat32: {
+  switch (type) {
+    case WeightType::kFloat32: {
       const float* weights = static_cast<const float*>(panel) + block.depth_begin * kWidth;
       return tile.Accumulate(x, depth, Float32Weights<V>{weights, kWidth});
     }
-    case Dtype::kFloat16: {
+    case WeightType::kFloat16: {
       const uint16_t* weights = static_cast<const uint16_t*>(panel) + block.depth_begin * kWidth;
       return tile.Accumulate(x, depth, Float16Weights<V>{weights, kWidth});
     }
-    case Dtype::kBfloat16:
+    case WeightType::kBfloat16:
       return tile.Accumulate(x, depth, PairsOf<V>(block));
   }
 }
@@ -154,7 +154,7 @@ void MultiplyTile(const GemmArgs& args, const PanelBlock& block, int64_t row,
                   const float* const x[kRows]) {
   PanelTile<V, kRows> tile;
   LoadSums(args, block, row, tile);
-  AccumulateBlock(args.weight_dtype, block, x, tile);
+  AccumulateBlock(args.format.type, block, x, tile);
   StoreSums(args, block, row, tile);
 }
 
@@ -206,14 +206,14 @@ template <typename V>
 void MultiplyBlock(const GemmArgs& args, const PanelBlock& block) {
   if (args.x_dtype == Dtype::kFloat32) return MultiplyFloat32<V>(args, block);
   if constexpr (V::kHasBfloat16Dot) {
-    if (args.weight_dtype == Dtype::kBfloat16) return MultiplyPairs<V>(args, block);
+    if (args.format.type == WeightType::kBfloat16) return MultiplyPairs<V>(args, block);
   }
   MultiplyBfloat16<V>(args, block);
 }
 
 template <typename V>
 void Multiply(const GemmArgs& args) {
-  const size_t panel_bytes = PanelBytes<V>(args.weight_dtype, args.depth);
+  const size_t panel_bytes = PanelBytes<V>(args.format, args.depth);
   const char* panel = static_cast<const char*>(args.panels);
   for (int64_t column = 0; column < args.num_columns; column += kPanelWidth<V>) {
     const int64_t rest = args.num_columns - column;

@@ -75,18 +75,17 @@ const float* WeightLoader::LoadFloats(const std::string& name, const std::vector
 }
 
 EmbeddingTable WeightLoader::LoadTable(const std::string& name, int64_t num_rows, int64_t columns) {
-  return {Upload(Find(name, {num_rows, columns}), options_.dtype), options_.dtype, num_rows,
-          columns};
+  const Dtype dtype = UnpackedDtype(options_.format);
+  return {Upload(Find(name, {num_rows, columns}), dtype), dtype, num_rows, columns};
 }
 
 PackedMatrix WeightLoader::Pack(const std::vector<WeightRows>& rows, int64_t depth) {
-  PackedMatrix matrix = {options_.dtype, 0, depth, nullptr};
-  for (const WeightRows& part : rows) matrix.columns += part.rows;
-  void* panels = Allocate(device_.ops->packed_bytes(*device_.context, matrix));
-  if (panels == nullptr) return {};
-  device_.ops->pack(*device_.context, {rows, depth, options_.dtype, panels});
-  matrix.panels = panels;
-  return matrix;
+  WeightShape shape = {.format = options_.format, .columns = 0, .depth = depth};
+  for (const WeightRows& part : rows) shape.columns += part.rows;
+  void* packed = Allocate(device_.ops->packed_bytes(*device_.context, shape));
+  if (packed == nullptr) return {};
+  status_ = device_.ops->pack(*device_.context, {rows, shape, packed});
+  return {shape, packed};
 }
 
 Linear WeightLoader::LoadLinear(const std::vector<LinearPart>& parts,

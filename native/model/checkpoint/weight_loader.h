@@ -46,14 +46,14 @@ struct LinearPart {
   int64_t columns;   // output width
 };
 
-// Brings the tensors of one part of a checkpoint to a device: matrices packed as `dtype`, vectors
-// as float32. The first refusal is kept in status(); what is loaded after it is empty, so that a
+// Brings the tensors of one part of a checkpoint to a device: matrices packed in `format`,
+// vectors as float32. The first refusal is kept in status(); what is loaded after it is empty, so that a
 // model's list of weights reads without interruption and is checked once, at its end.
 class WeightLoader {
  public:
   struct Options {
     ModelPart part;
-    Dtype dtype;
+    WeightFormat format;
     // Set from another thread to give up before the next tensor; null: cannot be.
     const std::atomic<bool>* cancelled = nullptr;
   };

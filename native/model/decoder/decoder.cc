@@ -46,6 +46,7 @@ void Decoder::Attend(const DecoderLayerWeights& weights, const KvCacheView& cach
                                 .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim)),
                                 .out = step_.attention});
   Multiply(step_.attention, weights.o, step_.projected);
+  ops.all_reduce(context, {step_.projected});
   ops.rms_norm_residual(
       context, {step_.projected, weights.post_attention_norm, nullptr, epsilon, step_.residual});
 }
@@ -60,6 +61,7 @@ void Decoder::RunMlp(const DecoderLayerWeights& weights) {
   Multiply(step_.normed, weights.gate_up, step_.gate_up);
   ops.silu_mul(context, {step_.gate_up, step_.mlp});
   Multiply(step_.mlp, weights.down, step_.projected);
+  ops.all_reduce(context, {step_.projected});
   ops.rms_norm_residual(context,
                         {step_.projected, weights.post_mlp_norm, nullptr, epsilon, step_.residual});
 }
@@ -76,7 +78,8 @@ Status Decoder::Begin(const StepPlan& plan, const KvCache& cache) {
   const Status written = inputs_.Write(device_, *rope_, plan);
   if (!written.ok()) return written;
 
-  step_ = workspace_.ForTokens(plan.num_tokens());
+  const Status laid_out = step_.LayOut(device_, config_, plan.num_tokens());
+  if (!laid_out.ok()) return laid_out;
   device_.ops->gather(*device_.context, {.table = weights_.embedding.rows,
                                          .dtype = weights_.embedding.dtype,
                                          .num_rows = weights_.embedding.num_rows,
@@ -109,24 +112,15 @@ Result<MatrixView> Decoder::ComputeLogits(std::span<const int32_t> rows) {
   return logits;
 }
 
-Status Decoder::SampleOutputs(std::span<const StepOutput> outputs,
-                              std::span<OutputResult> results) {
-  std::vector<int32_t> rows;
-  for (const StepOutput& output : outputs) rows.push_back(output.token);
-  const Result<MatrixView> computed = ComputeLogits(rows);
-  if (!computed.ok()) return computed.status();
-  float* logits = device_.ops->host_rows(*device_.context, computed.value());
-  const size_t vocab_size = static_cast<size_t>(config_.vocab_size);
-
-  const StepLimits limits = Limits(cache_);
-  device_.context->threads().ParallelFor(static_cast<int64_t>(outputs.size()), [&](int64_t index) {
-    const size_t i = static_cast<size_t>(index);
-    Status& status = results[i].status;
-    if (outputs[i].sample.has_value()) status = CheckSampleParams(*outputs[i].sample, limits);
-    if (!status.ok()) return;
-    status = sampler_->Run({logits + i * vocab_size, vocab_size}, outputs[i], candidates_[i],
-                           results[i]);
-  });
+Status Decoder::SampleOutputs(const StepPlan& plan, OutputRange range, StepResult& result) {
+  const std::span<const int32_t> tokens = plan.output_tokens;
+  const std::span<const TokenChoice> choices = plan.outputs;
+  const std::span<ChosenToken> chosen = result.outputs;
+  const Result<MatrixView> logits = ComputeLogits(tokens.subspan(range.begin, range.count));
+  if (!logits.ok()) return logits.status();
+  device_.ops->sample(*device_.context, {.logits = logits.value(),
+                                         .choices = choices.subspan(range.begin, range.count),
+                                         .chosen = chosen.subspan(range.begin, range.count)});
   return Status();
 }
 
@@ -137,12 +131,9 @@ Status Decoder::Execute(const StepPlan& plan, StepResult& result) {
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) RunLayer(layer, cache_);
 
   result.outputs.assign(plan.outputs.size(), {});
-  const std::span<const StepOutput> outputs = plan.outputs;
-  const std::span<OutputResult> results = result.outputs;
-  for (size_t begin = 0; begin < outputs.size(); begin += kMaxLogitRows) {
-    const size_t count = std::min<size_t>(kMaxLogitRows, outputs.size() - begin);
-    const Status status =
-        SampleOutputs(outputs.subspan(begin, count), results.subspan(begin, count));
+  for (size_t begin = 0; begin < plan.outputs.size(); begin += kMaxLogitRows) {
+    const size_t count = std::min<size_t>(kMaxLogitRows, plan.outputs.size() - begin);
+    const Status status = SampleOutputs(plan, {.begin = begin, .count = count}, result);
     if (!status.ok()) return status;
   }
   result.forward_us = std::chrono::duration_cast<std::chrono::microseconds>(

@@ -11,12 +11,11 @@
 
 #include "base/status.h"
 #include "kernels/ops.h"
+#include "model/decoder/decoder_activations.h"
 #include "model/decoder/decoder_config.h"
 #include "model/decoder/decoder_weights.h"
-#include "model/decoder/decoder_workspace.h"
 #include "model/decoder/kv_cache.h"
 #include "model/decoder/rope_table.h"
-#include "model/decoder/sampler.h"
 #include "model/decoder/step_inputs.h"
 #include "model/decoder/step_plan.h"
 
@@ -26,7 +25,7 @@ struct DecoderOptions {
   std::string directory;                // of the model, where `random` is not given
   std::optional<DecoderConfig> random;  // a shape for random weights
   DeviceId device;
-  std::optional<Dtype> weight_dtype;  // none: the checkpoint's
+  std::optional<WeightFormat> weight_format;  // none: the checkpoint's
   Dtype activation_dtype = Dtype::kFloat32;
   int64_t block_size = 16;  // tokens
   int64_t kv_cache_bytes = 0;
@@ -36,7 +35,7 @@ struct DecoderOptions {
 
 struct DecoderDescription {
   DecoderConfig config;
-  Dtype weight_dtype;
+  WeightFormat weight_format;
   size_t weight_bytes;
   size_t kv_cache_bytes;
   int64_t num_blocks;
@@ -58,11 +57,12 @@ struct TraceRequest {
   std::vector<MediaRows> media_rows;
 };
 
-// A GLM-4 decoder on a device. All memory is allocated at load. The thread that loads it is bound
-// to the device's cores and is the one that uses it.
+// A GLM-4 decoder on a device. All memory is allocated at load. The thread that loads it opens the
+// device and is the one that uses both.
 class Decoder {
  public:
-  static Result<std::unique_ptr<Decoder>> Load(const DecoderOptions& options);
+  static Result<std::unique_ptr<Decoder>> Load(const DecoderOptions& options,
+                                               DeviceOpener open_device);
 
   // Runs one step. A refused plan leaves the cache as it was.
   Status Execute(const StepPlan& plan, StepResult& result);
@@ -75,6 +75,12 @@ class Decoder {
  private:
   explicit Decoder(Device device) : device_(std::move(device)) {}
 
+  // Outputs begin .. begin + count - 1 of a plan, at most kMaxLogitRows.
+  struct OutputRange {
+    size_t begin;
+    size_t count;
+  };
+
   Status LoadWeights(const DecoderOptions& options);
   Status AllocateMemory(const DecoderOptions& options);
   StepLimits Limits(const KvCache& cache) const;
@@ -86,8 +92,8 @@ class Decoder {
   void RunMlp(const DecoderLayerWeights& weights);
   // logits [rows, vocab_size] of the given rows of the residual stream, through norm and head.
   Result<MatrixView> ComputeLogits(std::span<const int32_t> rows);
-  // Refuses where the step cannot go on; what ends one output alone stands in its result.
-  Status SampleOutputs(std::span<const StepOutput> outputs, std::span<OutputResult> results);
+  // Refuses if the step cannot go on; what ends one output alone stands in its result.
+  Status SampleOutputs(const StepPlan& plan, OutputRange range, StepResult& result);
   std::vector<float> CopyToHost(const MatrixView& x);  // dense
   void Multiply(const MatrixView& x, const Linear& linear, const MatrixView& y);
 
@@ -100,10 +106,7 @@ class Decoder {
   int64_t max_num_batched_tokens_ = 0;
   StepInputs inputs_;
   StepArray logit_rows_;
-  DecoderWorkspace workspace_;
-  DecoderActivations step_;  // workspace of the step that runs
-  std::optional<Sampler> sampler_;
-  std::vector<std::vector<Candidate>> candidates_;  // [kMaxLogitRows], scratch of the sampler
+  DecoderActivations step_;  // of the step that runs
   DecoderDescription description_ = {};
 };
 

@@ -3,7 +3,7 @@
 #include <limits>
 #include <vector>
 
-#include "kernels/kernels.h"
+#include "kernels/ops.h"
 #include "model/checkpoint/checkpoint_dtype.h"
 #include "model/checkpoint/json.h"
 
@@ -101,9 +101,9 @@ Status CheckDecoderConfig(const DecoderConfig& config, const std::string& where)
                              " is no multiple of num_key_value_heads " +
                              std::to_string(config.num_kv_heads));
   }
-  if (config.head_dim > kernels::kMaxHeadDim) {
+  if (config.head_dim > kMaxHeadDim) {
     return Unsupported(where + ": head_dim " + std::to_string(config.head_dim) +
-                       " is not supported; at most " + std::to_string(kernels::kMaxHeadDim));
+                       " is not supported; at most " + std::to_string(kMaxHeadDim));
   }
   if (!(config.rms_norm_eps > 0.0f) || !(config.rope_theta > 0.0)) {
     return InvalidCheckpoint(where + ": rms_norm_eps and rope_theta must be positive");

@@ -5,7 +5,6 @@
 #include <string>
 #include <utility>
 
-#include "kernels/dispatch.h"
 #include "model/checkpoint/checkpoint.h"
 #include "model/decoder/decoder.h"
 #include "model/checkpoint/random_weights.h"
@@ -40,13 +39,13 @@ Status CheckOptions(const DecoderOptions& options) {
 
 }  // namespace
 
-Result<std::unique_ptr<Decoder>> Decoder::Load(const DecoderOptions& options) {
+Result<std::unique_ptr<Decoder>> Decoder::Load(const DecoderOptions& options,
+                                               DeviceOpener open_device) {
   const auto start = std::chrono::steady_clock::now();
   const Status checked = CheckOptions(options);
   if (!checked.ok()) return checked;
-  Result<Device> device = OpenDevice(options.device);
+  Result<Device> device = open_device(options.device);
   if (!device.ok()) return device.status();
-  device.value().context->threads().PinCallingThread();
   std::unique_ptr<Decoder> decoder(new Decoder(std::move(device.value())));
   const Status loaded = decoder->LoadWeights(options);
   if (!loaded.ok()) return loaded;
@@ -77,14 +76,14 @@ Status Decoder::LoadWeights(const DecoderOptions& options) {
                                                     {config_.vocab_size, config_.hidden_size});
   if (!embedding.ok()) return embedding.status();
   const Dtype stored = config_.dtype.value_or(embedding.value().dtype);
-  const Dtype dtype = options.weight_dtype.value_or(stored);
+  const WeightFormat format = options.weight_format.value_or(PlainFormat(stored));
 
   Result<DecoderWeights> weights =
-      LoadDecoderWeights(device_, *source, config_, {ModelPart::kText, dtype, options.cancelled});
+      LoadDecoderWeights(device_, *source, config_, {ModelPart::kText, format, options.cancelled});
   if (!weights.ok()) return weights.status();
   weights_ = std::move(weights.value());
   description_.config = config_;
-  description_.weight_dtype = dtype;
+  description_.weight_format = format;
   description_.weight_bytes = weights_.memory.bytes();
   return Status();
 }
@@ -104,15 +103,11 @@ Status Decoder::AllocateMemory(const DecoderOptions& options) {
   Result<KvCache> cache = KvCache::Allocate(device_, config_, shape);
   if (!cache.ok()) return cache.status();
   cache_ = std::move(cache.value());
-  Result<DecoderWorkspace> workspace =
-      DecoderWorkspace::Allocate(device_, config_, options.max_num_batched_tokens);
-  if (!workspace.ok()) return workspace.status();
-  workspace_ = std::move(workspace.value());
+  const Status largest = step_.LayOut(device_, config_, options.max_num_batched_tokens);
+  if (!largest.ok()) return largest;
   rope_.emplace(config_, device_.context->threads());
   const Status inputs = inputs_.Allocate(device_, *rope_, options.max_num_batched_tokens);
   if (!inputs.ok()) return inputs;
-  sampler_.emplace(kernels::ActiveKernels().value().chosen.kernels.logits);
-  candidates_.resize(kMaxLogitRows);
 
   max_num_batched_tokens_ = options.max_num_batched_tokens;
   description_.num_blocks = shape.num_blocks;

@@ -1,30 +1,13 @@
 #include "model/decoder/step_plan.h"
 
-#include <cmath>
 #include <string>
+
+#include "base/array_checks.h"
 
 namespace autoglm {
 namespace {
 
 std::string Text(int64_t value) { return std::to_string(value); }
-
-Status CheckLength(const char* name, size_t found, int64_t expected) {
-  if (static_cast<int64_t>(found) == expected) return Status();
-  return InvalidRequest(std::string("step plan: ") + name + " has " +
-                        Text(static_cast<int64_t>(found)) + " entries, expected " + Text(expected));
-}
-
-// Every value must be in 0..limit - 1.
-template <typename T>
-Status CheckRange(const char* name, const std::vector<T>& values, int64_t limit) {
-  for (size_t i = 0; i < values.size(); ++i) {
-    const int64_t value = static_cast<int64_t>(values[i]);
-    if (value >= 0 && value < limit) continue;
-    return InvalidRequest(std::string("step plan: ") + name + "[" + Text(static_cast<int64_t>(i)) +
-                          "] is " + Text(value) + ", expected 0.." + Text(limit - 1));
-  }
-  return Status();
-}
 
 Status CheckLengths(const StepPlan& plan, const StepLimits& limits) {
   const int64_t num_tokens = plan.num_tokens();
@@ -40,12 +23,14 @@ Status CheckLengths(const StepPlan& plan, const StepLimits& limits) {
                           Text(static_cast<int64_t>(plan.block_tables.size())) + " entries");
   }
   for (const Status& status :
-       {CheckLength("positions", plan.positions.size(), 3 * num_tokens),
-        CheckLength("slotMapping", plan.slots.size(), num_tokens),
-        CheckLength("queryStarts", plan.query_starts.size(), num_sequences + 1),
-        CheckLength("blockTables", plan.block_tables.size(),
+       {CheckLength("step plan: positions", plan.positions.size(), 3 * num_tokens),
+        CheckLength("step plan: slotMapping", plan.slots.size(), num_tokens),
+        CheckLength("step plan: queryStarts", plan.query_starts.size(), num_sequences + 1),
+        CheckLength("step plan: blockTables", plan.block_tables.size(),
                     num_sequences * plan.max_blocks_per_sequence),
-        CheckRange("positions", plan.positions, limits.max_positions)}) {
+        CheckLength("step plan: outputs", plan.outputs.size(),
+                    static_cast<int64_t>(plan.output_tokens.size())),
+        CheckRange("step plan: positions", plan.positions, limits.max_positions)}) {
     if (!status.ok()) return status;
   }
   return Status();
@@ -128,38 +113,11 @@ Status CheckTokens(const StepPlan& plan, const StepLimits& limits) {
   return Status();
 }
 
-Status CheckNumbers(const SampleParams& params) {
-  const auto refuse = [](const char* name, float value, const char* expected) {
-    return InvalidRequest(std::string("step plan: ") + name + " is " + std::to_string(value) +
-                          ", expected " + expected);
-  };
-  if (!(params.temperature >= 0.0f) || std::isinf(params.temperature)) {
-    return refuse("temperature", params.temperature, "a number from 0");
-  }
-  if (!(params.top_p > 0.0f && params.top_p <= 1.0f)) {
-    return refuse("topP", params.top_p, "a number above 0, at most 1");
-  }
-  if (!(params.min_p >= 0.0f && params.min_p <= 1.0f)) {
-    return refuse("minP", params.min_p, "a number in 0..1");
-  }
-  if (!(params.repetition_penalty > 0.0f) || std::isinf(params.repetition_penalty)) {
-    return refuse("repetitionPenalty", params.repetition_penalty, "a number above 0");
-  }
-  if (!std::isfinite(params.presence_penalty)) {
-    return refuse("presencePenalty", params.presence_penalty, "a finite number");
-  }
-  if (!std::isfinite(params.frequency_penalty)) {
-    return refuse("frequencyPenalty", params.frequency_penalty, "a finite number");
-  }
-  for (const float value : params.bias_values) {
-    if (!std::isfinite(value)) return refuse("biasValues", value, "a finite number");
-  }
-  return Status();
-}
-
-Status CheckOutput(const StepOutput& output, const StepPlan& plan, const StepLimits& limits) {
-  if (output.token < 0 || output.token >= plan.num_tokens()) {
-    return InvalidRequest("step plan: output of token " + Text(output.token) + ", the step has " +
+Status CheckOutput(const StepPlan& plan, const StepLimits& limits, size_t index) {
+  const int32_t token = plan.output_tokens[index];
+  const TokenChoice& output = plan.outputs[index];
+  if (token < 0 || token >= plan.num_tokens()) {
+    return InvalidRequest("step plan: output of token " + Text(token) + ", the step has " +
                           Text(plan.num_tokens()));
   }
   if (output.num_logprobs < -1 || output.num_logprobs > kMaxLogprobs) {
@@ -179,35 +137,11 @@ Status CheckStepPlan(const StepPlan& plan, const StepLimits& limits) {
     const Status status = check(plan, limits);
     if (!status.ok()) return status;
   }
-  for (const StepOutput& output : plan.outputs) {
-    const Status status = CheckOutput(output, plan, limits);
+  for (size_t i = 0; i < plan.outputs.size(); ++i) {
+    const Status status = CheckOutput(plan, limits, i);
     if (!status.ok()) return status;
   }
   return Status();
-}
-
-Status CheckSampleParams(const SampleParams& params, const StepLimits& limits) {
-  if (params.vocab_limit == 0 || params.vocab_limit > limits.vocab_size) {
-    return InvalidRequest("step plan: vocabLimit is " + Text(params.vocab_limit) +
-                          ", expected 1.." + Text(limits.vocab_size));
-  }
-  for (const Status& status :
-       {CheckNumbers(params),
-        CheckLength("generatedCounts", params.generated_counts.size(),
-                    static_cast<int64_t>(params.generated_token_ids.size())),
-        CheckLength("biasValues", params.bias_values.size(),
-                    static_cast<int64_t>(params.bias_token_ids.size())),
-        CheckRange("seenTokenIds", params.seen_token_ids, limits.vocab_size),
-        CheckRange("generatedTokenIds", params.generated_token_ids, limits.vocab_size),
-        CheckRange("biasTokenIds", params.bias_token_ids, limits.vocab_size),
-        CheckRange("forbiddenTokenIds", params.forbidden_token_ids, limits.vocab_size)}) {
-    if (!status.ok()) return status;
-  }
-  if (!params.allowed_token_ids.has_value()) return Status();
-  if (params.allowed_token_ids->empty()) {
-    return InvalidRequest("step plan: allowedTokenIds is empty: no token could be chosen");
-  }
-  return CheckRange("allowedTokenIds", *params.allowed_token_ids, params.vocab_limit);
 }
 
 }  // namespace autoglm

@@ -34,17 +34,15 @@ Status Conformer::Reserve(std::span<const TowerItem> items) {
   int64_t mel_frames = 0;
   for (const TowerItem& item : items) mel_frames += item.grid.t;
   const int64_t hidden = config_.hidden_size;
-  Status status = workspace_.Reserve(device_, {{mel_frames, config_.num_mel_bins},
-                                               {rows, hidden},
-                                               {rows, hidden},
-                                               {rows, WideSize()},
-                                               {rows, hidden},
-                                               {num_distances, hidden},
-                                               {num_distances, hidden}});
-  if (status.ok()) status = subsampling_.Reserve();
-  if (!status.ok()) return status;
-  return device_.ops->reserve_gemm_input(*device_.context,
-                                         std::max(rows * WideSize(), num_distances * hidden));
+  Activations& a = activations_;
+  const Status status = workspace_.LayOut(device_, {{&a.mel, mel_frames, config_.num_mel_bins},
+                                                    {&a.x, rows, hidden},
+                                                    {&a.normed, rows, hidden},
+                                                    {&a.wide, rows, WideSize()},
+                                                    {&a.branch, rows, hidden},
+                                                    {&a.distances, num_distances, hidden},
+                                                    {&a.relative_keys, num_distances, hidden}});
+  return status.ok() ? subsampling_.Reserve() : status;
 }
 
 StateRange Conformer::StatesOf(std::span<const TowerItem> items, int64_t index) const {
@@ -58,13 +56,13 @@ MatrixView Conformer::ItemRows(const MatrixView& rows, std::span<const TowerItem
   return rows.Rows(range.begin, range.count);
 }
 
-void Conformer::Subsample(const TowerBatch& batch, const MatrixView& mel, const MatrixView& x) {
-  layer_ops_.Upload(batch.features, mel);
+void Conformer::Subsample(const TowerBatch& batch, const Activations& a) {
+  layer_ops_.Upload(batch.features, a.mel);
   int64_t mel_begin = 0;
   for (size_t i = 0; i < batch.items.size(); ++i) {
     const int64_t mel_count = batch.items[i].grid.t;
-    subsampling_.Apply(mel.Rows(mel_begin, mel_count),
-                       ItemRows(x, batch.items, static_cast<int64_t>(i)));
+    subsampling_.Apply(a.mel.Rows(mel_begin, mel_count),
+                       ItemRows(a.x, batch.items, static_cast<int64_t>(i)));
     mel_begin += mel_count;
   }
 }
@@ -132,26 +130,16 @@ void Conformer::Convolve(const TowerBatch& batch, const Convolution& convolution
 }
 
 TowerOutcome Conformer::Encode(const TowerBatch& batch, MatrixView& states) {
-  const int64_t rows = NumFrames(batch.items);
   const int64_t longest = LongestItem(batch.items);
   const int64_t hidden = config_.hidden_size;
-  int64_t mel_frames = 0;
-  for (const TowerItem& item : batch.items) mel_frames += item.grid.t;
+  const Activations& a = activations_;
   if (longest > sinusoid_frames_) {
     sinusoids_ = RelativeSinusoids(longest, hidden);
     sinusoid_frames_ = longest;
   }
 
-  workspace_.Reset();
-  const MatrixView mel = workspace_.Take(mel_frames, config_.num_mel_bins);
-  const Activations a = {.x = workspace_.Take(rows, hidden),
-                         .normed = workspace_.Take(rows, hidden),
-                         .wide = workspace_.Take(rows, WideSize()),
-                         .branch = workspace_.Take(rows, hidden),
-                         .distances = workspace_.Take(2 * longest - 1, hidden),
-                         .relative_keys = workspace_.Take(2 * longest - 1, hidden)};
   layer_ops_.Upload(sinusoids_.data() + (sinusoid_frames_ - longest) * hidden, a.distances);
-  Subsample(batch, mel, a.x);
+  Subsample(batch, a);
   for (const Layer& layer : layers_) {
     if (batch.IsCancelled()) return TowerOutcome::kCancelled;
     ApplyFeedForward(layer.feed_forward1, a);

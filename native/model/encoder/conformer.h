@@ -62,6 +62,7 @@ class Conformer final : public Tower {
   };
   // Rows are the subsampled frames of the batch; T is the longest item's number of them.
   struct Activations {
+    MatrixView mel;            // [mel frames of the batch, num_mel_bins]
     MatrixView x;              // [rows, hidden]: the residual
     MatrixView normed;         // [rows, hidden]
     MatrixView wide;           // [rows, max(4 * hidden, mlp)]
@@ -90,7 +91,7 @@ class Conformer final : public Tower {
   MatrixView ItemRows(const MatrixView& rows, std::span<const TowerItem> items,
                       int64_t index) const;
 
-  void Subsample(const TowerBatch& batch, const MatrixView& mel, const MatrixView& x);
+  void Subsample(const TowerBatch& batch, const Activations& a);
   void ApplyFeedForward(const FeedForward& feed_forward, const Activations& a) const;
   void Attend(const TowerBatch& batch, const Attention& attention, const Activations& a) const;
   void Convolve(const TowerBatch& batch, const Convolution& convolution,
@@ -106,6 +107,7 @@ class Conformer final : public Tower {
   std::vector<float> sinusoids_;
   int64_t sinusoid_frames_ = 0;
   Workspace workspace_;
+  Activations activations_;  // of the batch that Reserve laid out
 };
 
 }  // namespace autoglm

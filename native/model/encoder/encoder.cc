@@ -30,7 +30,8 @@ ModelPart TowerPart(const Checkpoint& checkpoint, Modality modality) {
 
 }  // namespace
 
-Result<std::unique_ptr<Encoder>> Encoder::Load(const EncoderOptions& options) {
+Result<std::unique_ptr<Encoder>> Encoder::Load(const EncoderOptions& options,
+                                               DeviceOpener open_device) {
   const Clock::time_point begin = Clock::now();
   if (options.activation_dtype == Dtype::kFloat16) {
     return InvalidRequest("activations cannot be float16, which these models overflow; use "
@@ -38,9 +39,8 @@ Result<std::unique_ptr<Encoder>> Encoder::Load(const EncoderOptions& options) {
   }
   const Result<EncoderConfig> config = ReadEncoderConfig(options.directory, options.modality);
   if (!config.ok()) return config.status();
-  Result<Device> device = OpenDevice(options.device);
+  Result<Device> device = open_device(options.device);
   if (!device.ok()) return device.status();
-  device.value().context->threads().PinCallingThread();
   std::unique_ptr<Encoder> encoder(new Encoder(std::move(device.value()), config.value()));
   const Status status = encoder->LoadWeights(options);
   if (!status.ok()) return status;
@@ -60,10 +60,11 @@ Result<std::unique_ptr<Encoder>> Encoder::Load(const EncoderOptions& options) {
 Status Encoder::LoadWeights(const EncoderOptions& options) {
   const Result<Checkpoint> checkpoint = Checkpoint::Open(options.directory);
   if (!checkpoint.ok()) return checkpoint.status();
-  const Dtype dtype = options.weight_dtype.value_or(config_.dtype.value_or(Dtype::kFloat32));
-  description_.weight_dtype = dtype;
+  const WeightFormat format =
+      options.weight_format.value_or(PlainFormat(config_.dtype.value_or(Dtype::kFloat32)));
+  description_.weight_format = format;
   const ModelPart part = TowerPart(checkpoint.value(), options.modality);
-  WeightLoader loader(device_, checkpoint.value(), weights_, {part, dtype});
+  WeightLoader loader(device_, checkpoint.value(), weights_, {part, format});
 
   const auto keep = [this](auto tower) {
     if (tower.ok()) tower_ = std::move(tower.value());
@@ -75,7 +76,7 @@ Status Encoder::LoadWeights(const EncoderOptions& options) {
   } else if (const auto* vit = std::get_if<VitConfig>(&config_.tower)) {
     status = keep(Vit::Load(device_, *vit, options.activation_dtype, loader));
   } else {
-    WeightLoader front_loader(device_, checkpoint.value(), weights_, {part, Dtype::kFloat32});
+    WeightLoader front_loader(device_, checkpoint.value(), weights_, {part, PlainFormat(Dtype::kFloat32)});
     status = keep(Conformer::Load(device_, std::get<ConformerConfig>(config_.tower),
                                   options.activation_dtype, loader, front_loader));
   }
@@ -84,7 +85,7 @@ Status Encoder::LoadWeights(const EncoderOptions& options) {
   const ModelPart projector_part = options.modality == Modality::kImage
                                        ? ModelPart::kVisionProjector
                                        : ModelPart::kSpeechProjector;
-  WeightLoader projector_loader(device_, checkpoint.value(), weights_, {projector_part, dtype});
+  WeightLoader projector_loader(device_, checkpoint.value(), weights_, {projector_part, format});
   projector_.emplace(device_, *config_.projector, options.activation_dtype);
   projector_->Load(projector_loader);
   return projector_loader.status();

@@ -23,7 +23,7 @@ struct EncoderOptions {
   std::string directory;  // of the model
   Modality modality = Modality::kImage;
   DeviceId device;
-  std::optional<Dtype> weight_dtype;  // none: the checkpoint's
+  std::optional<WeightFormat> weight_format;  // none: the checkpoint's
   Dtype activation_dtype = Dtype::kFloat32;
 };
 
@@ -31,7 +31,7 @@ struct EncoderDescription {
   std::string model_type;  // of the tower
   Modality modality;
   int64_t hidden_size;  // of an embedding row
-  Dtype weight_dtype;
+  WeightFormat weight_format;
   size_t weight_bytes;
   int64_t sample_rate_hz;  // 0 for images
   int64_t max_rows;        // of one item within the checkpoint's own bounds
@@ -60,9 +60,10 @@ struct EncoderTrace {
 // thread at a time uses it.
 class Encoder {
  public:
-  // Reads only the tensors of the modality, and binds the calling thread, which must be the one
-  // that encodes, to the device.
-  static Result<std::unique_ptr<Encoder>> Load(const EncoderOptions& options);
+  // Reads only the tensors of the modality. The calling thread opens the device and must be the one
+  // that encodes.
+  static Result<std::unique_ptr<Encoder>> Load(const EncoderOptions& options,
+                                               DeviceOpener open_device);
 
   const EncoderDescription& description() const { return description_; }
 

@@ -2,7 +2,7 @@
 
 #include <bit>
 
-#include "kernels/kernels.h"
+#include "kernels/ops.h"
 #include "model/checkpoint/checkpoint_dtype.h"
 #include "model/checkpoint/json.h"
 #include "model/encoder/preprocessor_config.h"
@@ -28,9 +28,9 @@ void CheckHeads(Status& status, const JsonObject& object, int64_t hidden_size, i
   if (!status.ok()) return;
   if (hidden_size % num_heads != 0) {
     Refuse(status, object, "the hidden size is no multiple of the number of heads");
-  } else if (hidden_size / num_heads > kernels::kMaxHeadDim) {
+  } else if (hidden_size / num_heads > kMaxHeadDim) {
     status = Unsupported(object.where() + ": heads wider than " +
-                         std::to_string(kernels::kMaxHeadDim) + " are not supported");
+                         std::to_string(kMaxHeadDim) + " are not supported");
   }
 }
 

@@ -48,14 +48,10 @@ void Glm4vMerger::Load(WeightLoader& loader) {
 
 Status Glm4vMerger::Reserve(int64_t num_rows) {
   const int64_t chunk = std::min(num_rows, kRowsPerChunk);
-  const Status status = workspace_.Reserve(device_, {{chunk, config_.out_size},
-                                                     {chunk, config_.out_size},
-                                                     {chunk, 2 * config_.merger_size},
-                                                     {chunk, config_.merger_size}});
-  if (!status.ok()) return status;
-  const int64_t widest = std::max({config_.PatchesPerToken() * config_.hidden_size,
-                                   config_.out_size, config_.merger_size});
-  return device_.ops->reserve_gemm_input(*device_.context, chunk * widest);
+  return workspace_.LayOut(device_, {{&downsampled_, chunk, config_.out_size},
+                                     {&projected_, chunk, config_.out_size},
+                                     {&gate_up_rows_, chunk, 2 * config_.merger_size},
+                                     {&gated_, chunk, config_.merger_size}});
 }
 
 // y = gelu(norm(proj(downsample(patches)))); rows = down(silu(gate(y)) * up(y)).
@@ -63,17 +59,11 @@ TowerOutcome Glm4vMerger::Apply(const TowerBatch& batch, const MatrixView& patch
                                 const MatrixView& rows) {
   const MatrixView cells =
       DenseMatrix(patches.data, rows.rows, config_.PatchesPerToken() * config_.hidden_size);
-  workspace_.Reset();
-  const int64_t chunk = std::min(rows.rows, kRowsPerChunk);
-  const MatrixView all_downsampled = workspace_.Take(chunk, config_.out_size);
-  const MatrixView all_projected = workspace_.Take(chunk, config_.out_size);
-  const MatrixView all_gate_up = workspace_.Take(chunk, 2 * config_.merger_size);
-  const MatrixView all_gated = workspace_.Take(chunk, config_.merger_size);
   return ForChunks(batch, rows.rows, [&](int64_t begin, int64_t count) {
-    const MatrixView downsampled = all_downsampled.Rows(0, count);
-    const MatrixView projected = all_projected.Rows(0, count);
-    const MatrixView gate_up = all_gate_up.Rows(0, count);
-    const MatrixView gated = all_gated.Rows(0, count);
+    const MatrixView downsampled = downsampled_.Rows(0, count);
+    const MatrixView projected = projected_.Rows(0, count);
+    const MatrixView gate_up = gate_up_rows_.Rows(0, count);
+    const MatrixView gated = gated_.Rows(0, count);
     layer_ops_.Multiply(cells.Rows(begin, count), downsample_, downsampled);
     layer_ops_.Multiply(downsampled, proj_, projected);
     layer_ops_.LayerNorm(projected, norm_, kLayerNormEpsilon, projected);

@@ -20,13 +20,13 @@ class Glm4vMerger {
   // Weights are named `downsample` and `merger`; the first refusal stays in the loader.
   void Load(WeightLoader& loader);
 
+  // Lays out the activations for so many rows of output.
   Status Reserve(int64_t num_rows);
 
   // patches: [rows.rows * patches per token, hidden], dense, in merge order; rows: [n, out].
   TowerOutcome Apply(const TowerBatch& batch, const MatrixView& patches, const MatrixView& rows);
 
  private:
-
   const Device& device_;
   const Glm4vVisionConfig config_;
   const LayerOps layer_ops_;
@@ -36,6 +36,11 @@ class Glm4vMerger {
   Linear gate_up_;         // [2 * merger, out]
   Linear down_;            // [out, merger]
   Workspace workspace_;
+  // Of one chunk of rows.
+  MatrixView downsampled_;   // [chunk, out]
+  MatrixView projected_;     // [chunk, out]
+  MatrixView gate_up_rows_;  // [chunk, 2 * merger]
+  MatrixView gated_;         // [chunk, merger]
 };
 
 }  // namespace autoglm

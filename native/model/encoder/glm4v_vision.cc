@@ -64,22 +64,18 @@ Status Glm4vVision::Reserve(std::span<const TowerItem> items) {
   const int64_t chunk = std::min(n, kRowsPerChunk);
   const int64_t hidden = config_.hidden_size;
   const int64_t pairs = HeadDim() / 2;
-  const Status status = workspace_.Reserve(device_, {{n, config_.patch_values},
-                                                     {n, hidden},
-                                                     {n, hidden},
-                                                     {n, 3 * hidden},
-                                                     {n, pairs},
-                                                     {n, pairs},
-                                                     {tokens, config_.out_size},
-                                                     {chunk, hidden},
-                                                     {chunk, 2 * config_.mlp_size},
-                                                     {chunk, config_.mlp_size}});
-  if (!status.ok()) return status;
-  const Status merger = merger_.Reserve(tokens);
-  if (!merger.ok()) return merger;
-  return device_.ops->reserve_gemm_input(
-      *device_.context,
-      std::max({n * config_.patch_values, chunk * hidden, chunk * config_.mlp_size}));
+  Activations& a = activations_;
+  const Status status = workspace_.LayOut(device_, {{&a.patches, n, config_.patch_values},
+                                                    {&a.x, n, hidden},
+                                                    {&a.attended, n, hidden},
+                                                    {&a.qkv, n, 3 * hidden},
+                                                    {&a.cos, n, pairs},
+                                                    {&a.sin, n, pairs},
+                                                    {&a.branch, chunk, hidden},
+                                                    {&a.gate_up, chunk, 2 * config_.mlp_size},
+                                                    {&a.gated, chunk, config_.mlp_size},
+                                                    {&a.rows, tokens, config_.out_size}});
+  return status.ok() ? merger_.Reserve(tokens) : status;
 }
 
 StateRange Glm4vVision::StatesOf(std::span<const TowerItem> items, int64_t index) const {
@@ -112,9 +108,9 @@ const Glm4vVision::GridTables& Glm4vVision::TablesOf(const Grid& grid) {
 }
 
 // x = norm(projected patches) + positions.
-void Glm4vVision::Embed(const TowerBatch& batch, const MatrixView& patches, const Activations& a) {
-  layer_ops_.Upload(batch.features, patches);
-  layer_ops_.Multiply(patches, patch_projection_, a.attended);
+void Glm4vVision::Embed(const TowerBatch& batch, const Activations& a) {
+  layer_ops_.Upload(batch.features, a.patches);
+  layer_ops_.Multiply(a.patches, patch_projection_, a.attended);
   ApplyNorm(post_conv_norm_, a.attended, a.x);
   int64_t begin = 0;
   for (const TowerItem& item : batch.items) {
@@ -199,28 +195,14 @@ TowerOutcome Glm4vVision::RunLayer(const TowerBatch& batch, const Layer& layer,
 }
 
 TowerOutcome Glm4vVision::Encode(const TowerBatch& batch, MatrixView& states) {
-  const int64_t n = NumPatches(batch.items);
-  const int64_t chunk = std::min(n, kRowsPerChunk);
-  const int64_t hidden = config_.hidden_size;
-  workspace_.Reset();
-  const MatrixView patches = workspace_.Take(n, config_.patch_values);
-  const Activations a = {.x = workspace_.Take(n, hidden),
-                         .attended = workspace_.Take(n, hidden),
-                         .qkv = workspace_.Take(n, 3 * hidden),
-                         .cos = workspace_.Take(n, HeadDim() / 2),
-                         .sin = workspace_.Take(n, HeadDim() / 2),
-                         .branch = workspace_.Take(chunk, hidden),
-                         .gate_up = workspace_.Take(chunk, 2 * config_.mlp_size),
-                         .gated = workspace_.Take(chunk, config_.mlp_size)};
-  const MatrixView rows = workspace_.Take(n / config_.PatchesPerToken(), config_.out_size);
-
-  Embed(batch, patches, a);
+  const Activations& a = activations_;
+  Embed(batch, a);
   for (const Layer& layer : layers_) {
     if (RunLayer(batch, layer, a) == TowerOutcome::kCancelled) return TowerOutcome::kCancelled;
   }
   ApplyNorm(post_norm_, a.x, a.x);
-  states = rows;
-  return merger_.Apply(batch, a.x, rows);
+  states = a.rows;
+  return merger_.Apply(batch, a.x, a.rows);
 }
 
 }  // namespace autoglm

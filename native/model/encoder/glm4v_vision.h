@@ -51,6 +51,7 @@ class Glm4vVision final : public Tower {
   };
   // n patches in the batch.
   struct Activations {
+    MatrixView patches;   // [n, patch values]
     MatrixView x;         // [n, hidden]: the residual
     MatrixView attended;  // [n, hidden]
     MatrixView qkv;       // [n, 3 * hidden]
@@ -59,6 +60,7 @@ class Glm4vVision final : public Tower {
     MatrixView branch;    // [chunk, hidden]
     MatrixView gate_up;   // [chunk, 2 * mlp]
     MatrixView gated;     // [chunk, mlp]
+    MatrixView rows;      // [embedding rows, out]
   };
 
   Glm4vVision(const Device& device, const Glm4vVisionConfig& config, Dtype activation_dtype)
@@ -73,7 +75,7 @@ class Glm4vVision final : public Tower {
   int64_t HeadDim() const { return config_.hidden_size / config_.num_heads; }
   const GridTables& TablesOf(const Grid& grid);
 
-  void Embed(const TowerBatch& batch, const MatrixView& patches, const Activations& a);
+  void Embed(const TowerBatch& batch, const Activations& a);
   TowerOutcome RunLayer(const TowerBatch& batch, const Layer& layer, const Activations& a) const;
   void ProjectQkv(const Layer& layer, const Activations& a, int64_t begin, int64_t count) const;
   TowerOutcome Attend(const TowerBatch& batch, const Activations& a) const;
@@ -92,6 +94,7 @@ class Glm4vVision final : public Tower {
   // Of the last grid: a phone sends pictures of one size.
   std::optional<GridTables> tables_;
   Workspace workspace_;
+  Activations activations_;  // of the batch that Reserve laid out
 };
 
 }  // namespace autoglm

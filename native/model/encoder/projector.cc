@@ -1,7 +1,5 @@
 #include "model/encoder/projector.h"
 
-#include <algorithm>
-
 namespace autoglm {
 namespace {
 
@@ -17,31 +15,23 @@ void GatedProjector::Load(WeightLoader& loader) {
 }
 
 Status GatedProjector::Reserve(int64_t num_rows) {
-  const Status status = workspace_.Reserve(device_, {{num_rows, config_.in_size},
-                                                     {num_rows, 1},
-                                                     {num_rows, config_.hidden_size},
-                                                     {num_rows, config_.out_size}});
-  if (!status.ok()) return status;
-  return device_.ops->reserve_gemm_input(
-      *device_.context, num_rows * std::max(config_.in_size, config_.hidden_size));
+  return workspace_.LayOut(device_, {{&normed_, num_rows, config_.in_size},
+                                     {&gates_, num_rows, 1},
+                                     {&inner_, num_rows, config_.hidden_size},
+                                     {&out_, num_rows, config_.out_size}});
 }
 
 MatrixView GatedProjector::Apply(const MatrixView& states) {
   const int64_t num_rows = NumRows(states.rows);
   const MatrixView stacked = DenseMatrix(states.data, num_rows, config_.in_size);
-  workspace_.Reset();
-  const MatrixView normed = workspace_.Take(num_rows, config_.in_size);
-  const MatrixView gate = workspace_.Take(num_rows, 1);
-  const MatrixView inner = workspace_.Take(num_rows, config_.hidden_size);
-  const MatrixView out = workspace_.Take(num_rows, config_.out_size);
 
-  layer_ops_.LayerNorm(stacked, norm_, kLayerNormEpsilon, normed);
-  layer_ops_.Multiply(normed, gate_, gate);
-  layer_ops_.Multiply(normed, linear1_, inner);
-  layer_ops_.Activate(Activation::kGeluErf, inner);
-  layer_ops_.Multiply(inner, linear2_, out);
-  device_.ops->gate_rows(*device_.context, {.gate = gate.data, .x = out, .y = out});
-  return out;
+  layer_ops_.LayerNorm(stacked, norm_, kLayerNormEpsilon, normed_);
+  layer_ops_.Multiply(normed_, gate_, gates_);
+  layer_ops_.Multiply(normed_, linear1_, inner_);
+  layer_ops_.Activate(Activation::kGeluErf, inner_);
+  layer_ops_.Multiply(inner_, linear2_, out_);
+  device_.ops->gate_rows(*device_.context, {.gate = gates_.data, .x = out_, .y = out_});
+  return out_;
 }
 
 }  // namespace autoglm

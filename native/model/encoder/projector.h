@@ -20,14 +20,14 @@ class GatedProjector {
   void Load(WeightLoader& loader);
 
   int64_t NumRows(int64_t num_states) const { return num_states / config_.stack; }
+  // Lays out the activations for so many rows of output.
   Status Reserve(int64_t num_rows);
 
-  // states: device memory [num_states, in_size / stack], dense; an incomplete last group is
+  // Computes the rows that Reserve has laid out. states: device memory [num_states, in_size / stack], dense; an incomplete last group is
   // dropped. Returns [NumRows(num_states), out_size], valid until the next call.
   MatrixView Apply(const MatrixView& states);
 
  private:
-
   const Device& device_;
   const GatedProjectorConfig config_;
   const LayerOps layer_ops_;
@@ -36,6 +36,10 @@ class GatedProjector {
   Linear linear1_;         // [hidden, in]
   Linear linear2_;         // [out, hidden]
   Workspace workspace_;
+  MatrixView normed_;  // [rows, in]
+  MatrixView gates_;   // [rows, 1]
+  MatrixView inner_;   // [rows, hidden]
+  MatrixView out_;     // [rows, out]
 };
 
 }  // namespace autoglm

@@ -83,10 +83,9 @@ Status Subsampling::Reserve() {
   const int64_t first_frames = (kFramesPerChunk + 1) << (config_.num_subsampling_convs - 1);
   const int64_t pixels = first_frames * BandsAt(1);
   const int64_t channels = config_.subsampling_channels;
-  const Status status = workspace_.Reserve(
-      device_, {{pixels, kTaps}, {pixels, channels}, {pixels, channels}});
-  if (!status.ok()) return status;
-  return device_.ops->reserve_gemm_input(*device_.context, pixels * std::max(kTaps, channels));
+  return workspace_.LayOut(device_, {{&taps_, pixels, kTaps},
+                                     {&planes_[0], pixels, channels},
+                                     {&planes_[1], pixels, channels}});
 }
 
 void Subsampling::Apply(const MatrixView& mel, const MatrixView& frames) {
@@ -108,12 +107,11 @@ void Subsampling::ApplyChunk(const MatrixView& mel, const MatrixView& frames, in
   const int64_t mel_begin = (begin - halo) << num_levels;
   const int64_t mel_count = std::min(mel.rows - mel_begin, (count + halo) << num_levels);
 
-  workspace_.Reset();
   PlaneGeometry plane = Plane(0, mel_count);
   int64_t pixels = plane.OutHeight() * plane.OutWidth();
-  const MatrixView taps = workspace_.Take(pixels, kTaps);
-  MatrixView x = workspace_.Take(pixels, channels);
-  MatrixView y = workspace_.Take(pixels, channels);
+  const MatrixView taps = taps_.Rows(0, pixels);
+  MatrixView x = planes_[0].Rows(0, pixels);
+  const MatrixView y = planes_[1].Rows(0, pixels);
   ops.im2col(context, {.plane = plane, .x = mel.Rows(mel_begin, mel_count).data, .y = taps});
   layer_ops_.Multiply(taps, first_, x);
   layer_ops_.Activate(Activation::kRelu, x);

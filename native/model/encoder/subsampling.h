@@ -27,6 +27,7 @@ class Subsampling {
   // Weights are prefixed "subsampling."; the first refusal stays in the loader.
   void Load(WeightLoader& loader);
 
+  // Lays out the activations of a chunk.
   Status Reserve();
 
   // mel: device memory [num_mel_frames, num_mel_bins]; frames: [config.NumStates(...), hidden].
@@ -54,6 +55,8 @@ class Subsampling {
   std::vector<Stage> stages_;  // num_subsampling_convs - 1
   Linear linear_;              // [hidden, bands * channels]
   Workspace workspace_;
+  MatrixView taps_;       // [pixels of a chunk's first plane, 9]
+  MatrixView planes_[2];  // [pixels of a chunk's first plane, channels], read and written in turn
 };
 
 }  // namespace autoglm

@@ -52,9 +52,9 @@ class Tower {
  public:
   virtual ~Tower() = default;
 
-  // Makes room for a batch; memory once taken is kept.
+  // Lays out the activations of a batch; memory once taken is kept.
   virtual Status Reserve(std::span<const TowerItem> items) = 0;
-  // Computes the states of a batch that Reserve has made room for: device memory
+  // Computes the states of the batch that Reserve has laid out: device memory
   // [rows, state size], valid until the next call. Looks at the cancel flags within each layer.
   virtual TowerOutcome Encode(const TowerBatch& batch, MatrixView& states) = 0;
   // Where the states that stand for the patches or frames of item `index` are after Encode.

@@ -1,6 +1,5 @@
 #include "model/encoder/vit.h"
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 
@@ -40,9 +39,8 @@ Status Vit::LoadEmbeddings(WeightLoader& loader) {
     reordered.insert(reordered.end(), row, row + hidden);
   }
   const int64_t cells = config_.grid.NumCells();
-  const Status status = constants_.Reserve(device_, {{cells, hidden}});
+  const Status status = constants_.LayOut(device_, {{&patch_positions_, cells, hidden}});
   if (!status.ok()) return status;
-  patch_positions_ = constants_.Take(cells, hidden);
   layer_ops_.Upload(reordered.data(), patch_positions_);
   return Status();
 }
@@ -66,14 +64,13 @@ Vit::Layer Vit::LoadLayer(WeightLoader& loader, const std::string& prefix) const
 Status Vit::Reserve(std::span<const TowerItem> items) {
   const int64_t rows = static_cast<int64_t>(items.size()) * RowsPerItem();
   const int64_t hidden = config_.hidden_size;
-  const Status status = workspace_.Reserve(device_, {{rows, config_.patch_values},
-                                                     {rows, hidden},
-                                                     {rows, hidden},
-                                                     {rows, 3 * hidden},
-                                                     {rows, config_.mlp_size}});
-  if (!status.ok()) return status;
-  const int64_t widest = std::max({config_.patch_values, config_.mlp_size, hidden});
-  return device_.ops->reserve_gemm_input(*device_.context, rows * widest);
+  const int64_t cells = static_cast<int64_t>(items.size()) * config_.grid.NumCells();
+  Activations& a = activations_;
+  return workspace_.LayOut(device_, {{&a.patches, cells, config_.patch_values},
+                                     {&a.x, rows, hidden},
+                                     {&a.normed, rows, hidden},
+                                     {&a.qkv, rows, 3 * hidden},
+                                     {&a.mlp, rows, config_.mlp_size}});
 }
 
 StateRange Vit::StatesOf(std::span<const TowerItem>, int64_t index) const {
@@ -81,15 +78,15 @@ StateRange Vit::StatesOf(std::span<const TowerItem>, int64_t index) const {
 }
 
 // x = [class token; projected patches] + positions, item by item.
-void Vit::Embed(const TowerBatch& batch, const MatrixView& patches, const MatrixView& x) const {
+void Vit::Embed(const TowerBatch& batch, const Activations& a) const {
   const int64_t cells = config_.grid.NumCells();
   const int64_t num_items = static_cast<int64_t>(batch.items.size());
-  layer_ops_.Upload(batch.features, patches);
+  layer_ops_.Upload(batch.features, a.patches);
   for (int64_t i = 0; i < num_items; ++i) {
-    const MatrixView rows = x.Rows(i * RowsPerItem() + 1, cells);
-    layer_ops_.Multiply(patches.Rows(i * cells, cells), patch_projection_, rows);
+    const MatrixView rows = a.x.Rows(i * RowsPerItem() + 1, cells);
+    layer_ops_.Multiply(a.patches.Rows(i * cells, cells), patch_projection_, rows);
     layer_ops_.AddScaled(patch_positions_, 1.0f, rows);
-    layer_ops_.Upload(class_row_.data(), x.Rows(i * RowsPerItem(), 1));
+    layer_ops_.Upload(class_row_.data(), a.x.Rows(i * RowsPerItem(), 1));
   }
 }
 
@@ -130,18 +127,8 @@ void Vit::ApplyMlp(const Layer& layer, const Activations& a) const {
 }
 
 TowerOutcome Vit::Encode(const TowerBatch& batch, MatrixView& states) {
-  const int64_t num_items = static_cast<int64_t>(batch.items.size());
-  const int64_t rows = num_items * RowsPerItem();
-  const int64_t hidden = config_.hidden_size;
-  workspace_.Reset();
-  const MatrixView patches =
-      workspace_.Take(num_items * config_.grid.NumCells(), config_.patch_values);
-  const Activations a = {.x = workspace_.Take(rows, hidden),
-                         .normed = workspace_.Take(rows, hidden),
-                         .qkv = workspace_.Take(rows, 3 * hidden),
-                         .mlp = workspace_.Take(rows, config_.mlp_size)};
-
-  Embed(batch, patches, a.x);
+  const Activations& a = activations_;
+  Embed(batch, a);
   for (const Layer& layer : layers_) {
     if (batch.IsCancelled()) return TowerOutcome::kCancelled;
     Attend(batch, layer, a);

@@ -40,10 +40,11 @@ class Vit final : public Tower {
   };
   // Rows are those of the batch.
   struct Activations {
-    MatrixView x;       // [rows, hidden]: the residual
-    MatrixView normed;  // [rows, hidden], later the output of a branch
-    MatrixView qkv;     // [rows, 3 * hidden]
-    MatrixView mlp;     // [rows, mlp]
+    MatrixView patches;  // [cells of the batch, patch values]
+    MatrixView x;        // [rows, hidden]: the residual
+    MatrixView normed;   // [rows, hidden], later the output of a branch
+    MatrixView qkv;      // [rows, 3 * hidden]
+    MatrixView mlp;      // [rows, mlp]
   };
 
   Vit(const Device& device, const VitConfig& config, Dtype activation_dtype)
@@ -53,7 +54,7 @@ class Vit final : public Tower {
   Layer LoadLayer(WeightLoader& loader, const std::string& prefix) const;
 
   int64_t RowsPerItem() const { return 1 + config_.grid.NumCells(); }
-  void Embed(const TowerBatch& batch, const MatrixView& patches, const MatrixView& x) const;
+  void Embed(const TowerBatch& batch, const Activations& a) const;
   void Attend(const TowerBatch& batch, const Layer& layer, const Activations& a) const;
   void ApplyMlp(const Layer& layer, const Activations& a) const;
 
@@ -67,6 +68,7 @@ class Vit final : public Tower {
   std::vector<Layer> layers_;
   LayerNormWeights final_norm_;
   Workspace workspace_;
+  Activations activations_;  // of the batch that Reserve laid out
 };
 
 }  // namespace autoglm

@@ -7,29 +7,29 @@ namespace {
 
 constexpr int64_t kAlignmentValues = 16;  // 64 bytes
 
-int64_t ValuesOf(const Workspace::Shape& shape) {
-  return (shape.rows * shape.columns + kAlignmentValues - 1) / kAlignmentValues * kAlignmentValues;
+int64_t ValuesOf(const Workspace::Matrix& matrix) {
+  return (matrix.rows * matrix.columns + kAlignmentValues - 1) / kAlignmentValues *
+         kAlignmentValues;
 }
 
 }  // namespace
 
-Status Workspace::Reserve(const Device& device, std::initializer_list<Shape> shapes) {
+Status Workspace::LayOut(const Device& device, std::initializer_list<Matrix> matrices) {
   int64_t values = 0;
-  for (const Shape& shape : shapes) values += ValuesOf(shape);
+  for (const Matrix& matrix : matrices) values += ValuesOf(matrix);
   const size_t bytes = static_cast<size_t>(values) * sizeof(float);
-  if (bytes <= buffer_.bytes()) return Status();
-  buffer_ = DeviceBuffer();  // the smaller one goes before the larger one comes
-  Result<DeviceBuffer> buffer = device.ops->allocate(*device.context, bytes);
-  if (!buffer.ok()) return buffer.status();
-  buffer_ = std::move(buffer.value());
+  if (bytes > buffer_.bytes()) {
+    buffer_ = DeviceBuffer();  // the smaller one goes before the larger one comes
+    Result<DeviceBuffer> buffer = device.ops->allocate(*device.context, bytes);
+    if (!buffer.ok()) return buffer.status();
+    buffer_ = std::move(buffer.value());
+  }
+  float* next = buffer_.as<float>();
+  for (const Matrix& matrix : matrices) {
+    *matrix.view = DenseMatrix(next, matrix.rows, matrix.columns);
+    next += ValuesOf(matrix);
+  }
   return Status();
-}
-
-MatrixView Workspace::Take(int64_t rows, int64_t columns) {
-  const MatrixView matrix = DenseMatrix(buffer_.as<float>() + used_, rows, columns);
-  used_ += ValuesOf({rows, columns});
-  CHECK(static_cast<size_t>(used_) * sizeof(float) <= buffer_.bytes());
-  return matrix;
 }
 
 }  // namespace autoglm

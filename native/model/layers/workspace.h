@@ -11,25 +11,21 @@
 namespace autoglm {
 
 // Activations of a model whose batches differ in size: one buffer that grows to the largest batch,
-// handed out anew for each.
+// laid out anew for each from the one list of what a batch needs.
 class Workspace {
  public:
-  struct Shape {
+  struct Matrix {
+    MatrixView* view;
     int64_t rows;
     int64_t columns;
   };
 
-  // Room for matrices of these shapes together.
-  Status Reserve(const Device& device, std::initializer_list<Shape> shapes);
-
-  // Starts handing out from the beginning.
-  void Reset() { used_ = 0; }
-  // The next dense matrix; its values are whatever the memory held.
-  MatrixView Take(int64_t rows, int64_t columns);
+  // Points the views at dense matrices side by side; their values are whatever the memory held. The
+  // views of the layout before are void.
+  Status LayOut(const Device& device, std::initializer_list<Matrix> matrices);
 
  private:
   DeviceBuffer buffer_;
-  int64_t used_ = 0;  // values
 };
 
 }  // namespace autoglm

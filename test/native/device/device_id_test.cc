@@ -57,6 +57,7 @@ TEST_CASE("The list of devices begins with the CPU and its cores") {
 
   REQUIRE_FALSE(devices.empty());
   CHECK_EQ(devices[0].id, "cpu");
+  CHECK_EQ(DeviceKindName(devices[0].kind), std::string("cpu"));
   CHECK_GT(devices[0].memory_bytes, 0);
   CHECK_EQ(devices[0].cores, AvailableCores());
 }

@@ -64,13 +64,13 @@ struct Product {
         bias(RandomFloats(num_columns, 3, 1.0f)) {}
 
   std::unique_ptr<char, FreePanels> Pack(const GemmKernels& gemm) const {
-    const size_t panel_bytes = gemm.panel_bytes(weight_dtype, depth);
+    const size_t panel_bytes = gemm.panel_bytes(PlainFormat(weight_dtype), depth);
     const int64_t num_panels = (num_columns + gemm.panel_width - 1) / gemm.panel_width;
     std::unique_ptr<char, FreePanels> panels(static_cast<char*>(std::aligned_alloc(
         kPanelAlignment, panel_bytes * static_cast<size_t>(num_panels) + kPanelAlignment)));
     for (int64_t panel = 0; panel < num_panels; ++panel) {
       const int64_t column = panel * gemm.panel_width;
-      gemm.pack_panel({.dtype = weight_dtype,
+      gemm.pack_panel({.format = PlainFormat(weight_dtype),
                        .rows = weight.bytes.data() +
                                static_cast<size_t>(column * depth) * DtypeBytes(weight_dtype),
                        .num_rows = std::min(gemm.panel_width, num_columns - column),
@@ -89,7 +89,7 @@ struct Product {
          .x_stride = depth,
          .num_rows = count,
          .depth = depth,
-         .weight_dtype = weight_dtype,
+         .format = PlainFormat(weight_dtype),
          .panels = panels,
          .bias = bias.data(),
          .y = y,

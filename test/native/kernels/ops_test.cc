@@ -1,11 +1,13 @@
 #include "kernels/ops.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "base/float_bits.h"
 #include "doctest/doctest.h"
 #include "kernel_levels.h"
 #include "kernels/cpu/cpu_ops.h"
+#include "kernels/open_device.h"
 
 namespace autoglm {
 namespace {
@@ -34,12 +36,12 @@ TEST_CASE("A packed matrix may be made of rows of several weights of several typ
   }
   std::vector<float> wide(12 * kDepth, 0.5f);
   const Device device = OpenReference();
-  PackedMatrix matrix = {Dtype::kFloat32, 19, kDepth, nullptr};
-  const DeviceBuffer panels = Allocate(device, device.ops->packed_bytes(*device.context, matrix));
+  const WeightShape shape = {PlainFormat(Dtype::kFloat32), 19, kDepth};
+  const DeviceBuffer packed = Allocate(device, device.ops->packed_bytes(*device.context, shape));
   const WeightRows rows[] = {{narrow.data(), Dtype::kBfloat16, 7},
                              {wide.data(), Dtype::kFloat32, 12}};
-  device.ops->pack(*device.context, {rows, kDepth, Dtype::kFloat32, panels.data()});
-  matrix.panels = panels.data();
+  REQUIRE(device.ops->pack(*device.context, {rows, shape, packed.data()}).ok());
+  const PackedMatrix matrix = {shape, packed.data()};
   std::vector<float> x = {1, 1, 1, 1, 1};
   std::vector<float> y(19);
 
@@ -53,12 +55,11 @@ TEST_CASE("A packed matrix may be made of rows of several weights of several typ
 TEST_CASE("Rounding to bfloat16 acts on the input of a product and on nothing else") {
   std::vector<float> weight = {1.00390625f};  // not a bfloat16
   const Device device = OpenReference();
-  REQUIRE(device.ops->reserve_gemm_input(*device.context, 1).ok());
-  PackedMatrix matrix = {Dtype::kFloat32, 1, 1, nullptr};
-  const DeviceBuffer panels = Allocate(device, device.ops->packed_bytes(*device.context, matrix));
+  const WeightShape shape = {PlainFormat(Dtype::kFloat32), 1, 1};
+  const DeviceBuffer packed = Allocate(device, device.ops->packed_bytes(*device.context, shape));
   const WeightRows rows[] = {{weight.data(), Dtype::kFloat32, 1}};
-  device.ops->pack(*device.context, {rows, 1, Dtype::kFloat32, panels.data()});
-  matrix.panels = panels.data();
+  REQUIRE(device.ops->pack(*device.context, {rows, shape, packed.data()}).ok());
+  const PackedMatrix matrix = {shape, packed.data()};
   std::vector<float> x = {1.00390625f};
   std::vector<float> y(1);
 
@@ -67,6 +68,29 @@ TEST_CASE("Rounding to bfloat16 acts on the input of a product and on nothing el
 
   CHECK_EQ(y[0], 1.00390625f);
   CHECK_EQ(x[0], 1.00390625f);
+}
+
+TEST_CASE("A rounded product of any number of rows gives each row the bits it has alone") {
+  constexpr int64_t kDepth = 3, kColumns = 2, kNumRows = 2500;
+  const Device device = OpenReference();
+  const std::vector<float> weight = RandomFloats(kColumns * kDepth, 1, 1.0f);
+  const WeightShape shape = {PlainFormat(Dtype::kBfloat16), kColumns, kDepth};
+  const DeviceBuffer packed = Allocate(device, device.ops->packed_bytes(*device.context, shape));
+  const WeightRows rows[] = {{weight.data(), Dtype::kFloat32, kColumns}};
+  REQUIRE(device.ops->pack(*device.context, {rows, shape, packed.data()}).ok());
+  const PackedMatrix matrix = {shape, packed.data()};
+  std::vector<float> x = RandomFloats(kNumRows * kDepth, 2, 1.0f);
+  std::vector<float> y(kNumRows * kColumns);
+  std::vector<float> alone(kColumns);
+
+  device.ops->gemm(*device.context, {View(x, kNumRows, kDepth), matrix, nullptr, Dtype::kBfloat16,
+                                     View(y, kNumRows, kColumns)});
+
+  for (int64_t row = 0; row < kNumRows; ++row) {
+    device.ops->gemm(*device.context, {View(x, kNumRows, kDepth).Rows(row, 1), matrix, nullptr,
+                                       Dtype::kBfloat16, View(alone, 1, kColumns)});
+    REQUIRE(std::equal(alone.begin(), alone.end(), y.begin() + row * kColumns));
+  }
 }
 
 TEST_CASE("Uploading converts between any two types") {
@@ -109,6 +133,33 @@ TEST_CASE("Im2col lays a neighbourhood in a row, tap by tap, with zeros outside"
   device.ops->im2col(*device.context, {{2, 2, 2, 3, 2, 1}, x.data(), View(y, 1, 18)});
 
   CHECK_EQ(y, std::vector<float>{0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 0, 0, 5, 6, 7, 8});
+}
+
+TEST_CASE("Sampling refuses a row alone, and chooses for the others") {
+  const Device device = OpenReference();
+  std::vector<float> logits = {1.0f, 3.0f, 2.0f, 5.0f, 4.0f, 6.0f, 9.0f, 7.0f, 8.0f};
+  SampleParams params;
+  params.vocab_limit = 3;
+  std::vector<TokenChoice> choices = {{.sample = params}, {.sample = params}, {.target_token = 1}};
+  choices[1].sample->temperature = -1.0f;
+  std::vector<ChosenToken> chosen(3);
+
+  device.ops->sample(*device.context, {View(logits, 3, 3), choices, chosen});
+
+  CHECK(chosen[0].status.ok());
+  CHECK_EQ(chosen[0].token_id, 1);
+  CHECK_EQ(chosen[1].status.reason(), Reason::kInvalidRequest);
+  CHECK(chosen[2].status.ok());
+  CHECK_EQ(chosen[2].token_id, 1);
+}
+
+TEST_CASE("A sum over the ranks of a device alone leaves its values as they are") {
+  const Device device = OpenReference();
+  std::vector<float> x = {1.0f, -2.0f};
+
+  device.ops->all_reduce(*device.context, {View(x, 1, 2)});
+
+  CHECK_EQ(x, std::vector<float>{1.0f, -2.0f});
 }
 
 TEST_CASE("A GPU is refused where there are no kernels for it") {

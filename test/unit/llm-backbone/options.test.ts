@@ -42,8 +42,8 @@ describe('backbone options', () => {
 });
 
 describe('kvCacheBytes', () => {
-  const cpu = { device: 'cpu:0-1', memoryBytes: 0, weightBytes: 0 };
-  const gpu = { device: 'cuda:0', memoryBytes: 80 * GIB, weightBytes: 20 * GIB };
+  const cpu = { kind: 'cpu', memoryBytes: 0, weightBytes: 0 } as const;
+  const gpu = { kind: 'cuda', memoryBytes: 80 * GIB, weightBytes: 20 * GIB } as const;
 
   it('follows kv-cache-gb', () => {
     assert.equal(kvCacheBytes(options('--kv-cache-gb', '0.5'), cpu), GIB / 2);

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "doctest/doctest.h"
+#include "kernels/open_device.h"
 #include "temporary_directory.h"
 
 namespace autoglm {
@@ -36,7 +37,7 @@ DecoderOptions SmallOptions() {
 }
 
 std::unique_ptr<Decoder> LoadSmall(const DecoderOptions& options) {
-  Result<std::unique_ptr<Decoder>> decoder = Decoder::Load(options);
+  Result<std::unique_ptr<Decoder>> decoder = Decoder::Load(options, OpenDevice);
   REQUIRE(decoder.ok());
   return std::move(decoder.value());
 }
@@ -66,8 +67,8 @@ StepPlan PlanOf(const std::vector<Chunk>& chunks) {
     for (int32_t block = 0; block < 16; ++block) {
       plan.block_tables.push_back(chunk.first_block + block);
     }
-    StepOutput output;
-    output.token = static_cast<int32_t>(plan.num_tokens()) - 1;
+    TokenChoice output;
+    plan.output_tokens.push_back(static_cast<int32_t>(plan.num_tokens()) - 1);
     output.num_logprobs = kMaxLogprobs;
     plan.outputs.push_back(output);
   }
@@ -147,16 +148,17 @@ TEST_CASE("A step with more outputs than rows of logits fit scores each of them"
   const std::unique_ptr<Decoder> decoder = LoadSmall(SmallOptions());
   const std::vector<int32_t> tokens = Prompt(60, 4);
   StepPlan plan = PlanOf({{&tokens, 0, 0, 60}});
-  const StepOutput last = plan.outputs[0];
+  const TokenChoice last = plan.outputs[0];
   StepResult single;
   REQUIRE(decoder->Execute(plan, single).ok());
   plan.outputs.assign(static_cast<size_t>(kMaxLogitRows) + 5, last);
+  plan.output_tokens.assign(plan.outputs.size(), plan.output_tokens[0]);
 
   StepResult result;
   REQUIRE(decoder->Execute(plan, result).ok());
 
   REQUIRE_EQ(result.outputs.size(), kMaxLogitRows + 5);
-  for (const OutputResult& output : result.outputs) {
+  for (const ChosenToken& output : result.outputs) {
     REQUIRE(SameBits(output.top, single.outputs[0].top));
   }
 }
@@ -211,7 +213,7 @@ TEST_CASE("Options that cannot work are refused with what could") {
   const auto refusal = [](const auto& change) {
     DecoderOptions options = SmallOptions();
     change(options);
-    const Result<std::unique_ptr<Decoder>> decoder = Decoder::Load(options);
+    const Result<std::unique_ptr<Decoder>> decoder = Decoder::Load(options, OpenDevice);
     return decoder.ok() ? Status() : decoder.status();
   };
 
@@ -238,7 +240,7 @@ TEST_CASE("Loading gives up when it is cancelled") {
   DecoderOptions options = SmallOptions();
   options.cancelled = &cancelled;
 
-  CHECK_EQ(Decoder::Load(options).status().reason(), Reason::kEngineClosed);
+  CHECK_EQ(Decoder::Load(options, OpenDevice).status().reason(), Reason::kEngineClosed);
 }
 
 TEST_CASE("A checkpoint that is truncated or lacks a tensor is refused by name") {
@@ -250,7 +252,7 @@ TEST_CASE("A checkpoint that is truncated or lacks a tensor is refused by name")
   DecoderOptions options = SmallOptions();
   options.random.reset();
   options.directory = directory.path();
-  REQUIRE(Decoder::Load(options).ok());
+  REQUIRE(Decoder::Load(options, OpenDevice).ok());
 
   std::fstream file(weights, std::ios::in | std::ios::out | std::ios::binary);
   std::string header(4096, '\0');
@@ -260,9 +262,9 @@ TEST_CASE("A checkpoint that is truncated or lacks a tensor is refused by name")
   file.seekp(static_cast<std::streamoff>(name));
   file << "model.layers.9";
   file.close();
-  const Status missing = Decoder::Load(options).status();
+  const Status missing = Decoder::Load(options, OpenDevice).status();
   std::filesystem::resize_file(weights, std::filesystem::file_size(weights) - 1);
-  const Status truncated = Decoder::Load(options).status();
+  const Status truncated = Decoder::Load(options, OpenDevice).status();
 
   CHECK_NE(missing.message().find("\"layers.1.mlp.down_proj.weight\" is missing"),
            std::string::npos);

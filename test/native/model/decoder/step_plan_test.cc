@@ -1,6 +1,5 @@
 #include "model/decoder/step_plan.h"
 
-#include <cmath>
 #include <functional>
 #include <limits>
 
@@ -26,8 +25,8 @@ StepPlan ValidPlan() {
   plan.context_lens = {6, 1};
   plan.block_tables = {3, 1, 2, -1};
   plan.max_blocks_per_sequence = 2;
-  StepOutput output;
-  output.token = 2;
+  plan.output_tokens = {2};
+  TokenChoice output;
   output.sample = SampleParams{};
   output.sample->vocab_limit = 50;
   plan.outputs = {output};
@@ -65,6 +64,7 @@ TEST_CASE("A plan whose lengths disagree is refused by the array's name") {
       {"queryStarts has 2", [](StepPlan& p) { p.query_starts.pop_back(); }},
       {"queryStarts has 3", [](StepPlan& p) { p.context_lens.clear(); }},
       {"blockTables has 3", [](StepPlan& p) { p.block_tables.pop_back(); }},
+      {"outputs has 0 entries, expected 1", [](StepPlan& p) { p.outputs.clear(); }},
       {"maxBlocksPerSequence is -1", [](StepPlan& p) { p.max_blocks_per_sequence = -1; }},
       {"maxBlocksPerSequence is 4611686018427387904",
        [](StepPlan& p) { p.max_blocks_per_sequence = int64_t{1} << 62; }},
@@ -121,8 +121,8 @@ TEST_CASE("Media rows outside the step or of another size are refused") {
 
 TEST_CASE("Outputs that refer to nothing are refused") {
   CheckRefusals({
-      {"output of token 3", [](StepPlan& p) { p.outputs[0].token = 3; }},
-      {"output of token -1", [](StepPlan& p) { p.outputs[0].token = -1; }},
+      {"output of token 3", [](StepPlan& p) { p.output_tokens[0] = 3; }},
+      {"output of token -1", [](StepPlan& p) { p.output_tokens[0] = -1; }},
       {"numLogprobs is 21", [](StepPlan& p) { p.outputs[0].num_logprobs = 21; }},
       {"numLogprobs is -2", [](StepPlan& p) { p.outputs[0].num_logprobs = -2; }},
       {"targetToken 50", [](StepPlan& p) { p.outputs[0] = {.target_token = 50}; }},
@@ -134,48 +134,6 @@ TEST_CASE("A plan is accepted whatever its sampling parameters are: they are the
   plan.outputs[0].sample->temperature = -1.0f;
 
   CHECK(CheckStepPlan(plan, kLimits).ok());
-}
-
-TEST_CASE("Sampling parameters outside their ranges are refused by name") {
-  struct BadParams {
-    const char* message;  // part of the refusal
-    std::function<void(SampleParams&)> apply;
-  };
-  const float nan = std::nanf("");
-  const auto set = [](float SampleParams::* field, float value) {
-    return [=](SampleParams& params) { params.*field = value; };
-  };
-  const std::vector<BadParams> all = {
-      {"temperature", set(&SampleParams::temperature, -1.0f)},
-      {"temperature", set(&SampleParams::temperature, nan)},
-      {"topP", set(&SampleParams::top_p, 0.0f)},
-      {"topP", set(&SampleParams::top_p, 1.5f)},
-      {"minP", set(&SampleParams::min_p, -0.1f)},
-      {"repetitionPenalty", set(&SampleParams::repetition_penalty, 0.0f)},
-      {"presencePenalty", set(&SampleParams::presence_penalty, nan)},
-      {"frequencyPenalty", set(&SampleParams::frequency_penalty, nan)},
-      {"vocabLimit is 51", [](SampleParams& p) { p.vocab_limit = 51; }},
-      {"vocabLimit is 0", [](SampleParams& p) { p.vocab_limit = 0; }},
-      {"generatedCounts", [](SampleParams& p) { p.generated_counts = {1}; }},
-      {"biasValues has 0", [](SampleParams& p) { p.bias_token_ids = {1}; }},
-      {"seenTokenIds[0] is 50", [](SampleParams& p) { p.seen_token_ids = {50}; }},
-      {"forbiddenTokenIds[0]", [](SampleParams& p) { p.forbidden_token_ids = {99}; }},
-      {"allowedTokenIds is empty",
-       [](SampleParams& p) { p.allowed_token_ids = std::vector<uint32_t>(); }},
-      {"allowedTokenIds[0]", [](SampleParams& p) { p.allowed_token_ids = {{60}}; }},
-  };
-  for (const BadParams& bad : all) {
-    CAPTURE(bad.message);
-    SampleParams params;
-    params.vocab_limit = 50;
-    REQUIRE(CheckSampleParams(params, kLimits).ok());
-    bad.apply(params);
-
-    const Status status = CheckSampleParams(params, kLimits);
-
-    CHECK_EQ(status.reason(), Reason::kInvalidRequest);
-    CHECK_MESSAGE(status.message().find(bad.message) != std::string::npos, status.message());
-  }
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "golden.h"
+#include "kernels/open_device.h"
 
 // Last: its CHECK takes the place of base/check.h's.
 #include "doctest/doctest.h"
@@ -21,7 +22,7 @@ std::unique_ptr<Encoder> LoadEncoder(const std::string& fixture, Modality modali
   EncoderOptions options;
   options.directory = FixturePath(fixture);
   options.modality = modality;
-  Result<std::unique_ptr<Encoder>> encoder = Encoder::Load(options);
+  Result<std::unique_ptr<Encoder>> encoder = Encoder::Load(options, OpenDevice);
   INFO(encoder.status().message());
   REQUIRE(encoder.ok());
   return std::move(encoder.value());
@@ -210,7 +211,7 @@ TEST_CASE("Encoder refuses a checkpoint that has no tower of the modality") {
   options.directory = FixturePath("glm4v-tiny");
   options.modality = Modality::kAudio;
 
-  const Result<std::unique_ptr<Encoder>> encoder = Encoder::Load(options);
+  const Result<std::unique_ptr<Encoder>> encoder = Encoder::Load(options, OpenDevice);
 
   REQUIRE_FALSE(encoder.ok());
   CHECK_EQ(encoder.status().reason(), Reason::kUnsupported);

@@ -1,4 +1,4 @@
-#include "model/decoder/philox.h"
+#include "kernels/sampling/philox.h"
 
 namespace autoglm {
 namespace {

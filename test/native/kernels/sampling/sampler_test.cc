@@ -1,11 +1,11 @@
-#include "model/decoder/sampler.h"
+#include "kernels/sampling/sampler.h"
 
 #include <cmath>
 #include <limits>
 
 #include "doctest/doctest.h"
 #include "kernels/dispatch.h"
-#include "model/decoder/philox.h"
+#include "kernels/sampling/philox.h"
 
 namespace autoglm {
 namespace {
@@ -16,21 +16,21 @@ SampleParams Params(uint32_t vocab_size) {
   return params;
 }
 
-Status TrySampler(std::vector<float> logits, const StepOutput& output, OutputResult& result) {
+Status TrySampler(std::vector<float> logits, const TokenChoice& output, ChosenToken& result) {
   const kernels::CpuKernels kernels = kernels::SupportedLevels().front().kernels;
   const Sampler sampler(kernels.logits);
   std::vector<Candidate> candidates;
   return sampler.Run(logits, output, candidates, result);
 }
 
-OutputResult RunSampler(const std::vector<float>& logits, const StepOutput& output) {
-  OutputResult result;
+ChosenToken RunSampler(const std::vector<float>& logits, const TokenChoice& output) {
+  ChosenToken result;
   REQUIRE(TrySampler(logits, output, result).ok());
   return result;
 }
 
-Reason Refusal(const std::vector<float>& logits, const StepOutput& output) {
-  OutputResult result;
+Reason Refusal(const std::vector<float>& logits, const TokenChoice& output) {
+  ChosenToken result;
   return TrySampler(logits, output, result).reason();
 }
 
@@ -103,6 +103,86 @@ TEST_CASE("Forbidden ids have no effect where they would leave none of the allow
   params.forbidden_token_ids = {2, 1};
 
   CHECK_EQ(Sample({9.0f, 1.0f, 2.0f}, params), 2);
+}
+
+// The mask of a vocabulary of at most 64 tokens that allows these.
+std::vector<uint32_t> Mask(const std::vector<uint32_t>& allowed) {
+  std::vector<uint32_t> words(2, 0u);
+  for (const uint32_t id : allowed) words[id / 32] |= 1u << (id % 32);
+  return words;
+}
+
+TEST_CASE("A mask keeps the tokens whose bits are set, in every word") {
+  std::vector<float> logits(40, 1.0f);
+  logits[5] = 9.0f;
+  logits[33] = 3.0f;
+  logits[39] = 2.0f;
+  SampleParams params = Params(40);
+
+  params.allowed_tokens = Mask({0, 31, 33, 39});
+  CHECK_EQ(Sample(logits, params), 33);
+  params.allowed_tokens = Mask({0, 31});
+  CHECK_EQ(Sample(logits, params), 0);
+  params.allowed_tokens = std::vector<uint32_t>(2, 0xffffffffu);
+  CHECK_EQ(Sample(logits, params), 5);
+}
+
+TEST_CASE("A mask bounds the choice before any other parameter sees the logits") {
+  SampleParams params = Params(4);
+  params.temperature = 1.0f;
+  params.top_k = 2;
+  params.min_p = 0.1f;
+  params.bias_token_ids = {3};
+  params.bias_values = {100.0f};
+  params.allowed_tokens = Mask({0, 1});
+
+  const std::vector<int> counts = Histogram({0.0f, 1.0f, 50.0f, 5.0f}, params, 300);
+
+  CHECK_GT(counts[0], 0);
+  CHECK_GT(counts[1], 0);
+  CHECK_EQ(counts[2] + counts[3], 0);
+}
+
+TEST_CASE("A mask and a list of allowed ids leave what both allow") {
+  SampleParams params = Params(4);
+  params.allowed_tokens = Mask({1, 2});
+  params.allowed_token_ids = {{0, 1}};
+
+  CHECK_EQ(Sample({9.0f, 1.0f, 8.0f, 7.0f}, params), 1);
+}
+
+TEST_CASE("Forbidden ids have no effect if they would leave none of what a mask allows") {
+  SampleParams params = Params(3);
+  params.allowed_tokens = Mask({0, 2, 40});
+  params.forbidden_token_ids = {2};
+
+  CHECK_EQ(Sample({1.0f, 9.0f, 5.0f}, params), 0);
+  params.forbidden_token_ids = {2, 0, 2};
+  CHECK_EQ(Sample({1.0f, 9.0f, 5.0f}, params), 2);
+  params.allowed_token_ids = {{1, 0}};
+  CHECK_EQ(Sample({1.0f, 9.0f, 5.0f}, params), 0);
+}
+
+TEST_CASE("A mask that leaves no token of the vocabulary is refused") {
+  SampleParams params = Params(2);
+  for (const std::vector<uint32_t>& allowed :
+       {std::vector<uint32_t>{}, std::vector<uint32_t>{2, 40}}) {
+    CAPTURE(allowed.size());
+    params.allowed_tokens = Mask(allowed);
+    CHECK_EQ(Refusal({1.0f, 2.0f}, {.sample = params}), Reason::kInvalidRequest);
+  }
+  params.allowed_tokens = Mask({0});
+  params.allowed_token_ids = {{1}};
+
+  CHECK_EQ(Refusal({1.0f, 2.0f}, {.sample = params}), Reason::kInvalidRequest);
+}
+
+TEST_CASE("Logits that are not finite are an engine failure under a mask too") {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  SampleParams params = Params(2);
+  params.allowed_tokens = Mask({1});
+
+  CHECK_EQ(Refusal({nan, nan}, {.sample = params}), Reason::kEngineFailed);
 }
 
 TEST_CASE("The repetition penalty divides positive and multiplies negative logits") {
@@ -231,7 +311,7 @@ TEST_CASE("Log-probabilities and ranks are those of the raw logits") {
   SampleParams params = Params(3);
   params.forbidden_token_ids = {2};
 
-  const OutputResult result = RunSampler(logits, {.sample = params, .num_logprobs = 2});
+  const ChosenToken result = RunSampler(logits, {.sample = params, .num_logprobs = 2});
 
   CHECK_EQ(result.token_id, 1);
   CHECK_EQ(result.logprob, doctest::Approx(std::log(0.25)).epsilon(1e-5));
@@ -243,7 +323,7 @@ TEST_CASE("Log-probabilities and ranks are those of the raw logits") {
 }
 
 TEST_CASE("A given token is scored without being sampled") {
-  const OutputResult result =
+  const ChosenToken result =
       RunSampler({0.0f, 0.0f, 0.0f, 0.0f}, {.target_token = 3, .num_logprobs = 0});
 
   CHECK_EQ(result.token_id, 3);
@@ -253,7 +333,7 @@ TEST_CASE("A given token is scored without being sampled") {
 }
 
 TEST_CASE("Alternatives of equal probability come in the order of their ids") {
-  const OutputResult result =
+  const ChosenToken result =
       RunSampler({1.0f, 2.0f, 2.0f, 1.0f, 1.0f}, {.target_token = 0, .num_logprobs = 4});
 
   REQUIRE_EQ(result.top.size(), 4);
@@ -264,7 +344,7 @@ TEST_CASE("Alternatives of equal probability come in the order of their ids") {
 }
 
 TEST_CASE("Without a wish for log-probabilities there are none") {
-  const OutputResult result = RunSampler({0.0f, 1.0f}, {.sample = Params(2)});
+  const ChosenToken result = RunSampler({0.0f, 1.0f}, {.sample = Params(2)});
 
   CHECK(std::isnan(result.logprob));
   CHECK_EQ(result.rank, 0);

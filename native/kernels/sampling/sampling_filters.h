@@ -1,11 +1,11 @@
-#ifndef AUTOGLM_MODEL_SAMPLING_FILTERS_H_
-#define AUTOGLM_MODEL_SAMPLING_FILTERS_H_
+#ifndef AUTOGLM_KERNELS_SAMPLING_SAMPLING_FILTERS_H_
+#define AUTOGLM_KERNELS_SAMPLING_SAMPLING_FILTERS_H_
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
-#include "model/decoder/sampler.h"
+#include "kernels/sampling/sampler.h"
 
 namespace autoglm {
 
@@ -24,4 +24,4 @@ double FilterCandidates(std::span<const float> logits, float max_logit, const Fi
 
 }  // namespace autoglm
 
-#endif  // AUTOGLM_MODEL_SAMPLING_FILTERS_H_
+#endif  // AUTOGLM_KERNELS_SAMPLING_SAMPLING_FILTERS_H_

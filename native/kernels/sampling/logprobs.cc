@@ -1,4 +1,4 @@
-#include "model/decoder/logprobs.h"
+#include "kernels/sampling/logprobs.h"
 
 #include <algorithm>
 
@@ -17,7 +17,7 @@ void InsertTop(const TokenLogprob& token, size_t num_top, std::vector<TokenLogpr
 }  // namespace
 
 void ScoreToken(const kernels::LogitKernels& kernels, std::span<const float> logits,
-                const ScoreParams& params, OutputResult& result) {
+                const ScoreParams& params, ChosenToken& result) {
   const int64_t count = static_cast<int64_t>(logits.size());
   const float log_sum = kernels.log_sum_exp(logits.data(), count);
   const float logit = logits[result.token_id];

@@ -1,5 +1,5 @@
-#ifndef AUTOGLM_MODEL_SAMPLER_H_
-#define AUTOGLM_MODEL_SAMPLER_H_
+#ifndef AUTOGLM_KERNELS_SAMPLING_SAMPLER_H_
+#define AUTOGLM_KERNELS_SAMPLING_SAMPLER_H_
 
 #include <cstdint>
 #include <span>
@@ -7,7 +7,7 @@
 
 #include "base/status.h"
 #include "kernels/kernels.h"
-#include "model/decoder/step_plan.h"
+#include "kernels/sampling/token_choice.h"
 
 namespace autoglm {
 
@@ -24,8 +24,8 @@ class Sampler {
 
   // logits: [vocab_size]; overwritten. Refuses logits that are not finite, and parameters that
   // leave no token.
-  Status Run(std::span<float> logits, const StepOutput& output, std::vector<Candidate>& candidates,
-             OutputResult& result) const;
+  Status Run(std::span<float> logits, const TokenChoice& output, std::vector<Candidate>& candidates,
+             ChosenToken& result) const;
 
  private:
   Status Choose(std::span<float> logits, const SampleParams& params,
@@ -34,7 +34,7 @@ class Sampler {
   const kernels::LogitKernels& kernels_;
 };
 
-// Allowed and forbidden ids, bias and penalties, in this order.
+// Mask, allowed and forbidden ids, bias and penalties, in this order.
 void AdjustLogits(std::span<float> logits, const SampleParams& params);
 
 // A number in [0, 1) that depends on (seed, stream, position) alone.
@@ -42,4 +42,4 @@ double RandomUnit(const SampleParams& params);
 
 }  // namespace autoglm
 
-#endif  // AUTOGLM_MODEL_SAMPLER_H_
+#endif  // AUTOGLM_KERNELS_SAMPLING_SAMPLER_H_

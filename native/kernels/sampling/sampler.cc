@@ -1,12 +1,12 @@
-#include "model/decoder/sampler.h"
+#include "kernels/sampling/sampler.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "model/decoder/logprobs.h"
-#include "model/decoder/philox.h"
-#include "model/decoder/sampling_filters.h"
+#include "kernels/sampling/logprobs.h"
+#include "kernels/sampling/philox.h"
+#include "kernels/sampling/sampling_filters.h"
 
 namespace autoglm {
 namespace {
@@ -17,16 +17,44 @@ Status NotFinite() {
   return EngineFailed("the logits of this sequence are not finite, so no token can be chosen");
 }
 
-// A token must come out of every step: where the forbidden ids cover all the allowed ones, the
-// allowed ones win.
-bool LeavesNothing(const SampleParams& params) {
-  if (!params.allowed_token_ids.has_value()) return false;
+bool IsAllowed(const std::vector<uint32_t>& mask, uint32_t token_id) {
+  return (mask[token_id / kTokensPerMaskWord] >> (token_id % kTokensPerMaskWord) & 1u) != 0;
+}
+
+// Do the forbidden ids cover every one of logits.size() tokens that the mask allows?
+bool ForbidsMask(const std::vector<uint32_t>& mask, const std::vector<uint32_t>& forbidden,
+                 size_t num_tokens) {
+  std::vector<uint32_t> left = mask;
+  for (const uint32_t token_id : forbidden) {
+    left[token_id / kTokensPerMaskWord] &= ~(1u << (token_id % kTokensPerMaskWord));
+  }
+  for (uint32_t token_id = 0; token_id < num_tokens; ++token_id) {
+    if (IsAllowed(left, token_id)) return false;
+  }
+  return true;
+}
+
+// A token must come out of every step: if the forbidden ids cover all the allowed ones, whether
+// these are a mask, a list or both, the allowed ones win.
+bool LeavesNothing(const SampleParams& params, size_t num_tokens) {
+  if (params.forbidden_token_ids.empty()) return false;
+  const auto& mask = params.allowed_tokens;
+  if (!params.allowed_token_ids.has_value()) {
+    return mask.has_value() && ForbidsMask(*mask, params.forbidden_token_ids, num_tokens);
+  }
   std::vector<uint32_t> forbidden = params.forbidden_token_ids;
   std::sort(forbidden.begin(), forbidden.end());
   return std::all_of(params.allowed_token_ids->begin(), params.allowed_token_ids->end(),
                      [&](uint32_t token_id) {
-                       return std::binary_search(forbidden.begin(), forbidden.end(), token_id);
+                       return (mask.has_value() && !IsAllowed(*mask, token_id)) ||
+                              std::binary_search(forbidden.begin(), forbidden.end(), token_id);
                      });
+}
+
+void KeepMasked(std::span<float> logits, const std::vector<uint32_t>& mask) {
+  for (uint32_t token_id = 0; token_id < logits.size(); ++token_id) {
+    if (!IsAllowed(mask, token_id)) logits[token_id] = kNegativeInfinity;
+  }
 }
 
 void KeepAllowed(std::span<float> logits, const std::vector<uint32_t>& allowed) {
@@ -40,7 +68,7 @@ void KeepAllowed(std::span<float> logits, const std::vector<uint32_t>& allowed) 
 // Why nothing can be chosen from adjusted logits, which have no finite maximum.
 Status NothingToChoose(std::span<const float> logits, const SampleParams& params) {
   const bool all_forbidden =
-      !params.forbidden_token_ids.empty() &&
+      (!params.forbidden_token_ids.empty() || params.allowed_tokens.has_value()) &&
       std::all_of(logits.begin(), logits.end(),
                   [](float logit) { return logit == kNegativeInfinity; });
   if (all_forbidden) return InvalidRequest("the sampling parameters forbid every token");
@@ -63,8 +91,9 @@ uint32_t Draw(std::span<const Candidate> candidates, double total, double unit) 
 }  // namespace
 
 void AdjustLogits(std::span<float> logits, const SampleParams& params) {
+  if (params.allowed_tokens.has_value()) KeepMasked(logits, *params.allowed_tokens);
   if (params.allowed_token_ids.has_value()) KeepAllowed(logits, *params.allowed_token_ids);
-  if (!LeavesNothing(params)) {
+  if (!LeavesNothing(params, logits.size())) {
     for (const uint32_t token_id : params.forbidden_token_ids) {
       logits[token_id] = kNegativeInfinity;
     }
@@ -111,8 +140,8 @@ Status Sampler::Choose(std::span<float> logits, const SampleParams& params,
   return Status();
 }
 
-Status Sampler::Run(std::span<float> logits, const StepOutput& output,
-                    std::vector<Candidate>& candidates, OutputResult& result) const {
+Status Sampler::Run(std::span<float> logits, const TokenChoice& output,
+                    std::vector<Candidate>& candidates, ChosenToken& result) const {
   result.logprob = std::numeric_limits<float>::quiet_NaN();
   result.rank = 0;
   result.top.clear();

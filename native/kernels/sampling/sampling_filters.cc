@@ -1,4 +1,4 @@
-#include "model/decoder/sampling_filters.h"
+#include "kernels/sampling/sampling_filters.h"
 
 #include <algorithm>
 #include <cmath>

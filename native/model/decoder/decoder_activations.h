@@ -1,5 +1,5 @@
-#ifndef AUTOGLM_MODEL_DECODER_WORKSPACE_H_
-#define AUTOGLM_MODEL_DECODER_WORKSPACE_H_
+#ifndef AUTOGLM_MODEL_DECODER_ACTIVATIONS_H_
+#define AUTOGLM_MODEL_DECODER_ACTIVATIONS_H_
 
 #include <cstdint>
 
@@ -7,6 +7,7 @@
 #include "base/tensor_view.h"
 #include "kernels/ops.h"
 #include "model/decoder/decoder_config.h"
+#include "model/layers/workspace.h"
 
 namespace autoglm {
 
@@ -24,22 +25,12 @@ struct DecoderActivations {
   MatrixView projected;  // [num_tokens, hidden_size]: output of attention and of the MLP
   MatrixView last;       // [kMaxLogitRows, hidden_size]: rows on their way to the head
   MatrixView logits;     // [kMaxLogitRows, vocab_size]
-};
+  Workspace memory;      // of the matrices above
 
-// Memory of the activations, sized once for the largest step.
-class DecoderWorkspace {
- public:
-  static Result<DecoderWorkspace> Allocate(const Device& device, const DecoderConfig& config,
-                                           int64_t max_num_tokens);
-
-  // The activations of a step of `num_tokens`.
-  DecoderActivations ForTokens(int64_t num_tokens) const;
-
- private:
-  DeviceBuffer memory_;
-  DecoderActivations largest_;
+  // Lays out a step of `num_tokens`; allocates only if it is the largest so far.
+  Status LayOut(const Device& device, const DecoderConfig& config, int64_t num_tokens);
 };
 
 }  // namespace autoglm
 
-#endif  // AUTOGLM_MODEL_DECODER_WORKSPACE_H_
+#endif  // AUTOGLM_MODEL_DECODER_ACTIVATIONS_H_

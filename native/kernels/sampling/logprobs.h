@@ -1,11 +1,11 @@
-#ifndef AUTOGLM_MODEL_LOGPROBS_H_
-#define AUTOGLM_MODEL_LOGPROBS_H_
+#ifndef AUTOGLM_KERNELS_SAMPLING_LOGPROBS_H_
+#define AUTOGLM_KERNELS_SAMPLING_LOGPROBS_H_
 
 #include <cstdint>
 #include <span>
 
 #include "kernels/kernels.h"
-#include "model/decoder/step_plan.h"
+#include "kernels/sampling/token_choice.h"
 
 namespace autoglm {
 
@@ -17,8 +17,8 @@ struct ScoreParams {
 // Sets log-probability and rank of result.token_id, and the likeliest alternatives, from raw
 // logits.
 void ScoreToken(const kernels::LogitKernels& kernels, std::span<const float> logits,
-                const ScoreParams& params, OutputResult& result);
+                const ScoreParams& params, ChosenToken& result);
 
 }  // namespace autoglm
 
-#endif  // AUTOGLM_MODEL_LOGPROBS_H_
+#endif  // AUTOGLM_KERNELS_SAMPLING_LOGPROBS_H_

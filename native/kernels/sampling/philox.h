@@ -1,5 +1,5 @@
-#ifndef AUTOGLM_MODEL_PHILOX_H_
-#define AUTOGLM_MODEL_PHILOX_H_
+#ifndef AUTOGLM_KERNELS_SAMPLING_PHILOX_H_
+#define AUTOGLM_KERNELS_SAMPLING_PHILOX_H_
 
 #include <array>
 #include <cstdint>
@@ -13,4 +13,4 @@ std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter, std::array<u
 
 }  // namespace autoglm
 
-#endif  // AUTOGLM_MODEL_PHILOX_H_
+#endif  // AUTOGLM_KERNELS_SAMPLING_PHILOX_H_

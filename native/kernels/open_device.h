@@ -1,0 +1,15 @@
+#ifndef AUTOGLM_KERNELS_OPEN_DEVICE_H_
+#define AUTOGLM_KERNELS_OPEN_DEVICE_H_
+
+#include "kernels/ops.h"
+
+namespace autoglm {
+
+// Opens a device for the calling thread, the only one that will use it, and binds that thread to the
+// device's cores. Refuses a device that this build or machine does not have. Models are given this
+// function: they know no kind of device.
+Result<Device> OpenDevice(const DeviceId& id);
+
+}  // namespace autoglm
+
+#endif  // AUTOGLM_KERNELS_OPEN_DEVICE_H_

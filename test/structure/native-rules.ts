@@ -1,0 +1,90 @@
+/** One C++ file of `native/`, its path from there; `<…>` marks the headers of a system or package. */
+export interface NativeFile {
+  readonly path: string;
+  readonly includes: readonly string[];
+}
+
+/** What a model sees below it: operations, memory and threads, no kind of device. */
+const BELOW_MODEL = [
+  'base/',
+  'device/device_id.h',
+  'device/memory.h',
+  'device/thread_pool.h',
+  'kernels/ops.h',
+  'kernels/sampling/token_choice.h',
+];
+
+/** Kernels of an instruction set: a shared header's inline function would become a weak symbol. */
+const BELOW_VECTORS = ['kernels/kernels.h', 'kernels/simd/'];
+
+/**
+ * What the files of each room may include besides themselves: files, or rooms that end in a slash.
+ * The longest name that a path begins with is its room.
+ */
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  'base/': [],
+  'device/': ['base/'],
+  'kernels/': [
+    'base/',
+    'device/',
+    'kernels/cpu/cpu_ops.h',
+    'kernels/kernels.h',
+    'kernels/ops.h',
+    'kernels/sampling/token_choice.h',
+  ],
+  'kernels/kernels.h': ['base/dtype.h', 'base/weight_format.h'],
+  'kernels/reference/': ['base/', 'kernels/kernels.h'],
+  'kernels/simd/': ['kernels/kernels.h'],
+  'kernels/avx2/': BELOW_VECTORS,
+  'kernels/avx512/': BELOW_VECTORS,
+  'kernels/avx512_bf16/': [...BELOW_VECTORS, 'kernels/avx512/vector.h'],
+  'kernels/sampling/': ['base/', 'kernels/kernels.h'],
+  'kernels/cpu/': ['base/', 'device/', 'kernels/kernels.h', 'kernels/ops.h', 'kernels/sampling/'],
+  'model/checkpoint/': [...BELOW_MODEL, 'nlohmann/'],
+  'model/preprocess/': BELOW_MODEL,
+  'model/layers/': [...BELOW_MODEL, 'model/checkpoint/'],
+  'model/decoder/': [...BELOW_MODEL, 'model/checkpoint/', 'model/layers/'],
+  'model/encoder/': [...BELOW_MODEL, 'model/checkpoint/', 'model/layers/', 'model/preprocess/'],
+  'binding/': [
+    'base/',
+    'device/device_id.h',
+    'kernels/dispatch.h',
+    'kernels/open_device.h',
+    'model/',
+    '<napi.h>',
+  ],
+};
+
+/** Headers of packages and processors that only some rooms may include. */
+const RESERVED = /^(<napi\.h>|<node_api\.h>|<\w*intrin\.h>)$/;
+
+/** Rooms compiled for an instruction set, and all that they may include from outside. */
+const VECTOR_ROOMS = /^kernels\/(simd|avx\w*|amx\w*)\/$/;
+const VECTOR_HEADERS = /^<(\w*intrin\.h|cstddef|cstdint)>$/;
+
+/** Includes that the design does not allow, as `file → header`. */
+export function wrongIncludes(files: readonly NativeFile[]): string[] {
+  return files.flatMap(({ path, includes }) =>
+    includes.filter((one) => !mayInclude(path, one)).map((one) => `${path} → ${one}`),
+  );
+}
+
+function mayInclude(path: string, header: string): boolean {
+  const room = roomOf(path);
+  if (room === undefined) return false;
+  if (ALLOWED[room]?.some((name) => header === name || isIn(header, name))) return true;
+  if (VECTOR_ROOMS.test(room) && header.startsWith('<')) return VECTOR_HEADERS.test(header);
+  if (header.startsWith('<')) return !RESERVED.test(header);
+  return roomOf(header) === room;
+}
+
+function isIn(header: string, room: string): boolean {
+  return room.endsWith('/') && header.startsWith(room);
+}
+
+/** The longest name of the table that a path begins with. */
+function roomOf(path: string): string | undefined {
+  return Object.keys(ALLOWED)
+    .filter((name) => path === name || isIn(path, name))
+    .sort((a, b) => b.length - a.length)[0];
+}
