@@ -153,6 +153,7 @@ function createReader(
     sampling: {
       defaults: samplingDefaults(files.generationConfig, options.generationConfig),
       vocabSize: tokenizer.vocabulary.size,
+      numLogits: decoder.description.vocabSize,
       eosTokenIds: files.eosTokenIds,
       drawSeed: createSeedSource(options.seed),
     },
