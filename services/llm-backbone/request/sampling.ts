@@ -81,7 +81,8 @@ export function checkSampling(
   facts: SamplingFacts,
 ): CheckedSampling {
   const params = given ?? SamplingParams.create();
-  const numChoices = checked(COUNT_FIELDS.numChoices, params.numChoices);
+  const numChoices = params.numChoices ?? COUNT_FIELDS.numChoices.default;
+  checkRange('n', numChoices, COUNT_FIELDS.numChoices);
   checkStops(params, facts);
   const stopTokenIds = new Set(params.stopTokenIds);
   const sampling: CheckedSampling = {

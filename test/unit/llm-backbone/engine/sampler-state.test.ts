@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { SamplerState, type SamplingSettings } from '#backbone/engine/sampler-state.ts';
-import { bitsOf, GREEDY, ids, OnlyNext } from './scheduling.ts';
+import { bitsOf, OnlyNext } from './only-next.ts';
+import { GREEDY, ids } from './scheduling.ts';
 
 function stateOf(
   settings: Partial<SamplingSettings>,

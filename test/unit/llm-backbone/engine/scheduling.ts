@@ -3,7 +3,6 @@ import { Scheduler, type SchedulerOptions } from '#backbone/engine/scheduler.ts'
 import { assertSchedulerInvariants } from '#backbone/engine/scheduler-invariants.ts';
 import { Sequence, type SequenceOptions } from '#backbone/engine/sequence.ts';
 import type { ScheduledStep } from '#backbone/engine/step-draft.ts';
-import type { TokenConstraint } from '#backbone/engine/token-constraint.ts';
 import type { Embedding } from '#backbone/media/embedding.ts';
 import type { PlaceholderRange } from '#backbone/media/placeholder-range.ts';
 
@@ -12,30 +11,6 @@ export const GREEDY = greedySettings(1000);
 /** Token ids `first`, `first + 1`, … */
 export function ids(first: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) => first + i);
-}
-
-/** Allows 0 as the first token, and after token i only token i + 1. */
-export class OnlyNext implements TokenConstraint {
-  readonly #mask: Uint32Array;
-  #next = 0;
-
-  constructor(vocabSize: number) {
-    this.#mask = new Uint32Array(Math.ceil(vocabSize / 32));
-  }
-
-  mask(): Uint32Array {
-    return this.#mask.fill(0).fill(1 << (this.#next % 32), this.#next >> 5, (this.#next >> 5) + 1);
-  }
-
-  accept(tokenId: number): void {
-    this.#next = tokenId + 1;
-  }
-}
-
-/** Token ids that a mask allows. */
-export function bitsOf(mask: Uint32Array | undefined): number[] {
-  const words = [...(mask ?? [])];
-  return words.flatMap((word, i) => ids(32 * i, 32).filter((id) => (word >>> (id % 32)) & 1));
 }
 
 export interface SequenceShape extends Partial<SequenceOptions> {

@@ -3,7 +3,8 @@ import { describe, it } from 'node:test';
 import { FakeDecoder, type NextToken } from '#test/unit/llm-backbone/fake-decoder.ts';
 import { createTestEngine, generate } from '#test/unit/llm-backbone/test-engine.ts';
 import { vocabulary } from '#test/unit/llm-backbone/text-model.ts';
-import { bitsOf, ids, OnlyNext } from './scheduling.ts';
+import { bitsOf, OnlyNext } from './only-next.ts';
+import { ids } from './scheduling.ts';
 
 /** The first token that the mask allows; 999 without a mask. */
 const firstAllowed: NextToken = (_, { allowedTokens }) => bitsOf(allowedTokens)[0] ?? 999;
