@@ -8,7 +8,7 @@ import {
   GenerateRequest,
   GenerateResponse,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
-import { bitsOf } from '#test/unit/llm-backbone/engine/scheduling.ts';
+import { bitsOf } from '#test/unit/llm-backbone/engine/only-next.ts';
 import { FakeDecoder, scripted } from '#test/unit/llm-backbone/fake-decoder.ts';
 import { collect } from '#test/unit/llm-backbone/test-engine.ts';
 import { golden, vocabulary } from '#test/unit/llm-backbone/text-model.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { allowedIds } from '#backbone/engine/allowed-ids.ts';
-import { bitsOf } from './scheduling.ts';
+import { bitsOf } from './only-next.ts';
 
 describe('allowed ids', () => {
   it('stand in a mask over all rows of the head, at every position', () => {
