@@ -51,7 +51,7 @@ export interface StepOutput {
 }
 
 /**
- * Order of application, as in vLLM: mask, allowed and forbidden ids, logit bias, repetition,
+ * Order of application, as in vLLM: mask of allowed tokens, forbidden ids, logit bias, repetition,
  * frequency and presence penalties, temperature, min-p, top-k, top-p. Log-probabilities are those of
  * the raw logits.
  */
@@ -81,9 +81,7 @@ export interface SampleParams {
   readonly generatedCounts: Uint32Array;
   readonly biasTokenIds: Uint32Array;
   readonly biasValues: Float32Array;
-  /** Null: all allowed. */
-  readonly allowedTokenIds: Uint32Array | null;
-  /** Without effect if they would leave none of `allowedTokenIds` and `allowedTokens`. */
+  /** Without effect if they would leave none of `allowedTokens`. */
   readonly forbiddenTokenIds: Uint32Array;
   /**
    * `[ceil(vocab_size / 32)]`: token i is allowed if bit `i % 32` of word `i / 32` is set; absent: no

@@ -49,9 +49,6 @@ SampleParams ReadSampleParams(const ObjectReader& object) {
   params.generated_counts = object.Uint32s("generatedCounts");
   params.bias_token_ids = object.Uint32s("biasTokenIds");
   params.bias_values = object.Floats("biasValues");
-  if (!object.IsNull("allowedTokenIds")) {
-    params.allowed_token_ids = object.Uint32s("allowedTokenIds");
-  }
   params.forbidden_token_ids = object.Uint32s("forbiddenTokenIds");
   if (!object.IsNull("allowedTokens")) params.allowed_tokens = object.Uint32s("allowedTokens");
   return params;

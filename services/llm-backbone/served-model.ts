@@ -105,6 +105,7 @@ export class ServedModel implements Served {
         blockSize: model.blockSize,
       },
       hasMrope: decoder.description.mropeSection !== null,
+      numLogits: decoder.description.vocabSize,
     });
     const registry = new MetricRegistry(surroundings.registry);
     const metrics = new BackboneMetrics(registry, model.servedNames[0] ?? '');

@@ -34,35 +34,18 @@ bool ForbidsMask(const std::vector<uint32_t>& mask, const std::vector<uint32_t>&
   return true;
 }
 
-// A token must come out of every step: if the forbidden ids cover all the allowed ones, whether
-// these are a mask, a list or both, the allowed ones win.
+// A token must come out of every step: if the forbidden ids cover all that the mask allows, the
+// mask wins.
 bool LeavesNothing(const SampleParams& params, size_t num_tokens) {
-  if (params.forbidden_token_ids.empty()) return false;
   const auto& mask = params.allowed_tokens;
-  if (!params.allowed_token_ids.has_value()) {
-    return mask.has_value() && ForbidsMask(*mask, params.forbidden_token_ids, num_tokens);
-  }
-  std::vector<uint32_t> forbidden = params.forbidden_token_ids;
-  std::sort(forbidden.begin(), forbidden.end());
-  return std::all_of(params.allowed_token_ids->begin(), params.allowed_token_ids->end(),
-                     [&](uint32_t token_id) {
-                       return (mask.has_value() && !IsAllowed(*mask, token_id)) ||
-                              std::binary_search(forbidden.begin(), forbidden.end(), token_id);
-                     });
+  return mask.has_value() && !params.forbidden_token_ids.empty() &&
+         ForbidsMask(*mask, params.forbidden_token_ids, num_tokens);
 }
 
 void KeepMasked(std::span<float> logits, const std::vector<uint32_t>& mask) {
   for (uint32_t token_id = 0; token_id < logits.size(); ++token_id) {
     if (!IsAllowed(mask, token_id)) logits[token_id] = kNegativeInfinity;
   }
-}
-
-void KeepAllowed(std::span<float> logits, const std::vector<uint32_t>& allowed) {
-  std::vector<float> kept;
-  kept.reserve(allowed.size());
-  for (const uint32_t token_id : allowed) kept.push_back(logits[token_id]);
-  std::fill(logits.begin(), logits.end(), kNegativeInfinity);
-  for (size_t i = 0; i < allowed.size(); ++i) logits[allowed[i]] = kept[i];
 }
 
 // Why nothing can be chosen from adjusted logits, which have no finite maximum.
@@ -92,7 +75,6 @@ uint32_t Draw(std::span<const Candidate> candidates, double total, double unit) 
 
 void AdjustLogits(std::span<float> logits, const SampleParams& params) {
   if (params.allowed_tokens.has_value()) KeepMasked(logits, *params.allowed_tokens);
-  if (params.allowed_token_ids.has_value()) KeepAllowed(logits, *params.allowed_token_ids);
   if (!LeavesNothing(params, logits.size())) {
     for (const uint32_t token_id : params.forbidden_token_ids) {
       logits[token_id] = kNegativeInfinity;

@@ -29,7 +29,6 @@ struct SampleParams {
   std::vector<uint32_t> generated_counts;  // as many as generated_token_ids
   std::vector<uint32_t> bias_token_ids;
   std::vector<float> bias_values;  // as many as bias_token_ids
-  std::optional<std::vector<uint32_t>> allowed_token_ids;
   std::vector<uint32_t> forbidden_token_ids;
   // [ceil(vocab_size / 32)]: token i is allowed if bit i % 32 of word i / 32 is set. None: no mask.
   std::optional<std::vector<uint32_t>> allowed_tokens;

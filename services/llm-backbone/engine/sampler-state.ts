@@ -11,8 +11,6 @@ export interface SamplingSettings extends SamplingNumbers {
   readonly vocabLimit: number;
   readonly biasTokenIds: Uint32Array;
   readonly biasValues: Float32Array;
-  /** Null: all. */
-  readonly allowedTokenIds: Uint32Array | null;
   /** Token lists that must not be completed. */
   readonly badWords: readonly (readonly number[])[];
   /** Ids that may not be chosen before `minTokens` tokens: whatever would end the answer. */
@@ -33,7 +31,6 @@ export function greedySettings(vocabLimit: number): SamplingSettings {
     vocabLimit,
     biasTokenIds: NO_IDS,
     biasValues: new Float32Array(0),
-    allowedTokenIds: null,
     badWords: [],
     endTokenIds: [],
     minTokens: 0,
@@ -105,7 +102,6 @@ export class SamplerState {
       generatedCounts: this.#generated?.counts ?? NO_IDS,
       biasTokenIds: settings.biasTokenIds,
       biasValues: settings.biasValues,
-      allowedTokenIds: settings.allowedTokenIds,
       forbiddenTokenIds: this.#forbidden(),
       ...(allowedTokens !== undefined && { allowedTokens }),
     };

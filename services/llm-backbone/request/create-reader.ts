@@ -22,11 +22,13 @@ export interface ReaderParts {
   readonly limits: LengthLimits;
   /** Positions of the decoder have three parts (time, height, width). */
   readonly hasMrope: boolean;
+  /** Rows of the decoder's head. */
+  readonly numLogits: number;
 }
 
 /** Makes what a checkpoint's requests are read against. */
 export function createReader(options: ReaderOptions, parts: ReaderParts): RequestReader {
-  const { files, tokenizer, promptLimits, limits, hasMrope } = parts;
+  const { files, tokenizer, promptLimits, limits, hasMrope, numLogits } = parts;
   const contentFormat = options.chatTemplateContentFormat;
   const { chatTemplate: template, specialTokens } = files;
   return {
@@ -45,6 +47,7 @@ export function createReader(options: ReaderOptions, parts: ReaderParts): Reques
     sampling: {
       defaults: samplingDefaults(files.generationConfig, options.generationConfig),
       vocabSize: tokenizer.vocabulary.size,
+      numLogits,
       eosTokenIds: files.eosTokenIds,
       drawSeed: createSeedSource(options.seed),
     },

@@ -1,3 +1,4 @@
+import { allowedIds } from '#backbone/engine/allowed-ids.ts';
 import {
   completionRoom,
   type LengthLimits,
@@ -61,7 +62,8 @@ export async function readRequest(
   checkAllowed(sampling.settings, badWords);
   const output = start.output ?? OutputOptionsMessage.create();
   const { resume } = start;
-  const settings = { ...sampling.settings, badWords, createConstraint: null };
+  const createConstraint = constraintOf(sampling, reader);
+  const settings = { ...sampling.settings, badWords, createConstraint };
   return {
     prompt,
     settings: resume === undefined ? settings : { ...settings, seed: resume.seed },
@@ -73,6 +75,15 @@ export async function readRequest(
     returnPromptTokenIds: output.returnPromptTokenIds,
     delivered: deliveredTokens(resume, sampling.numChoices),
   };
+}
+
+function constraintOf(
+  { settings: { allowedTokenIds } }: CheckedSampling,
+  { sampling: { numLogits } }: RequestReader,
+): GenerationRequest['settings']['createConstraint'] {
+  if (allowedTokenIds === null) return null;
+  const shared = allowedIds(allowedTokenIds, numLogits);
+  return () => shared;
 }
 
 function outputOptions(

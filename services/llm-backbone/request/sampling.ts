@@ -33,12 +33,17 @@ export interface SamplingFacts {
   readonly defaults: SamplingDefaults;
   /** Number of tokens the tokenizer knows. */
   readonly vocabSize: number;
+  /** Rows of the decoder's head, at least as many. */
+  readonly numLogits: number;
   readonly eosTokenIds: readonly number[];
   readonly drawSeed: () => bigint;
 }
 
-/** Settings but for what needs the tokenizer. */
-type CheckedSettings = Omit<SamplingSettings, 'badWords' | 'createConstraint'>;
+/** Settings but for what needs the tokenizer and the decoder. */
+interface CheckedSettings extends Omit<SamplingSettings, 'badWords' | 'createConstraint'> {
+  /** Null: all. */
+  readonly allowedTokenIds: readonly number[] | null;
+}
 
 /** A request's sampling parameters, checked and complete but for what needs the tokenizer. */
 export interface CheckedSampling {
@@ -131,7 +136,7 @@ function settingsOf(params: SamplingParams, facts: SamplingFacts): CheckedSettin
     vocabLimit: facts.vocabSize,
     biasTokenIds: Uint32Array.from(bias, ({ id }) => id),
     biasValues: Float32Array.from(bias, ({ value }) => value),
-    allowedTokenIds: allowed.length === 0 ? null : Uint32Array.from(new Set(allowed)),
+    allowedTokenIds: allowed.length === 0 ? null : allowed,
     endTokenIds: [...new Set([...facts.eosTokenIds, ...params.stopTokenIds])],
     minTokens: minTokensOf(params),
   };

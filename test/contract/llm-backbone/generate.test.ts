@@ -9,6 +9,7 @@ import {
   GenerateResponse,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { until } from '#test/unit/encoder/doubles.ts';
+import { bitsOf } from '#test/unit/llm-backbone/engine/only-next.ts';
 import { FakeDecoder, scripted } from '#test/unit/llm-backbone/fake-decoder.ts';
 import { collect } from '#test/unit/llm-backbone/test-engine.ts';
 import { golden, vocabulary } from '#test/unit/llm-backbone/text-model.ts';
@@ -93,6 +94,26 @@ describe('Generate', () => {
     await collect(client.generate(requestsOf(startOf({ sampling }))));
 
     assert.ok((forbidden.at(-1)?.length ?? 0) > 0);
+  });
+
+  it('hands the allowed ids of a request to the decoder as a mask over the rows of its head', async () => {
+    const masks: (Uint32Array | undefined)[] = [];
+    const decoder = new FakeDecoder();
+    decoder.nextToken = (_, { allowedTokens }) => {
+      masks.push(allowedTokens);
+      return 5;
+    };
+    const { client } = await start(decoder);
+    masks.length = 0;
+
+    const sampling = { allowedTokenIds: [5, 1000], maxTokens: 2 };
+    await collect(client.generate(requestsOf(startOf({ sampling }))));
+
+    assert.deepEqual(masks.map(bitsOf), [
+      [5, 1000],
+      [5, 1000],
+    ]);
+    assert.equal(masks[0]?.length, decoder.description.vocabSize / 32);
   });
 
   it('continues a broken answer in a fresh instance, seeded and with two choices', async () => {

@@ -9,6 +9,7 @@ import { refusal } from '#test/refusal.ts';
 const facts = {
   defaults: samplingDefaults({}, 'auto'),
   vocabSize: 100,
+  numLogits: 128,
   eosTokenIds: [2, 3],
   drawSeed: () => 99n,
 };
