@@ -1,4 +1,4 @@
-import type { MediaReference } from '#gateway/openai/media-reference.ts';
+import type { MediaReference } from '#gateway/openai/request/media-reference.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { isRecord } from '#mesh/json-value.ts';
 import type { MediaModality } from '#mesh/modality.ts';

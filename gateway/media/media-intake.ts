@@ -1,4 +1,4 @@
-import type { MediaReference, RequestedMedia } from '#gateway/openai/media-reference.ts';
+import type { MediaReference, RequestedMedia } from '#gateway/openai/request/media-reference.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { modalitiesOf } from '#mesh/modality.ts';
 import type { PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';

@@ -1,4 +1,4 @@
-import type { MediaReference } from '#gateway/openai/media-reference.ts';
+import type { MediaReference } from '#gateway/openai/request/media-reference.ts';
 import { WIRE_MODALITIES } from '#mesh/modality.ts';
 import type { PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
 import type { MediaItem } from '#protos/autoglm/llm/v1/prompt.ts';

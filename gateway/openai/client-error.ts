@@ -1,6 +1,6 @@
+import type { MediaReference } from '#gateway/openai/request/media-reference.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { FieldNames } from './field-names.ts';
-import type { MediaReference } from './media-reference.ts';
 
 /** How a client wrote its request. */
 export interface ClientWords {

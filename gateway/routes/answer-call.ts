@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FieldNames } from '#gateway/openai/field-names.ts';
-import type { RequestedMedia } from '#gateway/openai/media-reference.ts';
-import type { RequestedStart } from '#gateway/openai/requested-start.ts';
+import type { RequestedMedia } from '#gateway/openai/request/media-reference.ts';
+import type { RequestedStart } from '#gateway/openai/request/requested-start.ts';
 import type { ModelRoute } from '#gateway/routing/model-route.ts';
 import type { AnswerWriter } from './answer-writer.ts';
 

@@ -1,4 +1,4 @@
-import type { Answer } from '#gateway/openai/answer.ts';
+import type { Answer } from '#gateway/openai/answer/answer.ts';
 import type { GenerateEvent } from '#gateway/routing/generate-call.ts';
 
 /** Receives the events of all generations of an answer as they come. */

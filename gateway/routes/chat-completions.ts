@@ -1,10 +1,10 @@
 import type { Route } from '#gateway/http/route.ts';
-import { Answer } from '#gateway/openai/answer.ts';
-import { ChatChunks } from '#gateway/openai/chat-chunks.ts';
-import { parseChatRequest } from '#gateway/openai/chat-request.ts';
-import { chatResponse } from '#gateway/openai/chat-response.ts';
-import { createEnvelope } from '#gateway/openai/envelope.ts';
+import { Answer } from '#gateway/openai/answer/answer.ts';
+import { ChatChunks } from '#gateway/openai/answer/chat-chunks.ts';
+import { chatResponse } from '#gateway/openai/answer/chat-response.ts';
+import { createEnvelope } from '#gateway/openai/answer/envelope.ts';
 import { CHAT_FIELDS } from '#gateway/openai/field-names.ts';
+import { parseChatRequest } from '#gateway/openai/request/chat-request.ts';
 import { answer } from './answer.ts';
 import type { AnswerCall, Served } from './answer-call.ts';
 import { gathered } from './answer-writer.ts';

@@ -1,15 +1,15 @@
 import type { Route } from '#gateway/http/route.ts';
-import { Answer } from '#gateway/openai/answer.ts';
+import { Answer } from '#gateway/openai/answer/answer.ts';
+import { completionResponse } from '#gateway/openai/answer/completion-response.ts';
+import { CompletionStream } from '#gateway/openai/answer/completion-stream.ts';
+import type { Echo } from '#gateway/openai/answer/echo.ts';
+import { createEnvelope } from '#gateway/openai/answer/envelope.ts';
+import { promptOnly } from '#gateway/openai/answer/prompt-only.ts';
+import { COMPLETION_FIELDS } from '#gateway/openai/field-names.ts';
 import {
   type CompletionRequest,
   parseCompletionRequest,
-} from '#gateway/openai/completion-request.ts';
-import { completionResponse } from '#gateway/openai/completion-response.ts';
-import { CompletionStream } from '#gateway/openai/completion-stream.ts';
-import type { Echo } from '#gateway/openai/echo.ts';
-import { createEnvelope } from '#gateway/openai/envelope.ts';
-import { COMPLETION_FIELDS } from '#gateway/openai/field-names.ts';
-import { promptOnly } from '#gateway/openai/prompt-only.ts';
+} from '#gateway/openai/request/completion-request.ts';
 import type { Router } from '#gateway/routing/router.ts';
 import { answer } from './answer.ts';
 import type { AnswerCall, Served } from './answer-call.ts';

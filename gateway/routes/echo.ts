@@ -1,4 +1,4 @@
-import type { Echo } from '#gateway/openai/echo.ts';
+import type { Echo } from '#gateway/openai/answer/echo.ts';
 import type { Router } from '#gateway/routing/router.ts';
 import type { Accepted, GenerateStart } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { Served } from './answer-call.ts';

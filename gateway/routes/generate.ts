@@ -1,9 +1,9 @@
 import { setMaxListeners } from 'node:events';
 import type { AdmissibleMedia } from '#gateway/media/media-intake.ts';
 import { mediaItem } from '#gateway/media/media-item.ts';
+import { ScoreBound, type ScoreCounter } from '#gateway/openai/answer/score-bound.ts';
 import { clientError } from '#gateway/openai/client-error.ts';
-import type { RequestedStart } from '#gateway/openai/requested-start.ts';
-import { ScoreBound, type ScoreCounter } from '#gateway/openai/score-bound.ts';
+import type { RequestedStart } from '#gateway/openai/request/requested-start.ts';
 import type { GenerateUpload } from '#gateway/routing/generate-call.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { AnswerCall, Exchange, Served } from './answer-call.ts';

@@ -2,7 +2,7 @@ import type { FastifyReply } from 'fastify';
 import { toMeshError } from '#gateway/http/errors-to-http.ts';
 import type { AdmittedRequest } from '#gateway/http/in-flight.ts';
 import { SseStream } from '#gateway/http/sse.ts';
-import { dataFrame } from '#gateway/openai/chunk-frame.ts';
+import { dataFrame } from '#gateway/openai/answer/chunk-frame.ts';
 import { errorBody } from '#gateway/openai/error-body.ts';
 import { ERRORS } from '#mesh/errors.ts';
 import type { Exchange } from './answer-call.ts';

@@ -2,7 +2,10 @@ import type { Route } from '#gateway/http/route.ts';
 import { placeholderItem } from '#gateway/media/media-item.ts';
 import { clientError } from '#gateway/openai/client-error.ts';
 import { DETOKENIZE_FIELDS, TOKENIZE_FIELDS } from '#gateway/openai/field-names.ts';
-import { parseDetokenizeRequest, parseTokenizeRequest } from '#gateway/openai/tokenize-request.ts';
+import {
+  parseDetokenizeRequest,
+  parseTokenizeRequest,
+} from '#gateway/openai/request/tokenize-request.ts';
 import { checkPrompt } from './check-prompt.ts';
 import type { RouteContext } from './route-context.ts';
 

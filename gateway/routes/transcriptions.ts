@@ -1,10 +1,10 @@
 import { FormBody, notAForm } from '#gateway/http/body/form-body.ts';
 import type { Route } from '#gateway/http/route.ts';
-import { Answer } from '#gateway/openai/answer.ts';
+import { Answer } from '#gateway/openai/answer/answer.ts';
+import { TranscriptionEvents } from '#gateway/openai/answer/transcription-events.ts';
+import { transcriptionResponse } from '#gateway/openai/answer/transcription-response.ts';
 import { TRANSCRIPTION_FIELDS } from '#gateway/openai/field-names.ts';
-import { TranscriptionEvents } from '#gateway/openai/transcription-events.ts';
-import { parseTranscriptionRequest } from '#gateway/openai/transcription-request.ts';
-import { transcriptionResponse } from '#gateway/openai/transcription-response.ts';
+import { parseTranscriptionRequest } from '#gateway/openai/request/transcription-request.ts';
 import { answer } from './answer.ts';
 import type { AnswerCall } from './answer-call.ts';
 import { gathered } from './answer-writer.ts';

@@ -106,7 +106,7 @@ export const COUNT_FIELDS = {
     help: 'The answer does not end before so many tokens',
   },
   numChoices: {
-    name: 'n',
+    name: 'num_choices',
     isInteger: true,
     min: 1,
     max: 128,

@@ -28,20 +28,22 @@ const TOP_FILES = '*.ts';
  */
 const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   'services/llm-backbone': {
-    checkpoint: [],
-    media: ['options.ts'],
-    prompt: ['checkpoint', 'media'],
-    engine: ['media'],
+    checkpoint: ['options.ts'],
+    engine: [],
+    media: ['engine', 'options.ts'],
+    prompt: ['checkpoint', 'engine', 'media'],
     output: ['checkpoint', 'engine'],
     request: ['checkpoint', 'engine', 'media', 'output', 'prompt'],
   },
   gateway: {
-    openai: [],
-    media: [],
-    routing: ['media'],
-    'http/body': ['media'],
+    'openai/answer': [],
+    'openai/request': ['openai/answer'],
+    openai: ['openai/request'],
+    media: ['openai/request'],
+    routing: [],
+    'http/body': [],
     http: ['http/body', 'openai'],
-    routes: ['http', 'http/body', 'media', 'openai', 'routing', TOP_FILES],
+    routes: ['http', 'http/body', 'media', 'openai', 'openai/answer', 'openai/request', 'routing'],
   },
   'services/mesh': {
     async: [],

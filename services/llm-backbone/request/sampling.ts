@@ -81,8 +81,7 @@ export function checkSampling(
   facts: SamplingFacts,
 ): CheckedSampling {
   const params = given ?? SamplingParams.create();
-  const numChoices = params.numChoices ?? COUNT_FIELDS.numChoices.default;
-  checkRange('n', numChoices, COUNT_FIELDS.numChoices);
+  const numChoices = checked(COUNT_FIELDS.numChoices, params.numChoices);
   checkStops(params, facts);
   const stopTokenIds = new Set(params.stopTokenIds);
   const sampling: CheckedSampling = {

@@ -8,7 +8,7 @@ import { Type } from 'typebox';
 import { createMediaLoader } from '#gateway/media/create-media-loader.ts';
 import type { MediaLoader } from '#gateway/media/media-loader.ts';
 import { type MediaOptions, mediaProperties } from '#gateway/media/media-options.ts';
-import { type MediaReference, mediaReference } from '#gateway/openai/media-reference.ts';
+import { type MediaReference, mediaReference } from '#gateway/openai/request/media-reference.ts';
 import { MAX_CHUNK_BYTES } from '#mesh/encode/upload-limits.ts';
 import { type ErrorReason, MeshError } from '#mesh/errors.ts';
 import { resolveOptions } from '#mesh/options.ts';

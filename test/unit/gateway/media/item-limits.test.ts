@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { checkItemCounts, parseItemLimits } from '#gateway/media/item-limits.ts';
-import type { MediaReference } from '#gateway/openai/media-reference.ts';
+import type { MediaReference } from '#gateway/openai/request/media-reference.ts';
 import type { MediaModality } from '#mesh/modality.ts';
 import { refusalOf } from '#test/refusal.ts';
 

@@ -8,7 +8,7 @@ import {
   TOKENIZE_FIELDS,
   TRANSCRIPTION_FIELDS,
 } from '#gateway/openai/field-names.ts';
-import type { MediaReference } from '#gateway/openai/media-reference.ts';
+import type { MediaReference } from '#gateway/openai/request/media-reference.ts';
 import { MeshError } from '#mesh/errors.ts';
 
 const PLACE = 'messages[0].content[0].image_url.url';

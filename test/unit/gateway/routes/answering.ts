@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { answerErrors } from '#gateway/http/errors-to-http.ts';
 import { InFlight } from '#gateway/http/in-flight.ts';
 import { CHAT_FIELDS } from '#gateway/openai/field-names.ts';
-import type { RequestedStart } from '#gateway/openai/requested-start.ts';
+import type { RequestedStart } from '#gateway/openai/request/requested-start.ts';
 import { answer } from '#gateway/routes/answer.ts';
 import type { AnswerCall } from '#gateway/routes/answer-call.ts';
 import type { AnswerWriter } from '#gateway/routes/answer-writer.ts';

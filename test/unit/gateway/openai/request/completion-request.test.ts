@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { parseCompletionRequest } from '#gateway/openai/completion-request.ts';
+import { parseCompletionRequest } from '#gateway/openai/request/completion-request.ts';
 import { refusalOf } from '#test/refusal.ts';
 
 function formsOf(prompt: unknown) {

@@ -1,4 +1,5 @@
 import { Type } from 'typebox';
+import type { AnswerForm } from '#gateway/openai/answer/answer-form.ts';
 import { MeshError } from '#mesh/errors.ts';
 import {
   answerFields,
@@ -7,7 +8,6 @@ import {
   MAX_LOGPROBS,
   outputOptions,
 } from './answer-fields.ts';
-import type { AnswerForm } from './answer-form.ts';
 import { openBody } from './body.ts';
 import { compileCheck } from './check.ts';
 import { flagField, integerField, objectField } from './fields.ts';

@@ -1,4 +1,5 @@
 import { Type } from 'typebox';
+import type { AnswerForm } from '#gateway/openai/answer/answer-form.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { OutputOptions } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import {
@@ -8,7 +9,6 @@ import {
   MAX_LOGPROBS,
   outputOptions,
 } from './answer-fields.ts';
-import type { AnswerForm } from './answer-form.ts';
 import { openBody } from './body.ts';
 import { compileCheck } from './check.ts';
 import { completionPrompts } from './completion-prompts.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { FormBody } from '#gateway/http/body/form-body.ts';
-import { parseTranscriptionRequest } from '#gateway/openai/transcription-request.ts';
+import { parseTranscriptionRequest } from '#gateway/openai/request/transcription-request.ts';
 
 const RECORDING = { field: 'file', declaredType: 'audio/wav', bytes: Buffer.from('RIFF') };
 

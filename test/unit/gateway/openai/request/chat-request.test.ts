@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { parseChatRequest } from '#gateway/openai/chat-request.ts';
+import { parseChatRequest } from '#gateway/openai/request/chat-request.ts';
 
 const MESSAGES = [{ role: 'user', content: 'hi' }];
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { parseChatRequest } from '#gateway/openai/chat-request.ts';
+import { parseChatRequest } from '#gateway/openai/request/chat-request.ts';
 import type { MeshError } from '#mesh/errors.ts';
 import { refusalOf } from '#test/refusal.ts';
 

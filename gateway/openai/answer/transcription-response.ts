@@ -2,25 +2,28 @@ import assert from 'node:assert/strict';
 import { deflateSync } from 'node:zlib';
 import type { TokenLogprob } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { Answer, AnswerChoice } from './answer.ts';
-import type { TranscriptionRequest } from './transcription-request.ts';
 import { type TranscriptionUsage, transcriptionUsage } from './transcription-usage.ts';
 
+/** How a transcription is wanted. */
+export interface TranscriptionForm {
+  readonly format: 'json' | 'text' | 'verbose_json';
+  readonly language: string | undefined;
+  readonly temperature: number;
+}
+
 /** Writes a whole transcription: text for the format "text", otherwise an object. */
-export function transcriptionResponse(
-  answer: Answer,
-  request: TranscriptionRequest,
-): string | object {
+export function transcriptionResponse(answer: Answer, form: TranscriptionForm): string | object {
   const [choice] = answer.choices;
   assert(choice !== undefined);
   const { content: text } = choice;
-  switch (request.format) {
+  switch (form.format) {
     case 'text':
       return `${text}\n`;
     case 'json':
       return { text, usage: transcriptionUsage(answer.usage) } satisfies Transcription;
     case 'verbose_json':
       return verbose(choice, {
-        request,
+        form,
         durationS: (answer.accepted?.audioDurationMs ?? 0) / 1000,
       });
   }
@@ -32,13 +35,13 @@ interface Transcription {
 }
 
 interface Verbose {
-  readonly request: TranscriptionRequest;
+  readonly form: TranscriptionForm;
   readonly durationS: number;
 }
 
-function verbose(choice: AnswerChoice, { request, durationS }: Verbose): object {
+function verbose(choice: AnswerChoice, { form, durationS }: Verbose): object {
   const { content: text } = choice;
-  const { language, temperature } = request;
+  const { language, temperature } = form;
   const segment = {
     id: 0,
     seek: 0,

@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox';
+import type { AnswerForm, StreamUsage } from '#gateway/openai/answer/answer-form.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { OutputOptions } from '#protos/autoglm/llm/v1/llm_backbone.ts';
-import type { AnswerForm, StreamUsage } from './answer-form.ts';
 import { flagField, integerField, textField } from './fields.ts';
 
 /** Most alternatives a token's log-probabilities may list. */

@@ -1,4 +1,5 @@
-import { type Static, Type } from 'typebox';
+import { Type } from 'typebox';
+import type { TranscriptionForm } from '#gateway/openai/answer/transcription-response.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { ChatMessage } from '#protos/autoglm/llm/v1/prompt.ts';
 import { compileCheck } from './check.ts';
@@ -51,16 +52,11 @@ const FIELD_KINDS = {
   lists: ['timestamp_granularities', 'include'],
 } as const;
 
-type AnswerFormat = Static<typeof answerFormat>;
-
 /** A transcription request, translated. */
-export interface TranscriptionRequest {
+export interface TranscriptionRequest extends TranscriptionForm {
   /** As the client named it. */
   readonly model: string | undefined;
   readonly isStream: boolean;
-  readonly format: AnswerFormat;
-  readonly language: string | undefined;
-  readonly temperature: number;
   readonly start: RequestedStart;
   readonly media: RequestedMedia;
 }

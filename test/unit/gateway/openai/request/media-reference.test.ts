@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type MediaReference, mediaReference } from '#gateway/openai/media-reference.ts';
+import { type MediaReference, mediaReference } from '#gateway/openai/request/media-reference.ts';
 import { refusalOf } from '#test/refusal.ts';
 
 const AT = 'messages[0].content[1]';
