@@ -12,6 +12,7 @@ import { drainInOrder, type Stoppable } from '#mesh/lifecycle.ts';
 import { isInUse, listenWhenFree } from '#mesh/listen-when-free.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { LogMetrics } from '#mesh/log/log-metrics.ts';
+import { bytesOfMb } from '#mesh/megabytes.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import { Peer, type PeerKind } from '#mesh/peers/peer.ts';
 import { PeerSet } from '#mesh/peers/peer-set.ts';
@@ -35,8 +36,6 @@ import { BACKBONE_KIND } from './routing/backbone-peer.ts';
 import { Router } from './routing/router.ts';
 import { SCRAPED_KIND } from './routing/scraped-peer.ts';
 
-const MIB = 1024 * 1024;
-
 export type GatewayOptions = Static<typeof gatewayOptions>;
 
 /** A listening gateway. */
@@ -55,7 +54,7 @@ export async function startGateway(
   const metrics = new GatewayMetrics(new MetricRegistry());
   new LogMetrics(metrics.registry).watch(log);
   const context = createContext(options, { metrics, log, clock });
-  const memory = new BodyMemory(options.bodyBufferMb * MIB);
+  const memory = new BodyMemory(bytesOfMb(options.bodyBufferMb));
   metrics.watchBodies(memory);
   const app = createServer({
     routes: allRoutes(context),
@@ -84,7 +83,7 @@ export async function startGateway(
 
 function bodyLimits(options: GatewayOptions, memory: BodyMemory): BodyLimits {
   return {
-    receive: { maxBytes: Math.floor(options.maxBodyMb * MIB), memory },
+    receive: { maxBytes: bytesOfMb(options.maxBodyMb), memory },
     json: { maxValues: options.maxJsonValues, maxDepth: options.maxJsonDepth },
     form: { maxParts: options.maxFormParts, files: () => new ByteBudget(mediaLimits(options)) },
   };

@@ -39,7 +39,7 @@ export const gatewayOptions = Type.Object(
       maximum: 65_536,
       default: 1024,
       description:
-        'Most bytes of the bodies of all requests together, MiB; beyond it 429 is answered',
+        'Most bytes of the bodies of all requests together, MB; beyond it 429 is answered',
     }),
     maxJsonValues: Type.Integer({
       minimum: 1000,

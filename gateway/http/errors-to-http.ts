@@ -6,11 +6,6 @@ import { excerpt } from '#mesh/client-text.ts';
 import { ERRORS, MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
 
-/** Answers that always say when to try again … */
-const OVERLOADS: ReadonlySet<number> = new Set([429, 503]);
-/** … after about the time of a restart where the failure itself does not say. */
-const RETRY_AFTER_MS = 1000;
-
 /** Answers every failure in OpenAI's shape with the status of the error table. */
 export function answerErrors(app: FastifyInstance, log: Log): void {
   app.setErrorHandler((error, request, reply) => {
@@ -20,7 +15,7 @@ export function answerErrors(app: FastifyInstance, log: Log): void {
 
 export function sendError(reply: FastifyReply, error: MeshError): void {
   const { http } = ERRORS[error.reason];
-  const retryAfterMs = error.retryAfterMs ?? (OVERLOADS.has(http) ? RETRY_AFTER_MS : undefined);
+  const { retryAfterMs } = error;
   if (retryAfterMs !== undefined) {
     const milliseconds = Math.max(1, Math.ceil(retryAfterMs));
     reply.header('retry-after-ms', String(milliseconds));

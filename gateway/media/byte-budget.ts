@@ -1,6 +1,5 @@
 import { MeshError } from '#mesh/errors.ts';
-
-const MB = 1_000_000;
+import { mbOf } from '#mesh/megabytes.ts';
 
 export interface ByteLimits {
   readonly maxItemBytes: number;
@@ -41,11 +40,11 @@ export interface ItemBudget {
 }
 
 function itemTooLarge({ maxItemBytes }: ByteLimits, param: string): MeshError {
-  const message = `${param} is larger than the ${maxItemBytes / MB} MB a media item may have`;
+  const message = `${param} is larger than the ${mbOf(maxItemBytes)} MB a media item may have`;
   return new MeshError('PAYLOAD_TOO_LARGE', message, { param });
 }
 
 function totalTooLarge({ maxTotalBytes }: ByteLimits, param: string): MeshError {
-  const message = `${param}: the media of one request may have ${maxTotalBytes / MB} MB together`;
+  const message = `${param}: the media of one request may have ${mbOf(maxTotalBytes)} MB together`;
   return new MeshError('PAYLOAD_TOO_LARGE', message, { param });
 }

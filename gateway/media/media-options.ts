@@ -1,7 +1,6 @@
 import { type Static, Type } from 'typebox';
+import { bytesOfMb } from '#mesh/megabytes.ts';
 import type { ByteLimits } from './byte-budget.ts';
-
-const BYTES_PER_MB = 1_000_000;
 
 /** Options of media loading, to be spread into the gateway's. */
 export const mediaProperties = {
@@ -72,7 +71,7 @@ export type MediaOptions = Static<typeof mediaOptions>;
 
 export function mediaLimits(options: MediaOptions): ByteLimits {
   return {
-    maxItemBytes: options.maxMediaMb * BYTES_PER_MB,
-    maxTotalBytes: options.maxTotalMediaMb * BYTES_PER_MB,
+    maxItemBytes: bytesOfMb(options.maxMediaMb),
+    maxTotalBytes: bytesOfMb(options.maxTotalMediaMb),
   };
 }

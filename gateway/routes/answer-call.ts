@@ -20,9 +20,9 @@ export interface AnswerCall {
   /** Of a whole answer; unset: JSON. */
   readonly contentType?: string;
   /** Writes an answer as frames of a stream. */
-  readonly stream: (served: Served) => AnswerWriter<string>;
+  readonly stream: (served: AnswerSource) => AnswerWriter<string>;
   /** Gathers an answer; nothing is sent before its end. */
-  readonly whole: (served: Served) => AnswerWriter<string | object>;
+  readonly whole: (served: AnswerSource) => AnswerWriter<string | object>;
 }
 
 /** A request and what it is answered through. */
@@ -32,7 +32,7 @@ export interface Exchange {
 }
 
 /** What answers a request. */
-export interface Served {
+export interface AnswerSource {
   /** The model in use, and where it is asked. */
   readonly route: ModelRoute;
   /** Aborted when the answer is no longer wanted. */

@@ -6,7 +6,7 @@ import { createEnvelope } from '#gateway/openai/answer/envelope.ts';
 import { CHAT_FIELDS } from '#gateway/openai/field-names.ts';
 import { parseChatRequest } from '#gateway/openai/request/chat-request.ts';
 import { answer } from './answer.ts';
-import type { AnswerCall, Served } from './answer-call.ts';
+import type { AnswerCall, AnswerSource } from './answer-call.ts';
 import { gathered } from './answer-writer.ts';
 import type { AnswerContext } from './route-context.ts';
 
@@ -21,7 +21,7 @@ export function chatCompletionsRoute(context: AnswerContext): Route {
 
 function chatCall(json: unknown): AnswerCall {
   const { start, form, echoText, ...request } = parseChatRequest(json);
-  const envelopeOf = ({ route: { name, model } }: Served) =>
+  const envelopeOf = ({ route: { name, model } }: AnswerSource) =>
     createEnvelope('chatcmpl', { name, fingerprint: model.fingerprint });
   return {
     ...request,

@@ -12,7 +12,7 @@ import {
 } from '#gateway/openai/request/completion-request.ts';
 import type { Router } from '#gateway/routing/router.ts';
 import { answer } from './answer.ts';
-import type { AnswerCall, Served } from './answer-call.ts';
+import type { AnswerCall, AnswerSource } from './answer-call.ts';
 import { type AnswerWriter, gathered } from './answer-writer.ts';
 import { type EchoWriter, withEchoes } from './echo.ts';
 import type { RouteContext } from './route-context.ts';
@@ -33,7 +33,7 @@ function completionCall(request: CompletionRequest, router: Router): AnswerCall 
   const { model, isStream, starts, form, echoes } = request;
   const prompts = starts.map(({ prompt }) => prompt);
   const hasLogprobs = form.numLogprobs !== undefined;
-  const finish = <Last>(writer: EchoWriter<Last>, { route, signal }: Served) => {
+  const finish = <Last>(writer: EchoWriter<Last>, { route, signal }: AnswerSource) => {
     const source = { router, route, signal, prompts, hasLogprobs };
     const echoing = echoes ? withEchoes(writer, source) : writer;
     return request.isPromptOnly ? withoutCompletions(echoing) : echoing;
@@ -53,11 +53,14 @@ function completionCall(request: CompletionRequest, router: Router): AnswerCall 
   };
 }
 
-function envelopeOf({ route: { name, model } }: Served) {
+function envelopeOf({ route: { name, model } }: AnswerSource) {
   return createEnvelope('cmpl', { name, fingerprint: model.fingerprint });
 }
 
-function wholeCompletion({ form, starts }: CompletionRequest, served: Served): EchoWriter<object> {
+function wholeCompletion(
+  { form, starts }: CompletionRequest,
+  served: AnswerSource,
+): EchoWriter<object> {
   const envelope = envelopeOf(served);
   const answers = starts.map(() => new Answer(form.numChoices));
   const echoes = new Map<number, Echo>();

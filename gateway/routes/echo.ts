@@ -1,7 +1,7 @@
 import type { Echo } from '#gateway/openai/answer/echo.ts';
 import type { Router } from '#gateway/routing/router.ts';
 import type { Accepted, GenerateStart } from '#protos/autoglm/llm/v1/llm_backbone.ts';
-import type { Served } from './answer-call.ts';
+import type { AnswerSource } from './answer-call.ts';
 import type { AnswerWriter } from './answer-writer.ts';
 
 /** A writer that repeats prompts. */
@@ -10,7 +10,7 @@ export interface EchoWriter<Last> extends AnswerWriter<Last> {
   setEcho(echo: Echo, index: number): void;
 }
 
-export interface EchoSource extends Pick<Served, 'route' | 'signal'> {
+export interface EchoSource extends Pick<AnswerSource, 'route' | 'signal'> {
   readonly router: Pick<Router, 'call'>;
   /** In the order of the request. */
   readonly prompts: readonly GenerateStart['prompt'][];

@@ -6,19 +6,19 @@ import { clientError } from '#gateway/openai/client-error.ts';
 import type { RequestedStart } from '#gateway/openai/request/requested-start.ts';
 import type { GenerateUpload } from '#gateway/routing/generate-call.ts';
 import { MeshError } from '#mesh/errors.ts';
-import type { AnswerCall, Exchange, Served } from './answer-call.ts';
+import type { AnswerCall, AnswerSource, Exchange } from './answer-call.ts';
 import type { AnswerWriter } from './answer-writer.ts';
 import type { AnswerContext } from './route-context.ts';
 import type { SendFrames } from './stream-answer.ts';
 
 /** An admitted request to generate. */
-export interface AdmittedCall extends Exchange, Served {
+export interface AdmittedCall extends Exchange, AnswerSource {
   readonly call: AnswerCall;
   readonly media: AdmissibleMedia;
 }
 
 export interface AnswerSink<Last> {
-  readonly createWriter: (served: Served) => AnswerWriter<Last>;
+  readonly createWriter: (served: AnswerSource) => AnswerWriter<Last>;
   readonly send: SendFrames;
 }
 

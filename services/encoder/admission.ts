@@ -1,9 +1,6 @@
 import { AdmissionGate } from '#mesh/admission-gate.ts';
 import { MeshError } from '#mesh/errors.ts';
 
-/** When a client refused for a full queue may try again, milliseconds. */
-const RETRY_AFTER_MS = 1000;
-
 /** What lets calls into an encoder, and the part of them that holds an item in memory. */
 export interface Admission {
   /** All calls; what drains. */
@@ -17,7 +14,7 @@ export function createAdmission({ maxItems }: { readonly maxItems: number }): Ad
   const closed = 'this encoder is shutting down; ask another one';
   const refusal = () => {
     const message = `${maxItems} items are being encoded or wait, at most ${maxItems} may`;
-    return new MeshError('QUEUE_FULL', message, { retryAfterMs: RETRY_AFTER_MS });
+    return new MeshError('QUEUE_FULL', message);
   };
   return {
     calls: new AdmissionGate({ closed }),

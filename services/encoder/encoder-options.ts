@@ -22,7 +22,7 @@ export const encoderOptions = Type.Object(
     encoderCacheMb: Type.Number({
       minimum: 0,
       default: 512,
-      description: 'Embeddings kept by content hash, MiB; 0 keeps none',
+      description: 'Embeddings kept by content hash, MB; 0 keeps none',
     }),
     maxQueue: Type.Integer({
       minimum: 1,
@@ -32,7 +32,7 @@ export const encoderOptions = Type.Object(
     maxItemMb: Type.Number({
       exclusiveMinimum: 0,
       default: 32,
-      description: 'Largest item, MiB',
+      description: 'Largest item, MB',
     }),
     lazy: Type.Boolean({
       default: false,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { type PlannedWork, startPlanned } from '#mesh/async/planned-work.ts';
 import type { Semaphore } from '#mesh/async/semaphore.ts';
-import type { Endable } from '#mesh/async/single-flight.ts';
 import type { ItemPlan, MediaEncoder } from '#native';
 import type { EncoderBatchQueue } from './encoder-batch-queue.ts';
 import type { EmbeddedItem } from './encoder-cache.ts';
@@ -29,10 +29,7 @@ export interface FinishedItem {
 }
 
 /** The way of one item from its bytes to its rows; every call that asks for the item watches it. */
-export interface ItemEncoding extends Endable {
-  readonly planned: Promise<PlannedItem>;
-  readonly finished: Promise<FinishedItem>;
-}
+export type ItemEncoding = PlannedWork<PlannedItem, FinishedItem>;
 
 /** What items pass through. */
 export interface EncodingStages {
@@ -42,31 +39,18 @@ export interface EncodingStages {
   readonly queue: EncoderBatchQueue;
 }
 
-export interface ReceivedItem {
+export interface ReadItem {
   readonly reader: ItemReader;
   readonly contentHash: Uint8Array;
 }
 
 /** Starts decoding, planning and encoding an item whose bytes have all arrived. */
 export function startEncoding(
-  received: ReceivedItem,
+  received: ReadItem,
   stages: EncodingStages,
   signal: AbortSignal,
 ): ItemEncoding {
-  let onPlan = (_planned: PlannedItem) => {};
-  const plan = new Promise<PlannedItem>((resolve) => {
-    onPlan = resolve;
-  });
-  const finished = encodeItem(received, stages, { signal, onPlan });
-  // A failure before the plan is the plan's failure too.
-  const planned = Promise.race([plan, finished.then(() => plan)]);
-  // Whoever watches sees a failure; with nobody watching it is no failure of the process.
-  planned.catch(() => {});
-  const ended = finished.then(
-    () => {},
-    () => {},
-  );
-  return { planned, finished, ended };
+  return startPlanned((onPlan) => encodeItem(received, stages, { signal, onPlan }));
 }
 
 interface EncodingCourse {
@@ -75,7 +59,7 @@ interface EncodingCourse {
 }
 
 async function encodeItem(
-  { reader, contentHash }: ReceivedItem,
+  { reader, contentHash }: ReadItem,
   stages: EncodingStages,
   { signal, onPlan }: EncodingCourse,
 ): Promise<FinishedItem> {

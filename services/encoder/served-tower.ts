@@ -3,6 +3,7 @@ import { Semaphore } from '#mesh/async/semaphore.ts';
 import type { EncoderCheckpoint } from '#mesh/encoder-checkpoint.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
+import { bytesOfMb } from '#mesh/megabytes.ts';
 import type { MetricRegistry } from '#mesh/metrics.ts';
 import { weightDtype } from '#mesh/model-options.ts';
 import type { Served } from '#mesh/process-shell.ts';
@@ -17,8 +18,6 @@ import { EncoderService } from './encoder-service.ts';
 import { fromEngineError } from './engine-error.ts';
 import type { MediaFormat } from './media-reader.ts';
 import { ResidentEncoder } from './resident-encoder.ts';
-
-const MIB = 1024 * 1024;
 
 /** What makes an encoder process the one of its modality. */
 export interface EncoderRole {
@@ -109,7 +108,7 @@ export class ServedTower implements Served {
     const { encoderCacheMb, maxBatchSize, maxItemMb } = this.#options;
     const { checkpoint, engine, log } = this.#parts;
     const queue = this.#queue;
-    const cache = new EncoderCache(Math.floor(encoderCacheMb * MIB));
+    const cache = new EncoderCache(bytesOfMb(encoderCacheMb));
     metrics.watch({
       numAdmitted: () => this.#admission.items.numInside,
       numWaiting: () => queue.numWaiting,
@@ -126,7 +125,7 @@ export class ServedTower implements Served {
       admission: this.#admission,
       metrics,
       log,
-      maxItemBytes: Math.floor(maxItemMb * MIB),
+      maxItemBytes: bytesOfMb(maxItemMb),
     });
   }
 

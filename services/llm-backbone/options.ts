@@ -66,7 +66,7 @@ export const backboneOptions = Type.Object(
       exclusiveMinimum: 0,
       maximum: MAX_PROMPT_MB,
       default: MAX_PROMPT_MB,
-      description: 'Most text in a prompt, MiB; beyond it 413 is answered',
+      description: 'Most text in a prompt, MB; beyond it 413 is answered',
     }),
     gpuMemoryUtilization: Type.Number({
       exclusiveMinimum: 0,
@@ -116,7 +116,7 @@ export const backboneOptions = Type.Object(
     embeddingCacheMb: Type.Number({
       minimum: 0,
       default: 512,
-      description: 'Embeddings of images and audio kept by content hash, MiB; 0 keeps none',
+      description: 'Embeddings of images and audio kept by content hash, MB; 0 keeps none',
     }),
     maxEncodeStreams: Type.Integer({
       minimum: 1,
@@ -126,12 +126,12 @@ export const backboneOptions = Type.Object(
     maxRequestMediaMb: Type.Number({
       exclusiveMinimum: 0,
       default: 64,
-      description: 'Most bytes of media in one request, MiB',
+      description: 'Most bytes of media in one request, MB',
     }),
     mediaBufferMb: Type.Number({
       exclusiveMinimum: 0,
       default: 1024,
-      description: 'Most bytes of media in all requests together, MiB; beyond it they are refused',
+      description: 'Most bytes of media in all requests together, MB; beyond it they are refused',
     }),
     drainTimeoutS: Type.Number({
       minimum: 0,

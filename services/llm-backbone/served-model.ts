@@ -35,7 +35,7 @@ export interface ModelSurroundings {
 }
 
 /** A request inside a served model. */
-export interface AdmittedRequest {
+export interface RunningRequest {
   readonly responses: ResponseQueue;
   /** To be called once, when nobody reads any more. */
   leave(): void;
@@ -143,7 +143,7 @@ export class ServedModel implements Served {
   }
 
   /** Admits a request, or refuses it. */
-  async admit(arrival: Arrival): Promise<AdmittedRequest> {
+  async admit(arrival: Arrival): Promise<RunningRequest> {
     try {
       return await this.#enter(arrival);
     } catch (error: unknown) {
@@ -169,7 +169,7 @@ export class ServedModel implements Served {
     registry.close();
   }
 
-  async #enter(arrival: Arrival): Promise<AdmittedRequest> {
+  async #enter(arrival: Arrival): Promise<RunningRequest> {
     const leaveGate = this.#gate.enter();
     try {
       const generation = await admit(arrival, this.#parts);

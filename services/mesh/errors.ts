@@ -16,10 +16,12 @@ interface ErrorRow {
   readonly type: string;
   /** May the same request succeed on another instance? */
   readonly retryElsewhere: boolean;
+  /** When a retry makes sense, unless the failure says: about the time of a restart. */
+  readonly retryAfterMs?: number;
 }
 
 const invalid = { type: 'invalid_request_error', retryElsewhere: false } as const;
-const overload = { type: 'rate_limit_error', retryElsewhere: true } as const;
+const soon = { retryElsewhere: true, retryAfterMs: 1000 } as const;
 const server = { type: 'server_error' } as const;
 
 /** The one table of failures: the only place that knows how a reason maps to gRPC and HTTP. */
@@ -40,11 +42,10 @@ export const ERRORS = {
   PAYLOAD_TOO_LARGE: { status: Status.INVALID_ARGUMENT, http: 413, ...invalid },
   UNSUPPORTED_CONTENT_TYPE: { status: Status.INVALID_ARGUMENT, http: 415, ...invalid },
   MEDIA_FETCH_FAILED: { status: Status.FAILED_PRECONDITION, http: 424, ...invalid },
-  QUEUE_FULL: { status: Status.RESOURCE_EXHAUSTED, http: 429, ...overload },
-  KV_CACHE_EXHAUSTED: { status: Status.RESOURCE_EXHAUSTED, http: 429, ...overload },
+  QUEUE_FULL: { status: Status.RESOURCE_EXHAUSTED, http: 429, type: 'rate_limit_error', ...soon },
   CANCELLED: { status: Status.CANCELLED, http: 499, ...server, retryElsewhere: false },
-  DRAINING: { status: Status.UNAVAILABLE, http: 503, ...server, retryElsewhere: true },
-  NO_READY_ENDPOINT: { status: Status.UNAVAILABLE, http: 503, ...server, retryElsewhere: true },
+  DRAINING: { status: Status.UNAVAILABLE, http: 503, ...server, ...soon },
+  NO_READY_ENDPOINT: { status: Status.UNAVAILABLE, http: 503, ...server, ...soon },
   DEADLINE_EXCEEDED: {
     status: Status.DEADLINE_EXCEEDED,
     http: 504,
@@ -81,7 +82,8 @@ export class MeshError extends Error {
     this.name = 'MeshError';
     this.reason = reason;
     this.param = details.param === undefined ? undefined : cut(details.param, MAX_PARAM_CHARS);
-    this.retryAfterMs = details.retryAfterMs;
+    const row: ErrorRow = ERRORS[reason];
+    this.retryAfterMs = details.retryAfterMs ?? row.retryAfterMs;
   }
 }
 

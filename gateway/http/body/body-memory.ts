@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { MeshError } from '#mesh/errors.ts';
-
-const MIB = 1024 * 1024;
+import { mbOf } from '#mesh/megabytes.ts';
 
 /**
  * Counts the bytes of the bodies of all requests, from their arrival to the end of the answer: one
@@ -23,7 +22,7 @@ export class BodyMemory {
   /** Counts further bytes of a request; throws QUEUE_FULL where they are too many. */
   take(request: IncomingMessage, numBytes: number): void {
     if (this.#numBytes + numBytes > this.maxBytes) {
-      const message = `the server is busy: the bodies of its requests may have ${this.maxBytes / MIB} MiB together (key "body-buffer-mb")`;
+      const message = `the server is busy: the bodies of its requests may have ${mbOf(this.maxBytes)} MB together (key "body-buffer-mb")`;
       throw new MeshError('QUEUE_FULL', message);
     }
     this.#bytes.set(request, (this.#bytes.get(request) ?? 0) + numBytes);

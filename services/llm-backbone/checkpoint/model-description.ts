@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { type BackboneOptions, encoderAddresses } from '#backbone/options.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { fingerprint } from '#mesh/fingerprint.ts';
+import { bytesOfMb } from '#mesh/megabytes.ts';
 import { WIRE_MODALITIES } from '#mesh/modality.ts';
 import type { DecoderDescription } from '#native';
 import type { GetModelResponse, PromptLimits } from '#protos/autoglm/llm/v1/llm_backbone.ts';
@@ -47,7 +48,7 @@ function promptLimits(
   return {
     maxMessages: options.maxMessages,
     maxMessageParts: options.maxMessageParts,
-    maxTextBytes: Math.floor(options.maxPromptMb * 1024 * 1024),
+    maxTextBytes: bytesOfMb(options.maxPromptMb),
     maxContextBytes: BigInt(maxModelLen(options, description) * vocabulary.longestTokenBytes),
   };
 }

@@ -7,9 +7,6 @@ import type { Sequence } from './sequence.ts';
 import { insertInOrder, removeFrom } from './sequence-order.ts';
 import { type ScheduledChunk, type ScheduledStep, StepDraft } from './step-draft.ts';
 
-/** When a refused client may try again; a queue that was full drains within about that time. */
-const RETRY_AFTER_MS = 1000;
-
 export interface SchedulerOptions {
   readonly numBlocks: number;
   /** Tokens in a block. */
@@ -86,7 +83,6 @@ export class Scheduler {
     throw new MeshError(
       'QUEUE_FULL',
       `${numWaiting} sequences are waiting and at most ${maxNumWaiting} may; ${numSequences} more do not fit, retry later`,
-      { retryAfterMs: RETRY_AFTER_MS },
     );
   }
 

@@ -1,5 +1,6 @@
 import { type BackboneOptions, encoderAddresses } from '#backbone/options.ts';
 import type { Log } from '#mesh/log/log.ts';
+import { bytesOfMb } from '#mesh/megabytes.ts';
 import type { MetricRegistry } from '#mesh/metrics.ts';
 import type { MediaModality } from '#mesh/modality.ts';
 import { staticMembership } from '#mesh/peers/static-membership.ts';
@@ -8,8 +9,6 @@ import { Embeddings } from './embeddings.ts';
 import { EncoderClient } from './encoder-client.ts';
 import { MediaBuffer } from './media-buffer.ts';
 import { MediaMetrics } from './media-metrics.ts';
-
-const MIB = 1024 ** 2;
 
 /** Opens the encoders that are configured for modalities of the checkpoint. */
 export function createEmbeddings(
@@ -47,12 +46,12 @@ export function createEmbeddings(
     clients,
     checkpointModalities: modalities,
     modelId: model.modelId,
-    cacheBytes: Math.floor(options.embeddingCacheMb * MIB),
+    cacheBytes: bytesOfMb(options.embeddingCacheMb),
     metrics,
   });
   const mediaBuffer = new MediaBuffer({
-    maxRequestBytes: Math.floor(options.maxRequestMediaMb * MIB),
-    maxBufferBytes: Math.floor(options.mediaBufferMb * MIB),
+    maxRequestBytes: bytesOfMb(options.maxRequestMediaMb),
+    maxBufferBytes: bytesOfMb(options.mediaBufferMb),
   });
   const levels = {
     cacheBytes: () => embeddings.cacheBytes,

@@ -1,23 +1,26 @@
 import assert from 'node:assert/strict';
 import { LRUCache } from 'lru-cache';
 import type { Embedding } from '#backbone/engine/row-source.ts';
-import { type Endable, type Seat, SingleFlight } from '#mesh/async/single-flight.ts';
+import { type PlannedWork, startPlanned } from '#mesh/async/planned-work.ts';
+import { type Seat, SingleFlight } from '#mesh/async/single-flight.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { type MediaModality, WIRE_MODALITIES } from '#mesh/modality.ts';
 import type { EncoderReadiness } from '#protos/autoglm/mesh/v1/instance.ts';
 import { EmbeddingCache } from './embedding-cache.ts';
 import { ENCODER_NAMES, type EncoderClient } from './encoder-client.ts';
-import { type ItemShape, type MediaIdentity, type MediaItem, mediaParam } from './media-item.ts';
+import {
+  type EncodableItem,
+  type ItemShape,
+  type MediaIdentity,
+  mediaParam,
+} from './media-item.ts';
 import type { MediaMetrics } from './media-metrics.ts';
 
 /** Shapes kept beside their keys, about 300 bytes each: far more items than embeddings. */
 const NUM_REMEMBERED_SHAPES = 65_536;
 
 /** One item on its way through an encoder; every request that wants the item watches it. */
-export interface Encoding extends Endable {
-  readonly planned: Promise<ItemShape>;
-  readonly finished: Promise<Embedding>;
-}
+export type Encoding = PlannedWork<ItemShape, Embedding>;
 
 /** What embeddings need of the encoders of one modality. */
 export type ItemEncoder = Pick<EncoderClient, 'encode' | 'peers' | 'numReady' | 'close'>;
@@ -71,19 +74,19 @@ export class Embeddings {
   }
 
   /** Rows and grid of an item that was encoded before. */
-  shapeOf({ key }: MediaItem): ItemShape | undefined {
+  shapeOf({ key }: EncodableItem): ItemShape | undefined {
     return this.#shapes.get(key);
   }
 
   /** Rows of an item where they are at hand. */
-  find({ key }: MediaItem): Embedding | undefined {
+  find({ key }: EncodableItem): Embedding | undefined {
     const embedding = this.#cache.get(key);
     this.#options.metrics.lookedUp({ found: embedding !== undefined });
     return embedding;
   }
 
   /** Encodes an item, or joins those who wait for it. */
-  encode(item: MediaItem): Seat<Encoding> {
+  encode(item: EncodableItem): Seat<Encoding> {
     return this.#encodings.joinOrStart(item.key, (signal) => this.#start(item, signal));
   }
 
@@ -91,37 +94,23 @@ export class Embeddings {
     await Promise.all([...this.#options.clients.values()].map((client) => client.close()));
   }
 
-  #start(item: MediaItem, signal: AbortSignal): Encoding {
-    let shape = this.#shapes.get(item.key);
-    let onPlanned = (_shape: ItemShape) => {};
-    const plan = new Promise<ItemShape>((resolve) => {
-      onPlanned = resolve;
-    });
-    const onPlan = (planned: ItemShape) => {
-      if (shape !== undefined) this.#checkSame(item, shape, planned);
-      shape = planned;
-      onPlanned(planned);
-    };
-    const encode = async () => {
+  #start(item: EncodableItem, signal: AbortSignal): Encoding {
+    return startPlanned(async (onPlanned) => {
+      let shape = this.#shapes.get(item.key);
+      const onPlan = (planned: ItemShape) => {
+        if (shape !== undefined) this.#checkSame(item, shape, planned);
+        shape = planned;
+        onPlanned(planned);
+      };
       const embedding = await this.#clientOf(item.modality).encode(item, { signal, onPlan });
       if (shape !== undefined) this.#shapes.set(item.key, shape);
       this.#cache.set(item.key, embedding);
       return embedding;
-    };
-    const finished = encode();
-    // A failure before the plan is the plan's failure too.
-    const planned = Promise.race([plan, finished.then(() => plan)]);
-    // Whoever watches sees a failure; with nobody watching it is no failure of the process.
-    planned.catch(() => {});
-    const ended = finished.then(
-      () => {},
-      () => {},
-    );
-    return { planned, finished, ended };
+    });
   }
 
   /** Refuses another shape than prompts have been laid out by; later prompts ask for it afresh. */
-  #checkSame({ key }: MediaItem, known: ItemShape, planned: ItemShape): void {
+  #checkSame({ key }: EncodableItem, known: ItemShape, planned: ItemShape): void {
     if (isSameShape(known, planned)) return;
     this.#shapes.delete(key);
     const [a, b] = [known, planned].map(

@@ -9,12 +9,9 @@ import { Peer, type PeerOptions } from '#mesh/peers/peer.ts';
 import { PeerSet } from '#mesh/peers/peer-set.ts';
 import { type EncoderPeer, type ExpectedModel, encoderKind } from './encoder-peer.ts';
 import { type EncodeProgress, gatherEmbedding } from './gather-embedding.ts';
-import type { MediaItem } from './media-item.ts';
+import type { EncodableItem } from './media-item.ts';
 import type { EncodeResult, MediaMetrics } from './media-metrics.ts';
 import { byPreference } from './rendezvous.ts';
-
-/** When a client may try again after every encoder was away, milliseconds. */
-const RETRY_AFTER_MS = 1000;
 
 export const ENCODER_NAMES: Readonly<Record<MediaModality, string>> = {
   image: 'vision encoder',
@@ -58,7 +55,7 @@ export class EncoderClient {
   }
 
   /** Rows of an item; `onPlan` is called once for every encoder that is tried. */
-  encode(item: MediaItem, progress: EncodeProgress): Promise<Embedding> {
+  encode(item: EncodableItem, progress: EncodeProgress): Promise<Embedding> {
     return this.#streams.run(progress.signal, () => this.#encode(item, progress));
   }
 
@@ -66,7 +63,7 @@ export class EncoderClient {
     return this.#set.close();
   }
 
-  async #encode(item: MediaItem, progress: EncodeProgress): Promise<Embedding> {
+  async #encode(item: EncodableItem, progress: EncodeProgress): Promise<Embedding> {
     const { modality, metrics, expected } = this.#options;
     const { signal } = progress;
     const pick = (candidates: readonly EncoderPeer[]) => byPreference(candidates, item.key)[0];
@@ -102,7 +99,6 @@ export class EncoderClient {
           ? `no ${name} is ready (${this.peers.length} configured); retry later`
           : `the ${name} was lost (${failure.message}) and no other is ready; retry later`;
     return new MeshError('NO_READY_ENDPOINT', why, {
-      retryAfterMs: RETRY_AFTER_MS,
       cause: failure,
     });
   }

@@ -3,7 +3,7 @@ import { type EncoderStub, encodeItem } from '#mesh/encode/encoder-call.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { EncodePlan } from '#protos/autoglm/encoder/v1/encoder.ts';
 import type { ExpectedModel } from './encoder-peer.ts';
-import type { ItemShape, MediaItem } from './media-item.ts';
+import type { EncodableItem, ItemShape } from './media-item.ts';
 
 /** What of one stream its caller follows. */
 export interface EncodeProgress {
@@ -21,7 +21,7 @@ export interface GatheredEmbedding {
 /** Sends an item to an encoder and gathers its rows. */
 export async function gatherEmbedding(
   stub: EncoderStub,
-  item: MediaItem,
+  item: EncodableItem,
   options: EncodeProgress & { readonly expected: ExpectedModel },
 ): Promise<GatheredEmbedding> {
   const { signal, onPlan, expected } = options;
@@ -63,7 +63,7 @@ async function* piecesOf(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Arr
 
 function shapeOf(
   { numRows, grid, durationMs, contentHash }: EncodePlan,
-  item: MediaItem,
+  item: EncodableItem,
 ): ItemShape {
   if (!contentHash.equals(item.contentHash)) throw broken('a plan for other content');
   if (numRows === 0 || grid === undefined) throw broken('a plan without rows or grid');

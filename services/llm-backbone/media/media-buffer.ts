@@ -4,9 +4,6 @@ import type { MediaIdentity } from './media-item.ts';
 /** Items of one request; each is an encode stream and a place in the prompt. */
 const MAX_ITEMS = 256;
 
-/** When a request that found the buffer full may try again, milliseconds. */
-const RETRY_AFTER_MS = 1000;
-
 export interface MediaLimits {
   readonly maxRequestBytes: number;
   /** Bytes of all requests together. */
@@ -40,7 +37,7 @@ export class MediaBuffer {
     }
     if (this.#numBytes + numBytes > maxBufferBytes) {
       const message = `requests hold ${this.#numBytes} bytes of media and at most ${maxBufferBytes} may be held; ${numBytes} more do not fit, retry later`;
-      throw new MeshError('QUEUE_FULL', message, { retryAfterMs: RETRY_AFTER_MS });
+      throw new MeshError('QUEUE_FULL', message);
     }
     this.#numBytes += numBytes;
     let isHeld = true;

@@ -4,7 +4,7 @@ import { MeshError } from '#mesh/errors.ts';
 import { type MediaModality, modalityOf } from '#mesh/modality.ts';
 import type { PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
 import type { EncodePlan } from '#protos/autoglm/encoder/v1/encoder.ts';
-import type { MediaItem as AnnouncedItem } from '#protos/autoglm/llm/v1/prompt.ts';
+import type { MediaItem } from '#protos/autoglm/llm/v1/prompt.ts';
 
 const HASH_BYTES = 32;
 
@@ -21,7 +21,7 @@ export interface MediaIdentity {
 }
 
 /** A media item of a request whose bytes have arrived. */
-export interface MediaItem extends MediaIdentity {
+export interface EncodableItem extends MediaIdentity {
   /** The request that brought it, for logs; equal items may come with others. */
   readonly requestId: string;
   /** The bytes, in order. */
@@ -39,7 +39,7 @@ export function mediaParam(index: number): string {
 }
 
 /** Reads what a start says of one of its media items. */
-export function readIdentity(item: AnnouncedItem, index: number): MediaIdentity {
+export function readIdentity(item: MediaItem, index: number): MediaIdentity {
   const { mediaType, contentHash, options } = item;
   const sizeBytes = Number(item.sizeBytes);
   if (contentHash.length !== HASH_BYTES) {

@@ -3,10 +3,10 @@ import { checkChunkLength } from '#mesh/encode/upload-limits.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { ItemBytes } from '#mesh/item-bytes.ts';
 import type { GenerateRequest, MediaChunk } from '#protos/autoglm/llm/v1/llm_backbone.ts';
-import { type MediaIdentity, type MediaItem, mediaParam } from './media-item.ts';
+import { type EncodableItem, type MediaIdentity, mediaParam } from './media-item.ts';
 
 /** An item with its bytes, whoever asked for it. */
-export type ReceivedItem = Omit<MediaItem, 'requestId'>;
+export type ReceivedItem = Omit<EncodableItem, 'requestId'>;
 
 /**
  * Reads the messages behind a start up to the half-close: the bytes of the items it announced, whose

@@ -3,19 +3,19 @@ import type { Embedding, RowSource } from '#backbone/engine/row-source.ts';
 import type { Seat } from '#mesh/async/single-flight.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Embeddings, Encoding } from './embeddings.ts';
-import { type ItemShape, type MediaItem, mediaParam } from './media-item.ts';
+import { type EncodableItem, type ItemShape, mediaParam } from './media-item.ts';
 
 /** The media items of one request, from their bytes to their rows. */
 export class RequestMedia implements RowSource {
-  readonly items: readonly MediaItem[];
+  readonly items: readonly EncodableItem[];
   readonly #embeddings: Embeddings;
   readonly #giveBack: () => void;
   /** By item: an encoding this request has a place in. */
-  readonly #seats = new Map<MediaItem, Seat<Encoding>>();
+  readonly #seats = new Map<EncodableItem, Seat<Encoding>>();
   readonly #closing = new AbortController();
 
   /** `giveBack` frees the room the bytes take, at `close`. */
-  constructor(items: readonly MediaItem[], embeddings: Embeddings, giveBack: () => void) {
+  constructor(items: readonly EncodableItem[], embeddings: Embeddings, giveBack: () => void) {
     this.items = items;
     this.#embeddings = embeddings;
     this.#giveBack = giveBack;
@@ -59,7 +59,7 @@ export class RequestMedia implements RowSource {
     this.#giveBack();
   }
 
-  #join(item: MediaItem): Seat<Encoding> {
+  #join(item: EncodableItem): Seat<Encoding> {
     const seat = this.#seats.get(item) ?? this.#embeddings.encode(item);
     this.#seats.set(item, seat);
     return seat;

@@ -6,7 +6,7 @@ import { ReasoningSplitter } from './reasoning-splitter.ts';
 import { StopMatcher } from './stop-matcher.ts';
 
 /** What one request wants to be done with its tokens. */
-export interface OutputOptions {
+export interface ChoiceOptions {
   readonly endRules: EndRules;
   readonly minTokens: number;
   readonly stopStrings: readonly string[];
@@ -17,7 +17,7 @@ export interface OutputOptions {
 
 /** What the stages of one choice are made from. */
 export interface StageContext {
-  readonly options: OutputOptions;
+  readonly options: ChoiceOptions;
   readonly vocabulary: Vocabulary;
   /** Does the prompt end inside the thoughts? */
   readonly startsInReasoning: boolean;

@@ -1,7 +1,7 @@
 import type { Vocabulary } from '#backbone/checkpoint/vocabulary.ts';
 import { type EndRules, endAfter, type SequenceEnd } from '#backbone/engine/sequence.ts';
 import type { ChoiceEnd, TextPiece } from './output-stage.ts';
-import { type OutputOptions, outputStages } from './output-stages.ts';
+import { type ChoiceOptions, outputStages } from './output-stages.ts';
 import { endsInReasoning, ReasoningCounter, reasoningTags } from './reasoning-counter.ts';
 import { StageChain } from './stage-chain.ts';
 
@@ -19,7 +19,7 @@ export class ChoiceOutput {
 
   /** `listStages`: makes the stages; tests add their own. */
   constructor(
-    options: OutputOptions,
+    options: ChoiceOptions,
     vocabulary: Vocabulary,
     promptTokenIds: readonly number[],
     listStages = outputStages,

@@ -11,7 +11,7 @@ import { MeshError } from '#mesh/errors.ts';
 import { checkPromptSize } from '#mesh/prompt-limits.ts';
 import {
   type GenerateStart,
-  OutputOptions as OutputOptionsMessage,
+  OutputOptions,
   type PromptLimits,
   type Resume,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
@@ -38,7 +38,7 @@ export interface RequestReader {
 export function checkStart(start: GenerateStart, reader: RequestReader): CheckedSampling {
   checkPromptSize(start.prompt, reader.promptLimits);
   const sampling = checkSampling(start.sampling, reader.sampling);
-  const output = start.output ?? OutputOptionsMessage.create();
+  const output = start.output ?? OutputOptions.create();
   checkNumLogprobs('output.num_logprobs', output.numLogprobs);
   checkNumLogprobs('output.num_prompt_logprobs', output.numPromptLogprobs);
   if (start.resume !== undefined) checkResume(start.resume, sampling, reader);
@@ -60,7 +60,7 @@ export async function readRequest(
     badWordTokens(sampling.badWords, tokenizer),
   ]);
   checkAllowed(sampling.settings, badWords);
-  const output = start.output ?? OutputOptionsMessage.create();
+  const output = start.output ?? OutputOptions.create();
   const { resume } = start;
   const createConstraint = constraintOf(sampling, reader);
   const settings = { ...sampling.settings, badWords, createConstraint };
@@ -88,7 +88,7 @@ function constraintOf(
 
 function outputOptions(
   sampling: CheckedSampling,
-  output: OutputOptionsMessage,
+  output: OutputOptions,
   prompt: PreparedPrompt,
   { limits }: RequestReader,
 ): GenerationRequest['output'] {

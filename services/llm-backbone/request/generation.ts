@@ -7,7 +7,7 @@ import { Sequence } from '#backbone/engine/sequence.ts';
 import type { ChunkResult } from '#backbone/engine/step-plan.ts';
 import { choiceDeltas, choiceFinish } from '#backbone/output/choice-messages.ts';
 import { ChoiceOutput } from '#backbone/output/output.ts';
-import type { OutputOptions } from '#backbone/output/output-stages.ts';
+import type { ChoiceOptions } from '#backbone/output/output-stages.ts';
 import { tokenLogprobs } from '#backbone/output/token-logprob.ts';
 import { countMediaTokens, type PreparedPrompt } from '#backbone/prompt/prompt.ts';
 import type { ChoiceDelta, TokenLogprob } from '#protos/autoglm/llm/v1/llm_backbone.ts';
@@ -26,7 +26,7 @@ export interface GenerationRequest {
   /** Null where the prompt has no media. */
   readonly media: GenerationMedia | null;
   readonly settings: SamplingSettings;
-  readonly output: OutputOptions;
+  readonly output: ChoiceOptions;
   readonly numChoices: number;
   readonly priority: number;
   /** Alternatives a sampled token, -1: no log-probabilities. */

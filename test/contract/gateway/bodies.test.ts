@@ -14,7 +14,7 @@ import { CHAT, errorOf, type Harness, type HarnessOptions, startHarness } from '
 const CHAT_PATH = '/v1/chat/completions';
 const FORM_PATH = '/v1/audio/transcriptions';
 const FORM_TYPE = 'multipart/form-data; boundary=edge';
-const MB = 1024 * 1024;
+const MB = 1_000_000;
 
 let harness: Harness;
 
@@ -171,7 +171,7 @@ describe('Bodies of many requests', () => {
     const taken = await post(CHAT_PATH, body);
 
     assert.equal(refused.status, 429);
-    assert.match((await errorOf(refused)).message, /1 MiB together \(key "body-buffer-mb"\)/);
+    assert.match((await errorOf(refused)).message, /1 MB together \(key "body-buffer-mb"\)/);
     assert.equal(taken.status, 200);
     await taken.text();
     while ((await bodyBytes()) > 0);

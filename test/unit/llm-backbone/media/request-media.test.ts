@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Embedding } from '#backbone/engine/row-source.ts';
 import { Embeddings, type ItemEncoder } from '#backbone/media/embeddings.ts';
-import type { MediaItem } from '#backbone/media/media-item.ts';
+import type { EncodableItem } from '#backbone/media/media-item.ts';
 import { MediaMetrics } from '#backbone/media/media-metrics.ts';
 import { RequestMedia } from '#backbone/media/request-media.ts';
 import { MeshError } from '#mesh/errors.ts';
@@ -24,7 +24,7 @@ class HeldEncoder implements ItemEncoder {
   #held: (() => void)[] = [];
   #refusal: MeshError | undefined;
 
-  encode({ key }: MediaItem, { signal, onPlan }: EncodeProgress): Promise<Embedding> {
+  encode({ key }: EncodableItem, { signal, onPlan }: EncodeProgress): Promise<Embedding> {
     this.keys.push(key);
     this.signals.push(signal);
     const refused = this.#refusal;
@@ -46,7 +46,7 @@ class HeldEncoder implements ItemEncoder {
   async close(): Promise<void> {}
 }
 
-function itemOf(key: string): MediaItem {
+function itemOf(key: string): EncodableItem {
   const identity = { modality: 'image', key, mediaType: '', options: undefined } as const;
   return {
     ...identity,

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { Vocabulary } from '#backbone/checkpoint/vocabulary.ts';
 import { ChoiceOutput } from '#backbone/output/output.ts';
 import type { ChoiceEnd, Emit, OutputStage, TextPiece } from '#backbone/output/output-stage.ts';
-import { type OutputOptions, outputStages } from '#backbone/output/output-stages.ts';
+import { type ChoiceOptions, outputStages } from '#backbone/output/output-stages.ts';
 import { golden, vocabulary } from '#test/unit/llm-backbone/text-model.ts';
 
 const EOS = vocabulary.addedId('<|user|>') ?? -1;
@@ -18,7 +18,7 @@ function idsOf(text: string): readonly number[] {
 const HELLO = idsOf('Hello, world!');
 const CHINESE = idsOf('你好，世界！打开设置。');
 
-const OPTIONS: OutputOptions = {
+const OPTIONS: ChoiceOptions = {
   endRules: { maxTokens: 100, eosTokenIds: new Set([EOS]), stopTokenIds: new Set([ANSWER_END]) },
   minTokens: 0,
   stopStrings: [],
@@ -27,7 +27,7 @@ const OPTIONS: OutputOptions = {
   splitReasoning: false,
 };
 
-function outputOf(options: Partial<OutputOptions> = {}, prompt: readonly number[] = []) {
+function outputOf(options: Partial<ChoiceOptions> = {}, prompt: readonly number[] = []) {
   return new ChoiceOutput({ ...OPTIONS, ...options }, vocabulary, prompt);
 }
 
@@ -177,7 +177,7 @@ class Shout implements OutputStage {
 }
 
 describe('a stage that is added to the list', () => {
-  function shoutingOutput(options: Partial<OutputOptions> = {}) {
+  function shoutingOutput(options: Partial<ChoiceOptions> = {}) {
     return new ChoiceOutput({ ...OPTIONS, ...options }, vocabulary, [], (context) => [
       ...outputStages(context),
       new Shout(),
