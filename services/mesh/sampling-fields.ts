@@ -19,7 +19,7 @@ export function rangeText({ min, max }: Range): string {
 
 /** A number among a request's sampling parameters; its key in a table is its name in the proto. */
 export interface SamplingField<Name extends string = string> extends Range {
-  /** As clients and checkpoints write it. */
+  /** Name in the proto; clients and checkpoints use the same, but for `n`, which is num_choices. */
   readonly name: Name;
   readonly isInteger?: true;
   /** Taken if nobody says otherwise; it changes nothing. */

@@ -25,7 +25,7 @@ describe('an encoder process', () => {
     assert.equal(model.modality, Modality.MODALITY_AUDIO);
     assert.equal(model.hiddenSize, HIDDEN_SIZE);
     assert.match(model.fingerprint, /^[0-9a-f]{64}$/);
-    assert.equal(model.maxItemBytes, 2n * 1024n * 1024n);
+    assert.equal(model.maxItemBytes, 2_000_000n);
     assert.equal(model.maxRows, 100_000);
     assert.equal(model.device, 'cpu:0');
   });

@@ -118,11 +118,11 @@ describe('a vision encoder', () => {
   });
 
   it('refuses an item that is too large, by its header or as it arrives', async (test) => {
-    const { encode } = await startVision(test, { options: { maxItemMb: 0.25 } });
+    const { encode } = await startVision(test, { options: { maxItemMb: 0.28 } });
     const content = Buffer.alloc(300_000);
 
     const send = (header: OutgoingItem['header']) => encode({ header, content });
-    const tooLong = /300000 bytes, at most 262144/;
+    const tooLong = /300000 bytes, at most 280000/;
 
     await assert.rejects(send({ sizeBytes: 300_000n }), refusal('PAYLOAD_TOO_LARGE', tooLong));
     await assert.rejects(send({}), refusal('PAYLOAD_TOO_LARGE', tooLong));

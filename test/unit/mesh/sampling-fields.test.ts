@@ -34,10 +34,10 @@ describe('the table of sampling fields', () => {
 });
 
 describe('values of sampling fields', () => {
-  it('stand under the key of the proto or the name of the client', () => {
+  it('stand under the key or the name of the proto', () => {
     assert.deepEqual(
       valuesByKey(COUNT_FIELDS, ({ name }, key) => `${key} is ${name}`),
-      { minTokens: 'minTokens is min_tokens', numChoices: 'numChoices is n' },
+      { minTokens: 'minTokens is min_tokens', numChoices: 'numChoices is num_choices' },
     );
     assert.deepEqual(Object.keys(valuesByName(CHECKPOINT_FIELDS, () => 0)), [
       'temperature',
