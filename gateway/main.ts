@@ -1,4 +1,4 @@
-import { runProcess } from '#mesh/process-main.ts';
+import { runProcess } from '#mesh/process/process-main.ts';
 import { startGateway } from './gateway.ts';
 import { gatewayOptions } from './options.ts';
 

@@ -2,8 +2,12 @@ import { pino } from 'pino';
 import type { Clock } from '#mesh/async/clock.ts';
 import { type MeshServer, startMeshServer } from '#mesh/grpc/grpc-server.ts';
 import { Health } from '#mesh/grpc/health.ts';
-import { createInstanceService, type InstanceFacts, InstanceStatus } from '#mesh/instance.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
+import {
+  createInstanceService,
+  type InstanceFacts,
+  InstanceStatus,
+} from '#mesh/process/instance.ts';
 import {
   type EncoderReadiness,
   InstanceServiceDefinition,

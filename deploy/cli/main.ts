@@ -1,5 +1,5 @@
 import { MeshError } from '#mesh/errors.ts';
-import { VERSION } from '#mesh/instance.ts';
+import { VERSION } from '#mesh/process/instance.ts';
 import { didYouMean } from '../nearest-name.ts';
 import { call } from './call.ts';
 import { chat } from './chat.ts';

@@ -1,10 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { extname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { DRAIN, SIGNALLED, SUPERVISED } from '#mesh/lifecycle.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { toEnvironment, toFlags } from '#mesh/options.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { DRAIN, SIGNALLED, SUPERVISED } from '#mesh/process/lifecycle.ts';
 import type { ProcessConfig } from './config.ts';
 import { planRestart, type RestartPolicy } from './restart-policy.ts';
 

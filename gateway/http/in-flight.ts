@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
-import { AdmissionGate } from '#mesh/admission-gate.ts';
 import { MeshError } from '#mesh/errors.ts';
+import { AdmissionGate } from '#mesh/process/admission-gate.ts';
 
 const SHUTTING_DOWN = 'the server is shutting down; try another or try again shortly';
 

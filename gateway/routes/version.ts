@@ -1,5 +1,5 @@
 import type { Route } from '#gateway/http/route.ts';
-import { VERSION } from '#mesh/instance.ts';
+import { VERSION } from '#mesh/process/instance.ts';
 
 /** `GET /version` */
 export function versionRoute(): Route {

@@ -1,5 +1,5 @@
-import { AdmissionGate } from '#mesh/admission-gate.ts';
 import { MeshError } from '#mesh/errors.ts';
+import { AdmissionGate } from '#mesh/process/admission-gate.ts';
 
 /** What lets calls into an encoder, and the part of them that holds an item in memory. */
 export interface Admission {

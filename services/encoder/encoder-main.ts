@@ -1,5 +1,5 @@
 import type { Static } from 'typebox';
-import { runProcess } from '#mesh/process-main.ts';
+import { runProcess } from '#mesh/process/process-main.ts';
 import { cpuFeatures, describeDevice, deviceName, loadEncoder } from '#native';
 import type { encoderOptions } from './encoder-options.ts';
 import { startEncoderProcess } from './encoder-process.ts';

@@ -1,11 +1,11 @@
 import { type Clock, systemClock } from '#mesh/async/clock.ts';
 import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
 import { type EncoderCheckpoint, readEncoderCheckpoint } from '#mesh/encoder-checkpoint.ts';
-import { type InstanceFacts, InstanceStatus } from '#mesh/instance.ts';
-import type { Stoppable } from '#mesh/lifecycle.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
-import { ProcessShell } from '#mesh/process-shell.ts';
+import { type InstanceFacts, InstanceStatus } from '#mesh/process/instance.ts';
+import type { Stoppable } from '#mesh/process/lifecycle.ts';
+import { ProcessShell } from '#mesh/process/process-shell.ts';
 import { InstanceState, Numerics } from '#protos/autoglm/mesh/v1/instance.ts';
 import type { EncoderProcessOptions } from './encoder-options.ts';
 import { type EncoderEngine, type EncoderRole, ServedTower } from './served-tower.ts';

@@ -6,7 +6,7 @@ import type { Log } from '#mesh/log/log.ts';
 import { bytesOfMb } from '#mesh/megabytes.ts';
 import type { MetricRegistry } from '#mesh/metrics.ts';
 import { weightDtype } from '#mesh/model-options.ts';
-import type { Served } from '#mesh/process-shell.ts';
+import type { Served } from '#mesh/process/process-shell.ts';
 import type { DecodedItem, EncoderOptions, ItemFacts, MediaEncoder } from '#native';
 import type { InstanceLoad } from '#protos/autoglm/mesh/v1/instance.ts';
 import { type Admission, createAdmission } from './admission.ts';

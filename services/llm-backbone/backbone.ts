@@ -1,10 +1,10 @@
 import type { DescribedModel } from '#backbone/checkpoint/model-description.ts';
 import type { ModelFiles } from '#backbone/checkpoint/model-files.ts';
 import type { Scheduler } from '#backbone/engine/scheduler.ts';
-import { type InstanceFacts, InstanceStatus } from '#mesh/instance.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
-import { ProcessShell } from '#mesh/process-shell.ts';
+import { type InstanceFacts, InstanceStatus } from '#mesh/process/instance.ts';
+import { ProcessShell } from '#mesh/process/process-shell.ts';
 import { LlmBackboneServiceDefinition } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
 import type { LoadedDecoder } from './load-decoder.ts';

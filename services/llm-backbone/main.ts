@@ -1,6 +1,6 @@
 import { readModelFiles } from '#backbone/checkpoint/model-files.ts';
 import type { Log } from '#mesh/log/log.ts';
-import { runProcess } from '#mesh/process-main.ts';
+import { runProcess } from '#mesh/process/process-main.ts';
 import { type Backbone, startBackbone } from './backbone.ts';
 import { loadDecoder } from './load-decoder.ts';
 import { type BackboneOptions, backboneOptions, checkBackboneOptions } from './options.ts';

@@ -3,7 +3,7 @@ import { checkModelName, readArrival } from '#backbone/request/admission.ts';
 import { readText, readTokens } from '#backbone/request/tokenize-request.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { logFailure } from '#mesh/log/log-failure.ts';
-import type { Served } from '#mesh/process-shell.ts';
+import type { Served } from '#mesh/process/process-shell.ts';
 import type {
   DetokenizeRequest,
   DetokenizeResponse,

@@ -51,6 +51,7 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
     grpc: ['async', 'log', TOP_FILES],
     encode: [TOP_FILES],
     peers: ['async', 'grpc', 'log', TOP_FILES],
+    process: ['async', 'grpc', 'log', 'peers', TOP_FILES],
   },
 };
 

@@ -1,6 +1,6 @@
 // Supervises scripted processes until a signal; arguments: NAME=BEHAVIOUR[:PORT], in starting order.
 import { superviseUntilSignal } from '#deploy/local/supervise.ts';
-import { dieWithSupervisor } from '#mesh/lifecycle.ts';
+import { dieWithSupervisor } from '#mesh/process/lifecycle.ts';
 import { scripted } from './scripted-role.ts';
 
 dieWithSupervisor();

@@ -1,8 +1,8 @@
 // A process of a mesh that does what its flags say: the supervisor's double for gateway and services.
 import { createServer } from 'node:http';
-import { dieWithSupervisor, endOnSignal } from '#mesh/lifecycle.ts';
 import { createLog } from '#mesh/log/log.ts';
 import { parseFlags, resolveOptions } from '#mesh/options.ts';
+import { dieWithSupervisor, endOnSignal } from '#mesh/process/lifecycle.ts';
 import { scriptedOptions } from './scripted-role.ts';
 
 dieWithSupervisor();

@@ -2,8 +2,8 @@ import type { CallContext } from 'nice-grpc-common';
 import { pino } from 'pino';
 import { type MeshServer, startMeshServer } from '#mesh/grpc/grpc-server.ts';
 import { Health } from '#mesh/grpc/health.ts';
-import { createInstanceService, InstanceStatus } from '#mesh/instance.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
+import { createInstanceService, InstanceStatus } from '#mesh/process/instance.ts';
 import { Modality } from '#protos/autoglm/common/v1/media.ts';
 import {
   type CandidateToken,

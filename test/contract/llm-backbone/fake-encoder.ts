@@ -5,8 +5,8 @@ import { pino } from 'pino';
 import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
 import { type MeshServer, startMeshServer } from '#mesh/grpc/grpc-server.ts';
 import { Health } from '#mesh/grpc/health.ts';
-import { createInstanceService, type InstanceStatus } from '#mesh/instance.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
+import { createInstanceService, type InstanceStatus } from '#mesh/process/instance.ts';
 import { Modality } from '#protos/autoglm/common/v1/media.ts';
 import { DType } from '#protos/autoglm/common/v1/tensor.ts';
 import {

@@ -12,8 +12,8 @@ import { MeshError } from '#mesh/errors.ts';
 import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import { type MeshServer, startMeshServer } from '#mesh/grpc/grpc-server.ts';
 import { Health } from '#mesh/grpc/health.ts';
-import { INSTANCE_SERVICE } from '#mesh/instance.ts';
 import { PROTO_ROOT } from '#mesh/paths.ts';
+import { INSTANCE_SERVICE } from '#mesh/process/instance.ts';
 import { InstanceServiceDefinition } from '#protos/autoglm/mesh/v1/instance.ts';
 import {
   HealthDefinition,

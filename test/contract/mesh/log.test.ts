@@ -147,7 +147,7 @@ describe('the log of a process', () => {
   it('puts what nobody caught into the file as well', async () => {
     const path = filePath('uncaught.log');
     const child = run(`
-      import { runMain } from '#mesh/lifecycle.ts';
+      import { runMain } from '#mesh/process/lifecycle.ts';
       const log = open('${path}');
       runMain(() => log, async () => {
         setTimeout(() => { throw new Error('nobody caught me'); });

@@ -1,4 +1,4 @@
-import { MeshError } from './errors.ts';
+import { MeshError } from '#mesh/errors.ts';
 
 export interface GateOptions {
   /** What a call hears that comes when the gate is closed. */

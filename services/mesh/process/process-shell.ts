@@ -1,12 +1,12 @@
 import type { Server } from 'nice-grpc';
+import { type MeshServer, startMeshServer } from '#mesh/grpc/grpc-server.ts';
+import { Health } from '#mesh/grpc/health.ts';
+import type { Log } from '#mesh/log/log.ts';
+import { LogMetrics } from '#mesh/log/log-metrics.ts';
+import type { MetricRegistry } from '#mesh/metrics.ts';
 import { InstanceServiceDefinition, InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
-import { type MeshServer, startMeshServer } from './grpc/grpc-server.ts';
-import { Health } from './grpc/health.ts';
 import { createInstanceService, INSTANCE_SERVICE, type InstanceStatus } from './instance.ts';
 import { drainInOrder, type Stoppable } from './lifecycle.ts';
-import type { Log } from './log/log.ts';
-import { LogMetrics } from './log/log-metrics.ts';
-import type { MetricRegistry } from './metrics.ts';
 
 /** What a process serves; `drain` is followed by `close`, when no call is left. */
 export interface Served extends Stoppable {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, mock } from 'node:test';
-import { AdmissionGate } from '#mesh/admission-gate.ts';
 import { MeshError } from '#mesh/errors.ts';
+import { AdmissionGate } from '#mesh/process/admission-gate.ts';
 import { refusal } from '#test/refusal.ts';
 
 const closed = 'this instance takes no more';

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { pino } from 'pino';
 import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
-import { InstanceStatus } from '#mesh/instance.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
-import { ProcessShell, type Served } from '#mesh/process-shell.ts';
+import { InstanceStatus } from '#mesh/process/instance.ts';
+import { ProcessShell, type Served } from '#mesh/process/process-shell.ts';
 import { LlmBackboneServiceDefinition } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import {
   InstanceServiceDefinition,

@@ -2,6 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { Changes } from '#mesh/async/changes.ts';
+import { type Clock, systemClock } from '#mesh/async/clock.ts';
+import type { MetricRegistry } from '#mesh/metrics.ts';
+import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { HEARTBEAT_INTERVAL_MS } from '#mesh/peers/heartbeat.ts';
 import {
   type EncoderReadiness,
   type InstanceLoad,
@@ -11,11 +16,6 @@ import {
   type Numerics,
   type WatchResponse,
 } from '#protos/autoglm/mesh/v1/instance.ts';
-import { Changes } from './async/changes.ts';
-import { type Clock, systemClock } from './async/clock.ts';
-import type { MetricRegistry } from './metrics.ts';
-import { PACKAGE_ROOT } from './paths.ts';
-import { HEARTBEAT_INTERVAL_MS } from './peers/heartbeat.ts';
 
 export const INSTANCE_SERVICE = InstanceServiceDefinition.fullName;
 

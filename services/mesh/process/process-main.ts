@@ -1,8 +1,8 @@
 import type { Static, TNumber, TObject } from 'typebox';
 import { createLog, type Log } from '#mesh/log/log.ts';
 import type { logOptionFields } from '#mesh/log/log-options.ts';
+import { helpText, parseFlags, resolveOptions } from '#mesh/options.ts';
 import { endOnSignal, runMain, type Stoppable } from './lifecycle.ts';
-import { helpText, parseFlags, resolveOptions } from './options.ts';
 
 /** Options that every process has: how it logs, and how long it drains. */
 type ProcessSchema = TObject<typeof logOptionFields & { drainTimeoutS: TNumber }>;

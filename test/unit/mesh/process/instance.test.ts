@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type CallContext, Metadata } from 'nice-grpc-common';
-import { createInstanceService } from '#mesh/instance.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import { HEARTBEAT_INTERVAL_MS } from '#mesh/peers/heartbeat.ts';
+import { createInstanceService } from '#mesh/process/instance.ts';
 import { InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
 import { FakeClock } from '#test/fake-clock.ts';
 import { statusOf } from '#test/scripted-instance.ts';

@@ -1,5 +1,5 @@
+import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
-import { MeshError } from './errors.ts';
 
 /** The phases in which a process ends. */
 export interface Stoppable {
