@@ -17,7 +17,7 @@ export interface BackboneCalls {
 export type BackbonePeer = Peer<BackboneCalls, GetModelResponse>;
 
 export const BACKBONE_KIND: PeerKind<BackboneCalls, GetModelResponse> = {
-  title: 'backbone',
+  title: 'LLM backbone',
   channelUse: 'tokens',
   open: (channel, address) => ({
     backbone: createMeshClient(LlmBackboneServiceDefinition, channel),

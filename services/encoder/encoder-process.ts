@@ -3,6 +3,7 @@ import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts'
 import { type EncoderCheckpoint, readEncoderCheckpoint } from '#mesh/encoder-checkpoint.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
+import { ENCODER_NAMES } from '#mesh/modality.ts';
 import { type InstanceFacts, InstanceStatus } from '#mesh/process/instance.ts';
 import type { Stoppable } from '#mesh/process/lifecycle.ts';
 import { ProcessShell } from '#mesh/process/process-shell.ts';
@@ -59,7 +60,7 @@ export async function startEncoderProcess(
   }
   shell.ready();
   const when = options.lazy ? ', loads at first use' : '';
-  log.info(`${role.title} listening on ${shell.address}${when}`);
+  log.info(`${ENCODER_NAMES[role.modality]} listening on ${shell.address}${when}`);
   return shell;
 }
 

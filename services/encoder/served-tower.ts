@@ -5,6 +5,7 @@ import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { bytesOfMb } from '#mesh/megabytes.ts';
 import type { MetricRegistry } from '#mesh/metrics.ts';
+import { ENCODER_NAMES, type MediaModality } from '#mesh/modality.ts';
 import { weightDtype } from '#mesh/model-options.ts';
 import type { Served } from '#mesh/process/process-shell.ts';
 import type { DecodedItem, EncoderOptions, ItemFacts, MediaEncoder } from '#native';
@@ -22,9 +23,7 @@ import { ResidentEncoder } from './resident-encoder.ts';
 /** What makes an encoder process the one of its modality. */
 export interface EncoderRole {
   readonly role: 'vision-encoder' | 'speech-encoder';
-  /** As it stands in the log. */
-  readonly title: string;
-  readonly modality: 'image' | 'audio';
+  readonly modality: MediaModality;
   readonly format: MediaFormat;
   /** A small item; encoding it proves that the tower works. */
   readonly warmUp: { readonly facts: ItemFacts; readonly decoded: DecodedItem };
@@ -149,7 +148,7 @@ export class ServedTower implements Served {
     onLoaded(encoder.description);
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     const facts = `${checkpoint.modelId}, ${encoder.description.weightDtype}, ${seconds} s`;
-    log.info(`${this.#role.title} loaded on ${engine.device} (${facts})`);
+    log.info(`${ENCODER_NAMES[this.#role.modality]} loaded on ${engine.device} (${facts})`);
     return encoder;
   }
 }

@@ -6,6 +6,12 @@ export type MediaModality = 'image' | 'audio';
 /** Every kind, in the order in which prose and metrics name them. */
 export const MEDIA_MODALITIES: readonly MediaModality[] = ['image', 'audio'];
 
+/** The encoder of each kind, as log lines and messages call it. */
+export const ENCODER_NAMES: Readonly<Record<MediaModality, string>> = {
+  image: 'vision encoder',
+  audio: 'speech encoder',
+};
+
 /** The same on the wire. */
 export const WIRE_MODALITIES: Readonly<Record<MediaModality, Modality>> = {
   image: Modality.MODALITY_IMAGE,

@@ -10,7 +10,6 @@ const WARM_UP_RECORDING = { kind: 'audio', sampleRateHz: 16_000 } as const;
 export function speechRole(options: SpeechEncoderOptions): EncoderRole {
   return {
     role: 'speech-encoder',
-    title: 'Speech encoder',
     modality: 'audio',
     format: createAudioFormat(options),
     warmUp: {

@@ -11,7 +11,6 @@ const WARM_UP_IMAGE = { kind: 'image', width: WARM_UP_SIDE_PX, height: WARM_UP_S
 export function visionRole(options: VisionEncoderOptions): EncoderRole {
   return {
     role: 'vision-encoder',
-    title: 'Vision encoder',
     modality: 'image',
     format: createImageFormat(options),
     warmUp: {

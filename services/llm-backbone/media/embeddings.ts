@@ -4,10 +4,10 @@ import type { Embedding } from '#backbone/engine/row-source.ts';
 import { type PlannedWork, startPlanned } from '#mesh/async/planned-work.ts';
 import { type Seat, SingleFlight } from '#mesh/async/single-flight.ts';
 import { MeshError } from '#mesh/errors.ts';
-import { type MediaModality, WIRE_MODALITIES } from '#mesh/modality.ts';
+import { ENCODER_NAMES, type MediaModality, WIRE_MODALITIES } from '#mesh/modality.ts';
 import type { EncoderReadiness } from '#protos/autoglm/mesh/v1/instance.ts';
 import { EmbeddingCache } from './embedding-cache.ts';
-import { ENCODER_NAMES, type EncoderClient } from './encoder-client.ts';
+import type { EncoderClient } from './encoder-client.ts';
 import {
   type EncodableItem,
   type ItemShape,

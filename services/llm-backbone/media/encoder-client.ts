@@ -2,7 +2,7 @@ import type { Embedding } from '#backbone/engine/row-source.ts';
 import { Semaphore } from '#mesh/async/semaphore.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
-import type { MediaModality } from '#mesh/modality.ts';
+import { ENCODER_NAMES, type MediaModality } from '#mesh/modality.ts';
 import { Attempts } from '#mesh/peers/attempts.ts';
 import type { Membership } from '#mesh/peers/membership.ts';
 import { Peer, type PeerOptions } from '#mesh/peers/peer.ts';
@@ -12,11 +12,6 @@ import { type EncodeProgress, gatherEmbedding } from './gather-embedding.ts';
 import type { EncodableItem } from './media-item.ts';
 import type { EncodeResult, MediaMetrics } from './media-metrics.ts';
 import { byPreference } from './rendezvous.ts';
-
-export const ENCODER_NAMES: Readonly<Record<MediaModality, string>> = {
-  image: 'vision encoder',
-  audio: 'speech encoder',
-};
 
 export interface EncoderClientOptions extends PeerOptions {
   readonly modality: MediaModality;

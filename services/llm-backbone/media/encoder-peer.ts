@@ -1,7 +1,7 @@
 import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
 import type { EncoderStub } from '#mesh/encode/encoder-call.ts';
 import { createMeshClient } from '#mesh/grpc/grpc-client.ts';
-import { type MediaModality, WIRE_MODALITIES } from '#mesh/modality.ts';
+import { ENCODER_NAMES, type MediaModality, WIRE_MODALITIES } from '#mesh/modality.ts';
 import type { Peer, PeerKind } from '#mesh/peers/peer.ts';
 import type { GetModelResponse } from '#protos/autoglm/encoder/v1/encoder.ts';
 
@@ -22,7 +22,7 @@ export function encoderKind(
   expected: ExpectedModel,
 ): PeerKind<EncoderStub, GetModelResponse> {
   return {
-    title: `${modality} encoder`,
+    title: ENCODER_NAMES[modality],
     channelUse: 'tensors',
     open: (channel) => createMeshClient(encoderServiceDefinition, channel),
     describe: (stub, signal) => stub.getModel({}, { signal }),
