@@ -11,7 +11,7 @@ import { MediaMetrics } from './media-metrics.ts';
 
 const MIB = 1024 ** 2;
 
-/** Opens the encoders that are configured for modalities of the checkpoint. */
+/** Opens clients of the encoders that are configured for modalities of the checkpoint. */
 export function createEmbeddings(
   options: BackboneOptions,
   parts: {

@@ -10,20 +10,20 @@ import { ENCODER_NAMES, type EncoderClient } from './encoder-client.ts';
 import { type ItemShape, type MediaIdentity, type MediaItem, mediaParam } from './media-item.ts';
 import type { MediaMetrics } from './media-metrics.ts';
 
-/** Shapes kept beside their keys, about 300 bytes each: far more items than embeddings. */
+/** Shapes kept by item key, at about 300 bytes each; so they outnumber the embeddings kept. */
 const NUM_REMEMBERED_SHAPES = 65_536;
 
-/** One item on its way through an encoder; every request that wants the item watches it. */
+/** The encoding of one item, shared by every request that wants the item. */
 export interface Encoding extends Endable {
   readonly planned: Promise<ItemShape>;
   readonly finished: Promise<Embedding>;
 }
 
-/** What embeddings need of the encoders of one modality. */
+/** The part of an encoder client that embeddings need. */
 export type ItemEncoder = Pick<EncoderClient, 'encode' | 'peers' | 'numReady' | 'close'>;
 
 export interface EmbeddingsOptions {
-  /** For each modality the checkpoint reads and an encoder is configured for. */
+  /** Clients for each modality that the checkpoint reads and an encoder is configured for. */
   readonly clients: ReadonlyMap<MediaModality, ItemEncoder>;
   /** Modalities the checkpoint reads. */
   readonly checkpointModalities: readonly MediaModality[];
@@ -32,7 +32,7 @@ export interface EmbeddingsOptions {
   readonly metrics: MediaMetrics;
 }
 
-/** What is known of media items, and the way to learn more of them from the encoders. */
+/** Knows the shapes and rows of media items, and asks the encoders for those it lacks. */
 export class Embeddings {
   readonly #options: EmbeddingsOptions;
   readonly #cache: EmbeddingCache;
@@ -48,7 +48,7 @@ export class Embeddings {
     return this.#cache.bytes;
   }
 
-  /** How many encoders can be asked, by modality. */
+  /** Returns how many encoders can be asked, by modality. */
   encoders(): EncoderReadiness[] {
     return [...this.#options.clients].map(([modality, { numReady, peers }]) => ({
       modality: WIRE_MODALITIES[modality],
@@ -70,19 +70,19 @@ export class Embeddings {
     throw new MeshError('UNSUPPORTED_MEDIA', message, { param: mediaParam(index) });
   }
 
-  /** Rows and grid of an item that was encoded before. */
+  /** Returns rows and grid of an item that was encoded before. */
   shapeOf({ key }: MediaItem): ItemShape | undefined {
     return this.#shapes.get(key);
   }
 
-  /** Rows of an item where they are at hand. */
+  /** Returns the rows of an item if they are at hand. */
   find({ key }: MediaItem): Embedding | undefined {
     const embedding = this.#cache.get(key);
     this.#options.metrics.lookedUp({ found: embedding !== undefined });
     return embedding;
   }
 
-  /** Encodes an item, or joins those who wait for it. */
+  /** Encodes an item, or joins the encoding of it that is under way. */
   encode(item: MediaItem): Seat<Encoding> {
     return this.#encodings.joinOrStart(item.key, (signal) => this.#start(item, signal));
   }
@@ -109,9 +109,9 @@ export class Embeddings {
       return embedding;
     };
     const finished = encode();
-    // A failure before the plan is the plan's failure too.
+    // A failure before the plan fails the plan too.
     const planned = Promise.race([plan, finished.then(() => plan)]);
-    // Whoever watches sees a failure; with nobody watching it is no failure of the process.
+    // Every caller sees the failure; the handler keeps it from ending the process if there is none.
     planned.catch(() => {});
     const ended = finished.then(
       () => {},
@@ -120,7 +120,7 @@ export class Embeddings {
     return { planned, finished, ended };
   }
 
-  /** Refuses another shape than prompts have been laid out by; later prompts ask for it afresh. */
+  /** Refuses a shape other than the one prompts were laid out with, and forgets the known one. */
   #checkSame({ key }: MediaItem, known: ItemShape, planned: ItemShape): void {
     if (isSameShape(known, planned)) return;
     this.#shapes.delete(key);

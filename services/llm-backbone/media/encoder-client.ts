@@ -13,7 +13,7 @@ import type { MediaItem } from './media-item.ts';
 import type { EncodeResult, MediaMetrics } from './media-metrics.ts';
 import { byPreference } from './rendezvous.ts';
 
-/** When a client may try again after every encoder was away, milliseconds. */
+/** Milliseconds after which a client may try again if every encoder was away. */
 const RETRY_AFTER_MS = 1000;
 
 export const ENCODER_NAMES: Readonly<Record<MediaModality, string>> = {
@@ -25,7 +25,7 @@ export interface EncoderClientOptions extends PeerOptions {
   readonly modality: MediaModality;
   readonly membership: Membership;
   readonly expected: ExpectedModel;
-  /** Encode streams at once; further items wait. */
+  /** Most Encode streams at once; further items wait. */
   readonly maxStreams: number;
   readonly metrics: MediaMetrics;
   readonly log: Log;
@@ -33,7 +33,8 @@ export interface EncoderClientOptions extends PeerOptions {
 
 /**
  * Asks the encoders of one modality. The same content goes to the same ready encoder, whose cache
- * knows it; what fails before all its rows arrived goes to the next one, never twice to the same.
+ * has it. An item whose rows did not all arrive goes to the next encoder, never twice to the same
+ * one.
  */
 export class EncoderClient {
   readonly #options: EncoderClientOptions;
@@ -57,7 +58,7 @@ export class EncoderClient {
     return this.#set.numReady;
   }
 
-  /** Rows of an item; `onPlan` is called once for every encoder that is tried. */
+  /** Returns the rows of an item; `onPlan` is called once for every encoder that is tried. */
   encode(item: MediaItem, progress: EncodeProgress): Promise<Embedding> {
     return this.#streams.run(progress.signal, () => this.#encode(item, progress));
   }
@@ -90,7 +91,7 @@ export class EncoderClient {
     throw this.#unavailable(attempts.failure);
   }
 
-  /** What to say when no encoder is left to ask. */
+  /** Returns the error for an item when no encoder is left to ask. */
   #unavailable(failure: MeshError | undefined): MeshError {
     if (failure !== undefined && failure.reason !== 'NO_READY_ENDPOINT') return failure;
     const name = ENCODER_NAMES[this.#options.modality];

@@ -1,19 +1,22 @@
 import { MeshError } from '#mesh/errors.ts';
 import type { MediaIdentity } from './media-item.ts';
 
-/** Items of one request; each is an encode stream and a place in the prompt. */
+/** Most items of one request; each takes an encode stream and a place in the prompt. */
 const MAX_ITEMS = 256;
 
-/** When a request that found the buffer full may try again, milliseconds. */
+/** Milliseconds after which a request that found the buffer full may try again. */
 const RETRY_AFTER_MS = 1000;
 
 export interface MediaLimits {
   readonly maxRequestBytes: number;
-  /** Bytes of all requests together. */
+  /** Most bytes of all requests together. */
   readonly maxBufferBytes: number;
 }
 
-/** Bounds the media bytes that requests hold; they keep them to encode again what was evicted. */
+/**
+ * Bounds the media bytes that requests hold. They keep them in case evicted rows must be encoded
+ * again.
+ */
 export class MediaBuffer {
   readonly #limits: MediaLimits;
   #numBytes = 0;
@@ -26,7 +29,7 @@ export class MediaBuffer {
     return this.#numBytes;
   }
 
-  /** Makes room for a request's items; the returned function gives it back, once. */
+  /** Reserves room for a request's items; call the returned function once to give it back. */
   reserve(items: readonly MediaIdentity[]): () => void {
     const numBytes = items.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     const { maxRequestBytes, maxBufferBytes } = this.#limits;
