@@ -20,10 +20,10 @@ import { ResidentEncoder } from './resident-encoder.ts';
 
 const MIB = 1024 * 1024;
 
-/** What makes an encoder process the one of its modality. */
+/** The parts of an encoder process that depend on its modality. */
 export interface EncoderRole {
   readonly role: 'vision-encoder' | 'speech-encoder';
-  /** As it stands in the log. */
+  /** Name of the encoder in the log. */
   readonly title: string;
   readonly modality: 'image' | 'audio';
   readonly format: MediaFormat;
@@ -33,9 +33,9 @@ export interface EncoderRole {
 
 /** The native side of an encoder process. */
 export interface EncoderEngine {
-  /** Where towers go, as logs name it. */
+  /** The device that holds the towers, as logs name it. */
   readonly device: string;
-  /** Instruction set of the kernels; empty on a GPU. */
+  /** Instruction set of the kernels; "" on a GPU. */
   readonly isa: string;
   readonly load: (options: EncoderOptions) => Promise<MediaEncoder>;
 }
@@ -46,11 +46,11 @@ export interface TowerParts {
   readonly registry: MetricRegistry;
   readonly log: Log;
   readonly clock: Clock;
-  /** Told what the tower has become each time it is loaded. */
+  /** Called with the tower's description each time it is loaded. */
   readonly onLoaded: (description: MediaEncoder['description']) => void;
 }
 
-/** One tower of a checkpoint with all that encoding needs, from its admission to its cache. */
+/** One tower of a checkpoint with all parts that encoding needs, from admission to cache. */
 export class ServedTower implements Served {
   readonly service: EncoderService;
   readonly #role: EncoderRole;
@@ -79,14 +79,14 @@ export class ServedTower implements Served {
     this.service = this.#createService(metrics);
   }
 
-  /** Items inside and how many it takes. */
+  /** The number of items inside and the most it takes. */
   get load(): InstanceLoad {
     const { numWaiting } = this.#queue;
     const numRunning = this.#admission.items.numInside - numWaiting;
     return { numRunning, numWaiting, capacity: this.#options.maxQueue };
   }
 
-  /** Encodes a small item for real, unless the tower waits for its first use. */
+  /** Encodes a small item, unless the tower is to be loaded at its first use. */
   async warmUp(): Promise<void> {
     if (this.#options.lazy) return;
     const { signal } = new AbortController();
@@ -120,7 +120,7 @@ export class ServedTower implements Served {
     return new EncoderService({
       model: { ...checkpoint, modality: this.#role.modality, device: engine.device },
       format: this.#role.format,
-      // While one batch runs the next is decoded.
+      // The next batch is decoded while one runs.
       stages: { decoding: new Semaphore(2 * maxBatchSize), resident: this.#resident, queue },
       cache,
       admission: this.#admission,

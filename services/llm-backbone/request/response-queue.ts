@@ -67,7 +67,9 @@ function canGrow(delta: Delta): boolean {
   return numTokens < MAX_DELTA_TOKENS;
 }
 
-/** Merges a choice's entry into its last one if the channel is the same. */
+/**
+ * Merges a choice's entry into its last one if the channels agree; an empty text fits any channel.
+ */
 function mergeChoice(delta: Delta, added: ChoiceDelta): void {
   const last = delta.choices.findLast((choice) => choice.index === added.index);
   const isSameChannel =
