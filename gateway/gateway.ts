@@ -39,9 +39,9 @@ const MIB = 1024 * 1024;
 
 export type GatewayOptions = Static<typeof gatewayOptions>;
 
-/** A listening gateway. */
+/** A gateway that listens. */
 export interface Gateway extends Stoppable {
-  /** Such as `http://0.0.0.0:8000`. */
+  /** Base URL, such as `http://0.0.0.0:8000`. */
   readonly url: string;
 }
 
@@ -91,13 +91,13 @@ function bodyLimits(options: GatewayOptions, memory: BodyMemory): BodyLimits {
 }
 
 async function closeServer(app: FastifyInstance, graceMs: number): Promise<void> {
-  // A connection that never asked anything does not count as idle and would hold the end up.
+  // A connection that never sent a request does not count as idle and would delay the end.
   const cutOff = setTimeout(() => app.server.closeAllConnections(), graceMs);
   await app.close();
   clearTimeout(cutOff);
 }
 
-/** The peers of one kind at the addresses of the configuration. */
+/** Opens the peers of one kind at the addresses of the configuration. */
 function openPeers<Calls, Model>(
   kind: PeerKind<Calls, Model>,
   addresses: readonly string[],

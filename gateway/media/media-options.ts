@@ -3,7 +3,7 @@ import type { ByteLimits } from './byte-budget.ts';
 
 const BYTES_PER_MB = 1_000_000;
 
-/** Options of media loading, to be spread into the gateway's. */
+/** Options of media loading, which are spread into those of the gateway. */
 export const mediaProperties = {
   mediaFetch: Type.Union([Type.Literal('on'), Type.Literal('off')], {
     default: 'on',
