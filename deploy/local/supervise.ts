@@ -4,8 +4,8 @@ import type { MeshConfig } from './config.ts';
 import { Supervisor } from './supervisor.ts';
 
 /**
- * Milliseconds within which a second signal is ignored, since npm delivers one Ctrl-C twice. A later
- * one ends the mesh at once.
+ * Milliseconds within which a second signal is ignored, since npm delivers one Ctrl-C twice. A
+ * later one ends the mesh at once.
  */
 const SAME_SIGNAL_MS = 500;
 

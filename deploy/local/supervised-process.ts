@@ -84,7 +84,7 @@ export class SupervisedProcess {
     const child = this.#child;
     if (child === undefined) return;
     this.#drain(child);
-    // A process that does not listen for messages has nothing to drain.
+    // SIGTERM ends a process that is still starting, which has nothing to drain.
     child.kill('SIGTERM');
     const timer = setTimeout(() => {
       this.#options.log.warn(`${this.name} did not end within ${limitMs / 1000} s; killing it`);

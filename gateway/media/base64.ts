@@ -22,9 +22,10 @@ export function decodeBase64(text: string, maxBytes: number): Decoded {
 }
 
 /**
- * Node skips characters that are not base64 and stops at padding. So all characters were base64 if
- * and only if the number of bytes is the one that the length promises. This check needs no copy of
- * the text, which would be slow if white space stood between all its characters.
+ * Decodes a text, undefined if it is not base64. Node skips characters that are not base64 and
+ * stops at padding, so all characters were base64 if and only if the number of bytes is the one
+ * that the length promises. This check needs no copy of the text, which would be slow to make if
+ * white space stood between all its characters.
  */
 function decodeExactly(text: string): Buffer | undefined {
   const bytes = Buffer.from(text, 'base64');

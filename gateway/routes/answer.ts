@@ -33,7 +33,7 @@ export async function answer(
   }
 }
 
-/** Throws away the frames of a whole answer, whose writer has none. */
+/** Sends nothing, because a whole answer is returned and its writer has no frames. */
 function sendNothing(): undefined {
   return undefined;
 }

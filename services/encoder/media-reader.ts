@@ -22,7 +22,7 @@ export interface ItemReader {
   readonly variant: string;
   /** Takes the next bytes and keeps them; refuses them once they are known to be wrong. */
   push(chunk: Uint8Array): void;
-  /** Called after the last byte. Reads as much as the number of rows depends on. */
+  /** Reads as much as the number of rows depends on; called after the last byte. */
   open(signal: AbortSignal): Promise<OpenedItem>;
 }
 

@@ -13,7 +13,7 @@ export function integerField({ min, max }: Range) {
   return Type.Optional(Type.Integer({ minimum: min, maximum: max, description }));
 }
 
-/** A field of the table of sampling fields. */
+/** Makes the schema of a field in the table of sampling fields. */
 export function samplingField(field: SamplingField) {
   const { min: minimum, max: maximum, isInteger = false, allowed } = field;
   const kind = isInteger ? 'an integer' : 'a number';

@@ -47,7 +47,7 @@ export class Vocabulary {
     }
   }
 
-  /** Every id is below this number. */
+  /** The number above all ids. */
   get size(): number {
     return this.#bytes.length;
   }

@@ -61,7 +61,7 @@ export class BlockPool {
     this.#insertBefore(options.keepContents ? head : (this.#next[head] ?? head), block);
   }
 
-  /** Free blocks in order of reuse. */
+  /** Yields the free blocks in order of reuse. */
   *freeBlocks(): Generator<number> {
     const head = this.numBlocks;
     for (let block = this.#next[head] ?? head; block !== head; block = this.#next[block] ?? head) {

@@ -31,7 +31,7 @@ export class ChoiceOutput {
     this.#counter = new ReasoningCounter(tags, { isOpen: startsInReasoning });
   }
 
-  /** Null while the choice goes on. */
+  /** How the choice ended; null while it goes on. */
   get end(): ChoiceEnd | null {
     return this.#end;
   }

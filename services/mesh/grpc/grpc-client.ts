@@ -29,7 +29,7 @@ export function openChannel(address: string, use: ChannelUse): Channel {
   return createChannel(address, undefined, options);
 }
 
-/** A typed client whose failed calls throw MeshError. */
+/** Makes a typed client whose failed calls throw MeshError. */
 export function createMeshClient<Service extends TsProtoServiceDefinition>(
   definition: Service,
   channel: Channel,
