@@ -1,7 +1,8 @@
 #!/usr/bin/env node
-// The door of a fresh clone: checks the machine, installs and builds what is missing or has changed,
-// then hands over to the verb. Node's built-ins only, since node_modules may not exist yet; and no
-// syntax or API newer than Node 16, so that an old Node still reaches its one clear line.
+// The entry point of a fresh clone: checks the machine, installs and builds the parts that are
+// missing or changed, then runs the verb. Uses only Node's built-ins, since node_modules may not
+// exist, and no syntax or API newer than Node 16, so that an old Node still prints its one clear
+// line.
 import { enter } from './bootstrap/enter.mjs';
 
 const VERBS = ['start', 'serve', 'test', 'test:e2e', 'dev', 'bench', 'parity', 'eval', 'build'];

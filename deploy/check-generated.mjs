@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// `npm run gen:check`: generates the code of protos/ into a scratch folder and compares it with what
-// is committed.
+// `npm run gen:check`: generates the code of protos/ into a scratch folder and compares it with the
+// committed code.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,7 +17,7 @@ function generate(folder) {
   if (run.status !== 0) throw new Error(`buf generate failed:\n${run.stderr}`);
 }
 
-/** Path below `folder` → content. */
+/** Returns the contents of the files below `folder`, by path. */
 function contents(folder) {
   const files = filesUnder([relative(ROOT, folder)], () => true);
   return new Map(files.map((file) => [relative(folder, file), readFileSync(file, 'utf8')]));

@@ -1,4 +1,4 @@
-/** The known name a mistyped one most likely meant; undefined when none is near. */
+/** Returns the known name that a mistyped one most likely meant; undefined if none is near. */
 export function nearestName(typed: string, known: readonly string[]): string | undefined {
   const allowed = Math.max(2, Math.floor(typed.length / 3));
   return known
@@ -7,13 +7,13 @@ export function nearestName(typed: string, known: readonly string[]): string | u
     .sort((a, b) => a.distance - b.distance)[0]?.name;
 }
 
-/** `; did you mean "x"?` for messages, or nothing. */
+/** Returns `; did you mean "x"?` for a message, or "". */
 export function didYouMean(typed: string, known: readonly string[]): string {
   const nearest = nearestName(typed, known);
   return nearest === undefined ? '' : `; did you mean "${nearest}"?`;
 }
 
-/** Levenshtein distance. */
+/** Returns the Levenshtein distance of two texts. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (const [i, letter] of [...a].entries()) {

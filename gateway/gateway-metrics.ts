@@ -5,7 +5,7 @@ import { HttpMetrics } from './http/http-metrics.ts';
 import type { InFlight } from './http/in-flight.ts';
 import { GenerationMetrics } from './routes/generation-metrics.ts';
 
-/** What the gateway counts of itself. */
+/** The gateway's own metrics. */
 export class GatewayMetrics {
   readonly registry: MetricRegistry;
   readonly http: HttpMetrics;
@@ -39,7 +39,7 @@ export class GatewayMetrics {
     );
   }
 
-  /** Adds the gauges of the bodies in memory. */
+  /** Adds the gauges of the bodies held in memory. */
   watchBodies(memory: BodyMemory): void {
     const name = 'gateway_body_bytes';
     const help = 'Bytes of the bodies of all requests at this moment.';

@@ -38,9 +38,9 @@ import { SCRAPED_KIND } from './routing/scraped-peer.ts';
 
 export type GatewayOptions = Static<typeof gatewayOptions>;
 
-/** A listening gateway. */
+/** A gateway that listens. */
 export interface Gateway extends Stoppable {
-  /** Such as `http://0.0.0.0:8000`. */
+  /** Base URL, such as `http://0.0.0.0:8000`. */
   readonly url: string;
 }
 
@@ -90,13 +90,13 @@ function bodyLimits(options: GatewayOptions, memory: BodyMemory): BodyLimits {
 }
 
 async function closeServer(app: FastifyInstance, graceMs: number): Promise<void> {
-  // A connection that never asked anything does not count as idle and would hold the end up.
+  // A connection that never sent a request does not count as idle and would delay the end.
   const cutOff = setTimeout(() => app.server.closeAllConnections(), graceMs);
   await app.close();
   clearTimeout(cutOff);
 }
 
-/** The peers of one kind at the addresses of the configuration. */
+/** Opens the peers of one kind at the addresses of the configuration. */
 function openPeers<Calls, Model>(
   kind: PeerKind<Calls, Model>,
   addresses: readonly string[],

@@ -1,11 +1,11 @@
-// What a command does when nobody reads its output any more (`| head`).
+// Ends a command whose output is no longer read (`| head`).
 
-/** The status of a command that SIGPIPE ended, as shells show it; Node ignores the signal. */
+/** Status that shells show for a command ended by SIGPIPE, a signal that Node ignores. */
 const SIGPIPE_STATUS = 141;
 
 /**
- * Ends the command quietly once its standard output is closed. Messages on standard error are lost in
- * silence: a set-up, or the mesh it starts, is worth more than its reports.
+ * Ends the command silently once its standard output is closed. Messages to a closed standard error
+ * are dropped, because a set-up, or the mesh it starts, matters more than its reports.
  */
 export function endWithReader() {
   process.stderr.on('error', () => {});

@@ -1,4 +1,4 @@
-// Installs the npm packages when node_modules is not what package-lock.json asks for.
+// Installs the npm packages if node_modules is not as package-lock.json demands.
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Interruption } from './ending.mjs';
@@ -7,12 +7,15 @@ import { lackingPackages, listShortly } from './plan.mjs';
 import { runTool, stage } from './stage.mjs';
 
 const LOCKFILE = join(ROOT, 'package-lock.json');
-/** The lockfile npm leaves in node_modules as its last act. */
+/** The lockfile that npm writes into node_modules at the end of an installation. */
 const INSTALLED = join(ROOT, 'node_modules', '.package-lock.json');
 
 const MACHINE = { os: process.platform, cpu: process.arch, libc: libcName };
 
-/** Paths of the packages the lockfile names and node_modules lacks, development packages too or not. */
+/**
+ * Returns the paths of packages that the lockfile names and node_modules lacks; `withDev` adds
+ * development packages.
+ */
 export function missingPackages(withDev) {
   const wanted = readPackages(LOCKFILE);
   if (wanted === undefined) throw new Error(`${LOCKFILE} is missing or not JSON`);
@@ -22,11 +25,13 @@ export function missingPackages(withDev) {
   return lackingPackages({ wanted, found: there, withDev, machine: MACHINE });
 }
 
-/** Installs what the lockfile names. No package may run code at installation; none of ours needs to. */
+/**
+ * Installs the packages that the lockfile names. None may run code at installation; none needs to.
+ */
 export async function installPackages(withDev) {
-  // npm removes what is there in no order: broken off, it must not pass for complete.
+  // npm removes packages in no fixed order, so an interrupted removal must not look complete.
   rmSync(INSTALLED, { force: true });
-  // Whatever NODE_ENV says: it is about how programs run, not about building them.
+  // Set regardless of NODE_ENV, which is about running programs, not about building them.
   const kinds = withDev ? ['dev', 'optional'] : ['optional'];
   const include = kinds.map((kind) => `--include=${kind}`);
   const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', ...include];
@@ -49,9 +54,9 @@ function readPackages(path) {
   }
 }
 
-/** The C library as lockfiles name it. */
+/** Returns the name of the C library as lockfiles write it. */
 function libcName() {
-  // Addresses are not needed, and finding their names would take seconds without a network.
+  // Network addresses are not needed, and resolving their names without a network takes seconds.
   process.report.excludeNetwork = true;
   return process.report.getReport().header.glibcVersionRuntime === undefined ? 'musl' : 'glibc';
 }

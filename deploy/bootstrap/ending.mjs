@@ -1,14 +1,14 @@
-// How a set-up, or a verb that runs a child, ends when it is told to: the children end first, then
-// this process by the same signal. A mesh that runs in this process listens for itself.
+// Ends a set-up, or a verb that runs a child, on a signal: the children end first, then this
+// process by the same signal. A mesh that runs in this process handles the signals itself.
 import { constants } from 'node:os';
 import { isatty } from 'node:tty';
 import { watchStarter } from './starter.mjs';
 
-/** Functions that pass a signal on, one a running child. */
+/** Functions that pass a signal on, one for each running child. */
 const children = new Set();
 let received;
 
-/** Work that was broken off because this process was told to end. */
+/** The error for work that was broken off because this process was told to end. */
 export class Interruption extends Error {
   constructor(signal) {
     super(`stopped by ${signal}`);
@@ -17,14 +17,14 @@ export class Interruption extends Error {
 }
 
 /**
- * Listens for what ends this process. All of it arrives as SIGINT or SIGTERM, the end of the npm that
- * started it and of its terminal too. As a container's first process it has no default to rely on:
- * the kernel drops a signal that such a process does not listen for.
+ * Listens for everything that ends this process. It all arrives as SIGINT or SIGTERM, even the end
+ * of the npm that started the process and of its terminal. The first process of a container has to
+ * listen: the kernel drops a signal for which such a process has no handler.
  */
 export function listenForEnd() {
   const stopWatching = watchStarter(terminate);
   const onSignal = (signal) => {
-    // npm and its group often get the same signal: its end is then no further reason.
+    // npm and its group often get the same signal, so npm's own end must not count as a second one.
     stopWatching();
     received = received || signal;
     for (const pass of children) pass(signal);
@@ -33,7 +33,7 @@ export function listenForEnd() {
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
-  // Node cannot tell that nohup has SIGHUP ignored, but nohup leaves no stream on the terminal.
+  // Node cannot tell that nohup ignores SIGHUP, but nohup leaves no stream on the terminal.
   const hasTerminal = [0, 1, 2].some((fd) => isatty(fd));
   process.on('SIGHUP', () => {
     if (hasTerminal) terminate();
@@ -45,14 +45,14 @@ function terminate() {
 }
 
 /**
- * Resolves to how a child ended once nobody holds its streams any more; until then `pass` gets the
- * signals of this process. Rejects with an Interruption when the child ended because of one.
+ * Resolves to how a child ended, once all its streams are closed; until then `pass` gets the
+ * signals of this process. Rejects with an Interruption if the child ended because of one.
  */
 export async function outcome(child, pass) {
   children.add(pass);
   try {
     const [code, signal] = await closed(child);
-    // A child that ends by itself with a clean status has handled the signal.
+    // A child that ends with a clean status has handled the signal itself.
     if (received !== undefined && code !== 0) throw new Interruption(received);
     return { code, signal };
   } finally {
@@ -67,15 +67,15 @@ function closed(child) {
   });
 }
 
-/** Throws once this process was told to end. */
+/** Throws if this process was told to end. */
 export function throwIfEnding() {
   if (received !== undefined) throw new Interruption(received);
 }
 
-/** Ends this process as the signal by itself would. */
+/** Ends this process just as the signal itself would. */
 export function endBy(signal) {
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);
-  // The first process of a container survives that.
+  // The first process of a container survives that signal, so it exits by itself.
   process.exit(128 + constants.signals[signal]);
 }

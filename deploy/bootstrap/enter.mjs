@@ -1,9 +1,9 @@
-// What every program that a user starts does first and last.
+// The beginning and the end of every program that a user starts.
 import { endWithReader } from './closed-output.mjs';
 import { endBy, Interruption, listenForEnd } from './ending.mjs';
 import { requireNode } from './toolchain.mjs';
 
-/** Runs `main` with the arguments of the command line; a refusal is one clear line and status 1. */
+/** Runs `main` with the command line's arguments; a refusal is one clear line and exit status 1. */
 export async function enter(main) {
   endWithReader();
   listenForEnd();

@@ -1,6 +1,6 @@
-// One set-up at a time in one working tree. The lock is a listening socket in Linux's abstract
-// namespace: the kernel frees it however its holder dies, so there is no stale lock to clean up, and
-// whoever waits is woken by its connection closing. Elsewhere there is no lock.
+// Allows one set-up at a time in one working tree. The lock is a listening socket in Linux's
+// abstract namespace. The kernel frees it however its holder dies, so no stale lock is left, and
+// the closing of its connection wakes a process that waits. Other systems have no lock.
 import { createHash } from 'node:crypto';
 import { createConnection, createServer } from 'node:net';
 import { ROOT } from './paths.mjs';
@@ -23,7 +23,7 @@ export async function exclusively(work, onWait = () => {}, topic = 'set-up') {
   }
 }
 
-/** Resolves to the lock, or to undefined while another process holds it. */
+/** Resolves to the lock, or to undefined if another process holds it. */
 function tryListen(name) {
   return new Promise((resolve, reject) => {
     const waiters = new Set();
@@ -44,7 +44,7 @@ function tryListen(name) {
   });
 }
 
-/** Resolves when the holder of the lock lets go or dies. */
+/** Resolves when the holder of the lock releases it or dies. */
 function closed(name) {
   return new Promise((resolve) => {
     const socket = createConnection(name);

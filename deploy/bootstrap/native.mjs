@@ -1,4 +1,4 @@
-// Builds the native addon, and its tests if asked for, with CMake: only when a source changed.
+// Builds the native addon, and its tests if asked for, with CMake, only if a source has changed.
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { findProgram } from './toolchain.mjs';
 
 const ADDON_FILE = join(BUILD, 'native', 'autoglm.node');
 const CMAKE_FOLDER = join(BUILD, 'cmake');
-// Stands while the compiler runs: what a killed compiler left must not pass for built.
+// Exists while the compiler runs, so that the output of a killed compiler does not count as built.
 const UNFINISHED = join(BUILD, 'stamps', 'native-unfinished');
 const JOB_BYTES = 1.5 * 2 ** 30;
 
@@ -18,7 +18,7 @@ const ADDON_SOURCES = ['native', 'package-lock.json'];
 const TEST_SOURCES = [...ADDON_SOURCES, 'test/native'];
 const PEAK_SOURCES = [...ADDON_SOURCES, 'test/perf'];
 
-/** What the processes load. */
+/** The addon that the processes load. */
 export const ADDON = {
   name: 'the native addon',
   needsCompiler: true,
@@ -30,7 +30,7 @@ export const ADDON = {
   },
 };
 
-/** The addon and the programs ctest runs. */
+/** The addon and the test programs that ctest runs. */
 export const NATIVE_TESTS = {
   name: 'the native tests',
   needsCompiler: true,
@@ -43,7 +43,7 @@ export const NATIVE_TESTS = {
   },
 };
 
-/** The program that measures the machine's limits, for the benches. */
+/** The program that measures the machine's limits, for the benchmarks. */
 export const MACHINE_PEAK = {
   name: 'the meter of the machine',
   needsCompiler: true,
@@ -86,13 +86,15 @@ async function compile(title, target) {
     try {
       await runTool('cmake', args);
     } finally {
-      // A compiler that failed removed its output itself; only a kill leaves half a file.
+      // A compiler that failed removed its output itself; only a killed one leaves half a file.
       rmSync(UNFINISHED, { force: true });
     }
   });
 }
 
-/** Configures; a folder that an interrupted or moved configuration left behind is made anew. */
+/**
+ * Configures the build; recreates a folder that an interrupted or moved configuration left behind.
+ */
 async function configure() {
   const generator = findProgram('ninja') === undefined ? 'Unix Makefiles' : 'Ninja';
   const args = ['-S', 'native', '-B', CMAKE_FOLDER, '-DCMAKE_BUILD_TYPE=Release'];

@@ -4,5 +4,5 @@ import { fileURLToPath } from 'node:url';
 /** The package's root folder. */
 export const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
-/** Everything that is built lies below it; it is never committed. */
+/** The folder of everything that is built; it is never committed. */
 export const BUILD = join(ROOT, 'build');

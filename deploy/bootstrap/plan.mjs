@@ -1,28 +1,32 @@
-// Decides what a tree lacks for a verb; looks at nothing itself.
+// Decides what a tree lacks for a verb, from facts that its callers collect.
 
-/** How many packages a message names. */
+/** Most packages that a message names. */
 const NUM_NAMED = 3;
 
 /**
- * `builds` are what the verb needs built: each has a `name`, `isDone()`, and may take a C++ compiler
- * (`needsCompiler`) or development packages (`needsDev`), as a verb that `runsSources` does itself.
- * `missingPackages(withDev)` lists what is not installed.
+ * Plans the set-up for a verb. `builds` are the parts that it needs built: each has a `name` and
+ * `isDone()`, and may need a C++ compiler (`needsCompiler`) or development packages (`needsDev`); a
+ * verb that `runsSources` needs the latter itself. `missingPackages(withDev)` lists the packages
+ * that are not installed.
  */
 export function planSetUp({ builds, runsSources }, missingPackages) {
   const missing = builds.filter((one) => !one.isDone());
-  // A tree in which all is built may have been pruned of what built it.
+  // If all is built, the development packages may have been removed from the tree.
   const withDev = runsSources || missing.some(({ needsDev }) => needsDev);
   return { builds: missing, withDev, packages: missingPackages(withDev) };
 }
 
-/** `missing or changed: the native addon, npm packages (node_modules/yaml and 3 more)`. */
+/**
+ * Writes the lack: `missing or changed: the native addon, npm packages (node_modules/yaml and 3
+ * more)`.
+ */
 export function describeLack({ builds, packages }) {
   const parts = builds.map(({ name }) => name);
   if (packages.length > 0) parts.push(`npm packages (${listShortly(packages)})`);
   return `missing or changed: ${parts.join(', ')}`;
 }
 
-/** The first few and how many more there are. */
+/** Names the first few packages and the number of the others. */
 export function listShortly(packages) {
   const named = packages.slice(0, NUM_NAMED).join(', ');
   const rest = packages.length > NUM_NAMED ? ` and ${packages.length - NUM_NAMED} more` : '';
@@ -30,8 +34,8 @@ export function listShortly(packages) {
 }
 
 /**
- * Paths of the packages that a lockfile wants and an installation lacks: `wanted` and `found` are the
- * "packages" of both lockfiles; `machine` has `os`, `cpu` and `libc()`.
+ * Returns the paths of the packages that a lockfile demands and an installation lacks. `wanted` and
+ * `found` are the "packages" of both lockfiles; `machine` has `os`, `cpu` and `libc()`.
  */
 export function lackingPackages({ wanted, found, withDev, machine }) {
   return Object.entries(wanted)
@@ -43,7 +47,10 @@ export function lackingPackages({ wanted, found, withDev, machine }) {
     .map(([path]) => path);
 }
 
-/** False for an optional package of other machines, or one that only such packages need. */
+/**
+ * Tells whether a package is for this machine; false for an optional package of other machines, or
+ * one that only such packages need.
+ */
 function isFor(machine, { optional, os, cpu, libc }) {
   if (!optional) return true;
   if (os === undefined && cpu === undefined) return false;
@@ -54,7 +61,10 @@ function isFor(machine, { optional, os, cpu, libc }) {
   );
 }
 
-/** npm's rule: a list names what it allows, or with `!` what it does not. */
+/**
+ * Tells whether a list allows a machine, by npm's rule: it names allowed values, or with `!`
+ * refused ones.
+ */
 function allows(list, askMachine) {
   if (list === undefined) return true;
   const value = askMachine();

@@ -5,19 +5,19 @@ import { SOURCE_FLAGS } from './source.mjs';
 import { runEchoing, runForeground } from './stage.mjs';
 import { filesUnder } from './stamp.mjs';
 
-/** A file that has not ended by then hangs. */
+/** Milliseconds after which a test file that has not ended counts as hanging. */
 const FILE_LIMIT_MS = 300_000;
 
 /**
- * Runs the test files of `layers` whose path contains one of `filters` (all without any), and the
- * native tests whose name does, `concurrency` files at once. Resolves to 0 only when something ran and
- * nothing failed.
+ * Runs the test files of `layers` whose path contains one of `filters` (all files if there are
+ * none), and the native tests whose name does, `concurrency` files at once. Resolves to 0 only if
+ * at least one test ran and none failed.
  */
 export async function runTests({ layers, filters, native, concurrency }) {
   const files = filesUnder(layers, (path) => path.endsWith('.test.ts'))
     .map((path) => relative(ROOT, path))
     .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)));
-  // With nothing for node:test to run, ctest must find something.
+  // If node:test has no file to run, ctest must find a test.
   const onNone = files.length === 0 ? 'error' : 'ignore';
   const nativeStatus = native ? await runNativeTests({ filters, onNone }) : 0;
   if (files.length === 0) {

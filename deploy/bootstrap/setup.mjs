@@ -1,5 +1,5 @@
-// Makes a tree ready for a verb. In a tree that has everything it writes nothing, needs no network
-// and no compiler: such a tree may be read-only, pruned or offline.
+// Makes a tree ready for a verb. If the tree has everything, nothing is written and neither network
+// nor compiler is needed, so such a tree may be read-only, pruned or offline.
 import { accessSync, constants, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { installPackages, missingPackages } from './dependencies.mjs';
@@ -10,23 +10,23 @@ import { describeLack, planSetUp } from './plan.mjs';
 import { requireBuildTools } from './toolchain.mjs';
 import { TYPESCRIPT } from './typescript.mjs';
 
-/** What a running mesh needs. */
+/** Prepares what a running mesh needs. */
 export function setUpMesh() {
   return prepare({ builds: [ADDON, TYPESCRIPT], runsSources: false, command: 'npm run build' });
 }
 
-/** What verbs need that run TypeScript from its sources and start a mesh. */
+/** Prepares what verbs need that run TypeScript from its sources and start a mesh. */
 export function setUpSources() {
   const command = 'npm ci --include=dev && npm run build';
   return prepare({ builds: [ADDON, TYPESCRIPT], runsSources: true, command });
 }
 
-/** What the fast tests need. */
+/** Prepares what the fast tests need. */
 export function setUpTests() {
   return prepare({ builds: [NATIVE_TESTS], runsSources: true, command: 'npm test' });
 }
 
-/** What the benches need, some of which start a mesh. */
+/** Prepares what the benchmarks need, some of which start a mesh. */
 export function setUpBenches() {
   const builds = [ADDON, MACHINE_PEAK, TYPESCRIPT];
   return prepare({ builds, runsSources: true, command: 'npm run bench' });
@@ -42,14 +42,17 @@ async function prepare(needs) {
 
 async function carryOut(plan, command) {
   const { packages, builds, withDev } = plan;
-  // Refusals come before minutes of installing.
+  // Refuses before minutes are spent on installing.
   requireWritable(plan, command);
   if (builds.some(({ needsCompiler }) => needsCompiler)) requireBuildTools();
   if (packages.length > 0) await installPackages(withDev);
   for (const { build } of builds) await build();
 }
 
-/** `command` is what makes in a tree that can be written what this one lacks. */
+/**
+ * Refuses a tree that cannot be written; `command` is the one that, in a writable tree, makes what
+ * this tree lacks.
+ */
 function requireWritable(plan, command) {
   const folders = [ROOT];
   if (plan.packages.length > 0) folders.push(join(ROOT, 'node_modules'));

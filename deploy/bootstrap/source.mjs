@@ -1,2 +1,2 @@
-/** Flags with which Node runs the TypeScript sources as they stand, without compiling them first. */
+/** Flags with which Node runs the TypeScript sources directly, without compiling them first. */
 export const SOURCE_FLAGS = ['--conditions=source', '--import', 'tsx'];

@@ -1,20 +1,25 @@
-// Runs the stages of the set-up: one line each, with the time it took, and on failure what the
-// tool printed.
+// Runs the stages of the set-up. Prints one line for each, with the time it took, and the tool's
+// output if it failed.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { Interruption, outcome, throwIfEnding } from './ending.mjs';
 import { ROOT } from './paths.mjs';
 
-/** Of a failed tool's output: what went wrong tends to stand first or last. */
+/**
+ * Lines of a failed tool's output that are shown: the cause is usually among the first or the last.
+ */
 const FIRST_LINES = 15;
 const LAST_LINES = 45;
 
-/** A tool that was told to end is killed this much later: a container has 10 s in all. */
+/** Milliseconds after which a tool that was told to end is killed; a container has 10 s in all. */
 const TOOL_GRACE_MS = 2000;
 
 const TOOL = join(ROOT, 'deploy', 'bootstrap', 'tool.mjs');
 
-/** Runs `work`, printing `title ... 1.2 s` around it. Set-up talks on stderr: stdout is the verb's. */
+/**
+ * Runs `work` and prints `title ... 1.2 s` around it, on stderr, because stdout belongs to the
+ * verb.
+ */
 export async function stage(title, work) {
   const start = Date.now();
   process.stderr.write(`[set-up] ${title} ...`);
@@ -27,7 +32,7 @@ export async function stage(title, work) {
   process.stderr.write(` ${((Date.now() - start) / 1000).toFixed(1)} s\n`);
 }
 
-/** Runs a tool quietly; rejects with its output when it fails. */
+/** Runs a tool quietly; rejects with its output if it fails. */
 export async function runTool(command, args) {
   const child = spawnTool(command, args, { stderr: 'pipe' });
   const lines = [];
@@ -46,7 +51,7 @@ export async function runTool(command, args) {
   throw new Error(`${lines.join('\n')}\n${[command, ...args].join(' ')}: exit status ${status}`);
 }
 
-/** Runs a tool whose output is shown as it comes; resolves to its exit status and that output. */
+/** Runs a tool and shows its output as it comes; resolves to its exit status and that output. */
 export async function runEchoing(command, args) {
   const child = spawnTool(command, args, { stderr: 'inherit' });
   const chunks = [];
@@ -58,7 +63,7 @@ export async function runEchoing(command, args) {
   return { status, output: Buffer.concat(chunks).toString() };
 }
 
-/** A tool and all it starts are one process group, which ends with this process. */
+/** Starts a tool as the leader of a process group, which ends with this process. */
 function spawnTool(command, args, { stderr }) {
   return spawn(process.execPath, [TOOL, command, ...args], {
     cwd: ROOT,
@@ -71,10 +76,10 @@ async function toolStatus(child) {
   let timer;
   const { code, signal } = await outcome(child, (received) => {
     signalGroup(child.pid, received);
-    // npm first takes back what it has done, which the next set-up does anyway.
+    // npm would first undo its work, which the next set-up does anyway, so it is killed soon.
     timer = timer || setTimeout(() => signalGroup(child.pid, 'SIGKILL'), TOOL_GRACE_MS);
   }).finally(() => clearTimeout(timer));
-  // What follows a tool does not begin, even though the tool was done when the signal came.
+  // The next stage must not begin, even if the tool was done when the signal came.
   throwIfEnding();
   return code ?? `(${signal})`;
 }
@@ -87,7 +92,9 @@ function signalGroup(leader, signal) {
   }
 }
 
-/** Runs a Node program in the foreground, with this process's streams; resolves to its exit status. */
+/**
+ * Runs a Node program in the foreground with this process's streams; resolves to its exit status.
+ */
 export async function runForeground(args) {
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: 'inherit' });
   const { code, signal } = await outcome(child, (received) => child.kill(received));

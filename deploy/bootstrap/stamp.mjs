@@ -1,10 +1,14 @@
-// "Has it changed since it was built?" by content: file times lie after a checkout or a copy.
+// Tells by content whether a source has changed since it was built: after a checkout or a copy,
+// file times mislead.
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { BUILD, ROOT } from './paths.mjs';
 
-/** Hex SHA-256 over names and contents of the files under `paths` that `accepts` a name. */
+/**
+ * Returns the hex SHA-256 over names and contents of the files under `paths` whose name `accepts`
+ * takes.
+ */
 export function contentHash(paths, accepts) {
   const hash = createHash('sha256');
   for (const file of filesUnder(paths, accepts)) {
@@ -14,7 +18,7 @@ export function contentHash(paths, accepts) {
   return hash.digest('hex');
 }
 
-/** Files below folders of the package, in a fixed order; a path may also be a file. */
+/** Returns the files below folders of the package, in a fixed order; a path may also be a file. */
 export function filesUnder(paths, accepts) {
   return paths.flatMap((path) => walk(join(ROOT, path))).filter(accepts);
 }
@@ -39,7 +43,7 @@ function stampPath(name) {
   return join(BUILD, 'stamps', name);
 }
 
-/** True when `name` was last completed with exactly this hash. */
+/** Tells whether `name` was last completed with exactly this hash. */
 export function isStamped(name, hash) {
   try {
     return readFileSync(stampPath(name), 'utf8') === hash;
@@ -48,7 +52,7 @@ export function isStamped(name, hash) {
   }
 }
 
-/** Records completion; written whole or not at all, so an interrupted stage runs again. */
+/** Records completion, completely or not at all, so that an interrupted stage runs again. */
 export function writeStamp(name, hash) {
   const path = stampPath(name);
   mkdirSync(join(BUILD, 'stamps'), { recursive: true });

@@ -1,13 +1,14 @@
 // Notices that the npm or npx that started this process has ended without passing a signal on: it
-// was killed, or the shell between took the signal. Linux tells through /proc; elsewhere only the
-// parent is watched.
+// was killed, or the shell in between took the signal. Linux shows this through /proc; on other
+// systems only the parent is watched.
 import { readFileSync, readlinkSync } from 'node:fs';
 
 const POLL_MS = 500;
 
 /**
- * Calls `onGone` once npm, or a shell between it and this process, has ended. Started without npm,
- * this process outlives whoever started it, and nothing is watched. Returns what ends the watch.
+ * Calls `onGone` once npm, or a shell between it and this process, has ended. A process that npm
+ * did not start outlives its starter, so nothing is watched. Returns a function that ends the
+ * watch.
  */
 export function watchStarter(onGone, env = process.env) {
   const chain = starters(env);
@@ -22,8 +23,9 @@ export function watchStarter(onGone, env = process.env) {
 }
 
 /**
- * Ids from the parent up to the npm that started this process; npm runs on the Node it names in the
- * environment. None when npm is not above: its variables then came by a terminal it once started.
+ * Returns the ids from the parent up to the npm that started this process; npm runs on the Node
+ * that it names in the environment. The list is empty if no ancestor is npm: its variables then
+ * came from a terminal that it once started.
  */
 export function starters(env) {
   if (env.npm_lifecycle_event === undefined) return [];
@@ -36,15 +38,18 @@ export function starters(env) {
   return [];
 }
 
-/** True while everybody in the chain is still the child of the next: an orphan gets another parent. */
+/**
+ * Tells whether each process of the chain is still the parent of the previous one; an orphan gets
+ * another parent.
+ */
 function isIntact(chain) {
   return chain.every((pid, i) => (i === 0 ? process.ppid : parentOf(chain[i - 1])) === pid);
 }
 
-/** Id of a process's parent; 0 when there is none or the process is gone. */
+/** Returns the id of a process's parent; 0 if there is none or the process is gone. */
 function parentOf(pid) {
   try {
-    // `pid (name) state ppid ...`; the name may hold parentheses and spaces.
+    // The file holds `pid (name) state ppid ...`; the name may contain parentheses and spaces.
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
     return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
   } catch {

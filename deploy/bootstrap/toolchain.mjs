@@ -1,11 +1,11 @@
-// What the machine must have before anything can be built; each absence is one clear line.
+// Checks what the machine must have before anything can be built; each absence is one clear line.
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 const OLDEST_NODE = [20, 19];
 const APT_LINE = 'apt-get install -y build-essential cmake';
 
-/** Throws one line when the running Node is too old. */
+/** Throws one line if the running Node is too old. */
 export function requireNode(version) {
   const [major, minor] = version.split('.').map(Number);
   const isOldEnough =
@@ -14,7 +14,7 @@ export function requireNode(version) {
   throw new Error(`autoglm-mesh needs Node ${OLDEST_NODE.join('.')} or newer; this is ${version}.`);
 }
 
-/** Throws one line naming every build tool that is missing and the command that installs them. */
+/** Throws one line that names every missing build tool and the command that installs them. */
 export function requireBuildTools(env = process.env) {
   const missing = [
     ['a C++ compiler', [env.CXX, 'c++', 'g++', 'clang++']],
@@ -27,7 +27,7 @@ export function requireBuildTools(env = process.env) {
   throw new Error(`autoglm-mesh needs ${missing.join(' and ')}; install with: ${APT_LINE}`);
 }
 
-/** Full path of a program on PATH, or undefined. */
+/** Returns the full path of a program on PATH, or undefined. */
 export function findProgram(name, env = process.env) {
   const folders = name.includes('/') ? [''] : (env.PATH ?? '').split(delimiter);
   return folders.map((folder) => join(folder, name)).find(isExecutable);

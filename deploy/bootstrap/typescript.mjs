@@ -1,4 +1,4 @@
-// Compiles what the processes run: TypeScript without its tests, into build/.
+// Compiles the TypeScript that the processes run, without its tests, into build/.
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { BUILD, ROOT } from './paths.mjs';
@@ -16,7 +16,7 @@ const SOURCES = [
   'tsconfig.build.json',
 ];
 
-/** The programs of the processes and of the command line. */
+/** The compiled programs of the processes and of the command line. */
 export const TYPESCRIPT = {
   name: 'the compiled TypeScript',
   needsDev: true,
@@ -24,7 +24,7 @@ export const TYPESCRIPT = {
   build: compileTypeScript,
 };
 
-/** A copy that was broken off has the stamp and not each file. */
+/** Tells whether every file is there: a copy that was broken off has the stamp, but lacks files. */
 function isWhole() {
   const sources = filesUnder(SOURCES, (path) => path.endsWith('.ts'));
   return sources.every((path) => {

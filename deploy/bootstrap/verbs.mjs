@@ -1,4 +1,4 @@
-// What each npm script does once the tree is built.
+// The action of each npm script after the tree is built.
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -13,10 +13,13 @@ const FAST_TESTS = {
   native: true,
   concurrency: availableParallelism(),
 };
-/** A mesh has a machine to itself: how long a stream stands still is measured. */
+/**
+ * The end-to-end tests run one at a time: they measure how long streams pause, so a mesh needs the
+ * machine to itself.
+ */
 const E2E_TESTS = { layers: ['test/e2e'], native: false, concurrency: 1 };
 
-/** Sets up and runs the verb; the exit status is the verb's. */
+/** Sets up and runs the verb; resolves to the verb's exit status. */
 export async function handOver(verb, args) {
   switch (verb) {
     case 'build':
@@ -45,7 +48,7 @@ export async function handOver(verb, args) {
   }
 }
 
-/** Runs the `autoglm` command in this process: a signal to it reaches the mesh. */
+/** Runs the `autoglm` command in this process, so that a signal to it reaches the mesh. */
 export async function runCommand(args) {
   await setUpMesh();
   const main = pathToFileURL(join(BUILD, 'deploy', 'cli', 'main.js'));

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The `autoglm` command: builds what is missing, then runs the command line.
+// The `autoglm` command: builds the missing parts, then runs the command line.
 import { enter } from '../bootstrap/enter.mjs';
 
 enter(async (...args) => {

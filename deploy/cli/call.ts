@@ -55,7 +55,10 @@ export const call: Command = {
   },
 };
 
-/** Flags come before or after the method; everything else is the method and its messages. */
+/**
+ * Separates the flags, which may stand before or after the method, from the method and its
+ * messages.
+ */
 function splitFlags(args: readonly string[]): { flags: string[]; rest: string[] } {
   const flags: string[] = [];
   const rest: string[] = [];
@@ -79,7 +82,7 @@ interface Invocation {
   readonly signal: AbortSignal;
 }
 
-/** Calls a method of any kind; a failure is the MeshError the process threw. */
+/** Calls a method of any kind; a failure is the MeshError that the process threw. */
 async function* invoke(method: ProtoMethod, invocation: Invocation): AsyncGenerator<unknown> {
   const { address, requests, signal } = invocation;
   const channel = createChannel(address);

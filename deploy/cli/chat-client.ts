@@ -15,7 +15,7 @@ export interface ChatOptions {
   readonly signal: AbortSignal;
 }
 
-/** Streams the answer's text to a conversation. */
+/** Streams the text of the answer to a conversation. */
 export async function* streamChat(
   messages: readonly ChatTurn[],
   { url, apiKey, fields, signal }: ChatOptions,

@@ -48,7 +48,7 @@ export const chat: Command = {
 
 type Ask = (messages: readonly ChatTurn[], signal: AbortSignal) => AsyncIterable<string>;
 
-/** What has been said; a question joins it only with its answer. */
+/** The messages so far; a question is added only together with its answer. */
 class Conversation {
   readonly #opening: readonly ChatTurn[];
   #messages: readonly ChatTurn[];
@@ -71,7 +71,7 @@ class Conversation {
   }
 }
 
-/** Reads lines until the end of input or /exit; resolves to 1 when the last question failed. */
+/** Reads lines until the end of input or /exit; resolves to 1 if the last question failed. */
 async function converse(conversation: Conversation, ask: Ask): Promise<number> {
   const isTerminal = process.stdin.isTTY === true;
   const input = createInterface({

@@ -3,9 +3,9 @@ export interface Command {
   readonly name: string;
   /** One line for the list of commands. */
   readonly summary: string;
-  /** What `--help` prints. */
+  /** Returns the text that `--help` prints. */
   help(): string;
-  /** Resolves to the exit status. */
+  /** Runs the subcommand; resolves to the exit status. */
   run(args: readonly string[]): Promise<number>;
 }
 

@@ -5,14 +5,16 @@ import { createLog } from '#mesh/log/log.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { loadConfig } from './serve.ts';
 
-/** Folders whose change restarts the mesh; the supervisor itself is not among them. */
+/** Paths whose change restarts the mesh; the supervisor itself is not among them. */
 const WATCHED = ['gateway', 'services', 'protos/gen', 'native/index.ts', 'build/native'];
-/** An editor writes a file in several steps. */
+/**
+ * Milliseconds without a change after which files count as settled; editors write in several steps.
+ */
 const SETTLE_MS = 200;
 
 /**
- * `npm run dev`: the mesh on loopback, run from its sources, started anew whenever one changes. A mesh
- * that does not start waits for the next change.
+ * `npm run dev`: runs the mesh on loopback from its sources and restarts it when one changes. If
+ * the mesh does not start, it waits for the next change.
  */
 async function develop(args: readonly string[]): Promise<void> {
   const log = createLog({ role: 'dev', level: 'info', format: 'auto' });
@@ -37,7 +39,7 @@ async function develop(args: readonly string[]): Promise<void> {
   }
 }
 
-/** Tells when something below the watched folders has changed and come to rest. */
+/** Tells when files below the watched folders have changed and settled. */
 class ChangeWatcher {
   readonly #watchers = WATCHED.map((path) =>
     watch(join(PACKAGE_ROOT, path), { recursive: true }, () => this.#onChange()),

@@ -4,7 +4,8 @@ import type { ProtoMethod } from './proto-methods.ts';
 
 /**
  * Turns JSON texts into request messages of `method`; the text `-` stands for the lines of `stdin`,
- * each sent as it arrives. No text at all is one empty message, unless the method takes a stream.
+ * each sent as it arrives. Without any text there is one empty message, unless the method takes a
+ * stream.
  */
 export async function* requestMessages(
   method: ProtoMethod,
@@ -23,7 +24,7 @@ export async function* requestMessages(
   }
 }
 
-/** Parses one message and refuses fields its type does not have. */
+/** Parses one message; refuses fields that its type does not have. */
 export function parseMessage({ definition }: ProtoMethod, text: string): object {
   let message: unknown;
   try {
@@ -51,8 +52,8 @@ function roundTrip(definition: ProtoMethod['definition'], message: object): unkn
 }
 
 /**
- * Path of the first field that did not survive encoding: the encoder drops what it does not know
- * without a word. Empty values may vanish, since that is how the wire writes them.
+ * Returns the path of the first field that did not survive encoding, because the encoder silently
+ * drops unknown fields. Empty values may vanish, since the wire format omits them.
  */
 function lostField(sent: unknown, kept: unknown, path: string): string | undefined {
   if (typeof sent !== 'object' || sent === null) {

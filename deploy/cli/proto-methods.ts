@@ -5,14 +5,14 @@ import { didYouMean } from '../nearest-name.ts';
 
 /** A method of the shipped protos. */
 export interface ProtoMethod {
-  /** `autoglm.llm.v1.LlmBackboneService` */
+  /** Full name, such as `autoglm.llm.v1.LlmBackboneService`. */
   readonly service: string;
-  /** `GetModel` */
+  /** Name, such as `GetModel`. */
   readonly name: string;
   readonly definition: MethodDefinition<object, object>;
 }
 
-/** Every method, in the order of the files. */
+/** Returns every method, in the order of the files. */
 export function listMethods(protos: PackageDefinition): ProtoMethod[] {
   return Object.entries(protos).flatMap(([service, definition]) =>
     'format' in definition
@@ -34,7 +34,7 @@ export function findMethod(methods: readonly ProtoMethod[], typed: string): Prot
   throw new MeshError('NOT_FOUND', `no method "${typed}"${hint}`);
 }
 
-/** `LlmBackboneService/GetModel` */
+/** Returns the short name, such as `LlmBackboneService/GetModel`. */
 export function shortName({ service, name }: ProtoMethod): string {
   return `${service.slice(service.lastIndexOf('.') + 1)}/${name}`;
 }

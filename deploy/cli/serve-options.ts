@@ -5,7 +5,7 @@ import { ROLES } from '../local/roles.ts';
 
 /**
  * Every flag of `autoglm serve`: `--config` and the options of all processes in one flat list, as
- * vLLM has them. None has a default here, so that only what was typed wins over the file.
+ * in vLLM. None has a default here, so that only flags that were typed win over the file.
  */
 export const serveOptions: OptionSchema = Type.Object(
   {

@@ -22,7 +22,7 @@ export const serve: Command = {
   },
 };
 
-/** Reads the configuration file and the flags; also where `status` and `call` learn addresses. */
+/** Reads the configuration file and the flags; `status` and `call` take addresses from it too. */
 export async function loadConfig(args: readonly string[]): Promise<MeshConfig> {
   const { config, ...flags } = parseServeFlags(args);
   const standard = relative(process.cwd(), join(PACKAGE_ROOT, 'deploy', 'config.yaml'));

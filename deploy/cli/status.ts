@@ -34,7 +34,7 @@ interface ProcessStatus {
   readonly detail: string;
 }
 
-/** `autoglm status`: what runs where, ready or not. */
+/** `autoglm status`: shows which processes run at which addresses, and whether they are ready. */
 export const status: Command = {
   name: 'status',
   summary: 'show what runs where, ready or not',
@@ -110,7 +110,7 @@ async function instanceStatus({ role, values }: ProcessConfig): Promise<ProcessS
   }
 }
 
-/** fetch hides the reason ("ECONNREFUSED …") in its cause. */
+/** Returns the reason of a failed fetch ("ECONNREFUSED …"), which fetch puts into the cause. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause instanceof Error ? error.cause.message : error.message;

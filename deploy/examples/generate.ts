@@ -10,7 +10,7 @@ type Request = Parameters<typeof GenerateRequest.fromPartial>[0];
 
 const [address = '127.0.0.1:8051', question = '你是谁?'] = process.argv.slice(2);
 
-/** The request stream: one start; returning ends it. */
+/** Yields the request stream: one start; the return ends the stream. */
 async function* requests(): AsyncGenerator<Request> {
   const message = { role: 'user', content: { $case: 'text', value: question } } as const;
   yield {

@@ -9,7 +9,7 @@ const SAMPLE_RATE_HZ = 16_000;
 
 const [address = '127.0.0.1:8053'] = process.argv.slice(2);
 
-/** Standard input as it comes. */
+/** Yields standard input as it arrives. */
 async function* recorded(): AsyncGenerator<Uint8Array> {
   for await (const piece of process.stdin) {
     if (piece instanceof Uint8Array) yield piece;

@@ -5,12 +5,12 @@ import { MeshError } from '#mesh/errors.ts';
 /** A key of a mapping or an index of a list. */
 export type ConfigKey = string | number;
 
-/** A parsed YAML file that can say on which line a key stands. */
+/** A parsed YAML file that knows the line of each key. */
 export interface ConfigDocument {
-  /** As the user named it. */
+  /** Path of the file as the user wrote it. */
   readonly path: string;
   readonly root: Readonly<Record<string, unknown>>;
-  /** `path:line` of a key, or `path` when it is not in the file. */
+  /** Returns `path:line` of a key, or `path` if it is not in the file. */
   where(...keys: readonly ConfigKey[]): string;
 }
 
@@ -44,7 +44,7 @@ export function parseConfigDocument(path: string, text: string): ConfigDocument 
   return { path, root: { ...root }, where };
 }
 
-/** Where the last of nested `keys` starts in the text. */
+/** Returns the offset in the text at which the last of nested `keys` starts. */
 function keyOffset(contents: unknown, keys: readonly ConfigKey[]): number | undefined {
   let node = contents;
   let offset: number | undefined;
@@ -58,7 +58,7 @@ function keyOffset(contents: unknown, keys: readonly ConfigKey[]): number | unde
 }
 
 interface Entry {
-  /** The node whose place is that of the entry. */
+  /** The node at which the entry starts. */
   readonly start: unknown;
   readonly value: unknown;
 }

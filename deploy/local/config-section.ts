@@ -11,35 +11,40 @@ import { didYouMean } from '../nearest-name.ts';
 import type { ConfigDocument, ConfigKey } from './config-document.ts';
 import type { Role } from './roles.ts';
 
-/** Keys whose value is a file or folder; in a configuration file they are relative to it. */
+/**
+ * Keys whose value is a file or folder; in a configuration file, relative paths start at its
+ * folder.
+ */
 const PATH_KEYS = new Set(['model', 'chatTemplate', 'logPath', 'allowedLocalMediaPath']);
 
 /** Keys and values below one place of a configuration file. */
 export interface Section {
-  /** From the file's root: `gateway`, or `vision-encoder`, 1. */
+  /** Keys from the file's root: `gateway`, or `vision-encoder`, 1. */
   readonly place: readonly ConfigKey[];
   readonly values: OptionValues;
 }
 
-/** What the keys of a section are laid over, and what wins over them. */
+/** Values below and above the keys of a section: defaults, and values that win over the keys. */
 export interface Layers {
   readonly shared: OptionValues;
   readonly flags: OptionValues;
 }
 
-/** What a section may hold. */
+/** The content that a section may have. */
 export interface SectionShape {
   readonly name: string;
-  /** Keys it may have. */
+  /** Keys that the section may have. */
   readonly known: readonly string[];
 }
 
-/** The section of that name, empty when the file has none. */
+/** Reads the section of a name; it is empty if the file has none. */
 export function readSection(document: ConfigDocument, shape: SectionShape): Section {
   return parsePlace(document, shape, { place: [shape.name], content: document.root[shape.name] });
 }
 
-/** The sections of a list, one for each process; keys without a list stand for one process. */
+/**
+ * Reads the sections of a list, one for each process; keys without a list stand for one process.
+ */
 export function readSections(document: ConfigDocument, shape: SectionShape): readonly Section[] {
   const list = document.root[shape.name];
   if (!Array.isArray(list)) return [readSection(document, shape)];

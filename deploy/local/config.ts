@@ -18,32 +18,32 @@ import { shareCores } from './cores.ts';
 import type { TowerModality } from './model-towers.ts';
 import { BACKBONE, ENCODERS, GATEWAY, ROLES, type Role, type TowerRole } from './roles.ts';
 
-/** One process to start with exactly these values. */
+/** One process to start, with exactly these values. */
 export interface ProcessConfig {
   readonly role: Role;
   readonly values: OptionValues;
 }
 
-/** What the supervisor runs. */
+/** The mesh that the supervisor runs. */
 export interface MeshConfig {
   readonly log: LogSettings;
-  /** In starting order; stopped in the opposite one, so that the edge drains first. */
+  /** Processes in starting order; they stop in reverse order, so that the edge drains first. */
   readonly processes: readonly ProcessConfig[];
 }
 
-/** What defaults depend on besides the configuration. */
+/** Facts about the machine on which defaults depend. */
 export interface Surroundings {
-  /** Cores the processes may use, ascending. */
+  /** Numbers of the cores that the processes may use, ascending. */
   readonly cores: readonly number[];
   hasTower(modelDirectory: string, modality: TowerModality): boolean;
 }
 
-/** Every process has its own value, so these belong in a section only. */
+/** Keys that are allowed in a section only, because each process has its own value. */
 export const SECTION_ONLY_KEYS: ReadonlySet<string> = new Set(['listen']);
 
 /**
  * Turns a configuration file and command-line flags into the options of every process. A key at the
- * top level goes to every process that knows it; a section's key to its process only; a flag wins
+ * top level goes to every process that knows it, a section's key only to its process; a flag wins
  * over both.
  */
 export function resolveConfig(
@@ -80,8 +80,8 @@ interface EncoderProcess extends ProcessConfig {
 }
 
 /**
- * Encoders for every tower of the model, as many as the configuration lists, one unless it does. A
- * backbone that is told of encoders elsewhere gets none here.
+ * Returns encoders for every tower of the model: as many as the configuration lists, or one if it
+ * lists none. If the backbone's own options name encoders elsewhere, none are started.
  */
 function resolveEncoders(
   document: ConfigDocument,
@@ -107,7 +107,7 @@ function resolveEncoders(
   });
 }
 
-/** What the backbone is told of the encoders. */
+/** Returns the options that tell the backbone the encoders' addresses. */
 function encoderAddresses(encoders: readonly EncoderProcess[]): OptionValues {
   const byOption = ENCODERS.map(({ addressOption }) => {
     const own = encoders.filter(({ role }) => role.addressOption === addressOption);
@@ -116,7 +116,7 @@ function encoderAddresses(encoders: readonly EncoderProcess[]): OptionValues {
   return Object.fromEntries(byOption.filter(([, addresses]) => addresses.length > 0));
 }
 
-/** Values of the top-level keys and of the `log` section. */
+/** Returns the values of the top-level keys and of the `log` section. */
 function sharedValues(document: ConfigDocument): OptionValues {
   const sections = new Set(['log', ...ROLES.map(({ name }) => name)]);
   const topLevel = Object.entries(document.root).filter(([key]) => !sections.has(key));
@@ -130,7 +130,7 @@ function sharedValues(document: ConfigDocument): OptionValues {
   return { ...logValues(document), ...withPaths(document, values) };
 }
 
-/** `log: {level}` is what the processes know as `log-level`. */
+/** Returns the keys of `log` under the names that processes use: `level` becomes `log-level`. */
 function logValues(document: ConfigDocument): OptionValues {
   const known = namesOf(logOptions).map((name) => name.slice('log-'.length));
   const section = readSection(document, { name: 'log', known });

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 
-/** Numbers of the cores this process may use, ascending. */
+/** Returns the numbers of the cores that this process may use, ascending. */
 export function usableCores(): readonly number[] {
   const [, list] = /^Cpus_allowed_list:\s*(\S+)$/m.exec(readOwnStatus()) ?? [];
   if (list === undefined) return Array.from({ length: availableParallelism() }, (_, i) => i);
@@ -11,7 +11,7 @@ export function usableCores(): readonly number[] {
   });
 }
 
-/** Linux tells; other systems have no such file. */
+/** Returns the process's status file on Linux; other systems have no such file. */
 function readOwnStatus(): string {
   try {
     return readFileSync('/proc/self/status', 'utf8');
@@ -20,7 +20,10 @@ function readOwnStatus(): string {
   }
 }
 
-/** Deals cores out to `numProcesses` as devices, evenly and in order; too few are dealt out again. */
+/**
+ * Distributes cores evenly and in order among `numProcesses`, as device names; if there are too
+ * few, they are used repeatedly.
+ */
 export function shareCores(cores: readonly number[], numProcesses: number): readonly string[] {
   return Array.from({ length: numProcesses }, (_, i) => {
     const first = Math.floor((i * cores.length) / numProcesses);
@@ -30,7 +33,7 @@ export function shareCores(cores: readonly number[], numProcesses: number): read
   });
 }
 
-/** [0, 1, 2, 5] as "0-2,5". */
+/** Writes a list of cores: [0, 1, 2, 5] as "0-2,5". */
 function coreList(cores: readonly number[]): string {
   const ranges: { first: number; last: number }[] = [];
   for (const core of cores) {

@@ -5,18 +5,18 @@ import type { OptionValues } from '#mesh/options.ts';
 import { type HostPort, parseHostPort, probePort } from '#mesh/port-probe.ts';
 import type { ProcessConfig } from './config.ts';
 
-/** An address a process will listen on, and the key that changes it. */
+/** An address that a process will listen on, and the key that changes it. */
 interface Claim extends HostPort {
   readonly role: string;
   readonly key: string;
-  /** As messages show it. */
+  /** Address as messages show it. */
   readonly address: string;
 }
 
-/** `host:port`, an IPv6 host in brackets. */
+/** Matches `host:port`, with an IPv6 host in brackets. */
 const HOST_PORT = /^(?:\[[^\]]+\]|[^:]+):\d{1,5}$/;
 
-/** A mesh that was just stopped lets go of its ports within this. */
+/** Milliseconds within which a mesh that was just stopped releases its ports. */
 const WAIT_LIMIT_MS = 2000;
 
 export interface ClaimOptions {
@@ -26,9 +26,9 @@ export interface ClaimOptions {
 }
 
 /**
- * Refuses, before anything is loaded, a port that another program keeps, that two processes share or
- * that nobody can know beforehand.
- * Resolves early, with nothing claimed, when the signal aborts.
+ * Refuses, before anything is loaded, a port that another program keeps, that two processes share
+ * or that is not known in advance (port 0). Resolves early, with nothing claimed, when the signal
+ * aborts.
  */
 export async function claimPorts(
   processes: readonly ProcessConfig[],
@@ -58,7 +58,10 @@ function claimsOf(role: string, values: OptionValues): Claim[] {
   return [{ role, key: 'listen', ...parseHostPort(listen), address: listen }];
 }
 
-/** The processes of a mesh, and `autoglm status`, find each other by what the configuration says. */
+/**
+ * Refuses an unknown port: the processes of a mesh, and `autoglm status`, find each other by the
+ * configured ports.
+ */
 function requireKnownPort({ role, key, port, address }: Claim): void {
   const place = `key "${key}" in the section "${role}"`;
   const refuse = (why: string) => {

@@ -7,7 +7,7 @@ import { InstanceServiceDefinition } from '#protos/autoglm/mesh/v1/instance.ts';
 const POLL_MS = 100;
 const ANSWER_LIMIT_MS = 2000;
 
-/** Base URL under which this machine reaches the gateway. */
+/** Returns the base URL under which this machine reaches the gateway. */
 export function gatewayUrl(values: OptionValues): string {
   const host = String(values['host']);
   const reachable = host === '0.0.0.0' || host === '' ? '127.0.0.1' : host === '::' ? '::1' : host;
@@ -15,7 +15,7 @@ export function gatewayUrl(values: OptionValues): string {
   return `http://${literal}:${String(values['port'])}`;
 }
 
-/** Resolves when the gateway says that the mesh can generate. */
+/** Resolves when the gateway reports that the mesh can generate. */
 export async function waitUntilReady(url: string, signal: AbortSignal): Promise<void> {
   while (!(await isReady(url, signal))) await delay(POLL_MS, undefined, { signal });
 }
@@ -32,7 +32,7 @@ async function isReady(url: string, signal: AbortSignal): Promise<boolean> {
   }
 }
 
-/** Resolves when the backbone at `address` can ask that many encoders. */
+/** Resolves when the backbone at `address` can ask `numEncoders` encoders. */
 export async function waitUntilEncodersReady(
   address: string,
   { numEncoders, signal }: { readonly numEncoders: number; readonly signal: AbortSignal },
@@ -50,7 +50,7 @@ export async function waitUntilEncodersReady(
   }
 }
 
-/** The line a newcomer copies to see the mesh answer. */
+/** Returns a line that a user can copy to see the mesh answer. */
 export function curlLine(url: string, needsKey: boolean): string {
   const key = needsKey ? ' -H "Authorization: Bearer $AUTOGLM_API_KEY"' : '';
   const body = '{"messages":[{"role":"user","content":"你是谁?"}]}';

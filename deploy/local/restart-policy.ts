@@ -1,12 +1,12 @@
-/** How long a process that died waits before it is started again. */
+/** How long a process that died waits before it is restarted. */
 export interface RestartPolicy {
   readonly firstDelayMs: number;
   readonly maxDelayMs: number;
-  /** Each further failure multiplies the delay. */
+  /** Factor by which each further failure multiplies the delay. */
   readonly factor: number;
-  /** A run at least this long clears the failures before it. */
+  /** Milliseconds of a run that clears the failures before it. */
   readonly stableRunMs: number;
-  /** Share of the delay that is random, so that processes felled together do not rise together. */
+  /** Random share of the delay, so that processes that died together do not start together. */
   readonly jitter: number;
 }
 
@@ -19,21 +19,21 @@ export const RESTART_POLICY: RestartPolicy = {
 };
 
 export interface Restart {
-  /** Failures in a row, this one included. */
+  /** Number of consecutive failures, including this one. */
   readonly numFailures: number;
   readonly delayMs: number;
 }
 
-/** What ended, and what ended before it. */
+/** A run that ended, and the failures before it. */
 export interface FinishedRun {
-  /** Failures in a row before this run. */
+  /** Number of consecutive failures before this run. */
   readonly numFailures: number;
   readonly uptimeMs: number;
-  /** In [0, 1). */
+  /** Random number in [0, 1). */
   readonly random: number;
 }
 
-/** Decides when a process that ended unasked starts again. */
+/** Decides when a process that ended unasked is restarted. */
 export function planRestart(policy: RestartPolicy, run: FinishedRun): Restart {
   const wasStable = run.uptimeMs >= policy.stableRunMs;
   const numFailures = wasStable ? 1 : run.numFailures + 1;

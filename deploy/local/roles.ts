@@ -5,19 +5,19 @@ import { speechEncoderOptions } from '#speech/options.ts';
 import { visionEncoderOptions } from '#vision/options.ts';
 import type { TowerModality } from './model-towers.ts';
 
-/** A kind of process the supervisor starts. */
+/** A kind of process that the supervisor starts. */
 export interface Role {
-  /** Name of its section in the configuration, and of its log lines. */
+  /** Name of its section in the configuration and of its lines in the log. */
   readonly name: string;
   readonly options: OptionSchema;
-  /** Its main module from the package's root, without extension. */
+  /** Path of its main module from the package's root, without extension. */
   readonly main: string;
 }
 
 /** A process with one tower of the model. */
 export interface TowerRole extends Role {
   readonly modality: TowerModality;
-  /** The backbone's option that lists addresses of such processes. */
+  /** The backbone's option that lists the addresses of such processes. */
   readonly addressOption: 'visionEncoder' | 'speechEncoder';
 }
 

@@ -3,7 +3,10 @@ import { createLog } from '#mesh/log/log.ts';
 import type { MeshConfig } from './config.ts';
 import { Supervisor } from './supervisor.ts';
 
-/** A second signal ends the mesh at once, unless it is the same Ctrl-C delivered twice by npm. */
+/**
+ * Milliseconds within which a second signal is ignored, since npm delivers one Ctrl-C twice. A
+ * later one ends the mesh at once.
+ */
 const SAME_SIGNAL_MS = 500;
 
 /** Runs a mesh until a signal stops it; resolves to this process's exit status. */

@@ -8,14 +8,16 @@ import { DRAIN, SIGNALLED, SUPERVISED } from '#mesh/process/lifecycle.ts';
 import type { ProcessConfig } from './config.ts';
 import { planRestart, type RestartPolicy } from './restart-policy.ts';
 
-/** Children run as this module does: from sources in development, else from build/. */
+/** Children run from sources if this module does (in development), otherwise from build/. */
 const EXTENSION = extname(import.meta.filename);
 const CODE_ROOT = EXTENSION === '.ts' ? PACKAGE_ROOT : join(PACKAGE_ROOT, 'build');
 
-/** A service manager signals every process of a mesh, the supervisor among them, within this time. */
+/**
+ * Milliseconds within which a service manager signals all processes of a mesh and the supervisor.
+ */
 const SIGNALLED_TOGETHER_MS = 500;
 
-/** How a process ended. */
+/** The end of a process. */
 export interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -25,13 +27,13 @@ export interface Exit {
 export interface SupervisionOptions {
   readonly log: Log;
   readonly policy: RestartPolicy;
-  /** Asked at each unasked end: false gives up. */
+  /** Called each time the process ends unasked; false gives up. */
   readonly mayRestart: () => boolean;
-  /** Aborted once the whole mesh is to end. */
+  /** Aborts when the whole mesh is to end. */
   readonly meshStopping: AbortSignal;
 }
 
-/** One process of the mesh, started again when it dies until it is told to stop. */
+/** One process of the mesh, which is restarted when it dies until it is told to stop. */
 export class SupervisedProcess {
   readonly config: ProcessConfig;
   readonly #options: SupervisionOptions;
@@ -48,12 +50,12 @@ export class SupervisedProcess {
     return this.config.role.name;
   }
 
-  /** Undefined while it waits to be started again. */
+  /** Id of the process; undefined while it waits to be restarted. */
   get pid(): number | undefined {
     return this.#child?.pid;
   }
 
-  /** Keeps the process running; resolves to its last exit: when stopped, or may not restart. */
+  /** Keeps the process running; resolves to its last exit: it was stopped, or may not restart. */
   async run(): Promise<Exit> {
     const { log, policy, mayRestart } = this.#options;
     const { signal } = this.#stopping;
@@ -76,13 +78,13 @@ export class SupervisedProcess {
     }
   }
 
-  /** Asks the process to drain and end; past `limitMs` it is killed. */
+  /** Asks the process to drain and end; kills it after `limitMs`. */
   async stop(limitMs: number): Promise<void> {
     this.#stopping.abort();
     const child = this.#child;
     if (child === undefined) return;
     this.#drain(child);
-    // A process that does not listen yet has nothing to drain.
+    // SIGTERM ends a process that is still starting, which has nothing to drain.
     child.kill('SIGTERM');
     const timer = setTimeout(() => {
       this.#options.log.warn(`${this.name} did not end within ${limitMs / 1000} s; killing it`);
@@ -102,12 +104,14 @@ export class SupervisedProcess {
     if (child.connected) child.send(DRAIN, ignoreClosedChannel);
   }
 
-  /** A process that was signalled drains when it alone was; else `stop` tells when its turn comes. */
+  /**
+   * Drains a signalled process if it alone was signalled; otherwise `stop` drains it in its turn.
+   */
   async #onSignalled(child: ChildProcess): Promise<void> {
     if (!(await this.#signalledTogether())) this.#drain(child);
   }
 
-  /** True when the whole mesh is told to end at about this time. */
+  /** Tells whether the whole mesh is told to end at about this time. */
   async #signalledTogether(): Promise<boolean> {
     const signal = this.#options.meshStopping;
     await delay(SIGNALLED_TOGETHER_MS, undefined, { signal }).catch(ignoreAbort);
@@ -118,10 +122,10 @@ export class SupervisedProcess {
     const { role, values } = this.config;
     const startedMs = performance.now();
     const child = fork(join(CODE_ROOT, `${role.main}${EXTENSION}`), toFlags(role.options, values), {
-      // The IPC channel carries the wish to end; its closing tells that the supervisor is gone.
+      // The IPC channel carries the request to end; its closing tells that the supervisor is gone.
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      // Its own process group: Ctrl-C in the terminal reaches the supervisor alone, which then
-      // stops the processes in order.
+      // The child has its own process group: Ctrl-C in the terminal reaches only the supervisor,
+      // which then stops the processes in order.
       detached: true,
       env: { ...process.env, ...toEnvironment(role.options, values), [SUPERVISED]: '1' },
     });
@@ -143,13 +147,13 @@ export class SupervisedProcess {
   }
 }
 
-/** `exited with status 1 after 2.0 s`, `was killed by SIGKILL after 2.0 s`. */
+/** Describes an exit: `exited with status 1 after 2.0 s`, `was killed by SIGKILL after 2.0 s`. */
 export function describeExit({ code, signal, uptimeMs }: Exit): string {
   const how = signal === null ? `exited with status ${code}` : `was killed by ${signal}`;
   return `${how} after ${(uptimeMs / 1000).toFixed(1)} s`;
 }
 
-/** The end of the process, which closed the channel, is what its drain was for. */
+/** Ignores a closed channel: the process has ended, which was the purpose of the message. */
 function ignoreClosedChannel(): void {}
 
 function ignoreAbort(error: unknown): void {

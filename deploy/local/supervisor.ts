@@ -7,7 +7,7 @@ import { RESTART_POLICY, type RestartPolicy } from './restart-policy.ts';
 import { BACKBONE, ENCODERS, GATEWAY, type Role } from './roles.ts';
 import { describeExit, SupervisedProcess } from './supervised-process.ts';
 
-/** A process is killed this long after the time its requests are given to finish. */
+/** Milliseconds after the drain limit at which a process is killed. */
 const EXIT_GRACE_MS = 3000;
 
 export interface SupervisorOptions {
@@ -16,8 +16,8 @@ export interface SupervisorOptions {
 }
 
 /**
- * Runs the processes of one mesh on this machine. Until the mesh has been ready once, a process that
- * ends is a refusal to start and ends the mesh; from then on it is started again.
+ * Runs the processes of one mesh on this machine. Until the mesh has been ready once, a process
+ * that ends counts as a refusal to start and ends the mesh; later it is restarted.
  */
 export class Supervisor {
   readonly processes: readonly SupervisedProcess[];
@@ -38,7 +38,7 @@ export class Supervisor {
     );
   }
 
-  /** Resolves when the mesh has stopped; rejects when it could not start. */
+  /** Resolves when the mesh has stopped; rejects if it could not start. */
   async run(): Promise<void> {
     this.#log.info('Starting AutoGLM-Phone server...');
     const { signal } = this.#stopping;
@@ -56,7 +56,7 @@ export class Supervisor {
     }
   }
 
-  /** Drains the edge, then what stands behind it; each process is killed past its limit. */
+  /** Drains the edge, then the processes behind it; kills each one after its limit. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     for (const process of [...this.processes].reverse()) {
@@ -92,7 +92,7 @@ export class Supervisor {
     this.#log.info(`Ready. Try: ${curlLine(url, values['apiKey'] !== undefined)}`);
   }
 
-  /** Encoders are in the mesh once the backbone can ask them. */
+  /** Resolves when the backbone can ask the encoders, which are part of the mesh from then on. */
   async #encodersReady(signal: AbortSignal): Promise<void> {
     const encoders = this.processes.filter(({ config }) => isEncoder(config.role));
     const backbone = this.processes.find(({ name }) => name === BACKBONE.name);

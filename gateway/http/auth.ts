@@ -8,11 +8,11 @@ export function isOpenPath(path: string): boolean {
   return OPEN_PATHS.has(path);
 }
 
-/** Checks bearer keys in constant time: hashes are compared, and always all of them. */
+/** Checks bearer keys in constant time: compares hashes, and always all of them. */
 export class ApiKeys {
   readonly #hashes: readonly Buffer[];
 
-  /** `keys`: comma separated; undefined lets everyone in. */
+  /** `keys` are separated by commas; undefined admits every request. */
   constructor(keys: string | undefined) {
     const list = (keys ?? '').split(',').map((key) => key.trim());
     this.#hashes = list.filter((key) => key !== '').map(sha256);

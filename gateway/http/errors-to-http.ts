@@ -25,7 +25,10 @@ export function sendError(reply: FastifyReply, error: MeshError): void {
   reply.code(http).send(errorBody(error));
 }
 
-/** Names a failure; what nobody foresaw is logged with its stack, once, and told without detail. */
+/**
+ * Turns a failure into a MeshError; an unforeseen one is logged with its stack and answered without
+ * detail.
+ */
 export function toMeshError(error: unknown, log: Log, request: FastifyRequest): MeshError {
   if (error instanceof MeshError) return error;
   const refusal = fromFramework(error);
@@ -34,7 +37,7 @@ export function toMeshError(error: unknown, log: Log, request: FastifyRequest): 
   return new MeshError('ENGINE_FAILED', 'internal error; see the log of the gateway');
 }
 
-/** Answers what is not even HTTP; there is no request and so no route. */
+/** Answers bytes that are not HTTP; there is no request and so no route. */
 export function answerMalformedHttp(error: Error, socket: Socket): void {
   if (!socket.writable || ('code' in error && error.code === 'ECONNRESET')) {
     socket.destroy();
@@ -55,7 +58,7 @@ export function answerMalformedHttp(error: Error, socket: Socket): void {
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
-/** Fastify's own refusals of a request. */
+/** Translates Fastify's own refusals of a request. */
 function fromFramework(error: unknown): MeshError | undefined {
   if (!(error instanceof Error) || !('statusCode' in error) || !('code' in error)) return undefined;
   switch (error.code) {

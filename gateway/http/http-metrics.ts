@@ -5,13 +5,13 @@ import {
   REQUEST_BUCKETS_S,
 } from '#mesh/metrics.ts';
 
-/** vLLM serves these two without a prefix. */
+/** Names that vLLM serves without a prefix. */
 export const HTTP_METRICS: ReadonlySet<string> = new Set([
   'http_requests',
   'http_request_duration_seconds',
 ]);
 
-/** What is counted of every HTTP request. */
+/** Metrics of every HTTP request. */
 export class HttpMetrics {
   readonly requests: Counter;
   readonly duration: Histogram;

@@ -5,7 +5,7 @@ import { AdmissionGate } from '#mesh/process/admission-gate.ts';
 const SHUTTING_DOWN = 'the server is shutting down; try another or try again shortly';
 
 export interface InFlightOptions {
-  /** Requests at once beyond which new ones are refused. */
+  /** Most requests at once; further ones are refused. */
   readonly maxRequests: number;
   /** Deadline of a request, milliseconds. */
   readonly timeoutMs: number;
@@ -15,11 +15,14 @@ export interface InFlightOptions {
 export interface AdmittedRequest {
   /** Aborted, with a MeshError as its reason, when the answer is no longer wanted or allowed. */
   readonly signal: AbortSignal;
-  /** To be called once, however the request ends. */
+  /** Ends the request; called once, however it ends. */
   end(): void;
 }
 
-/** Admits the requests that occupy a backbone, and ends them: deadline, client gone, drain. */
+/**
+ * Admits the requests that occupy a backbone, and ends them: at the deadline, when the client is
+ * gone, or on drain.
+ */
 export class InFlight {
   readonly #timeoutMs: number;
   readonly #gate: AdmissionGate;
@@ -62,7 +65,7 @@ export class InFlight {
     };
   }
 
-  /** Refuses new requests and waits for the running ones; past `graceMs` ends those. */
+  /** Refuses new requests and waits for the running ones; ends those after `graceMs`. */
   async drain(graceMs: number): Promise<void> {
     this.#gate.close();
     const cutOff = setTimeout(() => {

@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 export interface Route {
   readonly method: 'GET' | 'POST';
   readonly path: string;
-  /** Unset: a body is JSON. */
+  /** Kind of body the route takes; JSON if unset. */
   readonly body?: 'form';
   readonly handle: (request: FastifyRequest, reply: FastifyReply) => unknown;
 }

@@ -14,13 +14,16 @@ import type { HttpMetrics } from './http-metrics.ts';
 import { requestId } from './request-id.ts';
 import type { Route } from './route.ts';
 
-/** Load balancers reuse idle connections for 60 s as a rule; we must not close them first. */
+/**
+ * Milliseconds; load balancers usually reuse idle connections for 60 s, so we must not close them
+ * first.
+ */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
-/** A request must have arrived whole within this. */
+/** Milliseconds within which a request must have arrived completely. */
 const RECEIVE_TIMEOUT_MS = 120_000;
 const MAX_PARAM_LENGTH = 512;
 
-/** What a body may have. */
+/** Limits on a body. */
 export interface BodyLimits {
   readonly receive: ReceiveLimits;
   readonly json: JsonLimits;
@@ -36,7 +39,7 @@ export interface ServerOptions {
   readonly corsAllowOrigin: readonly string[];
 }
 
-/** Builds the HTTP server: what is common to all routes, then the routes. */
+/** Builds the HTTP server: the common parts, then the routes. */
 export function createServer(options: ServerOptions): FastifyInstance {
   const app = fastify({
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
@@ -44,7 +47,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
     forceCloseConnections: 'idle',
     genReqId: requestId,
     clientErrorHandler: answerMalformedHttp,
-    // A path that cannot be decoded has no route, so no hook has run either.
+    // A path that cannot be decoded has no route, so no hook has run for it.
     frameworkErrors: (error, request, reply) => {
       reply.header('x-request-id', request.id);
       sendError(reply, toMeshError(error, options.log, request));
@@ -86,7 +89,7 @@ function addRoute(
     app.route(route);
     return;
   }
-  // In a scope of its own, so that no other route takes forms.
+  // Forms have a scope of their own, so that no other route takes them.
   void app.register(async (scope) => {
     acceptForms(scope, { ...form, ...receive });
     scope.route(route);
@@ -109,13 +112,16 @@ function observeRequests(app: FastifyInstance, { metrics, log }: ServerOptions):
     metrics.duration.observe(elapsedMs / 1000, { handler, method });
     const facts = { request_id: id, status, elapsed_ms: elapsedMs };
     const line = `${method} ${handler} ${status}`;
-    // A probe that finds nothing ready says what it is there to say.
+    // An open path answers 5xx by design if nothing is ready, so that is no warning.
     if (status >= 500 && !isOpenPath(handler)) log.warn(facts, line);
     else log.debug(facts, line);
   });
 }
 
-/** Refuses what no route takes before its body is received: Fastify would parse that first. */
+/**
+ * Refuses a request for an unknown route before its body is received, which Fastify would parse
+ * first.
+ */
 function refuseUnknownRoutes(app: FastifyInstance, routes: readonly Route[]): void {
   app.addHook('onRequest', async (request, reply) => {
     if (!request.is404) return;
@@ -130,7 +136,7 @@ function refuseUnknownRoutes(app: FastifyInstance, routes: readonly Route[]): vo
   });
 }
 
-/** A path without the slashes at its end. */
+/** Returns a path without the slashes at its end. */
 function withoutSlashes(path: string): string {
   let end = path.length;
   while (path[end - 1] === '/') end--;

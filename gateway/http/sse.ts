@@ -1,19 +1,19 @@
 import type { Writable } from 'node:stream';
 import { MeshError } from '#mesh/errors.ts';
 
-/** Clients ignore comment lines; proxies see that the connection lives. */
+/** A comment line, which clients ignore; proxies see from it that the connection lives. */
 const HEARTBEAT = ': keep-alive\n\n';
 
 export interface SseOptions {
-  /** A stream silent for this long gets a comment line, milliseconds. */
+  /** Milliseconds of silence after which a stream gets a comment line. */
   readonly heartbeatMs: number;
-  /** A reader that takes nothing for this long is cut off, milliseconds. */
+  /** Milliseconds after which a reader that takes nothing is cut off. */
   readonly stallMs: number;
 }
 
 /**
  * A server-sent event stream. It opens (sends its status and headers) with its first write or its
- * first heartbeat, so that a failure before either still has a status of its own.
+ * first heartbeat, so that a failure before both can still have a status of its own.
  */
 export class SseStream {
   readonly #open: () => Writable;
@@ -33,11 +33,11 @@ export class SseStream {
     return this.#output !== undefined;
   }
 
-  /** Writes frames; a returned promise means "wait, the reader is behind". */
+  /** Writes frames; a returned promise means that the writer must wait for the reader. */
   write(frames: string): Promise<void> | undefined {
     this.#isSilent = false;
     const output = this.#openOnce();
-    // Writing to a closed output would raise an error event that nobody awaits.
+    // Writing to a closed output would raise an error event that has no listener.
     if (output.destroyed) return Promise.reject(clientGone());
     if (!output.write(frames)) this.#drained ??= this.#drain(output);
     return this.#drained;
@@ -49,7 +49,7 @@ export class SseStream {
     if (this.#output?.destroyed === false) this.#output.end(frames);
   }
 
-  /** Stops the heartbeat; to be called however the stream goes. */
+  /** Stops the heartbeat; called however the stream ends. */
   close(): void {
     clearInterval(this.#heartbeat);
   }
@@ -57,7 +57,7 @@ export class SseStream {
   #openOnce(): Writable {
     if (this.#output === undefined) {
       this.#output = this.#open();
-      // A failed write closes the output, and closing is what ends the stream.
+      // A failed write closes the output, and the closing ends the stream.
       this.#output.on('error', () => {});
     }
     return this.#output;

@@ -1,23 +1,23 @@
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
-/** Says whether a media fetch may connect to an address. */
+/** Tells whether a media fetch may connect to an address. */
 export type AddressRule = (address: string) => boolean;
 
-/** All unicast space that IANA has handed out for the public internet (RFC 4291 §2.4). */
+/** All unicast space that IANA has assigned to the public internet (RFC 4291 §2.4). */
 const GLOBAL_UNICAST = ipaddr.IPv6.parseCIDR('2000::/3');
 
 /** NAT64's well-known prefix; in other prefixes the embedded address has no fixed place. */
 const NAT64 = ipaddr.IPv6.parseCIDR('64:ff9b::/96');
 
-/** Cloud control planes on publicly routable addresses: Azure's host agent. */
+/** Cloud control planes at publicly routable addresses: Azure's host agent. */
 const CONTROL_PLANES: ReadonlySet<string> = new Set(['168.63.129.16']);
 
-/** No restriction: for intranets, where media live on private addresses. */
+/** Allows every address, for intranets, where media have private addresses. */
 export const isAnyAddress: AddressRule = () => true;
 
 /**
- * True for a unicast address of the public internet. Whatever tunnels or translates to IPv4 is
+ * Allows a unicast address of the public internet. An address that tunnels or translates to IPv4 is
  * judged by the IPv4 address it carries.
  */
 export const isPublicAddress: AddressRule = (address) => {
@@ -42,7 +42,9 @@ function isPublicIpv6(address: ipaddr.IPv6): boolean {
   return address.range() === 'unicast' && address.match(GLOBAL_UNICAST);
 }
 
-/** IPv4 addresses that packets to `address` may reach; none for a plain IPv6 address. */
+/**
+ * Returns the IPv4 addresses that packets to `address` may reach; none for a plain IPv6 address.
+ */
 function carriedIpv4(address: ipaddr.IPv6): ipaddr.IPv4[] {
   const words = address.parts;
   const ipv4At = (word: number, mask = 0) => {

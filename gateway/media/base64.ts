@@ -1,4 +1,7 @@
-/** Line breaks of MIME add two characters to 76; more white space than this is not base64 any more. */
+/**
+ * Largest length in relation to the text without white space: MIME's line breaks add two characters
+ * to 76.
+ */
 const WHITESPACE_ALLOWANCE = 1.05;
 
 export type Decoded =
@@ -7,8 +10,8 @@ export type Decoded =
   | { readonly outcome: 'malformed' };
 
 /**
- * Decodes base64 of either alphabet, white space between characters tolerated. A text that must
- * decode to more than `maxBytes` is refused before anything is allocated for it.
+ * Decodes base64 of either alphabet; white space between characters is allowed. A text that must
+ * decode to more than `maxBytes` is refused before memory is allocated for it.
  */
 export function decodeBase64(text: string, maxBytes: number): Decoded {
   if (text.length * 0.75 > maxBytes * WHITESPACE_ALLOWANCE + 4) return { outcome: 'too-large' };
@@ -19,9 +22,10 @@ export function decodeBase64(text: string, maxBytes: number): Decoded {
 }
 
 /**
- * Node skips what is not base64 and stops at padding, so that every character counted exactly when
- * the number of bytes is the one the length promises: a check without a copy of the text, which white
- * space between all of its characters would make slow.
+ * Decodes a text, undefined if it is not base64. Node skips characters that are not base64 and
+ * stops at padding, so all characters were base64 if and only if the number of bytes is the one
+ * that the length promises. This check needs no copy of the text, which would be slow to make if
+ * white space stood between all its characters.
  */
 function decodeExactly(text: string): Buffer | undefined {
   const bytes = Buffer.from(text, 'base64');
@@ -30,14 +34,16 @@ function decodeExactly(text: string): Buffer | undefined {
   return isWhole(text.length) || isWhole(text.length - countBlanks(text)) ? bytes : undefined;
 }
 
-/** What that many characters decode to; null: no text has so many. */
+/**
+ * Returns the number of bytes that so many characters decode to; null if no text has that length.
+ */
 function promisedBytes(length: number, numPadding: number): number | null {
   if (numPadding > 0 && length % 4 !== 0) return null;
   const numDigits = length - numPadding;
   return numDigits % 4 === 1 ? null : Math.floor((numDigits * 3) / 4);
 }
 
-/** Padding at the end; all beyond two comes out as three, which is always wrong. */
+/** Counts the padding at the end, up to three, which is always wrong. */
 function paddingOf(text: string): number {
   let numPadding = 0;
   for (let at = text.length - 1; at >= 0 && numPadding < 3; at--) {
@@ -53,7 +59,7 @@ function countBlanks(text: string): number {
   return numBlanks;
 }
 
-/** White space of ASCII, tab to carriage return. */
+/** Tells whether a character is ASCII white space: a space, or tab to carriage return. */
 function isBlank(code: number): boolean {
   return code === 0x20 || (code >= 0x09 && code <= 0x0d);
 }

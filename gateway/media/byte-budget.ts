@@ -6,7 +6,7 @@ export interface ByteLimits {
   readonly maxTotalBytes: number;
 }
 
-/** What one request may still load, shared by its items while they load in parallel. */
+/** The bytes that one request may still load, shared by its items while they load in parallel. */
 export class ByteBudget {
   readonly #limits: ByteLimits;
   #totalBytes = 0;
@@ -15,7 +15,7 @@ export class ByteBudget {
     this.#limits = limits;
   }
 
-  /** The account of one item; `param` names it in a refusal. */
+  /** Returns the account of one item; `param` names it in a refusal. */
   item(param: string): ItemBudget {
     let itemBytes = 0;
     return {
@@ -33,9 +33,9 @@ export class ByteBudget {
 
 export interface ItemBudget {
   readonly maxBytes: number;
-  /** Counts bytes as they come; throws PAYLOAD_TOO_LARGE at the one that is too many. */
+  /** Counts bytes as they come; throws PAYLOAD_TOO_LARGE at the first byte over the budget. */
   take(numBytes: number): void;
-  /** The refusal of an item known to be too large before its bytes came. */
+  /** Returns the refusal of an item that is known to be too large before its bytes came. */
   refuse(): MeshError;
 }
 

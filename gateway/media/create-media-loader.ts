@@ -12,7 +12,7 @@ export interface WarningLog {
   warn(message: string): void;
 }
 
-/** Builds the loader from the gateway's options; refuses values the schema cannot judge. */
+/** Builds the loader from the gateway's options; refuses values that the schema cannot judge. */
 export function createMediaLoader(options: MediaOptions, log: WarningLog): MediaLoader {
   return new MediaLoader({
     itemLimits: parseItemLimits(options.limitMmPerPrompt),

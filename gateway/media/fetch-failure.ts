@@ -3,11 +3,13 @@ import { MeshError } from '#mesh/errors.ts';
 export interface FailureContext {
   readonly param: string;
   readonly timeoutMs: number;
-  /** Aborted: the fetch ran out of its own time. */
+  /** Aborts when the fetch has used up its own time. */
   readonly deadline: AbortSignal;
 }
 
-/** Error codes of the resolver, the socket, TLS and undici, and what they mean for the client. */
+/**
+ * Error codes of the resolver, the socket, TLS and undici, each with its meaning for the client.
+ */
 const REASONS: readonly (readonly [RegExp, string])[] = [
   [/^(?:ENOTFOUND|EAI_\w+|ENODATA|ESERVFAIL)$/, 'its host name could not be resolved'],
   [/^(?:UND_ERR_CONNECT_TIMEOUT|ETIMEDOUT)$/, 'its server did not accept the connection in time'],
@@ -19,8 +21,8 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
 ];
 
 /**
- * Gives a failed fetch its place in the request. Only what the client may know is said: no address,
- * no URL of a redirect; the whole error stays in `cause` for the log.
+ * Turns a failed fetch into an error of the item. The message holds only facts that the client may
+ * know, so no address and no URL of a redirect; the whole error is in `cause`, for the log.
  */
 export function fetchFailure(error: unknown, context: FailureContext): MeshError {
   const { param, timeoutMs, deadline } = context;
@@ -42,7 +44,7 @@ function reasonOf(error: unknown): string {
   );
 }
 
-/** Undici's parser errors do not always have a code; their name says as much. */
+/** Returns an error's code, or its name for those of undici's parser errors that have no code. */
 function codeOf(error: unknown): string {
   if (!(error instanceof Error)) return '';
   return 'code' in error && typeof error.code === 'string' ? error.code : error.name;

@@ -1,11 +1,11 @@
 import { id3TagBytes } from '#mesh/id3-tag.ts';
 import type { MediaModality } from '#mesh/modality.ts';
 
-/** What a file's first bytes say it is. */
+/** The format of a file, by its first bytes. */
 export interface FileFormat {
-  /** Name for people: "JPEG", "an HTML page". */
+  /** Name for users: "JPEG", "an HTML page". */
   readonly name: string;
-  /** Set for the formats the encoders read. */
+  /** Set if the encoders read the format. */
   readonly accepted?: AcceptedFormat;
 }
 
@@ -16,14 +16,14 @@ export interface AcceptedFormat {
 }
 
 interface Signature extends FileFormat {
-  /** Judges the first bytes, read as Latin-1. */
+  /** Tells whether the first bytes, read as Latin-1, are of this format. */
   readonly matches: (head: string) => boolean;
 }
 
-/** Longest stretch any signature looks at. */
+/** Most bytes that any signature looks at. */
 const HEAD_BYTES = 512;
 
-/** Longest EBML header: its DocType element stands within. */
+/** Most bytes of an EBML header that are searched for its DocType element. */
 const EBML_HEADER_BYTES = 96;
 
 const image = (mediaType: string): AcceptedFormat => ({ modality: 'image', mediaType });
@@ -45,7 +45,7 @@ const ACCEPTED: readonly Signature[] = [
   { name: 'Matroska', accepted: audio('audio/x-matroska'), matches: ebml('matroska') },
 ];
 
-/** Formats worth a name in the refusal; the more particular comes first. */
+/** Formats that a refusal names; of two that match, the more specific comes first. */
 const OTHERS: readonly Signature[] = [
   { name: 'HEIC', matches: isoMedia('heic', 'heix', 'heim', 'heis', 'hevc', 'mif1', 'msf1') },
   { name: 'AVIF', matches: isoMedia('avif', 'avis') },
@@ -79,16 +79,16 @@ const OTHERS: readonly Signature[] = [
   { name: 'XML', matches: markup(/^<\?xml/i) },
 ];
 
-/** Formats a request may carry, for a refusal: "JPEG, PNG, WebP, GIF". */
+/** Names the formats a request may carry, for a refusal: "JPEG, PNG, WebP, GIF". */
 export function acceptedNames(modality: MediaModality): string {
   const ofModality = ACCEPTED.filter(({ accepted }) => accepted?.modality === modality);
   return ofModality.map(({ name }) => name).join(', ');
 }
 
-/** Tells a file's format by its magic number; undefined: by none that is known. */
+/** Returns a file's format by its magic number; undefined if none matches. */
 export function formatOf(bytes: Buffer): FileFormat | undefined {
   const tagBytes = id3TagBytes(bytes);
-  // An ID3 tag may also stand before FLAC or AAC; padding may hide the frame behind it.
+  // An ID3 tag may precede FLAC or AAC too; after padding, the frame of an MP3 may not be found.
   return matching(headOf(bytes, tagBytes)) ?? (tagBytes > 0 ? MP3 : undefined);
 }
 
@@ -105,23 +105,23 @@ function starts(...prefixes: readonly string[]) {
   return (head: string) => prefixes.some((prefix) => head.startsWith(prefix));
 }
 
-/** RIFF and IFF: a four-letter code, a length, the code of what is inside. */
+/** Matches RIFF and IFF: a four-letter code, a length, the code of the content. */
 function container(outer: string, inner: string) {
   return (head: string) => head.startsWith(outer) && head.startsWith(inner, 8);
 }
 
-/** ISO base media: a length, "ftyp", the major brand. */
+/** Matches ISO base media: a length, "ftyp", the major brand. */
 function isoMedia(...brands: readonly string[]) {
   return (head: string) =>
     head.startsWith('ftyp', 4) && brands.some((brand) => head.startsWith(brand, 8));
 }
 
-/** The codec's header is alone on the first page, in one segment (RFC 7845 §3). */
+/** Matches Ogg: the codec's header is alone on the first page, in one segment (RFC 7845 §3). */
 function ogg(codecHeader: string) {
   return (head: string) => head.startsWith('OggS') && head.startsWith(codecHeader, 28);
 }
 
-/** Element 0x4282 of the EBML header is the DocType: a length, then text. */
+/** Matches the DocType in an EBML header, element 0x4282: a length, then text. */
 function ebml(docType: string) {
   return (head: string) => {
     if (!head.startsWith('\x1a\x45\xdf\xa3')) return false;
@@ -130,14 +130,16 @@ function ebml(docType: string) {
   };
 }
 
-/** Frame sync, an MPEG version that exists, layer III, a bit rate and a sample rate that exist. */
+/**
+ * Matches a frame sync, a valid MPEG version, layer III, a valid bit rate and a valid sample rate.
+ */
 function isMp3Frame(head: string): boolean {
   const [sync = 0, kind = 0, rates = 0] = Buffer.from(head.slice(0, 3), 'latin1');
   const isLayer3 = (kind & 0xe6) === 0xe2 && (kind & 0x18) !== 0x08;
   return sync === 0xff && isLayer3 && rates < 0xf0 && (rates & 0x0c) !== 0x0c;
 }
 
-/** Text formats, after a byte order mark and white space. */
+/** Matches text formats, after a byte order mark and white space. */
 function markup(opening: RegExp) {
   return (head: string) => opening.test(head.replace(/^\xef\xbb\xbf/, '').trimStart());
 }

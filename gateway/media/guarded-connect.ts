@@ -17,10 +17,10 @@ export interface ConnectRules {
 }
 
 /**
- * Connects to allowed addresses only. A name is resolved once, every answer is checked, and the
- * socket is given the checked addresses themselves, so a resolver that changes its mind (DNS
- * rebinding) gains nothing. The peer is checked again once connected, which also covers literal
- * addresses: for those Node asks no resolver.
+ * Makes a connector that connects to allowed addresses only. A name is resolved once, every answer
+ * is checked, and the socket gets the checked addresses themselves, so a resolver that changes its
+ * answer (DNS rebinding) gains nothing. The peer is checked again after it is connected, which also
+ * covers literal addresses, for which Node asks no resolver.
  */
 export function guardedConnector(rules: ConnectRules): buildConnector.connector {
   const connect = buildConnector({
@@ -47,7 +47,7 @@ function checkedLookup({ resolveHost, isAllowedAddress }: ConnectRules): LookupF
       (answers) => {
         const [first] = answers;
         if (first === undefined) return callback(noAddress(), '');
-        // One private answer among public ones is an attack or a mistake: none is used.
+        // One private answer among public ones is an attack or a mistake, so none is used.
         if (!answers.every(({ address }) => isAllowedAddress(address))) {
           return callback(forbiddenAddress(), '');
         }

@@ -8,11 +8,11 @@ import { guardedConnector, type ResolveHost, resolveBySystem } from './guarded-c
 import { checkRedirect, checkRemoteUrl, type UrlRules } from './remote-url.ts';
 
 export interface FetchOptions extends UrlRules {
-  /** For one item, redirects included. */
+  /** Milliseconds for one item, redirects included. */
   readonly timeoutMs: number;
-  /** For one connection, name resolution included. */
+  /** Milliseconds for one connection, name resolution included. */
   readonly connectTimeoutMs: number;
-  /** Fetches of this process at the same time; the others wait. */
+  /** Most fetches of this process at the same time; the others wait. */
   readonly maxConcurrent: number;
 }
 
@@ -28,14 +28,15 @@ const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 const HEADERS = {
   accept: 'image/*, audio/*',
-  // Bytes are counted as they come; a compressed answer could be a bomb.
+  // Asks for no compression: a few compressed bytes could decode to very many.
   'accept-encoding': 'identity',
   'user-agent': 'autoglm-mesh',
 } as const;
 
 /**
- * Fetches what strangers name, without being led into the network the gateway stands in. Every hop
- * has its own connection, closed when the hop ends however it ends; proxies are not used.
+ * Fetches URLs that untrusted clients name, and cannot be led into the gateway's own network. Every
+ * hop has its own connection, which is closed when the hop ends, with or without an error. Proxies
+ * are not used.
  */
 export class GuardedFetch {
   readonly #options: FetchOptions;
@@ -49,8 +50,9 @@ export class GuardedFetch {
   }
 
   /**
-   * The body of a 200 answer. Refusals: INVALID_REQUEST for what may not be fetched,
-   * PAYLOAD_TOO_LARGE, MEDIA_FETCH_FAILED for what the far side did; an abort passes through.
+   * Returns the body of a 200 answer. Refuses with INVALID_REQUEST a URL that may not be fetched,
+   * with PAYLOAD_TOO_LARGE a body that is too large, with MEDIA_FETCH_FAILED a failure of the far
+   * side; an abort passes through.
    */
   fetch(url: URL, { param, budget, signal }: FetchCall): Promise<Buffer> {
     return this.#slots.run(signal, async () => {
@@ -109,7 +111,7 @@ interface Hop {
 
 async function readAnswer(response: Dispatcher.ResponseData, hop: Hop): Promise<Answer> {
   const { statusCode, headers, body } = response;
-  // Destroying the client ends the body of an answer that is not read; that is not an error here.
+  // Destroying the client ends the body of an answer that is not read, which is no error here.
   body.on('error', () => {});
   if (REDIRECTS.has(statusCode)) {
     return { kind: 'redirect', location: locationOf(headers['location'], hop.url) };

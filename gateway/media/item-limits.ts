@@ -6,7 +6,7 @@ import type { MediaModality } from '#mesh/modality.ts';
 /** Most items of each modality in one request. */
 export type ItemLimits = Readonly<Record<MediaModality, number>>;
 
-/** What Open-AutoGLM's launch flags allow for screenshots; as many recordings. */
+/** Open-AutoGLM's launch flags allow this many screenshots; recordings have the same limit. */
 const DEFAULT_LIMITS: ItemLimits = { image: 10, audio: 10 };
 
 /**

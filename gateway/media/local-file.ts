@@ -12,8 +12,9 @@ export interface LocalFileCall {
 }
 
 /**
- * Reads a file:// URL below `root`; undefined: none may be read. A path is judged by where it really
- * lies, so no symbolic link leads out; the folder must not be writable by those who are not trusted.
+ * Reads a file:// URL below `root`; if that is undefined, no file may be read. A path is judged by
+ * its real place, so no symbolic link leads out. The folder must not be writable by users who are
+ * not trusted.
  */
 export async function readLocalFile(
   url: URL,
@@ -26,7 +27,7 @@ export async function readLocalFile(
   }
   const path = await pathBelow(url, { root, param });
   call.signal.throwIfAborted();
-  // Not blocking: a pipe without a writer would hold the open call for ever.
+  // Without O_NONBLOCK, the opening of a pipe without a writer would never return.
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   const file = await open(path, flags).catch((cause: unknown) => {
     throw unreadable(param, cause);
@@ -53,7 +54,7 @@ interface Root {
 async function pathBelow(url: URL, { root, param }: Root): Promise<string> {
   const named = pathOf(url, param);
   const realRoot = await realpath(root);
-  // Before the disk is asked, so that the answer does not tell what exists elsewhere.
+  // Checked before the disk is read, so that the answer does not tell which files exist elsewhere.
   if (!isBelow(named, resolve(root)) && !isBelow(named, realRoot)) throw outside(param);
   const path = await realpath(named).catch((cause: unknown) => {
     throw unreadable(param, cause);

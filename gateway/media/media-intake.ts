@@ -8,13 +8,13 @@ import type { LoadedMedia, MediaLoader } from './media-loader.ts';
 import type { MediaOptions } from './media-options.ts';
 import { parseProcessorKwargs, preprocessOptions } from './preprocess-options.ts';
 
-/** Media a request may send, before their bytes are there. */
+/** Media that a request may send, before their bytes are loaded. */
 export interface AdmissibleMedia {
   readonly references: readonly MediaReference[];
   readonly options: PreprocessOptions;
 }
 
-/** Takes in the media of requests, by the options of this server. */
+/** Takes in the media of requests according to this server's options. */
 export class MediaIntake {
   readonly #loader: MediaLoader;
   readonly #reading: MediaOptions['maxPixelsMode'];
@@ -26,7 +26,7 @@ export class MediaIntake {
     this.#options = parseProcessorKwargs(options.mmProcessorKwargs, options.maxPixelsMode);
   }
 
-  /** Refuses, before anything is loaded, what the model cannot read and options nobody knows. */
+  /** Refuses, before anything is loaded, media the model cannot read and unknown options. */
   check({ references, processorKwargs }: RequestedMedia, model: GetModelResponse): AdmissibleMedia {
     checkModalities(references, model);
     if (processorKwargs === undefined) return { references, options: this.#options };
@@ -38,7 +38,7 @@ export class MediaIntake {
     return { references, options: { ...this.#options, ...own } };
   }
 
-  /** The items in their order, ready to be sent. */
+  /** Returns the loaded items in their order, ready to be sent. */
   async load({ references }: AdmissibleMedia, signal: AbortSignal): Promise<LoadedMedia[]> {
     return references.length === 0 ? [] : await this.#loader.load(references, signal);
   }

@@ -4,7 +4,7 @@ import type { PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
 import type { MediaItem } from '#protos/autoglm/llm/v1/prompt.ts';
 import type { LoadedMedia } from './media-loader.ts';
 
-/** The entry of `Prompt.media` that announces an item; `options` are for images. */
+/** Returns the entry of `Prompt.media` that announces an item; `options` are for images. */
 export function mediaItem(media: LoadedMedia, options: PreprocessOptions): MediaItem {
   return {
     modality: WIRE_MODALITIES[media.modality],
@@ -15,7 +15,7 @@ export function mediaItem(media: LoadedMedia, options: PreprocessOptions): Media
   };
 }
 
-/** An entry of `Prompt.media` where only the item's placeholder matters. */
+/** Returns an entry of `Prompt.media` for an item of which only the placeholder matters. */
 export function placeholderItem({ modality }: Pick<MediaReference, 'modality'>): MediaItem {
   return {
     modality: WIRE_MODALITIES[modality],

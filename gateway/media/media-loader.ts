@@ -9,23 +9,23 @@ import { checkItemCounts, type ItemLimits } from './item-limits.ts';
 import { readLocalFile } from './local-file.ts';
 import { sniffMediaType } from './sniff.ts';
 
-/** A media item whose bytes are there and are of a format the encoders read. */
+/** A media item whose bytes are loaded and are of a format the encoders read. */
 export interface LoadedMedia {
   readonly modality: MediaModality;
-  /** IANA media type by magic number. */
+  /** IANA media type, by magic number. */
   readonly mediaType: string;
   readonly bytes: Buffer;
   /** SHA-256 of `bytes`, 32 bytes. */
   readonly contentHash: Buffer;
-  /** Where the item stands in the request. */
+  /** Path of the item in the request. */
   readonly param: string;
 }
 
 export interface MediaSources extends ByteLimits {
   readonly itemLimits: ItemLimits;
-  /** Unset: remote URLs are refused. */
+  /** Fetches remote URLs; they are refused if it is undefined. */
   readonly remote: GuardedFetch | undefined;
-  /** Folder below which file:// URLs are read; unset: none are. */
+  /** Folder below which file:// URLs are read; they are refused if it is undefined. */
   readonly localRoot: string | undefined;
 }
 
@@ -37,7 +37,10 @@ export class MediaLoader {
     this.#sources = sources;
   }
 
-  /** All items of one request in their order, loaded in parallel; the first failure ends the others. */
+  /**
+   * Loads all items of one request in parallel and returns them in order; the first failure ends
+   * the others.
+   */
   async load(references: readonly MediaReference[], signal: AbortSignal): Promise<LoadedMedia[]> {
     checkItemCounts(references, this.#sources.itemLimits);
     const budget = new ByteBudget(this.#sources);

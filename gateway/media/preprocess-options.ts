@@ -8,11 +8,11 @@ export interface ProcessorKwargs {
   /** `mm_processor_kwargs` as the command line or a request gives them. */
   readonly kwargs: unknown;
   readonly reading: MaxPixelsReading;
-  /** Where they were given, for a refusal. */
+  /** Name of the option or field that gave them, for a refusal. */
   readonly param: string;
 }
 
-/** Translates `mm_processor_kwargs`. What cannot be honoured is refused, never ignored. */
+/** Translates `mm_processor_kwargs`; refuses options that cannot be honoured and ignores none. */
 export function preprocessOptions({ kwargs, reading, param }: ProcessorKwargs): PreprocessOptions {
   if (!isRecord(kwargs)) throw refusal(param, `must be an object, got ${briefly(kwargs)}`);
   const unknown = Object.keys(kwargs).find((name) => name !== 'max_pixels');

@@ -2,25 +2,30 @@ import { isIP } from 'node:net';
 import { MeshError } from '#mesh/errors.ts';
 import type { AddressRule } from './address-rules.ts';
 
-/** Which URLs may be fetched. */
+/** The URLs that may be fetched. */
 export interface UrlRules {
-  /** Holds for literal addresses in a URL, every answer of a resolver and every connected peer. */
+  /** Rule for literal addresses in a URL, every answer of a resolver and every connected peer. */
   readonly isAllowedAddress: AddressRule;
-  /** Any port and single-label names: intranets use both. Otherwise ports 80 and 443 only. */
+  /**
+   * Allows any port and single-label names, which intranets use; otherwise only ports 80 and 443.
+   */
   readonly intranet: boolean;
-  /** Host names ("cdn.example.com") and families of them ("*.example.com"); empty: all. */
+  /**
+   * Host names ("cdn.example.com") and families of them ("*.example.com"); if empty, all are
+   * allowed.
+   */
   readonly allowedDomains: readonly string[];
 }
 
 const PUBLIC_PORTS: ReadonlySet<string> = new Set(['', '80', '443']);
 
-/** Letters, digits, hyphens and underscores between single dots; a trailing dot is refused. */
+/** Matches letters, digits, hyphens and underscores between single dots; refuses a trailing dot. */
 const HOST_NAME = /^(?=.{1,253}$)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*$/;
 
 /**
- * Refuses a URL that may not be fetched, before any name is resolved. It holds for the request's URL
- * and for every redirect's. `URL` has normalised the host already: 2130706433, 0x7f.1 and
- * full-width digits all read 127.0.0.1 here.
+ * Refuses a URL that may not be fetched, before any name is resolved. It is called for the
+ * request's URL and for every redirect's. `URL` has already normalised the host: 2130706433, 0x7f.1
+ * and full-width digits all read 127.0.0.1 here.
  */
 export function checkRemoteUrl(url: URL, rules: UrlRules): void {
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
@@ -35,7 +40,7 @@ export function checkRemoteUrl(url: URL, rules: UrlRules): void {
   checkHost(url.hostname, rules);
 }
 
-/** Refuses a redirect that gives up encryption; a closed network may. */
+/** Refuses a redirect from https to http, except on an intranet. */
 export function checkRedirect(from: URL, to: URL, { intranet }: Pick<UrlRules, 'intranet'>): void {
   if (!intranet && from.protocol === 'https:' && to.protocol === 'http:') {
     throw forbidden('its server redirects from https to http');
@@ -61,7 +66,10 @@ function isAmong(hostname: string, domains: readonly string[]): boolean {
   });
 }
 
-/** One message for every address, so that an answer tells nothing about a private network. */
+/**
+ * Returns the same message for every address, so that an answer reveals nothing about a private
+ * network.
+ */
 export function forbiddenAddress(): MeshError {
   return forbidden('its host is not on the public internet');
 }

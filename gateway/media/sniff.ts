@@ -5,13 +5,16 @@ import { acceptedNames, formatOf } from './file-format.ts';
 
 export interface SniffContext {
   readonly modality: MediaModality;
-  /** Type the client declared; quoted in a refusal, never believed. */
+  /** Media type that the client declared; a refusal quotes it, but it is never trusted. */
   readonly declaredType: string | undefined;
-  /** Where the item stands in the request. */
+  /** Path of the item in the request. */
   readonly param: string;
 }
 
-/** IANA media type of an item by its magic number; refuses what no encoder of its modality reads. */
+/**
+ * Returns the IANA media type of an item by its magic number; refuses a type that no encoder of its
+ * modality reads.
+ */
 export function sniffMediaType(bytes: Buffer, context: SniffContext): string {
   const format = formatOf(bytes);
   if (format?.accepted?.modality === context.modality) return format.accepted.mediaType;

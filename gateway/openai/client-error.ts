@@ -2,17 +2,20 @@ import type { MediaReference } from '#gateway/openai/request/media-reference.ts'
 import { MeshError } from '#mesh/errors.ts';
 import type { FieldNames } from './field-names.ts';
 
-/** How a client wrote its request. */
+/** The names that a client used in its request. */
 export interface ClientWords {
   readonly fields: FieldNames;
-  /** Its media, by their index in the prompt. */
+  /** The request's media, by their index in the prompt. */
   readonly references: readonly MediaReference[];
 }
 
-/** `Prompt.media` of the protocol: the media item a refusal is about. */
+/** Path in `Prompt.media` of the protocol of the media item that a refusal is about. */
 const ITEM = /^media\[(\d+)\]/;
 
-/** Names the field that the mesh refuses as the client wrote it; other errors stay as they are. */
+/**
+ * Replaces a field of the mesh in a refusal by the client's name for it; other errors stay as they
+ * are.
+ */
 export function clientError(error: unknown, words: ClientWords): unknown {
   if (!(error instanceof MeshError) || error.param === undefined) return error;
   const named = itemField(error.param, words) ?? requestField(error.param, words);
@@ -26,11 +29,11 @@ export function clientError(error: unknown, words: ClientWords): unknown {
 }
 
 interface NamedField {
-  /** The path by which the mesh names it. */
+  /** The path that the mesh uses. */
   readonly path: string;
-  /** The client's name for it. */
+  /** The client's name for the field. */
   readonly field: string;
-  /** The client sent several of the kind, so a message has to say which. */
+  /** True if the client sent several of the kind, so that a message has to say which one. */
   readonly isOneOfMany: boolean;
 }
 
@@ -40,7 +43,7 @@ function itemField(param: string, { references }: ClientWords): NamedField | und
   return field === undefined ? undefined : { path, field, isOneOfMany: true };
 }
 
-/** Looks the whole path up, then what stands before its last step, and so on. */
+/** Looks up the whole path, then the path without its last step, and so on. */
 function requestField(param: string, { fields }: ClientWords): NamedField | undefined {
   for (let end = param.length; end > 0; end = lastStep(param, end)) {
     const name = fields.get(param.slice(0, end));
@@ -56,7 +59,7 @@ function lastStep(path: string, end: number): number {
   return Math.max(path.lastIndexOf('.', end - 1), path.lastIndexOf('[', end - 1));
 }
 
-/** A message that speaks of the field begins with its path. */
+/** Replaces the path if the message begins with it. */
 function renamed(message: string, { path, field, isOneOfMany }: NamedField): string {
   const rest = message.slice(path.length);
   if (message.startsWith(path) && /^(?:[ :.[]|$)/.test(rest)) return field + rest;

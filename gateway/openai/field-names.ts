@@ -1,10 +1,11 @@
 /**
- * What the client calls the fields of a request to the mesh, by their paths in the proto message. What
- * follows a path follows the client's field as well; an empty field name stands for the request itself.
+ * The client's names for the fields of a request to the mesh, by their paths in the proto message.
+ * The steps that follow a path also follow the client's field; an empty name means the request
+ * itself.
  */
 export type FieldNames = ReadonlyMap<string, string>;
 
-/** Fields of `GenerateStart` that chat and text completions call alike. */
+/** Fields of `GenerateStart` that have the same names in chat and text completions. */
 const COMPLETION = {
   sampling: '',
   'sampling.num_choices': 'n',
@@ -24,7 +25,7 @@ const CONVERSATION = {
 const fieldNames = (names: Readonly<Record<string, string>>): FieldNames =>
   new Map(Object.entries(names));
 
-/** Of `POST /v1/chat/completions`. */
+/** Names in `POST /v1/chat/completions`. */
 export const CHAT_FIELDS = fieldNames({
   ...COMPLETION,
   ...CONVERSATION,
@@ -34,7 +35,7 @@ export const CHAT_FIELDS = fieldNames({
   media: 'messages',
 });
 
-/** Of `POST /v1/completions`. */
+/** Names in `POST /v1/completions`. */
 export const COMPLETION_FIELDS = fieldNames({
   ...COMPLETION,
   'output.num_logprobs': 'logprobs',
@@ -42,7 +43,7 @@ export const COMPLETION_FIELDS = fieldNames({
   'prompt.tokens.token_ids': 'prompt',
 });
 
-/** Of `POST /v1/audio/transcriptions`: the recording is most of its prompt. */
+/** Names in `POST /v1/audio/transcriptions`, whose prompt is mainly the recording. */
 export const TRANSCRIPTION_FIELDS = fieldNames({
   sampling: '',
   prompt: 'file',
@@ -50,12 +51,12 @@ export const TRANSCRIPTION_FIELDS = fieldNames({
   media: 'file',
 });
 
-/** Of `POST /tokenize`, whose prompt has either form. */
+/** Names in `POST /tokenize`, whose prompt has either form. */
 export const TOKENIZE_FIELDS = fieldNames({
   ...CONVERSATION,
   'prompt.text': 'prompt',
   media: 'messages',
 });
 
-/** Of `POST /detokenize`. */
+/** Names in `POST /detokenize`. */
 export const DETOKENIZE_FIELDS = fieldNames({ token_ids: 'tokens' });

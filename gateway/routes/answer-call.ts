@@ -7,17 +7,20 @@ import type { AnswerWriter } from './answer-writer.ts';
 
 /** A request to generate, as its route has read it. */
 export interface AnswerCall {
-  /** The model as the client named it. */
+  /** Name of the model, as the client wrote it. */
   readonly model: string | undefined;
   readonly isStream: boolean;
-  /** One generation for each; all run at once and make one answer. */
+  /** The starts of the generations, one for each; all run at once and make one answer. */
   readonly starts: readonly RequestedStart[];
-  /** What every prompt refers to. */
+  /** Media that every prompt refers to. */
   readonly media: RequestedMedia;
   readonly fields: FieldNames;
-  /** How often the answer repeats a prompt's log-probabilities; unset: it carries none at all. */
+  /**
+   * Number of times the answer repeats a prompt's log-probabilities; unset if it carries none at
+   * all.
+   */
   readonly promptRepeats?: number;
-  /** Of a whole answer; unset: JSON. */
+  /** Content type of a whole answer; JSON if unset. */
   readonly contentType?: string;
   /** Writes an answer as frames of a stream. */
   readonly stream: (served: AnswerSource) => AnswerWriter<string>;
@@ -25,16 +28,16 @@ export interface AnswerCall {
   readonly whole: (served: AnswerSource) => AnswerWriter<string | object>;
 }
 
-/** A request and what it is answered through. */
+/** A request and the reply to it. */
 export interface Exchange {
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
 }
 
-/** What answers a request. */
+/** The model that answers a request, and the signal that ends the answer. */
 export interface AnswerSource {
-  /** The model in use, and where it is asked. */
+  /** The model in use, and the endpoint that is asked. */
   readonly route: ModelRoute;
-  /** Aborted when the answer is no longer wanted. */
+  /** Aborts when the answer is no longer wanted. */
   readonly signal: AbortSignal;
 }

@@ -4,7 +4,7 @@ import { generateAll } from './generate.ts';
 import type { AnswerContext } from './route-context.ts';
 import { streamAnswer } from './stream-answer.ts';
 
-/** Answers a request to generate, as a stream or as a whole: the one way of all routes that do. */
+/** Answers a request to generate, as a stream or as a whole; every route that generates uses it. */
 export async function answer(
   context: AnswerContext,
   call: AnswerCall,
@@ -33,7 +33,7 @@ export async function answer(
   }
 }
 
-/** A whole answer is returned, so its writer has no frames. */
+/** Sends nothing, because a whole answer is returned and its writer has no frames. */
 function sendNothing(): undefined {
   return undefined;
 }

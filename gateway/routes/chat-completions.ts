@@ -10,7 +10,7 @@ import type { AnswerCall, AnswerSource } from './answer-call.ts';
 import { gathered } from './answer-writer.ts';
 import type { AnswerContext } from './route-context.ts';
 
-/** `POST /v1/chat/completions` */
+/** Returns the route `POST /v1/chat/completions`. */
 export function chatCompletionsRoute(context: AnswerContext): Route {
   return {
     method: 'POST',

@@ -7,7 +7,7 @@ export interface PromptChecks extends ClientWords {
   readonly model: GetModelResponse;
 }
 
-/** Refuses what the backbone would, before media are fetched and the prompt is sent. */
+/** Refuses a prompt that the backbone would refuse, before media are fetched and it is sent. */
 export function checkPrompt(prompt: Prompt | undefined, { model, ...words }: PromptChecks): void {
   if (model.promptLimits === undefined) return;
   try {

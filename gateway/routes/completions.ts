@@ -17,7 +17,7 @@ import { type AnswerWriter, gathered } from './answer-writer.ts';
 import { type EchoWriter, withEchoes } from './echo.ts';
 import type { RouteContext } from './route-context.ts';
 
-/** `POST /v1/completions` */
+/** Returns the route `POST /v1/completions`. */
 export function completionsRoute(context: RouteContext): Route {
   return {
     method: 'POST',

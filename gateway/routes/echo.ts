@@ -12,13 +12,13 @@ export interface EchoWriter<Last> extends AnswerWriter<Last> {
 
 export interface EchoSource extends Pick<AnswerSource, 'route' | 'signal'> {
   readonly router: Pick<Router, 'call'>;
-  /** In the order of the request. */
+  /** The prompts in the order of the request. */
   readonly prompts: readonly GenerateStart['prompt'][];
-  /** The echo carries log-probabilities, so its first token is needed too. */
+  /** True if the echo carries log-probabilities, so that its first token is needed too. */
   readonly hasLogprobs: boolean;
 }
 
-/** Finds the text of each prompt when it is accepted, before anything of its answer is written. */
+/** Finds the text of each prompt when it is accepted, before any part of its answer is written. */
 export function withEchoes<Last>(writer: EchoWriter<Last>, source: EchoSource): AnswerWriter<Last> {
   return {
     write: (event, index) => {
@@ -32,7 +32,9 @@ export function withEchoes<Last>(writer: EchoWriter<Last>, source: EchoSource): 
   };
 }
 
-/** The text of an accepted prompt: the client's own, or that of its tokens. */
+/**
+ * Returns the echo of an accepted prompt: the client's own text, or that of the prompt's tokens.
+ */
 async function echoOf(
   prompt: GenerateStart['prompt'],
   { promptTokenIds: ids }: Accepted,

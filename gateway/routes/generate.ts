@@ -23,8 +23,8 @@ export interface AnswerSink<Last> {
 }
 
 /**
- * Generates for every start of a request at once and writes what comes; the first failure ends the
- * others and is thrown.
+ * Generates for every start of a request at once and writes the events; the first failure ends the
+ * other generations and is thrown.
  */
 export async function generateAll<Last>(
   context: AnswerContext,
@@ -55,7 +55,7 @@ export async function generateAll<Last>(
 
 function either({ signal }: AdmittedCall, siblings: AbortController): AbortSignal {
   const joined = AbortSignal.any([signal, siblings.signal]);
-  // Each generation listens, and more than ten listeners are taken for a leak otherwise.
+  // Each generation adds a listener, and Node would report more than ten as a leak.
   setMaxListeners(0, joined);
   return joined;
 }
@@ -70,7 +70,7 @@ function scoreBound(
 
 interface Generation extends AdmittedCall {
   readonly start: RequestedStart;
-  /** Place of the start among those of the request. */
+  /** Index of the start among those of the request. */
   readonly index: number;
   readonly requestId: string;
   readonly countScores: ScoreCounter | undefined;
@@ -81,7 +81,7 @@ interface GenerationSink {
   readonly send: SendFrames;
 }
 
-/** Runs one generation once its media are there; observes its first token and whether it was left. */
+/** Runs one generation once its media are loaded; records its first token and its cancellation. */
 async function generate(
   context: AnswerContext,
   generation: Generation,
@@ -92,7 +92,7 @@ async function generate(
   let hasTokens = false;
   try {
     const upload = await uploadOf(context, generation);
-    // One loop for all that is done per event: a generator around this one would cost as much again.
+    // One loop does all work per event, because a generator around it would cost as much again.
     for await (const event of router.generate(upload, route, signal)) {
       if (!hasTokens && event.$case === 'delta') {
         hasTokens = true;

@@ -5,7 +5,7 @@ import {
   TTFT_BUCKETS_S,
 } from '#mesh/metrics.ts';
 
-/** What is counted of generations. */
+/** Metrics of generations. */
 export class GenerationMetrics {
   readonly timeToFirstToken: Histogram;
   readonly retries: Counter;

@@ -2,7 +2,9 @@ import type { FastifyReply } from 'fastify';
 import type { Route } from '#gateway/http/route.ts';
 import type { RouteContext } from './route-context.ts';
 
-/** Ready means: a backbone has really generated a token and takes work, and so does the gateway. */
+/**
+ * Answers 200 if a backbone has generated a token and takes work, and the gateway takes work too.
+ */
 function answerHealth({ router, inFlight }: RouteContext, reply: FastifyReply) {
   const numReady = router.endpoints.filter((endpoint) => endpoint.isReady).length;
   const counts = { backbones_ready: numReady, backbones: router.endpoints.length };
@@ -15,7 +17,7 @@ function answerHealth({ router, inFlight }: RouteContext, reply: FastifyReply) {
   return reply.code(503).send({ status: 'not_ready', reason, ...counts });
 }
 
-/** `GET /health`, and `/ping` by either method as SageMaker's probes use it. */
+/** Returns `GET /health`, and `/ping` by both methods that SageMaker's probes use. */
 export function healthRoutes(context: RouteContext): Route[] {
   const handle: Route['handle'] = (_, reply) => answerHealth(context, reply);
   return [

@@ -1,7 +1,7 @@
 import type { Route } from '#gateway/http/route.ts';
 import type { RouteContext } from './route-context.ts';
 
-/** `GET /load`: requests being answered at this moment. */
+/** Returns the route `GET /load`: the number of requests that are being answered. */
 export function loadRoute({ inFlight }: RouteContext): Route {
   return {
     method: 'GET',

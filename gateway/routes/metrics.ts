@@ -4,13 +4,16 @@ import type { Peer } from '#mesh/peers/peer.ts';
 import { type MetricSource, prometheusText } from '#mesh/prometheus-text.ts';
 import type { RouteContext } from './route-context.ts';
 
-/** vLLM's index of an engine inside its instance; a backbone has one engine. */
+/** vLLM's label for an engine inside its instance; a backbone has one engine. */
 const VLLM_ENGINE = { engine: '0' };
 
-/** A process that does not answer within this is left out of the scrape. */
+/** Milliseconds after which a process that has not answered is left out of the scrape. */
 const SCRAPE_TIMEOUT_MS = 2000;
 
-/** `GET /metrics`: the gateway's own and those of every backbone and encoder that answers. */
+/**
+ * Returns the route `GET /metrics`: the gateway's metrics, and those of every backbone and encoder
+ * that answers.
+ */
 export function metricsRoute({ router, scraped, registry }: RouteContext): Route {
   return {
     method: 'GET',
@@ -26,7 +29,7 @@ export function metricsRoute({ router, scraped, registry }: RouteContext): Route
       const text = [
         prometheusText([{ labels: {}, families: http }], ['']),
         prometheusText([{ labels: {}, families: own }, ...backbones, ...encoders], ['autoglm:']),
-        // What dashboards for vLLM know is the engine.
+        // Dashboards for vLLM know only the engine's metrics.
         prometheusText(backbones, ['vllm:']),
       ].join('');
       return reply.type('text/plain; version=0.0.4; charset=utf-8').send(text);
@@ -34,7 +37,7 @@ export function metricsRoute({ router, scraped, registry }: RouteContext): Route
   };
 }
 
-/** Metrics of the processes that answer, each named by its address. */
+/** Returns the metrics of the processes that answer, each named by its address. */
 async function scrape(
   peers: readonly Pick<Peer<unknown, unknown>, 'address' | 'instance'>[],
   options: { readonly signal: AbortSignal; readonly labels: MetricSource['labels'] },

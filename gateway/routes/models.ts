@@ -20,7 +20,7 @@ function modelObject({ name, model }: { readonly name: string; readonly model: G
   };
 }
 
-/** `GET /v1/models` */
+/** Returns the route `GET /v1/models`. */
 export function modelsRoute({ router }: RouteContext): Route {
   return {
     method: 'GET',
@@ -29,7 +29,7 @@ export function modelsRoute({ router }: RouteContext): Route {
   };
 }
 
-/** `GET /v1/models/{id}`; an id may contain slashes. */
+/** Returns the route `GET /v1/models/{id}`; an id may contain slashes. */
 export function modelRoute({ router }: RouteContext): Route {
   return {
     method: 'GET',

@@ -8,22 +8,22 @@ import type { MetricRegistry } from '#mesh/metrics.ts';
 import type { PeerSet } from '#mesh/peers/peer-set.ts';
 import type { GenerationMetrics } from './generation-metrics.ts';
 
-/** What routes that generate work with. */
+/** The parts of the gateway that routes that generate work with. */
 export interface AnswerContext {
   readonly router: Pick<Router, 'resolve' | 'generate'>;
   readonly inFlight: Pick<InFlight, 'admit'>;
   readonly intake: Pick<MediaIntake, 'check' | 'load'>;
   readonly metrics: GenerationMetrics;
   readonly stream: SseOptions;
-  /** Log-probabilities one answer may have. */
+  /** Most log-probabilities that one answer may have. */
   readonly maxAnswerLogprobs: number;
   readonly log: Log;
 }
 
-/** What routes work with. */
+/** The parts of the gateway that routes work with. */
 export interface RouteContext extends AnswerContext {
   readonly router: Router;
-  /** Processes that only `/metrics` asks. */
+  /** Processes that are asked only for `/metrics`. */
   readonly scraped: PeerSet<ScrapedPeer>;
   readonly inFlight: InFlight;
   readonly intake: MediaIntake;

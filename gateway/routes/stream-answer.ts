@@ -11,7 +11,7 @@ import type { AnswerContext } from './route-context.ts';
 const SSE_HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
   'cache-control': 'no-cache',
-  // nginx would otherwise hold tokens back.
+  // Without this header nginx would hold tokens back.
   'x-accel-buffering': 'no',
 } as const;
 
@@ -23,8 +23,8 @@ export interface StreamedExchange extends Exchange {
 }
 
 /**
- * Streams what `produce` sends, and the frames it returns at last. A failure before the stream is
- * open is thrown; a later one becomes an explicit error event, after which the stream ends without
+ * Streams the frames that `produce` sends, then those it returns. A failure before the stream is
+ * open is thrown. A later one becomes an explicit error event, after which the stream ends without
  * the mark of a complete one.
  */
 export async function streamAnswer(
@@ -50,7 +50,7 @@ export async function streamAnswer(
   }
 }
 
-/** From here on the response is ours, not the framework's. */
+/** Takes the response over from the framework. */
 function openStream(reply: FastifyReply) {
   reply.hijack();
   const headers = {

@@ -9,7 +9,7 @@ import {
 import { checkPrompt } from './check-prompt.ts';
 import type { RouteContext } from './route-context.ts';
 
-/** `POST /tokenize` */
+/** Returns the route `POST /tokenize`. */
 export function tokenizeRoute({ router, inFlight, intake }: RouteContext): Route {
   return {
     method: 'POST',
@@ -45,7 +45,7 @@ export function tokenizeRoute({ router, inFlight, intake }: RouteContext): Route
   };
 }
 
-/** `POST /detokenize` */
+/** Returns the route `POST /detokenize`. */
 export function detokenizeRoute({ router, inFlight }: RouteContext): Route {
   return {
     method: 'POST',

@@ -10,7 +10,7 @@ import type { AnswerCall } from './answer-call.ts';
 import { gathered } from './answer-writer.ts';
 import type { AnswerContext } from './route-context.ts';
 
-/** `POST /v1/audio/transcriptions` */
+/** Returns the route `POST /v1/audio/transcriptions`. */
 export function transcriptionsRoute(context: AnswerContext): Route {
   return {
     method: 'POST',

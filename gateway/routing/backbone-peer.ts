@@ -7,13 +7,13 @@ import {
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { GenerateCaller } from './generate-call.ts';
 
-/** The ways to call a backbone. */
+/** The clients with which a backbone is called. */
 export interface BackboneCalls {
   readonly backbone: Client<typeof LlmBackboneServiceDefinition>;
   readonly generation: GenerateCaller;
 }
 
-/** A backbone that requests may go to. */
+/** A backbone that requests may be sent to. */
 export type BackbonePeer = Peer<BackboneCalls, GetModelResponse>;
 
 export const BACKBONE_KIND: PeerKind<BackboneCalls, GetModelResponse> = {

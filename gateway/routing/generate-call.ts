@@ -11,7 +11,7 @@ import { mediaChunks } from './media-chunks.ts';
 /** One event of a generation. */
 export type GenerateEvent = NonNullable<GenerateResponse['event']>;
 
-/** What is sent for one generation. */
+/** The messages and media to send for one generation. */
 export interface GenerateUpload {
   readonly start: GenerateStart;
   /** The bytes of each media item the start announces. */
@@ -19,8 +19,8 @@ export interface GenerateUpload {
 }
 
 /**
- * Calls Generate on grpc-js itself: every token of every request passes here, and the generic
- * client's layers of generators cost as much as the call.
+ * Calls Generate directly on grpc-js: every token of every request passes here, and the generators
+ * in the generic client cost as much as the call itself.
  */
 export class GenerateCaller {
   readonly #client: GrpcClient;
@@ -30,7 +30,10 @@ export class GenerateCaller {
     this.#client = new GrpcClient(address, credentials.createInsecure(), options);
   }
 
-  /** Runs one generation when it is iterated; leaving the iteration, or the signal, cancels it. */
+  /**
+   * Runs one generation when it is iterated; an early end of the iteration, or the signal, cancels
+   * it.
+   */
   generate(upload: GenerateUpload, signal: AbortSignal): AsyncIterable<GenerateResponse> {
     return { [Symbol.asyncIterator]: () => this.#start(upload, signal) };
   }

@@ -17,8 +17,8 @@ export const GENERATE_PATH = `/${fullName}/${methods.generate.name}`;
 export type GenerateStream = ClientDuplexStream<GenerateRequest, GenerateResponse>;
 
 /**
- * The responses of one Generate call. Written by hand and not as a generator: every token of every
- * request passes here, and each generator on its way costs as much as all else that is done for it.
+ * The responses of one Generate call. Written by hand, not as a generator: every token of every
+ * request passes here, and each generator on its way costs as much as all other work for it.
  */
 export class GenerateResponses implements AsyncIterator<GenerateResponse, undefined> {
   readonly #call: GenerateStream;
@@ -28,7 +28,7 @@ export class GenerateResponses implements AsyncIterator<GenerateResponse, undefi
   #failure: unknown;
   #isOver = false;
 
-  /** Leaving the iteration, or `signal`, cancels the call. */
+  /** An early end of the iteration, or `signal`, cancels the call. */
   constructor(call: GenerateStream, signal: AbortSignal) {
     this.#call = call;
     this.#signal = signal;
@@ -65,7 +65,7 @@ export class GenerateResponses implements AsyncIterator<GenerateResponse, undefi
   }
 }
 
-/** Rebuilds what the peer threw from the error of a grpc-js call. */
+/** Rebuilds the MeshError that the peer threw from the error of a grpc-js call. */
 function meshErrorOf(error: Error): Error {
   if (!isServiceError(error)) return error;
   const [encoded] = error.metadata.get(DETAILS_TRAILER);

@@ -1,9 +1,11 @@
 import type { GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { BackbonePeer } from './backbone-peer.ts';
 
-/** Where a request goes: the model that its name stands for, at the endpoint picked for it. */
+/**
+ * The destination of a request: the model that its name stands for, and the endpoint picked for it.
+ */
 export class ModelRoute {
-  /** Name in use. */
+  /** Name of the model in use. */
   readonly name: string;
   readonly model: GetModelResponse;
   #endpoint: BackbonePeer | undefined;
@@ -17,7 +19,7 @@ export class ModelRoute {
     this.#endpoint = picked.endpoint;
   }
 
-  /** The endpoint, for the first call only: further calls of the request spread. */
+  /** Returns the endpoint once, for the first call; further calls of the request pick their own. */
   takeEndpoint(): BackbonePeer | undefined {
     const endpoint = this.#endpoint;
     this.#endpoint = undefined;

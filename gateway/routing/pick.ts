@@ -1,19 +1,21 @@
-/** What the choice of an endpoint looks at. */
+/** The facts about an endpoint that decide whether it is picked. */
 export interface EndpointView {
-  /** Calls sent to it by this gateway and not yet ended. */
+  /** Number of calls that this gateway has sent to it and that have not ended. */
   readonly numOutstanding: number;
-  /** What it serves; undefined until it has said so. */
+  /** The model it serves; undefined until it has described it. */
   readonly model: { readonly servedNames: readonly string[] } | undefined;
 }
 
 export interface PickWish {
   /** A name that the endpoint serves. */
   readonly model: string;
-  /** Grows by one a request: endpoints with equal load take turns. */
+  /** A number that grows by one with each request, so that endpoints with equal load take turns. */
   readonly turn: number;
 }
 
-/** Picks, of the endpoints that may be asked, the one of the model with the least outstanding work. */
+/**
+ * Picks the endpoint of the model with the least outstanding work among those that may be asked.
+ */
 export function pickEndpoint<E extends EndpointView>(
   candidates: readonly E[],
   { model, turn }: PickWish,
@@ -27,10 +29,13 @@ export function pickEndpoint<E extends EndpointView>(
 export type NamedModel =
   | { readonly kind: 'known'; readonly name: string }
   | { readonly kind: 'unknown'; readonly known: readonly string[] }
-  /** No endpoint has told its model yet. */
+  /** No endpoint has described its model so far. */
   | { readonly kind: 'none known' };
 
-/** Finds the model that a request names; undefined means the default, the first that any serves. */
+/**
+ * Finds the model that a request names; undefined means the default, the first that any endpoint
+ * serves.
+ */
 export function findModel(
   endpoints: readonly EndpointView[],
   wanted: string | undefined,
@@ -41,7 +46,7 @@ export function findModel(
   return known.includes(name) ? { kind: 'known', name } : { kind: 'unknown', known };
 }
 
-/** Names of all endpoints, ready or not, in configuration order, each once. */
+/** Returns the names of all endpoints, ready or not, in configuration order, each once. */
 export function knownModels(endpoints: readonly EndpointView[]): string[] {
   return [...new Set(endpoints.flatMap(({ model }) => model?.servedNames ?? []))];
 }

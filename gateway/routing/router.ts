@@ -16,7 +16,10 @@ export interface RouterOptions {
   readonly onRetry: (reason: MeshError['reason']) => void;
 }
 
-/** Sends requests to endpoints, and elsewhere when one fails before it has produced output. */
+/**
+ * Sends requests to endpoints; tries another one if an endpoint fails before it has produced
+ * output.
+ */
 export class Router {
   readonly #set: BackboneSet;
   readonly #options: RouterOptions;
@@ -31,7 +34,7 @@ export class Router {
     return this.#set.peers;
   }
 
-  /** Every model known, by the names requests may use, in configuration order. */
+  /** Returns every known model, by the names that requests may use, in configuration order. */
   models(): { readonly name: string; readonly model: GetModelResponse }[] {
     return knownModels(this.endpoints).flatMap((name) => {
       const serving = this.endpoints.filter((endpoint) => serves(endpoint, name));
@@ -52,7 +55,7 @@ export class Router {
     return new ModelRoute(name, { endpoint, model: endpoint.model });
   }
 
-  /** Calls a unary method, elsewhere again when that may help. */
+  /** Calls a unary method; asks another endpoint if that may help. */
   async call<Result>(
     route: ModelRoute,
     method: (calls: BackboneCalls) => Promise<Result>,
@@ -69,7 +72,9 @@ export class Router {
     throw attempts.failure ?? noReadyEndpoint();
   }
 
-  /** Runs a generation. Its announcements come once, whatever the number of attempts. */
+  /**
+   * Runs a generation. Each kind of announcement is yielded once, whatever the number of attempts.
+   */
   async *generate(
     upload: GenerateUpload,
     route: ModelRoute,

@@ -1,6 +1,6 @@
 import type { Peer, PeerKind } from '#mesh/peers/peer.ts';
 
-/** A process that no request goes to, asked only for its metrics: an encoder. */
+/** An encoder, which gets no requests from the gateway and is asked only for its metrics. */
 export type ScrapedPeer = Peer<undefined, undefined>;
 
 export const SCRAPED_KIND: PeerKind<undefined, undefined> = {

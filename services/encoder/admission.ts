@@ -1,15 +1,15 @@
 import { MeshError } from '#mesh/errors.ts';
 import { AdmissionGate } from '#mesh/process/admission-gate.ts';
 
-/** What lets calls into an encoder, and the part of them that holds an item in memory. */
+/** The gates of an encoder: for calls, and for the part of a call that holds an item in memory. */
 export interface Admission {
-  /** All calls; what drains. */
+  /** Gate of all calls, which drains. */
   readonly calls: AdmissionGate;
-  /** Items that are being received, encoded or sent, or wait for it. */
+  /** Gate of items that are being received, encoded or sent, or wait for that. */
   readonly items: AdmissionGate;
 }
 
-/** Lets calls in until the process drains, and no more items than it can hold. */
+/** Admits calls until the process drains, and no more items than it can hold. */
 export function createAdmission({ maxItems }: { readonly maxItems: number }): Admission {
   const closed = 'this encoder is shutting down; ask another one';
   const refusal = () => {

@@ -1,18 +1,18 @@
-/** How items that arrive together share a batch. */
+/** Limits on a batch of items that arrive together. */
 export interface BatchLimits {
   readonly maxBatchSize: number;
-  /** Grid cells of a batch; an item with more of them goes alone. */
+  /** Most grid cells of a batch; an item with more of them has a batch of its own. */
   readonly maxCells: number;
-  /** How long the first item of an idle tower waits for company, milliseconds. */
+  /** How long the first item of an idle tower waits for others, in milliseconds. */
   readonly windowMs: number;
 }
 
 export interface BatchState {
   /** Grid cells of each waiting item, in order of arrival. */
   readonly waitingCells: readonly number[];
-  /** When the item that waits longest arrived, milliseconds. */
+  /** Time at which the item that waits longest arrived, in milliseconds. */
   readonly oldestMs: number;
-  /** The tower runs one batch at a time. */
+  /** True while a batch runs; the tower runs one at a time. */
   readonly isRunning: boolean;
 }
 
@@ -22,8 +22,8 @@ export type BatchDecision =
   | { readonly kind: 'run'; readonly numItems: number };
 
 /**
- * Decides whether waiting items start now, and how many of them; the tower takes these as they are.
- * An item that waited while a batch ran does not wait again.
+ * Decides whether waiting items start, and how many of them, in order of arrival. An item that
+ * waited while a batch ran does not wait again.
  */
 export function decideBatch(
   state: BatchState,
@@ -37,7 +37,7 @@ export function decideBatch(
   return { kind: 'run', numItems };
 }
 
-/** Takes items in order for as long as the next one fits; the first always does. */
+/** Takes items in order while they fit; always takes the first. */
 function fillBatch(
   waitingCells: readonly number[],
   { maxBatchSize, maxCells }: BatchLimits,

@@ -19,10 +19,10 @@ interface WaitingItem {
 }
 
 export interface BatchQueueOptions {
-  /** The tower says how many grid cells a batch may have. */
+  /** Limits without `maxCells`, which the tower decides. */
   readonly limits: Omit<BatchLimits, 'maxCells'>;
   readonly clock: Clock;
-  /** Told the size of each batch that starts. */
+  /** Called with the size of each batch that starts. */
   readonly onBatch: (numItems: number) => void;
 }
 
@@ -41,7 +41,7 @@ export class EncoderBatchQueue {
     return this.#waiting.length;
   }
 
-  /** Encodes one item in the next batch with room; an abort while it waits takes it out. */
+  /** Encodes one item in the next batch with room; an abort removes it while it waits. */
   encode(encoder: MediaEncoder, item: EncoderItem, signal: AbortSignal): Promise<BatchedItem> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
@@ -82,7 +82,7 @@ export class EncoderBatchQueue {
     }
   }
 
-  /** Never rejects: each item gets its own outcome. */
+  /** Runs a batch. Never rejects: each item gets its own outcome. */
   async #run(batch: readonly WaitingItem[]): Promise<void> {
     const { clock, onBatch } = this.#options;
     this.#isRunning = true;
@@ -105,7 +105,9 @@ function numCells({ grid: { t, h, w } }: EncoderItem): number {
   return t * h * w;
 }
 
-/** Items of one batch have one encoder: it stays loaded while any of them waits. */
+/**
+ * Starts the items of a batch; they have one encoder, which stays loaded while any of them waits.
+ */
 function startBatch(batch: readonly WaitingItem[]): readonly Promise<EncodedItem>[] {
   const encoder = batch[0]?.encoder;
   assert(encoder !== undefined, 'a batch has an item');

@@ -6,17 +6,19 @@ export interface EmbeddedItem {
   readonly plan: ItemPlan;
   /** SHA-256 of the item's bytes, 32 bytes. */
   readonly contentHash: Uint8Array;
-  /** Length of a recording; 0 for an image. */
+  /** Length of a recording in milliseconds; 0 for an image. */
   readonly durationMs: number;
-  /** `[plan.numRows, hidden_size]`. */
+  /** Rows `[plan.numRows, hidden_size]`. */
   readonly rows: Float32Array;
 }
 
-/** Embeddings kept by content hash and preprocessing options, least recently used out first. */
+/**
+ * Keeps embeddings by content hash and preprocessing options; evicts the least recently used first.
+ */
 export class EncoderCache {
   readonly #items: LRUCache<string, EmbeddedItem> | null;
 
-  /** `maxBytes` bounds the rows together; 0 keeps nothing. */
+  /** `maxBytes` bounds the sum of all rows; 0 keeps nothing. */
   constructor(maxBytes: number) {
     this.#items =
       maxBytes === 0
@@ -42,7 +44,7 @@ export class EncoderCache {
   }
 }
 
-/** An item without rows still takes a place. */
+/** Returns the size of an item; one without rows still takes a place. */
 function sizeOf(item: EmbeddedItem): number {
   return Math.max(1, item.rows.byteLength);
 }

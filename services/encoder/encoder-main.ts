@@ -5,7 +5,7 @@ import type { encoderOptions } from './encoder-options.ts';
 import { startEncoderProcess } from './encoder-process.ts';
 import type { EncoderRole } from './served-tower.ts';
 
-/** What tells one encoder's main function from another's. */
+/** The parts in which the main functions of the encoders differ. */
 export interface EncoderMain<Schema extends typeof encoderOptions> {
   readonly role: EncoderRole['role'];
   readonly schema: Schema;

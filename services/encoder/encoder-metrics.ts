@@ -1,6 +1,6 @@
 import type { Counter, Histogram, MetricRegistry } from '#mesh/metrics.ts';
 
-/** Seconds; a demo image takes milliseconds, a large screenshot on a CPU many seconds. */
+/** Bounds in seconds: a demo image takes milliseconds, a large screenshot on a CPU many seconds. */
 const STAGE_BUCKETS_S = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120,
 ] as const;
@@ -12,7 +12,7 @@ export type EncoderStage = 'queue' | 'decode' | 'preprocess' | 'encode';
 /** How an `Encode` call ended. */
 export type ItemResult = 'encoded' | 'cache_hit' | 'refused' | 'cancelled' | 'failed';
 
-/** What gauges read. */
+/** Values that gauges read. */
 export interface EncoderLevels {
   readonly numAdmitted: () => number;
   readonly numWaiting: () => number;
@@ -50,7 +50,7 @@ export class EncoderMetrics {
     this.batchSize = histogram('encoder_batch_size', 'Items in a batch', BATCH_BUCKETS);
   }
 
-  /** Adds the gauges. */
+  /** Adds the gauges of queue, cache and tower. */
   watch(levels: EncoderLevels): void {
     const level = (name: string, help: string, read: () => number) => ({ name, help, read });
     const running = 'Items between admission and their last row';

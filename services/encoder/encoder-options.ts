@@ -55,7 +55,7 @@ export const encoderOptions = Type.Object(
 
 export type EncoderProcessOptions = Static<typeof encoderOptions>;
 
-/** The schema of one encoder: all of the above, and keys of its own or other defaults. */
+/** Returns the schema of one encoder: the common options, and its own keys or other defaults. */
 export function encoderOptionsWith<Own extends TObject['properties']>(own: Own) {
   return Type.Object({ ...encoderOptions.properties, ...own }, { additionalProperties: false });
 }

@@ -17,13 +17,13 @@ export interface EncoderCollaborators {
   readonly clock?: Clock;
 }
 
-/** A serving encoder. */
+/** An encoder that serves requests. */
 export interface EncoderProcess extends Stoppable {
   /** Address the server listens on, `host:port`. */
   readonly address: string;
 }
 
-/** Starts an encoder process: a listening service that is ready when this resolves. */
+/** Starts an encoder process; resolves when its service listens and is ready. */
 export async function startEncoderProcess(
   role: EncoderRole,
   options: EncoderProcessOptions,

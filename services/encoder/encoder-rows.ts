@@ -2,8 +2,8 @@ import { DType } from '#protos/autoglm/common/v1/tensor.ts';
 import type { EncodeResponse, EncodeRows } from '#protos/autoglm/encoder/v1/encoder.ts';
 
 /**
- * Aim for the bytes of one rows message. A stream buffers 16 messages before it asks the sender to
- * wait, so this bounds what a slow reader holds in the encoder to 4 MiB.
+ * Target size of one rows message. A stream buffers 16 messages before it asks the sender to wait,
+ * so a slow reader holds at most 4 MiB in the encoder.
  */
 const MESSAGE_BYTES = 256 * 1024;
 

@@ -27,7 +27,7 @@ import {
 import { checkHeader, readHeader, receiveItem } from './item-upload.ts';
 import type { ItemReader, MediaFormat } from './media-reader.ts';
 
-/** What an encoder process says of its model. */
+/** The model of an encoder process, as the process describes it. */
 export interface EncoderModel {
   readonly modality: 'image' | 'audio';
   readonly modelId: string;
@@ -125,7 +125,7 @@ export class EncoderService {
     );
   }
 
-  /** The item where its rows are in the cache or on their way. */
+  /** Returns the item if its rows are in the cache, or its encoding if that is under way. */
   #knownItem(key: string): EmbeddedItem | Seat<ItemEncoding> | undefined {
     return this.#options.cache.get(key) ?? this.#flights.join(key);
   }
@@ -189,9 +189,9 @@ export class EncoderService {
   }
 }
 
-/** What is known of a call when it ends. */
+/** The facts about a call that are known when it ends. */
 interface CallCourse {
-  /** For logs; '' until the header is read, or where its caller gave none. */
+  /** Name of the request, for logs; "" until the header is read, or if its caller gave none. */
   requestId: string;
   /** Remains 'cancelled' if the caller leaves before the end. */
   result: ItemResult;

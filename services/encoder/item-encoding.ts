@@ -8,14 +8,14 @@ import { fromEngineError } from './engine-error.ts';
 import type { ItemReader } from './media-reader.ts';
 import type { ResidentEncoder } from './resident-encoder.ts';
 
-/** What is known of an item before the tower runs. */
+/** The facts about an item that are known before the tower runs. */
 export interface PlannedItem {
   readonly plan: ItemPlan;
   readonly contentHash: Uint8Array;
   readonly durationMs: number;
 }
 
-/** Where an item's time went, microseconds. */
+/** Time an item spent in each stage, in microseconds. */
 export interface ItemTimings {
   readonly queueUs: number;
   readonly decodeUs: number;
@@ -31,9 +31,9 @@ export interface FinishedItem {
 /** The way of one item from its bytes to its rows; every call that asks for the item watches it. */
 export type ItemEncoding = PlannedWork<PlannedItem, FinishedItem>;
 
-/** What items pass through. */
+/** The stages that items pass through. */
 export interface EncodingStages {
-  /** Bounds the items that are decoded and not yet encoded: pixels are large. */
+  /** Bounds the items that are decoded but not encoded, because pixels take much memory. */
   readonly decoding: Semaphore;
   readonly resident: ResidentEncoder;
   readonly queue: EncoderBatchQueue;
@@ -78,7 +78,8 @@ async function encodeItem(
       const { encoded, queueUs } = await stages.queue
         .encode(encoder, { ...decoded, grid: plan.grid }, signal)
         .catch(
-          // Work stopped by its signal is an interruption, whatever the engine calls it.
+          // Work stopped by its signal counts as interrupted, even if the engine reports another
+          // error.
           (error: unknown) =>
             Promise.reject(signal.aborted ? signal.reason : fromEngineError(error)),
         );

@@ -7,7 +7,7 @@ import type { ItemReader } from './media-reader.ts';
 
 const HASH_BYTES = 32;
 
-/** What the service holds against a header. */
+/** Limits that a header is checked against. */
 export interface HeaderLimits {
   readonly maxItemBytes: number;
   readonly modelId: string;
@@ -47,8 +47,8 @@ function refuseLarge(bytes: number, limits: { readonly maxItemBytes: number }): 
 }
 
 /**
- * Feeds a reader with the chunks of a call up to half-close and returns their SHA-256. What the
- * header declared of size and hash must hold.
+ * Feeds a reader with the chunks of a call up to the half-close and returns their SHA-256. Refuses
+ * an item whose size or hash is not the one its header declared.
  */
 export async function receiveItem(
   requests: AsyncIterator<EncodeRequest>,
@@ -60,7 +60,7 @@ export async function receiveItem(
   let numBytes = 0;
   for (;;) {
     const message = await requests.next();
-    // A cancelled call ends its request stream as a half-close does.
+    // A cancelled call ends its request stream just as a half-close does.
     options.signal.throwIfAborted();
     if (message.done === true) break;
     const chunk = chunkOf(message.value);

@@ -3,12 +3,12 @@ import type { PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
 
 /** Reads the file formats of one modality. */
 export interface MediaFormat {
-  /** Starts an item; refuses a media type that can be told wrong before any byte has come. */
+  /** Starts an item; refuses a media type that is known to be wrong before any byte has come. */
   begin(header: ItemHeader): ItemReader;
 }
 
 export interface ItemHeader {
-  /** IANA media type as the caller knows it; empty: told by magic number. */
+  /** IANA media type that the caller declared; if empty, the magic number decides. */
   readonly mediaType: string;
   readonly options: PreprocessOptions | undefined;
 }
@@ -16,21 +16,21 @@ export interface ItemHeader {
 /** Reads one item as its bytes arrive. */
 export interface ItemReader {
   /**
-   * What besides the content decides the rows: preprocessing options, the rate of raw PCM. Part of
-   * the cache key.
+   * The facts besides the content that decide the rows: preprocessing options, or the rate of raw
+   * PCM. They are part of the cache key.
    */
   readonly variant: string;
-  /** Takes the next bytes and keeps them; refuses what is told wrong already. */
+  /** Takes the next bytes and keeps them; refuses them once they are known to be wrong. */
   push(chunk: Uint8Array): void;
-  /** After the last byte: as much reading as the number of rows needs. */
+  /** Reads as much as the number of rows depends on; called after the last byte. */
   open(signal: AbortSignal): Promise<OpenedItem>;
 }
 
-/** An item of a known shape. */
+/** An item whose shape is known. */
 export interface OpenedItem {
   readonly facts: ItemFacts;
-  /** Length of a recording; 0 for an image. */
+  /** Length of a recording in milliseconds; 0 for an image. */
   readonly durationMs: number;
-  /** Decodes what the tower needs. */
+  /** Decodes the item into the tower's input. */
   load(signal: AbortSignal): Promise<DecodedItem>;
 }

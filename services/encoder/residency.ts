@@ -1,9 +1,9 @@
-/** Whether a model is in memory, and how many are using it. */
+/** Whether a model is in memory, and how many callers use it. */
 export interface Residency {
   readonly phase: 'unloaded' | 'loading' | 'loaded' | 'unloading';
-  /** Callers that use the model or wait for it. */
+  /** Number of callers that use the model or wait for it. */
   readonly numUsers: number;
-  /** When the last user left; meaningful while loaded with no user, milliseconds. */
+  /** Time at which the last user left, in milliseconds; meaningful if loaded without users. */
   readonly idleSinceMs: number;
 }
 
@@ -19,7 +19,7 @@ export type ResidencyAction =
   | { readonly kind: 'none' }
   | { readonly kind: 'load' }
   | { readonly kind: 'unload' }
-  /** Send a `timer` event after this long. */
+  /** Asks for a `timer` event after this many milliseconds. */
   | { readonly kind: 'set timer'; readonly ms: number };
 
 export interface ResidencyMove {
@@ -33,7 +33,7 @@ const NONE: ResidencyAction = { kind: 'none' };
 const LOAD: ResidencyAction = { kind: 'load' };
 
 /**
- * Moves a model between disk and memory: loaded at the first use, unloaded after `idleUnloadMs`
+ * Moves a model between disk and memory: loads it at the first use, unloads it after `idleUnloadMs`
  * without one (Infinity: never).
  */
 export function moveResidency(

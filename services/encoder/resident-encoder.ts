@@ -6,16 +6,16 @@ import { moveResidency, type Residency, type ResidencyEvent, UNLOADED } from './
 export interface ResidentEncoderOptions {
   readonly load: () => Promise<MediaEncoder>;
   readonly clock: Clock;
-  /** Unused this long, the tower is unloaded, milliseconds; Infinity: never. */
+  /** The tower is unloaded after this many milliseconds without use; Infinity: never. */
   readonly idleUnloadMs: number;
 }
 
-/** A tower that is in memory while somebody uses it; see `moveResidency`. */
+/** Keeps a tower in memory while it is used; see `moveResidency`. */
 export class ResidentEncoder {
   readonly #options: ResidentEncoderOptions;
   #state: Residency = UNLOADED;
   #encoder: MediaEncoder | undefined;
-  /** The load or unload under way. */
+  /** The load or unload that is under way. */
   #transition: Promise<void> = Promise.resolve();
   #callOff = () => {};
 
@@ -23,12 +23,12 @@ export class ResidentEncoder {
     this.#options = options;
   }
 
-  /** The tower where it is in memory. */
+  /** The tower if it is in memory. */
   get loaded(): MediaEncoder | undefined {
     return this.#encoder;
   }
 
-  /** Runs `work` with the tower in memory, loading it first if need be. */
+  /** Runs `work` with the tower in memory; loads it first if necessary. */
   async use<T>(signal: AbortSignal, work: (encoder: MediaEncoder) => Promise<T>): Promise<T> {
     this.#apply({ kind: 'acquired' });
     try {
@@ -38,10 +38,10 @@ export class ResidentEncoder {
     }
   }
 
-  /** Frees the tower; call when no use is left. */
+  /** Frees the tower; call it after the last use. */
   async close(): Promise<void> {
     this.#callOff();
-    // A load that failed has left nothing to free.
+    // If a load failed, there is nothing to free.
     await this.#transition.catch(() => {});
     await this.#encoder?.close();
     this.#encoder = undefined;
@@ -76,7 +76,8 @@ export class ResidentEncoder {
 
   #start(transition: Promise<void>): void {
     this.#transition = transition;
-    // Whoever waits for it sees the failure; it is no failure of the process.
+    // Callers that wait see the failure; the handler keeps it from ending the process if there are
+    // none.
     transition.catch(() => {});
   }
 

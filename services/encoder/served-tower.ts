@@ -20,7 +20,7 @@ import { fromEngineError } from './engine-error.ts';
 import type { MediaFormat } from './media-reader.ts';
 import { ResidentEncoder } from './resident-encoder.ts';
 
-/** What makes an encoder process the one of its modality. */
+/** The parts of an encoder process that depend on its modality. */
 export interface EncoderRole {
   readonly role: 'vision-encoder' | 'speech-encoder';
   readonly modality: MediaModality;
@@ -31,9 +31,9 @@ export interface EncoderRole {
 
 /** The native side of an encoder process. */
 export interface EncoderEngine {
-  /** Where towers go, as logs name it. */
+  /** The device that holds the towers, as logs name it. */
   readonly device: string;
-  /** Instruction set of the kernels; empty on a GPU. */
+  /** Instruction set of the kernels; "" on a GPU. */
   readonly isa: string;
   readonly load: (options: EncoderOptions) => Promise<MediaEncoder>;
 }
@@ -44,11 +44,11 @@ export interface TowerParts {
   readonly registry: MetricRegistry;
   readonly log: Log;
   readonly clock: Clock;
-  /** Told what the tower has become each time it is loaded. */
+  /** Called with the tower's description each time it is loaded. */
   readonly onLoaded: (description: MediaEncoder['description']) => void;
 }
 
-/** One tower of a checkpoint with all that encoding needs, from its admission to its cache. */
+/** One tower of a checkpoint with all parts that encoding needs, from admission to cache. */
 export class ServedTower implements Served {
   readonly service: EncoderService;
   readonly #role: EncoderRole;
@@ -77,14 +77,14 @@ export class ServedTower implements Served {
     this.service = this.#createService(metrics);
   }
 
-  /** Items inside and how many it takes. */
+  /** The number of items inside and the most it takes. */
   get load(): InstanceLoad {
     const { numWaiting } = this.#queue;
     const numRunning = this.#admission.items.numInside - numWaiting;
     return { numRunning, numWaiting, capacity: this.#options.maxQueue };
   }
 
-  /** Encodes a small item for real, unless the tower waits for its first use. */
+  /** Encodes a small item, unless the tower is to be loaded at its first use. */
   async warmUp(): Promise<void> {
     if (this.#options.lazy) return;
     const { signal } = new AbortController();
@@ -118,7 +118,7 @@ export class ServedTower implements Served {
     return new EncoderService({
       model: { ...checkpoint, modality: this.#role.modality, device: engine.device },
       format: this.#role.format,
-      // While one batch runs the next is decoded.
+      // The next batch is decoded while one runs.
       stages: { decoding: new Semaphore(2 * maxBatchSize), resident: this.#resident, queue },
       cache,
       admission: this.#admission,

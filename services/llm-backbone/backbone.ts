@@ -12,7 +12,7 @@ import { type BackboneOptions, checkBackboneOptions } from './options.ts';
 import { ServedModel } from './served-model.ts';
 import { BackboneService } from './service.ts';
 
-/** A serving backbone. */
+/** A backbone that serves requests. */
 export interface Backbone {
   readonly address: string;
   readonly model: DescribedModel;
@@ -23,7 +23,7 @@ export interface Backbone {
   drain(graceMs: number): Promise<void>;
 }
 
-/** Serves a loaded decoder; resolves once a real token has been generated and health says so. */
+/** Serves a loaded decoder; resolves when a token has been generated and health reports SERVING. */
 export async function startBackbone(
   options: BackboneOptions,
   decoder: LoadedDecoder,

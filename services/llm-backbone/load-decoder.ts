@@ -20,17 +20,17 @@ import {
 } from '#native';
 import { type BackboneOptions, BLOCK_SIZE, type DeviceMemory, kvCacheBytes } from './options.ts';
 
-/** A decoder in memory and where it is. */
+/** A decoder in memory and the device that holds it. */
 export interface LoadedDecoder {
   readonly executor: StepExecutor;
   readonly description: DecoderDescription;
   readonly device: string;
   readonly isa: IsaLevel | '';
-  /** Frees it; called once, when no step is left. */
+  /** Frees the decoder; called once, after its last step. */
   readonly close: () => Promise<void>;
 }
 
-/** Loads the weights onto the device and says so. */
+/** Loads the weights onto the device and logs it. */
 export async function loadDecoder(
   options: BackboneOptions,
   files: ModelFiles,
@@ -55,7 +55,10 @@ export async function loadDecoder(
   return { executor: decoder, description, device, isa, close: () => decoder.close() };
 }
 
-/** What the engine refuses (a damaged file, a device that is not there) is one line, not a stack. */
+/**
+ * Loads the weights. Throws a MeshError if the engine refuses them (a damaged file, a missing
+ * device), so that the log has one line and no stack.
+ */
 async function loadWeights(options: DecoderOptions): Promise<Decoder> {
   try {
     return await loadNativeDecoder(options);

@@ -12,7 +12,7 @@ async function start(options: BackboneOptions, log: Log): Promise<Backbone> {
   const backbone = await startBackbone(options, decoder, files, log);
   log.info(`LLM backbone listening on ${backbone.address}`);
   backbone.done.catch(async (err: unknown) => {
-    // Whoever waits gets its error before the supervisor starts this process again.
+    // Waiting callers get its error before the supervisor starts this process again.
     log.error({ err }, 'the engine is dead');
     await backbone.drain(0).finally(() => process.exit(1));
   });

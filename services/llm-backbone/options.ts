@@ -7,18 +7,18 @@ import { listenField, modelOptionFields } from '#mesh/model-options.ts';
 
 const GIB = 1024 ** 3;
 
-/** A prompt is one message of gRPC, which takes little more. */
+/** Most MiB of a prompt: it is one gRPC message, and the server accepts little more. */
 const MAX_PROMPT_MB = 16;
 
 /** Tokens of KV cache in a block. */
 export const BLOCK_SIZE = 16;
 
-/** Memory for the KV cache on a CPU unless `kv-cache-gb` says otherwise, GiB. */
+/** Returns the memory for the KV cache on a CPU if `kv-cache-gb` is unset, in GiB. */
 function defaultKvCacheGb(): number {
   return Math.min(4, totalmem() / GIB / 10);
 }
 
-/** Flags and configuration keys of the backbone; the names are vLLM's where vLLM has one. */
+/** Flags and configuration keys of the backbone, with vLLM's names if vLLM has the option. */
 export const backboneOptions = Type.Object(
   {
     model: modelOptionFields.model,
@@ -145,7 +145,7 @@ export const backboneOptions = Type.Object(
 
 export type BackboneOptions = Static<typeof backboneOptions>;
 
-/** Where the encoders of a modality are; none: it is not offered. */
+/** Returns the addresses of a modality's encoders; without any, the modality is not offered. */
 export function encoderAddresses(
   options: BackboneOptions,
   modality: MediaModality,
@@ -153,7 +153,7 @@ export function encoderAddresses(
   return modality === 'image' ? options.visionEncoder : options.speechEncoder;
 }
 
-/** Refuses combinations the schema cannot express. */
+/** Refuses combinations of options that the schema cannot express. */
 export function checkBackboneOptions(options: BackboneOptions): void {
   if (options.tensorParallelSize !== 1) {
     throw new MeshError(
@@ -171,14 +171,17 @@ export function checkBackboneOptions(options: BackboneOptions): void {
   }
 }
 
-/** Where the KV cache goes and what else stands there, bytes. */
+/** The device that will hold the KV cache, its memory and the weights already in it, in bytes. */
 export interface DeviceMemory {
   readonly kind: 'cpu' | 'cuda';
   readonly memoryBytes: number;
   readonly weightBytes: number;
 }
 
-/** Decides the KV cache's size: `kv-cache-gb`, or on a GPU what utilization leaves beside the weights. */
+/**
+ * Returns the KV cache's size in bytes: `kv-cache-gb`, or on a GPU the share that utilization
+ * leaves after the weights.
+ */
 export function kvCacheBytes(options: BackboneOptions, memory: DeviceMemory): number {
   if (options.kvCacheGb !== undefined) return Math.floor(options.kvCacheGb * GIB);
   if (memory.kind === 'cpu') return Math.floor(defaultKvCacheGb() * GIB);

@@ -25,9 +25,9 @@ import type { BackboneOptions } from './options.ts';
 
 const CLOSED = 'this instance is finishing its work and takes no more';
 
-/** What a model is served in. */
+/** The process around a model that is served. */
 export interface ModelSurroundings {
-  /** The process's metrics, which show the model's too. */
+  /** The process's metrics, which also show those of the model. */
   readonly registry: MetricRegistry;
   readonly log: Log;
   /** Called when an encoder has come or gone. */
@@ -37,7 +37,7 @@ export interface ModelSurroundings {
 /** A request inside a served model. */
 export interface RunningRequest {
   readonly responses: ResponseQueue;
-  /** To be called once, when nobody reads any more. */
+  /** Frees the request's place; called once, when its reader is done. */
   leave(): void;
 }
 
@@ -45,21 +45,21 @@ interface ModelParts extends AdmissionContext {
   readonly decoder: LoadedDecoder;
   readonly numerics: Numerics;
   readonly metrics: BackboneMetrics;
-  /** Of this model alone. */
+  /** Metrics of this model alone. */
   readonly registry: MetricRegistry;
   readonly log: Log;
-  /** The run of the engine. */
+  /** Settles when the engine's loop ends. */
   readonly done: Promise<void>;
 }
 
 /**
- * One checkpoint with all that serves it, from admission to the decoder. A process may hold several:
- * each has its own gate, engine, caches and clients of the encoders.
+ * One checkpoint with all parts that serve it, from admission to the decoder. A process may hold
+ * several: each has its own gate, engine, caches and clients of the encoders.
  */
 export class ServedModel implements Served {
   readonly description: DescribedModel;
   readonly device: string;
-  /** What makes another replica give the same bits. */
+  /** The settings that, if equal in another replica, give the same bits. */
   readonly numerics: Numerics;
   readonly reader: RequestReader;
   readonly scheduler: Scheduler;
@@ -83,7 +83,7 @@ export class ServedModel implements Served {
       .catch((err: unknown) => parts.log.error({ err }, 'the decoder cannot be freed'));
   }
 
-  /** Puts a decoder to work, which is the model's to free once this has resolved. */
+  /** Builds a model around a decoder; once this has resolved, the model frees the decoder. */
   static async create(
     options: BackboneOptions,
     decoder: LoadedDecoder,
@@ -137,7 +137,7 @@ export class ServedModel implements Served {
     };
   }
 
-  /** The encoders this model can ask, by modality. */
+  /** Returns the encoders that this model can ask, by modality. */
   encoders(): EncoderReadiness[] {
     return this.#parts.embeddings.encoders();
   }
@@ -155,12 +155,12 @@ export class ServedModel implements Served {
     }
   }
 
-  /** Refuses new requests; resolves when the running ones have ended, at the latest after `graceMs`. */
+  /** Refuses new requests; resolves when the running ones have ended, or after `graceMs`. */
   drain(graceMs: number): Promise<void> {
     return this.#gate.drain(graceMs);
   }
 
-  /** Ends what still runs and frees all of the model. */
+  /** Ends the running requests and frees all parts of the model. */
   async close(): Promise<void> {
     const { embeddings, generations, registry } = this.#parts;
     for (const generation of this.#running) generation.failed(new MeshError('DRAINING', CLOSED));
@@ -211,7 +211,9 @@ function createContext(parts: {
   return { engine, vocabulary: tokenizer.vocabulary, metrics, now, nextSequenceId };
 }
 
-/** Runs the engine; resolves, with the promise of its end, when it has generated a token for real. */
+/**
+ * Starts the engine; resolves when it has generated a token, with `done`, which settles at its end.
+ */
 async function startEngine(context: GenerationContext): Promise<{ readonly done: Promise<void> }> {
   const done = context.engine.run();
   try {

@@ -16,7 +16,9 @@ import type {
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { ServedModel } from './served-model.ts';
 
-/** The gRPC face of the backbone. A call belongs to the model that is current when it begins. */
+/**
+ * Answers the backbone's gRPC calls. A call belongs to the model that is current when it begins.
+ */
 export class BackboneService implements LlmBackboneServiceImplementation, Served {
   current: ServedModel;
   readonly #log: Log;

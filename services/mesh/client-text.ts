@@ -1,19 +1,22 @@
-/** Most characters of a client's own text in a message. */
+/** Most characters of a client's text that a message repeats. */
 const MAX_QUOTED_CHARS = 200;
 
 const CONTROL_CHARS = /[\p{Cc}\u2028\u2029]/gu;
 
-/** What a client wrote, fit for a message: in quotes, cut, control characters escaped. */
+/** Returns a client's text for a message: in quotes, cut, with control characters escaped. */
 export function quoted(text: string): string {
   return `"${excerpt(text)}"`;
 }
 
-/** As `quoted`, for text that is more than a name and shows where it ends. */
+/** Returns the same without quotes, for text longer than a name, whose end is evident. */
 export function excerpt(text: string): string {
   return cut(text, MAX_QUOTED_CHARS).replaceAll(CONTROL_CHARS, escaped);
 }
 
-/** The text, or as much of it as fits `maxChars` UTF-16 units with "…" at its end; no half characters. */
+/**
+ * Cuts a text to `maxChars` UTF-16 units, with "…" at the end if it was longer; halves no
+ * character.
+ */
 export function cut(text: string, maxChars: number): string {
   if (text.length <= maxChars) return text;
   const end = maxChars - 1;

@@ -3,18 +3,18 @@ import { basename, join, resolve } from 'node:path';
 import { MeshError } from './errors.ts';
 import { fingerprint } from './fingerprint.ts';
 
-/** What a checkpoint says of its tower before any weight is loaded. */
+/** Facts about a checkpoint's tower that are known before any weight is loaded. */
 export interface EncoderCheckpoint {
   readonly modelId: string;
   readonly fingerprint: string;
-  /** Width of an embedding row: that of the language model. */
+  /** Width of an embedding row, which is that of the language model. */
   readonly hiddenSize: number;
 }
 
-/** Where each modality's tower is described in config.json. */
+/** Key of config.json under which each modality's tower is described. */
 export const TOWER_KEYS = { image: 'vision_config', audio: 'audio_config' } as const;
 
-/** Checks that a model directory has the tower of a modality. */
+/** Reads the checkpoint; refuses a model directory without the tower of a modality. */
 export async function readEncoderCheckpoint(
   modelDirectory: string,
   modality: keyof typeof TOWER_KEYS,

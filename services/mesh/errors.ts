@@ -2,19 +2,19 @@ import { Status } from 'nice-grpc-common';
 import { cut } from './client-text.ts';
 
 /**
- * Most UTF-16 units of a message and of a parameter's name. Both travel in a call's trailers, which a
- * peer drops, with the connection and all its streams, if they pass 64 KiB.
+ * Most UTF-16 units of a message and of a parameter's name. Both travel in a call's trailers; if
+ * these exceed 64 KiB, the peer drops the connection with all its streams.
  */
 export const MAX_MESSAGE_CHARS = 1024;
 const MAX_PARAM_CHARS = 200;
 
-/** What one reason means on every surface. */
+/** The meaning of one reason on every surface. */
 interface ErrorRow {
   readonly status: Status;
   readonly http: number;
   /** `error.type` of an OpenAI error body. */
   readonly type: string;
-  /** May the same request succeed on another instance? */
+  /** Tells whether the same request may succeed on another instance. */
   readonly retryElsewhere: boolean;
   /** When a retry makes sense, unless the failure says: about the time of a restart. */
   readonly retryAfterMs?: number;
@@ -24,7 +24,7 @@ const invalid = { type: 'invalid_request_error', retryElsewhere: false } as cons
 const soon = { retryElsewhere: true, retryAfterMs: 1000 } as const;
 const server = { type: 'server_error' } as const;
 
-/** The one table of failures: the only place that knows how a reason maps to gRPC and HTTP. */
+/** The table of failures: the only place that maps a reason to gRPC and HTTP. */
 export const ERRORS = {
   INVALID_REQUEST: { status: Status.INVALID_ARGUMENT, http: 400, ...invalid },
   CONTEXT_LENGTH_EXCEEDED: { status: Status.INVALID_ARGUMENT, http: 400, ...invalid },
@@ -58,16 +58,16 @@ export const ERRORS = {
 export type ErrorReason = keyof typeof ERRORS;
 
 export interface MeshErrorDetails {
-  /** The field at fault: its path in the proto message, or what the client of an edge calls it. */
+  /** The field at fault: its path in the proto message, or an edge's client's name for it. */
   readonly param?: string;
-  /** When a retry makes sense. */
+  /** Milliseconds after which a retry makes sense. */
   readonly retryAfterMs?: number;
   readonly cause?: unknown;
 }
 
 /**
- * An expected refusal or failure: the only error, besides an abort, a handler may throw. A message
- * or parameter that is too long to travel is cut.
+ * An expected refusal or failure: the only error, besides an abort, that a handler may throw. A
+ * message or parameter that is too long to travel is cut.
  */
 export class MeshError extends Error {
   readonly reason: ErrorReason;

@@ -3,9 +3,9 @@ import { type FileHandle, open, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MeshError } from './errors.ts';
 
-/** Places of a shard, evenly spaced, at which tensor bytes are sampled. */
+/** Number of evenly spaced places of a shard at which tensor bytes are sampled. */
 const NUM_SAMPLES = 64;
-/** Bytes sampled at each place: few enough that a 20 GB checkpoint is read in milliseconds. */
+/** Bytes sampled at each place: few, so that a 20 GB checkpoint is read in milliseconds. */
 const SAMPLE_BYTES = 4096;
 /** Most bytes of a safetensors header; a longer one is refused. */
 const MAX_HEADER_BYTES = 100 * 1024 * 1024;
@@ -13,7 +13,7 @@ const MAX_HEADER_BYTES = 100 * 1024 * 1024;
 /**
  * Names a checkpoint: hex SHA-256 over `config.json` and, shard by shard in name order, the
  * safetensors header (its 8-byte length included), the file size and fixed samples of the tensor
- * bytes. Two processes that agree on it hold the same weights.
+ * bytes. Two processes with equal fingerprints hold the same weights.
  */
 export async function fingerprint(modelDirectory: string): Promise<string> {
   const hash = createHash('sha256');

@@ -1,5 +1,6 @@
-/** Most bytes of one block, and fewest. */
+/** Most bytes of one block. */
 const MAX_BLOCK_BYTES = 256 * 1024;
+/** Fewest bytes of one block. */
 const MIN_BLOCK_BYTES = 4 * 1024;
 
 /**
@@ -9,14 +10,14 @@ const MIN_BLOCK_BYTES = 4 * 1024;
 export class ItemBytes {
   readonly #blocks: Buffer[] = [];
   #numBytes = 0;
-  /** Bytes of the last block that are not written yet. */
+  /** Free bytes at the end of the last block. */
   #numFree = 0;
 
   get numBytes(): number {
     return this.#numBytes;
   }
 
-  /** What has come, in order; views that later bytes do not change. */
+  /** The bytes so far, in order, as views that later bytes do not change. */
   get blocks(): readonly Buffer[] {
     return this.#blocks.map((block, index) =>
       index === this.#blocks.length - 1 ? block.subarray(0, block.length - this.#numFree) : block,
@@ -34,7 +35,7 @@ export class ItemBytes {
     }
   }
 
-  /** All bytes in one piece; none are left after it. */
+  /** Returns all bytes in one piece and keeps none. */
   take(): Buffer {
     const bytes = Buffer.concat(this.blocks);
     this.#blocks.length = 0;
@@ -46,7 +47,7 @@ export class ItemBytes {
   #blockWithRoom(): Buffer {
     const last = this.#blocks.at(-1);
     if (last !== undefined && this.#numFree > 0) return last;
-    // As large as what has come, so that a small item takes a small block.
+    // A block is as large as all bytes so far, so that a small item takes a small block.
     const size = Math.min(Math.max(this.#numBytes, MIN_BLOCK_BYTES), MAX_BLOCK_BYTES);
     const block = Buffer.allocUnsafeSlow(size);
     this.#blocks.push(block);

@@ -4,13 +4,14 @@ import type { Log } from '#mesh/log/log.ts';
 const RETRY_MS = 100;
 
 /**
- * How long a process waits for its port. What held it is most often this process's own predecessor
- * on its way out; a port that another program keeps must still be told while somebody looks.
+ * How long a process waits for its port. Usually its own predecessor, which is about to end, holds
+ * the port. If another program keeps it, the user must learn that while still looking at the
+ * screen.
  */
 const WAIT_LIMIT_MS = 5000;
 
 export interface PortWait {
-  /** `host:port`, as the log names it. */
+  /** Address `host:port`, as the log names it. */
   readonly address: string;
   readonly log: Log;
   readonly limitMs?: number;
@@ -20,8 +21,8 @@ export interface PortWait {
 }
 
 /**
- * Listens; while the port is in use tries again for a bounded time, and says once what it waits for.
- * Rejects with what `listen` said last.
+ * Listens. While the port is in use, tries again for a bounded time and logs once what it waits
+ * for. Rejects with the last error of `listen`.
  */
 export async function listenWhenFree<T>(listen: () => Promise<T>, wait: PortWait): Promise<T> {
   const { address, log, limitMs = WAIT_LIMIT_MS, clock = systemClock, signal } = wait;
@@ -38,7 +39,10 @@ export async function listenWhenFree<T>(listen: () => Promise<T>, wait: PortWait
   }
 }
 
-/** Tells by the error's code, or by its text if a library has put several errors into one. */
+/**
+ * Tells whether the port is in use, by the error's code, or by its text if a library has joined
+ * several errors.
+ */
 export function isInUse(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   return ('code' in error && error.code === 'EADDRINUSE') || /\bEADDRINUSE\b/.test(error.message);

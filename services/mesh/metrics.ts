@@ -24,7 +24,7 @@ interface Cell {
   value: number;
 }
 
-/** Finds the cell of a label set, made at its first use. */
+/** Returns the cell of a label set; makes it at its first use. */
 function cellOf(cells: Map<string, Cell>, labels: Labels): Cell {
   const key = keyOf(labels);
   const known = cells.get(key);
@@ -78,7 +78,7 @@ export class Gauge implements Metric {
 
 interface HistogramCell {
   readonly labels: Labels;
-  /** `[num_bounds + 1]`, not cumulative; the last is +Inf. */
+  /** Counts `[num_bounds + 1]`, not cumulative; the last is +Inf. */
   readonly counts: number[];
   sum: number;
 }
@@ -125,7 +125,7 @@ export class Histogram implements Metric {
   }
 }
 
-/** A value that goes up and down, and what reads it. */
+/** A value that goes up and down, and the function that reads it. */
 export interface Level {
   readonly name: string;
   readonly help: string;
@@ -134,8 +134,8 @@ export interface Level {
 }
 
 /**
- * The metrics of a process. What comes and goes within it has a registry of its own inside this one:
- * counters are shared, all else is shown from `open` to `close`.
+ * The metrics of a process. A part of the process that comes and goes has its own registry inside
+ * this one: counters are shared, all other metrics are shown from `open` to `close`.
  */
 export class MetricRegistry {
   readonly #parent: MetricRegistry | undefined;
@@ -146,19 +146,19 @@ export class MetricRegistry {
     this.#parent = parent;
   }
 
-  /** Adds a metric, beside others of its name. */
+  /** Adds a metric; others may have the same name. */
   register<M extends Metric>(metric: M): M {
     this.#metrics.push(metric);
     return metric;
   }
 
-  /** The counter of this name: all who ask for it count together. */
+  /** Returns the counter of this name, which all its users share. */
   counter(name: string, help: string): Counter {
     const known = this.#outermost.#find(name, isCounter);
     return known ?? this.#outermost.register(new Counter(name, help));
   }
 
-  /** The histogram of this name: all who ask for it observe together. */
+  /** Returns the histogram of this name, which all its users share. */
   histogram(name: string, help: string, bounds: readonly number[]): Histogram {
     const known = this.#outermost.#find(name, isHistogram);
     return known ?? this.#outermost.register(new Histogram(name, help, bounds));
@@ -171,7 +171,7 @@ export class MetricRegistry {
     }
   }
 
-  /** Shows this registry's metrics in the one around it, in front of others with equal labels. */
+  /** Shows this registry's metrics in the outer one, in front of others with equal labels. */
   open(): void {
     if (this.#parent !== undefined) this.#parent.#inner.add(this);
   }
@@ -216,7 +216,7 @@ function isHistogram(metric: Metric): metric is Histogram {
   return metric instanceof Histogram;
 }
 
-/** One sample of each label set: the last speaks for those with equal labels. */
+/** Returns one sample of each label set: the last of those with equal labels. */
 function lastOfEach(samples: readonly MetricSample[]): MetricSample[] {
   return [...new Map(samples.map((one) => [`${one.suffix};${keyOf(one.labels)}`, one])).values()];
 }

@@ -1,6 +1,6 @@
 import { Modality } from '#protos/autoglm/common/v1/media.ts';
 
-/** Kind of a media item, and so of the encoder that reads it. */
+/** Kind of a media item, and of the encoder that reads it. */
 export type MediaModality = 'image' | 'audio';
 
 /** Every kind, in the order in which prose and metrics name them. */
@@ -18,12 +18,12 @@ export const WIRE_MODALITIES: Readonly<Record<MediaModality, Modality>> = {
   audio: Modality.MODALITY_AUDIO,
 };
 
-/** The kind a wire value stands for; undefined if it stands for none of them. */
+/** Returns the kind of a protocol value; undefined if it names none of them. */
 export function modalityOf(wire: Modality): MediaModality | undefined {
   return MEDIA_MODALITIES.find((modality) => WIRE_MODALITIES[modality] === wire);
 }
 
-/** What a model takes besides text, by its own report. */
+/** Returns the kinds of media that a model takes, by its own description. */
 export function modalitiesOf(model: { readonly modalities: readonly Modality[] }): MediaModality[] {
   return MEDIA_MODALITIES.filter((modality) =>
     model.modalities.includes(WIRE_MODALITIES[modality]),

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 
-/** Options of every process that loads a model: the same, with the same names. */
+/** Options of every process that loads a model, under the same names. */
 export const modelOptionFields = {
   model: Type.String({ minLength: 1, description: 'Model directory' }),
   device: Type.String({
@@ -16,7 +16,7 @@ export const modelOptionFields = {
   ),
 } as const;
 
-/** Where an internal gRPC server listens. */
+/** Makes the option for the address of an internal gRPC server. */
 export function listenField(address: string) {
   return Type.String({
     default: address,
@@ -25,7 +25,7 @@ export function listenField(address: string) {
   });
 }
 
-/** The loader's name of an in-memory weight type. */
+/** Returns the loader's name of an in-memory weight type. */
 export function weightDtype(dtype: 'auto' | 'half' | 'bfloat16' | 'float32') {
   return dtype === 'half' ? 'float16' : dtype;
 }

@@ -6,8 +6,8 @@ import { MeshError } from './errors.ts';
 /**
  * Options of one process: a TypeBox object whose property names are camelCase. Each is a flag and a
  * configuration key of the same name in kebab-case. `description` says the unit, `default` the
- * default; `env` names an environment variable that gives a value neither flag nor file gave, for
- * secrets that must not stand in a process list.
+ * default. `env` names an environment variable whose value is taken if neither flag nor file gives
+ * one, for secrets that must not appear in a process list.
  */
 export type OptionSchema = TObject;
 
@@ -38,7 +38,7 @@ function entries(schema: OptionSchema): [string, OptionFacts][] {
   return Object.entries(schema.properties).map(([name, option]) => [name, facts(option)]);
 }
 
-/** Reads flags into camelCase values. An unknown flag or a missing value is an INVALID_REQUEST. */
+/** Reads flags into camelCase values; an unknown flag or a missing value is an INVALID_REQUEST. */
 export function parseFlags(schema: OptionSchema, args: readonly string[]): OptionValues {
   const known = Object.fromEntries(
     entries(schema).map(([name, option]) => [
@@ -65,7 +65,10 @@ export function parseFlags(schema: OptionSchema, args: readonly string[]): Optio
   }
 }
 
-/** `--served-model-name a b` is how vLLM takes lists; parseArgs wants the flag before each value. */
+/**
+ * Repeats the flag before each value of a list, as parseArgs wants it; vLLM's form is
+ * `--served-model-name a b`.
+ */
 function repeatListFlags(schema: OptionSchema, args: readonly string[]): string[] {
   const lists = new Set(
     entries(schema).flatMap(([name, option]) =>
@@ -83,8 +86,8 @@ function repeatListFlags(schema: OptionSchema, args: readonly string[]): string[
 }
 
 /**
- * Turns a configuration section's kebab-case keys into camelCase values; null means no key. A mapping
- * as a value is the JSON text that a flag would have.
+ * Turns a configuration section's kebab-case keys into camelCase values; a null counts as no key. A
+ * mapping becomes the JSON text that the flag would have.
  */
 export function parseSection(name: string, section: unknown): OptionValues {
   if (section === null || section === undefined) return {};
@@ -103,8 +106,8 @@ function isMapping(value: unknown): boolean {
 }
 
 /**
- * Completes values with environment variables and defaults and checks them; the message of a refusal
- * names the key, what was received and what is allowed.
+ * Completes values with environment variables and defaults, and checks them. A refusal names the
+ * key, the value received and the values allowed.
  */
 export function resolveOptions<S extends OptionSchema>(
   schema: S,
@@ -158,12 +161,12 @@ function choicesOf(option: OptionFacts): string[] {
   return (constants ?? []).map(String);
 }
 
-/** Writes values back as flags, for starting a child with exactly these options. */
+/** Writes values as flags, for starting a child with exactly these options. */
 export function toFlags(schema: OptionSchema, values: OptionValues): string[] {
   return entries(schema).flatMap(([name, option]) => {
     const value = values[name];
     const flag = `--${kebabCase(name)}`;
-    // A secret travels by its environment variable.
+    // A secret is passed by its environment variable.
     if (value === undefined || option.env !== undefined) return [];
     if (Array.isArray(value)) return value.length === 0 ? [] : [flag, ...value.map(String)];
     if (option.type !== 'boolean') return [`${flag}=${String(value)}`];
@@ -171,7 +174,7 @@ export function toFlags(schema: OptionSchema, values: OptionValues): string[] {
   });
 }
 
-/** One line an option: flag, choices or type, meaning with its unit, default. */
+/** Writes one line per option: flag, choices or type, meaning with its unit, default. */
 export function helpText(schema: OptionSchema): string {
   const rows = entries(schema).map(([name, option]) => {
     const choices = choicesOf(option);
@@ -191,7 +194,7 @@ export function helpText(schema: OptionSchema): string {
     .join('\n');
 }
 
-/** Environment variables for the values that `toFlags` leaves out. */
+/** Returns environment variables for the values that `toFlags` leaves out. */
 export function toEnvironment(
   schema: OptionSchema,
   values: OptionValues,

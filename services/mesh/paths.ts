@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** The package's root folder: the same whether sources or compiled files run. */
+/** The package's root folder, both for sources and for compiled files. */
 export const PACKAGE_ROOT = findRoot(import.meta.dirname);
 
 function findRoot(from: string): string {

@@ -6,7 +6,7 @@ export interface HostPort {
   readonly port: number;
 }
 
-/** Takes `host:port` apart; an IPv6 host stands in brackets. */
+/** Splits `host:port`; an IPv6 host is in brackets. */
 export function parseHostPort(address: string): HostPort {
   const colon = address.lastIndexOf(':');
   const host = address.slice(0, colon).replaceAll(/^\[|\]$/g, '');

@@ -1,6 +1,6 @@
 import { type MetricFamily, MetricKind } from '#protos/autoglm/mesh/v1/instance.ts';
 
-/** Families of one process, with the labels that tell it from the others. */
+/** Metric families of one process, with the labels that distinguish it from other processes. */
 export interface MetricSource {
   readonly labels: Readonly<Record<string, string>>;
   readonly families: readonly MetricFamily[];
@@ -16,7 +16,7 @@ const KIND_NAMES = {
 
 /**
  * Writes metrics in the Prometheus text exposition format 0.0.4, each family once under every
- * prefix: `autoglm:` is ours, `vllm:` is what existing dashboards and autoscalers read.
+ * prefix: `autoglm:` is ours, `vllm:` is for existing dashboards and autoscalers.
  */
 export function prometheusText(
   sources: readonly MetricSource[],

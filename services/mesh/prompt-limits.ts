@@ -5,12 +5,12 @@ import { MeshError } from './errors.ts';
 const MESSAGES = 'prompt.chat.messages';
 
 /**
- * Refuses a prompt that is too large to be worked on: before it is sent, rendered, tokenized or its
- * media are read. Its length in tokens is another matter, known only afterwards.
+ * Refuses a prompt that is too large to be worked on, before it is sent, rendered or tokenized and
+ * before its media are read. Its length in tokens is known only afterwards and checked then.
  */
 export function checkPromptSize(prompt: Prompt | undefined, limits: PromptLimits): void {
   if (prompt === undefined) return;
-  // Each item is a part of some message, whatever the form says.
+  // Each item is a part of some message in every form of prompt.
   checkNumParts(prompt.media.length, limits, 'media');
   switch (prompt.form?.$case) {
     case 'chat':

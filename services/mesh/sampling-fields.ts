@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-/** Smallest normal float32: the smallest share a top_p may keep that is not rounded to none. */
+/** Smallest normal float32, the smallest top_p that is not rounded to zero. */
 const FLOAT32_MIN_NORMAL = 2 ** -126;
 const INT32_MAX = 2 ** 31 - 1;
 export const UINT32_MAX = 2 ** 32 - 1;
@@ -11,9 +11,9 @@ export interface Range {
   readonly max: number;
 }
 
-/** The numbers of a range, as a refusal says them. */
+/** Writes the numbers of a range for a refusal. */
 export function rangeText({ min, max }: Range): string {
-  // The wire ends there, not the field.
+  // INT32_MAX is a limit of the wire, not of the field.
   return max === INT32_MAX ? `${min} or more` : `${min} to ${max}`;
 }
 
@@ -22,18 +22,18 @@ export interface SamplingField<Name extends string = string> extends Range {
   /** Name in the proto; clients and checkpoints use the same, but for `n`, which is num_choices. */
   readonly name: Name;
   readonly isInteger?: true;
-  /** Taken if nobody says otherwise; it changes nothing. */
+  /** Value taken if none is given; it has no effect on sampling. */
   readonly default: number;
-  /** What it does. */
+  /** Effect of the field. */
   readonly help: string;
-  /** Completes "must be …" for a client, if the range does not say it. */
+  /** Completes "must be …" for a client, if the range is not enough. */
   readonly allowed?: string;
 }
 
 /**
- * The numbers that a checkpoint's `generation_config.json` may set too. Here and below: numbers travel
- * and are computed as float32, and within these ranges rounding leaves them in range, and no finite
- * logit overflows.
+ * The numbers that a checkpoint's `generation_config.json` may also set. In all tables here,
+ * numbers travel and are computed as float32; rounding leaves them within these ranges, and no
+ * finite logit overflows.
  */
 export const CHECKPOINT_FIELDS = {
   temperature: {
@@ -76,7 +76,7 @@ export const CHECKPOINT_FIELDS = {
   },
 } as const satisfies Readonly<Record<string, SamplingField>>;
 
-/** All numbers that say how a token is chosen; each reaches the sampler under its key. */
+/** All numbers that decide how a token is chosen; each reaches the sampler under its key. */
 export const SAMPLING_FIELDS = {
   ...CHECKPOINT_FIELDS,
   presencePenalty: {
@@ -95,7 +95,7 @@ export const SAMPLING_FIELDS = {
   },
 } as const satisfies Readonly<Record<string, SamplingField>>;
 
-/** Numbers that count: they say how much is generated, not how a token is chosen. */
+/** Counts, which decide how much is generated, not how a token is chosen. */
 export const COUNT_FIELDS = {
   minTokens: {
     name: 'min_tokens',
@@ -115,7 +115,7 @@ export const COUNT_FIELDS = {
   },
 } as const satisfies Readonly<Record<string, SamplingField>>;
 
-/** What may be added to the logit of a token. */
+/** Range of a bias that is added to the logit of a token. */
 export const LOGIT_BIAS_RANGE: Range = { min: -100, max: 100 };
 
 export type SamplingNumbers = Readonly<Record<keyof typeof SAMPLING_FIELDS, number>>;
@@ -124,7 +124,7 @@ type FieldTable<Key extends string, Name extends string> = Readonly<
   Record<Key, SamplingField<Name>>
 >;
 
-/** A value for each field of a table, by key. */
+/** Makes a value for each field of a table, by key. */
 export function valuesByKey<Key extends string, Name extends string, T>(
   table: FieldTable<Key, Name>,
   valueFor: (field: SamplingField<Name>, key: Key) => T,
@@ -133,7 +133,7 @@ export function valuesByKey<Key extends string, Name extends string, T>(
   return recordOf(keys.map((key) => [key, valueFor(table[key], key)]));
 }
 
-/** A value for each field of a table, by the name that clients use. */
+/** Makes a value for each field of a table, by the name that clients use. */
 export function valuesByName<Name extends string, T>(
   table: FieldTable<string, Name>,
   valueFor: (field: SamplingField<Name>) => T,

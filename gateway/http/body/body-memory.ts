@@ -3,8 +3,8 @@ import { MeshError } from '#mesh/errors.ts';
 import { mbOf } from '#mesh/megabytes.ts';
 
 /**
- * Counts the bytes of the bodies of all requests, from their arrival to the end of the answer: one
- * body is bounded, but many may be sent at once, or sent in part and left so.
+ * Counts the bytes of the bodies of all requests, from their arrival to the end of the answer. A
+ * single body is bounded, but many may be sent at once, or left incomplete.
  */
 export class BodyMemory {
   readonly maxBytes: number;
@@ -19,7 +19,7 @@ export class BodyMemory {
     return this.#numBytes;
   }
 
-  /** Counts further bytes of a request; throws QUEUE_FULL where they are too many. */
+  /** Counts further bytes of a request; throws QUEUE_FULL if they are too many. */
   take(request: IncomingMessage, numBytes: number): void {
     if (this.#numBytes + numBytes > this.maxBytes) {
       const message = `the server is busy: the bodies of its requests may have ${mbOf(this.maxBytes)} MB together (key "body-buffer-mb")`;
@@ -29,7 +29,7 @@ export class BodyMemory {
     this.#numBytes += numBytes;
   }
 
-  /** Gives back what a request has taken. */
+  /** Gives back the bytes that a request has taken. */
   release(request: IncomingMessage): void {
     this.#numBytes -= this.#bytes.get(request) ?? 0;
     this.#bytes.delete(request);

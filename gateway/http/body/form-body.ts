@@ -4,12 +4,12 @@ import { MeshError } from '#mesh/errors.ts';
 export interface FormFile {
   /** Name of the field. */
   readonly field: string;
-  /** Type the client declared. */
+  /** Media type that the client declared. */
   readonly declaredType: string;
   readonly bytes: Buffer;
 }
 
-/** A form as it was sent: texts by field, in order, and files. */
+/** A submitted form: texts by field, in order, and files. */
 export class FormBody {
   readonly texts = new Map<string, string[]>();
   readonly files: FormFile[] = [];

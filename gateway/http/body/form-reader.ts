@@ -8,25 +8,27 @@ import { type PartHead, parsePartHead } from './part-head.ts';
 import { type ReceiveLimits, receiveBody } from './receive-body.ts';
 
 export interface FormLimits {
-  /** Most texts and files together. */
+  /** Most parts, texts and files together. */
   readonly maxParts: number;
-  /** What the files of one form may have. */
+  /** Makes the budget for the files of one form. */
   readonly files: () => FileBudget;
 }
 
 /** Counts the bytes of a form's files. */
 export interface FileBudget {
-  /** The account of the file in a field; `take` throws at the byte that is too many. */
+  /**
+   * Returns the account of the file in a field; `take` throws at the first byte over the budget.
+   */
   item(field: string): { take(numBytes: number): void };
 }
 
 type FormBodyLimits = FormLimits & ReceiveLimits;
 
 const MAX_TEXT_BYTES = 256 * 1024;
-/** One more than any route takes, so that "two files" can be told from "too many". */
+/** One more file than any route takes, so that "two files" differs from "too many". */
 const MAX_FILES = 2;
 
-/** Makes the routes of `app` take `multipart/form-data` and nothing else. */
+/** Makes the routes of `app` take only `multipart/form-data`. */
 export function acceptForms(app: FastifyInstance, limits: FormBodyLimits): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(
@@ -44,7 +46,7 @@ async function receiveForm(raw: IncomingMessage, limits: FormBodyLimits): Promis
   return reader.finish();
 }
 
-/** Reads a form while it arrives, and refuses it at the first byte too many. */
+/** Reads a form while it arrives; refuses it at the first byte over a limit. */
 export class FormReader {
   readonly #form = new FormBody();
   readonly #multipart: Multipart;
@@ -68,7 +70,7 @@ export class FormReader {
     this.#multipart.push(bytes);
   }
 
-  /** The form, whose body has ended. */
+  /** Returns the form after its body has ended. */
   finish(): FormBody {
     this.#multipart.finish();
     return this.#form;

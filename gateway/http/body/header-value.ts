@@ -1,14 +1,17 @@
-/** A header such as `form-data; name="file"; filename="a.wav"`, taken apart. */
+/** The parts of a header such as `form-data; name="file"; filename="a.wav"`. */
 export interface HeaderValue {
-  /** What stands before the parameters, in lower case. */
+  /** The text before the parameters, in lower case. */
   readonly value: string;
-  /** By name in lower case; of a name given twice, the first. */
+  /** Parameters by name in lower case; if a name is given twice, the first counts. */
   readonly params: ReadonlyMap<string, string>;
 }
 
 const PARAM = /\s*;\s*([^\s;="]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))/y;
 
-/** Reads parameters up to the first that is none. A backslash escapes only what needs it: paths have them. */
+/**
+ * Reads parameters up to the first malformed one. A backslash escapes only quotes and backslashes,
+ * because paths contain it.
+ */
 export function parseHeaderValue(text: string): HeaderValue {
   const end = text.indexOf(';');
   const value = (end === -1 ? text : text.slice(0, end)).trim().toLowerCase();

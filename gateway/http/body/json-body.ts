@@ -7,7 +7,7 @@ import { type ReceiveLimits, receiveBody } from './receive-body.ts';
 
 type JsonBodyLimits = JsonLimits & ReceiveLimits;
 
-/** Makes the routes of `app` take JSON bodies within limits, with errors of our own. */
+/** Makes the routes of `app` take JSON bodies within limits, and refuse others with a MeshError. */
 export function acceptJson(app: FastifyInstance, limits: JsonBodyLimits): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', (_request: FastifyRequest, raw: IncomingMessage) =>
@@ -15,7 +15,7 @@ export function acceptJson(app: FastifyInstance, limits: JsonBodyLimits): void {
   );
 }
 
-/** The text is decoded as it comes, so that only the parsing is left to do in one go. */
+/** Decodes the text as it comes, so that only parsing is left when the body has ended. */
 async function receiveJson(raw: IncomingMessage, limits: JsonBodyLimits): Promise<unknown> {
   const bounds = new JsonBounds(limits);
   const decoder = new StringDecoder('utf8');
@@ -41,7 +41,10 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Where parsing stopped; the parser's own message would repeat parts of the body. */
+/**
+ * Returns the place at which parsing stopped; the parser's own message would repeat parts of the
+ * body.
+ */
 function placeOf(cause: unknown): string {
   const place = cause instanceof Error ? /position \d+/.exec(cause.message) : null;
   return place === null ? '' : ` at ${place[0]}`;

@@ -1,9 +1,9 @@
 import { MeshError } from '#mesh/errors.ts';
 
 export interface JsonLimits {
-  /** Most values and names of fields in a body, all levels together. */
+  /** Most values and field names in a body, on all levels together. */
   readonly maxValues: number;
-  /** Most objects and lists within each other. */
+  /** Most objects and lists nested in each other. */
   readonly maxDepth: number;
 }
 
@@ -14,10 +14,10 @@ const SEPARATOR = 0;
 const OPENING = 1;
 const CLOSING = 2;
 const TEXT = 3;
-/** Of a number, true, false or null, or no JSON at all. */
+/** Kind of a byte of a number, true, false or null, or of no JSON at all. */
 const WORD = 4;
 
-/** What a byte is where it stands outside of a text. */
+/** Kind of each byte outside of a text. */
 const KINDS = new Uint8Array(256).fill(WORD);
 for (const char of ' \t\r\n,:') KINDS[char.charCodeAt(0)] = SEPARATOR;
 for (const char of '[{') KINDS[char.charCodeAt(0)] = OPENING;
@@ -25,9 +25,9 @@ for (const char of ']}') KINDS[char.charCodeAt(0)] = CLOSING;
 KINDS[QUOTE] = TEXT;
 
 /**
- * Counts the values and levels of a JSON body while it arrives, so that one that is dear to parse is
- * refused before it is parsed, or even whole. Looks at each byte at most twice whatever they are;
- * what is not JSON is left for the parser to refuse.
+ * Counts the values and levels of a JSON body while it arrives, so that a body that is costly to
+ * parse is refused before it is parsed, or even complete. Looks at each byte at most twice.
+ * Malformed JSON is left for the parser to refuse.
  */
 export class JsonBounds {
   readonly #limits: JsonLimits;
@@ -35,14 +35,14 @@ export class JsonBounds {
   #depth = 0;
   #isInText = false;
   #isInWord = false;
-  /** The next byte is the second of an escape; only within a text. */
+  /** True if the next byte is the second of an escape; only within a text. */
   #isEscaped = false;
 
   constructor(limits: JsonLimits) {
     this.#limits = limits;
   }
 
-  /** Takes the next bytes; throws INVALID_REQUEST at the first value or level beyond the limits. */
+  /** Takes the next bytes; throws INVALID_REQUEST at the first value or level over the limits. */
   push(bytes: Buffer): void {
     let i = 0;
     while (i < bytes.length) {
@@ -50,7 +50,7 @@ export class JsonBounds {
     }
   }
 
-  /** Reads from `from` to where a text begins; returns the place behind its quote. */
+  /** Reads from `from` to the start of a text; returns the index after its opening quote. */
   #scan(bytes: Buffer, from: number): number {
     let isInWord = this.#isInWord;
     let i = from;
@@ -67,7 +67,7 @@ export class JsonBounds {
     return i;
   }
 
-  /** Reads from `from`, within a text, to its end; returns the place behind its quote. */
+  /** Reads from `from`, within a text, to its end; returns the index after its closing quote. */
   #skipText(bytes: Buffer, from: number): number {
     let i = this.#isEscaped ? from + 1 : from;
     for (;;) {
@@ -99,7 +99,7 @@ export class JsonBounds {
   }
 }
 
-/** How many backslashes end the bytes of a range. */
+/** Counts the backslashes at the end of a range of bytes. */
 function numBackslashes(
   bytes: Buffer,
   { from, to }: { readonly from: number; readonly to: number },

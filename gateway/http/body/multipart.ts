@@ -1,8 +1,8 @@
 import { MeshError } from '#mesh/errors.ts';
 
-/** Longest header of a part. */
+/** Most bytes of the header of a part. */
 const MAX_HEAD_BYTES = 16 * 1024;
-/** RFC 2046, section 5.1.1. */
+/** Most characters of a boundary (RFC 2046, section 5.1.1). */
 const MAX_BOUNDARY_CHARS = 70;
 
 const CR = 0x0d;
@@ -11,7 +11,7 @@ const BLANK_LINE = Buffer.from('\r\n\r\n');
 const CLOSING = Buffer.from('--');
 const NOTHING = Buffer.alloc(0);
 
-/** What becomes of one part of a body. What a method throws ends the reading. */
+/** Receives the content of one part. An error that a method throws ends the reading. */
 export interface PartContent {
   /** Takes further bytes. */
   write(bytes: Buffer): void;
@@ -20,25 +20,28 @@ export interface PartContent {
 
 export interface PartReceiver {
   readonly maxParts: number;
-  /** A part begins: the lines of its header, each with its line break. */
+  /** Called when a part begins, with the lines of its header, each with its line break. */
   begin(head: string): PartContent;
 }
 
 /**
- * Splits a multipart body (RFC 2046) while it arrives. Keeps no more of it than one header, or what
- * may be the beginning of a boundary.
+ * Splits a multipart body (RFC 2046) while it arrives. Keeps at most one header, or the bytes that
+ * may be the start of a boundary.
  */
 export class Multipart {
   readonly #receiver: PartReceiver;
-  /** Ends a part; its line break belongs to it and not to the part. */
+  /** Ends a part; its line break belongs to the delimiter, not to the part. */
   readonly #delimiter: Buffer;
   #state: 'content' | 'boundary' | 'head' | 'epilogue' = 'content';
   #numParts = 0;
-  /** Whose content is read; undefined before the first boundary. */
+  /** The part whose content is read; undefined before the first boundary. */
   #part: PartContent | undefined;
-  /** What has arrived and is not read yet. A line break that is not there precedes the body. */
+  /** Bytes that have arrived and are not read; at first a line break that is not in the body. */
   #rest: Buffer = LINE_BREAK;
-  /** Bytes of `#rest` that are no content: they may belong to a delimiter, and else to the header. */
+  /**
+   * Bytes at the start of `#rest` that are not content: they belong to a delimiter or to the
+   * header.
+   */
   #numForeign = 0;
 
   constructor(boundary: string, receiver: PartReceiver) {
@@ -55,12 +58,12 @@ export class Multipart {
     while (this.#advance());
   }
 
-  /** To be called when the body has ended. */
+  /** Checks that the form is complete; called when the body has ended. */
   finish(): void {
     if (this.#state !== 'epilogue') throw malformed('it ends before its closing boundary');
   }
 
-  /** Reads to the end of a state; false: that has not arrived yet. */
+  /** Reads to the end of a state; false if that has not arrived. */
   #advance(): boolean {
     switch (this.#state) {
       case 'content':
@@ -90,7 +93,7 @@ export class Multipart {
     return true;
   }
 
-  /** Where a delimiter may begin that has not arrived whole. */
+  /** Returns the index at which an incomplete delimiter may begin. */
   #startOfDelimiter(): number {
     const { length } = this.#rest;
     const start = this.#rest.indexOf(CR, Math.max(0, length - this.#delimiter.length + 1));
@@ -121,7 +124,7 @@ export class Multipart {
         `the header of part ${this.#numParts} is longer than ${MAX_HEAD_BYTES} bytes`,
       );
     }
-    // The header's last line break stands before the blank line and is not part of that one.
+    // The header's last line break is the one before the blank line, not the blank line's own.
     const head = this.#rest.subarray(0, end + LINE_BREAK.length);
     const firstLine = head.indexOf(LINE_BREAK);
     const padding = head.toString('latin1', 0, firstLine);
@@ -129,7 +132,7 @@ export class Multipart {
       throw malformed(`part ${this.#numParts} has no header of its own`);
     }
     this.#part = this.#receiver.begin(head.toString('utf8', firstLine + LINE_BREAK.length));
-    // Without content, the line break of the blank line may be that of the next delimiter.
+    // If the part has no content, the blank line's break may begin the next delimiter.
     this.#rest = this.#rest.subarray(head.length);
     this.#numForeign = LINE_BREAK.length;
     this.#state = 'content';

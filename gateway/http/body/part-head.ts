@@ -1,20 +1,20 @@
 import { type HeaderValue, parseHeaderValue } from './header-value.ts';
 import { malformed } from './multipart.ts';
 
-/** Names and types come back in error messages. */
+/** Bounds names and types, because error messages repeat them. */
 const MAX_NAME_CHARS = 100;
 
-/** What the header of a form's part says (RFC 7578). */
+/** The header of a form's part (RFC 7578). */
 export interface PartHead {
   /** Name of the field. */
   readonly name: string;
   readonly isFile: boolean;
   readonly declaredType: string;
-  /** Of a text; undefined: UTF-8. */
+  /** Character set of a text; UTF-8 if undefined. */
   readonly charset: string | undefined;
 }
 
-/** Reads the lines of a header; refuses a part that is no field of a form. */
+/** Reads the lines of a header; refuses a part that is not a field of a form. */
 export function parsePartHead(lines: string): PartHead {
   const headers = headersOf(lines);
   const { value, params } = headers.get('content-disposition') ?? {};
@@ -34,7 +34,10 @@ export function parsePartHead(lines: string): PartHead {
   return { name, isFile, declaredType, charset: type?.params.get('charset') };
 }
 
-/** Headers by name in lower case; a line that begins with a blank continues the one before. */
+/**
+ * Returns headers by name in lower case; a line that begins with a blank continues the previous
+ * one.
+ */
 function headersOf(lines: string): Map<string, HeaderValue> {
   const headers = new Map<string, HeaderValue>();
   for (const line of lines.replaceAll(/\r\n[ \t]+/g, ' ').split('\r\n')) {

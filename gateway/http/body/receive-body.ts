@@ -2,26 +2,27 @@ import type { IncomingMessage } from 'node:http';
 import { MeshError } from '#mesh/errors.ts';
 import type { BodyMemory } from './body-memory.ts';
 
-/** Small pieces are handed on together once there are so many of them, or so many bytes. */
+/** Small pieces are passed on together when there are this many of them, or `BLOCK_BYTES` bytes. */
 const MAX_PIECES = 256;
 const BLOCK_BYTES = 64 * 1024;
 
 export interface ReceiveLimits {
-  /** Of one body. */
+  /** Most bytes of one body. */
   readonly maxBytes: number;
-  /** Of all bodies. */
+  /** Counts the bytes of all bodies. */
   readonly memory: BodyMemory;
 }
 
 export interface BodyReceiver {
   readonly limits: ReceiveLimits;
-  /** Takes the next bytes; what it throws ends the reception. */
+  /** Takes the next bytes; an error it throws ends the reception. */
   take(block: Buffer): void;
 }
 
 /**
  * Receives a body and keeps none of it. A client may cut its body into chunks of one byte, each of
- * which arrives as an object of a hundred, so small pieces are joined before anybody keeps them.
+ * which arrives as an object of a hundred bytes, so small pieces are joined before they are passed
+ * on.
  */
 export function receiveBody(raw: IncomingMessage, receiver: BodyReceiver): Promise<void> {
   const { maxBytes, memory } = receiver.limits;

@@ -1,13 +1,13 @@
 import type { FastifyInstance } from 'fastify';
 
-/** Nobody who sends so many times what a body may have is going to read. */
+/** Number of largest bodies after which a client that still sends is not expected to read. */
 const MAX_DROPPED_BODIES = 8;
 
 /**
- * Lets a client read an answer that is given before its body has arrived whole. Closing the
- * connection at once, as Fastify does, makes what then arrives reset it, and the answer is lost with
- * it. So the rest of the body is received and dropped, at no cost but the network's, and only a
- * client that sends more than a body may have is cut off.
+ * Lets a client read an answer that is given before its body has arrived completely. If the
+ * connection were closed at once, as Fastify does, bytes that arrive later would reset it and the
+ * answer would be lost. So the rest of the body is received and dropped, which costs only the
+ * network, and a client is cut off only if it sends many times more than a body may have.
  */
 export function dropUnreadBodies(app: FastifyInstance, maxBytes: number): void {
   app.addHook('onSend', async ({ raw }, reply) => {

@@ -1,23 +1,23 @@
-/** How the client wants its answer written, beyond the text itself. */
+/** The form of an answer that the client asked for, besides the text itself. */
 export interface AnswerForm {
   readonly numChoices: number;
-  /** Alternatives per sampled token; undefined: no log-probabilities. */
+  /** Number of alternatives per sampled token; undefined for no log-probabilities. */
   readonly numLogprobs: number | undefined;
-  /** The client asked for `prompt_logprobs`. */
+  /** True if the client asked for `prompt_logprobs`. */
   readonly hasPromptLogprobs: boolean;
-  /** Write a token as `token_id:N` instead of its text. */
+  /** True to write a token as `token_id:N` instead of its text. */
   readonly tokensAsIds: boolean;
-  /** Add `token_ids` and `prompt_token_ids`. */
+  /** True to add `token_ids` and `prompt_token_ids`. */
   readonly returnsTokenIds: boolean;
-  /** Thoughts come apart from the content. */
+  /** True to send thoughts apart from the content. */
   readonly splitsReasoning: boolean;
   readonly streamUsage: StreamUsage;
 }
 
-/** Where a stream carries usage. */
+/** The chunks of a stream that carry usage. */
 export interface StreamUsage {
-  /** In a last chunk without choices. */
+  /** True for a last chunk without choices. */
   readonly isFinal: boolean;
-  /** In every chunk, as counted so far. */
+  /** True for every chunk, with the counts so far. */
   readonly isContinuous: boolean;
 }

@@ -69,7 +69,7 @@ export class Answer {
   }
 }
 
-/** How a choice ended; an answer whose end nobody told is a failure, never a success. */
+/** Returns how a choice ended; a missing end is a failure, never a success. */
 export function finishOf(choice: AnswerChoice): ChoiceFinish {
   if (choice.finish !== undefined) return choice.finish;
   throw new MeshError('ENGINE_FAILED', 'the backbone did not say how a choice ended');

@@ -25,7 +25,7 @@ export class ChatChunks {
     this.#echoText = echoText;
   }
 
-  /** The frames of one event; empty when it says nothing yet. */
+  /** Returns the frames of one event; "" if it has no news. */
   write(event: AnswerEvent): string {
     this.#meter.observe(event);
     switch (event.$case) {
@@ -40,7 +40,7 @@ export class ChatChunks {
     }
   }
 
-  /** Usage where asked for, and the mark of a complete stream. */
+  /** Returns usage, if asked for, and the mark of a complete stream. */
   end(): string {
     return this.#frame.end(this.#usage);
   }

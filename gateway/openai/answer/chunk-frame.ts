@@ -4,14 +4,14 @@ import type { Usage } from './usage.ts';
 
 export const DONE_FRAME = 'data: [DONE]\n\n';
 
-/** One server-sent event. */
+/** Writes one server-sent event. */
 export function dataFrame(value: unknown): string {
   return `data: ${JSON.stringify(value)}\n\n`;
 }
 
 /**
- * Writes the chunks of one stream as server-sent events. What is the same in all of them is
- * serialized once; a token costs only the serialization of its own text.
+ * Writes the chunks of one stream as server-sent events. Their common parts are serialized once, so
+ * that a token costs only the serialization of its own text.
  */
 export class ChunkFrame {
   readonly #prefix: string;
@@ -24,14 +24,14 @@ export class ChunkFrame {
     this.#streamUsage = streamUsage;
   }
 
-  /** A chunk with one choice, given as JSON; `usage` is read only where chunks carry it. */
+  /** Returns a chunk with one choice, given as JSON; calls `usage` only if chunks carry it. */
   chunk(choice: string, usage: () => Usage): string {
     const { isContinuous, isFinal } = this.#streamUsage;
     if (isContinuous) return `${this.#prefix}${choice}],"usage":${JSON.stringify(usage())}}\n\n`;
     return `${this.#prefix}${choice}]${isFinal ? ',"usage":null' : ''}}\n\n`;
   }
 
-  /** What ends a complete stream. */
+  /** Returns the end of a complete stream. */
   end(usage: () => Usage): string {
     if (!this.#streamUsage.isFinal) return DONE_FRAME;
     return `${this.#prefix}],"usage":${JSON.stringify(usage())}}\n\n${DONE_FRAME}`;

@@ -16,9 +16,9 @@ export interface CompletionChunksOptions {
   readonly form: AnswerForm;
   /** Index of this prompt's first choice among all choices of the answer. */
   readonly firstIndex: number;
-  /** Counts this prompt's tokens. */
+  /** Meter of this prompt's tokens. */
   readonly meter: UsageMeter;
-  /** Usage of the whole answer so far. */
+  /** Returns the usage of the whole answer so far. */
   readonly usage: () => Usage;
 }
 
@@ -37,7 +37,9 @@ export class CompletionChunks {
     );
   }
 
-  /** What comes before each choice; to be known before the event that opens them is written. */
+  /**
+   * Sets the text before each choice; call it before the event that opens the choices is written.
+   */
   setEcho(echo: Echo): void {
     this.#echo = echo;
   }
@@ -56,7 +58,7 @@ export class CompletionChunks {
     }
   }
 
-  /** An echo with log-probabilities waits for them. */
+  /** Returns the start of the choices; an echo with log-probabilities waits for these. */
   #opening(accepted: Accepted): string {
     const { form } = this.#options;
     const promptIds = form.returnsTokenIds ? { prompt_token_ids: accepted.promptTokenIds } : {};

@@ -6,7 +6,7 @@ import { finishReason, stopReason } from './event.ts';
 import { CompletionLogprobsWriter, joinLists, promptLogprobs } from './logprobs.ts';
 import { totalUsage } from './usage.ts';
 
-/** One prompt's answer and what is repeated before it. */
+/** One prompt's answer and the echo before it. */
 export interface PromptAnswer {
   readonly answer: Answer;
   readonly echo: Echo | undefined;

@@ -29,12 +29,12 @@ export class CompletionStream {
     });
   }
 
-  /** To be set before the prompt's first event is written. */
+  /** Sets a prompt's echo; call it before the prompt's first event is written. */
   setEcho(echo: Echo, prompt: number): void {
     this.#chunks[prompt]?.setEcho(echo);
   }
 
-  /** The frames of one event of a prompt's generation; empty when it says nothing. */
+  /** Returns the frames of one event of a prompt's generation; "" if it has no news. */
   write(event: AnswerEvent, prompt: number): string {
     return this.#chunks[prompt]?.write(event) ?? '';
   }

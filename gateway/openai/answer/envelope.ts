@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 
-/** What every part of one answer carries. */
+/** The fields that every part of one answer carries. */
 export interface Envelope {
   readonly id: string;
   /** Unix time in seconds. */
   readonly created: number;
-  /** The model's name as the client wrote it. */
+  /** Name of the model as the client wrote it. */
   readonly model: string;
   readonly system_fingerprint: string;
 }

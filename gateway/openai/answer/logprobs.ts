@@ -4,7 +4,7 @@ import type {
   TokenLogprob,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 
-/** JSON has no -Infinity; vLLM writes this. */
+/** Value that vLLM writes for -Infinity, which JSON lacks. */
 const LOWEST_LOGPROB = -9999;
 
 function finite(logprob: number): number {
@@ -25,7 +25,7 @@ export interface ChatTokenLogprob extends ChatToken {
   readonly top_logprobs: readonly ChatToken[];
 }
 
-/** `logprobs.content` of a chat choice. */
+/** Returns `logprobs.content` of a chat choice. */
 export function chatLogprobs(tokens: readonly TokenLogprob[], asIds: boolean): ChatTokenLogprob[] {
   return tokens.flatMap(({ token, top }) =>
     token === undefined
@@ -42,16 +42,16 @@ function chatToken(token: CandidateToken, asIds: boolean): ChatToken {
   };
 }
 
-/** `logprobs` of a text completion choice: four lists with one entry a token. */
+/** `logprobs` of a text completion choice: four lists with one entry per token. */
 export interface CompletionLogprobs {
   readonly tokens: string[];
   readonly token_logprobs: (number | null)[];
   readonly top_logprobs: (Record<string, number> | null)[];
-  /** Where the token's text begins in the choice's text, in characters. */
+  /** Index in the choice's text at which each token's text begins, in characters. */
   readonly text_offset: number[];
 }
 
-/** Writes text completion log-probabilities, keeping the text offset across deltas. */
+/** Writes text completion log-probabilities; carries the text offset from delta to delta. */
 export class CompletionLogprobsWriter {
   readonly #asIds: boolean;
   #offset = 0;
@@ -75,7 +75,7 @@ export class CompletionLogprobsWriter {
     return lists;
   }
 
-  /** An echoed prompt: its first token has no probability. */
+  /** Writes those of an echoed prompt, whose first token has no probability. */
   writePrompt(first: CandidateToken, rest: readonly TokenLogprob[]): CompletionLogprobs {
     const lists = emptyLists();
     this.#add(lists, first, { logprob: null, top: null });
@@ -115,7 +115,7 @@ interface PromptCandidate {
   readonly decoded_token: string;
 }
 
-/** vLLM's `prompt_logprobs`: null for the first token, then candidates by token id. */
+/** Returns vLLM's `prompt_logprobs`: null for the first token, then candidates by token id. */
 export function promptLogprobs(prompt: PromptLogprobs): (Record<string, PromptCandidate> | null)[] {
   const entries = prompt.tokens.map(({ token, rank, top }) => {
     const ranked = top.map((one, i) => [one, i + 1] as const);

@@ -1,7 +1,10 @@
 import { FinishReason } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { AnswerEvent } from './event.ts';
 
-/** What is left of an event if an answer repeats its prompt only; undefined: nothing. */
+/**
+ * Returns the part of an event that an answer needs if it only repeats its prompt; undefined if
+ * none.
+ */
 export function promptOnly(event: AnswerEvent): AnswerEvent | undefined {
   switch (event.$case) {
     case 'delta':

@@ -4,9 +4,9 @@ import type { AnswerEvent } from './event.ts';
 
 export interface ScoreLimits {
   readonly maxScores: number;
-  /** How often the answer repeats a prompt's log-probabilities. */
+  /** Number of times the answer repeats a prompt's log-probabilities. */
   readonly promptRepeats: number;
-  /** What a stream has sent is no longer held. */
+  /** True for a stream, which does not hold what it has sent. */
   readonly isStream: boolean;
 }
 
@@ -14,8 +14,8 @@ export interface ScoreLimits {
 export type ScoreCounter = (event: AnswerEvent) => void;
 
 /**
- * Counts the log-probabilities of one answer, of all its prompts and choices: they are held and written
- * as JSON in one go.
+ * Counts the log-probabilities of one answer, of all its prompts and choices, because they are held
+ * and written as JSON in one piece.
  */
 export class ScoreBound {
   readonly #limits: ScoreLimits;
@@ -25,7 +25,10 @@ export class ScoreBound {
     this.#limits = limits;
   }
 
-  /** Counts for one of the answer's generations; undefined: it has no log-probabilities. */
+  /**
+   * Returns the counter for one of the answer's generations; undefined if it has no
+   * log-probabilities.
+   */
   counterFor(output: OutputOptions | undefined): ScoreCounter | undefined {
     const { numLogprobs, numPromptLogprobs } = output ?? {};
     if (numLogprobs === undefined && numPromptLogprobs === undefined) return undefined;
@@ -40,7 +43,9 @@ export class ScoreBound {
     throw new MeshError('INVALID_REQUEST', message, { param: 'logprobs' });
   }
 
-  /** Those of a prompt are counted when it is accepted, before they are computed. */
+  /**
+   * Counts the scores of an event; those of a prompt when it is accepted, before they are computed.
+   */
   #numScoresOf(event: AnswerEvent, numPromptLogprobs: number | undefined): number {
     const { promptRepeats, isStream } = this.#limits;
     if (event.$case === 'accepted' && numPromptLogprobs !== undefined) {

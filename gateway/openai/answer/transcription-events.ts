@@ -9,7 +9,7 @@ export class TranscriptionEvents {
   readonly #meter = new UsageMeter();
   #text = '';
 
-  /** The frames of one event; empty when it says nothing. */
+  /** Returns the frames of one event; "" if it has no news. */
   write(event: AnswerEvent): string {
     this.#meter.observe(event);
     if (event.$case !== 'delta') return '';

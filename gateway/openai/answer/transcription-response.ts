@@ -4,14 +4,14 @@ import type { TokenLogprob } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { Answer, AnswerChoice } from './answer.ts';
 import { type TranscriptionUsage, transcriptionUsage } from './transcription-usage.ts';
 
-/** How a transcription is wanted. */
+/** The form of a transcription that the client asked for. */
 export interface TranscriptionForm {
   readonly format: 'json' | 'text' | 'verbose_json';
   readonly language: string | undefined;
   readonly temperature: number;
 }
 
-/** Writes a whole transcription: text for the format "text", otherwise an object. */
+/** Writes a whole transcription: a text for the format "text", otherwise an object. */
 export function transcriptionResponse(answer: Answer, form: TranscriptionForm): string | object {
   const [choice] = answer.choices;
   assert(choice !== undefined);
@@ -52,7 +52,7 @@ function verbose(choice: AnswerChoice, { form, durationS }: Verbose): object {
     temperature,
     avg_logprob: averageLogprob(choice.logprobs),
     compression_ratio: compressionRatio(text),
-    // Whisper has a token for silence; these models do not.
+    // Whisper has a token for silence, these models do not.
     no_speech_prob: null,
   };
   return {
@@ -70,7 +70,7 @@ function averageLogprob(logprobs: readonly TokenLogprob[]): number {
   return sum / Math.max(1, logprobs.length);
 }
 
-/** Whisper's sign of a transcript that repeats itself. */
+/** Returns Whisper's measure of a transcript that repeats itself. */
 function compressionRatio(text: string): number {
   return Buffer.byteLength(text) / deflateSync(text).length;
 }

@@ -45,7 +45,7 @@ export class UsageMeter {
   }
 }
 
-/** Adds up the generations that one answer is made of. */
+/** Adds up the usage of the generations of one answer. */
 export function totalUsage(meters: readonly UsageMeter[]): Usage {
   let numPrompt = 0;
   let numCached = 0;

@@ -4,10 +4,10 @@ import { MeshError } from '#mesh/errors.ts';
 import type { OutputOptions } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { flagField, integerField, textField } from './fields.ts';
 
-/** Most alternatives a token's log-probabilities may list. */
+/** Most alternatives that a token's log-probabilities may list. */
 export const MAX_LOGPROBS = 20;
 
-/** Fields of chat and text completions that say how to answer rather than what to sample. */
+/** Fields of chat and text completions that say how to answer, not what to sample. */
 export const answerFields = {
   model: textField('a model name'),
   stream: flagField(),
@@ -40,7 +40,7 @@ export const answerFields = {
 
 export type AnswerRequest = Static<ReturnType<typeof Type.Object<typeof answerFields>>>;
 
-/** Refuses what cannot be combined with `stream` or its absence. */
+/** Refuses fields that cannot be combined with `stream` or its absence. */
 export function checkStreaming(request: AnswerRequest): void {
   if (request.stream_options !== undefined && request.stream !== true) {
     throw new MeshError('INVALID_REQUEST', 'stream_options is only allowed with stream: true', {
@@ -61,9 +61,9 @@ function streamUsage(request: AnswerRequest): StreamUsage {
   };
 }
 
-/** What chat and text completions say each in their own way. */
+/** Wishes that chat and text completions express in different fields. */
 export interface AnswerWish {
-  /** Alternatives per sampled token; undefined: no log-probabilities. */
+  /** Number of alternatives per sampled token; undefined for no log-probabilities. */
   readonly numLogprobs: number | undefined;
   readonly splitsReasoning: boolean;
 }

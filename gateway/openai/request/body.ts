@@ -1,7 +1,7 @@
 import { MeshError } from '#mesh/errors.ts';
 import { briefly, isRecord } from '#mesh/json-value.ts';
 
-/** More fields than any API has; each is copied and looked at several times. */
+/** More fields than any API has; bounds the work of copying and checking each of them. */
 const MAX_FIELDS = 1000;
 
 /** A request body whose unset fields are absent. */
@@ -9,7 +9,7 @@ export type Body = Readonly<Record<string, unknown>>;
 
 /**
  * Opens a JSON body. A null field counts as unset, as in OpenAI's API. The fields of a literal
- * `extra_body` object (JavaScript clients send it as it stands) join the request; where both name a
+ * `extra_body` object, which JavaScript clients send as such, join the request; if both name a
  * field, the top level wins.
  */
 export function openBody(json: unknown): Body {

@@ -38,7 +38,7 @@ const check = compileCheck(
 
 /** A chat completion request, translated. */
 export interface ChatRequest {
-  /** As the client named it. */
+  /** The model's name, as the client wrote it. */
   readonly model: string | undefined;
   readonly isStream: boolean;
   readonly start: RequestedStart;

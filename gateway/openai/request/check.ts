@@ -5,8 +5,8 @@ import { briefly, isRecord } from '#mesh/json-value.ts';
 import type { Body } from './body.ts';
 
 /**
- * Compiles a schema into a check. Every field's `description` says what is allowed; a refusal names
- * the innermost described field at fault, what is allowed there and what was received.
+ * Compiles a schema into a check. Every field's `description` says which values are allowed; a
+ * refusal names the innermost described field at fault, the allowed values and the received one.
  */
 export function compileCheck<S extends TObject>(schema: S): (body: Body) => Static<S> {
   const compiled = Compile(schema);
@@ -20,14 +20,17 @@ export function compileCheck<S extends TObject>(schema: S): (body: Body) => Stat
 
 interface Field {
   readonly name: string;
-  /** What is allowed. */
+  /** The allowed values in words. */
   readonly description: string;
   readonly accepts: (value: unknown) => boolean;
-  /** Of an object. */
+  /** Fields, if the value is an object. */
   readonly fields: readonly Field[];
 }
 
-/** The fields of an object, each with a check of its own: to find one at fault takes one pass. */
+/**
+ * Returns the fields of an object, each with a check of its own, so that one pass finds the one at
+ * fault.
+ */
 function fieldsOf(schema: TSchema): Field[] {
   if (!('properties' in schema) || !isRecord(schema.properties)) return [];
   const required: unknown = 'required' in schema ? schema.required : [];

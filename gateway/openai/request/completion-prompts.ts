@@ -2,7 +2,7 @@ import { MeshError } from '#mesh/errors.ts';
 import { briefly } from '#mesh/json-value.ts';
 import type { Prompt } from '#protos/autoglm/llm/v1/prompt.ts';
 
-/** Prompts one request may carry. */
+/** Most prompts of one request. */
 const MAX_PROMPTS = 256;
 const ALLOWED = 'a text, a list of token ids, or a list of either';
 
@@ -32,7 +32,7 @@ function tokenForm(ids: readonly unknown[], at: string): PromptForm {
   return { $case: 'tokens', value: { tokenIds: tokenIds(ids, at) } };
 }
 
-/** Checks a list of token ids, each a uint32. */
+/** Checks that a list holds token ids, each a uint32. */
 export function tokenIds(ids: readonly unknown[], at: string): number[] {
   return ids.map((id, i) => {
     if (typeof id === 'number' && id >>> 0 === id) return id;

@@ -31,14 +31,14 @@ const check = compileCheck(
 
 /** A text completion request, translated: one generation per prompt. */
 export interface CompletionRequest {
-  /** As the client named it. */
+  /** The model's name, as the client wrote it. */
   readonly model: string | undefined;
   readonly isStream: boolean;
   readonly starts: readonly RequestedStart[];
   readonly form: AnswerForm;
-  /** Repeat the prompt before each choice. */
+  /** True to repeat the prompt before each choice. */
   readonly echoes: boolean;
-  /** `max_tokens: 0` with `echo`: only the prompt is wanted. */
+  /** True for `max_tokens: 0` with `echo`, which asks for the prompt only. */
   readonly isPromptOnly: boolean;
 }
 
@@ -49,7 +49,7 @@ export function parseCompletionRequest(json: unknown): CompletionRequest {
   checkStreaming(request);
   const echoes = request.echo ?? false;
   const isPromptOnly = echoes && request.max_tokens === 0;
-  // The mesh generates at least one token; a prompt-only answer leaves it out.
+  // The mesh generates at least one token; a prompt-only answer omits it.
   const sampling = samplingParams(request, isPromptOnly ? 1 : positive(request.max_tokens));
   const wish = { numLogprobs: request.logprobs, splitsReasoning: false };
   const output = outputOptions(request, wish);
@@ -77,7 +77,10 @@ function positive(maxTokens: number | undefined): number | undefined {
   });
 }
 
-/** An echoed prompt needs its ids and, where the answer has log-probabilities, its own. */
+/**
+ * Adds the parts that an echo needs: the prompt's ids and, if the answer has log-probabilities, the
+ * prompt's own.
+ */
 function echoOutput(output: OutputOptions): OutputOptions {
   return {
     ...output,

@@ -13,7 +13,7 @@ export function integerField({ min, max }: Range) {
   return Type.Optional(Type.Integer({ minimum: min, maximum: max, description }));
 }
 
-/** A field of the table of sampling fields. */
+/** Makes the schema of a field in the table of sampling fields. */
 export function samplingField(field: SamplingField) {
   const { min: minimum, max: maximum, isInteger = false, allowed } = field;
   const kind = isInteger ? 'an integer' : 'a number';
@@ -30,12 +30,14 @@ export function textField(description: string) {
   return Type.Optional(Type.String({ description }));
 }
 
-/** An object with whatever is in it: a schema for its values would look at each of them. */
+/**
+ * Makes a field for an object with any content; a schema for its values would check each of them.
+ */
 export function objectField(description: string) {
   return Type.Optional(Type.Unsafe<Record<string, unknown>>(Type.Object({}, { description })));
 }
 
-/** Ids are uint32 on the wire. */
+/** Schema of a token id, a uint32 on the wire. */
 export const tokenId = Type.Integer({ minimum: 0, maximum: UINT32_MAX });
 
 export function listField<Item extends TSchema>(item: Item, description: string, minItems = 0) {

@@ -1,23 +1,23 @@
 import { MeshError } from '#mesh/errors.ts';
 import type { Body } from './body.ts';
 
-/** A form as a client submits it: texts by field, in order, and files. */
+/** A submitted form: texts by field, in order, and files. */
 export interface SubmittedForm {
   readonly texts: ReadonlyMap<string, readonly string[]>;
   readonly files: readonly {
     /** Name of the field. */
     readonly field: string;
-    /** Type the client declared. */
+    /** Media type that the client declared. */
     readonly declaredType: string;
     readonly bytes: Buffer;
   }[];
 }
 
-/** Fields that are not texts, by what they are. */
+/** Fields that are not texts, by their type. */
 export interface FieldKinds {
   readonly numbers: readonly string[];
   readonly flags: readonly string[];
-  /** Also written `name[]`, as clients do. */
+  /** Names of lists; clients may also write them with `[]` at the end. */
   readonly lists: readonly string[];
 }
 
@@ -25,8 +25,8 @@ const FLAGS: Readonly<Record<string, boolean>> = { true: true, false: false };
 const NUMBER = /^-?\d+(?:\.\d+)?$/;
 
 /**
- * Reads a form's texts as the fields of a JSON body. An empty text counts as unset, and what is no
- * number or flag stays a text, for the check of the fields to refuse.
+ * Reads a form's texts as the fields of a JSON body. An empty text counts as unset. A malformed
+ * number or flag stays a text, which the check of the fields refuses.
  */
 export function formFields({ texts }: SubmittedForm, kinds: FieldKinds): Body {
   const body: Record<string, unknown> = {};

@@ -2,45 +2,45 @@ import { MeshError } from '#mesh/errors.ts';
 import { isRecord } from '#mesh/json-value.ts';
 import type { MediaModality } from '#mesh/modality.ts';
 
-/** Where the bytes of a media item come from. */
+/** The source of a media item's bytes. */
 export type MediaSource =
   | { readonly kind: 'base64'; readonly text: string }
   | { readonly kind: 'bytes'; readonly bytes: Buffer }
   | { readonly kind: 'remote'; readonly url: URL }
   | { readonly kind: 'file'; readonly url: URL };
 
-/** A media item as a request names it, before its bytes are there. */
+/** A media item as a request names it, before its bytes are loaded. */
 export interface MediaReference {
   readonly modality: MediaModality;
   readonly source: MediaSource;
-  /** Type the client declared, a hint for error messages. */
+  /** Media type that the client declared, used in error messages only. */
   readonly declaredType: string | undefined;
-  /** The field at fault when the item is refused: "messages[0].content[1].image_url.url". */
+  /** Path of the field at fault if the item is refused: "messages[0].content[1].image_url.url". */
   readonly param: string;
 }
 
-/** The media of a request as it names them; the parts of its prompt refer to them by index. */
+/** The media that a request names; the parts of its prompt refer to them by index. */
 export interface RequestedMedia {
   readonly references: readonly MediaReference[];
   /** The request's own `mm_processor_kwargs`. */
   readonly processorKwargs: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** Longest URL that is not a data URL. */
+/** Most characters of a URL other than a data URL. */
 const MAX_URL_CHARS = 8192;
 
-/** Longest "image/png;base64" of a data URL. */
+/** Most characters of "image/png;base64" in a data URL. */
 const MAX_DATA_HEADER_CHARS = 256;
 
 const MEDIA_TYPE = /^[\w.+-]+\/[\w.+-]+$/;
 
-/** One content part of a message; `at` is its place: "messages[0].content[1]". */
+/** One content part of a message; `at` is its path: "messages[0].content[1]". */
 export interface PlacedPart {
   readonly part: Readonly<Record<string, unknown>>;
   readonly at: string;
 }
 
-/** Reads a media part; undefined: the part is of another type. */
+/** Reads a media part; undefined if the part is of another type. */
 export function mediaReference({ part, at }: PlacedPart): MediaReference | undefined {
   switch (part['type']) {
     case 'image_url':
@@ -59,7 +59,9 @@ interface UrlField {
   readonly at: string;
 }
 
-/** `{url, detail}`, or the URL alone as vLLM takes it. `detail` is checked and has no effect. */
+/**
+ * Reads `{url, detail}`, or the URL alone as vLLM takes it. `detail` is checked and has no effect.
+ */
 function urlReference(value: unknown, { modality, at }: UrlField): MediaReference {
   if (typeof value === 'string') return { modality, param: at, ...urlSource(value, at) };
   if (!isRecord(value)) throw refusal(at, 'must be an object with a url');
@@ -70,7 +72,7 @@ function urlReference(value: unknown, { modality, at }: UrlField): MediaReferenc
   return { modality, param, ...urlSource(url, param) };
 }
 
-/** `{data, format}`: base64, or the data URL some clients put there. */
+/** Reads `{data, format}`: base64, or the data URL that some clients send. */
 function inlineAudio(value: unknown, at: string): MediaReference {
   if (!isRecord(value)) throw refusal(at, 'must be an object with data and format');
   const declaredType = optionalText(value['format'], `${at}.format`);
@@ -106,7 +108,7 @@ function isDataUrl(text: string): boolean {
   return /^\s*data:/i.test(text.slice(0, MAX_DATA_HEADER_CHARS));
 }
 
-/** `data:[<media type>][;<parameter>]*;base64,<data>` (RFC 2397); other encodings carry no media. */
+/** Reads `data:[<media type>][;<parameter>]*;base64,<data>` (RFC 2397); refuses other encodings. */
 function dataUrl(text: string, param: string): Located {
   const head = text.slice(0, MAX_DATA_HEADER_CHARS);
   const comma = head.indexOf(',');

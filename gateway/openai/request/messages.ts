@@ -3,7 +3,7 @@ import { briefly, isRecord } from '#mesh/json-value.ts';
 import type { ChatMessage, ContentPart } from '#protos/autoglm/llm/v1/prompt.ts';
 import { type MediaReference, mediaReference } from './media-reference.ts';
 
-/** Role the template gets for each role a client may write. */
+/** Role in the template for each role that a client may write. */
 const ROLES: Readonly<Record<string, string>> = {
   system: 'system',
   developer: 'system',
@@ -12,7 +12,7 @@ const ROLES: Readonly<Record<string, string>> = {
   tool: 'tool',
 };
 
-/** Part types of other APIs and other media. */
+/** Part types of other APIs and of media that are not supported. */
 const FOREIGN_PARTS: ReadonlySet<unknown> = new Set(['input_image', 'image', 'video_url', 'file']);
 const KNOWN_PARTS = 'text, image_url, input_audio, audio_url';
 
@@ -33,7 +33,7 @@ export function conversation(messages: readonly unknown[]): Conversation {
   };
 }
 
-/** Where a value stands, and the media found so far. */
+/** Path of a value, and the media found so far. */
 interface Place {
   readonly at: string;
   readonly references: MediaReference[];
@@ -94,7 +94,7 @@ function contentPart(part: unknown, { at, references }: Place): ContentPart {
     const message = `${at}: ${String(type)} parts are not accepted by this server, only ${KNOWN_PARTS}`;
     throw new MeshError('UNSUPPORTED_MEDIA', message, { param: at });
   }
-  // An assistant's refusal comes back as a part of its own type when a conversation is repeated.
+  // If a client repeats a conversation, an assistant's refusal comes back as a part of this type.
   if (type !== 'text' && type !== 'refusal')
     throw refusal(`${at}.type`, `one of ${KNOWN_PARTS}`, type);
   const text = part[type];
@@ -111,7 +111,10 @@ function refusal(at: string, allowed: string, received: unknown): MeshError {
   return new MeshError('INVALID_REQUEST', message, { param: at });
 }
 
-/** Text of the last message where it is the assistant's: what `echo` repeats before the answer. */
+/**
+ * Returns the text of the last message if it is the assistant's, which `echo` puts before the
+ * answer.
+ */
 export function openAssistantText(messages: readonly ChatMessage[]): string {
   const last = messages.at(-1);
   if (last?.role !== 'assistant' || last.content === undefined) return '';

@@ -4,7 +4,7 @@ import type { Body } from './body.ts';
 
 interface RefusedField {
   readonly name: string;
-  /** Does this value ask for anything? A field that asks for nothing is harmless. */
+  /** Tells whether a value has any effect; a field without effect is accepted. */
   readonly asks: (value: unknown, body: Body) => boolean;
   readonly why: string;
 }
@@ -20,7 +20,7 @@ const asksForAudio = (value: unknown) => !Array.isArray(value) || value.some((m)
 const NO_TOOLS = 'tool calls are not supported by this server';
 const NO_STRUCTURE = 'structured output is not supported by this server';
 
-/** What must never be ignored in silence, because the answer would not be what was asked for. */
+/** Fields that must not be ignored silently, because the answer would not be the one asked for. */
 const REFUSED_FIELDS: readonly RefusedField[] = [
   { name: 'tools', asks: isFilled, why: NO_TOOLS },
   { name: 'functions', asks: isFilled, why: NO_TOOLS },

@@ -1,14 +1,14 @@
 import { MeshError } from '#mesh/errors.ts';
 import type { SamplingParams } from '#protos/autoglm/llm/v1/sampling.ts';
 
-/** Of the lists of all prompts of a request. */
+/** Most characters of the lists of all prompts of a request. */
 const MAX_CHARS = 16 * 1024 * 1024;
-/** An entry takes as long to be translated as so many characters of a text. */
+/** Characters of text that take as long to translate as one entry. */
 const ENTRY_CHARS = 32;
 
 /**
- * Refuses long lists of sampling parameters together with many prompts: each prompt is a request of
- * its own to the mesh, and each of those carries all of the lists.
+ * Refuses long lists of sampling parameters together with many prompts, because each prompt is a
+ * request of its own to the mesh, which carries all lists.
  */
 export function checkRepeatedLists(sampling: SamplingParams, numPrompts: number): void {
   const { logitBias, allowedTokenIds, stopTokenIds, stopStrings, badWords } = sampling;

@@ -11,7 +11,7 @@ import {
 import type { SamplingParams } from '#protos/autoglm/llm/v1/sampling.ts';
 import { flagField, listField, samplingField, tokenId } from './fields.ts';
 
-/** Counts are uint32 on the wire. */
+/** Largest count, a uint32 on the wire. */
 export const MAX_COUNT = UINT32_MAX;
 const MAX_STOP_STRINGS = 16;
 
@@ -51,7 +51,7 @@ export const samplingFields = {
 
 export type SamplingRequest = Static<ReturnType<typeof Type.Object<typeof samplingFields>>>;
 
-/** Translates the shared fields; `maxTokens` comes from whichever field the API gives it in. */
+/** Translates the shared fields; `maxTokens` comes from the field that the API has for it. */
 export function samplingParams(
   request: SamplingRequest,
   maxTokens: number | undefined,
@@ -76,7 +76,10 @@ export function samplingParams(
   };
 }
 
-/** -1 asks for a drawn seed, as in vLLM; other negative numbers keep their 64 bits. */
+/**
+ * Returns the seed; -1 asks for a drawn one, as in vLLM, and other negative numbers keep their 64
+ * bits.
+ */
 function seedOf(seed: number | undefined): bigint | undefined {
   return seed === undefined || seed === -1 ? undefined : BigInt.asUintN(64, BigInt(seed));
 }

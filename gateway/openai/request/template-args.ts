@@ -3,10 +3,10 @@ import { MeshError } from '#mesh/errors.ts';
 import { isRecord } from '#mesh/json-value.ts';
 import { flagField, objectField } from './fields.ts';
 
-/** Values of `chat_template_kwargs`, each of which is translated on its way to the template. */
+/** Most values of `chat_template_kwargs`, each of which has to be translated for the template. */
 const MAX_ARG_VALUES = 10_000;
 
-/** Fields that reach the chat template, alike for completions and `/tokenize`. */
+/** Fields that reach the chat template, the same for completions and `/tokenize`. */
 export const templateFields = {
   add_generation_prompt: flagField(),
   continue_final_message: flagField(),
@@ -41,7 +41,10 @@ export function templateOptions(request: TemplateRequest): TemplateOptions {
   };
 }
 
-/** `enable_thinking` may stand in two places, and `reasoning_effort` sets it where neither does. */
+/**
+ * Reads `enable_thinking` from both places it may have; if neither sets it, `reasoning_effort`
+ * does.
+ */
 function templateArgs(request: TemplateRequest): Record<string, unknown> {
   checkNumValues(request.chat_template_kwargs);
   const args = { ...request.chat_template_kwargs };
@@ -60,7 +63,7 @@ function templateArgs(request: TemplateRequest): Record<string, unknown> {
 
 function checkNumValues(args: Record<string, unknown> | undefined): void {
   let numValues = 0;
-  // A body is not nested deep, so neither is this.
+  // The recursion is bounded because the depth of a body is.
   const count = (value: unknown): void => {
     numValues++;
     if (numValues > MAX_ARG_VALUES) throw tooManyValues();

@@ -30,7 +30,7 @@ type PromptForm = NonNullable<NonNullable<TokenizeRequest['prompt']>['form']>;
 export interface TokenizeCall {
   readonly model: string | undefined;
   readonly form: PromptForm;
-  /** Never loaded: the placeholder of an item is one token here. */
+  /** Media that are never loaded: here an item's placeholder is one token. */
   readonly media: RequestedMedia;
   readonly returnsTokenStrings: boolean;
 }

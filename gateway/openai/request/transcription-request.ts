@@ -9,7 +9,7 @@ import type { RequestedMedia } from './media-reference.ts';
 import type { RequestedStart } from './requested-start.ts';
 import { samplingParams } from './sampling.ts';
 
-/** What the models are asked where the caller asks nothing else. */
+/** The prompt to the models if the caller gives none. */
 const PROMPT = 'Please transcribe this audio into text';
 
 const answerFormat = Type.Union(
@@ -45,7 +45,7 @@ const fields = Type.Object({
 
 const check = compileCheck(fields);
 
-/** Forms carry texts; these fields are something else. */
+/** Fields of a form that are not texts. */
 const FIELD_KINDS = {
   numbers: ['temperature'],
   flags: ['stream'],
@@ -54,7 +54,7 @@ const FIELD_KINDS = {
 
 /** A transcription request, translated. */
 export interface TranscriptionRequest extends TranscriptionForm {
-  /** As the client named it. */
+  /** The model's name, as the client wrote it. */
   readonly model: string | undefined;
   readonly isStream: boolean;
   readonly start: RequestedStart;
@@ -81,11 +81,14 @@ export function parseTranscriptionRequest(form: SubmittedForm): TranscriptionReq
 
 interface Style {
   readonly temperature: number;
-  /** The answer says how sure the model was. */
+  /** True if the answer says how sure the model was. */
   readonly isVerbose: boolean;
 }
 
-/** The recording, then what to do with it; without thoughts, which are no part of a transcript. */
+/**
+ * Returns the recording, then the instruction; thoughts are off, since they are not part of a
+ * transcript.
+ */
 function start(prompt: string, { temperature, isVerbose }: Style): RequestedStart {
   const parts = [
     { part: { $case: 'mediaIndex', value: 0 } as const },

@@ -9,10 +9,10 @@ import type { GetModelResponse, PromptLimits } from '#protos/autoglm/llm/v1/llm_
 import type { ModelFiles } from './model-files.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
-/** What an instance says of its model, in full. */
+/** The full description that an instance gives of its model. */
 export type DescribedModel = GetModelResponse & { readonly promptLimits: PromptLimits };
 
-/** What this instance says of its model; refuses a tokenizer or limit the decoder cannot follow. */
+/** Describes the model of this instance; refuses a tokenizer or limit the decoder cannot follow. */
 export async function describeModel(
   options: BackboneOptions,
   decoder: { readonly description: DecoderDescription; readonly device: string },

@@ -15,7 +15,7 @@ const GenerationConfig = Type.Object({
   ...valuesByName(CHECKPOINT_FIELDS, () => OptionalNumber),
 });
 
-/** The language model's block of a multimodal checkpoint has a null where the top level says it. */
+/** Null in the language model's block of a multimodal checkpoint whose top level has the dtype. */
 const DtypeName = Type.Optional(Type.Union([Type.String(), Type.Null()]));
 
 const TextConfig = Type.Object({
@@ -57,21 +57,21 @@ const TokenizerConfig = Type.Object({
 
 export type GenerationConfig = Static<typeof GenerationConfig>;
 
-/** What the small files of a checkpoint say, weights and tokenizer aside. */
+/** Contents of a checkpoint's small files, without weights and tokenizer. */
 export interface ModelFiles {
   /** Ids that end an answer. */
   readonly eosTokenIds: readonly number[];
   readonly generationConfig: GenerationConfig;
   /** Kinds of media the checkpoint reads. */
   readonly modalities: readonly MediaModality[];
-  /** Token that stands for one row of an item; undefined where config.json does not say. */
+  /** Token that stands for one row of an item; undefined if config.json does not say. */
   readonly placeholderIds: Readonly<Record<MediaModality, number | undefined>>;
-  /** Side of the square of patches that becomes one row. */
+  /** Patches on a side of the square that becomes one row. */
   readonly mergeSize: number;
-  /** Type the checkpoint's weights are stored in, "" where it does not say. */
+  /** Type the checkpoint's weights are stored in; "" if it does not say. */
   readonly dtype: string;
   readonly maxPositionEmbeddings: number | undefined;
-  /** Null where the checkpoint has none. */
+  /** Null if the checkpoint has none. */
   readonly chatTemplate: { readonly text: string; readonly path: string } | null;
   /** `bos_token`, `eos_token` and the like, for the template. */
   readonly specialTokens: Readonly<Record<string, string>>;
@@ -157,7 +157,7 @@ function specialTokens(config: Static<typeof TokenizerConfig>): Record<string, s
   );
 }
 
-/** Text of a file, null where it does not exist. */
+/** Reads the text of a file; null if it does not exist. */
 async function readText(path: string): Promise<string | null> {
   try {
     return await readFile(path, 'utf8');

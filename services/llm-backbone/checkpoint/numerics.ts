@@ -7,8 +7,9 @@ import type { Numerics } from '#protos/autoglm/mesh/v1/instance.ts';
 import type { ModelFiles } from './model-files.ts';
 
 /**
- * Activations follow the weights, but never to float16: GLM-4's residuals overflow it, so float16
- * weights compute in float32. The KV cache has the type of the activations.
+ * Returns the type of the activations: that of the weights, except that float16 weights compute in
+ * float32, because GLM-4's residuals overflow float16. The KV cache has the type of the
+ * activations.
  */
 export function activationDtype(
   { dtype }: Pick<BackboneOptions, 'dtype'>,
@@ -18,7 +19,7 @@ export function activationDtype(
   return stored === 'bfloat16' ? 'bfloat16' : 'float32';
 }
 
-/** What makes two backbones with the same weights give the same bits. */
+/** Reads the settings that, if equal, give two backbones with the same weights the same bits. */
 export async function readNumerics(
   options: Pick<BackboneOptions, 'model' | 'dtype'>,
   decoder: { readonly description: DecoderDescription; readonly isa: string },

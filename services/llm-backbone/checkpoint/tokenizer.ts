@@ -3,7 +3,7 @@ import { Tokenizer as NativeTokenizer } from 'tokenizers';
 import { MeshError } from '#mesh/errors.ts';
 import { Vocabulary } from './vocabulary.ts';
 
-/** Turns text into token ids off the JavaScript thread, and knows what each token says. */
+/** Turns text into token ids off the JavaScript thread, and knows the text of each token. */
 export class Tokenizer {
   readonly vocabulary: Vocabulary;
   readonly #native: NativeTokenizer;
@@ -23,14 +23,15 @@ export class Tokenizer {
   constructor(vocabulary: Vocabulary, native: NativeTokenizer) {
     this.vocabulary = vocabulary;
     this.#native = native;
-    // A file may carry the settings of its training; a prompt is never cut or filled silently.
+    // The file may carry truncation and padding from training; a prompt is never cut or filled
+    // silently.
     native.disableTruncation();
     native.disablePadding();
   }
 
   /**
-   * Special tokens written in the text become their ids either way; `addSpecialTokens` is about those
-   * the tokenizer adds around a text by itself. A rendered template already has them.
+   * Encodes a text. Special tokens written in the text always become their ids; `addSpecialTokens`
+   * also adds those that the tokenizer puts around a text. A rendered template already has them.
    */
   async encode(
     text: string,

@@ -13,7 +13,7 @@ const TokenizerFile = Type.Object({
 
 const NO_BYTES = new Uint8Array(0);
 
-/** The bytes of every token, and which tokens are special: `tokenizer.json` read backwards. */
+/** The bytes of every token, and which tokens are special, read from `tokenizer.json`. */
 export class Vocabulary {
   readonly #bytes: Uint8Array[] = [];
   readonly #specialIds = new Set<number>();
@@ -47,17 +47,17 @@ export class Vocabulary {
     }
   }
 
-  /** Ids are below this. */
+  /** The number above all ids. */
   get size(): number {
     return this.#bytes.length;
   }
 
-  /** Bytes of the longest token; any text of n tokens has at most n times as many. */
+  /** Bytes of the longest token; the text of n tokens has at most n times as many. */
   get longestTokenBytes(): number {
     return this.#bytes.reduce((longest, { length }) => Math.max(longest, length), 0);
   }
 
-  /** Bytes of a token, which may be part of a character; none for an id without a token. */
+  /** Returns the bytes of a token, maybe a part of a character; none for an id without a token. */
   bytesOf(id: number): Uint8Array {
     return this.#bytes[id] ?? NO_BYTES;
   }
@@ -66,13 +66,13 @@ export class Vocabulary {
     return this.#specialIds.has(id);
   }
 
-  /** Id of an added token such as `<think>`, if the tokenizer has it. */
+  /** Returns the id of an added token such as `<think>`, if the tokenizer has it. */
   addedId(content: string): number | undefined {
     return this.#addedIds.get(content);
   }
 }
 
-/** Byte-level BPE writes each byte as one visible character, GPT-2's table. */
+/** The byte of each visible character that byte-level BPE writes for it, as in GPT-2. */
 const BYTE_OF_CHARACTER = byteOfCharacter();
 
 function byteOfCharacter(): ReadonlyMap<string, number> {
@@ -88,7 +88,10 @@ function byteOfCharacter(): ReadonlyMap<string, number> {
   return bytes;
 }
 
-/** Bytes of a vocabulary entry; one with a character outside the table stands for itself. */
+/**
+ * Returns the bytes of a vocabulary entry; an entry with a character outside the table is taken as
+ * UTF-8 text.
+ */
 function byteLevelBytes(token: string): Uint8Array {
   const bytes = [...token].map((character) => BYTE_OF_CHARACTER.get(character) ?? -1);
   return bytes.includes(-1) ? Buffer.from(token, 'utf8') : Uint8Array.from(bytes);

@@ -16,7 +16,10 @@ const CHOICE_BUCKETS = [1, 2, 5, 10, 20];
 
 export type FinishedReason = 'stop' | 'length' | 'abort' | 'error';
 
-/** When what happened to a request, milliseconds of the monotonic clock; null: it never did. */
+/**
+ * Times of the events of a request, milliseconds of the monotonic clock; null if one never
+ * happened.
+ */
 export interface RequestTimes {
   readonly arrivalMs: number;
   readonly queuedMs: number;
@@ -26,7 +29,7 @@ export interface RequestTimes {
   readonly endMs: number;
 }
 
-/** What is counted when a request ends. */
+/** Facts about a request that are counted when it ends. */
 export interface RequestSummary {
   readonly reason: FinishedReason;
   readonly times: RequestTimes;
@@ -49,7 +52,9 @@ export class BackboneMetrics {
   readonly #labels: Labels;
   readonly #registry: MetricRegistry;
   #isHealthy = true;
-  /** What of the scheduler's counts stands in the counters, which other engines count into too. */
+  /**
+   * The part of the scheduler's counts already added to the counters, which other engines share.
+   */
   #counted: SchedulerCounts = {
     numPreemptions: 0,
     numPrefixQueryTokens: 0,
@@ -178,7 +183,7 @@ export class BackboneMetrics {
     this.#rejections.add(1, { ...this.#labels, reason });
   }
 
-  /** `sincePreviousMs`: null for the first token of a choice. */
+  /** Counts a generated token; `sincePreviousMs` is null for the first token of a choice. */
   tokenGenerated(sincePreviousMs: number | null): void {
     this.#generationTokens.add(1, this.#labels);
     if (sincePreviousMs !== null) this.#interToken.observe(sincePreviousMs / 1000, this.#labels);

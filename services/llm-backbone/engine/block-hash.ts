@@ -3,9 +3,9 @@ import type { PlaceholderRange } from './placeholder-range.ts';
 
 /**
  * Names the contents of one full block and of everything before it: SHA-256 over the previous
- * block's hash, the token ids, and for each media item with rows in the block its key and where its
- * rows start, since the token ids of all placeholders are equal. The key decides the grid too, and so
- * the rotary positions of all that follows.
+ * block's hash, the token ids, and, for each media item with rows in the block, its key and the
+ * position of its first row. The key is needed because the token ids of all placeholders are equal.
+ * It also decides the grid, and so the rotary positions of all that follows.
  */
 export function blockHash(
   previous: string,

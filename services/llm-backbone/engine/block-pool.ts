@@ -4,11 +4,11 @@ import assert from 'node:assert/strict';
  * Counts the references to every KV cache block and keeps the free ones in order of reuse.
  *
  * Always true: a block is in the free list exactly when `references[block] = 0`. A free block keeps
- * its contents until `take` hands it out, so whoever remembers what it holds can `share` it again.
+ * its contents until `take` hands it out, so a caller that remembers them can `share` it again.
  */
 export class BlockPool {
   readonly numBlocks: number;
-  /** `[num_blocks]`: block tables that hold the block. */
+  /** `[num_blocks]`: the number of block tables that hold each block. */
   readonly #references: Uint32Array;
   /** `[num_blocks + 1]`: circular list of free blocks; entry `num_blocks` is its head. */
   readonly #next: Int32Array;
@@ -49,8 +49,8 @@ export class BlockPool {
   }
 
   /**
-   * Drops one reference. A block that falls free is reused last when its contents are worth keeping,
-   * first otherwise.
+   * Drops one reference. A block that becomes free is reused last if its contents are worth
+   * keeping, first otherwise.
    */
   release(block: number, options: { readonly keepContents: boolean }): void {
     const references = this.numReferences(block);
@@ -61,7 +61,7 @@ export class BlockPool {
     this.#insertBefore(options.keepContents ? head : (this.#next[head] ?? head), block);
   }
 
-  /** Free blocks in order of reuse. */
+  /** Yields the free blocks in order of reuse. */
   *freeBlocks(): Generator<number> {
     const head = this.numBlocks;
     for (let block = this.#next[head] ?? head; block !== head; block = this.#next[block] ?? head) {

@@ -1,15 +1,18 @@
-/** Distinct token ids with how often each was added, as typed arrays that grow in place. */
+/**
+ * Distinct token ids, each with the number of times it was added, as typed arrays that grow in
+ * place.
+ */
 export class CountedIds {
   readonly #indices = new Map<number, number>();
   #ids = new Uint32Array(64);
   #counts = new Uint32Array(64);
 
-  /** `[num_distinct]`, in order of first appearance. */
+  /** Distinct ids `[num_distinct]`, in order of first appearance. */
   get ids(): Uint32Array {
     return this.#ids.subarray(0, this.#indices.size);
   }
 
-  /** `[num_distinct]`, beside `ids`. */
+  /** Counts `[num_distinct]`, in the order of `ids`. */
   get counts(): Uint32Array {
     return this.#counts.subarray(0, this.#indices.size);
   }

@@ -7,25 +7,28 @@ import type { Sequence } from './sequence.ts';
 import type { ScheduledStep } from './step-draft.ts';
 import { buildStepPlan, type ChunkResult, readStepResult, type StepExecutor } from './step-plan.ts';
 
-/** Steps that fail one after another before the engine counts as dead. */
+/** Number of consecutive failed steps after which the engine counts as dead. */
 const MAX_FAILED_STEPS = 3;
 
 /** An idle engine checks its invariants at most this often. */
 const CHECK_INTERVAL_MS = 10_000;
 
-/** What one step brought for one sequence. */
+/** The result of one step for one sequence. */
 export interface SequenceResult {
   readonly sequence: Sequence;
   readonly result: ChunkResult;
 }
 
-/** Whoever asked for sequences. Called while the next step runs, never while one is planned. */
+/**
+ * The caller that submitted sequences. Its methods run while the next step runs, never during
+ * planning.
+ */
 export interface SequenceOwner {
-  /** The first of the sequences has been planned into a step. */
+  /** Called when the first of the sequences has been planned into a step. */
   scheduled(): void;
-  /** Everything one step brought for the owner's sequences. */
+  /** Called with all results of one step for the owner's sequences. */
   advanced(results: readonly SequenceResult[]): void;
-  /** One of the sequences failed, or a step with it; that sequence is gone. */
+  /** Called when one of the sequences, or a step with it, has failed; that sequence is gone. */
   failed(error: Error): void;
 }
 
@@ -42,7 +45,7 @@ type StepOutcome =
   | { readonly succeeded: false; readonly error: unknown };
 
 /**
- * Runs steps for as long as there is work. What a step brought is delivered after the next one has
+ * Runs steps as long as there is work. The results of a step are delivered after the next step has
  * been submitted, so that the device does not wait for detokenizing and sending.
  */
 export class EngineLoop {
@@ -51,9 +54,9 @@ export class EngineLoop {
   readonly #metrics: BackboneMetrics;
   readonly #now: () => number;
   readonly #owners = new Map<Sequence, SequenceOwner>();
-  /** Owners none of whose sequences has been scheduled. */
+  /** Owners whose sequences have not been scheduled, not even one. */
   readonly #unscheduled = new Set<SequenceOwner>();
-  /** To be taken out at the next step border. */
+  /** Sequences to be taken out at the next step border. */
   readonly #withdrawn = new Set<Sequence>();
   #undelivered: (() => void)[] = [];
   #wake: () => void = () => {};
@@ -68,7 +71,10 @@ export class EngineLoop {
     this.#now = options.now;
   }
 
-  /** Queues the sequences of one owner; throws QUEUE_FULL, and ENGINE_FAILED where nothing runs. */
+  /**
+   * Queues the sequences of one owner; throws QUEUE_FULL, or ENGINE_FAILED if the engine does not
+   * run.
+   */
   submit(owner: SequenceOwner, sequences: readonly Sequence[]): void {
     if (this.#isClosed) throw new MeshError('ENGINE_FAILED', 'the engine has stopped');
     this.#scheduler.add(sequences);
@@ -146,7 +152,7 @@ export class EngineLoop {
     );
     for (const [i, { sequence }] of step.chunks.entries()) {
       const [owner, result] = [this.#owners.get(sequence), results[i]];
-      // A withdrawn or failed sequence has no owner any more.
+      // A sequence that was withdrawn or has failed has no owner.
       if (owner === undefined || result === undefined) continue;
       const list = byOwner.get(owner) ?? [];
       list.push({ sequence, result });
@@ -157,8 +163,8 @@ export class EngineLoop {
   }
 
   /**
-   * Ends the sequences that the step could not bring on, and only those. A request can cause this,
-   * so it says nothing of the engine.
+   * Ends the sequences that failed in the step, and only those. A request can cause such a failure,
+   * so the engine does not count it as its own.
    */
   #endFailed(step: ScheduledStep, results: readonly ChunkResult[]): void {
     for (const [i, { sequence }] of step.chunks.entries()) {
@@ -183,7 +189,7 @@ export class EngineLoop {
     if (this.#numFailedSteps >= MAX_FAILED_STEPS) this.#die(error);
   }
 
-  /** Fails what is left: the device does not compute any more. */
+  /** Fails the remaining sequences, because the device cannot compute. */
   #die(error: MeshError): never {
     this.#isClosed = true;
     for (const owner of new Set(this.#owners.values())) owner.failed(error);
@@ -209,7 +215,10 @@ export class EngineLoop {
     for (const wanted of this.#scheduler.takeWanted()) void this.#fetchRows(wanted);
   }
 
-  /** Brings rows to a sequence that cannot go on without; a failure is the sequence's, not the engine's. */
+  /**
+   * Fetches rows for a sequence that cannot go on without them; a failure ends the sequence, not
+   * the engine.
+   */
   async #fetchRows({ sequence, range }: WantedRows): Promise<void> {
     try {
       const { rowSource } = sequence;
@@ -252,7 +261,7 @@ function asMeshError(error: unknown): MeshError {
   return new MeshError('ENGINE_FAILED', `media could not be encoded: ${why}`, { cause: error });
 }
 
-/** What goes wrong while one request's answer is put together is that request's failure alone. */
+/** Delivers results to an owner; an error thrown meanwhile fails that request alone. */
 function advance(owner: SequenceOwner, results: readonly SequenceResult[]): void {
   try {
     owner.advanced(results);

@@ -1,10 +1,14 @@
 /**
- * What a sequence that comes unit by unit is watched for (Knuth, Morris and Pratt 1977): a unit costs
- * the same however much of the pattern has matched, where comparing anew costs its length.
+ * A pattern to find in a sequence that comes unit by unit (Knuth, Morris and Pratt 1977). The cost
+ * of a unit does not depend on how much of the pattern has matched; a fresh comparison would cost
+ * the pattern's length.
  */
 export class Pattern {
   readonly #units: ArrayLike<number>;
-  /** Of the first i + 1 units: how many are both their end and their beginning, all of them aside. */
+  /**
+   * At i: the length of the longest proper prefix of the first i + 1 units that is also their
+   * suffix.
+   */
   readonly #borders: Int32Array;
 
   constructor(units: ArrayLike<number>) {
@@ -19,7 +23,7 @@ export class Pattern {
     return this.#units.length;
   }
 
-  /** How many units from the pattern's beginning have matched once `unit` follows `matched` of them. */
+  /** Returns how many units of the pattern have matched after `unit` follows `matched` of them. */
   next(matched: number, unit: number): number {
     let length = matched;
     while (length > 0 && (length === this.length || unit !== this.#units[length])) {
@@ -31,7 +35,7 @@ export class Pattern {
 
 const known = new WeakMap<readonly unknown[], readonly Pattern[]>();
 
-/** A pattern for each of a list, made once: the choices of a request share its lists. */
+/** Makes a pattern for each list, once: the choices of a request share its lists. */
 export function sharedPatterns<T>(
   list: readonly T[],
   unitsOf: (one: T) => ArrayLike<number>,

@@ -1,6 +1,6 @@
 import type { MediaModality } from '#mesh/modality.ts';
 
-/** Where one media item's embedding rows stand in a prompt. */
+/** Position of one media item's embedding rows in a prompt. */
 export interface PlaceholderRange {
   /** Index of the first placeholder token in the prompt. */
   readonly firstToken: number;

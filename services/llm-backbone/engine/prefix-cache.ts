@@ -27,7 +27,7 @@ export class PrefixCache {
     return this.#hashes.get(block);
   }
 
-  /** Takes a block for new contents; what it held is forgotten. */
+  /** Takes a block for other contents and forgets the ones it held. */
   take(): number {
     const block = this.#pool.take();
     const hash = this.#hashes.get(block);
@@ -39,7 +39,7 @@ export class PrefixCache {
   }
 
   /**
-   * Makes a filled block findable. Where another block already holds the same prefix, that one stays
+   * Makes a filled block findable. If another block already holds the same prefix, that one stays
    * the findable copy.
    */
   insert(hash: string, block: number): void {
@@ -48,7 +48,10 @@ export class PrefixCache {
     this.#hashes.set(block, hash);
   }
 
-  /** Drops one reference to each block of a table, so that the end of a prefix is reused first. */
+  /**
+   * Drops one reference to each block of a table, last block first, so that a prefix's end is
+   * reused first.
+   */
   release(blockTable: readonly number[]): void {
     for (const block of blockTable.toReversed()) {
       this.#pool.release(block, { keepContents: this.#hashes.has(block) });

@@ -9,11 +9,11 @@ export interface Embedding {
 }
 
 /**
- * Gives the engine the rows of a prompt's media items. The engine asks when a sequence cannot go on
- * without an item, once for all the steps that read it, and asks again when these tokens have to be
- * computed once more. What the source rejects with ends the sequence.
+ * Gives the engine the rows of a prompt's media items. The engine asks for an item when a sequence
+ * cannot go on without it, once for all the steps that read it, and asks again if its tokens have
+ * to be recomputed. A rejection ends the sequence.
  */
 export interface RowSource {
-  /** The `range.numTokens` rows of the item; the caller keeps them, the source need not. */
+  /** Returns the `range.numTokens` rows of the item; the caller keeps them, the source need not. */
   rowsOf(range: PlaceholderRange): Promise<Embedding>;
 }

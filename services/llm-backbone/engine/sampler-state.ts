@@ -4,25 +4,25 @@ import { CountedIds } from './counted-ids.ts';
 import { type Pattern, sharedPatterns } from './pattern.ts';
 import type { TokenConstraint } from './token-constraint.ts';
 
-/** How tokens are chosen: one request's sampling parameters, checked and complete. */
+/** One request's sampling parameters, checked and complete. */
 export interface SamplingSettings extends SamplingNumbers {
   readonly seed: bigint;
-  /** Ids at or above this are rows of the vocabulary without a token. */
+  /** Ids at or above this are rows of the decoder's head that have no token. */
   readonly vocabLimit: number;
   readonly biasTokenIds: Uint32Array;
   readonly biasValues: Float32Array;
   /** Token lists that must not be completed. */
   readonly badWords: readonly (readonly number[])[];
-  /** Ids that may not be chosen before `minTokens` tokens: whatever would end the answer. */
+  /** Ids that would end the answer, which may not be chosen before `minTokens` tokens. */
   readonly endTokenIds: readonly number[];
   readonly minTokens: number;
-  /** Makes what limits the tokens of one choice; null: nothing does. */
+  /** Makes the constraint on the tokens of one choice; null if there is none. */
   readonly createConstraint: (() => TokenConstraint) | null;
 }
 
 const NO_IDS = new Uint32Array(0);
 
-/** The likeliest token, whatever came before it. */
+/** Returns settings that always choose the likeliest token. */
 export function greedySettings(vocabLimit: number): SamplingSettings {
   return {
     ...valuesByKey(SAMPLING_FIELDS, (field) => field.default),
@@ -39,25 +39,25 @@ export function greedySettings(vocabLimit: number): SamplingSettings {
 }
 
 /**
- * What sampling remembers of one sequence, kept up to date as the sequence grows; preemption does
- * not touch it, and on resume it has counted the delivered tokens like any others.
+ * The sampler's memory of one sequence, updated as the sequence grows. Preemption does not change
+ * it; on resume it counts the delivered tokens like generated ones.
  */
 export class SamplerState {
   readonly #settings: SamplingSettings;
   readonly #numbers: SamplingNumbers;
   readonly #stream: number;
-  /** By bad word: its tokens but the last. */
+  /** For each bad word, all its tokens but the last. */
   readonly #beginnings: readonly Pattern[];
-  /** By bad word: tokens of its beginning that the completion ends in. */
+  /** For each bad word, how many tokens of its beginning the completion ends in. */
   readonly #matched: number[];
   readonly #constraint: TokenConstraint | null;
   #numCompletion = 0;
-  /** Null where the repetition penalty is off. */
+  /** Null if the repetition penalty is off. */
   readonly #seen: CountedIds | null;
-  /** Null where presence and frequency penalties are off. */
+  /** Null if presence and frequency penalties are off. */
   readonly #generated: CountedIds | null;
 
-  /** `stream`: the choice index. */
+  /** `stream` is the choice index. */
   constructor(
     settings: SamplingSettings,
     promptTokenIds: readonly number[],
@@ -87,7 +87,7 @@ export class SamplerState {
     this.#generated?.add(tokenId);
   }
 
-  /** Parameters of the next token; valid until the next `append`. */
+  /** Returns the parameters of the next token; valid until the next `append`. */
   nextParams(): SampleParams {
     const settings = this.#settings;
     const allowedTokens = this.#constraint?.mask();

@@ -16,15 +16,15 @@ export interface SchedulerOptions {
   readonly maxNumWaiting: number;
 }
 
-/** Sums since the scheduler was made. */
+/** Totals since the scheduler was made. */
 export interface SchedulerCounts {
   numPreemptions: number;
-  /** Prompt tokens looked up in the prefix cache, and those found. */
+  /** Prompt tokens looked up in the prefix cache; `numPrefixHitTokens` counts those found. */
   numPrefixQueryTokens: number;
   numPrefixHitTokens: number;
 }
 
-/** Media rows a sequence cannot go on without. */
+/** Media rows without which a sequence cannot go on. */
 export interface WantedRows {
   readonly sequence: Sequence;
   readonly range: PlaceholderRange;
@@ -34,10 +34,11 @@ export interface WantedRows {
  * Decides which tokens the next step computes: decode first, then prefill chunks, up to the token
  * budget. A step is a transaction: `schedule` plans it and reserves its blocks, `commit` or `fail`
  * ends it. Running sequences hold the blocks of all their known tokens; when blocks run out, the
- * lowest priority and latest arrival is preempted and later recomputed.
+ * sequence of lowest priority and latest arrival is preempted and later recomputed.
  *
  * A sequence whose next rows of media are missing never runs: it waits without blocks, and others
- * overtake it. Text before them prefills meanwhile, in full blocks, which the prefix cache keeps.
+ * overtake it. Meanwhile the text before those rows prefills in full blocks, which the prefix cache
+ * keeps.
  */
 export class Scheduler {
   readonly options: SchedulerOptions;
@@ -48,11 +49,11 @@ export class Scheduler {
     numPrefixQueryTokens: 0,
     numPrefixHitTokens: 0,
   };
-  /** Both in the order of priority, then arrival. */
+  /** Sequences that wait, like those that run, in the order of priority, then arrival. */
   readonly #waiting: Sequence[] = [];
   readonly #running: Sequence[] = [];
   #wanted: WantedRows[] = [];
-  /** Sequences that will come and have their places in the waiting queue. */
+  /** Places in the waiting queue that are reserved for sequences of requests being read. */
   #numExpected = 0;
   #step: ScheduledStep | null = null;
 
@@ -75,7 +76,7 @@ export class Scheduler {
     return this.options.numBlocks * this.options.blockSize;
   }
 
-  /** Refuses `numSequences` more where the waiting queue has no room for them. */
+  /** Refuses `numSequences` more sequences if the waiting queue has no room for them. */
   #checkRoom(numSequences: number): void {
     const { maxNumWaiting } = this.options;
     const numWaiting = this.#waiting.length + this.#numExpected;
@@ -87,8 +88,8 @@ export class Scheduler {
   }
 
   /**
-   * Keeps places in the waiting queue for a request that is being read; throws QUEUE_FULL. The
-   * returned function gives them up, to be called once.
+   * Reserves places in the waiting queue for a request that is being read; throws QUEUE_FULL. Call
+   * the returned function once to give them up.
    */
   expect(numSequences: number): () => void {
     this.#checkRoom(numSequences);
@@ -107,7 +108,7 @@ export class Scheduler {
     }
   }
 
-  /** Takes a sequence out and frees its blocks. Not while a step that holds it runs. */
+  /** Takes a sequence out and frees its blocks. Not allowed while a step that holds it runs. */
   remove(sequence: Sequence): void {
     if (sequence.state === 'finished') return;
     removeFrom(sequence.state === 'waiting' ? this.#waiting : this.#running, sequence);
@@ -125,7 +126,7 @@ export class Scheduler {
     return this.#step;
   }
 
-  /** Rows that planning has found missing since the last call, each of them once. */
+  /** Returns the rows that planning has found missing since the last call, each of them once. */
   takeWanted(): readonly WantedRows[] {
     const wanted = this.#wanted;
     this.#wanted = [];
@@ -133,8 +134,8 @@ export class Scheduler {
   }
 
   /**
-   * Ends a step that succeeded. `sampledIds` has an entry a chunk, null where the chunk samples
-   * nothing. Sequences removed meanwhile are passed over.
+   * Ends a step that succeeded. `sampledIds` has one entry per chunk, null if the chunk samples
+   * nothing. Sequences removed meanwhile are skipped.
    */
   commit(step: ScheduledStep, sampledIds: readonly (number | null)[]): void {
     this.#close(step);
@@ -168,13 +169,13 @@ export class Scheduler {
     const prefills = this.#running.filter((sequence) => sequence.numUncomputedTokens > 1);
     for (const sequence of [...decodes, ...prefills]) {
       if (draft.budget === 0) return;
-      // An earlier one may have needed this one's blocks.
+      // An earlier sequence may have taken this one's blocks.
       if (sequence.state !== 'running' || !this.#grow(sequence, draft)) continue;
       draft.add(sequence, this.#computableEnd(sequence));
     }
   }
 
-  /** Completes the block table for all known tokens; false where the sequence itself had to go. */
+  /** Completes the block table for all known tokens; false if the sequence itself was preempted. */
   #grow(sequence: Sequence, draft: StepDraft): boolean {
     const numMissing = this.#numBlocksFor(sequence) - sequence.blockTable.length;
     while (this.pool.numFree < numMissing) {
@@ -193,7 +194,7 @@ export class Scheduler {
     this.counts.numPreemptions++;
   }
 
-  /** Sends a running sequence back to wait, without blocks. */
+  /** Returns a running sequence to the waiting queue, without blocks. */
   #suspend(sequence: Sequence): void {
     removeFrom(this.#running, sequence);
     this.#release(sequence);
@@ -201,11 +202,12 @@ export class Scheduler {
     insertInOrder(this.#waiting, sequence);
   }
 
-  /** One past the last token that can be computed with the rows at hand. */
+  /** Returns the index after the last token that can be computed with the rows at hand. */
   #computableEnd(sequence: Sequence, numComputed = sequence.numComputedTokens): number {
     const end = sequence.media.firstMissing(numComputed);
     if (end === Infinity) return sequence.numTokens;
-    // Of an early start only full blocks outlast the wait, and without the prefix cache not even those.
+    // While the sequence waits, only full blocks in the prefix cache last; a sequence with prompt
+    // log-probabilities does not use that cache.
     if (sequence.numPromptLogprobs >= 0) return 0;
     const { blockSize } = this.options;
     return Math.floor(end / blockSize) * blockSize;
@@ -217,7 +219,7 @@ export class Scheduler {
       if (isBehindLeader(sequence)) continue;
       const cached = this.#cachedPrefix(sequence);
       if (this.#waitsForRows(sequence, cached.length)) continue;
-      // What cannot start keeps its place: later ones do not overtake it.
+      // A sequence that does not fit keeps its place: later ones do not overtake it.
       if (!this.#allocate(sequence, cached)) return;
       removeFrom(this.#waiting, sequence);
       sequence.state = 'running';
@@ -226,7 +228,9 @@ export class Scheduler {
     }
   }
 
-  /** Is nothing behind the cached blocks computable? Reports the rows that are missing there. */
+  /**
+   * Tells whether no token after the cached blocks is computable; reports the rows missing there.
+   */
   #waitsForRows(sequence: Sequence, numCachedBlocks: number): boolean {
     const numCached = numCachedBlocks * this.options.blockSize;
     const wanted = sequence.media.takeWanted(numCached);
@@ -234,7 +238,7 @@ export class Scheduler {
     return this.#computableEnd(sequence, numCached) <= numCached;
   }
 
-  /** Gives a waiting sequence its block table, cached prefix first; false where it does not fit. */
+  /** Gives a waiting sequence its block table, cached prefix first; false if it does not fit. */
   #allocate(sequence: Sequence, cached: number[]): boolean {
     const numMissing = this.#numBlocksFor(sequence) - cached.length;
     const numRevived = cached.filter((block) => this.pool.numReferences(block) === 0).length;
@@ -247,10 +251,12 @@ export class Scheduler {
     return true;
   }
 
-  /** Blocks that already hold the start of the sequence; its last token is always computed. */
+  /**
+   * Returns blocks that already hold the start of the sequence; its last token is always computed.
+   */
   #cachedPrefix(sequence: Sequence): number[] {
     const blocks: number[] = [];
-    // Cached rows have no logits, and every prompt row's are wanted.
+    // Cached tokens have no logits, which the log-probabilities of every prompt token need.
     if (sequence.numPromptLogprobs >= 0) return blocks;
     const numBlocks = Math.floor((sequence.numTokens - 1) / this.options.blockSize);
     for (let i = 0; i < numBlocks; i++) {
@@ -280,7 +286,7 @@ export class Scheduler {
     sequence.media.dropBefore(sequence.numComputedTokens);
     sequence.numScoredRows = Math.max(sequence.numScoredRows, scoredRows.end);
     if (sequence.numUncomputedTokens === 0) sequence.hasPrefilled = true;
-    // Only now do the blocks hold what their hashes say.
+    // The blocks hold what their hashes say only after the step.
     const numFull = Math.floor(sequence.numComputedTokens / blockSize);
     for (const [i, block] of sequence.blockTable.slice(firstOpen, numFull).entries()) {
       this.prefixCache.insert(sequence.blockHash(firstOpen + i, blockSize), block);

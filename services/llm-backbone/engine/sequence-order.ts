@@ -5,7 +5,7 @@ function isBefore(a: Sequence, b: Sequence): boolean {
   return a.priority === b.priority ? a.id < b.id : a.priority < b.priority;
 }
 
-/** Keeps a list in the order of priority, then arrival. */
+/** Inserts a sequence into a list in the order of priority, then arrival. */
 export function insertInOrder(list: Sequence[], sequence: Sequence): void {
   const index = list.findIndex((other) => isBefore(sequence, other));
   list.splice(index === -1 ? list.length : index, 0, sequence);

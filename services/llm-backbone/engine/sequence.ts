@@ -6,16 +6,16 @@ import { SequenceMedia } from './sequence-media.ts';
 
 export type SequenceState = 'waiting' | 'running' | 'finished';
 
-/** Why a sequence ended by itself; `stopTokenId` only where it is not an end-of-sequence id. */
+/** Why a sequence ended; `stopTokenId` is set only if it is not an end-of-sequence id. */
 export type SequenceEnd =
   | { readonly reason: 'stop'; readonly stopTokenId?: number }
   | { readonly reason: 'length' };
 
-/** Which token ids and counts end a sequence. */
+/** The token ids and counts that end a sequence. */
 export interface EndRules {
-  /** Completion tokens at most; 0 only computes the prompt. */
+  /** Most completion tokens; 0 only computes the prompt. */
   readonly maxTokens: number;
-  /** End-of-sequence ids of the model; empty where the request ignores them. */
+  /** End-of-sequence ids of the model; empty if the request ignores them. */
   readonly eosTokenIds: ReadonlySet<number>;
   /** The request's own stop ids. */
   readonly stopTokenIds: ReadonlySet<number>;
@@ -32,22 +32,22 @@ export interface MropePositions {
 export interface SequenceOptions {
   /** Order of arrival; unique. */
   readonly id: number;
-  /** Lower is scheduled first. */
+  /** Sequences of lower priority numbers are scheduled first. */
   readonly priority: number;
   readonly promptTokenIds: readonly number[];
-  /** Completion tokens generated elsewhere before, on resume. */
+  /** Completion tokens that another instance generated before a resume. */
   readonly completionTokenIds: readonly number[];
   readonly placeholders: readonly PlaceholderRange[];
   /** Gives the rows of the placeholders; null if there are none. */
   readonly rowSource: RowSource | null;
-  /** Rotary positions of the prompt; null where each token's are its index. */
+  /** Rotary positions of the prompt; null if each token's are its index. */
   readonly positions: MropePositions | null;
   readonly endRules: EndRules;
-  /** Has already counted `completionTokenIds`. */
+  /** Sampler state that has already counted `completionTokenIds`. */
   readonly sampler: SamplerState;
-  /** Alternatives reported with each sampled token, -1: no log-probabilities. */
+  /** Number of alternatives reported with each sampled token; -1 for no log-probabilities. */
   readonly numLogprobs: number;
-  /** Alternatives reported with each prompt token, -1: no log-probabilities. */
+  /** Number of alternatives reported with each prompt token; -1 for no log-probabilities. */
   readonly numPromptLogprobs: number;
   /** A sequence of the same prompt that prefills first, so that this one finds its blocks. */
   readonly leader: Sequence | null;
@@ -69,7 +69,7 @@ export class Sequence {
   readonly numLogprobs: number;
   readonly numPromptLogprobs: number;
   readonly leader: Sequence | null;
-  /** Prompt, then completion. */
+  /** Token ids of the prompt, then of the completion. */
   readonly tokenIds: number[];
   state: SequenceState = 'waiting';
   blockTable: number[] = [];
@@ -118,7 +118,7 @@ export class Sequence {
     this.end = endAfter(this.endRules, tokenId, this.numCompletionTokens);
   }
 
-  /** Rotary position of a token on axis t, h or w (0, 1, 2). */
+  /** Returns the rotary position of a token on axis t, h or w (0, 1, 2). */
   rotaryPosition(token: number, axis: number): number {
     if (this.#positions === null) return token;
     const { positions, delta } = this.#positions;
@@ -127,7 +127,7 @@ export class Sequence {
     return positions[axis * numPromptTokens + token] ?? token;
   }
 
-  /** Hash of a full block; every token of it must be known. */
+  /** Returns the hash of a full block; every token of it must be known. */
   blockHash(index: number, blockSize: number): string {
     for (let i = this.#blockHashes.length; i <= index; i++) {
       const previous = this.#blockHashes[i - 1] ?? '';
@@ -138,7 +138,7 @@ export class Sequence {
   }
 }
 
-/** The end a completion token brings, if any. */
+/** Returns the end that a completion token brings, if any. */
 export function endAfter(
   rules: EndRules,
   tokenId: number,

@@ -4,16 +4,16 @@ import type { Sequence } from './sequence.ts';
 /** Tokens of one sequence that one step computes. */
 export interface ScheduledChunk {
   readonly sequence: Sequence;
-  /** Index of the first within the sequence. */
+  /** Index of the chunk's first token within the sequence. */
   readonly firstToken: number;
   readonly numTokens: number;
-  /** Is a token sampled from the last row? */
+  /** Tells whether a token is sampled from the last row. */
   readonly samples: boolean;
   /** Prompt rows whose log-probabilities are wanted, `[start, end)`; row r scores token r + 1. */
   readonly scoredRows: { readonly start: number; readonly end: number };
 }
 
-/** One engine step: which tokens of which sequences. */
+/** The tokens that one engine step computes, by sequence. */
 export interface ScheduledStep {
   readonly chunks: readonly ScheduledChunk[];
   readonly numTokens: number;
@@ -31,7 +31,7 @@ export class StepDraft {
     this.#budget = maxNumTokens;
   }
 
-  /** Tokens the step may still take. */
+  /** Number of tokens the step may still take. */
   get budget(): number {
     return this.#budget;
   }
@@ -48,7 +48,7 @@ export class StepDraft {
     this.#budget -= numTokens;
   }
 
-  /** Gives back what a preempted sequence had taken. */
+  /** Gives back the tokens that a preempted sequence had taken. */
   drop(sequence: Sequence): void {
     this.#hasPreempted = true;
     this.#budget += this.#chunks.get(sequence)?.numTokens ?? 0;
@@ -75,7 +75,7 @@ function chunkOf(sequence: Sequence, numTokens: number): ScheduledChunk {
 
 function scoredRows(sequence: Sequence, firstToken: number, end: number) {
   if (sequence.numPromptLogprobs < 0) return { start: 0, end: 0 };
-  // The last prompt row predicts the first completion token; after a preemption nothing is scored twice.
+  // The last prompt row predicts the first completion token; preemption scores no token twice.
   const last = Math.min(end, sequence.numPromptTokens - 1);
   const start = Math.max(firstToken, sequence.numScoredRows);
   return start < last ? { start, end: last } : { start: 0, end: 0 };

@@ -2,34 +2,34 @@ import assert from 'node:assert/strict';
 import type { EngineError, MediaRows, StepOutput, StepPlan, StepResult } from '#native';
 import type { ScheduledChunk, ScheduledStep } from './step-draft.ts';
 
-/** What executes step plans: the native decoder, or a double in tests. */
+/** Executes step plans: the native decoder, or a double in tests. */
 export interface StepExecutor {
   execute(plan: StepPlan): Promise<StepResult>;
 }
 
-/** One token with its log-probability, as far as it was asked for. */
+/** One token, with its log-probability if that was asked for. */
 export interface ScoredToken {
   readonly tokenId: number;
-  /** Null: not asked for. */
+  /** Null if not asked for. */
   readonly score: TokenScore | null;
 }
 
 export interface TokenScore {
   readonly logprob: number;
-  /** 1 for the likeliest. */
+  /** Rank of the token among all; 1 for the likeliest. */
   readonly rank: number;
-  /** `[num_logprobs]`, best first. */
+  /** The likeliest token ids `[num_logprobs]`, best first. */
   readonly topTokenIds: Uint32Array;
   readonly topLogprobs: Float32Array;
 }
 
-/** What a step found out for one chunk. */
+/** The result of a step for one chunk. */
 export interface ChunkResult {
-  /** Why the chunk's sequence cannot go on, if so; what else stands here means nothing then. */
+  /** Why the chunk's sequence cannot go on; if set, the other fields mean nothing. */
   readonly failure: EngineError | null;
-  /** Prompt tokens that were scored, in order. */
+  /** Prompt tokens that were scored, in prompt order. */
   readonly promptScores: readonly ScoredToken[];
-  /** Null where the chunk samples nothing. */
+  /** Null if the chunk samples nothing. */
   readonly sampled: ScoredToken | null;
 }
 
@@ -62,7 +62,7 @@ export function buildStepPlan(step: ScheduledStep, blockSize: number): StepPlan 
   return { ...arrays, maxBlocksPerSequence, mediaRows, outputs };
 }
 
-/** Sorts a result back to the chunks of its step. */
+/** Assigns the parts of a result to the chunks of its step. */
 export function readStepResult(step: ScheduledStep, result: StepResult): ChunkResult[] {
   let output = 0;
   const failures = new Map(result.failures.map((failure) => [failure.output, failure.error]));
@@ -86,7 +86,7 @@ function firstFailure(
   failures: ReadonlyMap<number, EngineError>,
   { from, to }: { readonly from: number; readonly to: number },
 ): EngineError | null {
-  // The usual step has none.
+  // Most steps have no failures.
   for (let output = from; failures.size > 0 && output < to; output++) {
     const failure = failures.get(output);
     if (failure !== undefined) return failure;
@@ -94,7 +94,7 @@ function firstFailure(
   return null;
 }
 
-/** Blocks that hold the chunk's context; the table may already reach beyond. */
+/** Returns how many blocks hold the chunk's context; the table may already reach beyond. */
 function numBlocksRead(blockSize: number) {
   return ({ firstToken, numTokens }: ScheduledChunk) =>
     Math.ceil((firstToken + numTokens) / blockSize);
@@ -115,7 +115,7 @@ function writeToken(
   }
 }
 
-/** The embedding rows of every media item that reaches into the chunk. */
+/** Returns the embedding rows of every media item that reaches into the chunk. */
 function mediaRowsOf(
   { sequence, firstToken, numTokens }: ScheduledChunk,
   row: number,

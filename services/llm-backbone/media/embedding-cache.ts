@@ -1,11 +1,11 @@
 import { LRUCache } from 'lru-cache';
 import type { Embedding } from '#backbone/engine/row-source.ts';
 
-/** Embeddings by item key, bounded in bytes, least recently used out first. */
+/** Keeps embeddings by item key, bounded in bytes; evicts the least recently used first. */
 export class EmbeddingCache {
   readonly #items: LRUCache<string, Embedding> | null;
 
-  /** `maxBytes` bounds the rows together; 0 keeps nothing. */
+  /** `maxBytes` bounds the sum of all rows; 0 keeps nothing. */
   constructor(maxBytes: number) {
     this.#items =
       maxBytes === 0

@@ -16,17 +16,17 @@ import {
 } from './media-item.ts';
 import type { MediaMetrics } from './media-metrics.ts';
 
-/** Shapes kept beside their keys, about 300 bytes each: far more items than embeddings. */
+/** Shapes kept by item key, at about 300 bytes each; so they outnumber the embeddings kept. */
 const NUM_REMEMBERED_SHAPES = 65_536;
 
 /** One item on its way through an encoder; every request that wants the item watches it. */
 export type Encoding = PlannedWork<ItemShape, Embedding>;
 
-/** What embeddings need of the encoders of one modality. */
+/** The part of an encoder client that embeddings need. */
 export type ItemEncoder = Pick<EncoderClient, 'encode' | 'peers' | 'numReady' | 'close'>;
 
 export interface EmbeddingsOptions {
-  /** For each modality the checkpoint reads and an encoder is configured for. */
+  /** Clients for each modality that the checkpoint reads and an encoder is configured for. */
   readonly clients: ReadonlyMap<MediaModality, ItemEncoder>;
   /** Modalities the checkpoint reads. */
   readonly checkpointModalities: readonly MediaModality[];
@@ -35,7 +35,7 @@ export interface EmbeddingsOptions {
   readonly metrics: MediaMetrics;
 }
 
-/** What is known of media items, and the way to learn more of them from the encoders. */
+/** Knows the shapes and rows of media items, and asks the encoders for those it lacks. */
 export class Embeddings {
   readonly #options: EmbeddingsOptions;
   readonly #cache: EmbeddingCache;
@@ -51,7 +51,7 @@ export class Embeddings {
     return this.#cache.bytes;
   }
 
-  /** How many encoders can be asked, by modality. */
+  /** Returns how many encoders can be asked, by modality. */
   encoders(): EncoderReadiness[] {
     return [...this.#options.clients].map(([modality, { numReady, peers }]) => ({
       modality: WIRE_MODALITIES[modality],
@@ -78,7 +78,7 @@ export class Embeddings {
     return this.#shapes.get(key);
   }
 
-  /** Rows of an item where they are at hand. */
+  /** Returns the rows of an item if they are in the cache. */
   find({ key }: EncodableItem): Embedding | undefined {
     const embedding = this.#cache.get(key);
     this.#options.metrics.lookedUp({ found: embedding !== undefined });

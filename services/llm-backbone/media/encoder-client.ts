@@ -17,7 +17,7 @@ export interface EncoderClientOptions extends PeerOptions {
   readonly modality: MediaModality;
   readonly membership: Membership;
   readonly expected: ExpectedModel;
-  /** Encode streams at once; further items wait. */
+  /** Most Encode streams at once; further items wait. */
   readonly maxStreams: number;
   readonly metrics: MediaMetrics;
   readonly log: Log;
@@ -25,7 +25,8 @@ export interface EncoderClientOptions extends PeerOptions {
 
 /**
  * Asks the encoders of one modality. The same content goes to the same ready encoder, whose cache
- * knows it; what fails before all its rows arrived goes to the next one, never twice to the same.
+ * has it. An item whose rows did not all arrive goes to the next encoder, never twice to the same
+ * one.
  */
 export class EncoderClient {
   readonly #options: EncoderClientOptions;
@@ -82,7 +83,7 @@ export class EncoderClient {
     throw this.#unavailable(attempts.failure);
   }
 
-  /** What to say when no encoder is left to ask. */
+  /** Returns the error for an item when no encoder is left to ask. */
   #unavailable(failure: MeshError | undefined): MeshError {
     if (failure !== undefined && failure.reason !== 'NO_READY_ENDPOINT') return failure;
     const name = ENCODER_NAMES[this.#options.modality];

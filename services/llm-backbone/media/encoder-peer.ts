@@ -5,7 +5,7 @@ import { ENCODER_NAMES, type MediaModality, WIRE_MODALITIES } from '#mesh/modali
 import type { Peer, PeerKind } from '#mesh/peers/peer.ts';
 import type { GetModelResponse } from '#protos/autoglm/encoder/v1/encoder.ts';
 
-/** The checkpoint an encoder must belong to. */
+/** The checkpoint that an encoder must belong to. */
 export interface ExpectedModel {
   readonly modelId: string;
   readonly fingerprint: string;
@@ -13,10 +13,10 @@ export interface ExpectedModel {
   readonly hiddenSize: number;
 }
 
-/** An encoder that items may go to. */
+/** An encoder that items can be sent to. */
 export type EncoderPeer = Peer<EncoderStub, GetModelResponse>;
 
-/** Encoders of one modality, which must be of the expected checkpoint. */
+/** Describes the encoders of one modality, which must be of the expected checkpoint. */
 export function encoderKind(
   modality: MediaModality,
   expected: ExpectedModel,
@@ -30,7 +30,7 @@ export function encoderKind(
   };
 }
 
-/** Why rows of this encoder would mean nothing to our decoder, if so. */
+/** Returns why the decoder cannot use the rows of this encoder, if so. */
 function mismatchOf(
   encoder: GetModelResponse,
   expected: ExpectedModel,

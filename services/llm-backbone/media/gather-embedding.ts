@@ -5,14 +5,14 @@ import type { EncodePlan } from '#protos/autoglm/encoder/v1/encoder.ts';
 import type { ExpectedModel } from './encoder-peer.ts';
 import type { EncodableItem, ItemShape } from './media-item.ts';
 
-/** What of one stream its caller follows. */
+/** The cancellation and the plan of one stream, for its caller. */
 export interface EncodeProgress {
   readonly signal: AbortSignal;
-  /** Called before any row is; what it throws ends the stream. */
+  /** Called before any row is received; an error it throws ends the stream. */
   readonly onPlan: (shape: ItemShape) => void;
 }
 
-/** Rows of an item, and whether the encoder had them already. */
+/** Rows of an item, and whether the encoder had them in its cache. */
 export interface GatheredEmbedding {
   readonly embedding: Embedding;
   readonly cacheHit: boolean;
@@ -71,7 +71,10 @@ function shapeOf(
   return { numRows, durationMs, grid: { t, h, w } };
 }
 
-/** An encoder that refuses our checkpoint has been replaced by another one, so ours is away. */
+/**
+ * Turns MODEL_NOT_FOUND into NO_READY_ENDPOINT: an encoder of another checkpoint has taken the
+ * address, so the one we need is away.
+ */
 function asReplaced(error: unknown): unknown {
   if (!(error instanceof MeshError) || error.reason !== 'MODEL_NOT_FOUND') return error;
   return new MeshError('NO_READY_ENDPOINT', error.message, { cause: error });

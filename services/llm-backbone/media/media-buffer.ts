@@ -1,16 +1,19 @@
 import { MeshError } from '#mesh/errors.ts';
 import type { MediaIdentity } from './media-item.ts';
 
-/** Items of one request; each is an encode stream and a place in the prompt. */
+/** Most items of one request; each takes an encode stream and a place in the prompt. */
 const MAX_ITEMS = 256;
 
 export interface MediaLimits {
   readonly maxRequestBytes: number;
-  /** Bytes of all requests together. */
+  /** Most bytes of all requests together. */
   readonly maxBufferBytes: number;
 }
 
-/** Bounds the media bytes that requests hold; they keep them to encode again what was evicted. */
+/**
+ * Bounds the media bytes that requests hold. They keep them in case evicted rows must be encoded
+ * again.
+ */
 export class MediaBuffer {
   readonly #limits: MediaLimits;
   #numBytes = 0;
@@ -23,7 +26,7 @@ export class MediaBuffer {
     return this.#numBytes;
   }
 
-  /** Makes room for a request's items; the returned function gives it back, once. */
+  /** Reserves room for a request's items; call the returned function once to give it back. */
   reserve(items: readonly MediaIdentity[]): () => void {
     const numBytes = items.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     const { maxRequestBytes, maxBufferBytes } = this.#limits;

@@ -8,7 +8,7 @@ import type { MediaItem } from '#protos/autoglm/llm/v1/prompt.ts';
 
 const HASH_BYTES = 32;
 
-/** What decides an item's embedding, and the name for it. */
+/** The facts that decide an item's embedding, and the key they make. */
 export interface MediaIdentity {
   readonly modality: MediaModality;
   /** Equal keys have equal rows: content hash, modality, media type and preprocessing options. */
@@ -24,16 +24,16 @@ export interface MediaIdentity {
 export interface EncodableItem extends MediaIdentity {
   /** The request that brought it, for logs; equal items may come with others. */
   readonly requestId: string;
-  /** The bytes, in order. */
+  /** The bytes of the item, in order. */
   readonly chunks: readonly Uint8Array[];
 }
 
-/** What an encoder says of an item before it computes: enough to lay out a prompt. */
+/** The part of an encoder's plan that is enough to lay out a prompt. */
 export type ItemShape = Pick<EncodePlan, 'numRows' | 'durationMs'> & {
   readonly grid: { readonly t: number; readonly h: number; readonly w: number };
 };
 
-/** What an error about one item calls it; the gateway knows what its client called it. */
+/** Returns the name of an item in an error; the gateway replaces it by the name its client used. */
 export function mediaParam(index: number): string {
   return `media[${index}]`;
 }
@@ -56,7 +56,7 @@ export function readIdentity(item: MediaItem, index: number): MediaIdentity {
     const message = `media item ${index} has modality ${item.modality}; image and audio are known`;
     throw new MeshError('INVALID_REQUEST', message, { param: mediaParam(index) });
   }
-  // A recording has no options.
+  // A recording has no preprocessing options.
   const variant =
     modality === 'image' ? preprocessingKey(imagePreprocessing(options, mediaParam(index))) : '';
   const key = `${contentHash.toString('hex')} ${modality} ${mediaType} ${variant}`;

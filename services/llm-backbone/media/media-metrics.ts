@@ -5,7 +5,7 @@ import { PeerReadiness, type PeerReadinessOptions } from '#mesh/peers/peer-readi
 /** How an `Encode` stream ended. */
 export type EncodeResult = 'encoded' | 'cache_hit' | 'refused' | 'failed' | 'cancelled';
 
-/** What gauges read. */
+/** Values that gauges read. */
 export interface MediaLevels {
   readonly cacheBytes: () => number;
   readonly bufferBytes: () => number;
@@ -30,7 +30,7 @@ export class MediaMetrics {
     this.#receivedBytes = counter('embedding_received_bytes', 'Bytes of rows encoders sent');
   }
 
-  /** Adds the gauges. */
+  /** Adds the gauges of the buffer and the cache. */
   watch(levels: MediaLevels): void {
     const cache = {
       name: 'embedding_cache_bytes',
@@ -45,7 +45,7 @@ export class MediaMetrics {
     this.#registry.show([cache, buffer], this.#labels);
   }
 
-  /** Adds which encoders of a modality can be asked. */
+  /** Adds a gauge that shows which encoders of a modality can be asked. */
   watchEncoders(modality: MediaModality, peers: PeerReadinessOptions['peers']): void {
     this.#registry.register(
       new PeerReadiness({

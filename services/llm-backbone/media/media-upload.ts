@@ -9,8 +9,8 @@ import { type EncodableItem, type MediaIdentity, mediaParam } from './media-item
 export type ReceivedItem = Omit<EncodableItem, 'requestId'>;
 
 /**
- * Reads the messages behind a start up to the half-close: the bytes of the items it announced, whose
- * size and hash must hold.
+ * Reads the messages after a start up to the half-close: the bytes of the announced items. Size and
+ * hash of each item must be as announced.
  */
 export async function receiveMedia(
   messages: AsyncIterator<GenerateRequest>,
@@ -20,7 +20,7 @@ export async function receiveMedia(
   const uploads = announced.map((identity, index) => new ItemUpload(identity, index));
   for (;;) {
     const message = await messages.next();
-    // A cancelled call ends its request stream as a half-close does.
+    // A cancelled call ends its request stream just as a half-close does.
     signal.throwIfAborted();
     if (message.done === true) break;
     const { mediaIndex, data } = chunkOf(message.value);
@@ -41,7 +41,7 @@ function chunkOf({ event }: GenerateRequest): MediaChunk {
   return event.value;
 }
 
-/** One item while its bytes arrive. */
+/** Collects the bytes of one item as they arrive. */
 class ItemUpload {
   readonly #identity: MediaIdentity;
   readonly #index: number;

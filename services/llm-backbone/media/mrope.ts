@@ -5,15 +5,16 @@ import type { MropePositions } from '#backbone/engine/sequence.ts';
 export interface ImageRun {
   /** Index of the first placeholder in the prompt. */
   readonly firstToken: number;
-  /** Tokens in a column and in a row of the picture: the patch grid divided by the merge size. */
+  /** Rows and columns of tokens in the picture: the patch grid divided by the merge size. */
   readonly numRows: number;
   readonly numColumns: number;
 }
 
 /**
- * Three-dimensional rotary positions of a prompt, as GLM-4.1V counts them. Text advances all axes
- * together. A picture's tokens share one t and spread over h and w; the text after it continues from
- * the larger of its two sides, so a picture takes far fewer positions than it has tokens.
+ * Computes the three-dimensional rotary positions of a prompt as GLM-4.1V does. Text advances all
+ * axes together. A picture's tokens share one t and spread over h and w; the text after it
+ * continues from the larger of its two sides, so a picture takes far fewer positions than it has
+ * tokens.
  *
  * `runs` are in prompt order and do not overlap.
  */

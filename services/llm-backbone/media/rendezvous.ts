@@ -3,7 +3,7 @@ import { hash } from 'node:crypto';
 /**
  * Orders addresses by preference for a key: highest random weight, also called rendezvous hashing
  * (Thaler and Ravishankar, "Using name-based mappings to increase hit rates", 1998). Every caller
- * finds the same order, and an address that leaves moves only the keys it was first for.
+ * finds the same order; if an address leaves, only the keys that preferred it move.
  */
 export function byPreference<Place extends { readonly address: string }>(
   places: readonly Place[],

@@ -21,7 +21,7 @@ export class RequestMedia implements RowSource {
     this.#giveBack = giveBack;
   }
 
-  /** Row counts and grids of all items, in parallel; what is not remembered is asked of encoders. */
+  /** Returns the shapes of all items; asks the encoders in parallel for those not remembered. */
   async shapes(): Promise<readonly ItemShape[]> {
     this.#closing.signal.throwIfAborted();
     return Promise.all(
@@ -32,7 +32,10 @@ export class RequestMedia implements RowSource {
     );
   }
 
-  /** From the embedding cache, or encoded; the request keeps the bytes to encode an item once more. */
+  /**
+   * Takes the rows from the embedding cache or encodes the item, whose bytes the request keeps for
+   * that.
+   */
   async rowsOf({ mediaIndex }: PlaceholderRange): Promise<Embedding> {
     this.#closing.signal.throwIfAborted();
     const item = this.items[mediaIndex];
@@ -51,7 +54,7 @@ export class RequestMedia implements RowSource {
     }
   }
 
-  /** Ends the streams nobody else waits for and frees the bytes. */
+  /** Ends the streams that no other request waits for and frees the bytes. */
   close(): void {
     this.#closing.abort();
     for (const seat of this.#seats.values()) seat.leave();
@@ -66,7 +69,7 @@ export class RequestMedia implements RowSource {
   }
 }
 
-/** Says which item of the request a failure is about: all who wait for the same content share it. */
+/** Adds the request's own item to an error, which all that wait for the same content share. */
 function nameItem(index: number): (error: unknown) => never {
   return (error) => {
     if (!(error instanceof MeshError)) throw error;

@@ -6,7 +6,7 @@ import {
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { ChoiceEnd, TextPiece } from './output-stage.ts';
 
-/** An entry a channel; the tokens stand in the first. */
+/** Makes one entry per piece of text; the first one holds the tokens. */
 export function choiceDeltas(
   index: number,
   pieces: readonly TextPiece[],
@@ -23,7 +23,7 @@ export function choiceDeltas(
   }));
 }
 
-/** Why a choice ended, in the proto's terms. */
+/** Returns why a choice ended, in the proto's terms. */
 export function choiceFinish(index: number, end: ChoiceEnd | null): ChoiceFinish {
   const finish = { index, reason: FinishReason.FINISH_REASON_STOP, stop: undefined };
   if (end === null || end.reason === 'length') {

@@ -3,15 +3,15 @@ import type { Emit, OutputStage } from './output-stage.ts';
 
 export interface DetokenizerOptions {
   readonly skipSpecialTokens: boolean;
-  /** Special tokens that stay visible all the same. */
+  /** Special tokens that are written to the text nevertheless. */
   readonly visibleIds?: ReadonlySet<number>;
 }
 
-/** Turns token ids into text piece by piece, without ever splitting a character. */
+/** Turns token ids into text piece by piece and never splits a character. */
 export class Detokenizer implements OutputStage<number> {
   readonly #vocabulary: Vocabulary;
   readonly #options: DetokenizerOptions;
-  /** Bytes of a character whose end has not come yet, at most three. */
+  /** First bytes of a character that is not complete, at most three. */
   #pending: Buffer = Buffer.alloc(0);
 
   constructor(vocabulary: Vocabulary, options: DetokenizerOptions) {
@@ -27,7 +27,7 @@ export class Detokenizer implements OutputStage<number> {
     if (numComplete > 0) emit({ channel: 'content', text: bytes.toString('utf8', 0, numComplete) });
   }
 
-  /** The bytes that never became a character are replacement characters. */
+  /** Emits bytes that never became a character as replacement characters. */
   flush(emit: Emit): void {
     if (this.#pending.length === 0) return;
     emit({ channel: 'content', text: this.#pending.toString('utf8') });
@@ -43,7 +43,7 @@ function isHidden(
   return skipSpecialTokens && vocabulary.isSpecial(tokenId) && !visibleIds?.has(tokenId);
 }
 
-/** Text of a whole token list. */
+/** Returns the text of a whole token list. */
 export function detokenize(
   vocabulary: Vocabulary,
   tokenIds: readonly number[],
@@ -53,7 +53,7 @@ export function detokenize(
   return Buffer.concat(shown.map((id) => vocabulary.bytesOf(id))).toString('utf8');
 }
 
-/** Bytes at the end that may be the start of a UTF-8 character. */
+/** Counts the bytes at the end that may be the start of a UTF-8 character. */
 function numIncompleteBytes(bytes: Uint8Array): number {
   for (let numBytes = 1; numBytes <= Math.min(3, bytes.length); numBytes++) {
     const byte = bytes[bytes.length - numBytes] ?? 0;
@@ -63,7 +63,7 @@ function numIncompleteBytes(bytes: Uint8Array): number {
   return 0;
 }
 
-/** Length of the character a lead byte opens. */
+/** Returns the length of the character that starts with a lead byte. */
 function characterBytes(lead: number): number {
   if (lead >= 0xf0) return lead <= 0xf4 ? 4 : 1;
   if (lead >= 0xe0) return 3;

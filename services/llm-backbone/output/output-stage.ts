@@ -11,20 +11,20 @@ export interface TextPiece {
 /** Why a choice ended. */
 export type ChoiceEnd = SequenceEnd | { readonly reason: 'stop'; readonly stopString: string };
 
-/** Takes a piece that a stage has finished. */
+/** Takes a piece of text that a stage has finished. */
 export type Emit = (piece: TextPiece) => void;
 
 /**
- * One step of an answer on its way from token ids to deltas. What a stage emits depends on what was
- * pushed and on nothing else, so a resume rebuilds it from the delivered ids. It emits during the
- * call, and may hold back text until it knows what the text is.
+ * One step that turns the token ids of an answer into deltas. The text a stage emits depends only
+ * on what was pushed, so a resume rebuilds it from the delivered ids. A stage emits during the
+ * call, and may hold back text until it knows how to classify it.
  */
 export interface OutputStage<Piece = TextPiece> {
-  /** Takes a piece and emits what became certain. */
+  /** Takes a piece and emits the text that is certain after it. */
   push(piece: Piece, emit: Emit): void;
-  /** Emits what was held back. Called once, when the answer has ended. */
+  /** Emits the text that was held back. Called once, when the answer has ended. */
   flush(emit: Emit): void;
-  /** Set once this stage has found the end of the answer; it emits nothing that comes after it. */
+  /** Set once this stage has found the end of the answer; it emits no text after that. */
   readonly end?: ChoiceEnd | null;
   /** Added tokens that must reach this stage as text, even if the tokenizer calls them special. */
   readonly tags?: readonly string[];

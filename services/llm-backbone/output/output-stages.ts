@@ -15,17 +15,17 @@ export interface ChoiceOptions {
   readonly splitReasoning: boolean;
 }
 
-/** What the stages of one choice are made from. */
+/** The facts from which the stages of one choice are made. */
 export interface StageContext {
   readonly options: ChoiceOptions;
   readonly vocabulary: Vocabulary;
-  /** Does the prompt end inside the thoughts? */
+  /** Tells whether the prompt ends inside the thoughts. */
   readonly startsInReasoning: boolean;
-  /** May text end the choice yet? False until more than `minTokens` tokens have come. */
+  /** Tells whether text may end the choice; false until more than `minTokens` tokens have come. */
   readonly mayStop: () => boolean;
 }
 
-/** The stages of a choice, in order. A further stage has its place here and nowhere else. */
+/** Makes the stages of a choice, in order. This is the only place to add a stage. */
 export function outputStages({
   options,
   vocabulary,

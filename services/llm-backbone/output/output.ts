@@ -6,9 +6,8 @@ import { endsInReasoning, ReasoningCounter, reasoningTags } from './reasoning-co
 import { StageChain } from './stage-chain.ts';
 
 /**
- * Turns the tokens of one choice into text and knows when it ends. The text so far depends on the
- * token ids so far and on nothing else, so a resume replays the delivered ids and drops what comes
- * out.
+ * Turns the tokens of one choice into text and knows when it ends. The text depends only on the
+ * token ids, so a resume replays the delivered ids and drops their text.
  */
 export class ChoiceOutput {
   readonly #endRules: EndRules;
@@ -17,7 +16,7 @@ export class ChoiceOutput {
   #numTokens = 0;
   #end: ChoiceEnd | null = null;
 
-  /** `listStages`: makes the stages; tests add their own. */
+  /** `listStages` makes the stages; tests add their own. */
   constructor(
     options: ChoiceOptions,
     vocabulary: Vocabulary,
@@ -32,7 +31,7 @@ export class ChoiceOutput {
     this.#counter = new ReasoningCounter(tags, { isOpen: startsInReasoning });
   }
 
-  /** Null while the choice goes on. */
+  /** How the choice ended; null while it goes on. */
   get end(): ChoiceEnd | null {
     return this.#end;
   }
@@ -45,25 +44,28 @@ export class ChoiceOutput {
     return this.#counter.numTokens;
   }
 
-  /** Text that became certain with this token; with the token that ends the choice, all the rest. */
+  /**
+   * Returns the text that became certain with this token; the token that ends the choice brings the
+   * rest.
+   */
   push(tokenId: number): readonly TextPiece[] {
     this.#numTokens++;
     this.#counter.push(tokenId);
     const end = endAfter(this.#endRules, tokenId, this.#numTokens);
-    // The text of a token that stops the answer is no part of it.
+    // The text of a token that stops the answer is not a part of the answer.
     const pieces = end?.reason === 'stop' ? [] : this.#chain.push(tokenId);
     if (end === null && this.#chain.end === null) return pieces;
     return [...pieces, ...this.#finish(end)];
   }
 
-  /** Ends a choice that may not generate anything. */
+  /** Ends a choice that must not generate any token. */
   finishEmpty(): readonly TextPiece[] {
     return this.#finish({ reason: 'length' });
   }
 
   #finish(end: SequenceEnd | null): readonly TextPiece[] {
     const rest = this.#chain.flush();
-    // The last text may have completed a stop string, which comes before any other end.
+    // The last text may have completed a stop string; that end wins over any other.
     this.#end = this.#chain.end ?? end;
     return rest;
   }

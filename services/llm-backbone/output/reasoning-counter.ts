@@ -1,11 +1,11 @@
 import type { Vocabulary } from '#backbone/checkpoint/vocabulary.ts';
 import { THINK_CLOSE, THINK_OPEN } from './reasoning-splitter.ts';
 
-/** Ids of the tokens that open and close thoughts; undefined where the tokenizer has none. */
+/** Ids of the tokens that open and close thoughts; undefined if the tokenizer has none. */
 export interface ReasoningTags {
   readonly open: number | undefined;
   readonly close: number | undefined;
-  /** Opens an assistant message; what stands before its last one is history. */
+  /** Token that opens an assistant message; tokens before the last one are history. */
   readonly assistant: number | undefined;
 }
 
@@ -31,7 +31,7 @@ export class ReasoningCounter {
   }
 }
 
-/** Does the prompt end inside the thoughts of the assistant's message it opens? */
+/** Tells whether the prompt ends inside the thoughts of the assistant's message that it opens. */
 export function endsInReasoning(promptTokenIds: readonly number[], tags: ReasoningTags): boolean {
   if (tags.open === undefined) return false;
   const last = promptTokenIds.findLastIndex(

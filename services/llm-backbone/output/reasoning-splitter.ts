@@ -5,15 +5,16 @@ export const THINK_OPEN = '<think>';
 export const THINK_CLOSE = '</think>';
 
 /**
- * Separates the first `<think>…</think>` of an answer from the rest and drops the two tags. A second
- * opening tag inside is part of the thoughts, any tag after the first closing one is content.
+ * Separates the first `<think>…</think>` of an answer from the rest and drops the two tags. A
+ * second opening tag inside is part of the thoughts; any tag after the first closing one is
+ * content.
  */
 export class ReasoningSplitter implements OutputStage {
   readonly tags = [THINK_OPEN, THINK_CLOSE];
   #phase: 'before' | 'inside' | 'after';
   #held = '';
 
-  /** `isOpen`: the prompt already ended inside the thoughts. */
+  /** `isOpen` tells that the prompt already ended inside the thoughts. */
   constructor(options: { readonly isOpen: boolean }) {
     this.#phase = options.isOpen ? 'inside' : 'before';
   }
@@ -37,7 +38,7 @@ export class ReasoningSplitter implements OutputStage {
     this.#emitText(text, emit);
   }
 
-  /** Emits what was held back and turned out not to be a tag. */
+  /** Emits text that was held back and turned out not to be a tag. */
   flush(emit: Emit): void {
     this.#emitText(this.#held, emit);
     this.#held = '';

@@ -3,20 +3,20 @@ import type { ChoiceEnd, Emit, OutputStage, TextPiece } from './output-stage.ts'
 
 export interface StopMatcherOptions {
   readonly includeStopString: boolean;
-  /** Asked for each piece; while it says no, text passes and takes no part in a match. */
+  /** Asked for each piece; while it returns false, text passes and takes no part in a match. */
   readonly mayStop: () => boolean;
 }
 
 /**
- * Finds stop strings in text that comes in pieces, however they are cut. The match that is complete
- * first wins, and of two complete at the same character the longer. Holds back only what may still
- * become a stop string.
+ * Finds stop strings in text that comes in pieces, wherever the pieces are cut. The match that is
+ * complete first wins; of two complete at the same character, the longer wins. Holds back only text
+ * that may still become a stop string.
  */
 export class StopMatcher implements OutputStage {
   readonly #stopStrings: readonly string[];
   readonly #options: StopMatcherOptions;
   readonly #patterns: readonly Pattern[];
-  /** By stop string: characters of its beginning that the text ends in. */
+  /** For each stop string, how many characters of its beginning the text ends in. */
   readonly #matched: number[];
   #held = '';
   #end: ChoiceEnd | null = null;
@@ -28,7 +28,7 @@ export class StopMatcher implements OutputStage {
     this.#matched = stopStrings.map(() => 0);
   }
 
-  /** The stop string that was completed, if one was; nothing after it counts. */
+  /** Returns the stop string that was completed, if any; text after it does not count. */
   get end(): ChoiceEnd | null {
     return this.#end;
   }
@@ -54,16 +54,16 @@ export class StopMatcher implements OutputStage {
     emitText(text.slice(0, numCertain), emit);
   }
 
-  /** Emits what was held back and turned out not to be a stop string. */
+  /** Emits text that was held back and turned out not to be a stop string. */
   flush(emit: Emit): void {
     emitText(this.#held, emit);
     this.#held = '';
   }
 
-  /** The longest stop string that a character completes; null: none. */
+  /** Returns the longest stop string that a character completes; null if there is none. */
   #advance(char: number): string | null {
     let longest: string | null = null;
-    // Without iterators: a resume replays a million tokens.
+    // Written without iterators, because a resume may replay a million tokens.
     for (let i = 0; i < this.#patterns.length; i++) {
       const pattern = this.#patterns[i];
       if (pattern === undefined) continue;
@@ -84,7 +84,7 @@ function charCodes(text: string): Uint16Array {
   return Uint16Array.from({ length: text.length }, (_, i) => text.charCodeAt(i));
 }
 
-/** Length of the longest end of `text` that is a proper beginning of `word`. */
+/** Returns the length of the longest end of `text` that is a proper beginning of `word`. */
 export function overlap(text: string, word: string): number {
   for (let length = Math.min(text.length, word.length - 1); length > 0; length--) {
     if (text.endsWith(word.slice(0, length))) return length;

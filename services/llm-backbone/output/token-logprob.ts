@@ -2,7 +2,9 @@ import type { Vocabulary } from '#backbone/checkpoint/vocabulary.ts';
 import type { ScoredToken } from '#backbone/engine/step-plan.ts';
 import type { CandidateToken, TokenLogprob } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 
-/** The proto form of a scored token; none where log-probabilities were not asked for. */
+/**
+ * Returns the proto form of a scored token; an empty list if log-probabilities were not asked for.
+ */
 export function tokenLogprobs(
   { tokenId, score }: ScoredToken,
   vocabulary: Vocabulary,

@@ -8,34 +8,37 @@ import {
   type TemplateMessage,
 } from './content-format.ts';
 
-/** Characters a rendered prompt may have; beyond it the template or the request is at fault. */
+/** Most characters of a rendered prompt; a longer one means a faulty template or request. */
 const MAX_RENDERED_CHARS = 16 * 1024 * 1024;
 
-/** Arguments a request may pass to the template, by type; others are ignored, as vLLM does. */
+/** Arguments that a request may pass to the template, by type; others are ignored, as vLLM does. */
 const ALLOWED_ARGS = {
   enable_thinking: 'boolean',
   clear_thinking: 'boolean',
   reasoning_effort: 'string',
 } as const;
 
-/** A template may print a text as often as it likes. */
+/** Short, because a template may print a text as often as it likes. */
 const MAX_ARG_CHARS = 64;
 
-/** Nobody writes it; its last space tells whether a template keeps the spaces at the end of a text. */
+/**
+ * A text that nobody writes. Its last space shows whether a template keeps spaces at the end of a
+ * text.
+ */
 const MARK = '\uE000continue final message\uE000 ';
 
 export interface RenderOptions {
   readonly addGenerationPrompt: boolean;
-  /** Leave the last message open, so that the model writes on in it. */
+  /** Leaves the last message open, so that the model continues it. */
   readonly continueFinalMessage: boolean;
   readonly args: Readonly<Record<string, unknown>>;
 }
 
 export interface ChatTemplateSource {
   readonly text: string;
-  /** Where it was read, for messages. */
+  /** Path the template was read from, for messages. */
   readonly path: string;
-  /** `bos_token`, `eos_token` and the like, which templates may write. */
+  /** `bos_token`, `eos_token` and the like, which templates may print. */
   readonly specialTokens: Readonly<Record<string, string>>;
   readonly contentFormat: ContentFormat | 'auto';
 }
@@ -111,8 +114,8 @@ function allowedArgs(args: Readonly<Record<string, unknown>>): Record<string, un
 }
 
 /**
- * Puts the mark behind the last message's text, as transformers does: where it comes out of the
- * template, the prompt ends. The text itself may stand elsewhere in the prompt, or nowhere.
+ * Puts the mark after the last message's text, as transformers does: the prompt ends at the mark in
+ * the rendered text. The template may print the text itself elsewhere, or not at all.
  */
 function marked(messages: readonly TemplateMessage[]): TemplateMessage[] {
   const last = messages.at(-1);
@@ -133,7 +136,7 @@ function cutAtMark(rendered: string): string {
   const at = rendered.lastIndexOf(MARK.trimEnd());
   if (at === -1) throw nothingToContinue();
   const isAsWritten = rendered.startsWith(MARK, at);
-  // A template that trimmed the mark would have trimmed the text.
+  // If the template trimmed the mark, it would have trimmed the text too.
   return isAsWritten ? rendered.slice(0, at) : rendered.slice(0, at).trimEnd();
 }
 

@@ -1,11 +1,11 @@
 import { parse, tokenize } from '@huggingface/jinja';
 
-/** A part of a message; media stand as their kind alone. */
+/** A part of a message; a media item is only named by its kind. */
 export type TemplatePart =
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'image' | 'audio' };
 
-/** A message as templates read it. */
+/** A message in the form that templates read. */
 export interface TemplateMessage {
   readonly role: string;
   readonly content: string | readonly TemplatePart[];
@@ -15,13 +15,15 @@ export interface TemplateMessage {
 /** How a message's parts reach the template: as a list, or flattened to one string. */
 export type ContentFormat = 'openai' | 'string';
 
-/** Text an item stands for where the template sees only strings. */
+/** Text that stands for an item if the template sees only strings. */
 const PLACEHOLDERS = {
   image: '<|begin_of_image|><|image|><|end_of_image|>',
   audio: '<|begin_of_audio|><|audio|><|end_of_audio|>',
 } as const;
 
-/** A template that loops over a message's content expects a list, as vLLM decides it. */
+/**
+ * Returns the list form if the template loops over a message's content; the same test as vLLM's.
+ */
 export function detectContentFormat(template: string): ContentFormat {
   const program = parse(tokenize(template, { lstrip_blocks: true, trim_blocks: true }));
   const aliases = new Set<string>();
@@ -36,7 +38,7 @@ export function detectContentFormat(template: string): ContentFormat {
   return isLooped ? 'openai' : 'string';
 }
 
-/** vLLM's string mode: placeholders first, then the texts, joined by newlines. */
+/** Joins placeholders, then texts, by newlines, as vLLM's string mode does. */
 export function flattenContent(message: TemplateMessage): TemplateMessage {
   if (typeof message.content === 'string') return message;
   const texts = message.content.flatMap((part) => (part.type === 'text' ? [part.text] : []));
@@ -61,7 +63,10 @@ function visit(value: unknown, enter: (node: Node) => void): void {
   for (const child of Object.values(value)) visit(child, enter);
 }
 
-/** Is the expression `x.content`, `x['content']` or a variable set to one, filtered or not? */
+/**
+ * Tells whether the expression is `x.content`, `x['content']` or a variable set to one, filtered or
+ * not.
+ */
 function mentionsContent(expression: unknown, aliases: ReadonlySet<string>): boolean {
   if (!isNode(expression)) return false;
   const { type, property, operand, object, value } = expression;

@@ -7,22 +7,22 @@ import type { MediaModality } from '#mesh/modality.ts';
 
 /** How a checkpoint writes media into a prompt. */
 export interface MediaSyntax {
-  /** Token that stands for one row of an item; undefined where the checkpoint has none. */
+  /** Token that stands for one row of an item; undefined if the checkpoint has none. */
   readonly placeholderIds: Readonly<Record<MediaModality, number | undefined>>;
-  /** Side of the square of patches that becomes one row. */
+  /** Patches on a side of the square that becomes one row. */
   readonly mergeSize: number;
-  /** Do pictures spread over three rotary axes? */
+  /** Tells whether pictures spread over three rotary axes. */
   readonly hasMrope: boolean;
 }
 
 /** The single placeholder an item has before its rows are counted. */
 export interface Placeholder {
-  /** Index of its token. */
+  /** Index of the placeholder's token in the prompt. */
   readonly token: number;
   readonly mediaIndex: number;
 }
 
-/** Tokens and the items in them. */
+/** The tokens of a prompt and the items in them. */
 export interface ExpandedPrompt {
   readonly tokenIds: readonly number[];
   readonly placeholders: readonly PlaceholderRange[];
@@ -30,8 +30,8 @@ export interface ExpandedPrompt {
 
 /**
  * Pairs the placeholders of a tokenized prompt with the items it names, each kind in its own order.
- * `references` are media indices in the order the prompt names them. Text that spells out a
- * placeholder would shift every pair behind it, so the numbers must agree.
+ * `references` are media indices in the order the prompt names them. The numbers must agree,
+ * because text that spells out a placeholder would shift every later pair.
  */
 export function findPlaceholders(
   tokenIds: readonly number[],
@@ -79,12 +79,15 @@ export function expandPlaceholders(
   return { tokenIds: expanded, placeholders: ranges };
 }
 
-/** Not `push(...tokenIds)`: arguments live on the stack, which a long prompt overflows. */
+/**
+ * Appends ids one by one: the arguments of `push(...tokenIds)` would overflow the stack if the
+ * prompt is long.
+ */
 function append(list: number[], tokenIds: readonly number[]): void {
   for (const id of tokenIds) list.push(id);
 }
 
-/** Drops the first `numTokens`; refuses to lose any row of an item. */
+/** Drops the first `numTokens` tokens; refuses to lose any row of an item. */
 export function cutFront(
   { tokenIds, placeholders }: ExpandedPrompt,
   numTokens: number,
@@ -103,7 +106,7 @@ export function cutFront(
   };
 }
 
-/** Rotary positions of a prompt with pictures; null where they are those of plain text. */
+/** Returns the rotary positions of a prompt with pictures; null if they are those of plain text. */
 export function rotaryPositions(
   { tokenIds, placeholders }: ExpandedPrompt,
   shapes: readonly ItemShape[],

@@ -24,21 +24,21 @@ import {
 
 const MESSAGES = 'prompt.chat.messages';
 
-/** What turns a prompt into tokens. */
+/** The parts of a model that turn a prompt into tokens. */
 export interface PromptReader {
   readonly tokenizer: Tokenizer;
-  /** Null where the checkpoint has none. */
+  /** Null if the checkpoint has none. */
   readonly chatTemplate: ChatTemplate | null;
   readonly media: MediaSyntax;
 }
 
-/** The media items of a prompt; how many rows each has may have to be asked. */
+/** The media items of a prompt; their numbers of rows may have to be asked for. */
 export interface PromptMedia {
   readonly items: readonly MediaIdentity[];
   shapes(): Promise<readonly ItemShape[]>;
 }
 
-/** How long a sequence may become, tokens. */
+/** Limits on the length of a sequence, in tokens. */
 export interface LengthLimits {
   readonly maxModelLen: number;
   /** Tokens the whole KV cache holds. */
@@ -48,20 +48,22 @@ export interface LengthLimits {
 
 /** A prompt ready to be computed. */
 export interface PreparedPrompt extends ExpandedPrompt {
-  /** Null where each token's rotary position is its index. */
+  /** Null if each token's rotary position is its index. */
   readonly positions: MropePositions | null;
   /** Length of all recordings together, milliseconds. */
   readonly audioDurationMs: number;
 }
 
-/** What a prompt is prepared with besides the model. */
+/** Limits and choices of a request that its prompt is prepared with. */
 export interface PreparationOptions extends LengthLimits {
   readonly maxTokens: number | undefined;
   readonly media: PromptMedia;
   readonly signal: AbortSignal;
 }
 
-/** Tokens of a prompt as the request wrote it, media placeholders not expanded. */
+/**
+ * Returns the tokens of a prompt as the request wrote it, with one placeholder for each media item.
+ */
 export async function tokenizePrompt(
   prompt: Prompt | undefined,
   reader: PromptReader,
@@ -83,8 +85,8 @@ export async function tokenizePrompt(
 }
 
 /**
- * Tokenizes a prompt, gives its media their rows, cuts it as asked and makes sure that it can be
- * computed.
+ * Tokenizes a prompt, repeats the placeholders of its media for their rows, cuts it as asked and
+ * makes sure that it can be computed.
  */
 export async function preparePrompt(
   prompt: Prompt | undefined,
@@ -113,7 +115,7 @@ export async function preparePrompt(
   };
 }
 
-/** Prompt tokens that are rows of a kind of media. */
+/** Counts the prompt tokens that are rows of a kind of media. */
 export function countMediaTokens(
   { placeholders }: ExpandedPrompt,
   modality: MediaModality,
@@ -127,7 +129,7 @@ function audioDurationMs({ placeholders }: ExpandedPrompt, shapes: readonly Item
   return ranges.reduce((sum, { mediaIndex }) => sum + (shapes[mediaIndex]?.durationMs ?? 0), 0);
 }
 
-/** Completion tokens that fit behind a prompt; the last one is never computed itself. */
+/** Returns how many completion tokens fit after a prompt; the last one is never computed itself. */
 export function completionRoom(numPromptTokens: number, limits: LengthLimits): number {
   const { maxModelLen, numCacheTokens } = limits;
   return Math.min(maxModelLen - numPromptTokens, numCacheTokens - numPromptTokens + 1);
@@ -186,7 +188,10 @@ function templatePart({ part }: ContentPart, media: Prompt['media']): TemplatePa
   }
 }
 
-/** Media indices in the order the prompt names them; outside a conversation, the items' own. */
+/**
+ * Returns media indices in the order the prompt names them, or in item order outside a
+ * conversation.
+ */
 function mediaReferences(prompt: Prompt | undefined): readonly number[] {
   if (prompt?.form?.$case !== 'chat') return prompt?.media.map((_, index) => index) ?? [];
   return prompt.form.value.messages.flatMap(({ content }) => {
@@ -212,7 +217,10 @@ function checkTokenIds(tokenIds: readonly number[], vocabSize: number): readonly
   throw new MeshError('INVALID_REQUEST', message, { param: 'prompt.tokens.token_ids' });
 }
 
-/** Tokens left of `numTokens`: `maxPromptTokens`; -1 keeps what leaves room for the completion. */
+/**
+ * Returns how many of `numTokens` tokens to keep: `maxPromptTokens`, or, at -1, as many as leave
+ * room for the completion.
+ */
 function keptLength(
   numTokens: number,
   maxPromptTokens: number | undefined,
@@ -251,7 +259,7 @@ function checkLength(
   );
 }
 
-/** Refuses a prompt of `numTokens` or more that leaves no room for a completion. */
+/** Refuses a prompt of at least `numTokens` tokens if it leaves no room for a completion. */
 function checkTokens(
   numTokens: number,
   { maxModelLen, maxTokens }: Pick<PreparationOptions, 'maxModelLen' | 'maxTokens'>,
@@ -266,7 +274,10 @@ function checkTokens(
   );
 }
 
-/** Which part of a prompt that is `excess` tokens too long is media, and how long audio may be. */
+/**
+ * Says how many tokens of a prompt that is `excess` tokens too long are media, and how much audio
+ * fits.
+ */
 function mediaShare(spare: {
   readonly prompt: ExpandedPrompt;
   readonly shapes: readonly ItemShape[];

@@ -15,17 +15,17 @@ import type { CheckedSampling } from './sampling.ts';
 
 /** A request whose start has been read. */
 export interface Arrival {
-  /** For logs: the caller's name of the request, or one of our own. */
+  /** The caller's name of the request, or a generated one, for logs. */
   readonly requestId: string;
   readonly start: GenerateStart;
-  /** What follows the start. */
+  /** The messages after the start. */
   readonly messages: AsyncIterator<GenerateRequest>;
   /** Monotonic time, milliseconds. */
   readonly arrivalMs: number;
   readonly signal: AbortSignal;
 }
 
-/** What requests are admitted to. */
+/** The parts of a model that admit requests. */
 export interface AdmissionContext {
   readonly model: DescribedModel;
   readonly reader: RequestReader;
@@ -62,7 +62,7 @@ export async function admit(arrival: Arrival, context: AdmissionContext): Promis
   const { start, arrivalMs } = arrival;
   checkModelName(start.model, context.model);
   const sampling = checkStart(start, context.reader);
-  // A full queue refuses before media are read and the prompt is tokenized.
+  // A full queue must refuse before media are read and the prompt is tokenized.
   const arrive = context.scheduler.expect(sampling.numChoices);
   const request = await readRest(arrival, sampling, context).finally(arrive);
   const generation = new Generation({ ...request, arrivalMs }, context.generations);
@@ -75,7 +75,7 @@ export async function admit(arrival: Arrival, context: AdmissionContext): Promis
   }
 }
 
-/** Reads media and prompt of a request whose start is in order. */
+/** Reads media and prompt of a request whose start has been checked. */
 async function readRest(
   arrival: Arrival,
   sampling: CheckedSampling,
@@ -92,7 +92,7 @@ async function readRest(
   }
 }
 
-/** Reads the request messages up to the half-close: the bytes of the media the start names. */
+/** Reads the request messages up to the half-close: the bytes of the media that the start names. */
 async function readMedia(
   { start, messages, requestId, signal }: Arrival,
   { embeddings, mediaBuffer }: AdmissionContext,
@@ -110,7 +110,7 @@ async function readMedia(
   }
 }
 
-/** Refuses a name that is not the model's; none is the first of its names. */
+/** Refuses a name that is not one of the model's; an empty name means the first of them. */
 export function checkModelName(name: string, { servedNames }: DescribedModel): void {
   if (name === '' || servedNames.includes(name)) return;
   const message = `the model ${quoted(name)} is not served here; ${servedNames.join(', ')} is`;

@@ -2,8 +2,9 @@ import type { Tokenizer } from '#backbone/checkpoint/tokenizer.ts';
 import { MeshError } from '#mesh/errors.ts';
 
 /**
- * Token lists of words that must not appear. A word inside a text is usually another token than at
- * its beginning, so the form with a leading space counts too where it is as long, as in vLLM.
+ * Returns the token lists of words that must not appear. A word inside a text usually has other
+ * tokens than at its beginning, so the form with a leading space is added if it has as many tokens,
+ * as in vLLM.
  */
 export async function badWordTokens(
   words: readonly string[],

@@ -8,7 +8,7 @@ import type { RequestReader } from './generate-request.ts';
 import { samplingDefaults } from './sampling.ts';
 import { createSeedSource } from './seed-source.ts';
 
-/** What of an instance's options decides how requests are read. */
+/** The options of an instance that decide how requests are read. */
 export interface ReaderOptions {
   readonly chatTemplateContentFormat: ContentFormat | 'auto';
   readonly generationConfig: 'auto' | 'vllm';
@@ -20,13 +20,13 @@ export interface ReaderParts {
   readonly tokenizer: Tokenizer;
   readonly promptLimits: PromptLimits;
   readonly limits: LengthLimits;
-  /** Positions of the decoder have three parts (time, height, width). */
+  /** Tells whether the decoder's positions have three parts (time, height, width). */
   readonly hasMrope: boolean;
   /** Rows of the decoder's head. */
   readonly numLogits: number;
 }
 
-/** Makes what a checkpoint's requests are read against. */
+/** Makes the reader for requests of a checkpoint. */
 export function createReader(options: ReaderOptions, parts: ReaderParts): RequestReader {
   const { files, tokenizer, promptLimits, limits, hasMrope, numLogits } = parts;
   const contentFormat = options.chatTemplateContentFormat;

@@ -26,7 +26,7 @@ import {
 
 const MAX_LOGPROBS = 20;
 
-/** What requests are read against: the model, and the instance's limits. */
+/** The model and the instance's limits, against which requests are read. */
 export interface RequestReader {
   readonly prompt: PromptReader;
   readonly promptLimits: PromptLimits;
@@ -34,7 +34,7 @@ export interface RequestReader {
   readonly limits: LengthLimits;
 }
 
-/** Checks everything of a request that can be checked before its prompt is tokenized. */
+/** Checks those parts of a request that can be checked before its prompt is tokenized. */
 export function checkStart(start: GenerateStart, reader: RequestReader): CheckedSampling {
   checkPromptSize(start.prompt, reader.promptLimits);
   const sampling = checkSampling(start.sampling, reader.sampling);
@@ -132,7 +132,7 @@ function checkResume(resume: Resume, sampling: CheckedSampling, reader: RequestR
   }
 }
 
-/** Delivered token ids, a list a choice. */
+/** Returns the delivered token ids, one list per choice. */
 function deliveredTokens(resume: Resume | undefined, numChoices: number): readonly number[][] {
   const byIndex = new Map(resume?.choices.map(({ index, tokenIds }) => [index, tokenIds]));
   return Array.from({ length: numChoices }, (_, index) => byIndex.get(index) ?? []);

@@ -14,32 +14,34 @@ import type { ChoiceDelta, TokenLogprob } from '#protos/autoglm/llm/v1/llm_backb
 import { RequestTimer } from './request-timer.ts';
 import { ResponseQueue } from './response-queue.ts';
 
-/** Where a request's media rows come from, until the request ends. */
+/** The source of a request's media rows, until the request ends. */
 export interface GenerationMedia extends RowSource {
-  /** Ends what is under way and frees the media. */
+  /** Ends encodings that are under way and frees the media. */
   close(): void;
 }
 
 /** One Generate request, checked and tokenized. */
 export interface GenerationRequest {
   readonly prompt: PreparedPrompt;
-  /** Null where the prompt has no media. */
+  /** Null if the prompt has no media. */
   readonly media: GenerationMedia | null;
   readonly settings: SamplingSettings;
   readonly output: ChoiceOptions;
   readonly numChoices: number;
   readonly priority: number;
-  /** Alternatives a sampled token, -1: no log-probabilities. */
+  /** Number of alternatives per sampled token; -1 for no log-probabilities. */
   readonly numLogprobs: number;
-  /** Alternatives a prompt token, -1: no log-probabilities. */
+  /** Number of alternatives per prompt token; -1 for no log-probabilities. */
   readonly numPromptLogprobs: number;
   readonly returnPromptTokenIds: boolean;
-  /** Token ids already delivered, one list a choice; empty lists where nothing was. */
+  /**
+   * Token ids already delivered, one list per choice; the lists are empty if nothing was delivered.
+   */
   readonly delivered: readonly (readonly number[])[];
   readonly arrivalMs: number;
 }
 
-/** What generations of one engine share. */
+/** The parts that the generations of one engine share. */
 export interface GenerationContext {
   readonly engine: EngineLoop;
   readonly vocabulary: Vocabulary;
@@ -53,13 +55,13 @@ export interface GenerationContext {
 interface Choice {
   readonly index: number;
   readonly output: ChoiceOutput;
-  /** Null where the delivered tokens already ended it. */
+  /** Null if the delivered tokens already ended the choice. */
   readonly sequence: Sequence | null;
 }
 
 /**
- * A Generate request while it runs: turns what steps bring for its choices into responses, and ends
- * its sequences when their text ends.
+ * A Generate request while it runs. Turns the results of steps for its choices into responses, and
+ * ends its sequences when their text ends.
  */
 export class Generation implements SequenceOwner {
   readonly responses = new ResponseQueue();
@@ -98,7 +100,7 @@ export class Generation implements SequenceOwner {
     this.#finish();
   }
 
-  /** Ends the generation for a reader that is gone; nothing happens where it is over. */
+  /** Ends the generation when its reader is gone; does nothing if it is over. */
   cancel(): void {
     if (this.#isOver) return;
     this.#context.engine.withdraw(this.#openSequences());
@@ -140,7 +142,9 @@ export class Generation implements SequenceOwner {
     this.#end('error');
   }
 
-  /** Feeds the delivered tokens to a fresh output; their text has already been sent. */
+  /**
+   * Feeds the delivered tokens to a fresh output and drops their text, which has already been sent.
+   */
   #replay(delivered: readonly number[]): ChoiceOutput {
     const { vocabulary } = this.#context;
     const { output: options, prompt } = this.#request;
@@ -165,7 +169,7 @@ export class Generation implements SequenceOwner {
       endRules: output.endRules,
       sampler: new SamplerState(settings, prompt.tokenIds, delivered, index),
       numLogprobs,
-      // All choices have the same prompt: the first one scores it.
+      // All choices have the same prompt, so only the first one scores it.
       numPromptLogprobs: leader === null ? numPromptLogprobs : -1,
       leader,
     });
@@ -206,7 +210,7 @@ export class Generation implements SequenceOwner {
 
   #advance(choice: Choice, sequence: Sequence, { sampled }: ChunkResult): ChoiceDelta[] {
     const { output, index } = choice;
-    // A step that was already running when a stop string ended the choice.
+    // The step was already running when a stop string ended the choice.
     if (output.end !== null) return [];
     if (sampled === null) {
       if (sequence.end !== null) output.finishEmpty();

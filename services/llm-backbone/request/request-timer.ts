@@ -6,14 +6,14 @@ export interface RequestTimerOptions {
   readonly now: () => number;
 }
 
-/** Notes when what happens to one request. */
+/** Notes the times of the events of one request. */
 export class RequestTimer {
   readonly #options: RequestTimerOptions;
   #queuedMs = 0;
   #scheduledMs: number | null = null;
   #firstTokenMs: number | null = null;
   #lastTokenMs: number | null = null;
-  /** By choice: when its last token came; none before its first. */
+  /** Time of each choice's last token; no entry before its first. */
   readonly #choiceTokenMs = new Map<number, number>();
 
   constructor(options: RequestTimerOptions) {
@@ -28,7 +28,7 @@ export class RequestTimer {
     this.#scheduledMs = this.#options.now();
   }
 
-  /** A choice has got a token; the time since the one before it, null for its first. */
+  /** Notes a token of a choice; returns the time since the previous one, null for the first. */
   tokenCame(choice: number): number | null {
     const now = this.#options.now();
     const previous = this.#choiceTokenMs.get(choice);
@@ -38,17 +38,17 @@ export class RequestTimer {
     return previous === undefined ? null : now - previous;
   }
 
-  /** Time in the queue, 0 if the request never left it. */
+  /** Time in the queue, milliseconds; 0 if the request never left it. */
   get queueMs(): number {
     return this.#scheduledMs === null ? 0 : this.#scheduledMs - this.#queuedMs;
   }
 
-  /** Time to the first token, 0 if there is none. */
+  /** Time to the first token, milliseconds; 0 if there is none. */
   get ttftMs(): number {
     return this.#firstTokenMs === null ? 0 : this.#firstTokenMs - this.#options.arrivalMs;
   }
 
-  /** All times of a request that ends. */
+  /** Returns all times of a request that ends. */
   ended(): RequestTimes {
     return {
       arrivalMs: this.#options.arrivalMs,

@@ -1,13 +1,13 @@
 import type { ChoiceDelta, Delta, GenerateResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 
-/** Tokens one delta message may hold when a reader lags. */
+/** Most tokens of one delta message while a reader lags. */
 const MAX_DELTA_TOKENS = 512;
 
 type Event = NonNullable<GenerateResponse['event']>;
 
 /**
- * Holds what one request's reader has not taken yet. The writer never waits: while the reader lags,
- * deltas melt into one, so what is held is bounded by the tokens of the request.
+ * Holds the responses that one request's reader has not taken. The writer never waits: while the
+ * reader lags, deltas are merged, so the request's tokens bound the memory held.
  */
 export class ResponseQueue {
   #events: Event[] = [];
@@ -25,13 +25,13 @@ export class ResponseQueue {
     this.#wake();
   }
 
-  /** Ends the stream after what is held. */
+  /** Ends the stream after the held responses. */
   end(): void {
     this.#isEnded = true;
     this.#wake();
   }
 
-  /** Ends the stream with an error after what is held. */
+  /** Ends the stream with an error after the held responses. */
   fail(error: Error): void {
     this.#error ??= error;
     this.#wake();
@@ -67,7 +67,9 @@ function canGrow(delta: Delta): boolean {
   return numTokens < MAX_DELTA_TOKENS;
 }
 
-/** Joins a choice's entry to its last one where the channel allows it. */
+/**
+ * Merges a choice's entry into its last one if the channels agree; an empty text fits any channel.
+ */
 function mergeChoice(delta: Delta, added: ChoiceDelta): void {
   const last = delta.choices.findLast((choice) => choice.index === added.index);
   const isSameChannel =

@@ -16,50 +16,55 @@ import { SamplingParams } from '#protos/autoglm/llm/v1/sampling.ts';
 
 /** Temperatures below this are greedy, as in vLLM. */
 const GREEDY_BELOW = 1e-5;
-/** Every token of an answer is compared with every stop string. */
+/** Bounds the work per token: every token is compared with every stop string. */
 const MAX_STOP_STRINGS = 64;
 const MAX_STOP_CHARS = 1024;
 const MAX_BAD_WORDS = 1024;
 const MAX_BAD_WORD_CHARS = 1024;
-/** Of all bad words together: each is tokenized twice and followed by every choice. */
+/**
+ * Characters of all bad words together: each word is tokenized twice and matched in every choice.
+ */
 const MAX_BAD_WORDS_CHARS = 65_536;
 const MAX_SEED = 2n ** 64n - 1n;
 
-/** What a request that says nothing gets; the fields of the table stand for what is missing. */
+/**
+ * Defaults for a request that sets nothing; the table of fields supplies those that are missing.
+ */
 export type SamplingDefaults = Pick<SamplingNumbers, keyof typeof CHECKPOINT_FIELDS>;
 
-/** What sampling parameters are checked against and completed from. */
+/** Facts about the model that sampling parameters are checked against and completed from. */
 export interface SamplingFacts {
   readonly defaults: SamplingDefaults;
   /** Number of tokens the tokenizer knows. */
   readonly vocabSize: number;
-  /** Rows of the decoder's head, at least as many. */
+  /** Rows of the decoder's head, at least `vocabSize`. */
   readonly numLogits: number;
   readonly eosTokenIds: readonly number[];
   readonly drawSeed: () => bigint;
 }
 
-/** Settings but for what needs the tokenizer and the decoder. */
+/** Settings without those that need the tokenizer or the decoder. */
 interface CheckedSettings extends Omit<SamplingSettings, 'badWords' | 'createConstraint'> {
-  /** Null: all. */
+  /** Null if all are allowed. */
   readonly allowedTokenIds: readonly number[] | null;
 }
 
-/** A request's sampling parameters, checked and complete but for what needs the tokenizer. */
+/** A request's sampling parameters, checked and complete except those that need the tokenizer. */
 export interface CheckedSampling {
   readonly settings: CheckedSettings;
   readonly badWords: readonly string[];
   readonly eosTokenIds: ReadonlySet<number>;
   readonly stopTokenIds: ReadonlySet<number>;
   readonly stopStrings: readonly string[];
-  /** Undefined: as many as fit. */
+  /** Undefined for as many as fit. */
   readonly maxTokens: number | undefined;
   readonly numChoices: number;
 }
 
 /**
- * `auto`: the checkpoint's `generation_config.json`, where `do_sample: false` without a request's
- * temperature means greedy; `vllm`: neutral values. Refuses defaults that no request could have.
+ * Returns an instance's defaults. `auto` takes the checkpoint's `generation_config.json`, in which
+ * `do_sample: false` means greedy unless a request sets a temperature; `vllm` takes neutral values.
+ * Refuses defaults that would be refused in a request.
  */
 export function samplingDefaults(
   config: GenerationConfig,
@@ -97,7 +102,7 @@ export function checkSampling(
   return sampling;
 }
 
-/** Refuses parameters of which nothing may be chosen; `badWords` as token lists. */
+/** Refuses parameters that leave no token to choose; `badWords` are token lists. */
 export function checkAllowed(
   settings: CheckedSettings,
   badWords: SamplingSettings['badWords'],
@@ -184,13 +189,15 @@ function checkIds(field: string, ids: readonly number[], { vocabSize }: Sampling
   throw refusal(field, `${unknown} is not a token id; the vocabulary has ${vocabSize} tokens`);
 }
 
-/** Holds a number, NaN included, against a range, as the float32 it is computed as. */
+/**
+ * Tells whether a number is in a range after rounding to float32, as it is computed; NaN is not.
+ */
 function isWithin({ min, max }: Range, value: number): boolean {
   const { fround } = Math;
   return fround(value) >= fround(min) && fround(value) <= fround(max);
 }
 
-/** The number given for a field, or the field's default. */
+/** Returns the number given for a field, or the field's default. */
 function checked(field: SamplingField, given: number | undefined): number {
   const value = given ?? field.default;
   checkRange(field.name, value, field);
@@ -203,7 +210,7 @@ function checkRange(field: string, value: number, range: Range): void {
   throw refusal(field, `got ${value}, allowed is ${rangeText(range)}`);
 }
 
-/** `field` as `SamplingParams` names it. */
+/** Makes a refusal; `field` is named as in `SamplingParams`. */
 function refusal(field: string, message: string): MeshError {
   const param = `sampling.${field}`;
   return new MeshError('INVALID_REQUEST', `${param}: ${message}`, { param });

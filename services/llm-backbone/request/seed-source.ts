@@ -1,8 +1,8 @@
 import { hash, randomBytes } from 'node:crypto';
 
 /**
- * Draws the seeds of requests that bring none: random, or with an instance seed a fixed series, so
- * that the same requests in the same order get the same answers.
+ * Draws the seeds of requests that bring none: random ones, or a fixed series if there is an
+ * instance seed, so that the same requests in the same order get the same answers.
  */
 export function createSeedSource(instanceSeed: number | undefined): () => bigint {
   if (instanceSeed === undefined) return () => randomBytes(8).readBigUInt64LE();

@@ -7,7 +7,7 @@ import type { PromptLimits, TokenizeResponse } from '#protos/autoglm/llm/v1/llm_
 import type { Prompt } from '#protos/autoglm/llm/v1/prompt.ts';
 import type { RequestReader } from './generate-request.ts';
 
-/** Gives the token ids of a prompt and the text of each. */
+/** Returns the token ids of a prompt and the text of each. */
 export async function readTokens(
   prompt: Prompt | undefined,
   { prompt: promptReader, promptLimits, limits }: RequestReader,
@@ -20,7 +20,7 @@ export async function readTokens(
   return { tokenIds, maxModelLen: limits.maxModelLen, tokens };
 }
 
-/** Token ids come back as they are, with the text of each: no more of them than a context holds. */
+/** Refuses more token ids than a context holds: they all come back, with the text of each. */
 function checkNumIds(prompt: Prompt | undefined, { maxModelLen }: LengthLimits): void {
   if (prompt?.form?.$case !== 'tokens') return;
   const { length } = prompt.form.value.tokenIds;
@@ -29,7 +29,7 @@ function checkNumIds(prompt: Prompt | undefined, { maxModelLen }: LengthLimits):
   throw new MeshError('CONTEXT_LENGTH_EXCEEDED', message, { param: 'prompt.tokens.token_ids' });
 }
 
-/** Gives the text of token ids, special tokens included. */
+/** Returns the text of token ids, special tokens included. */
 export function readText(
   tokenIds: readonly number[],
   { prompt, promptLimits }: RequestReader,
@@ -44,7 +44,7 @@ export function readText(
   return detokenize(vocabulary, tokenIds, { skipSpecialTokens: false });
 }
 
-/** Refuses more text than a prompt may have: an answer is bounded like a question. */
+/** Refuses more text than a prompt may have, so that an answer has the bound of a request. */
 function checkTextSize(
   tokenIds: readonly number[],
   vocabulary: Vocabulary,

@@ -3,7 +3,7 @@ import { greedySettings } from '#backbone/engine/sampler-state.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import { Generation, type GenerationContext } from './generation.ts';
 
-/** Generates one token for real, so that "ready" means the engine computes; throws where it does not. */
+/** Generates one token, so that "ready" means that the engine computes; throws if it does not. */
 export async function warmUp(context: GenerationContext): Promise<void> {
   const generation = new Generation(
     {
@@ -26,7 +26,7 @@ export async function warmUp(context: GenerationContext): Promise<void> {
       delivered: [[]],
       arrivalMs: context.now(),
     },
-    // It is nobody's request and counts in no metric.
+    // The warm-up is no client's request and must not count in any metric.
     { ...context, metrics: new BackboneMetrics(new MetricRegistry(), '') },
   );
   generation.start();

@@ -1,4 +1,4 @@
-/** Waits for `promise`, but no longer than until `signal` aborts; then rejects with its reason. */
+/** Waits for `promise` until `signal` aborts; then rejects with the signal's reason. */
 export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   let stopWaiting = () => {};

@@ -2,17 +2,20 @@ import { type Clock, systemClock } from './clock.ts';
 
 export interface ChangeWait {
   readonly signal: AbortSignal;
-  /** Longest wait, milliseconds; unset: no limit. */
+  /** Longest wait, in milliseconds; unset for no limit. */
   readonly limitMs?: number;
   readonly clock?: Clock;
 }
 
-/** Tells those who wait that something has changed; nobody misses a change by being busy meanwhile. */
+/**
+ * Wakes waiting callers when something has changed; a caller that is busy meanwhile misses no
+ * change.
+ */
 export class Changes {
   readonly #waiting = new Set<() => void>();
   #count = 0;
 
-  /** Changes so far. A reader notes it before it reads, and then waits for the changes after it. */
+  /** Number of changes so far. A reader notes it before it reads, then waits for later changes. */
   get count(): number {
     return this.#count;
   }
@@ -22,7 +25,7 @@ export class Changes {
     for (const wake of [...this.#waiting]) wake();
   }
 
-  /** Resolves once there are more than `seen` changes, at the limit, or when the signal aborts. */
+  /** Resolves when there are more than `seen` changes, at the limit, or when the signal aborts. */
   after(seen: number, { signal, limitMs, clock = systemClock }: ChangeWait): Promise<void> {
     if (this.#count > seen || signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {

@@ -1,8 +1,8 @@
-/** Time as a collaborator, so that policies with timers are tested without waiting. */
+/** A source of time and timers, so that policies with timers are tested without waiting. */
 export interface Clock {
-  /** Milliseconds since some fixed instant; never falls. */
+  /** Returns milliseconds since some fixed instant; never falls. */
   now(): number;
-  /** Runs `action` once, `ms` from now; returns what calls it off. */
+  /** Runs `action` once, in `ms` milliseconds; returns a function that cancels it. */
   after(ms: number, action: () => void): () => void;
 }
 

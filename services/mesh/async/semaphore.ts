@@ -35,13 +35,13 @@ export class Semaphore {
     } catch (error: unknown) {
       const index = this.#waiting.indexOf(admit);
       if (index !== -1) this.#waiting.splice(index, 1);
-      // The caller was admitted and aborted at the same moment: its place goes to the next one.
+      // The caller was admitted and aborted at the same moment, so its place goes to the next one.
       else this.#leave();
       throw error;
     }
   }
 
-  /** Hands the place to whoever waits longest. */
+  /** Hands the place to the caller that waits longest. */
   #leave(): void {
     const next = this.#waiting.shift();
     if (next === undefined) this.#numRunning -= 1;

@@ -1,7 +1,7 @@
 /** A place in work that several callers share. */
 export interface Seat<Work> {
   readonly work: Work;
-  /** Gives the place up. The work is aborted when nobody is left who wants it. */
+  /** Gives the place up. The work is aborted when its last caller has left. */
   leave(): void;
 }
 
@@ -11,7 +11,9 @@ interface SharedWork<Work> {
   numCallers: number;
 }
 
-/** What is started with its own signal and says when it has ended, well or not. */
+/**
+ * Work that is started with a signal of its own; `ended` resolves when it has ended, well or not.
+ */
 export interface Endable {
   readonly ended: Promise<void>;
 }
@@ -44,7 +46,7 @@ export class SingleFlight<Work extends Endable> {
       hasLeft = true;
       shared.numCallers -= 1;
       if (shared.numCallers > 0 || this.#running.get(key) !== shared) return;
-      // A caller that comes after the abort must start afresh.
+      // A caller that comes after the abort must start the work afresh.
       this.#remove(key, shared);
       shared.abort.abort();
     };

@@ -3,13 +3,13 @@ import { setImmediate } from 'node:timers/promises';
 import { MAX_CHUNK_BYTES } from './upload-limits.ts';
 
 /**
- * SHA-256 of a media item's bytes. A turn of the event loop hashes at most one chunk's bytes of it,
- * 0.2 ms to 0.7 ms, so a large item does not hold up what else the process does. Web Crypto hashes
- * on another thread, but copies all bytes on this one first, which holds it 15 ms for 20 MB.
+ * SHA-256 of a media item's bytes. One turn of the event loop hashes at most one chunk, 0.2 ms to
+ * 0.7 ms, so a large item does not hold up other work of the process. Web Crypto hashes on another
+ * thread, but first copies all bytes on this one, which takes 15 ms for 20 MB.
  */
 export class ContentHash {
   readonly #hash = createHash('sha256');
-  /** Hashed since this hash last let the event loop turn. */
+  /** Bytes hashed since this hash last let the event loop turn. */
   #numBytesInTurn = 0;
 
   /** Takes the next bytes; call it again only after it has resolved. */
@@ -26,7 +26,7 @@ export class ContentHash {
     }
   }
 
-  /** The 32 bytes of the hash; nothing can be added after it. */
+  /** Returns the 32 bytes of the hash; nothing can be added after it. */
   digest(): Buffer {
     return this.#hash.digest();
   }

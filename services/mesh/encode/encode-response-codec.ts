@@ -48,7 +48,7 @@ export const EncodeResponseCodec = {
   },
 };
 
-/** `EncoderServiceDefinition` with the codec above in its `Encode`; servers and clients use this one. */
+/** `EncoderServiceDefinition` with this codec in its `Encode`; servers and clients use this one. */
 export const encoderServiceDefinition = {
   ...EncoderServiceDefinition,
   methods: {
@@ -66,12 +66,12 @@ function encodeResponse(message: EncodeResponse): Uint8Array {
   const bytes = Buffer.allocUnsafeSlow(head.length + data.length);
   bytes.set(head, 0);
   bytes.set(data, head.length);
-  // nice-grpc passes what it gets through `Buffer.from`, which copies bytes but not what they say
-  // they are the value of.
+  // nice-grpc passes the bytes through `Buffer.from`, which copies an array of bytes, but not the
+  // ArrayBuffer that `valueOf` returns.
   return Object.defineProperty(bytes, 'valueOf', { value: () => bytes.buffer });
 }
 
-/** All of a rows message that comes before the tensor's bytes, which are its last field. */
+/** Encodes the part of a rows message before the tensor's bytes, which are its last field. */
 function encodeHead(rows: EncodeRows, dataBytes: number): Uint8Array {
   const shape = Tensor.encode({
     dtype: rows.rows?.dtype ?? DType.D_TYPE_UNSPECIFIED,
@@ -132,7 +132,10 @@ function endOfField(reader: BinaryReader): number {
   return reader.pos + length;
 }
 
-/** Reads fields up to `end`; `read` says whether it knew the field, others are skipped. */
+/**
+ * Reads fields up to `end`; skips those for which `read` returns false because it does not know
+ * them.
+ */
 function readFields(reader: BinaryReader, end: number, read: (tag: number) => boolean): void {
   while (reader.pos < end) {
     const field = reader.uint32();

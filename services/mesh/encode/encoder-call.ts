@@ -16,13 +16,13 @@ export type EncoderStub = Client<typeof encoderServiceDefinition>;
 
 /** A media item to encode. */
 export interface OutgoingItem {
-  /** What is known of it; a recording that is being made has no hash and no size yet. */
+  /** The known parts of the header; a recording in progress has no hash and no size. */
   readonly header: Partial<EncodeHeader>;
-  /** Its bytes: all of them, or as they come. */
+  /** The bytes of the item: all of them, or as they come. */
   readonly content: Uint8Array | AsyncIterable<Uint8Array>;
 }
 
-/** What the caller's model takes. */
+/** The rows that the caller's model takes. */
 export interface ExpectedRows {
   readonly hiddenSize: number;
 }
@@ -36,7 +36,7 @@ export interface ReceivedRows {
   readonly data: Buffer;
 }
 
-/** The course of a call: `plan`, then `rows` in order without gaps, then `done`. */
+/** The events of a call: `plan`, then `rows` in order without gaps, then `done`. */
 export type EncodeEvent =
   | { readonly kind: 'plan'; readonly plan: EncodePlan }
   | { readonly kind: 'rows'; readonly rows: ReceivedRows }
@@ -48,8 +48,8 @@ const DTYPES = new Map<DType, { readonly name: ReceivedRows['dtype']; readonly b
 ]);
 
 /**
- * Encodes one item and checks all that comes back: whatever breaks the contract is refused with
- * ENGINE_FAILED, and no row of it can be mistaken for good.
+ * Encodes one item and checks all responses. A response that breaks the contract is refused with
+ * ENGINE_FAILED, so that no row of it is used.
  */
 export async function* encodeItem(
   client: EncoderStub,
@@ -75,7 +75,7 @@ async function* requestsOf(item: OutgoingItem): AsyncGenerator<EncodeRequest> {
   }
 }
 
-/** Follows one call from plan to done. */
+/** Follows one call from its plan to its end. */
 class EncodeCourse {
   readonly #expected: ExpectedRows;
   #plan: EncodePlan | undefined;

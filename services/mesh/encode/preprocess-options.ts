@@ -4,14 +4,14 @@ import { MaxPixelsMode, type PreprocessOptions } from '#protos/autoglm/common/v1
 /** How `max_pixels` is read; see `MaxPixelsMode` in the protocol. */
 export type MaxPixelsReading = 'ignore' | 'volume' | 'area';
 
-/** The same on the wire. */
+/** The reading of `max_pixels` as a value of the protocol. */
 export const WIRE_MAX_PIXELS_MODES: Readonly<Record<MaxPixelsReading, MaxPixelsMode>> = {
   ignore: MaxPixelsMode.MAX_PIXELS_MODE_IGNORE,
   volume: MaxPixelsMode.MAX_PIXELS_MODE_VOLUME,
   area: MaxPixelsMode.MAX_PIXELS_MODE_AREA,
 };
 
-/** How an image is preprocessed; `maxPixels` is null exactly if the mode is `ignore`. */
+/** How an image is preprocessed; `maxPixels` is null if and only if the mode is `ignore`. */
 export interface ImagePreprocessing {
   readonly maxPixels: number | null;
   readonly maxPixelsMode: MaxPixelsReading;
@@ -23,7 +23,7 @@ export const DEFAULT_IMAGE_PREPROCESSING: ImagePreprocessing = {
 };
 
 /**
- * Reads how an image is to be preprocessed; options that mean the same come out equal. A refusal
+ * Reads how an image is to be preprocessed; options with the same meaning come out equal. A refusal
  * names `param`, or the field of the header at fault.
  */
 export function imagePreprocessing(
@@ -45,7 +45,7 @@ export function imagePreprocessing(
     case MaxPixelsMode.MAX_PIXELS_MODE_UNSPECIFIED:
     case MaxPixelsMode.MAX_PIXELS_MODE_IGNORE:
       return DEFAULT_IMAGE_PREPROCESSING;
-    // A value of a later version arrives as the number it is.
+    // A value of a later protocol version arrives as its number.
     default:
       throw new MeshError('INVALID_REQUEST', 'max_pixels_mode is not one this mesh knows', {
         param: param ?? 'options.max_pixels_mode',
@@ -53,7 +53,7 @@ export function imagePreprocessing(
   }
 }
 
-/** The part of a cache key that stands for the preprocessing: equal if that is equal. */
+/** Returns the part of a cache key for the preprocessing; equal preprocessing has an equal key. */
 export function preprocessingKey({ maxPixels, maxPixelsMode }: ImagePreprocessing): string {
   return maxPixels === null ? '' : `${maxPixelsMode} ${maxPixels}`;
 }

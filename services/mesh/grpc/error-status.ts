@@ -18,12 +18,12 @@ import {
 import type { Log } from '#mesh/log/log.ts';
 import { ErrorInfo, RetryInfo, Status as RichStatus } from '#protos/google/rpc/status.ts';
 
-// gRPC's rich error model: the trailer carries a google.rpc.Status whose details hold the reason.
+// The trailer of gRPC's rich error model: a google.rpc.Status whose details hold the reason.
 export const DETAILS_TRAILER = 'grpc-status-details-bin';
 const TYPE_PREFIX = 'type.googleapis.com/google.rpc.';
 const DOMAIN = 'autoglm-mesh';
 
-/** Reason for a status that came without ErrorInfo: from grpc-js itself or a foreign server. */
+/** Reason for a status without ErrorInfo, which comes from grpc-js itself or a foreign server. */
 const REASON_OF_BARE_STATUS: Partial<Record<Status, ErrorReason>> = {
   [Status.CANCELLED]: 'CANCELLED',
   [Status.INVALID_ARGUMENT]: 'INVALID_REQUEST',
@@ -35,7 +35,7 @@ const REASON_OF_BARE_STATUS: Partial<Record<Status, ErrorReason>> = {
 };
 
 function reasonOfBareStatus({ code, details: message }: ClientError): ErrorReason {
-  // grpc-js has one status for a peer without room and for a message beyond the peer's limit.
+  // grpc-js has one status for a peer without room and for a message over the peer's limit.
   if (message.startsWith('Received message larger than max')) return 'PAYLOAD_TOO_LARGE';
   return REASON_OF_BARE_STATUS[code] ?? 'ENGINE_FAILED';
 }
@@ -59,13 +59,13 @@ function encodeDetails(error: MeshError): Uint8Array {
   return RichStatus.encode({ code, message: error.message, details }).finish();
 }
 
-/** Rebuilds the MeshError a peer threw from a failed call and its trailer. */
+/** Rebuilds the MeshError that a peer threw from a failed call and its trailer. */
 export function meshErrorFromStatus(error: ClientError, trailer: Metadata | undefined): MeshError {
   const encoded = trailer?.get(DETAILS_TRAILER);
   let reason: ErrorReason = reasonOfBareStatus(error);
   let param: string | undefined;
   let retryAfterMs: number | undefined;
-  // grpc-js's own words name addresses and sockets; they stay in the cause.
+  // The text of grpc-js names addresses and sockets, so it stays in the cause.
   const isConnectionLoss = encoded === undefined && error.code === Status.UNAVAILABLE;
   const message = isConnectionLoss ? 'the connection to a service was lost' : error.details;
   for (const detail of encoded === undefined ? [] : RichStatus.decode(encoded).details) {
@@ -85,9 +85,9 @@ export function meshErrorFromStatus(error: ClientError, trailer: Metadata | unde
   });
 }
 
-/** A message as grpc-js can write it, in a trailer that cannot become too long. */
+/** Returns a message that grpc-js can write, in a trailer of bounded length. */
 function details(message: string): string {
-  // Half a surrogate pair would throw where grpc-js encodes the trailer.
+  // Half of a surrogate pair would make grpc-js throw when it encodes the trailer.
   return Buffer.from(cut(message, MAX_MESSAGE_CHARS)).toString();
 }
 
@@ -95,7 +95,7 @@ function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError';
 }
 
-/** Turns what a handler threw into a status; anything unforeseen is INTERNAL, logged once. */
+/** Turns a handler's error into a status; an unforeseen error is INTERNAL and logged once. */
 export function errorToStatusMiddleware(log: Log): ServerMiddleware {
   return async function* errorToStatus(call, context) {
     try {
@@ -113,7 +113,7 @@ export function errorToStatusMiddleware(log: Log): ServerMiddleware {
   };
 }
 
-/** Turns a failed call into the MeshError the peer threw; aborts pass through. */
+/** Turns a failed call into the MeshError that the peer threw; aborts pass through. */
 export const statusToErrorMiddleware: ClientMiddleware = async function* statusToError(
   call,
   options: CallOptions,

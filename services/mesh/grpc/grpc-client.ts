@@ -5,23 +5,23 @@ import { statusToErrorMiddleware } from './error-status.ts';
 
 const MIB = 1024 * 1024;
 
-/** How a channel is used decides its HTTP/2 windows and message bound. */
+/** The use of a channel, which decides its HTTP/2 windows and message bound. */
 export type ChannelUse = 'tokens' | 'tensors';
 
 const COMMON_OPTIONS: ChannelOptions = {
   'grpc.keepalive_time_ms': 30_000,
   'grpc.keepalive_timeout_ms': 10_000,
   'grpc.enable_channelz': 0,
-  // The router retries: it knows whether a first token has been delivered, the channel does not.
+  // The router retries, because it knows whether a first token has been delivered.
   'grpc.enable_retries': 0,
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 2000,
-  // Connections are not shared with other channels: bulk must not delay tokens.
+  // Channels share no connection, so that bulk data does not delay tokens.
   'grpc.use_local_subchannel_pool': 1,
   'grpc.max_receive_message_length': 16 * MIB,
 };
 
-// The default window caps a stream at 64 KiB a round trip; only a client can raise it.
+// The default window limits a stream to 64 KiB a round trip; only a client can raise it.
 const TENSOR_OPTIONS: ChannelOptions = { 'grpc-node.flow_control_window': 16 * MIB };
 
 export function openChannel(address: string, use: ChannelUse): Channel {
@@ -29,7 +29,7 @@ export function openChannel(address: string, use: ChannelUse): Channel {
   return createChannel(address, undefined, options);
 }
 
-/** A typed client whose failed calls throw MeshError. */
+/** Makes a typed client whose failed calls throw MeshError. */
 export function createMeshClient<Service extends TsProtoServiceDefinition>(
   definition: Service,
   channel: Channel,

@@ -10,7 +10,7 @@ import { errorToStatusMiddleware } from './error-status.ts';
 import type { Health } from './health.ts';
 import { addReflection } from './reflection.ts';
 
-/** Largest message accepted: a prompt of 16 MiB of text with room for the rest of its request. */
+/** Largest message accepted: a prompt of 16 MiB of text and the rest of its request. */
 const MAX_RECEIVE_BYTES = 20 * 1024 * 1024;
 
 const SERVER_OPTIONS: ChannelOptions = {
@@ -23,14 +23,14 @@ const SERVER_OPTIONS: ChannelOptions = {
 };
 
 export interface MeshServerOptions {
-  /** `host:port`; port 0 picks a free one. */
+  /** Address `host:port`; port 0 picks a free one. */
   readonly listen: string;
   readonly log: Log;
   readonly health: Health;
-  /** Full names of the services `addServices` adds, for reflection. */
+  /** Full names of the services that `addServices` adds, for reflection. */
   readonly serviceNames: readonly string[];
   readonly addServices: (server: Server) => void;
-  /** Of the wait for a port in use. */
+  /** Clock of the wait for a port in use. */
   readonly clock?: Clock;
 }
 
@@ -59,7 +59,8 @@ async function listen(
   try {
     return await listenWhenFree(
       async () => {
-        // grpc-js writes each failure to standard error by itself: a port in use is found before it.
+        // grpc-js writes each failure to standard error itself, so a port in use is found before it
+        // listens.
         await probePort(parseHostPort(address)).catch((error: unknown) => {
           if (isInUse(error)) throw error;
         });

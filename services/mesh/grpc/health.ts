@@ -10,14 +10,14 @@ import {
 
 /**
  * The process's answer to gRPC health checks. SERVING means "a real piece of work has succeeded and
- * new work is welcome"; liveness is that the call is answered at all.
+ * requests are welcome". A process is alive if it answers the call at all.
  */
 export class Health {
   readonly #services: ReadonlySet<string>;
   readonly #changes = new Changes();
   #serving = false;
 
-  /** `services`: full names this process answers for, besides "" (the process). */
+  /** `services` are the full names this process answers for, besides "" (the process). */
   constructor(services: readonly string[]) {
     this.#services = new Set(['', ...services]);
   }

@@ -13,7 +13,7 @@ const PROTO_FILES = [
   'grpc/health/v1/health.proto',
 ];
 
-/** Loads the shipped protos the way generic clients do: snake_case fields, enums by name. */
+/** Loads the shipped protos as generic clients do: snake_case fields, enums by name. */
 export function loadProtos(): PackageDefinition {
   return loadSync(PROTO_FILES, {
     includeDirs: [PROTO_ROOT],
@@ -26,8 +26,8 @@ export function loadProtos(): PackageDefinition {
 }
 
 /**
- * Adds gRPC server reflection for `services`, so that a generic client can list and call them. For
- * internal listeners only: it shows the whole interface.
+ * Adds gRPC server reflection for `services`, so that a generic client can list and call them. Use
+ * it on internal listeners only: it shows the whole interface.
  */
 export function addReflection(server: Server, services: readonly string[]): void {
   const reflection = new ReflectionService(loadProtos(), { services: [...services] });
@@ -45,7 +45,7 @@ export function addReflection(server: Server, services: readonly string[]): void
 
 /**
  * Runs a handler written for grpc-js's duplex stream as an async generator. The reflection handlers
- * answer each request synchronously, so one message in gives its answers out.
+ * answer each request synchronously, so each message in yields its answers.
  */
 async function* callDuplexHandler(
   handler: unknown,

@@ -1,21 +1,21 @@
 import { ERRORS, type ErrorReason, MeshError } from '#mesh/errors.ts';
 
-/** What of a peer an attempt needs. */
+/** The part of a peer that an attempt needs. */
 export interface AskedPeer {
   readonly address: string;
   readonly isReady: boolean;
-  /** Counts a call; returns what ends it. */
+  /** Counts a call; returns a function that ends it. */
   begin(): () => void;
 }
 
 export interface AttemptOptions {
-  /** Of the request; once it aborts, every failure is its reason. */
+  /** Signal of the request; once it aborts, every failure is its reason. */
   readonly signal: AbortSignal;
-  /** Who has been lost, as the failure names it: "the backbone". */
+  /** Kind of peer that was lost, as the failure names it: "the backbone". */
   readonly who: string;
-  /** Most peers asked for one request; unset: all. */
+  /** Most peers asked for one request; all if unset. */
   readonly maxAttempts?: number;
-  /** Called before another peer is asked, with what the last one failed with. */
+  /** Called before another peer is asked, with the reason of the last failure. */
   readonly onRetry?: (reason: ErrorReason) => void;
 }
 
@@ -23,8 +23,8 @@ export interface AttemptOptions {
 export interface Attempt<P> {
   readonly peer: P;
   /**
-   * Notes why the peer did not answer, so that the loop goes on with another; throws if no other can
-   * help, as after output has been passed on.
+   * Notes why the peer did not answer, so that the loop goes on with another. Throws the failure if
+   * no other peer can help, for example because output has been passed on.
    */
   fail(error: unknown, state?: { readonly hasOutput: boolean }): void;
 }
@@ -60,7 +60,7 @@ export class Attempts<P extends AskedPeer> {
     this.#options = options;
   }
 
-  /** What the last peer failed with; undefined if none was asked. */
+  /** The last peer's failure; undefined if no peer was asked. */
   get failure(): MeshError | undefined {
     return this.#failure;
   }
@@ -92,12 +92,15 @@ export class Attempts<P extends AskedPeer> {
   }
 }
 
-/** Whether another peer may answer what one has failed with this. */
+/** Tells whether another peer may answer after this failure. */
 export function mayRetryElsewhere(error: unknown): error is MeshError {
   return error instanceof MeshError && ERRORS[error.reason].retryElsewhere;
 }
 
-/** The signal's reason if it has aborted, the peer's error otherwise; throws what is no MeshError. */
+/**
+ * Returns the signal's reason if it has aborted, the peer's error otherwise; throws an error that
+ * is no MeshError.
+ */
 function failureOf(
   error: unknown,
   { signal, who }: Pick<AttemptOptions, 'signal' | 'who'>,
@@ -105,6 +108,6 @@ function failureOf(
   const cause: unknown = signal.aborted ? signal.reason : error;
   if (!(cause instanceof MeshError)) throw cause;
   if (signal.aborted || cause.reason !== 'CANCELLED') return cause;
-  // We cancelled nothing: the peer was ended with the call still running.
+  // The signal has not aborted, so the peer was ended while the call was running.
   return new MeshError('NO_READY_ENDPOINT', `${who} ended the call`, { cause });
 }

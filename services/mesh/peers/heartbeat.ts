@@ -1,18 +1,18 @@
 import type { Clock } from '#mesh/async/clock.ts';
 
-/** A process tells its watchers something at least this often, milliseconds. */
+/** Longest time between two messages of a process to its watchers, in milliseconds. */
 export const HEARTBEAT_INTERVAL_MS = 1000;
 
-/** This many intervals without a message, and a peer counts as silent. */
+/** Number of intervals without a message after which a peer counts as silent. */
 const MAX_MISSED_HEARTBEATS = 3;
 
-/** A peer that has said nothing for this long is not asked, milliseconds. */
+/** Milliseconds without a message after which a peer is not asked. */
 export const SILENCE_LIMIT_MS = MAX_MISSED_HEARTBEATS * HEARTBEAT_INTERVAL_MS;
 
 /**
  * Notices that a peer has fallen silent. It counts intervals instead of waiting once for the whole
- * limit: after a stall of this process only one of them has passed, and what the peer said meanwhile
- * is read before the next.
+ * limit: after a stall of this process only one interval has passed, and messages that came
+ * meanwhile are read before the next.
  */
 export class Heartbeat {
   readonly #clock: Clock;
@@ -25,7 +25,7 @@ export class Heartbeat {
     this.#onSilence = onSilence;
   }
 
-  /** A message has come. */
+  /** Notes that a message has come. */
   beat(): void {
     this.stop();
     this.#numMissed = 0;

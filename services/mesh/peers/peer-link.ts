@@ -11,12 +11,12 @@ import {
 const MIN_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 1000;
 
-/** What is heard of a process. */
+/** Callbacks for events of a process. */
 export interface PeerEvents {
   readonly onHealth: (isServing: boolean) => void;
-  /** Called for every message; undefined once if the process speaks no Watch. */
+  /** Called for every message; called once with undefined if the process does not serve Watch. */
   readonly onFacts: (facts: WatchResponse | undefined) => void;
-  /** The streams broke, or were given up; others are begun. */
+  /** Called when the streams broke or were given up; others are begun. */
   readonly onBroken: (error: unknown) => void;
 }
 
@@ -26,7 +26,7 @@ export class PeerLink {
   readonly #events: PeerEvents;
   readonly #closing = new AbortController();
   readonly #running: Promise<void>;
-  /** Of the streams that are open. */
+  /** Aborts the streams that are open. */
   #streams = new AbortController();
   #backoffMs = MIN_BACKOFF_MS;
 
@@ -36,7 +36,7 @@ export class PeerLink {
     this.#running = this.#run();
   }
 
-  /** Aborts when the streams that are open now end. */
+  /** Signal that aborts when the open streams end. */
   get signal(): AbortSignal {
     return this.#streams.signal;
   }
@@ -58,7 +58,7 @@ export class PeerLink {
       this.#streams = new AbortController();
       const streams = [this.#followHealth(), this.#followFacts()];
       const error: unknown = await Promise.all(streams).catch((error: unknown) => error);
-      // One stream broke; the other one ends with it, so that both begin together.
+      // When one stream breaks, the other is ended, so that both begin together.
       const why: unknown = this.signal.aborted ? this.signal.reason : error;
       this.#streams.abort();
       await Promise.allSettled(streams);
@@ -96,7 +96,7 @@ export class PeerLink {
   }
 
   async #backOff(): Promise<void> {
-    // Jitter keeps the callers of a process that comes back from arriving together.
+    // Jitter spreads the callers of a process that comes back.
     const jitterMs = Math.random() * this.#backoffMs;
     const { signal } = this.#closing;
     await delay(this.#backoffMs + jitterMs, undefined, { signal }).catch(() => {});

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 
-/** When a peer was asked what it serves; the answer stands until one of these has changed. */
+/**
+ * The state in which a peer was asked for its model; the answer is valid until one of these
+ * changes.
+ */
 export interface Occasion {
   /** Outages of the peer so far. */
   readonly numOutages: number;
-  /** The facts that decide what it serves, as text. */
+  /** The facts that decide the peer's model, as text. */
   readonly facts: string;
 }
 
@@ -13,7 +16,7 @@ export interface PeerModelOptions<Model> {
   readonly mismatch: ((model: Model) => string | undefined) | undefined;
 }
 
-/** What a peer serves by its own description, and on which occasion it said so. */
+/** The model that a peer described, and the occasion on which it did. */
 export class PeerModel<Model> {
   readonly #options: PeerModelOptions<Model>;
   #occasion: Occasion | undefined;
@@ -25,17 +28,20 @@ export class PeerModel<Model> {
     this.#options = options;
   }
 
-  /** As it was described last. */
+  /** The model as it was last described. */
   get model(): Model | undefined {
     return this.#model;
   }
 
-  /** Why a peer with this model must not be asked, if so. */
+  /** Why a peer with this model must not be asked; undefined if it may be. */
   get mismatch(): string | undefined {
     return this.#mismatch;
   }
 
-  /** Whether the description has been given since the last outage; other facts may make it stale. */
+  /**
+   * Tells whether the description came after the last outage; changed facts may still make it
+   * stale.
+   */
   isSince({ numOutages }: Occasion): boolean {
     return this.#occasion?.numOutages === numOutages;
   }
@@ -44,12 +50,12 @@ export class PeerModel<Model> {
     return this.isSince(occasion) && this.#occasion?.facts === occasion.facts;
   }
 
-  /** A question is under way; another one must wait for its answer. */
+  /** Tells whether a question is under way; another one must wait for its answer. */
   get isAsking(): boolean {
     return this.#isAsking;
   }
 
-  /** Asks the peer; until the answer the last description stands. */
+  /** Asks the peer; the last description stays valid until the answer. */
   async ask(occasion: Occasion, signal: AbortSignal): Promise<void> {
     assert(!this.#isAsking);
     this.#isAsking = true;

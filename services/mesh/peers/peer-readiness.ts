@@ -10,7 +10,7 @@ export interface PeerReadinessOptions {
   readonly labels?: Labels;
 }
 
-/** The metric of which peers can be asked: 1 or 0 for each, named by its address. */
+/** Shows which peers can be asked: 1 or 0 for each, labelled with its address. */
 export class PeerReadiness {
   readonly kind = MetricKind.METRIC_KIND_GAUGE;
   readonly name: string;

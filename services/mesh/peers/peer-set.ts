@@ -1,11 +1,11 @@
 import type { Log } from '#mesh/log/log.ts';
 import type { Membership } from './membership.ts';
 
-/** What a set does with its members. */
+/** The part of a peer that its set needs. */
 export interface Member {
   readonly address: string;
   readonly isReady: boolean;
-  /** Takes no new work, and closes once the work it has has ended. */
+  /** Takes no new work; closes when the running work has ended. */
   leave(): Promise<void>;
   close(): Promise<void>;
 }
@@ -31,7 +31,7 @@ export class PeerSet<P extends Member> {
     this.#following = this.#follow();
   }
 
-  /** In the order of the membership. */
+  /** The peers in the order of the membership. */
   get peers(): readonly P[] {
     return this.#peers;
   }

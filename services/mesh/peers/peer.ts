@@ -7,18 +7,21 @@ import { Heartbeat, SILENCE_LIMIT_MS } from './heartbeat.ts';
 import { PeerLink } from './peer-link.ts';
 import { type Occasion, PeerModel } from './peer-model.ts';
 
-/** What tells the peers of one kind from those of another. */
+/** The parts in which the kinds of peers differ. */
 export interface PeerKind<Calls, Model> {
-  /** Its name in log lines, such as "backbone". */
+  /** Name of the kind in log lines, such as "backbone". */
   readonly title: string;
   readonly channelUse: ChannelUse;
-  /** The clients of its own service. */
+  /** Opens the clients of the kind's own service. */
   readonly open: (channel: Channel, address: string) => Calls;
-  /** Asks what it serves: when it comes, and when its facts say that this has changed. */
+  /**
+   * Asks the peer for its model, when the peer comes and when its facts show that the model has
+   * changed.
+   */
   readonly describe: (calls: Calls, signal: AbortSignal) => Promise<Model>;
-  /** The model's name in log lines, if they need one. */
+  /** Returns the model's name for log lines, if they need one. */
   readonly nameOf?: (model: Model) => string | undefined;
-  /** Why a peer with this model must not be asked, if so. */
+  /** Returns why a peer with this model must not be asked; undefined if it may be. */
   readonly mismatch?: (model: Model) => string | undefined;
 }
 
@@ -32,10 +35,10 @@ export interface PeerOptions {
 type Standing = 'away' | 'ready' | 'mismatched';
 
 /**
- * One address of a kind of process: its channel, whether it can be asked, what it says of itself.
+ * One address of a kind of process: its channel, its readiness and its description of itself.
  *
- * ready = it is SERVING, heard (a message of Watch within the silence limit, or no Watch at all), has
- * described its model since its last outage, and the model is no mismatch.
+ * A peer is ready if it is SERVING, is heard (a message of Watch within the silence limit, or no
+ * Watch at all), has described its model since its last outage, and the model is no mismatch.
  */
 export class Peer<Calls, Model> {
   readonly address: string;
@@ -79,27 +82,30 @@ export class Peer<Calls, Model> {
     return this.#standing === 'ready';
   }
 
-  /** The last model it described; kept while it is away, so that its name stays known. */
+  /**
+   * The last model that the peer described; kept while the peer is away, so that its name stays
+   * known.
+   */
   get model(): Model | undefined {
     return this.#model.model;
   }
 
-  /** Why it is not asked though it runs, if so. */
+  /** Why the peer is not asked although it runs; undefined if it may be. */
   get mismatch(): string | undefined {
     return this.#standing === 'mismatched' ? this.#model.mismatch : undefined;
   }
 
-  /** What it said last; undefined if it has not been heard or speaks no Watch. */
+  /** The last facts heard; undefined if none were heard or the peer does not serve Watch. */
   get facts(): WatchResponse | undefined {
     return this.#facts;
   }
 
-  /** Calls sent to it and not yet ended. */
+  /** Number of calls sent to the peer that have not ended. */
   get numOutstanding(): number {
     return this.#numOutstanding;
   }
 
-  /** Counts a call; returns what ends it. */
+  /** Counts a call; returns a function that ends it. */
   begin(): () => void {
     this.#numOutstanding += 1;
     return () => {
@@ -108,7 +114,7 @@ export class Peer<Calls, Model> {
     };
   }
 
-  /** Takes no new work, and closes once the calls it has have ended. */
+  /** Takes no new work; closes when the running calls have ended. */
   async leave(): Promise<void> {
     await this.#stopWatching();
     if (this.#numOutstanding > 0) {
@@ -169,7 +175,7 @@ export class Peer<Calls, Model> {
 
   #refresh(): void {
     this.#enter();
-    // Streams that have ended are an outage that is not noted yet.
+    // If the streams have ended, there is an outage that is not noted yet.
     const isThere = this.#isServing && this.#isHeard && !this.#link.signal.aborted;
     if (isThere && !this.#model.isAsking && !this.#model.isOf(this.#occasion)) void this.#ask();
   }
@@ -212,7 +218,7 @@ export class Peer<Calls, Model> {
     this.#options.log[level](`${this.#kind.title} ${this.address} ${what}`);
   }
 
-  /** The model's name in brackets, if log lines need it. */
+  /** Returns the model's name in brackets, if log lines need it. */
   #named(): string {
     const { model } = this.#model;
     const name = model && this.#kind.nameOf?.(model);
@@ -220,7 +226,10 @@ export class Peer<Calls, Model> {
   }
 }
 
-/** The facts that decide what a process serves; load, detail and the like come and go without it. */
+/**
+ * Returns the facts that decide the process's model, as text; load, detail and the like are not
+ * among them.
+ */
 function servedText(facts: WatchResponse): string {
   const { instanceName, modelId, servedNames, fingerprint, numerics } = facts;
   return JSON.stringify([instanceName, modelId, servedNames, fingerprint, numerics]);

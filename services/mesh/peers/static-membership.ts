@@ -1,6 +1,6 @@
 import type { Membership } from './membership.ts';
 
-/** The addresses of a configuration, each once; they never change. */
+/** Yields the addresses of a configuration, each once; they never change. */
 export function staticMembership(addresses: readonly string[]): Membership {
   return async function* members() {
     yield [...new Set(addresses)];

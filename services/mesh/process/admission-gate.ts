@@ -1,19 +1,19 @@
 import { MeshError } from '#mesh/errors.ts';
 
 export interface GateOptions {
-  /** What a call hears that comes when the gate is closed. */
+  /** Message for a call that comes when the gate is closed. */
   readonly closed: string;
-  /** Bounds the calls inside; unset: they have no bound. */
+  /** Bounds the calls inside; if unset, there is no bound. */
   readonly limit?: GateLimit;
 }
 
 export interface GateLimit {
   readonly maxInside: number;
-  /** What a call hears that finds so many inside. */
+  /** Makes the error for a call that finds `maxInside` calls inside. */
   readonly refusal: () => MeshError;
 }
 
-/** Counts the calls inside, no more than its limit, and lets none in once it is closed. */
+/** Counts the calls inside; admits at most its limit, and none once it is closed. */
 export class AdmissionGate {
   readonly #options: GateOptions;
   readonly #waiting = new Set<() => void>();
@@ -32,7 +32,10 @@ export class AdmissionGate {
     return this.#isClosed;
   }
 
-  /** Lets a call in, or throws DRAINING or the limit's refusal; call what it returns once, at the end. */
+  /**
+   * Admits a call, or throws DRAINING or the limit's refusal. Call the returned function once, when
+   * the call ends.
+   */
   enter(): () => void {
     const { closed, limit } = this.#options;
     if (this.#isClosed) throw new MeshError('DRAINING', closed);
@@ -41,7 +44,7 @@ export class AdmissionGate {
     return () => this.#leave();
   }
 
-  /** Runs `work` inside. */
+  /** Runs `work` as a call inside. */
   async *around<T>(work: () => AsyncIterable<T>): AsyncGenerator<T> {
     const leave = this.enter();
     try {
@@ -51,18 +54,18 @@ export class AdmissionGate {
     }
   }
 
-  /** Lets no further call in. */
+  /** Closes the gate to further calls. */
   close(): void {
     this.#isClosed = true;
   }
 
-  /** Resolves when nobody is inside. */
+  /** Resolves when no call is inside. */
   async whenEmpty(): Promise<void> {
     if (this.#numInside === 0) return;
     await new Promise<void>((resolve) => this.#waiting.add(resolve));
   }
 
-  /** Closes; resolves when the last call inside has left, at the latest after `graceMs`. */
+  /** Closes the gate; resolves when the last call inside has left, or after `graceMs`. */
   async drain(graceMs: number): Promise<void> {
     this.close();
     if (this.#numInside === 0) return;

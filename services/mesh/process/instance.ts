@@ -19,10 +19,10 @@ import {
 
 export const INSTANCE_SERVICE = InstanceServiceDefinition.fullName;
 
-/** The software's version: the one number in package.json. */
+/** The software's version, read from package.json. */
 export const VERSION = readVersion();
 
-/** Tells this run of the process from the one before it behind the same address. */
+/** Distinguishes this run of the process from an earlier one at the same address. */
 const INSTANCE_NAME = `${hostname()}-${randomBytes(4).toString('hex')}`;
 
 function readVersion(): string {
@@ -32,11 +32,11 @@ function readVersion(): string {
   return String(parsed.version);
 }
 
-/** What a process says of itself; fields it does not know yet stay empty. */
+/** The facts a process reports about itself; those that are unknown stay empty. */
 export interface InstanceFacts {
   readonly role: 'llm-backbone' | 'vision-encoder' | 'speech-encoder';
   readonly state: InstanceState;
-  /** Reason in words when the state is not READY. */
+  /** Reason in words if the state is not READY. */
   readonly detail: string;
   readonly device: string;
   readonly modelId: string;
@@ -48,11 +48,11 @@ export interface InstanceFacts {
 /** Facts that are read whenever a message is written. */
 export interface LiveFacts {
   readonly load: () => InstanceLoad;
-  /** The encoders this process asks. */
+  /** Returns the encoders that this process asks. */
   readonly encoders?: () => EncoderReadiness[];
 }
 
-/** The one place that knows how this process does; watchers hear of every change. */
+/** Holds the state of this process, in one place; watchers are told of every change. */
 export class InstanceStatus {
   readonly changes = new Changes();
   readonly #live: LiveFacts;
@@ -72,7 +72,7 @@ export class InstanceStatus {
     this.changes.notify();
   }
 
-  /** What watchers are told. */
+  /** Returns the message for watchers. */
   message(): WatchResponse {
     const { device: _, servedNames, ...facts } = this.#facts;
     return {

@@ -3,28 +3,28 @@ import type { Log } from '#mesh/log/log.ts';
 
 /** The phases in which a process ends. */
 export interface Stoppable {
-  /** Refuse new work, let what runs finish; past `graceMs` cancel it. */
+  /** Refuses new work and lets running work finish; cancels it after `graceMs`. */
   drain(graceMs: number): Promise<void>;
 }
 
-/** What a process is made of when it ends. */
+/** The parts of a process that end with it. */
 export interface EndingParts {
   /** The work that requests asked for. */
   readonly work: Stoppable;
   readonly server: {
-    /** Ends what listens; cuts off after `graceMs` the connections that are still open. */
+    /** Ends the listeners; after `graceMs` cuts off the connections that are still open. */
     close(graceMs: number): Promise<void>;
   };
-  /** Frees what the work needed. */
+  /** Frees the resources that the work needed. */
   readonly close: () => Promise<void>;
 }
 
-/** After the last answer, its last bytes are given this long to reach its reader. */
+/** Milliseconds that the last bytes of the last answer have to reach their reader. */
 const LAST_WRITES_MS = 500;
 
 /**
  * Ends a process in the order that loses nothing: its work, while the server still answers; the
- * server, once nothing is left to answer; then what the work stood on.
+ * server, once nothing is left to answer; then the resources of the work.
  */
 export async function drainInOrder(parts: EndingParts, graceMs: number): Promise<void> {
   await parts.work.drain(graceMs);
@@ -34,21 +34,22 @@ export async function drainInOrder(parts: EndingParts, graceMs: number): Promise
 
 export interface LifecycleOptions {
   readonly log: Log;
-  /** Time running work is given to finish after SIGTERM or SIGINT, milliseconds. */
+  /** Time that running work has to finish after SIGTERM or SIGINT, in milliseconds. */
   readonly drainTimeoutMs: number;
 }
 
-/** What a supervisor sends a process that is to drain and end. */
+/** Message of a supervisor to a process that is to drain and end. */
 export const DRAIN = 'drain';
 
-/** What a process tells its supervisor when somebody has sent it a signal. */
+/** Message of a process to its supervisor when it has received a signal. */
 export const SIGNALLED = 'signalled';
 
 /**
- * Ends the process in order on SIGTERM or SIGINT: drain, then exit 0. A second signal exits at once.
- * A process that a supervisor started (it has an IPC channel) asks it instead and drains when told to:
- * whoever signals all processes of a mesh at once, as systemd does, must not have the backbone refuse
- * what the gateway still passes on. Only the supervisor ends such a process at once.
+ * Ends the process in order on SIGTERM or SIGINT: drains, then exits with 0. A second signal exits
+ * at once. A process that a supervisor started (it has an IPC channel) instead reports the signal
+ * to it and drains when told to: if all processes of a mesh are signalled at once, as systemd does,
+ * the backbone must not refuse requests that the gateway still passes on. Only the supervisor ends
+ * such a process at once.
  */
 export function endOnSignal(service: Stoppable, options: LifecycleOptions): void {
   const isSupervised = process.env[SUPERVISED] !== undefined;
@@ -81,11 +82,12 @@ export function endOnSignal(service: Stoppable, options: LifecycleOptions): void
 export const SUPERVISED = 'AUTOGLM_SUPERVISED';
 
 /**
- * Ends this process, without draining, when the supervisor that started it is gone, even while starting
- * up: whatever killed the supervisor, no child survives it.
+ * Ends this process, without draining, when the supervisor that started it is gone, even during
+ * start-up: no child survives its supervisor, however that died.
  */
 export function dieWithSupervisor(): void {
-  // A supervisor that died while this process was loading its modules has closed the channel by now.
+  // If the supervisor died while this process was loading its modules, the channel is already
+  // closed.
   if (process.env[SUPERVISED] !== undefined && !process.connected) process.exit(1);
   if (process.channel === undefined) return;
   process.on('disconnect', () => process.exit(1));
@@ -94,13 +96,13 @@ export function dieWithSupervisor(): void {
 }
 
 /**
- * Runs a process's main function; a refusal to start is one clear line and exit status 1. What nobody
- * caught later ends the process too, with a line in its log.
+ * Runs a process's main function; a refusal to start is one clear line and exit status 1. A later
+ * error that nothing caught also ends the process, with a line in its log.
  */
 export function runMain(log: () => Log, main: () => Promise<void>): void {
   dieWithSupervisor();
-  // If the reader of standard error is gone, what libraries and warnings write there is lost, and
-  // nothing else.
+  // If the reader of standard error is gone, only the text that libraries and warnings write there
+  // is lost.
   process.stderr.on('error', () => {});
   process.on('uncaughtException', (err) => {
     log().error({ err }, 'uncaught error');

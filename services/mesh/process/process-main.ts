@@ -4,13 +4,13 @@ import type { logOptionFields } from '#mesh/log/log-options.ts';
 import { helpText, parseFlags, resolveOptions } from '#mesh/options.ts';
 import { endOnSignal, runMain, type Stoppable } from './lifecycle.ts';
 
-/** Options that every process has: how it logs, and how long it drains. */
+/** Options that every process has: those for its log, and the time it drains. */
 type ProcessSchema = TObject<typeof logOptionFields & { drainTimeoutS: TNumber }>;
 
 export interface ProcessMain<Schema extends ProcessSchema> {
-  /** Its name in usage and log lines. */
+  /** Name of the process in usage and log lines. */
   readonly role: string;
-  /** Flags that must be given, as the usage line shows them; "" if none must. */
+  /** Required flags, as the usage line shows them; "" if there are none. */
   readonly required: string;
   readonly schema: Schema;
   readonly start: (options: Static<Schema>, log: Log) => Promise<Stoppable>;

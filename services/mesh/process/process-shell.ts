@@ -8,27 +8,27 @@ import { InstanceServiceDefinition, InstanceState } from '#protos/autoglm/mesh/v
 import { createInstanceService, INSTANCE_SERVICE, type InstanceStatus } from './instance.ts';
 import { drainInOrder, type Stoppable } from './lifecycle.ts';
 
-/** What a process serves; `drain` is followed by `close`, when no call is left. */
+/** The work that a process serves; after `drain`, when no call is left, comes `close`. */
 export interface Served extends Stoppable {
   close(): Promise<void>;
 }
 
 export interface ShellOptions {
-  /** `host:port`; port 0 picks a free one. */
+  /** Address `host:port`; port 0 picks a free one. */
   readonly listen: string;
   readonly log: Log;
   readonly registry: MetricRegistry;
-  /** What the process says of itself; the shell moves its state. */
+  /** Facts of the process about itself; the shell changes its state. */
   readonly status: InstanceStatus;
   readonly served: Served;
-  /** Full name of the service `addService` adds. */
+  /** Full name of the service that `addService` adds. */
   readonly serviceName: string;
   readonly addService: (server: Server) => void;
 }
 
 /**
- * What every process with a gRPC server has around its work: health, status and metrics for whoever
- * watches it, and its states: starting, ready, draining or failed.
+ * The parts of every process with a gRPC server around its work: health, status and metrics for its
+ * watchers, and its states: starting, ready, draining or failed.
  */
 export class ProcessShell implements Stoppable {
   readonly #served: Served;
@@ -46,7 +46,7 @@ export class ProcessShell implements Stoppable {
     this.#server = parts.server;
   }
 
-  /** Listens; health says that the process is not ready until `ready` is called. */
+  /** Starts to listen; health reports NOT_SERVING until `ready` is called. */
   static async open(options: ShellOptions): Promise<ProcessShell> {
     const { listen, log, registry, status, serviceName } = options;
     new LogMetrics(registry).watch(log);
@@ -69,13 +69,13 @@ export class ProcessShell implements Stoppable {
     return this.#server.address;
   }
 
-  /** Takes requests: a real piece of work has succeeded. */
+  /** Reports that a real piece of work has succeeded and requests are taken. */
   ready(): void {
     this.#enter(InstanceState.INSTANCE_STATE_READY, '');
     this.#health.setServing(true);
   }
 
-  /** Takes no more requests, for good; `why` is for operators. */
+  /** Reports that no more requests are taken, for good; `why` is for operators. */
   fail(why: string): void {
     this.#enter(InstanceState.INSTANCE_STATE_FAILED, why);
     this.#health.setServing(false);
