@@ -70,7 +70,7 @@ export interface PreprocessOptions {
   maxPixelsMode: MaxPixelsMode;
 }
 
-/** Counts the cells an encoder cut an item into: t, h, w. */
+/** Counts the cells into which an encoder cuts an item, along t, h and w. */
 export interface Grid {
   /** Temporal slots; 1 for an image, mel frames for audio. */
   t: number;
