@@ -13,14 +13,14 @@ const FIXTURES = join(PACKAGE_ROOT, 'test/testdata/image-formats');
 const MAX_IMAGE_PIXELS = 100_000;
 const { signal } = new AbortController();
 
-/** A file of testdata whose first bytes say its format and are left alone by the marks. */
+/** Reads a file of testdata as a specimen. No mark is in its first bytes, which tell its format. */
 function specimen(name: string, marks: readonly number[] = []): Specimen {
   const bytes = readFileSync(join(FIXTURES, name));
   const fields = marks.map((at) => ({ at, numBytes: 4 }));
   return { name, bytes, marks, fields };
 }
 
-/** Where chunks begin: PNG behind its signature and its head, RIFF behind its own. */
+/** Places at which PNG chunks begin: behind the signature and behind the head. */
 const PNG_MARKS = [8, 33];
 const WEBP_MARKS = [4, 12, 16];
 const GIF_MARKS = [6, 10, 13];
@@ -38,7 +38,7 @@ async function decode(bytes: Buffer): Promise<void> {
   assert(item.width * item.height <= MAX_IMAGE_PIXELS, `${item.width}×${item.height}`);
 }
 
-/** Passes over a refusal. */
+/** Runs a reading and ignores a refusal. */
 async function readOrRefused(reading: () => void | Promise<void>): Promise<void> {
   try {
     await reading();
