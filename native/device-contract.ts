@@ -1,6 +1,9 @@
 // Types of the devices and the processor of this machine, as the addon reports them.
 
-/** Where weights live and kernels run: `cpu`, `cpu:0-1` (a set of cores) or `cuda:0`. */
+/**
+ * Name of the device on which weights live and kernels run: `cpu`, `cpu:0-1` (a set of cores) or
+ * `cuda:0`.
+ */
 export type DeviceId = string;
 
 export type WeightDtype = 'auto' | 'float32' | 'bfloat16' | 'float16';

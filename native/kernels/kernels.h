@@ -183,8 +183,8 @@ struct FullAttentionArgs {
 };
 
 // Softmax is kept online (https://arxiv.org/abs/1805.02867), so that no [queries, keys] matrix
-// exists. Each query walks its keys from position 0 in blocks of fixed size; keys it may not see
-// are never read into its result, whatever they hold.
+// exists. Each query walks its keys from position 0 in blocks of fixed size; a key that it may not
+// see never affects its result, even if the key is NaN.
 struct AttentionKernels {
   const char* isa;
   void (*paged)(const PagedAttentionArgs& args);

@@ -68,6 +68,7 @@ const RESERVED = /^(<napi\.h>|<node_api\.h>|<\w*intrin\.h>)$/;
 
 /** Rooms that are compiled for an instruction set. */
 const VECTOR_ROOMS = /^kernels\/(simd|avx\w*|amx\w*)\/$/;
+/** System headers that these rooms may include. */
 const VECTOR_HEADERS = /^<(\w*intrin\.h|cstddef|cstdint)>$/;
 
 /** Returns the includes that the design does not allow, as `file → header`. */

@@ -65,7 +65,7 @@ Result<size_t> DataOffset(const std::string& path, const DeviceBuffer& memory) {
   return static_cast<size_t>(kLengthBytes + header_bytes);
 }
 
-// Computes the number of bytes of a tensor. Returns false if the product overflows.
+// Multiplies `bytes` by the extents of a shape. Returns false if the product overflows.
 bool MultiplyShape(const std::vector<int64_t>& shape, size_t* bytes) {
   for (const int64_t extent : shape) {
     if (extent < 0 || __builtin_mul_overflow(*bytes, static_cast<size_t>(extent), bytes)) {

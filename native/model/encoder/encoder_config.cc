@@ -35,7 +35,7 @@ void CheckHeads(Status& status, const JsonObject& object, int64_t hidden_size, i
 }
 
 // Reads the base of the angles from `rope_parameters` (version 5 of the format). Earlier versions
-// do not state it.
+// do not state it: it is 10000.
 double RopeTheta(const JsonObject& vision) {
   if (!vision.Has("rope_parameters")) return 10000.0;
   return vision.Object("rope_parameters").Number("rope_theta", 10000.0);

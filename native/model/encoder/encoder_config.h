@@ -99,9 +99,9 @@ struct EncoderConfig {
   // Returns the width of an embedding row.
   int64_t OutSize() const;
   ItemPlan PlanOf(const Grid& grid) const;
-  // Return, for an audio encoder, the fewest mel frames that give one row, and the mel frames of
-  // the longest recording.
+  // Returns the fewest mel frames that give one row, for an audio encoder.
   int64_t MinMelFrames() const;
+  // Returns the mel frames of the longest recording, for an audio encoder.
   int64_t MaxMelFrames() const;
 };
 

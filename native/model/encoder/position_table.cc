@@ -12,9 +12,9 @@ namespace {
 
 constexpr double kA = -0.75;
 
-// Evaluate the cubic convolution kernel: within one sample of its centre, and between one and two
-// samples.
+// Returns the cubic convolution kernel at distance x from its centre, 0 to 1 samples.
 double NearWeight(double x) { return ((kA + 2.0) * x - (kA + 3.0)) * x * x + 1.0; }
+// Returns the same kernel at distance x, 1 to 2 samples.
 double FarWeight(double x) { return ((kA * x - 5.0 * kA) * x + 8.0 * kA) * x - 4.0 * kA; }
 
 }  // namespace

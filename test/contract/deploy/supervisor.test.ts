@@ -20,7 +20,7 @@ interface Running {
 function supervise(...processes: readonly string[]): Running {
   const child = noted(
     spawn(process.execPath, [...SOURCE_FLAGS, RUNNER, ...processes], {
-      // The input closes when this test ends, in whatever way it ends.
+      // The input closes when this test ends, even if it fails.
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     }),
   );

@@ -60,10 +60,7 @@ const typescript = (isDone: boolean) => ({
 });
 
 describe('planSetUp', () => {
-  /**
-   * Returns the folders of a tree whose development packages are missing, as after `npm prune
-   * --omit=dev`, unless `withDev`.
-   */
+  /** Returns the needed packages that are missing after `npm prune --omit=dev`. */
   const pruned = (withDev: boolean) => (withDev ? ['node_modules/typescript'] : []);
 
   it('finds nothing to do in a pruned tree in which all is built', () => {

@@ -20,9 +20,11 @@ function specimen(name: string, marks: readonly number[] = []): Specimen {
   return { name, bytes, marks, fields };
 }
 
-/** Places at which PNG chunks begin: behind the signature and behind the head. */
+/** Offsets at which PNG chunks begin: behind the signature and behind the head. */
 const PNG_MARKS = [8, 33];
+/** Offsets of RIFF's size, of its first chunk and of that chunk's size. */
 const WEBP_MARKS = [4, 12, 16];
+/** Offsets of GIF's screen size, of its flags and of the bytes behind its head. */
 const GIF_MARKS = [6, 10, 13];
 
 async function decode(bytes: Buffer): Promise<void> {

@@ -11,7 +11,7 @@ const KNOWN_DTYPES: readonly number[] = [
   DType.D_TYPE_BFLOAT16,
 ];
 
-/** Decodes with the generated codec; names an unknown dtype as our codec does. */
+/** Decodes with the generated codec; names an unknown dtype as the mesh's codec does. */
 function generated(bytes: Buffer): EncodeResponse {
   const message = EncodeResponse.decode(bytes);
   const tensor = message.event?.$case === 'rows' ? message.event.value.rows : undefined;

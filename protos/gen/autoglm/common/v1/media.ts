@@ -66,7 +66,7 @@ export interface PreprocessOptions {
   maxPixels?:
     | bigint
     | undefined;
-  /** How `max_pixels` is read. Unset: MAX_PIXELS_MODE_IGNORE, as the reference stack does. */
+  /** Reading of `max_pixels`. Unset: MAX_PIXELS_MODE_IGNORE, as the reference stack does. */
   maxPixelsMode: MaxPixelsMode;
 }
 
