@@ -45,7 +45,7 @@ function textPositions(numTokens: number): Int32Array {
   return Int32Array.from({ length: 3 * numTokens }, (_, i) => i % numTokens);
 }
 
-/** Loads a decoder on its own thread; rejects with an `EngineError` that says what was refused. */
+/** Loads a decoder on its own thread; rejects with an `EngineError` that names the reason. */
 export async function loadDecoder(options: DecoderOptions): Promise<Decoder> {
   const { decoder, description } = await addon().loadDecoder(options);
   return new NativeDecoder(decoder, description);

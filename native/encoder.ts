@@ -69,7 +69,7 @@ function settle(ticket: AddonTicket, signal: AbortSignal | undefined): Promise<E
   });
 }
 
-/** Loads an encoder on its own thread; rejects with an `EngineError` that says what was refused. */
+/** Loads an encoder on its own thread; rejects with an `EngineError` that names the reason. */
 export async function loadEncoder(options: EncoderOptions): Promise<LoadedEncoder> {
   const { encoder, description } = await addon().loadEncoder(options);
   return new NativeEncoder(encoder, description);

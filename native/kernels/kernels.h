@@ -7,7 +7,7 @@
 #include "base/dtype.h"
 #include "base/weight_format.h"
 
-// Tables of kernels, one per CPU level. A kernel is what one core does to one block of rows.
+// Tables of kernels, one per CPU level. A kernel is the work of one core on one block of rows.
 //
 // Contracts that hold for every pointer, at every level:
 // - A row's result depends on that row alone. The order of each reduction is fixed by the level and
@@ -119,7 +119,7 @@ struct ActivationKernels {
   void (*add_scaled)(const AddScaledArgs& args);
 };
 
-// Pair i of a head is rotated by the angle whose cosine and sine stand at [row, i]; the same angles
+// Pair i of a head is rotated by the angle whose cosine and sine are at [row, i]; the same angles
 // serve all heads of a row. Values beyond the 2 * num_pairs rotated ones are left as they are.
 struct RopeArgs {
   float* x;            // [num_rows, num_heads, head_dim], rotated in place

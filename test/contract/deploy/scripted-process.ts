@@ -1,4 +1,4 @@
-// Runs as a process of a mesh that does what its flags say, in place of gateway and services.
+// Runs as a process of a mesh that behaves as its flags say, in place of gateway and services.
 import { createServer } from 'node:http';
 import { dieWithSupervisor, endOnSignal } from '#mesh/lifecycle.ts';
 import { createLog } from '#mesh/log/log.ts';

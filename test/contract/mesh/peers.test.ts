@@ -16,7 +16,7 @@ const log = pino({ level: 'silent' });
 interface Watched {
   readonly instance: ScriptedInstance;
   readonly peer: Peer<undefined, string>;
-  /** Answers to the question what the process serves, in order. */
+  /** Descriptions of the process that the peer received, in order. */
   readonly described: string[];
   /** Resolves when `isSo` returns true; calls it at every change. */
   readonly until: (isSo: () => boolean) => Promise<void>;

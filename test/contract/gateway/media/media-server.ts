@@ -6,7 +6,7 @@ import {
   type Socket,
 } from 'node:net';
 
-/** A server on one loopback address that keeps a trace of what reaches it. */
+/** A server on one loopback address that keeps a trace of its connections and requests. */
 export interface MediaServer {
   /** Origin of its URLs, such as "http://127.0.0.1:34567". */
   readonly origin: string;
