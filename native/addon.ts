@@ -1,4 +1,4 @@
-// Loads the addon: the only file that knows where it lies.
+// Loads the addon. No other file knows the addon's path.
 
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -19,7 +19,9 @@ import type {
 import { EngineError } from './engine-error.ts';
 import type { MediaRows, StepPlan, StepResult } from './step-plan.ts';
 
-/** A decoder as the addon hands it out; every method on a closed one rejects with `ENGINE_CLOSED`. */
+/**
+ * A decoder as the addon returns it. Every method of a closed decoder rejects with `ENGINE_CLOSED`.
+ */
 export interface AddonDecoder {
   execute(plan: StepPlan): Promise<StepResult>;
   trace(request: {
@@ -32,12 +34,12 @@ export interface AddonDecoder {
 
 /** An item that the addon encodes. */
 export interface AddonTicket {
-  /** Null where the item was cancelled. */
+  /** Resolves to null if the item was cancelled. */
   readonly promise: Promise<EncodedItem | null>;
   cancel(): void;
 }
 
-/** An encoder as the addon hands it out. */
+/** An encoder as the addon returns it. */
 export interface AddonEncoder {
   plan(facts: ItemFacts): ItemPlan;
   encode(items: readonly EncoderItem[]): readonly AddonTicket[];
@@ -62,7 +64,7 @@ export interface Addon {
 
 let loaded: Addon | undefined;
 
-/** The addon, loaded at first use. */
+/** Returns the addon; the first call loads it. */
 export function addon(): Addon {
   loaded ??= load();
   return loaded;
@@ -81,7 +83,9 @@ function load(): Addon {
   return found;
 }
 
-/** The nearest folder above with a package.json: the same for sources and compiled files. */
+/**
+ * Finds the nearest folder above with a package.json, the same one for sources and compiled files.
+ */
 function packageRoot(folder: string): string {
   const parent = dirname(folder);
   return existsSync(join(folder, 'package.json')) || parent === folder

@@ -1,4 +1,4 @@
-// What a decoder is made from, and what it does.
+// Types of a decoder: its options, its description and its methods.
 
 import type { DeviceId, WeightDtype } from './device-contract.ts';
 import type { MediaRows, StepPlan, StepResult } from './step-plan.ts';
@@ -19,7 +19,7 @@ export interface DecoderOptions {
   /** A model directory, or a shape to be filled with random weights. */
   readonly model: { readonly directory: string } | { readonly random: RandomDecoderShape };
   readonly device: DeviceId;
-  /** In-memory weight type; `auto` keeps the checkpoint's. */
+  /** Type of the weights in memory; `auto` keeps the checkpoint's. */
   readonly weightDtype: WeightDtype;
   /**
    * float32: activations are float32 throughout. bfloat16: inputs of matrix products and the KV
@@ -28,7 +28,7 @@ export interface DecoderOptions {
   readonly activationDtype: 'float32' | 'bfloat16';
   /** Tokens in a block of KV cache. */
   readonly blockSize: number;
-  /** Memory for the KV cache; decides `numBlocks`. */
+  /** Memory for the KV cache in bytes; decides `numBlocks`. */
   readonly kvCacheBytes: number;
   /** Most tokens one step may hold; sizes the workspace. */
   readonly maxNumBatchedTokens: number;
@@ -39,7 +39,7 @@ export interface DecoderDescription {
   readonly modelType: string;
   readonly hiddenSize: number;
   readonly numLayers: number;
-  /** Rows of the embedding and head; may exceed the tokenizer's size. */
+  /** Rows of the embedding and of the head; there may be more than the tokenizer has tokens. */
   readonly vocabSize: number;
   readonly maxPositionEmbeddings: number;
   readonly weightDtype: Exclude<WeightDtype, 'auto'>;
@@ -48,11 +48,11 @@ export interface DecoderDescription {
   readonly blockSize: number;
   readonly kvCacheBytes: number;
   readonly loadMs: number;
-  /** Rotary frequencies per axis (t, h, w), or null where positions are one-dimensional. */
+  /** Rotary frequencies per axis (t, h, w), or null if positions are one-dimensional. */
   readonly mropeSection: readonly [number, number, number] | null;
 }
 
-/** What a prompt does to a decoder, for comparison with a reference implementation. */
+/** Hidden states and logits of a prompt, for comparison with a reference implementation. */
 export interface DecoderTrace {
   /**
    * `[num_layers + 1]` of `[num_tokens, hidden_size]`: after the embedding and after each layer; the
@@ -63,18 +63,18 @@ export interface DecoderTrace {
   readonly logits: Float32Array;
 }
 
-/** A loaded decoder. Services take this interface, so that tests can fake it. */
+/** A loaded decoder. Services take this interface, so that tests can replace it. */
 export interface Decoder {
   readonly description: DecoderDescription;
   /**
-   * Runs one step on the decoder's own thread. Steps run in the order of the calls, so the next one
-   * may be handed over while one runs. A refused plan (`INVALID_REQUEST`) changes nothing; typed
-   * arrays are read at the call, the rows of media until the promise settles.
+   * Runs one step on the decoder's own thread. Steps run in the order of the calls, so that a
+   * caller may submit the next step while one runs. A refused plan (`INVALID_REQUEST`) changes
+   * nothing. Typed arrays are read at the call, the rows of media until the promise settles.
    */
   execute(plan: StepPlan): Promise<StepResult>;
   /**
-   * Runs a whole prompt, of at most `maxNumBatchedTokens`, in a cache of its own. `positions` is
-   * `[3, num_tokens]` and by default that of a text.
+   * Runs a whole prompt of at most `maxNumBatchedTokens` tokens in a cache of its own. `positions`
+   * is `[3, num_tokens]`; by default the positions are those of a text.
    */
   trace(
     tokenIds: Uint32Array,
@@ -82,7 +82,7 @@ export interface Decoder {
     mediaRows?: readonly MediaRows[],
   ): Promise<DecoderTrace>;
   /**
-   * Lets the running step end, rejects the waiting ones with `ENGINE_CLOSED`, and resolves when
+   * Lets the running step end, rejects the waiting steps with `ENGINE_CLOSED`, and resolves when
    * thread and memory are gone.
    */
   close(): Promise<void>;

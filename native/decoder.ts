@@ -1,4 +1,4 @@
-// A decoder as services use it: the addon's object with types, defaults and a description.
+// Wraps the addon's decoder for services: adds types, defaults and a description.
 
 import { type AddonDecoder, addon } from './addon.ts';
 import type {
@@ -37,12 +37,15 @@ class NativeDecoder implements Decoder {
   }
 }
 
-/** Positions `[3, numTokens]` of a text prompt: the index of each token on all three axes. */
+/**
+ * Returns the positions `[3, numTokens]` of a text prompt: the index of each token on all three
+ * axes.
+ */
 function textPositions(numTokens: number): Int32Array {
   return Int32Array.from({ length: 3 * numTokens }, (_, i) => i % numTokens);
 }
 
-/** Loads a decoder on its own thread; rejects with an `EngineError` that says what was refused. */
+/** Loads a decoder on its own thread; rejects with an `EngineError` that names the reason. */
 export async function loadDecoder(options: DecoderOptions): Promise<Decoder> {
   const { decoder, description } = await addon().loadDecoder(options);
   return new NativeDecoder(decoder, description);

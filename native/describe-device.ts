@@ -1,7 +1,10 @@
 import { addon } from './addon.ts';
 import type { DeviceDescription, DeviceId } from './device-contract.ts';
 
-/** The device that `id` names, a set of cores being of the CPU; undefined if this machine has none. */
+/**
+ * Returns the device that `id` names (a set of cores names the CPU), or undefined if this machine
+ * does not have it.
+ */
 export function describeDevice(id: DeviceId): DeviceDescription | undefined {
   const known = addon().devices();
   const isOfCpu = id.split(':').at(0) === 'cpu';

@@ -1,6 +1,9 @@
-// What there is to compute on, as the addon tells it.
+// Types of the devices and the processor of this machine, as the addon reports them.
 
-/** Where weights live and kernels run: `cpu`, `cpu:0-1` (a set of cores) or `cuda:0`. */
+/**
+ * Name of the device on which weights live and kernels run: `cpu`, `cpu:0-1` (a set of cores) or
+ * `cuda:0`.
+ */
 export type DeviceId = string;
 
 export type WeightDtype = 'auto' | 'float32' | 'bfloat16' | 'float16';
@@ -12,17 +15,17 @@ export interface DeviceDescription {
   readonly kind: DeviceKind;
   readonly name: string;
   readonly memoryBytes: number;
-  /** Cores this process may run on; empty for a GPU. */
+  /** Cores on which this process may run; empty for a GPU. */
   readonly cores: readonly number[];
 }
 
 export type IsaLevel = 'reference' | 'avx2' | 'avx512' | 'amx';
 
 export interface CpuFeatures {
-  /** Level the kernels use in this process. */
+  /** Level that the kernels use in this process. */
   readonly isa: IsaLevel;
-  /** Levels this machine can run, lowest first. */
+  /** Levels that this machine can run, lowest first. */
   readonly supported: readonly IsaLevel[];
-  /** Why `isa` was chosen, in words ("best supported", "AUTOGLM_ISA=avx2"). */
+  /** Reason why `isa` was chosen, in words ("best supported", "AUTOGLM_ISA=avx2"). */
   readonly reason: string;
 }

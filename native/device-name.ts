@@ -1,7 +1,10 @@
 import { describeDevice } from './describe-device.ts';
 import type { DeviceId } from './device-contract.ts';
 
-/** A device as logs and `GetModel` name it: `cpu` alone means all cores this process may use. */
+/**
+ * Returns the name of a device for logs and `GetModel`. For `cpu` it names all cores that this
+ * process may use.
+ */
 export function deviceName(id: DeviceId): string {
   const device = describeDevice(id);
   const cores = device?.id === id ? device.cores : [];

@@ -1,10 +1,10 @@
-// What a vision or speech tower is made from, what it reads and what it gives.
+// Types of a vision or speech tower: its options, its description, its items and its results.
 
 import type { DeviceId, WeightDtype } from './device-contract.ts';
 
 export interface EncoderOptions {
   readonly modelDirectory: string;
-  /** Which tower of the checkpoint to load; only its tensors are read. */
+  /** Modality of the tower to load; only this tower's tensors are read. */
   readonly modality: 'image' | 'audio';
   readonly device: DeviceId;
   readonly weightDtype: WeightDtype;
@@ -24,18 +24,21 @@ export interface EncoderDescription {
   readonly weightDtype: Exclude<WeightDtype, 'auto'>;
   readonly weightBytes: number;
   readonly loadMs: number;
-  /** Rate the speech tower hears at, Hz; 0 for images. Other rates are resampled. */
+  /** Sample rate that the speech tower reads, Hz; 0 for images. Other rates are resampled. */
   readonly sampleRateHz: number;
-  /** Most rows one item can give; 0 where the tower sets no bound. */
+  /** Most rows that one item can give; 0 if the tower sets no bound. */
   readonly maxRows: number;
   /**
-   * Grid cells worth encoding together: more use the weights no better and take more memory. An item
-   * with more of them goes alone.
+   * Most grid cells that are worth encoding together: more use the weights no better and take more
+   * memory. An item with more cells is encoded alone.
    */
   readonly maxBatchCells: number;
 }
 
-/** `maxPixels` is null for the checkpoint's own bounds; models differ in what the modes mean. */
+/**
+ * Bound of an image's size. `maxPixels` is null for the checkpoint's own bounds; models read the
+ * modes differently.
+ */
 export interface ImageOptions {
   readonly maxPixels: number | null;
   readonly maxPixelsMode: 'ignore' | 'volume' | 'area';
@@ -60,7 +63,7 @@ export interface DecodedAudio {
 
 export type DecodedItem = DecodedImage | DecodedAudio;
 
-/** What of an item decides its number of rows. */
+/** Facts of an item that decide its number of rows. */
 export type ItemFacts =
   | (Pick<DecodedImage, 'kind' | 'width' | 'height'> & { readonly options: ImageOptions })
   | { readonly kind: 'audio'; readonly numSamples: number; readonly sampleRateHz: number };
@@ -71,10 +74,10 @@ export interface ItemPlan {
   readonly grid: { readonly t: number; readonly h: number; readonly w: number };
 }
 
-/** A decoded item and the grid that the plan of its facts says. */
+/** A decoded item and the grid from the plan of its facts. */
 export type EncoderItem = DecodedItem & Pick<ItemPlan, 'grid'>;
 
-/** What preprocessing would give: patches in merge order, or mel frames. */
+/** An item that is preprocessed already: patches in merge order, or mel frames. */
 export interface FeatureItem extends Pick<ItemPlan, 'grid'> {
   readonly kind: 'features';
   /** `[grid cells, feature values]`. */
@@ -86,27 +89,33 @@ export interface EncodedItem {
   readonly rows: Float32Array;
   readonly plan: ItemPlan;
   readonly preprocessUs: number;
-  /** Tower and projector, of the whole batch. */
+  /** Time of tower and projector for the whole batch, microseconds. */
   readonly encodeUs: number;
 }
 
-/** What the stages gave for one item, for comparison with a reference implementation. */
+/** Values of the stages for one item, for comparison with a reference implementation. */
 export interface EncoderTrace extends EncodedItem {
   /** `[grid cells, feature values]`: patches in merge order, or mel frames. */
   readonly features: Float32Array;
-  /** `[states, state_size]` after the tower; a ViT's class token comes first. */
+  /** `[states, state_size]`, the tower's output; a ViT's class token comes first. */
   readonly states: Float32Array;
 }
 
-/** A loaded tower. Implemented by the addon; services take this interface so that tests can fake it. */
+/**
+ * A loaded tower. The addon implements it; services take this interface, so that tests can replace
+ * it.
+ */
 export interface MediaEncoder {
   readonly description: EncoderDescription;
-  /** Rows and grid of an item, before it is decoded; refuses impossible items. */
+  /**
+   * Returns rows and grid of an item before it is decoded; refuses an item that cannot be encoded.
+   */
   plan(facts: ItemFacts): ItemPlan;
   /**
-   * Encodes items together, in one batch that the caller has decided on. Results come in the order of `items`, each on its own:
-   * an item that cannot be encoded rejects alone. An aborted signal rejects the item at once with
-   * the signal's reason, and stops its work within a layer. Pixels and samples are read until then.
+   * Encodes items together, in one batch that the caller has decided on. The promises are in the
+   * order of `items`, and each settles on its own: an item that cannot be encoded rejects alone. An
+   * aborted signal rejects the item at once with the signal's reason, and stops its work within a
+   * layer. Pixels and samples are read until that work ends.
    */
   encode(
     items: readonly EncoderItem[],
@@ -116,12 +125,12 @@ export interface MediaEncoder {
   close(): Promise<void>;
 }
 
-/** A tower of this addon: it also shows what its stages give. */
+/** A tower of this addon, which can also return the values of its stages. */
 export interface LoadedEncoder extends MediaEncoder {
   trace(item: EncoderItem | FeatureItem): Promise<EncoderTrace>;
 }
 
-/** A picture and the size it is wanted in. */
+/** A picture and the size to which it is resized. */
 export interface ResizeRequest {
   /** `[height, width, 3]`, 8-bit RGB. */
   readonly rgb: Uint8Array;

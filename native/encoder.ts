@@ -1,4 +1,4 @@
-// A tower as services use it: the addon's object with promises that heed their signals.
+// Wraps the addon's encoder for services: an item's promise rejects when its signal is aborted.
 
 import { type AddonEncoder, type AddonTicket, addon } from './addon.ts';
 import type {
@@ -46,7 +46,7 @@ class NativeEncoder implements LoadedEncoder {
   }
 }
 
-/** The item's result, or the signal's reason as soon as it is aborted. */
+/** Resolves to the item's result, or rejects with the signal's reason as soon as it is aborted. */
 function settle(ticket: AddonTicket, signal: AbortSignal | undefined): Promise<EncodedItem> {
   return new Promise((resolve, reject) => {
     const abort = (): void => {
@@ -58,7 +58,7 @@ function settle(ticket: AddonTicket, signal: AbortSignal | undefined): Promise<E
     ticket.promise.then(
       (encoded) => {
         signal?.removeEventListener('abort', abort);
-        // Null only for a cancelled item, whose promise is settled.
+        // The value is null only for a cancelled item, whose promise is settled.
         if (encoded !== null) resolve(encoded);
       },
       (error: unknown) => {
@@ -69,7 +69,7 @@ function settle(ticket: AddonTicket, signal: AbortSignal | undefined): Promise<E
   });
 }
 
-/** Loads an encoder on its own thread; rejects with an `EngineError` that says what was refused. */
+/** Loads an encoder on its own thread; rejects with an `EngineError` that names the reason. */
 export async function loadEncoder(options: EncoderOptions): Promise<LoadedEncoder> {
   const { encoder, description } = await addon().loadEncoder(options);
   return new NativeEncoder(encoder, description);

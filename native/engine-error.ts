@@ -1,12 +1,12 @@
-/** Why the engine refused or failed. */
+/** Reason why the engine refused or failed. */
 export type EngineErrorReason =
   /** An argument is of the wrong type or out of range. */
   | 'INVALID_REQUEST'
-  /** Well-formed, but this build or machine cannot do it. */
+  /** The request is well-formed, but this build or machine cannot do it. */
   | 'UNSUPPORTED'
   /** A file of the model is missing, damaged or of another shape. */
   | 'INVALID_CHECKPOINT'
-  /** Memory or the operating system refused, or the numbers went wrong. */
+  /** Memory or the operating system refused, or the computed numbers are not finite. */
   | 'ENGINE_FAILED'
   /** The engine was closed before the call or while it waited. */
   | 'ENGINE_CLOSED';
@@ -19,10 +19,10 @@ const CODES = {
   ENGINE_CLOSED: 'UNAVAILABLE',
 } as const satisfies Record<EngineErrorReason, string>;
 
-/** The only error that comes out of the addon; C++ makes instances of it. */
+/** The only error that the addon throws; C++ makes instances of it. */
 export class EngineError extends Error {
   readonly reason: EngineErrorReason;
-  /** The gRPC status code that says the same. */
+  /** The gRPC status code that corresponds to the reason. */
   readonly code: (typeof CODES)[EngineErrorReason];
 
   constructor(reason: EngineErrorReason, message: string) {

@@ -1,9 +1,12 @@
-// Pictures as vision towers read them.
+// Resizes pictures as vision towers do.
 
 import { addon } from './addon.ts';
 import type { ResizeRequest } from './encoder-contract.ts';
 
-/** Pillow's antialiased bicubic, bit for bit: `[toHeight, toWidth, 3]`. Encoders do it themselves. */
+/**
+ * Resizes with Pillow's antialiased bicubic filter, bit for bit, to `[toHeight, toWidth, 3]`.
+ * Encoders resize their pictures themselves.
+ */
 export function resizeImage(request: ResizeRequest): Promise<Uint8Array> {
   return addon().resizeImage(request);
 }

@@ -1,15 +1,18 @@
-// The typed facade over the native addon. Everything that computes (weights, kernels, forward
-// passes, sampling) is behind these functions; nothing here decides.
+// The typed facade over the native addon. These functions reach everything that computes (weights,
+// kernels, forward passes, sampling); they make no decisions.
 
 import { addon } from './addon.ts';
 import type { CpuFeatures, DeviceDescription } from './device-contract.ts';
 
-/** What this machine offers, the CPU first. */
+/** Returns the devices of this machine, the CPU first. */
 export function devices(): readonly DeviceDescription[] {
   return addon().devices();
 }
 
-/** Level of the CPU kernels; throws where `AUTOGLM_ISA` names one that is unknown or unavailable. */
+/**
+ * Returns the level of the CPU kernels; throws if `AUTOGLM_ISA` names one that is unknown or
+ * unavailable.
+ */
 export function cpuFeatures(): CpuFeatures {
   return addon().cpuFeatures();
 }

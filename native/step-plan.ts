@@ -1,16 +1,15 @@
-// One engine step as plain data: what goes into a decoder, and what comes out.
+// Plain data of one engine step: the plan that a decoder runs, and the result that it returns.
 
 import type { EngineError } from './engine-error.ts';
 
 /**
- * One engine step as plain data. All arrays are read-only while the step runs.
- *
- * Tokens of all sequences stand one after another; sequence s owns tokens
- * `queryStarts[s] .. queryStarts[s+1]-1`. A row's result never depends on the other rows of the
- * plan nor on how its prompt was cut into chunks: bit for bit the same.
+ * One engine step as plain data. All arrays are read-only while the step runs. The tokens of all
+ * sequences follow each other; sequence s owns tokens `queryStarts[s] .. queryStarts[s+1]-1`. A
+ * row's result depends neither on the other rows of the plan nor on how its prompt was cut into
+ * chunks: it is the same bit for bit.
  */
 export interface StepPlan {
-  /** `[num_tokens]`; at media rows the value is ignored. */
+  /** `[num_tokens]`; the value is ignored if a media row replaces the token. */
   readonly tokenIds: Uint32Array;
   /** `[3, num_tokens]`: rotary positions t, h, w (equal for text). */
   readonly positions: Int32Array;
@@ -18,19 +17,21 @@ export interface StepPlan {
   readonly slotMapping: Int32Array;
   /** `[num_sequences + 1]`. */
   readonly queryStarts: Int32Array;
-  /** `[num_sequences]`: tokens in the cache after this step, this step's included. */
+  /** `[num_sequences]`: tokens in the cache after this step, those of the step included. */
   readonly contextLens: Int32Array;
   /** `[num_sequences, maxBlocksPerSequence]`, row-major, unused entries -1. */
   readonly blockTables: Int32Array;
   readonly maxBlocksPerSequence: number;
   /** Embedding rows that replace token embeddings. */
   readonly mediaRows: readonly MediaRows[];
-  /** Rows whose logits are wanted, in order of the result. */
+  /** Rows whose logits are computed, in the order of the result. */
   readonly outputs: readonly StepOutput[];
 }
 
 export interface MediaRows {
-  /** First token (index within this step) the rows replace; they replace consecutive tokens. */
+  /**
+   * First token (index within this step) that the rows replace; they replace consecutive tokens.
+   */
   readonly firstToken: number;
   readonly numRows: number;
   readonly dtype: 'float32' | 'bfloat16';
@@ -38,25 +39,25 @@ export interface MediaRows {
   readonly rows: Uint8Array;
 }
 
-/** What is wanted of one token row: a sampled next token, or the log-probability of a given one. */
+/** Output of one token row: a sampled next token, or the log-probability of a given one. */
 export interface StepOutput {
   /** Index of the token within the step. */
   readonly token: number;
-  /** Sample with these parameters, or score `targetToken`. */
+  /** Parameters to sample with; null to score `targetToken`. */
   readonly sample: SampleParams | null;
-  /** Token to score where `sample` is null. */
+  /** Token to score if `sample` is null. */
   readonly targetToken: number;
-  /** -1: no log-probabilities; 0..20: of the token and of this many alternatives. */
+  /** -1: no log-probabilities; 0..20: those of the token and of this many alternatives. */
   readonly numLogprobs: number;
 }
 
 /**
- * Order of application, as in vLLM: mask of allowed tokens, forbidden ids, logit bias, repetition,
- * frequency and presence penalties, temperature, min-p, top-k, top-p. Log-probabilities are those of
- * the raw logits.
+ * Parameters of sampling. They are applied in vLLM's order: mask of allowed tokens, forbidden ids,
+ * logit bias, repetition, frequency and presence penalties, temperature, min-p, top-k, top-p.
+ * Log-probabilities are those of the raw logits.
  */
 export interface SampleParams {
-  /** 0 is greedy: ties go to the lowest id. */
+  /** 0 is greedy: the lowest id wins among equals. */
   readonly temperature: number;
   /** 0 keeps all. */
   readonly topK: number;
@@ -84,19 +85,19 @@ export interface SampleParams {
   /** Without effect if they would leave none of `allowedTokens`. */
   readonly forbiddenTokenIds: Uint32Array;
   /**
-   * `[ceil(vocab_size / 32)]`: token i is allowed if bit `i % 32` of word `i / 32` is set; absent: no
-   * mask. One that leaves no token fails its output.
+   * `[ceil(vocab_size / 32)]`: token i is allowed if bit `i % 32` of word `i / 32` is set; absent:
+   * no mask. If a mask leaves no token, its output fails.
    */
   readonly allowedTokens?: Uint32Array;
 }
 
-/** Why one output has no token; its values in the arrays mean nothing. */
+/** Reason why one output has no token; its values in the arrays are to be ignored. */
 export interface OutputFailure {
   /** Index into `StepPlan.outputs`. */
   readonly output: number;
   /**
-   * INVALID_REQUEST: sampling parameters out of range, or that leave no token to choose.
-   * ENGINE_FAILED: logits that are not finite.
+   * INVALID_REQUEST: sampling parameters are out of range or leave no token to choose.
+   * ENGINE_FAILED: logits are not finite.
    */
   readonly error: EngineError;
 }
@@ -105,15 +106,18 @@ export interface OutputFailure {
 export interface StepResult {
   /** `[num_outputs]`: the sampled or scored token. */
   readonly tokenIds: Uint32Array;
-  /** `[num_outputs]`: natural-log probability of that token; NaN where not asked for. */
+  /** `[num_outputs]`: natural-log probability of that token; NaN if not requested. */
   readonly logprobs: Float32Array;
-  /** `[num_outputs]`: its rank, 1 for the likeliest; 0 where not asked for. */
+  /** `[num_outputs]`: rank of that token, 1 for the likeliest; 0 if not requested. */
   readonly ranks: Uint32Array;
-  /** `[num_outputs, maxTop]`, best first; only the first `numLogprobs` of a row count. */
+  /**
+   * `[num_outputs, maxTop]`: the likeliest tokens, best first; only the first `numLogprobs` of a
+   * row are valid.
+   */
   readonly topTokenIds: Uint32Array;
   readonly topLogprobs: Float32Array;
   readonly maxTop: number;
-  /** Outputs without a token, ascending; the others stand. */
+  /** Outputs without a token, ascending; the other outputs are valid. */
   readonly failures: readonly OutputFailure[];
   /** Time inside the forward pass and sampling, microseconds. */
   readonly forwardUs: number;

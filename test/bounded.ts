@@ -1,20 +1,20 @@
 /**
- * Longest wait for what happens at once if the code is right, ms. It passes in real time and in a
- * failing test only.
+ * Longest wait for an event that happens at once if the code is right, ms. Only a failing test
+ * waits this long, in real time.
  */
 const BOUND_MS = 20_000;
-/** Most events of a trace in a message, the last ones. */
+/** Most events of a trace in a message; they are the last ones. */
 const MAX_EVENTS = 100;
 
 export interface Wait {
-  /** What is waited for, as a message names it. */
+  /** Awaited event, as a message names it. */
   readonly what: string;
-  /** What has happened so far, in order. */
+  /** Returns the events so far, in order. */
   readonly trace?: () => readonly string[];
   readonly boundMs?: number;
 }
 
-/** What is waited for, or a failure that says what happened instead. */
+/** Waits for an event; fails with the trace of the other events if it does not come in time. */
 export async function within<T>(
   waiting: Promise<T>,
   { what, trace = () => [], boundMs = BOUND_MS }: Wait,

@@ -2,15 +2,15 @@ import type { ChildProcess } from 'node:child_process';
 
 const started = new Set<ChildProcess>();
 
-/** Notes a process for `endChildren`. */
+/** Notes a process so that `endChildren` ends it. */
 export function noted<T extends ChildProcess>(child: T): T {
   started.add(child);
   return child;
 }
 
 /**
- * For `afterEach`: kills what a failed test has left running, which would keep its file from ending,
- * and reads no more of what others of its processes may say.
+ * Kills the processes that a failed test has left running, which would keep its test file from
+ * ending, and stops reading the output of the others. It is for `afterEach`.
  */
 export function endChildren(): void {
   for (const child of started) {

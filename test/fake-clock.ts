@@ -1,6 +1,6 @@
 import type { Clock } from '#mesh/async/clock.ts';
 
-/** Time that moves when a test says so. */
+/** A clock whose time moves when a test says so. */
 export class FakeClock implements Clock {
   #nowMs = 0;
   readonly #timers = new Set<{ readonly atMs: number; readonly action: () => void }>();

@@ -2,17 +2,17 @@ import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { probePort } from '#mesh/port-probe.ts';
 
-/** Below it lie the ports people's own programs listen on. */
+/** Lowest port to choose; users' own programs listen on ports below it. */
 const FIRST_PORT = 10_000;
 const NUM_PORTS = 65_536;
-/** A range with fewer ports than this is no place to draw from. */
+/** Fewest ports of a range to draw from. */
 const MIN_CHOICE = 1000;
 const MAX_DRAWS = 200;
 
 /**
- * A port nobody listens on, that no outgoing connection is given, and that no other test of this
- * machine gets while this process lives: test files run at the same time, and between choosing a port
- * and listening on it a process has to start.
+ * Returns a port on which nobody listens, that no outgoing connection gets, and that no other test
+ * of this machine gets while this process lives. Test files run at the same time, and a process has
+ * to start between choosing a port and listening on it.
  */
 export async function freePort(): Promise<number> {
   const [first, end] = drawnRange();
@@ -28,7 +28,7 @@ export async function freePort(): Promise<number> {
   throw new Error(`no free port in ${MAX_DRAWS} draws from ${first} to ${end - 1}`);
 }
 
-/** `[first, end)` beside the range of outgoing connections: below it where there is room. */
+/** Returns `[first, end)` outside the range of outgoing connections: below it if there is room. */
 function drawnRange(): readonly [number, number] {
   const [low, high] = outgoingRange();
   if (low - FIRST_PORT >= MIN_CHOICE) return [FIRST_PORT, low];
@@ -46,8 +46,8 @@ function outgoingRange(): readonly [number, number] {
 const reservations: Server[] = [];
 
 /**
- * Holds a name in Linux's abstract socket namespace until this process ends; false when another test
- * holds it. Elsewhere ports are not reserved.
+ * Holds a name in Linux's abstract socket namespace until this process ends; resolves to false if
+ * another test holds it. Other systems do not reserve ports.
  */
 function reserve(port: number): Promise<boolean> {
   if (process.platform !== 'linux') return Promise.resolve(true);

@@ -1,12 +1,12 @@
 import { createInterface } from 'node:readline';
 import { type Wait, within } from './bounded.ts';
 
-/** Longest wait for a line or an end, ms: processes start before they say one. */
+/** Longest wait for a line or for the end, ms: a process must start before it writes a line. */
 const BOUND_MS = 60_000;
-/** The same of a mesh that builds or loads models first. */
+/** Longest wait for a mesh that builds or loads models first, ms. */
 export const LOADING_MS = 120_000;
 
-/** The lines of a stream as a test waits for them. */
+/** The lines of a stream, for tests that wait for them. */
 export class Lines {
   readonly seen: string[] = [];
   readonly #ended: Promise<void>;
@@ -35,7 +35,7 @@ export class Lines {
     return within(this.#ended, this.#wait('the end'));
   }
 
-  /** The first line that matches, past ones included, from the `from`th on. */
+  /** Resolves to the first line that matches, past lines included, from the `from`th on. */
   match(pattern: RegExp, from = 0): Promise<string> {
     return within(this.#match(pattern, from), this.#wait(`a line like ${pattern}`));
   }

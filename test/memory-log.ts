@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import type { Log } from '#mesh/log/log.ts';
 
-/** A log of all levels, and its lines. */
+/** Makes a log of all levels that keeps its lines. */
 export function memoryLog(): { readonly log: Log; readonly lines: readonly LogLine[] } {
   const lines: LogLine[] = [];
   const write = (line: string) => lines.push(JSON.parse(line));

@@ -1,16 +1,22 @@
 import { Worker } from 'node:worker_threads';
 
 /**
- * Damages valid inputs in ways that repeat, for parsers that must refuse each in their own words and
- * with bounded work. A failure names the seed and the case; with both in the environment, as in
- * `MUTATION_SEED=7 MUTATION_CASE=321`, only that case runs.
+ * Damages valid inputs in repeatable ways, for parsers that must refuse each with an error of their
+ * own and with bounded work. A failure names the seed and the case; with both in the environment,
+ * as in `MUTATION_SEED=7 MUTATION_CASE=321`, only that case runs.
  */
 
 const SEED = Number(process.env['MUTATION_SEED'] ?? 0x9e3779b9);
 const ONLY_CASE = process.env['MUTATION_CASE'];
-/** A case that has not ended by then hangs: it blocks its thread, so that nothing else could tell. */
+/**
+ * Longest time of a case, ms. A case that takes longer hangs: it blocks its thread, so that only
+ * another thread can tell.
+ */
 const HANG_MS = 20_000;
-/** What a damaged byte is often set to: the ends of signed and unsigned ranges, and their neighbours. */
+/**
+ * Values often given to a damaged byte: the ends of signed and unsigned ranges, and their
+ * neighbours.
+ */
 const EDGES = [0x00, 0x01, 0x7f, 0x80, 0xfe, 0xff] as const;
 const MAX_EDITS = 3;
 /** Longest stretch that is inserted, repeated, removed or overwritten at a random place, bytes. */
@@ -20,11 +26,14 @@ const MAX_STRETCH_BYTES = 64;
 export interface Specimen {
   readonly name: string;
   readonly bytes: Buffer;
-  /** Where its chunks, pages or blocks begin, rising. */
+  /** Offsets at which its chunks, pages or blocks begin, ascending. */
   readonly marks?: readonly number[];
-  /** Where its lengths and counts stand. */
+  /** Places of its lengths and counts. */
   readonly fields?: readonly { readonly at: number; readonly numBytes: number }[];
-  /** Corrects checksums, in place, so that the damage is looked at; half of the cases are corrected. */
+  /**
+   * Corrects checksums in place, so that the parser reads the damage; half of the cases are
+   * corrected.
+   */
   readonly repair?: (bytes: Buffer) => void;
 }
 
@@ -33,7 +42,10 @@ interface Mutant {
   readonly what: string;
 }
 
-/** A small generator of repeatable numbers (xorshift32): integers from 0 to below its argument. */
+/**
+ * Makes a small generator of repeatable numbers (xorshift32), which returns integers from 0 to
+ * below its argument.
+ */
 export function numbers(seed: number): (below: number) => number {
   let state = seed | 0 || 1;
   return (below) => {
@@ -45,8 +57,8 @@ export function numbers(seed: number): (below: number) => number {
 }
 
 /**
- * Runs `check` on the regular mutants of each specimen, one for each mark and field and kind of damage,
- * and on `numRandom` others; what it throws is thrown with the case's name.
+ * Runs `check` on the regular mutants of each specimen, one for each mark, field and kind of
+ * damage, and on `numRandom` others. An error of `check` is thrown with the case's name.
  */
 export async function checkMutants(
   specimens: readonly Specimen[],
@@ -111,7 +123,7 @@ function* regularMutants({ bytes, marks = [], fields = [] }: Specimen): Generato
   yield* chunkMutants(bytes, marks);
 }
 
-/** Chunks left out, given twice, and put behind the one that follows. */
+/** Makes mutants with a chunk left out, repeated, or put behind the one that follows. */
 function* chunkMutants(bytes: Buffer, marks: readonly number[]): Generator<Mutant> {
   for (const [index, start] of marks.entries()) {
     const end = marks[index + 1] ?? bytes.length;
@@ -137,7 +149,7 @@ function randomMutant({ bytes, marks = [] }: Specimen, next: (below: number) => 
   let changed = Buffer.from(bytes);
   const edits: string[] = [];
   for (let left = 1 + next(MAX_EDITS); left > 0 && changed.length > 0; left--) {
-    // Half of the damage is done where structure is: near a mark.
+    // Half of the damage is near a mark, since the structure is there.
     const mark = marks.length > 0 && next(2) === 0 ? marks[next(marks.length)] : undefined;
     const near = (mark ?? next(bytes.length)) + next(mark === undefined ? 1 : 32);
     const at = Math.min(near, changed.length - 1);

@@ -1,6 +1,8 @@
 import type { DecodedItem, EncoderItem, ItemFacts, MediaEncoder } from '#native';
 
-/** An item with the grid its tower plans for it, within the checkpoint's own bounds. */
+/**
+ * Returns an item with the grid that its tower plans for it, within the checkpoint's own bounds.
+ */
 export function plannedItem(encoder: MediaEncoder, decoded: DecodedItem): EncoderItem {
   return { ...decoded, grid: encoder.plan(factsOf(decoded)).grid };
 }

@@ -2,10 +2,13 @@ import assert from 'node:assert/strict';
 import { type ErrorReason, MeshError } from '#mesh/errors.ts';
 import { EngineError, type EngineErrorReason } from '#native';
 
-/** A check of what was thrown, as `assert.throws` and `assert.rejects` take it. */
+/** A check of a thrown value, as `assert.throws` and `assert.rejects` take it. */
 export type ErrorCheck = (error: unknown) => true;
 
-/** Checks for a `MeshError` of this reason, with a message like this and of this parameter if given. */
+/**
+ * Returns a check for a `MeshError` of this reason, with a message that matches, and of this
+ * parameter if given.
+ */
 export function refusal(reason: ErrorReason, message = /./, param?: string): ErrorCheck {
   return (error) => {
     assert(error instanceof MeshError, `not a MeshError: ${String(error)}`);
@@ -16,7 +19,7 @@ export function refusal(reason: ErrorReason, message = /./, param?: string): Err
   };
 }
 
-/** Checks for an `EngineError` of this reason, with a message like this. */
+/** Returns a check for an `EngineError` of this reason, with a message that matches. */
 export function engineRefusal(reason: EngineErrorReason, message = /./): ErrorCheck {
   return (error) => {
     assert(error instanceof EngineError, `not an EngineError: ${String(error)}`);
@@ -26,7 +29,7 @@ export function engineRefusal(reason: EngineErrorReason, message = /./): ErrorCh
   };
 }
 
-/** The `MeshError` that `run` throws. */
+/** Returns the `MeshError` that `run` throws. */
 export function refusalOf(run: () => unknown): MeshError {
   try {
     run();

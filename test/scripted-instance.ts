@@ -15,7 +15,7 @@ import {
   Numerics,
 } from '#protos/autoglm/mesh/v1/instance.ts';
 
-/** The status of a process that a test has made up. */
+/** Makes the status of a process that a test scripts. */
 export function statusOf(
   facts: Partial<InstanceFacts> = {},
   encoders: () => EncoderReadiness[] = () => [],
@@ -37,13 +37,13 @@ export function statusOf(
 
 export interface ScriptedInstanceOptions {
   readonly status?: InstanceStatus;
-  /** Of its heartbeat. */
+  /** Clock of its heartbeat. */
   readonly clock?: Clock;
-  /** Unset: it speaks Watch. */
+  /** Whether it has the Watch call. Unset: true. */
   readonly hasWatch?: boolean;
 }
 
-/** A process with health and facts that a test changes, and no service of its own. */
+/** A process whose health and facts a test changes; it has no service of its own. */
 export class ScriptedInstance {
   readonly health = new Health([]);
   readonly status: InstanceStatus;

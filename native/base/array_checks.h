@@ -10,12 +10,12 @@
 
 namespace autoglm {
 
-// Checks of arrays that come from outside; `name` says in the refusal which one it is, such as
-// "step plan: positions".
+// Refuses an array from outside that has another length than expected. `name` names the array in
+// the refusal, such as "step plan: positions".
 Status CheckLength(const char* name, size_t found, int64_t expected);
 Status RefuseElement(const char* name, size_t index, const std::string& problem);
 
-// Every value must be in 0..limit - 1.
+// Refuses an array with a value outside 0..limit - 1.
 template <typename T>
 Status CheckRange(const char* name, const std::vector<T>& values, int64_t limit) {
   for (size_t i = 0; i < values.size(); ++i) {

@@ -8,7 +8,8 @@ namespace autoglm {
 
 }  // namespace autoglm
 
-// For programming errors only; an expected refusal is a Status.
+// Ends the process if the condition is false. It is for programming errors only: an expected
+// refusal is a Status.
 #define CHECK(condition) \
   ((condition) ? static_cast<void>(0) : ::autoglm::FailCheck(#condition, __FILE__, __LINE__))
 

@@ -12,7 +12,7 @@ enum class Dtype : uint8_t { kFloat32, kBfloat16, kFloat16 };
 
 size_t DtypeBytes(Dtype dtype);
 
-// "float32", "bfloat16" or "float16".
+// Returns "float32", "bfloat16" or "float16".
 const char* DtypeName(Dtype dtype);
 
 }  // namespace autoglm

@@ -6,7 +6,7 @@
 
 namespace autoglm {
 
-// bfloat16 is the upper half of a float32.
+// Widens a bfloat16, which is the upper half of a float32.
 inline float BFloat16ToFloat(uint16_t bits) {
   return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
 }
@@ -25,7 +25,7 @@ inline float Float16ToFloat(uint16_t bits) {
   const uint32_t exponent = (bits >> 10) & 0x1fu;
   const uint32_t mantissa = bits & 0x3ffu;
   if (exponent == 0) {
-    // Subnormal: the value is mantissa * 2^-24, exact in float32.
+    // The number is subnormal: its value is mantissa * 2^-24, exact in float32.
     const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
     return std::bit_cast<float>(std::bit_cast<uint32_t>(magnitude) | sign);
   }
@@ -41,7 +41,8 @@ inline uint16_t FloatToFloat16(float value) {
   if (magnitude > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7e00u);
   if (magnitude >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);
   if (magnitude < 0x38800000u) {
-    // Subnormal in float16: adding 0.5 leaves the rounded multiple of 2^-24 in the low bits.
+    // The result is subnormal in float16: adding 0.5 leaves the rounded multiple of 2^-24 in the
+    // low bits.
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
     return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x3f000000u));
   }

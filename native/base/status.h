@@ -9,7 +9,7 @@
 
 namespace autoglm {
 
-// Why something was refused. Each value has one name in UPPER_SNAKE_CASE, the `reason` that
+// Reason why something was refused. Each value has one name in UPPER_SNAKE_CASE, the `reason` that
 // TypeScript sees.
 enum class Reason {
   kOk,

@@ -17,19 +17,19 @@ struct MatrixView {
   int64_t columns = 0;
   int64_t stride = 0;
 
-  // Rows begin .. begin + count - 1.
+  // Returns rows begin .. begin + count - 1.
   MatrixView Rows(int64_t begin, int64_t count) const {
     CHECK(begin >= 0 && count >= 0 && begin + count <= rows);
     return {data + begin * stride, count, columns, stride};
   }
-  // Columns begin .. begin + count - 1 of every row.
+  // Returns columns begin .. begin + count - 1 of every row.
   MatrixView Columns(int64_t begin, int64_t count) const {
     CHECK(begin >= 0 && count >= 0 && begin + count <= columns);
     return {data + begin, rows, count, stride};
   }
 };
 
-// A dense matrix: rows follow each other without gaps.
+// Makes a dense matrix: its rows follow each other without gaps.
 inline MatrixView DenseMatrix(float* data, int64_t rows, int64_t columns) {
   return {data, rows, columns, columns};
 }

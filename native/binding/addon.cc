@@ -9,7 +9,7 @@
 namespace autoglm::binding {
 namespace {
 
-// setErrorClass(EngineError): called once by native/addon.ts before anything else.
+// Implements setErrorClass(EngineError), which native/addon.ts calls once before anything else.
 void SetErrorClass(const Napi::CallbackInfo& info) {
   if (!info[0].IsFunction()) {
     Napi::TypeError::New(info.Env(), "expected a class").ThrowAsJavaScriptException();

@@ -7,7 +7,7 @@
 
 namespace autoglm::binding {
 
-// What the addon keeps for one JavaScript environment (the main thread, or a worker).
+// State that the addon keeps for one JavaScript environment (the main thread, or a worker).
 struct AddonData {
   Napi::FunctionReference error_class;    // EngineError of native/engine-error.ts
   Napi::FunctionReference decoder_class;  // DecoderObject
@@ -16,7 +16,7 @@ struct AddonData {
 
 AddonData& DataOf(Napi::Env env);
 
-// An EngineError with the status's reason and message.
+// Makes an EngineError with the status's reason and message.
 Napi::Value MakeError(Napi::Env env, const Status& status);
 
 }  // namespace autoglm::binding

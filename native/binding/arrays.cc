@@ -6,7 +6,7 @@
 namespace autoglm::binding {
 namespace {
 
-// Below this a copy costs less than a finaliser.
+// Below this size a copy costs less than a finaliser.
 constexpr size_t kMaxCopiedBytes = size_t{64} << 10;
 
 }  // namespace

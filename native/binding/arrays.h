@@ -7,10 +7,11 @@
 
 namespace autoglm::binding {
 
-// Arrays that native memory points into, kept alive until the job that reads them is gone.
+// JavaScript arrays whose memory a job reads. They are kept alive until the job is gone.
 using KeptArrays = std::vector<Napi::ObjectReference>;
 
-// Small results are copied; larger ones become the array's own memory.
+// Makes a JavaScript array of the values: small results are copied, larger ones become the array's
+// own memory.
 Napi::Float32Array MakeFloats(Napi::Env env, std::vector<float> values);
 
 }  // namespace autoglm::binding

@@ -86,7 +86,7 @@ class TraceJob final : public Job {
   KeptArrays kept_;
 };
 
-// Reads the argument into a job and queues it; a method called on a foreign object is refused.
+// Reads the argument into a job and queues the job. Refuses a call on an object that is no decoder.
 template <typename JobType>
 Napi::Value SubmitJob(const Napi::CallbackInfo& info, DecoderEngine& engine) {
   const Napi::Env env = info.Env();

@@ -14,7 +14,7 @@ namespace autoglm::binding {
 // A decoder and the thread that runs it.
 class DecoderEngine final : public Engine {
  public:
-  std::unique_ptr<Decoder> decoder;    // of the engine's thread; set by the loading job
+  std::unique_ptr<Decoder> decoder;    // used by the engine's thread; set by the loading job
   std::atomic<bool> cancelled{false};  // ends a loading job early
 
  protected:
@@ -27,7 +27,7 @@ class DecoderObject final : public Napi::ObjectWrap<DecoderObject> {
  public:
   static Napi::Function Define(Napi::Env env);
 
-  // Constructed by the loading job only, with an external that holds the engine.
+  // Takes an external that holds the engine; only the loading job calls it.
   explicit DecoderObject(const Napi::CallbackInfo& info);
   ~DecoderObject() override;
 
@@ -39,7 +39,7 @@ class DecoderObject final : public Napi::ObjectWrap<DecoderObject> {
   std::shared_ptr<DecoderEngine> engine_;
 };
 
-// loadDecoder(options): a promise of {decoder, description}.
+// Implements loadDecoder(options): returns a promise of {decoder, description}.
 Napi::Value LoadDecoder(const Napi::CallbackInfo& info);
 
 }  // namespace autoglm::binding

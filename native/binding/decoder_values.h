@@ -9,10 +9,10 @@
 
 namespace autoglm::binding {
 
-// The DecoderOptions of native/decoder-contract.ts.
+// Reads the DecoderOptions of native/decoder-contract.ts.
 DecoderOptions ReadDecoderOptions(const ObjectReader& object, Status& status);
 
-// The DecoderDescription of native/decoder-contract.ts.
+// Makes the DecoderDescription of native/decoder-contract.ts.
 Napi::Object MakeDescription(Napi::Env env, const DecoderDescription& description);
 
 }  // namespace autoglm::binding

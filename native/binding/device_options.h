@@ -9,10 +9,10 @@
 
 namespace autoglm::binding {
 
-// `device` of the options of a model.
+// Reads `device` from the options of a model.
 DeviceId ReadDevice(const ObjectReader& options, Status& status);
 
-// `weightDtype`: none for "auto".
+// Reads `weightDtype`; returns none for "auto".
 std::optional<WeightFormat> ReadWeightFormat(const ObjectReader& options);
 
 }  // namespace autoglm::binding

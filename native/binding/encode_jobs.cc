@@ -7,7 +7,8 @@
 namespace autoglm::binding {
 namespace {
 
-// What an item's promise is told: being cancelled is no refusal, unless the engine did it.
+// Returns the status that settles an item's promise. A cancelled item is no refusal, unless the
+// closing engine cancelled it.
 Status StatusOf(const EncodedItem& encoded, const EncoderEngine& engine) {
   if (encoded.cancelled && engine.IsInterrupted()) {
     return Status(Reason::kEngineClosed, "the engine was closed");

@@ -12,31 +12,33 @@
 
 namespace autoglm::binding {
 
-// Items that arrived in one call, shared by their jobs: the first job computes all of them, and
-// those after it find their results. Each item is delivered on its own.
+// Items that arrived in one call. Their jobs share the batch: the first job computes all items, and
+// the later jobs take their results from it. Each item is delivered on its own.
 class EncodeBatch {
  public:
   explicit EncodeBatch(std::shared_ptr<EncoderEngine> engine) : engine_(std::move(engine)) {}
 
-  // On the JavaScript thread, before the batch's first job is submitted. Returns the item's index.
+  // Adds an item and returns its index. Called on the JavaScript thread, before the batch's first
+  // job is submitted.
   size_t Add(const MediaItem& item);
 
-  // On the engine's thread, in the order of the indices.
+  // Returns the result of an item. Called on the engine's thread, in the order of the indices.
   EncodedItem Take(size_t index);
 
  private:
   const std::shared_ptr<EncoderEngine> engine_;
   std::vector<MediaItem> items_;
-  std::vector<EncodedItem> results_;  // of all items, or empty before the first job has run
+  std::vector<EncodedItem> results_;  // one per item; empty before the first job has run
 };
 
-// One item: resolves with an EncodedItem of native/encoder.ts, or null where it was cancelled.
+// Job of one item. Its promise resolves to an EncodedItem of native/encoder-contract.ts, or to null
+// if the item was cancelled.
 class EncodeJob final : public Job {
  public:
   EncodeJob(Napi::Env env, std::shared_ptr<EncoderEngine> engine)
       : Job(env), engine_(std::move(engine)), cancelled_(engine_->MakeCancelFlag()) {}
 
-  // Adds the item to the batch; refuses one that is no media item.
+  // Adds the item to the batch; refuses a value that is no media item.
   Status Read(const Napi::Value& value, std::shared_ptr<EncodeBatch> batch);
   const std::shared_ptr<CancelFlag>& cancelled() const { return cancelled_; }
 
@@ -52,7 +54,7 @@ class EncodeJob final : public Job {
   KeptArrays kept_;
 };
 
-// One item alone, with what its stages gave.
+// Job that encodes one item alone and returns the values of its stages.
 class EncoderTraceJob final : public Job {
  public:
   EncoderTraceJob(Napi::Env env, std::shared_ptr<EncoderEngine> engine)

@@ -52,7 +52,7 @@ Napi::Value ForeignError(Napi::Env env) {
   return MakeError(env, InvalidRequest("not an encoder of this addon"));
 }
 
-// {promise, cancel()} of one item.
+// Makes the {promise, cancel()} of one item.
 Napi::Object MakeTicket(Napi::Env env, const Napi::Promise& promise,
                         std::shared_ptr<CancelFlag> cancelled) {
   Napi::Object ticket = Napi::Object::New(env);
@@ -131,7 +131,8 @@ Napi::Value EncoderObject::Encode(const Napi::CallbackInfo& info) {
   const Napi::Array items = info[0].As<Napi::Array>();
   const Napi::Array tickets = Napi::Array::New(env, items.Length());
   const std::shared_ptr<EncodeBatch> batch = std::make_shared<EncodeBatch>(engine_);
-  // The engine's thread reads the batch from the first submission on: all items are in it by then.
+  // The engine's thread reads the batch from the first submission on, so all items are added
+  // before.
   std::vector<std::pair<uint32_t, std::unique_ptr<EncodeJob>>> jobs;
   for (uint32_t i = 0; i < items.Length(); ++i) {
     std::unique_ptr<EncodeJob> job = std::make_unique<EncodeJob>(env, engine_);

@@ -15,13 +15,13 @@ namespace autoglm::binding {
 // An encoder and the thread that runs it.
 class EncoderEngine final : public Engine {
  public:
-  // Made on the JavaScript thread for an item that is about to be submitted; set when nobody wants
-  // the item any more, or the engine closes.
+  // Makes the flag of an item that is about to be submitted, on the JavaScript thread. The flag is
+  // set when the item is cancelled or the engine closes.
   std::shared_ptr<CancelFlag> MakeCancelFlag();
-  // Has the engine itself cancelled its items? Asked by its thread.
+  // Returns true if the engine has cancelled its items because it closes. Called on its thread.
   bool IsInterrupted() const { return interrupted_; }
 
-  std::unique_ptr<Encoder> encoder;  // of the engine's thread; set by the loading job
+  std::unique_ptr<Encoder> encoder;  // used by the engine's thread; set by the loading job
   // Set by the loading job, then read by the JavaScript thread.
   std::shared_ptr<const MediaPreprocessor> preprocessor;
 
@@ -39,7 +39,7 @@ class EncoderObject final : public Napi::ObjectWrap<EncoderObject> {
  public:
   static Napi::Function Define(Napi::Env env);
 
-  // Constructed by the loading job only, with an external that holds the engine.
+  // Takes an external that holds the engine; only the loading job calls it.
   explicit EncoderObject(const Napi::CallbackInfo& info);
   ~EncoderObject() override;
 
@@ -52,7 +52,7 @@ class EncoderObject final : public Napi::ObjectWrap<EncoderObject> {
   std::shared_ptr<EncoderEngine> engine_;
 };
 
-// loadEncoder(options): a promise of {encoder, description}.
+// Implements loadEncoder(options): returns a promise of {encoder, description}.
 Napi::Value LoadEncoder(const Napi::CallbackInfo& info);
 
 }  // namespace autoglm::binding

@@ -10,10 +10,11 @@
 
 namespace autoglm::binding {
 
-// The types of native/encoder.ts that these names have.
+// Each function reads or makes the type of native/encoder-contract.ts that its name ends in.
 EncoderOptions ReadEncoderOptions(const ObjectReader& object, Status& status);
 ItemFacts ReadItemFacts(const ObjectReader& object, Status& status);
-// Pixels and samples are read where they lie and kept alive.
+// Reads an item. Its pixels or samples are not copied: they are read where they lie, and kept
+// alive.
 MediaItem ReadMediaItem(const ObjectReader& object, KeptArrays& kept, Status& status);
 
 Napi::Object MakeEncoderDescription(Napi::Env env, const EncoderDescription& description);

@@ -7,8 +7,8 @@
 namespace autoglm::binding {
 
 void Engine::Start(Napi::Env env, const char* name) {
-  // Shared by the JavaScript objects that name the engine and by its delivery function, whichever
-  // lives longer.
+  // The JavaScript objects of the engine and its delivery function share the engine: the one that
+  // lives longest frees it.
   auto* self = new std::shared_ptr<Engine>(shared_from_this());
   delivery_ = Delivery::New(
       env, name, 0, 1, this,
@@ -18,7 +18,7 @@ void Engine::Start(Napi::Env env, const char* name) {
       },
       self);
   delivery_.Unref(env);
-  // Registered after the delivery function's own hook, hence run before it.
+  // The hook is registered after the delivery function's own hook, and so runs before it.
   cleanup_hook_ = env.AddCleanupHook(
       +[](Engine* engine) {
         engine->env_ended_ = true;
@@ -86,7 +86,8 @@ void Engine::RunThread() {
   delivery_.Release();
 }
 
-// `env` is null when the environment ended before the result could be delivered.
+// Settles the promise of a job. `env` is null if the environment ended before the result could be
+// delivered.
 void Engine::Deliver(Napi::Env env, Napi::Function, Engine* engine, Job* delivered) {
   const std::unique_ptr<Job> job(delivered);
   if (env == nullptr || engine->env_ended_) return;

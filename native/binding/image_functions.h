@@ -5,7 +5,7 @@
 
 namespace autoglm::binding {
 
-// resizeImage(request): a promise of the RGB bytes of the resized picture.
+// Implements resizeImage(request): returns a promise of the RGB bytes of the resized picture.
 Napi::Value ResizeImage(const Napi::CallbackInfo& info);
 
 }  // namespace autoglm::binding

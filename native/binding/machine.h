@@ -5,10 +5,11 @@
 
 namespace autoglm::binding {
 
-// devices(): what this machine offers.
+// Implements devices(): returns the devices of this machine.
 Napi::Value Devices(const Napi::CallbackInfo& info);
 
-// cpuFeatures(): the level of the kernels; throws where AUTOGLM_ISA cannot be honoured.
+// Implements cpuFeatures(): returns the level of the kernels. Throws if AUTOGLM_ISA names a level
+// that is unknown or not available.
 Napi::Value CpuFeatures(const Napi::CallbackInfo& info);
 
 }  // namespace autoglm::binding

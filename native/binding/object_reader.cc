@@ -7,7 +7,7 @@
 namespace autoglm::binding {
 namespace {
 
-// The integers a JavaScript number holds exactly.
+// Largest integer up to which a JavaScript number holds all integers exactly.
 constexpr double kMaxSafeInteger = 9007199254740991.0;
 
 }  // namespace
@@ -21,7 +21,7 @@ ObjectReader::ObjectReader(const Napi::Value& value, std::string where, Status& 
   }
 }
 
-// Nothing is read after the first refusal: a property may be a getter that throws.
+// Reads a property, but nothing after the first refusal: a property may be a getter that throws.
 Napi::Value ObjectReader::Get(const char* name) const {
   if (!status_->ok() || object_.IsEmpty()) return Napi::Value();
   return object_.Get(name);

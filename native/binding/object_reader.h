@@ -14,8 +14,9 @@
 
 namespace autoglm::binding {
 
-// Reads the properties of a JavaScript object with every type checked. The first one of another
-// type sets `status`, and later reads return zeros, so that a caller checks once at the end.
+// Reads the properties of a JavaScript object with every type checked. The first property of
+// another type sets `status`, and later reads return zeros, so that a caller checks once at the
+// end.
 class ObjectReader {
  public:
   // `where` names the object in messages, such as "step plan".
@@ -23,7 +24,7 @@ class ObjectReader {
 
   bool IsNull(const char* name) const;  // null or undefined
   ObjectReader Object(const char* name) const;
-  // Items of an array of objects.
+  // Reads the items of an array of objects.
   std::vector<ObjectReader> Objects(const char* name) const;
 
   int64_t Integer(const char* name) const;
@@ -31,15 +32,15 @@ class ObjectReader {
   float Float(const char* name) const;
   uint64_t BigUint64(const char* name) const;
   std::string String(const char* name) const;
-  // "float32", "bfloat16" or "float16".
+  // Reads "float32", "bfloat16" or "float16".
   Dtype DtypeOf(const char* name) const;
   WeightFormat WeightFormatOf(const char* name) const;
 
-  // Copies of typed arrays of exactly this element type.
+  // Copies a typed array of exactly this element type.
   std::vector<int32_t> Int32s(const char* name) const;
   std::vector<uint32_t> Uint32s(const char* name) const;
   std::vector<float> Floats(const char* name) const;
-  // The array itself, to be kept alive by the caller.
+  // Returns the array itself, which the caller keeps alive.
   std::optional<Napi::Uint8Array> Bytes(const char* name) const;
   std::optional<Napi::Float32Array> FloatArray(const char* name) const;
 

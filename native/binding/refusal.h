@@ -7,11 +7,11 @@
 
 namespace autoglm::binding {
 
-// A promise that is rejected with this error.
+// Returns a promise that is rejected with this error.
 Napi::Promise Rejection(Napi::Env env, const Napi::Value& error);
 
-// A promise rejected for an argument that could not be read. A getter of the object may have
-// thrown: its exception is the reason then, and is no longer pending.
+// Returns a promise that is rejected because an argument could not be read. If a getter of the
+// object has thrown, the promise is rejected with its exception, which is then not pending.
 Napi::Promise RefuseRead(Napi::Env env, const Status& status);
 
 }  // namespace autoglm::binding

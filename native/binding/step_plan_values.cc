@@ -54,7 +54,7 @@ SampleParams ReadSampleParams(const ObjectReader& object) {
   return params;
 }
 
-// Clamped, so that a number outside 32 bits stays outside the step.
+// Reads the token of an output, clamped so that a number outside 32 bits stays outside the step.
 int32_t ReadOutputToken(const ObjectReader& object) {
   return static_cast<int32_t>(std::clamp<int64_t>(object.Integer("token"), -1, INT32_MAX));
 }

@@ -10,13 +10,14 @@
 
 namespace autoglm::binding {
 
-// Small arrays of a plan are copied; media rows are read where they lie and kept alive.
+// Reads a plan. Its small arrays are copied; its media rows are read where they lie, and kept
+// alive.
 StepPlan ReadStepPlan(const ObjectReader& object, KeptArrays& kept);
 TraceRequest ReadTraceRequest(const ObjectReader& object, KeptArrays& kept);
 
-// The StepResult of native/step-plan.ts.
+// Makes the StepResult of native/step-plan.ts.
 Napi::Object MakeStepResult(Napi::Env env, const StepResult& result);
-// The DecoderTrace of native/decoder-contract.ts.
+// Makes the DecoderTrace of native/decoder-contract.ts.
 Napi::Object MakeTrace(Napi::Env env, DecoderTrace& trace);
 
 }  // namespace autoglm::binding

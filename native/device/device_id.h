@@ -12,7 +12,7 @@ namespace autoglm {
 
 enum class DeviceKind { kCpu, kCuda };
 
-// "cpu" or "cuda".
+// Returns "cpu" or "cuda".
 const char* DeviceKindName(DeviceKind kind);
 
 // A parsed device name: `cpu` (every core of the process), `cpu:0-3`, `cpu:0,2,4-5` (these cores),
@@ -23,7 +23,8 @@ struct DeviceId {
   int ordinal = 0;         // of a GPU
 };
 
-// Refuses a name that is malformed or names a core the process may not run on.
+// Parses a device name. Refuses a name that is malformed, or has a core on which the process may
+// not run.
 Result<DeviceId> ParseDeviceId(std::string_view name);
 
 struct DeviceDescription {
@@ -34,10 +35,10 @@ struct DeviceDescription {
   std::vector<int> cores;  // empty for a GPU
 };
 
-// What this machine offers, the CPU first.
+// Returns the devices of this machine, the CPU first.
 std::vector<DeviceDescription> ListDevices();
 
-// Cores the process may run on, ascending.
+// Returns the cores on which the process may run, ascending.
 std::vector<int> AvailableCores();
 
 }  // namespace autoglm

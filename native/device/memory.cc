@@ -36,7 +36,8 @@ Result<DeviceBuffer> AllocateHostMemory(size_t bytes) {
   if (data == MAP_FAILED) {
     return EngineFailed("cannot allocate " + std::to_string(bytes) + " bytes of host memory");
   }
-  // Advice only: without huge pages everything works, with more misses in the page tables.
+  // The advice may be refused: without huge pages everything works, with more misses in the page
+  // tables.
   if (bytes >= kHugePageBytes) madvise(data, bytes, MADV_HUGEPAGE);
   return DeviceBuffer(data, bytes, Unmap);
 }

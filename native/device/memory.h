@@ -7,7 +7,7 @@
 
 namespace autoglm {
 
-// Owns memory of a device; how it is freed depends on the device that gave it.
+// Memory of a device with one owner. The device that gave the memory decides how it is freed.
 class DeviceBuffer {
  public:
   using Free = void (*)(void* data, size_t bytes);
@@ -31,8 +31,8 @@ class DeviceBuffer {
   Free free_ = nullptr;
 };
 
-// Zeroed host memory, aligned to pages, with huge pages advised where it is large. Pages come into
-// being when first written, near the core that writes them.
+// Allocates zeroed host memory, aligned to pages; advises huge pages if it is large. The system
+// creates a page when a core first writes it, near that core.
 Result<DeviceBuffer> AllocateHostMemory(size_t bytes);
 
 }  // namespace autoglm

@@ -3,7 +3,7 @@
 
 namespace autoglm {
 
-// Binds the calling thread to a core. A refusal (a container that changed the set of cores
+// Binds the calling thread to a core. A refusal (the container's set of cores may have changed
 // meanwhile) costs speed, not correctness, and is not reported.
 void PinCallingThread(int core);
 

@@ -8,8 +8,8 @@
 namespace autoglm {
 namespace {
 
-// How long a thread looks for work before it sleeps: longer than the gap between two operations of
-// a step, shorter than anyone notices of a core.
+// Time for which a thread looks for work before it sleeps: longer than the gap between two
+// operations of a step, and too short to keep a core visibly busy.
 constexpr std::chrono::microseconds kSpinTime(30);
 constexpr int kChecksPerClockRead = 64;
 
@@ -34,7 +34,8 @@ void WaitWhileEqual(const std::atomic<T>& value, T old) {
   value.wait(old, std::memory_order_acquire);
 }
 
-// Generations count up by one as each piece of work opens and closes.
+// Returns true if workers may enter. The generation grows by one when a piece of work opens, and by
+// one when it closes.
 bool IsOpen(uint32_t generation) { return generation % 2 == 1; }
 
 }  // namespace
@@ -64,8 +65,8 @@ void ThreadPool::Run(const Work& work) {
   generation_.fetch_add(1);  // opens
   generation_.notify_all();
   RunTasks();
-  generation_.fetch_add(1);  // closes: a worker that wakes only now passes by
-  // Those inside must leave first: `work` and its captures live on this stack.
+  generation_.fetch_add(1);  // closes: a worker that wakes later does not enter
+  // The workers inside must leave first: `work` and its captures live on this stack.
   for (int32_t inside = num_inside_.load(); inside != 0; inside = num_inside_.load()) {
     WaitWhileEqual(num_inside_, inside);
   }
@@ -79,8 +80,8 @@ void ThreadPool::RunWorker(int core) {
     seen = generation_.load();
     if (stopping_.load(std::memory_order_relaxed)) return;
     if (!IsOpen(seen)) continue;
-    // Enter, then look again: either Run sees this worker inside, or the worker sees it closed. All
-    // four accesses are sequentially consistent.
+    // The worker enters, then looks again: either Run sees the worker inside, or the worker sees
+    // that the work is closed. All four accesses are sequentially consistent.
     num_inside_.fetch_add(1);
     if (IsOpen(generation_.load())) RunTasks();
     if (num_inside_.fetch_sub(1) == 1) num_inside_.notify_all();

@@ -9,13 +9,14 @@
 
 namespace autoglm {
 
-// The threads of one CPU device. One thread at a time, the engine thread, hands out work and takes
-// part in it; a step wakes the others many hundred times, so they spin briefly before they sleep. A
-// thread that another process keeps off its core is not waited for: the others do its share.
+// The threads of one CPU device. One thread at a time, the engine thread, distributes work and
+// takes part in it. A step wakes the other threads many hundred times, so they spin briefly before
+// they sleep. If another process keeps a thread off its core, the pool does not wait for that
+// thread: the others do its share.
 class ThreadPool {
  public:
-  // One thread a core, of which the caller is the first; empty: one for each core the process may
-  // run on, left to the scheduler.
+  // Starts one thread per core; the caller is the first of them. If `cores` is empty, there is one
+  // thread for each core on which the process may run, and the system's scheduler places them.
   explicit ThreadPool(const std::vector<int>& cores);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -41,7 +42,8 @@ class ThreadPool {
   void RunWorker(int core);
   void RunTasks();
 
-  // Written only while the generation is closed and no worker is inside; read by workers inside.
+  // Run writes it only while the generation is closed and no worker is inside; workers inside read
+  // it.
   Work work_;
   std::atomic<int64_t> next_task_{0};
   std::atomic<uint32_t> generation_{0};  // odd: open to workers

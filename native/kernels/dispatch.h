@@ -11,16 +11,17 @@ namespace autoglm::kernels {
 
 enum class IsaLevel { kReference, kAvx2, kAvx512, kAmx };
 
-// "reference", "avx2", "avx512" or "amx".
+// Returns "reference", "avx2", "avx512" or "amx".
 const char* IsaName(IsaLevel level);
 
-// The kernels of one level: everything up to and including it applied.
+// The kernels of one level, with every lower level applied before it.
 struct KernelLevel {
   IsaLevel level;
   CpuKernels kernels;
 };
 
-// Levels that are compiled in and that processor and operating system support, lowest first.
+// Returns the levels that are compiled in and that processor and operating system support, lowest
+// first.
 std::vector<KernelLevel> SupportedLevels();
 
 struct KernelChoice {
@@ -29,11 +30,11 @@ struct KernelChoice {
   std::string reason;  // "best supported" or "AUTOGLM_ISA=avx2"
 };
 
-// Chooses the level named `cap`, or the best one where cap is null or empty. A level that is
-// unknown or not available here is refused, never replaced by another.
+// Chooses the level named `cap`, or the best one if cap is null or empty. A level that is unknown
+// or not available here is refused, never replaced by another.
 Result<KernelChoice> ChooseKernels(const char* cap);
 
-// ChooseKernels with the environment variable AUTOGLM_ISA, decided once per process.
+// Calls ChooseKernels with the environment variable AUTOGLM_ISA, once per process.
 const Result<KernelChoice>& ActiveKernels();
 
 }  // namespace autoglm::kernels

@@ -7,7 +7,7 @@
 #include "base/dtype.h"
 #include "base/weight_format.h"
 
-// What one core does to one block of rows: tables of function pointers, one per CPU level.
+// Tables of kernels, one per CPU level. A kernel is the work of one core on one block of rows.
 //
 // Contracts that hold for every pointer, at every level:
 // - A row's result depends on that row alone. The order of each reduction is fixed by the level and
@@ -15,7 +15,7 @@
 //   bit the same alone or in a batch. Levels may differ from each other in the last bits.
 // - Activations are float32. Strides count elements. Pointers need only the alignment of their
 //   type, except packed panels (64 bytes). Any count may be 0. Nothing outside the stated shape is
-//   read or written, so a length that is no multiple of a vector needs masks or a scalar tail.
+//   read or written, so a length that is no multiple of a vector's needs masks or a scalar tail.
 // - Output and input are distinct memory unless the comment says "in place allowed".
 // - No allocation, no locks, no exceptions; temporary memory is on the stack, at most 64 KiB.
 //
@@ -56,11 +56,11 @@ struct GemmArgs {
 struct GemmKernels {
   const char* isa;      // level the pointers came from
   int64_t panel_width;  // at most kMaxPanelWidth
-  // Size of a panel with its scales, a multiple of kPanelAlignment.
+  // Returns the size of a panel with its scales in bytes, a multiple of kPanelAlignment.
   size_t (*panel_bytes)(const WeightFormat& format, int64_t depth);
   void (*pack_panel)(const PackPanelArgs& args);
-  // y = x * transpose(weight) + bias, accumulated in float32. The accumulation order over depth
-  // does not depend on num_rows: one row multiplied alone gives the bits it gives among many.
+  // Computes y = x * transpose(weight) + bias, accumulated in float32. The accumulation order over
+  // depth does not depend on num_rows: one row multiplied alone gives the bits it gives among many.
   void (*multiply)(const GemmArgs& args);
 };
 
@@ -95,7 +95,7 @@ struct GatedArgs {
   int64_t y_stride;
 };
 
-// `count` values, in place allowed.
+// Kernel over `count` values; in place allowed.
 using ElementwiseKernel = void (*)(const float* x, float* y, int64_t count);
 
 struct AddScaledArgs {
@@ -119,7 +119,7 @@ struct ActivationKernels {
   void (*add_scaled)(const AddScaledArgs& args);
 };
 
-// Pair i of a head is rotated by the angle whose cosine and sine stand at [row, i]; the same angles
+// Pair i of a head is rotated by the angle whose cosine and sine are at [row, i]; the same angles
 // serve all heads of a row. Values beyond the 2 * num_pairs rotated ones are left as they are.
 struct RopeArgs {
   float* x;            // [num_rows, num_heads, head_dim], rotated in place
@@ -134,9 +134,9 @@ struct RopeArgs {
 
 struct RopeKernels {
   const char* isa;
-  // Pair i is elements (2i, 2i + 1).
+  // Rotates pairs of elements (2i, 2i + 1).
   void (*interleaved)(const RopeArgs& args);
-  // Pair i is elements (i, i + num_pairs).
+  // Rotates pairs of elements (i, i + num_pairs).
   void (*halves)(const RopeArgs& args);
 };
 
@@ -183,8 +183,8 @@ struct FullAttentionArgs {
 };
 
 // Softmax is kept online (https://arxiv.org/abs/1805.02867), so that no [queries, keys] matrix
-// exists. Each query walks its keys from position 0 in blocks of fixed size; keys it may not see
-// are never read into its result, whatever they hold.
+// exists. Each query walks its keys from position 0 in blocks of fixed size; a key that it may not
+// see never affects its result, even if the key is NaN.
 struct AttentionKernels {
   const char* isa;
   void (*paged)(const PagedAttentionArgs& args);
@@ -229,7 +229,7 @@ struct ConvolutionKernels {
   void (*depthwise_2d)(const DepthwiseConv2dArgs& args);
 };
 
-// Conversions of `count` values. Narrowing rounds to nearest, ties to even; NaN stays NaN.
+// Kernels that convert `count` values. Narrowing rounds to nearest, ties to even; NaN stays NaN.
 struct ConvertKernels {
   const char* isa;
   void (*float32_to_bfloat16)(const float* x, uint16_t* y, int64_t count);
@@ -240,14 +240,14 @@ struct ConvertKernels {
 
 struct LogitKernels {
   const char* isa;
-  // Index of the largest value, the lowest among equals; NaN is never chosen. -1 where there is
-  // none above minus infinity.
+  // Returns the index of the largest value, the lowest among equals; NaN is never chosen. Returns
+  // -1 if no value is above minus infinity.
   int64_t (*argmax)(const float* x, int64_t count);
-  // log(sum(exp(x))) without overflow; minus infinity for an empty row.
+  // Returns log(sum(exp(x))) without overflow; minus infinity for an empty row.
   float (*log_sum_exp)(const float* x, int64_t count);
-  // Number of values greater than `threshold`.
+  // Returns the number of values greater than `threshold`.
   int64_t (*count_greater)(const float* x, int64_t count, float threshold);
-  // In place: exp(x - max) / sum.
+  // Computes exp(x - max) / sum in place.
   void (*softmax)(float* x, int64_t count);
 };
 

@@ -5,9 +5,9 @@
 
 namespace autoglm {
 
-// Opens a device for the calling thread, the only one that will use it, and binds that thread to the
-// device's cores. Refuses a device that this build or machine does not have. Models are given this
-// function: they know no kind of device.
+// Opens a device for the calling thread, the only one that may use it, and binds that thread to the
+// device's cores. Refuses a device that this build or machine does not have. Models get this
+// function as an argument: they know no kind of device.
 Result<Device> OpenDevice(const DeviceId& id);
 
 }  // namespace autoglm

@@ -16,24 +16,24 @@
 #include "device/thread_pool.h"
 #include "kernels/sampling/token_choice.h"
 
-// What models call: one indirect call per operation over the tensors of a device, which each kind
-// of device supplies as a table. A CPU divides an operation among its threads and calls the kernels
-// of its level. All pointers in the arguments are memory of the device unless they say "host";
-// calls on one device come from one thread and run in order.
+// The operations that models call: one indirect call per operation over the tensors of a device.
+// Each kind of device supplies them as a table. A CPU divides an operation among its threads and
+// calls the kernels of its level. All pointers in the arguments are memory of the device unless
+// they say "host"; calls on one device come from one thread and run in order.
 //
 // Every operation keeps the contract of kernels.h: a row's bits do not depend on its neighbours,
 // nor on the number of threads. Shapes that do not fit together end the process by CHECK.
 
 namespace autoglm {
 
-// Width of the widest head that attention computes on every device.
+// Widest head that attention computes on every device.
 inline constexpr int64_t kMaxHeadDim = 256;
 
 // State of one device as its operations see it: threads and kernels of a CPU, stream of a GPU.
 class OpsContext {
  public:
   virtual ~OpsContext() = default;
-  // Threads of the host beside the device, for work such as preprocessing.
+  // Returns the threads of the host beside the device, for work such as preprocessing.
   virtual ThreadPool& threads() = 0;
 };
 
@@ -43,8 +43,8 @@ struct WeightShape {
   int64_t depth = 0;    // input width
 };
 
-// A weight in the layout its device multiplies fastest, scales among the values. pack makes it and
-// gemm reads it; nobody else looks inside.
+// A weight in the layout that its device multiplies fastest, its scales among the values. pack
+// writes it and gemm reads it; no other code depends on the layout.
 struct PackedMatrix {
   WeightShape shape;
   const void* packed = nullptr;
@@ -207,7 +207,8 @@ struct DepthwiseConv2dOp {
   float* y;             // [out_height, out_width, channels]
 };
 
-// Lays the neighbourhood of each output pixel in a row, so that a convolution becomes a gemm.
+// Operation that lays the neighbourhood of each output pixel in a row, so that a convolution
+// becomes a gemm.
 struct Im2ColOp {
   PlaneGeometry plane;
   const float* x;  // [height, width, channels]
@@ -225,21 +226,21 @@ struct AllReduceOp {
 };
 
 struct Ops {
-  // Memory.
+  // These operations are about memory.
   Result<DeviceBuffer> (*allocate)(OpsContext& context, size_t bytes);
   void (*upload)(OpsContext& context, const UploadOp& op);
-  // Plain bytes from host memory, such as a step's indices.
+  // Copies plain bytes from host memory, such as a step's indices.
   void (*copy_in)(OpsContext& context, const CopyInOp& op);
-  // Dense rows in host memory, free to be changed and valid until the next call on this device: the
-  // data itself on a CPU.
+  // Returns dense rows in host memory, which the caller may change until the next call on this
+  // device. On a CPU they are the data itself.
   float* (*host_rows)(OpsContext& context, const MatrixView& x);
 
-  // Weights. A device takes what memory a gemm will need when the weight is packed, so that a step
-  // allocates nothing.
+  // These operations are about weights. Packing a weight also takes the memory that its gemm will
+  // need, so that a step allocates nothing.
   size_t (*packed_bytes)(OpsContext& context, const WeightShape& shape);
   Status (*pack)(OpsContext& context, const PackOp& op);
 
-  // Layers.
+  // These operations compute layers.
   void (*gather)(OpsContext& context, const GatherOp& op);
   void (*gemm)(OpsContext& context, const GemmOp& op);
   void (*rms_norm)(OpsContext& context, const NormOp& op);
@@ -258,11 +259,11 @@ struct Ops {
   void (*depthwise_conv2d)(OpsContext& context, const DepthwiseConv2dOp& op);
   void (*im2col)(OpsContext& context, const Im2ColOp& op);
 
-  // Output. The same (seed, stream, position) draws the same token on every device whose logits are
-  // the same.
+  // These operations end a step. The same (seed, stream, position) draws the same token on every
+  // device whose logits are the same.
   void (*sample)(OpsContext& context, const SampleOp& op);
 
-  // x = the sum of x over the ranks of the device's group. A device alone is its only rank.
+  // Sets x to the sum of x over the ranks of the device's group. A device alone is its only rank.
   void (*all_reduce)(OpsContext& context, const AllReduceOp& op);
 };
 
@@ -272,7 +273,7 @@ struct Device {
   std::unique_ptr<OpsContext> context;
 };
 
-// How a model comes to its device: see kernels/open_device.h.
+// Function with which a model opens its device: see kernels/open_device.h.
 using DeviceOpener = Result<Device> (*)(const DeviceId& id);
 
 }  // namespace autoglm

@@ -4,7 +4,7 @@ import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { RandomWeights } from './random-weights.ts';
 import { type TensorEntry, writeSafetensors } from './safetensors-file.ts';
 
-/** Tokenizer, template and preprocessing are taken from here. */
+/** Folder from which tokenizer, template and preprocessing are copied. */
 const TINY = join(PACKAGE_ROOT, 'test/testdata/glm4v-tiny');
 const SMALL_FILES = [
   'chat_template.jinja',
@@ -14,7 +14,7 @@ const SMALL_FILES = [
   'tokenizer_config.json',
 ];
 
-/** Of the tokenizer above. */
+/** Vocabulary size of the tokenizer above. */
 const VOCAB_SIZE = 1490;
 const MAX_POSITIONS = 32_768;
 const PATCH_VALUES = [3, 2, 14, 14] as const;
@@ -139,7 +139,7 @@ function visionTensors(weights: RandomWeights, shape: Glm4vShape): TensorEntry[]
       weights.ones(`${block}.norm2.weight`, width),
       weights.matrix(`${block}.attn.qkv.weight`, [3 * width, width]),
       weights.matrix(`${block}.attn.proj.weight`, [width, width]),
-      // The blocks' width inside is that of the language model.
+      // The MLP of a block is as wide as the language model.
       weights.matrix(`${block}.mlp.gate_proj.weight`, [hiddenSize, width]),
       weights.matrix(`${block}.mlp.up_proj.weight`, [hiddenSize, width]),
       weights.matrix(`${block}.mlp.down_proj.weight`, [width, hiddenSize]),

@@ -8,7 +8,7 @@ export class RandomWeights {
     this.#state = seed;
   }
 
-  /** Uniform values that keep the variance of what is multiplied with them. */
+  /** Draws uniform values; a product with them keeps the variance of its input. */
   matrix(name: string, shape: readonly [number, ...number[]]): TensorEntry {
     const bound = Math.sqrt(3 / numValues(shape.slice(1)));
     const values = () => {
@@ -19,7 +19,7 @@ export class RandomWeights {
     return { name, shape, values };
   }
 
-  /** The weight of a norm. */
+  /** Returns the weight of a norm. */
   ones(name: string, size: number): TensorEntry {
     return { name, shape: [size], values: () => toBfloat16(new Float32Array(size).fill(1)) };
   }
@@ -28,14 +28,14 @@ export class RandomWeights {
     return { name, shape: [size], values: () => new Uint16Array(size) };
   }
 
-  /** Numerical Recipes' linear congruential generator; in [0, 1). */
+  /** Draws a number in [0, 1) by Numerical Recipes' linear congruential generator. */
   #next(): number {
     this.#state = (Math.imul(this.#state, 1_664_525) + 1_013_904_223) >>> 0;
     return this.#state / 2 ** 32;
   }
 }
 
-/** Truncates: these are random values. */
+/** Converts by truncation, which is good enough for random values. */
 function toBfloat16(values: Float32Array): Uint16Array {
   const bits = new Uint32Array(values.buffer);
   return Uint16Array.from(bits, (word) => word >>> 16);

@@ -6,7 +6,7 @@ const BYTES_PER_VALUE = 2;
 export interface TensorEntry {
   readonly name: string;
   readonly shape: readonly number[];
-  /** Its values, row-major, as bfloat16 bits; called when it is its turn. */
+  /** Returns its values, row-major, as bfloat16 bits; called just before the tensor is written. */
   readonly values: () => Uint16Array;
 }
 

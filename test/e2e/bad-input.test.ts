@@ -17,7 +17,7 @@ describe('bad input through every process', () => {
     readonly name: string;
     readonly body: Body;
     readonly status: number;
-    /** What the message must name. */
+    /** Text that the message must name. */
     readonly says: RegExp;
   }
   const rows: readonly Row[] = [

@@ -20,7 +20,7 @@ interface Row {
   readonly name: string;
   readonly parts: () => readonly Body[] | Promise<readonly Body[]>;
   readonly status: number;
-  /** What the message must say. */
+  /** Text that the message must contain. */
   readonly says: RegExp;
 }
 
@@ -32,7 +32,7 @@ function audioPart(bytes: Buffer, format = 'wav'): Body {
   return { type: 'input_audio', input_audio: { data: bytes.toString('base64'), format } };
 }
 
-/** One colour: few bytes, however many pixels. */
+/** Makes an image of one colour: it has few bytes, however many pixels. */
 function flatImage(width: number, height: number): Promise<Buffer> {
   const background = '#808080';
   return sharp({ create: { width, height, channels: 3, background } })
@@ -40,7 +40,10 @@ function flatImage(width: number, height: number): Promise<Buffer> {
     .toBuffer();
 }
 
-/** Ten thousand seconds of silence: MPEG-2.5 layer III frames of 72 ms at 8 kbit/s, 8 kHz, mono. */
+/**
+ * Makes ten thousand seconds of silence: MPEG-2.5 layer III frames of 72 ms at 8 kbit/s, 8 kHz,
+ * mono.
+ */
 function longSilence(): Buffer {
   const frame = Buffer.alloc(72);
   frame.writeUInt32BE(0xffe318c4);
@@ -165,7 +168,7 @@ describe('a mesh that sees and does not hear', () => {
   let silent: Server;
   let address = '';
   before(async () => {
-    // It takes requests and never answers.
+    // This server takes requests and never answers.
     silent = createServer(() => {}).listen(0, '127.0.0.1');
     await once(silent, 'listening');
     const bound = silent.address();

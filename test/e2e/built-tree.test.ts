@@ -13,7 +13,7 @@ import { type CommandResult, writeConfig } from './mesh.ts';
 
 const run = promisify(execFile);
 
-/** What a start looks at. */
+/** Files and folders that a start reads. */
 const PARTS = [
   ...['.npmrc', 'package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'],
   ...['deploy', 'gateway', 'native', 'protos', 'services', 'build', 'node_modules'],
@@ -21,12 +21,15 @@ const PARTS = [
 
 const WRITTEN_BY_NPM = ['package.json', 'package-lock.json', 'node_modules/.package-lock.json'];
 
-/** A mount namespace in which the tree is read-only, and a network namespace with nothing but loopback. */
+/**
+ * Arguments of `unshare`: a mount namespace, in which the tree becomes read-only, and a network
+ * namespace with loopback alone.
+ */
 const ISOLATE = ['--mount', '--net', 'sh', '-ec'];
 const ISOLATED =
   'mount --bind "$1" "$1"; mount -o remount,bind,ro "$1"; ip link set lo up; cd "$1"; shift; exec "$@"';
 
-/** False, or why this machine cannot isolate. */
+/** Returns false, or the reason why this machine cannot isolate. */
 function cannotIsolate(): string | false {
   const { status } = spawnSync('unshare', ['--mount', '--net', 'ip', 'link', 'set', 'lo', 'up']);
   return status === 0 ? false : 'unshare --mount --net is not possible here';
@@ -37,7 +40,7 @@ describe('a built tree without its development packages, at a path with a space'
   before(async () => {
     tree = await mkdtemp(join(tmpdir(), 'autoglm built '));
     const [here, there] = await Promise.all([stat(PACKAGE_ROOT), stat(tree)]);
-    // Links are enough, except to what npm writes in place.
+    // Links are enough, but not to files that npm writes in place.
     const how = here.dev === there.dev ? '--link' : '--reflink=auto';
     await run('cp', ['--archive', how, ...PARTS, tree], { cwd: PACKAGE_ROOT });
     const copy = ['--archive', '--parents', '--remove-destination', ...WRITTEN_BY_NPM, tree];

@@ -1,18 +1,18 @@
 import { streamAnswer } from '#test/e2e/request/chat-request.ts';
 import { LONG_ANSWER } from '#test/e2e/request/load.ts';
 
-/** What a client saw that streamed one answer after the other. */
+/** Observations of a client that streamed one answer after the other. */
 export interface Sight {
   /** Different texts of whole answers. */
   readonly texts: readonly string[];
   /** Messages of answers that broke off or were refused. */
   readonly failures: readonly string[];
-  /** Between two chunks, or between a request and its first chunk. */
+  /** Longest time between two chunks, or between a request and its first chunk, milliseconds. */
   readonly longestGapMs: number;
 }
 
-// Streams from the mesh at the URL given as argument. Says "streaming" at the second answer, so that
-// what happens then happens to a warm stream, and ends with a Sight once it is told to stop.
+// Streams from the mesh at the URL given as argument. Says "streaming" at the second answer, when
+// the stream is warm, and ends with a Sight when it is told to stop.
 const [url = ''] = process.argv.slice(2);
 const texts = new Set<string>();
 const failures: string[] = [];

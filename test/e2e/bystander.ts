@@ -4,13 +4,14 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Sight } from './bystander-process.ts';
 
-/** Longest silence in the stream of a client that has done nothing, milliseconds. */
+/** Longest allowed silence in the stream of the other client, milliseconds. */
 const MAX_GAP_MS = 1000;
 
 /**
  * Runs `attack` while another client streams one answer after the other, and asserts that this
  * client noticed nothing: every answer is whole and the same, and no silence is longer than a
- * second. It streams from a process of its own, so that building a hostile body does not count.
+ * second. It streams from a process of its own, so that the time to build a hostile body does not
+ * count.
  */
 export async function whileAnotherStreams<Result>(
   url: string,

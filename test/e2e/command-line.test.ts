@@ -11,7 +11,7 @@ const GENERATE = JSON.stringify({
   },
 });
 
-/** The text of a Generate call's responses, one JSON object a line. */
+/** Returns the text of a Generate call's responses, which are one JSON object per line. */
 function generatedText(stdout: string): string {
   const events: unknown[] = stdout
     .trim()

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import { InstanceServiceDefinition } from '#protos/autoglm/mesh/v1/instance.ts';
 
-/** Sum of a metric's samples on the gateway's `/metrics`; 0 when it has none yet. */
+/** Sums a metric's samples on the gateway's `/metrics`; 0 if it has none yet. */
 export async function scraped(url: string, metric: string): Promise<number> {
   const text = await (await fetch(`${url}/metrics`)).text();
   const sample = new RegExp(`^${metric}(?:\\{.*\\})? (\\S+)$`, 'gm');
   return [...text.matchAll(sample)].reduce((sum, [, value]) => sum + Number(value), 0);
 }
 
-/** Sum of a process's own metric, as `GetMetrics` gives it; samples may be chosen by labels. */
+/** Sums a process's own metric, as `GetMetrics` gives it; samples may be chosen by labels. */
 export async function ownMetric(
   address: string,
   { name, suffix, labels = {} }: OwnMetric,
@@ -32,7 +32,7 @@ export async function ownMetric(
 
 export interface OwnMetric {
   readonly name: string;
-  /** `_total` of a counter, `_count` of a histogram. */
+  /** Suffix of the samples: `_total` of a counter, `_count` of a histogram. */
   readonly suffix: string;
   readonly labels?: Readonly<Record<string, string>>;
 }

@@ -13,7 +13,7 @@ import { type EncoderName, type Mesh, property, startMesh } from './mesh.ts';
 
 interface Kind {
   readonly encoder: EncoderName;
-  /** As the backbone's log calls it. */
+  /** Name of the modality in the backbone's log. */
   readonly logged: 'image' | 'audio';
   readonly uniquePart: () => Promise<Body>;
 }
@@ -25,7 +25,7 @@ const KINDS: readonly Kind[] = [
 
 const NUM_MEDIA_CLIENTS = 4;
 const NUM_TEXT_STREAMS = 4;
-/** Enough before a kill that requests are at every stage. */
+/** Number of answers before a kill, enough that requests are at every stage. */
 const NUM_WARM_ANSWERS = 8;
 
 interface Answer {
@@ -34,14 +34,14 @@ interface Answer {
 }
 
 interface MixedLoad {
-  /** Answered so far to requests with media. */
+  /** Answers so far to requests with media. */
   readonly media: readonly Answer[];
-  /** When that many of them have been answered. */
+  /** Resolves when this many of them have been answered. */
   atLeast(count: number): Promise<void>;
   end(): Promise<{ readonly media: readonly Answer[]; readonly text: readonly StreamedAnswer[] }>;
 }
 
-/** Requests with ever new media, beside streams of text alone. */
+/** Sends requests with unique media, beside streams of text alone. */
 function startLoad(mesh: Mesh, { uniquePart }: Kind): MixedLoad {
   const ending = new AbortController();
   const media: Answer[] = [];

@@ -9,7 +9,7 @@ import { Lines, LOADING_MS } from '#test/lines.ts';
 import { writeConfig } from './mesh.ts';
 
 interface Started {
-  /** What the user started: npm, npx or the script. */
+  /** Process that the user started: npm, npx or the script. */
   readonly starter: ChildProcess;
   readonly lines: Lines;
   readonly port: number;
@@ -32,7 +32,9 @@ async function start(command: string, env: NodeJS.ProcessEnv = {}): Promise<Star
   return { starter, lines, port };
 }
 
-/** A completion that takes seconds, begun: resolves to the rest of its stream. */
+/**
+ * Begins a completion that takes seconds; resolves to a function that reads the rest of its stream.
+ */
 async function openStream(port: number): Promise<() => Promise<string>> {
   const response = await fetch(`http://127.0.0.1:${port}/v1/completions`, {
     method: 'POST',
@@ -49,7 +51,7 @@ async function openStream(port: number): Promise<() => Promise<string>> {
   };
 }
 
-/** Ids of a process and of all below it, parents first. */
+/** Returns the ids of a process and of all its descendants, parents first. */
 function processTree(pid = 0): number[] {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
   const below = children === '' ? [] : children.split(' ').map(Number);
@@ -64,7 +66,7 @@ async function assertFree(port: number): Promise<void> {
 
 const OWN_PIDS = 'unshare --pid --fork --mount-proc';
 
-/** False, or why this machine cannot give a process the id 1. */
+/** Returns false, or the reason why this machine cannot give a process the id 1. */
 function cannotContain(): string | false {
   const [program = '', ...args] = OWN_PIDS.split(' ');
   const { status } = spawnSync(program, [...args, 'true'], { stdio: 'ignore' });
@@ -86,7 +88,7 @@ describe('SIGTERM', () => {
 
       assert.match(await rest(), /data: \[DONE\]\n\n$/);
       assert.deepEqual(await exit, [0, null]);
-      // Every process of the mesh holds the other end.
+      // Every process of the mesh holds the other end of this stream.
       await lines.ended;
       await assertFree(port);
     });

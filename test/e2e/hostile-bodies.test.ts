@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { whileAnotherStreams } from './bystander.ts';
 import { type Mesh, property, startMesh } from './mesh.ts';
 
-/** Longest that a probe may wait meanwhile, milliseconds. */
+/** Longest time that a health probe may wait during an attack, milliseconds. */
 const MAX_HEALTH_MS = 500;
 const MAX_GROWTH_MB = 300;
 const NUM_REQUESTS = 10;
@@ -26,11 +26,11 @@ interface Attack {
   readonly path: string;
   readonly type: string;
   readonly body: () => Buffer;
-  /** What the refusal must name. */
+  /** Text that the refusal must name. */
   readonly says: RegExp;
 }
 
-/** So many bytes of the same. */
+/** Makes a buffer of `numBytes` bytes of the same pattern. */
 const filled = (pattern: string, numBytes: number) => Buffer.alloc(numBytes, pattern);
 
 const ATTACKS: readonly Attack[] = [
@@ -76,7 +76,10 @@ interface Answer {
   readonly text: string;
 }
 
-/** Sends by node:http, which hands a body to the system as it is: fetch copies it, and probes wait. */
+/**
+ * Sends by node:http, which passes a body to the system without a copy. fetch copies it, and probes
+ * would wait for that.
+ */
 async function exchange(sending: ClientRequest, body?: Buffer): Promise<Answer> {
   sending.end(body);
   const [answer]: IncomingMessage[] = await once(sending, 'response');
@@ -91,7 +94,7 @@ describe('a hostile body', () => {
   });
   after(() => mesh.stop());
 
-  /** Sends the body ten times; resolves to the longest that a probe waited meanwhile. */
+  /** Sends the body ten times; resolves to the longest time that a probe waited meanwhile. */
   async function send({ path, type, says }: Attack, body: Buffer): Promise<number> {
     let isSending = true;
     const probe = async () => {
@@ -123,7 +126,7 @@ describe('a hostile body', () => {
     return longestMs;
   }
 
-  /** Memory of the gateway, a child of the supervisor. */
+  /** Reads the memory of the gateway, a child of the supervisor, MB. */
   async function gatewayMb(): Promise<number> {
     const children = ['-o', 'rss=,args=', '--ppid', String(mesh.supervisor.pid)];
     const { stdout } = await promisify(execFile)('ps', children);

@@ -15,7 +15,10 @@ import { type Mesh, property, startMesh } from './mesh.ts';
 
 const FIXTURES = join(PACKAGE_ROOT, 'test/testdata/audio-formats');
 
-/** Longest time another client's half second of sound may take meanwhile, milliseconds. */
+/**
+ * Longest time that another client's request with half a second of sound may take during an attack,
+ * milliseconds.
+ */
 const MAX_ANSWER_MS = 5000;
 
 interface Answer {
@@ -74,7 +77,7 @@ describe('a recording made to cost more than its bytes', () => {
   });
   after(() => mesh.stop());
 
-  /** Questions with sound of another client until `attack` has been answered. */
+  /** Asks questions with sound as another client until `attack` has been answered. */
   async function whileAnotherSpeaks<Result>(attack: () => Promise<Result>): Promise<Result> {
     let isOver = false;
     const speak = async () => {

@@ -24,7 +24,7 @@ interface UnreadMesh {
   readonly exit: Promise<unknown>;
 }
 
-/** A mesh whose standard output is a pipe that nobody reads. */
+/** Starts a mesh whose standard output is a pipe that nobody reads. */
 async function startUnread(log: string): Promise<UnreadMesh> {
   const { config, port } = await writeConfig({ keys: [`log: ${log}`] });
   const supervisor = spawn(process.execPath, [AUTOGLM, 'serve', '--config', config], {
@@ -37,7 +37,7 @@ async function startUnread(log: string): Promise<UnreadMesh> {
   return { url, supervisor, stdout: supervisor.stdout, exit };
 }
 
-/** Log lines of the gateway that were dropped, as its metrics have them. */
+/** Reads the number of dropped log lines from the gateway's metrics. */
 async function numDropped(url: string): Promise<number> {
   const metrics = await (await fetch(`${url}/metrics`)).text();
   const [, value] =

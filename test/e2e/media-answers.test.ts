@@ -10,7 +10,10 @@ const WITH_MEDIA = GOLDEN_CASES.filter(({ content }) =>
   content.some(({ type }) => type !== 'text'),
 );
 
-/** The golden file has no case with both; of those of the evaluation the reference got these right. */
+/**
+ * Cases with an image and a recording that the reference answers correctly. They are from the
+ * evaluation, as the golden file has none with both.
+ */
 const WITH_BOTH = readPhoneCases('eval.json')
   .filter(({ group, correct }) => group === 'img_audio' && correct)
   .slice(0, 4);
@@ -138,7 +141,7 @@ describe('a mesh with lazy encoders', () => {
   });
 });
 
-/** What the reference wrote down of a recording of the golden file. */
+/** Returns the reference's transcript of a recording of the golden file. */
 function wordsOf(file: string): string {
   const one = GOLDEN_CASES.find(({ content }) =>
     content.some((part) => part.type === 'audio' && part.audio === file),
@@ -147,7 +150,7 @@ function wordsOf(file: string): string {
   return one.reference;
 }
 
-/** Length of a 16 kHz mono 16-bit WAV file, seconds. */
+/** Returns the length of a 16 kHz mono 16-bit WAV file, seconds. */
 function wavSeconds(wav: Buffer): number {
   return (wav.length - 44) / 2 / 16_000;
 }

@@ -17,16 +17,16 @@ export type EncoderName = 'vision-encoder' | 'speech-encoder';
 /** A running mesh: the supervisor and all its processes, on ports of their own. */
 export interface Mesh {
   readonly url: string;
-  /** Of the llm-backbone's gRPC server. */
+  /** Address of the llm-backbone's gRPC server. */
   readonly backboneAddress: string;
   readonly encoderAddresses: Readonly<Record<EncoderName, readonly string[]>>;
   readonly config: string;
   readonly supervisor: ChildProcess;
-  /** Exit status of the supervisor; null when a signal ended it. */
+  /** Exit status of the supervisor; null if a signal ended it. */
   readonly exit: Promise<number | null>;
-  /** What the supervisor and the processes log, JSON lines; ends when all of them are gone. */
+  /** Log of the supervisor and the processes as JSON lines; it ends when all of them are gone. */
   readonly lines: Lines;
-  /** Ids of the processes of a role that run at the moment, in the configuration's order. */
+  /** Returns the ids of the running processes of a role, in the configuration's order. */
   pids(role: string): Promise<number[]>;
   /** Ends the mesh as Ctrl-C does; resolves to the supervisor's exit status. */
   stop(): Promise<number | null>;
@@ -35,7 +35,7 @@ export interface Mesh {
 export interface MeshSettings {
   /** Model directory; unset: phone-nano. */
   readonly model?: string;
-  /** Processes of each kind of encoder; unset: one. */
+  /** Number of processes of each kind of encoder; unset: one. */
   readonly numEncoders?: Partial<Readonly<Record<EncoderName, number>>>;
   /** Further keys of every encoder, as YAML lines. */
   readonly encoders?: readonly string[];
@@ -57,7 +57,7 @@ export async function startMesh(settings: MeshSettings = {}): Promise<Mesh> {
   return mesh;
 }
 
-/** Starts a mesh without waiting. */
+/** Starts a mesh without waiting until it is ready. */
 export async function spawnMesh(settings: MeshSettings = {}): Promise<Mesh> {
   const { config, port, backbonePort, encoderAddresses } = await writeConfig(settings);
   const supervisor = spawn(process.execPath, [AUTOGLM, 'serve', '--config', config], {
@@ -158,7 +158,7 @@ export function autoglm(args: readonly string[], input = ''): Promise<CommandRes
   });
 }
 
-/** A property of a parsed answer; undefined where there is none. */
+/** Returns a property of a parsed answer; undefined if there is none. */
 export function property(value: unknown, ...path: readonly (string | number)[]): unknown {
   let found = value;
   for (const key of path) {

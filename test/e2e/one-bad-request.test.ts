@@ -155,7 +155,7 @@ describe('a bad request while another client streams', () => {
   });
 });
 
-/** The head of a WebM file (RFC 8794) whose one track names this codec. */
+/** Makes the head of a WebM file (RFC 8794) whose one track names this codec. */
 function webmWithCodec(codec: string): Buffer {
   const element = (id: string, body: Buffer) => {
     const size = Buffer.alloc(4);

@@ -10,7 +10,7 @@ import { screenshot } from '#test/e2e/request/screenshot.ts';
 import { ownMetric, scraped } from './counters.ts';
 import { type Mesh, type MeshSettings, startMesh } from './mesh.ts';
 
-/** Shape of the client's own system prompt: rules, actions, examples. */
+/** System prompt in the form of the client's own: rules, actions, examples. */
 const SYSTEM_PROMPT = [
   'Today is 2025-06-01. You are an agent that operates a phone step by step.',
   ...Array.from(
@@ -19,7 +19,7 @@ const SYSTEM_PROMPT = [
   ),
 ].join('\n');
 
-/** One step of the agent as Open-AutoGLM sends it. */
+/** Makes one step of the agent as Open-AutoGLM sends it. */
 function agentStep(screen: Buffer): Body {
   const text = 'Open the settings\n\n** Screen Info **\n\n{"current_app": "System Home"}';
   return {
@@ -50,7 +50,7 @@ async function ask(mesh: Mesh, body: Body): Promise<TimedAnswer> {
   return { text: answer.text, firstTokenMs };
 }
 
-/** What an image costs, counted where it is done. */
+/** Reads how much work images cost, from the counters of the processes that do it. */
 async function imageWork(mesh: Mesh): Promise<Readonly<Record<string, number>>> {
   const [encoder = ''] = mesh.encoderAddresses['vision-encoder'];
   const backbone = mesh.backboneAddress;
@@ -94,7 +94,7 @@ for (const { name, numImageTokens, settings } of SETTINGS) {
     let mesh: Mesh;
     before(async () => {
       mesh = await startMesh(await settings());
-      await ask(mesh, agentStep(await screenshot(1))); // Code is compiled, pages are touched.
+      await ask(mesh, agentStep(await screenshot(1))); // This compiles code and touches memory.
     });
     after(() => mesh.stop());
 

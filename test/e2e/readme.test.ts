@@ -13,12 +13,12 @@ const COMMANDS = [
   ...readFileSync(join(PACKAGE_ROOT, 'README.md'), 'utf8').matchAll(/```sh\n([\s\S]*?)```/g),
 ].flatMap(([, block = '']) => block.trim().split('\n'));
 
-/** Those that ask for a whole chat answer. */
+/** Commands that ask for a whole chat answer. */
 const QUESTIONS = COMMANDS.filter(
   (command) => command.includes('/v1/chat/completions') && !command.includes('"stream":true'),
 );
 
-/** What the reference answers to the question of a command. */
+/** Returns the reference's answer to the question of a command. */
 function referenceAnswer(command: string): string {
   const asked = GOLDEN_CASES.find(
     ({ content, enable_thinking }) =>

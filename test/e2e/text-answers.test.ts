@@ -71,7 +71,7 @@ describe('phone-nano through every process', () => {
     assert.match(openedNext, /<answer>do\(action="Launch", app="Photos"\)$/);
   });
 
-  /** Answers to questions of one chat, each asked with all that was said before. */
+  /** Asks the questions of one chat, each with all messages before it; resolves to the answers. */
   async function chatOf(questions: readonly string[]): Promise<string[]> {
     const messages: Body[] = [];
     const answers: string[] = [];

@@ -1,12 +1,12 @@
-/** How far a tap may be from the icon's centre, thousandths of the screen. */
+/** Largest distance of a tap from the icon's centre, thousandths of the screen. */
 const TAP_TOLERANCE = { x: 60, y: 30 } as const;
 
 const ACTION = /do\(.*\)/s;
 const TAP = /^do\(action="Tap", element=\[(\d+),(\d+)\]\)$/;
 
 /**
- * Whether an answer counts: a tap when it is near enough to the expected one, another action when it
- * is the same whatever was thought before it, other text when it is equal.
+ * Returns true if an answer counts as correct: a tap if it is near enough to the expected one,
+ * another action if it is the same (thoughts before it are ignored), other text if it is equal.
  */
 export function counts(answer: string, expected: string): boolean {
   const wanted = ACTION.exec(expected)?.[0];
@@ -18,7 +18,7 @@ export function counts(answer: string, expected: string): boolean {
   return tap !== null && isNear(tap, target);
 }
 
-/** Matches of TAP: the coordinates are their groups. */
+/** Returns true if two matches of TAP, whose groups are the coordinates, are near each other. */
 function isNear([, x, y]: RegExpExecArray, [, targetX, targetY]: RegExpExecArray): boolean {
   const dx = Math.abs(Number(x) - Number(targetX));
   const dy = Math.abs(Number(y) - Number(targetY));

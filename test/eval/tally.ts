@@ -4,7 +4,7 @@ interface Count {
   right: number;
 }
 
-/** Percent of right answers by group. */
+/** Percentage of right answers by group. */
 export type Accuracies = Readonly<Record<string, number>>;
 
 /** Counts right answers by group. */
@@ -18,7 +18,7 @@ export class Tally {
     this.#counts.set(group, count);
   }
 
-  /** Questions of all groups. */
+  /** Number of questions of all groups. */
   get total(): number {
     return [...this.#counts.values()].reduce((sum, { asked }) => sum + asked, 0);
   }
@@ -27,7 +27,7 @@ export class Tally {
     return this.#counts.get(group) ?? { asked: 0, right: 0 };
   }
 
-  /** Whether every group of the reference is at most `points` percentage points below it. */
+  /** Returns true if every group is at most `points` percentage points below the reference. */
   isWithin(reference: Accuracies, points: number): boolean {
     return Object.entries(reference).every(
       ([group, percent]) => accuracy(this.counts(group)) >= percent - points,
@@ -35,7 +35,7 @@ export class Tally {
   }
 }
 
-/** One line a group: right answers beside the reference's. */
+/** Formats one line per group: right answers beside the reference's. */
 export function formatTally(tally: Tally, reference: Accuracies): string {
   const lines = Object.entries(reference).map(([group, percent]) => {
     const count = tally.counts(group);
@@ -46,7 +46,7 @@ export function formatTally(tally: Tally, reference: Accuracies): string {
   return lines.join('\n');
 }
 
-/** Percent; nothing asked is nothing right. */
+/** Returns the percentage of right answers; 0 if nothing was asked. */
 function accuracy({ asked, right }: Readonly<Count>): number {
   return asked === 0 ? 0 : (100 * right) / asked;
 }

@@ -9,10 +9,10 @@
 
 namespace autoglm {
 
-// The tensors a reference implementation saved beside a fixture.
+// The tensors that a reference implementation saved beside a fixture.
 class Golden {
  public:
-  // fixture: a folder of test/testdata.
+  // Reads the tensors of a fixture, a folder of test/testdata.
   explicit Golden(const std::string& fixture);
 
   std::vector<float> Floats(const std::string& name) const;
@@ -24,10 +24,11 @@ class Golden {
   SafetensorsFile file_;
 };
 
-// The path of a fixture folder.
+// Returns the path of a fixture folder.
 std::string FixturePath(const std::string& fixture);
 
-// Euclidean norm of actual - expected over that of expected; infinity where sizes differ.
+// Returns the Euclidean norm of actual - expected over that of expected; infinity if the sizes
+// differ.
 double RelativeError(const std::vector<float>& actual, const std::vector<float>& expected);
 
 }  // namespace autoglm

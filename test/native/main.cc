@@ -33,7 +33,7 @@ REGISTER_LISTENER("total", 1, TotalReporter);
 
 }  // namespace
 
-// Ends a run with one line that a machine can read.
+// Runs the tests and ends with one line that a program can read.
 int main(int argc, char** argv) {
   doctest::Context context(argc, argv);
   const int status = context.run();

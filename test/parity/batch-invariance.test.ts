@@ -8,7 +8,7 @@ import { type GoldenCase, readCases } from './golden-cases.ts';
 import { PagedSequence, planOf } from './paged-sequence.ts';
 
 const DIRECTORY = join(PACKAGE_ROOT, 'deploy/models/phone-nano');
-/** Ids of the tokenizer end here; phone-nano's vocabulary has no padding rows. */
+/** Number of ids of the tokenizer; phone-nano's vocabulary has no padding rows. */
 const VOCAB_LIMIT = 1490;
 const BLOCK_SIZE = 16;
 
@@ -18,7 +18,10 @@ interface Answer {
   readonly logprobs: readonly number[];
 }
 
-/** Prefills in chunks of `chunkSize` beside `others`, which decode on; then decodes greedily. */
+/**
+ * Prefills in chunks of `chunkSize` beside `others`, which continue to decode, then decodes
+ * greedily.
+ */
 async function answer(
   decoder: Decoder,
   { promptIds, tokens }: GoldenCase,

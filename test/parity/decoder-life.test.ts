@@ -35,14 +35,14 @@ function prefill(numTokens = 300) {
   return planOf([sequence.take(numTokens)], { blockSize: 16, vocabLimit: 1000 });
 }
 
-/** Mask of the vocabulary of 1000 that allows these tokens alone. */
+/** Makes a mask of the vocabulary of 1000 that allows these tokens alone. */
 function maskOf(tokenIds: readonly number[]): Uint32Array {
   const mask = new Uint32Array(Math.ceil(1000 / 32));
   for (const id of tokenIds) mask[id >>> 5] = (mask[id >>> 5] ?? 0) | (1 << (id & 31));
   return mask;
 }
 
-/** A prefill whose output may only be a token of the mask. */
+/** Makes a prefill whose output may only be a token of the mask. */
 function masked(allowedTokens: Uint32Array): StepPlan {
   const plan = prefill(20);
   return {
@@ -70,7 +70,7 @@ describe('a decoder', () => {
       assert.equal(description.vocabSize, 1000);
       assert.equal(description.weightDtype, 'float32');
       assert.equal(description.blockSize, 16);
-      // Keys and values of 4 layers, 2 heads of 32 float32 values, 16 tokens a block.
+      // A block holds keys and values of 16 tokens: 4 layers, 2 heads of 32 float32 values.
       assert.equal(description.numBlocks, (32 * 1024 * 1024) / (2 * 4 * 2 * 32 * 4 * 16));
       assert.equal(description.mropeSection, null);
     }));
@@ -143,7 +143,8 @@ describe('a decoder', () => {
         [/mediaRows\[0\]: rows: expected a Uint8Array/, { mediaRows: [mediaRowsOf('none')] }],
       ];
       for (const [pattern, damage] of damages) {
-        // The type is broken on purpose: what the addon is given need not come from our code.
+        // The type is broken on purpose, because callers outside this package may pass other values
+        // to the addon.
         const broken: typeof plan = Object.assign({}, plan, damage);
         await assert.rejects(decoder.execute(broken), engineRefusal('INVALID_REQUEST', pattern));
       }

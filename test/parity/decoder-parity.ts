@@ -2,7 +2,7 @@ import { type Decoder, type DecoderTrace, loadDecoder } from '#native';
 import type { GoldenTensors } from './golden-tensors.ts';
 import { errorRow, type ParityRow } from './report.ts';
 
-/** Agreement asked of each arithmetic (fixtures: float32 within 2e-4, bfloat16 within 2e-2). */
+/** Tolerance of each arithmetic (fixtures: float32 within 2e-4, bfloat16 within 2e-2). */
 export const ARITHMETICS = [
   { activationDtype: 'float32', tolerance: 2e-4, minMargin: 0.002 },
   { activationDtype: 'bfloat16', tolerance: 2e-2, minMargin: 0.05 },
@@ -22,7 +22,10 @@ export function openDecoder(directory: string, arithmetic: Arithmetic): Promise<
   });
 }
 
-/** Hidden states after every layer, and logits, of the prompts `promptK` in the golden tensors. */
+/**
+ * Compares hidden states after every layer, and logits, of the prompts `promptK` in the golden
+ * tensors.
+ */
 export async function decoderParity(
   decoder: Decoder,
   golden: GoldenTensors,
@@ -48,7 +51,7 @@ function promptRows(
     if (!golden.has(tensor)) return [];
     return [errorRow(tensor, states, golden.get(tensor).values, tolerance)];
   });
-  // Of long prompts the reference kept the last rows.
+  // For a long prompt the reference kept only the last rows.
   const reference = golden.get(`${name}.logits`).values;
   const last = logits.subarray(logits.length - reference.length);
   return [...rows, errorRow(`${name}.logits`, last, reference, tolerance)];

@@ -52,7 +52,7 @@ describe('an encoder', () => {
       assert.equal(description.sampleRateHz, 0);
       assert.equal(description.maxRows, 6144);
       assert.equal(description.maxBatchCells, 8192);
-      // The language model's embeddings and head alone are 1.5 MB.
+      // With the language model there would be more: its embeddings and head alone are 1.5 MB.
       assert.ok(description.weightBytes < 1e6, `${description.weightBytes} bytes`);
     }));
 
@@ -131,7 +131,8 @@ describe('an encoder', () => {
     withEncoder(async (encoder) => {
       const item = plannedItem(encoder, image({ width: 100, height: 60 }));
       const facts = { kind: 'image', width: 100, height: 60, options: OWN_BOUNDS } as const;
-      // The type is broken on purpose: what the addon is given need not come from our code.
+      // The type is broken on purpose, because callers outside this package may pass other values
+      // to the addon.
       const broken = <T extends object>(whole: T, damage: object): T =>
         Object.assign({}, whole, damage);
       const damages: readonly (readonly [RegExp, object])[] = [

@@ -10,17 +10,20 @@ import type { Arithmetic } from './decoder-parity.ts';
 import type { GoldenTensors } from './golden-tensors.ts';
 import { errorRow, exactRow, type ParityRow } from './report.ts';
 
-/** What a fixture's golden tensors are compared with, and how closely. */
+/** One comparison with a fixture's golden tensors, and its tolerance. */
 export interface EncoderCheck {
   readonly directory: string;
   readonly golden: GoldenTensors;
   readonly arithmetic: Arithmetic;
 }
 
-/** Features come from float32 arithmetic at every level. */
+/** Tolerance of features, which float32 arithmetic computes at every level. */
 const FEATURE_TOLERANCE = 2e-4;
 
-/** Pixel values, grids and embeddings of `images/K.png`; also the embeddings, for a decoder. */
+/**
+ * Compares pixel values, grids and embeddings of `images/K.png`; also returns the embeddings, for a
+ * decoder.
+ */
 export async function imageParity(
   check: EncoderCheck,
 ): Promise<{ readonly rows: ParityRow[]; readonly traces: EncoderTrace[] }> {
@@ -57,7 +60,10 @@ export async function imageParity(
   return { rows: named(check, rows), traces };
 }
 
-/** Mel frames and tower states of `audioK.wav`, over the rows the reference's masks keep. */
+/**
+ * Compares mel frames and tower states of `audioK.wav`, over the rows that the reference's masks
+ * keep.
+ */
 export async function audioParity(check: EncoderCheck): Promise<ParityRow[]> {
   const { directory, golden, arithmetic } = check;
   const rows: ParityRow[] = [];
@@ -80,7 +86,7 @@ export async function audioParity(check: EncoderCheck): Promise<ParityRow[]> {
   return named(check, rows);
 }
 
-/** The last hidden state of a bare ViT over the reference's own pixel values. */
+/** Compares the last hidden state of a bare ViT over the reference's own pixel values. */
 export async function vitParity(check: EncoderCheck, patchSize: number): Promise<ParityRow[]> {
   const { golden, arithmetic } = check;
   const { shape, values } = golden.get('pixel_values');
@@ -132,7 +138,7 @@ async function readWav(
   return { samples: await recording.take(turns), sampleRateHz: recording.sampleRateHz };
 }
 
-/** The rows of a golden tensor up to the first that its mask leaves out. */
+/** Returns the rows of a golden tensor up to the first that its mask leaves out. */
 function keptRows(golden: GoldenTensors, name: string, maskName: string): ArrayLike<number> {
   const { shape, values } = golden.get(name);
   const mask = golden.get(maskName).values;
@@ -140,7 +146,7 @@ function keptRows(golden: GoldenTensors, name: string, maskName: string): ArrayL
   return values.subarray(0, (end === -1 ? mask.length : end) * (shape[1] ?? 0));
 }
 
-/** `[3, height, width]` as patches `[cells, 3 * patchSize * patchSize]`, row-major. */
+/** Cuts `[3, height, width]` into patches `[cells, 3 * patchSize * patchSize]`, row-major. */
 function patchRows(
   planes: ArrayLike<number>,
   size: { readonly height: number; readonly width: number; readonly patchSize: number },

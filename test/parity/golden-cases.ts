@@ -1,14 +1,14 @@
-/** One prompt of a `golden.json` with what the reference answered. */
+/** One prompt of a `golden.json` with the reference's answer. */
 export interface GoldenCase {
   readonly name: string;
   readonly content: readonly GoldenPart[];
   readonly enableThinking: boolean | null;
-  /** The rendered prompt's ids, placeholders expanded; null where the file does not say. */
+  /** The rendered prompt's ids, placeholders expanded; null if the file has none. */
   readonly promptIds: readonly number[] | null;
   readonly tokens: readonly number[];
-  /** Gap of the two best logits at each step, over the deviation of the logits. */
+  /** Gap of the two best logits at each step, divided by the standard deviation of the logits. */
   readonly margins: readonly number[];
-  /** The reference ran on past end ids; otherwise it stopped there. */
+  /** Whether the reference continued past end ids; otherwise it stopped there. */
   readonly ignoresEnd: boolean;
 }
 
@@ -40,12 +40,12 @@ export interface PictureEntry extends PromptEntry {
   readonly rope_delta: number;
 }
 
-/** The kinds of `golden.json` beside weights, told by what they hold. */
+/** The kinds of `golden.json` beside weights; their keys tell them apart. */
 export type Golden =
   | { readonly prompts: readonly PromptEntry[] }
   | { readonly cases: readonly PhoneEntry[] | readonly PictureEntry[] };
 
-/** `golden.json` as the cases a mesh can be asked. */
+/** Reads `golden.json` as cases that can be sent to a mesh. */
 export function readCases(golden: Golden): GoldenCase[] {
   if ('prompts' in golden) return golden.prompts.map(promptCase);
   return golden.cases.map((entry, i) =>

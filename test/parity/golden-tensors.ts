@@ -45,7 +45,7 @@ function tensor(data: Buffer, entry: unknown): GoldenTensor {
     throw new Error('golden.safetensors: bad header entry');
   }
   const [start, end] = entry.data_offsets.map(Number);
-  // Copied, because a typed array needs an aligned start.
+  // The bytes are copied, because a typed array needs an aligned start.
   const bytes = new Uint8Array(data.subarray(start, end)).buffer;
   switch (entry.dtype) {
     case 'F32':

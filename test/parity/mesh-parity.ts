@@ -29,12 +29,15 @@ interface Answer {
   readonly tokens: readonly number[];
 }
 
-/** Small enough that every prompt with media is prefilled in chunks, which cut its items. */
+/**
+ * Tokens of a step, few enough that every prompt with media is prefilled in chunks, which cut its
+ * items.
+ */
 const MAX_NUM_BATCHED_TOKENS = 32;
 
 /**
- * Asks a real backbone with real encoders every case over gRPC, twice: computed in chunks, and from
- * the prefix cache. Compares prompt ids and greedy tokens.
+ * Sends every case over gRPC to a real backbone with real encoders, twice: computed in chunks, and
+ * from the prefix cache. Compares prompt ids and greedy tokens.
  */
 export async function meshParity(
   directory: string,
@@ -88,7 +91,7 @@ async function startOver(
       description: decoder.description,
       device: 'cpu',
       isa: cpuFeatures().isa,
-      // The decoder serves other comparisons after this one.
+      // The decoder stays open for the comparisons after this one.
       close: async () => {},
     },
     await readModelFiles(directory, undefined),
@@ -107,11 +110,11 @@ async function ask(
     if (event?.$case !== 'delta') continue;
     for (const choice of event.value.choices) answer.tokens.push(...choice.tokenIds);
   }
-  // The reference's list ends before the end id it stopped at.
+  // The reference's list does not contain the end id at which it stopped.
   return item.ignoresEnd ? answer : { ...answer, tokens: answer.tokens.slice(0, -1) };
 }
 
-/** The start of a case, then the bytes of its media. */
+/** Sends the start of a case, then the bytes of its media. */
 async function* requestsOf(directory: string, item: GoldenCase): AsyncGenerator<GenerateRequest> {
   const paths = item.content.flatMap((part) => (part.type === 'text' ? [] : [part]));
   const files = await Promise.all(

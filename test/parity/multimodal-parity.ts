@@ -7,7 +7,10 @@ import type { PictureEntry } from './golden-cases.ts';
 import type { GoldenTensors } from './golden-tensors.ts';
 import { errorRow, exactRow, type ParityRow } from './report.ts';
 
-/** Positions, and logits of a decoder that is given the encoder's own rows, of prompts `caseK`. */
+/**
+ * Compares the positions of prompts `caseK`, and the logits of a decoder that gets the encoder's
+ * own rows.
+ */
 export async function multimodalParity(
   directory: string,
   { decoder, traces }: { readonly decoder: Decoder; readonly traces: readonly EncoderTrace[] },
@@ -45,7 +48,7 @@ interface ModelFacts {
 }
 
 async function readModelFacts(directory: string): Promise<ModelFacts> {
-  // Fixtures are the project's own files.
+  // The parsed value is not checked, because fixtures are the project's own files.
   const config: {
     readonly image_token_id: number;
     readonly vision_config: { readonly spatial_merge_size: number };
@@ -56,7 +59,7 @@ async function readModelFacts(directory: string): Promise<ModelFacts> {
   };
 }
 
-/** Where each picture's placeholders stand in the expanded prompt. */
+/** Finds the placeholders of each picture in the expanded prompt. */
 function imageRuns(
   ids: ArrayLike<number> & { indexOf(id: number, from: number): number },
   pictures: readonly EncoderTrace[],

@@ -3,18 +3,18 @@ import type { SampleParams, StepOutput, StepPlan } from '#native';
 
 const BLOCKS_PER_SEQUENCE = 64;
 
-/** Greedy choice of the next token, without penalties. */
+/** Returns parameters of a greedy choice without penalties. */
 function greedy(vocabLimit: number): SampleParams {
   return new SamplerState(greedySettings(vocabLimit), [], [], 0).nextParams();
 }
 
-/** One text sequence in blocks of its own, taken from the cache in a scattered order. */
+/** One text sequence in blocks of its own, which lie in the cache in scattered order. */
 export class PagedSequence {
   readonly tokens: number[];
   readonly #blocks: readonly number[];
   #numCached = 0;
 
-  /** `index` tells the blocks of sequences that run together apart. */
+  /** Takes an `index` that gives each of the sequences that run together blocks of its own. */
   constructor(promptIds: readonly number[], index: number) {
     this.tokens = [...promptIds];
     const first = index * BLOCKS_PER_SEQUENCE;
@@ -28,7 +28,7 @@ export class PagedSequence {
     return this.tokens.length - this.#numCached;
   }
 
-  /** The next `count` waiting tokens. */
+  /** Takes the next `count` waiting tokens. */
   take(count: number): SequenceChunk {
     const start = this.#numCached;
     this.#numCached += count;
@@ -43,7 +43,10 @@ export interface SequenceChunk {
   readonly blocks: readonly number[];
 }
 
-/** A step of these chunks; those that reach the end of their sequence want its next token. */
+/**
+ * Plans a step of these chunks; a chunk that reaches the end of its sequence samples the next
+ * token.
+ */
 export function planOf(
   chunks: readonly SequenceChunk[],
   { blockSize, vocabLimit }: { readonly blockSize: number; readonly vocabLimit: number },

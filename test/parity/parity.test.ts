@@ -19,7 +19,7 @@ const DIRECTORIES = [
   'deploy/models/phone-nano',
 ];
 
-/** A level holds for a whole process, so every level is a process of its own. */
+/** Runs the comparison at one level in a process of its own, because a process has one level. */
 function runParity(isa: IsaLevel): Promise<{ readonly status: number; readonly output: string }> {
   const script = join(PACKAGE_ROOT, 'test/parity/parity.ts');
   const args = ['--conditions=source', '--import', 'tsx', script, ...DIRECTORIES];

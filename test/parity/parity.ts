@@ -1,5 +1,6 @@
-// `npm run parity -- DIR…`: compares model directories with what the reference implementation made
-// of them. The layout is that of test/testdata: a checkpoint with golden.safetensors and golden.json.
+// `npm run parity -- DIR…`: compares the results for model directories with those of the reference
+// implementation. The layout is that of test/testdata: a checkpoint with golden.safetensors and
+// golden.json.
 
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -25,7 +26,8 @@ AUTOGLM_ISA=reference|avx2|avx512|amx caps the kernels. Exit status 1: something
 async function checkDirectory(directory: string): Promise<ParityRow[]> {
   const path = join(directory, 'golden.json');
   if (!existsSync(path)) return towerParity(directory);
-  // Fixtures are the project's own files, told apart by what they hold.
+  // The parsed value is not checked, because fixtures are the project's own files. Their keys tell
+  // them apart.
   const golden: TextGolden | ResizeGolden | Golden = JSON.parse(await readFile(path, 'utf8'));
   if (isResize(golden)) return resizeParity(directory, golden);
   if ('templates' in golden) return textParity(directory, golden);
@@ -36,7 +38,7 @@ function isResize(golden: TextGolden | ResizeGolden | Golden): golden is ResizeG
   return Array.isArray(golden);
 }
 
-/** A directory that holds a vision or speech tower and no language model. */
+/** Compares a directory that holds a vision or speech tower and no language model. */
 async function towerParity(directory: string): Promise<ParityRow[]> {
   const golden = await GoldenTensors.read(join(directory, 'golden.safetensors'));
   const config: { readonly model_type: string; readonly patch_size: number } = JSON.parse(
@@ -74,7 +76,7 @@ async function checkpointParity(directory: string, golden: Golden): Promise<Pari
   return rows;
 }
 
-/** The pictures of a checkpoint that has a vision tower, and the prompts that hold them. */
+/** Compares the pictures of a checkpoint with a vision tower, and the prompts that contain them. */
 async function pictureParity(
   directory: string,
   decoder: Decoder,

@@ -1,11 +1,11 @@
 /** One comparison with the reference. */
 export interface ParityRow {
   readonly name: string;
-  /** ‖x − reference‖ / ‖reference‖, or null where the comparison is exact. */
+  /** ‖x − reference‖ / ‖reference‖, or null if the comparison is exact. */
   readonly relativeError: number | null;
-  /** Most `relativeError` may be. */
+  /** Largest `relativeError` that passes. */
   readonly tolerance: number | null;
-  /** Exact part in words ("24 equal", "differs at 3: 17, not 19"), or "". */
+  /** Result of the exact part in words ("24 equal", "differs at 3: 17, not 19"), or "". */
   readonly exact: string;
   readonly passed: boolean;
 }
@@ -17,7 +17,7 @@ export function errorRow(
   tolerance: number,
 ): ParityRow {
   const error = relativeError(ours, reference);
-  // NaN fails.
+  // The comparison is written so that NaN fails.
   return { name, relativeError: error, tolerance, exact: '', passed: error <= tolerance };
 }
 
@@ -33,7 +33,7 @@ export function exactRow(
 
 /**
  * Compares greedy tokens up to the first step whose two best logits are closer than `minMargin`
- * (their gap over the standard deviation of the logits): there a tie may fall either way.
+ * (their gap over the standard deviation of the logits): at such a step either token may be chosen.
  */
 export function greedyRow(
   name: string,
@@ -53,7 +53,7 @@ export function textRow(name: string, ours: string, reference: string): ParityRo
   return { name, relativeError: null, tolerance: null, exact, passed };
 }
 
-/** ‖a − b‖ / ‖b‖; infinite where the lengths differ. */
+/** Returns ‖a − b‖ / ‖b‖; infinity if the lengths differ. */
 function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): number {
   if (a.length !== b.length) return Number.POSITIVE_INFINITY;
   let difference = 0;
@@ -76,7 +76,7 @@ function describeDifference(a: ArrayLike<number>, b: ArrayLike<number>, at: numb
   return `differs at ${at}: ${a[at] ?? 'end'}, not ${b[at] ?? 'end'}`;
 }
 
-/** The rows as a table, one line each. */
+/** Formats the rows as a table, one line per row. */
 export function formatRows(rows: readonly ParityRow[]): string {
   const width = Math.max(4, ...rows.map(({ name }) => name.length));
   const head = `${'case'.padEnd(width)}  rel. error  tolerance  exact`;

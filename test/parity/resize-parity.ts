@@ -4,7 +4,9 @@ import { resizeImage } from '#native';
 import { loadPixels, readImageSize } from '#vision/image-decode.ts';
 import { exactRow, type ParityRow } from './report.ts';
 
-/** `golden.json` of a directory of pictures `K.in.png` and what they become, `K.out.png`. */
+/**
+ * Type of `golden.json` in a directory of pictures `K.in.png` and their resized forms `K.out.png`.
+ */
 export type ResizeGolden = readonly {
   /** [width, height]. */
   readonly in: readonly [number, number];
@@ -17,7 +19,7 @@ interface Picture {
   readonly height: number;
 }
 
-/** Resized pixels: all exactly equal. */
+/** Checks that all resized pixels are exactly equal. */
 export async function resizeParity(directory: string, golden: ResizeGolden): Promise<ParityRow[]> {
   const rows: ParityRow[] = [];
   for (const [k, sizes] of golden.entries()) {

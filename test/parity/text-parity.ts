@@ -6,7 +6,7 @@ import { ChatTemplate } from '#backbone/prompt/chat-template.ts';
 import type { TemplateMessage } from '#backbone/prompt/content-format.ts';
 import { exactRow, type ParityRow, textRow } from './report.ts';
 
-/** `golden.json` of a directory that holds a tokenizer and a template and no weights. */
+/** Type of `golden.json` in a directory that holds a tokenizer and a template and no weights. */
 export interface TextGolden {
   readonly tokens: readonly {
     readonly text: string;
@@ -20,7 +20,7 @@ export interface TextGolden {
   }[];
 }
 
-/** Strings to ids and back, and conversations to prompts: all exactly equal. */
+/** Checks that strings to ids and back, and conversations to prompts, are all exactly equal. */
 export async function textParity(directory: string, golden: TextGolden): Promise<ParityRow[]> {
   const tokenizer = await Tokenizer.load(directory);
   const rows: ParityRow[] = [];

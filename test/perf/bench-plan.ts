@@ -1,7 +1,7 @@
 import { greedySettings, SamplerState } from '#backbone/engine/sampler-state.ts';
 import type { StepPlan } from '#native';
 
-/** Rows of the vocabulary that are sampled from. */
+/** Tokens of the vocabulary that may be sampled. */
 const VOCAB_LIMIT = 1024;
 
 export interface BenchStep {
@@ -13,12 +13,12 @@ export interface BenchStep {
   readonly blockSize: number;
 }
 
-/** Blocks of KV cache such a step needs. */
+/** Returns the number of KV cache blocks that a step needs. */
 export function blocksOf({ numSequences, numTokens, numCached, blockSize }: BenchStep): number {
   return numSequences * Math.ceil((numCached + numTokens) / blockSize);
 }
 
-/** A step of equal sequences that samples one token of each. */
+/** Plans a step of equal sequences that samples one token of each. */
 export function benchPlan(step: BenchStep): StepPlan {
   const { numSequences, numTokens, numCached, blockSize } = step;
   const total = numSequences * numTokens;

@@ -1,4 +1,5 @@
-// `npm run bench -- [decode|prefill|encode|gateway|soak] [options]`: measured figures, one a line.
+// `npm run bench -- [decode|prefill|encode|gateway|soak] [options]`: prints measured figures, one
+// per line.
 import { Type } from 'typebox';
 import { helpText, parseFlags, resolveOptions } from '#mesh/options.ts';
 import { benchDecode, benchPrefill } from './decoder-bench.ts';

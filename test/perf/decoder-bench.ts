@@ -9,7 +9,7 @@ const WEIGHT_BYTES = 2; // bfloat16
 
 export interface DecoderBenchOptions {
   readonly shape: keyof typeof DECODER_SHAPES;
-  /** Layers of the shape to build; the others would only repeat them. */
+  /** Number of layers of the shape to build; further layers would only repeat them. */
   readonly layers: number;
   readonly device: string;
   readonly batch: number;
@@ -18,7 +18,7 @@ export interface DecoderBenchOptions {
   readonly steps: number;
 }
 
-/** Tokens a second of single-token steps, beside the time it takes to read the weights once. */
+/** Measures tokens per second of single-token steps, beside the time to read the weights once. */
 export async function benchDecode(
   options: DecoderBenchOptions,
   peak: MachinePeak,
@@ -38,7 +38,10 @@ export async function benchDecode(
   ];
 }
 
-/** Tokens a second of one prompt in one step, beside the arithmetic of its matrix products. */
+/**
+ * Measures tokens per second of one prompt in one step, beside the arithmetic of its matrix
+ * products.
+ */
 export async function benchPrefill(
   options: DecoderBenchOptions,
   peak: MachinePeak,
@@ -61,7 +64,7 @@ function describe({ shape, layers }: DecoderBenchOptions): string {
   return `${shape} (${Math.min(layers, DECODER_SHAPES[shape].numLayers)} layers)`;
 }
 
-/** Median time of a step over random weights, seconds. */
+/** Measures the median time of a step over random weights, seconds. */
 async function secondsOfStep(
   shape: RandomDecoderShape,
   step: BenchStep,
@@ -80,7 +83,7 @@ async function secondsOfStep(
   });
   try {
     const plan = benchPlan(step);
-    await decoder.execute(plan); // Touches all memory once.
+    await decoder.execute(plan); // This step touches all memory once.
     const times: number[] = [];
     for (let i = 0; i < options.steps; i++) {
       times.push((await decoder.execute(plan)).forwardUs / 1e6);

@@ -24,7 +24,10 @@ export const DECODER_SHAPES = {
   },
 } as const satisfies Record<string, RandomDecoderShape>;
 
-/** Weights every token is multiplied with in the layers: biases and norms are too few to count. */
+/**
+ * Counts the weights of the layers that multiply every token; biases and norms are too few to
+ * count.
+ */
 export function layerParameters(shape: RandomDecoderShape): number {
   const { hiddenSize, numAttentionHeads, numKeyValueHeads, headDim, intermediateSize } = shape;
   const query = hiddenSize * numAttentionHeads * headDim;
@@ -33,7 +36,9 @@ export function layerParameters(shape: RandomDecoderShape): number {
   return shape.numLayers * (2 * query + keyValue + mlp);
 }
 
-/** Weights of the output head, which only rows with wanted logits pass. */
+/**
+ * Counts the weights of the output head, which multiply only the rows whose logits are computed.
+ */
 export function headParameters(shape: RandomDecoderShape): number {
   return shape.hiddenSize * shape.vocabSize;
 }

@@ -20,7 +20,7 @@ const RECORDINGS = Array.from({ length: 24 }, (_, i) => `media/audio${39 + i}.wa
 const BATCH_SIZE = 4;
 const NUM_ROUNDS = 4;
 
-/** One item as a file, as the tower takes it, and how much of it there is. */
+/** One item: its file, its decoded form for the tower, and its amount. */
 interface BenchItem {
   readonly file: Buffer;
   readonly decoded: DecodedItem;
@@ -37,7 +37,7 @@ interface Modality {
   readonly items: readonly BenchItem[];
 }
 
-/** Media a second through each encoder process of phone-nano, beside its tower alone. */
+/** Measures media per second through each encoder process of phone-nano, beside its tower alone. */
 export async function benchEncoders(peak: MachinePeak): Promise<Figure[]> {
   const modalities: readonly Modality[] = [
     {
@@ -113,7 +113,7 @@ function total(items: readonly BenchItem[], key: 'amount' | 'flops'): number {
   return items.reduce((sum, item) => sum + item[key], 0);
 }
 
-/** Amount a second of all items, after a first pass that warms up. */
+/** Measures the amount per second of all items, after a first pass that warms up. */
 async function rateOf(
   items: readonly BenchItem[],
   encodeAll: () => Promise<void>,
@@ -134,7 +134,8 @@ async function rateOfService(
     const { hiddenSize, device } = await client.getModel({});
     const encodeAll = async () => {
       const pending = items.values();
-      // Twice a batch, so that the next one is decoded while one runs.
+      // There are twice as many callers as items in a batch, so that the next batch is decoded
+      // while one runs.
       const callers = Array.from({ length: 2 * BATCH_SIZE }, async () => {
         for (const { file } of pending) await encode(client, { file, mediaType, hiddenSize });
       });

@@ -1,4 +1,4 @@
-/** One measured number and, where there is one, the limit of the machine it runs against. */
+/** One measured number and, if there is one, the limit of the machine for it. */
 export interface Figure {
   readonly name: string;
   readonly value: number;
@@ -6,7 +6,7 @@ export interface Figure {
   readonly limit?: { readonly name: string; readonly share: number };
 }
 
-/** One line a figure: for people, or a JSON object. */
+/** Formats a figure as one line: as text for people, or as a JSON object. */
 export function formatFigure(figure: Figure, asJson: boolean): string {
   if (asJson) return JSON.stringify(figure);
   const { name, value, unit, limit } = figure;

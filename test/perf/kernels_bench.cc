@@ -1,5 +1,5 @@
-// Speed of the kernels at every level the machine has, against the memory bandwidth and arithmetic
-// peak measured in the same run: kernels_bench [number of threads].
+// Measures the speed of the kernels at every level that the machine has, against the memory
+// bandwidth and arithmetic peak of the same run: kernels_bench [number of threads].
 
 #include <algorithm>
 #include <cstdint>
@@ -19,7 +19,7 @@ namespace {
 
 using kernels::CpuKernels;
 
-// One figure: what all threads did in `seconds`, and the share of the machine's limit.
+// One figure: the work of all threads in `seconds`, and its share of the machine's limit.
 struct Figure {
   std::string what;
   double amount;  // bytes or operations
@@ -54,10 +54,10 @@ struct GemmShape {
   }
 };
 
-// Few rows are limited by reading the weights, many by arithmetic.
+// Reading the weights limits the speed of few rows, arithmetic that of many rows.
 constexpr int64_t kFewRows = 8;
 
-// Each thread multiplies with its part of the panels.
+// Measures gemm; each thread multiplies with its part of the panels.
 void BenchGemm(const MachinePeak& machine, const CpuKernels& kernels, const GemmShape& shape) {
   const kernels::GemmKernels& gemm = kernels.gemm;
   const size_t panel_bytes = gemm.panel_bytes(PlainFormat(shape.weight_dtype), shape.depth);
@@ -102,7 +102,7 @@ struct AttentionCase {
   int64_t head_dim;
 };
 
-// Every thread attends to a KV head of its own in a bfloat16 cache.
+// Measures paged attention; every thread attends to a KV head of its own in a bfloat16 cache.
 void BenchPagedAttention(const MachinePeak& machine, const CpuKernels& kernels,
                          const AttentionCase& c) {
   constexpr int64_t kBlockSize = 16;
@@ -145,7 +145,8 @@ void BenchPagedAttention(const MachinePeak& machine, const CpuKernels& kernels,
               4.0 * pairs * static_cast<double>(row) * machine.num_threads, seconds});
 }
 
-// Every thread takes a head of its own; keys and values lie as in the output of a fused projection.
+// Measures full attention; every thread takes a head of its own, and keys and values lie as in the
+// output of a fused projection.
 void BenchFullAttention(const MachinePeak& machine, const CpuKernels& kernels,
                         const AttentionCase& c) {
   const int64_t stride = 3 * c.head_dim * machine.num_threads;
@@ -178,7 +179,7 @@ void BenchFullAttention(const MachinePeak& machine, const CpuKernels& kernels,
               4.0 * pairs * static_cast<double>(c.head_dim) * machine.num_threads, seconds});
 }
 
-// Row-wise kernels on rows of the GLM-4-9B shapes: bytes read and written.
+// Measures row-wise kernels on rows of the GLM-4-9B shapes: bytes read and written.
 void BenchRows(const MachinePeak& machine, const CpuKernels& kernels) {
   constexpr int64_t kNumRows = 64, kHidden = 4096, kWidth = 13696, kVocabulary = 151552;
   const LargeBuffer x(static_cast<size_t>(machine.num_threads * kNumRows * 2 * kWidth) *
@@ -220,7 +221,7 @@ void BenchRows(const MachinePeak& machine, const CpuKernels& kernels) {
   print(kernels.logits.isa, "argmax 151552", kVocabulary, seconds);
 }
 
-// The reference is a hundred times slower: `scale` divides the work it is given.
+// Measures one level; `scale` divides its work, because the reference is a hundred times slower.
 void BenchLevel(const MachinePeak& machine, const CpuKernels& kernels, int64_t scale) {
   const auto f32 = Dtype::kFloat32, bf16 = Dtype::kBfloat16, f16 = Dtype::kFloat16;
   const int64_t wide = 27392 / scale, many = 256 / scale;

@@ -8,7 +8,7 @@
 
 namespace autoglm::perf {
 
-// Zeroed memory with huge pages where the system grants them, as the weights have.
+// Zeroed memory, with huge pages if the system grants them, as for the weights.
 class LargeBuffer {
  public:
   explicit LargeBuffer(size_t bytes)

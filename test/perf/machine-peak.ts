@@ -6,10 +6,10 @@ import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { property } from '#test/e2e/mesh.ts';
 import type { Figure } from './figure.ts';
 
-/** What the machine can do at most, all cores together, measured natively. */
+/** Peak speed of the machine, all cores together, measured by native code. */
 export interface MachinePeak {
   readonly bytesPerSecond: number;
-  /** float32 with the widest vectors. */
+  /** Operations on float32 with the widest vectors. */
   readonly flopsPerSecond: number;
 }
 

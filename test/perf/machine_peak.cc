@@ -21,10 +21,11 @@ volatile double g_sink;  // keeps measured loops from being removed
 
 constexpr size_t kReadBytes = size_t{512} << 20;
 
-// Vectors in flight at once: one sum would wait for itself.
+// Number of sums that are added at the same time: with one, each addition would wait for the one
+// before.
 constexpr size_t kVectors = 8;
 
-// `bytes` is a multiple of 64 * kVectors.
+// Function that reads `bytes` bytes, a multiple of 64 * kVectors.
 using Reader = void (*)(const char* data, size_t bytes);
 
 __attribute__((target("avx2"))) void ReadAvx2(const char* data, size_t bytes) {
@@ -114,7 +115,7 @@ double MeasureFlopsPerSecond(int num_threads) {
 
 }  // namespace
 
-// Threads start together: their creation takes as long as a short measurement.
+// Starts the work of all threads together: creating threads takes as long as a short measurement.
 double BestSeconds(int num_threads, const std::function<void(int)>& work) {
   constexpr int kMinRuns = 5;
   constexpr double kMinSeconds = 0.25;

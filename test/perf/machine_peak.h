@@ -9,7 +9,7 @@ namespace autoglm::perf {
 // runs.
 double BestSeconds(int num_threads, const std::function<void(int)>& work);
 
-// What the machine can do at most, all threads together.
+// Peak speed of the machine, all threads together.
 struct MachinePeak {
   int num_threads;
   double bytes_per_second;  // reading memory far beyond the caches

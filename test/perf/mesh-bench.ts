@@ -13,7 +13,10 @@ import type { Figure } from './figure.ts';
 const ONE_TOKEN: Body = { messages: userMessage('Hi'), max_tokens: 1, temperature: 0 };
 const NUM_CALLS = 200;
 
-/** Requests a second through every process, and what the gateway adds to the backbone's own time. */
+/**
+ * Measures requests per second through every process, and the time that the gateway adds to the
+ * backbone's own.
+ */
 export async function benchGateway(options: { readonly concurrency: number }): Promise<Figure[]> {
   const mesh = await startMesh();
   try {
@@ -84,7 +87,9 @@ async function requestsPerSecond(mesh: Mesh, concurrency: number): Promise<numbe
   return num / ((performance.now() - startedMs) / 1000);
 }
 
-/** 64 streams for `seconds`; fails on any error and shows whether memory grows after warm-up. */
+/**
+ * Runs 64 streams for `seconds`; fails on any error and shows whether memory grows after warm-up.
+ */
 export async function soak({ seconds }: { readonly seconds: number }): Promise<Figure[]> {
   const mesh = await startMesh();
   try {
@@ -112,7 +117,7 @@ async function load(mesh: Mesh, durationMs: number): Promise<number> {
   return answers.length;
 }
 
-/** Resident memory of the supervisor and its children, MB; from Linux's /proc. */
+/** Reads the resident memory of the supervisor and its children from Linux's /proc, MB. */
 async function residentMb({ supervisor }: Mesh): Promise<number> {
   const pid = String(supervisor.pid);
   const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');

@@ -1,4 +1,4 @@
-// Prints what the machine can do as one JSON object: print_machine_peak [number of threads].
+// Prints the peak speed of the machine as one JSON object: print_machine_peak [number of threads].
 
 #include <cstdio>
 #include <cstdlib>

@@ -1,5 +1,6 @@
-// The sending process of `npm run bench -- encode`: answers every Encode call, and every TCP
-// connection, with the same rows; tells its parent its ports and, when asked, its CPU time.
+// Sends rows for `npm run bench -- encode`, as a process of its own: answers every Encode call and
+// every TCP connection with the same rows, and tells its parent its ports and, when asked, its CPU
+// time.
 import { once } from 'node:events';
 import { createServer as createTcpServer } from 'node:net';
 import { createServer } from 'nice-grpc';

@@ -1,6 +1,9 @@
-/** Operations of the matrix products in phone-nano's towers; norms and convolutions by depth are too few to count. */
+/**
+ * Counts operations of the matrix products in phone-nano's towers; norms and depthwise convolutions
+ * have too few to count.
+ */
 
-/** A ViT over one screen: 24×12 patches and the class token. */
+/** Operations of a ViT over one screen: 24×12 patches and the class token. */
 export const VISION_FLOPS_PER_IMAGE = vitFlops({
   numStates: 24 * 12 + 1,
   width: 192,
@@ -24,13 +27,16 @@ function vitFlops({ numStates, width, mlpWidth, numLayers }: VitShape): number {
   return numLayers * (projections + attention);
 }
 
-/** A Conformer over a recording: attention grows with its square. */
+/**
+ * Counts the operations of a Conformer over a recording; those of attention grow with its square.
+ */
 export function speechFlops(seconds: number): number {
   const { width, mlpWidth, numLayers } = CONFORMER;
   const numFrames = FRAMES_PER_SECOND * seconds;
-  // Two feed-forward halves; four projections, twice as many positions, three of a convolution.
+  // The terms are two feed-forward halves; four projections, twice as many positions, and three
+  // parts of a convolution.
   const perFrame = 8 * width * mlpWidth + (8 + 4 + 6) * width ** 2;
-  // Content, positions (twice as many) and values.
+  // Attention multiplies content, positions (twice as many) and values.
   const attention = 8 * numFrames * width;
   return numLayers * numFrames * (perFrame + attention);
 }

@@ -15,8 +15,8 @@ const WARM_UP_ITEMS = 3;
 const NUM_IDLE_CALLS = 500;
 
 /**
- * How fast embedding rows travel from one process to another beside plain TCP, and what a small call
- * between the same two, such as a step's tokens, takes meanwhile.
+ * Measures how fast embedding rows travel from one process to another, beside plain TCP, and how
+ * long a small call between the same processes, such as a step's tokens, takes meanwhile.
  */
 export async function benchTransfer(): Promise<Figure[]> {
   const sender = fork(join(import.meta.dirname, 'row-sender.ts'));
@@ -60,7 +60,7 @@ function latencyFigures(name: string, times: readonly number[]): Figure[] {
   ];
 }
 
-/** Milliseconds of calls one after another. */
+/** Measures the milliseconds of calls, one after another. */
 async function callTimes(
   client: EncoderStub,
   isEnough: (times: readonly number[]) => boolean,
@@ -95,7 +95,9 @@ async function receiveTcp(port: number): Promise<void> {
 interface Transfer {
   /** MB/s of the median item. */
   readonly rate: number;
-  /** CPU time of each side, milliseconds a megabyte: what a busy machine changes least. */
+  /**
+   * CPU time of each side, milliseconds per megabyte: the figure that a busy machine changes least.
+   */
   readonly receiverMs: number;
   readonly senderMs: number;
 }

@@ -3,7 +3,7 @@ export const NUM_ROWS = 3354;
 export const HIDDEN_SIZE = 4096;
 export const ITEM_BYTES = NUM_ROWS * HIDDEN_SIZE * Float32Array.BYTES_PER_ELEMENT;
 
-/** What the sending process tells the receiving one when it listens. */
+/** Ports that the sending process tells the receiving one when it listens. */
 export interface SenderPorts {
   readonly grpc: number;
   readonly tcp: number;

@@ -13,7 +13,10 @@ import { partOf, readSourceTree, type SourceFile } from './source-tree.ts';
 const TREE = readSourceTree();
 const FILES = new Map(TREE.map((file) => [file.path, file]));
 
-/** Files the outside starts: processes, commands, tests and what they or a bootstrap verb run. */
+/**
+ * Files that are started from outside: processes, commands, tests, and programs that they or a
+ * bootstrap verb run.
+ */
 const ENTRY_POINTS = [
   /\.test\.ts$/,
   /\/main\.ts$/,
@@ -25,7 +28,10 @@ const ENTRY_POINTS = [
   /^test\/contract\/deploy\/(scripted-process|run-supervisor)\.ts$/,
 ];
 
-/** A cycle of imports through `start`, or undefined; `done` holds files known to be in none. */
+/**
+ * Finds a cycle of imports through `start`, or returns undefined; `done` holds files known to be in
+ * no cycle.
+ */
 function findCycle(
   start: SourceFile,
   done: Set<string>,
@@ -82,7 +88,7 @@ describe('the source tree', () => {
       pending.push(...file.imports.flatMap((path) => FILES.get(path) ?? []));
     }
     const idle = TREE.map(({ path }) => path).filter((path) => !reached.has(path));
-    // Protoc generates a file for each proto, needed or not.
+    // The generator writes a file for each proto, whether it is imported or not.
     assert.deepEqual(
       idle.filter((path) => partOf(path) !== 'protos'),
       [],

@@ -17,7 +17,7 @@ const { packages }: { readonly packages: Readonly<Record<string, LockedPackage>>
   readFileSync(join(PACKAGE_ROOT, 'package-lock.json'), 'utf8'),
 );
 
-/** True when a package at `path` finds another by name: beside it or further up. */
+/** Returns true if a package at `path` finds another by name, beside it or further up. */
 function finds(path: string, name: string): boolean {
   for (let from = path; ; from = from.slice(0, Math.max(0, from.lastIndexOf('/node_modules/')))) {
     if (packages[`${from}${from === '' ? '' : '/'}node_modules/${name}`] !== undefined) return true;

@@ -8,7 +8,7 @@ import { type NativeFile, wrongIncludes } from './native-rules.ts';
 const NATIVE = join(PACKAGE_ROOT, 'native');
 const INCLUDE = /^[ \t]*#[ \t]*include[ \t]+(?:"([^"]+)"|(<[^>]+>))/gm;
 
-/** Every C++ file but those of others. */
+/** Reads every C++ file but those of third parties. */
 function readNativeFiles(): NativeFile[] {
   return readdirSync(NATIVE, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && /\.(h|cc|cu|cuh)$/.test(entry.name))
@@ -40,12 +40,12 @@ describe('the layers of native', () => {
   });
 
   const forbidden: readonly (readonly [string, string])[] = [
-    // A layer above.
+    // A file includes a layer above it.
     ['base/status.h', 'device/memory.h'],
     ['device/memory.cc', 'kernels/ops.h'],
     ['kernels/cpu/gemm_ops.cc', 'model/layers/workspace.h'],
     ['model/decoder/decoder.cc', 'binding/engine.h'],
-    // A room beside.
+    // A file includes a room beside its own.
     ['model/checkpoint/checkpoint.cc', 'model/layers/workspace.h'],
     ['model/layers/layer_ops.h', 'model/encoder/tower.h'],
     ['model/decoder/decoder.cc', 'model/encoder/tower.h'],
@@ -53,7 +53,8 @@ describe('the layers of native', () => {
     ['model/preprocess/mel.cc', 'model/checkpoint/json.h'],
     ['kernels/reference/gemm.cc', 'kernels/simd/gemm.h'],
     ['kernels/sampling/sampler.cc', 'kernels/cpu/cpu_context.h'],
-    // What a model is not to know: kinds of device, levels of kernels, cores.
+    // A model includes things that it must not depend on: kinds of device, levels of kernels,
+    // cores.
     ['model/decoder/decoder_load.cc', 'kernels/dispatch.h'],
     ['model/decoder/decoder_load.cc', 'kernels/open_device.h'],
     ['model/encoder/vit.cc', 'kernels/kernels.h'],
@@ -61,7 +62,7 @@ describe('the layers of native', () => {
     ['model/encoder/encoder.cc', 'kernels/cpu/cpu_context.h'],
     ['model/encoder/encoder.cc', 'device/pin_thread.h'],
     ['model/decoder/decoder.cc', 'kernels/sampling/sampler.h'],
-    // An instruction set's folder, with wide instructions in shared code.
+    // An instruction set's folder includes shared code, which would then have wide instructions.
     ['kernels/avx2/avx2.cc', 'base/float_bits.h'],
     ['kernels/avx512/avx512.cc', 'kernels/avx2/vector.h'],
     ['kernels/avx512_bf16/avx512_bf16.cc', 'kernels/cpu/convert.h'],
@@ -69,11 +70,11 @@ describe('the layers of native', () => {
     ['kernels/simd/gemm.h', '<vector>'],
     ['kernels/avx2/vector.h', '<algorithm>'],
     ['kernels/kernels.h', 'base/status.h'],
-    // A package or processor where it has no place.
+    // A file includes the header of a package or processor that only other rooms may include.
     ['model/decoder/decoder.cc', '<napi.h>'],
     ['kernels/cpu/row_ops.cc', '<immintrin.h>'],
     ['model/decoder/decoder_config.cc', 'nlohmann/json.hpp'],
-    // A folder that the rules do not know.
+    // A file is in a folder that the rules do not name.
     ['kernels/unknown.cc', 'kernels/cpu/convert.h'],
     ['model/mutant.cc', 'base/status.h'],
   ];

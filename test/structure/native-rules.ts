@@ -1,10 +1,15 @@
-/** One C++ file of `native/`, its path from there; `<…>` marks the headers of a system or package. */
+/**
+ * One C++ file of `native/` with its path from there. `<…>` marks the headers of a system or
+ * package.
+ */
 export interface NativeFile {
   readonly path: string;
   readonly includes: readonly string[];
 }
 
-/** What a model sees below it: operations, memory and threads, no kind of device. */
+/**
+ * Files that a model may include from below: operations, memory and threads, but no kind of device.
+ */
 const BELOW_MODEL = [
   'base/',
   'device/device_id.h',
@@ -14,12 +19,15 @@ const BELOW_MODEL = [
   'kernels/sampling/token_choice.h',
 ];
 
-/** Kernels of an instruction set: a shared header's inline function would become a weak symbol. */
+/**
+ * Files that kernels of an instruction set may include. An inline function of any other shared
+ * header would become a weak symbol.
+ */
 const BELOW_VECTORS = ['kernels/kernels.h', 'kernels/simd/'];
 
 /**
- * What the files of each room may include besides themselves: files, or rooms that end in a slash.
- * The longest name that a path begins with is its room.
+ * Files, or rooms (names that end in a slash), that each room may include besides itself. The
+ * longest name with which a path begins is its room.
  */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'base/': [],
@@ -58,11 +66,12 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 /** Headers of packages and processors that only some rooms may include. */
 const RESERVED = /^(<napi\.h>|<node_api\.h>|<\w*intrin\.h>)$/;
 
-/** Rooms compiled for an instruction set, and all that they may include from outside. */
+/** Rooms that are compiled for an instruction set. */
 const VECTOR_ROOMS = /^kernels\/(simd|avx\w*|amx\w*)\/$/;
+/** System headers that these rooms may include. */
 const VECTOR_HEADERS = /^<(\w*intrin\.h|cstddef|cstdint)>$/;
 
-/** Includes that the design does not allow, as `file → header`. */
+/** Returns the includes that the design does not allow, as `file → header`. */
 export function wrongIncludes(files: readonly NativeFile[]): string[] {
   return files.flatMap(({ path, includes }) =>
     includes.filter((one) => !mayInclude(path, one)).map((one) => `${path} → ${one}`),
@@ -82,7 +91,7 @@ function isIn(header: string, room: string): boolean {
   return room.endsWith('/') && header.startsWith(room);
 }
 
-/** The longest name of the table that a path begins with. */
+/** Returns the longest name of the table with which a path begins. */
 function roomOf(path: string): string | undefined {
   return Object.keys(ALLOWED)
     .filter((name) => path === name || isIn(path, name))

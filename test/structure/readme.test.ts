@@ -8,7 +8,7 @@ import { PACKAGE_ROOT } from '#mesh/paths.ts';
 
 const README = readFileSync(join(PACKAGE_ROOT, 'README.md'), 'utf8');
 
-/** What stands between `<!-- name -->` and `<!-- /name -->`. */
+/** Returns the text between `<!-- name -->` and `<!-- /name -->`. */
 function section(name: string): string {
   const [, rest = ''] = README.split(`<!-- ${name} -->\n`);
   return rest.split(`<!-- /${name} -->`)[0] ?? '';
@@ -22,11 +22,11 @@ interface OptionFacts {
 interface OptionRow {
   readonly description: string;
   readonly roles: string[];
-  /** As Markdown, each once. */
+  /** Default values as Markdown, each once. */
   readonly defaults: Set<string>;
 }
 
-/** The README's table of options as the schemas give it. */
+/** Makes the README's table of options from the schemas. */
 function optionTable(): string {
   const rows = new Map<string, OptionRow>();
   for (const role of ROLES) {
@@ -45,7 +45,7 @@ function optionTable(): string {
   return `| key | process | default | meaning |\n|---|---|---|---|\n${lines.join('\n')}\n`;
 }
 
-/** Names in the `dependencies` and `devDependencies` of package.json. */
+/** Reads the names in the `dependencies` and `devDependencies` of package.json. */
 function dependencies(): string[] {
   const manifest: unknown = JSON.parse(readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8'));
   assert(typeof manifest === 'object' && manifest !== null);

@@ -5,7 +5,7 @@ import { readSourceTree, type SourceFile } from './source-tree.ts';
 
 const TREE = readSourceTree();
 
-/** The tree with one more import, by a file that is there or by one more. */
+/** Returns the tree with one more import, by an existing file or by an added one. */
 function withImport(importer: string, imported: string): SourceFile[] {
   const others = TREE.filter(({ path }) => path !== importer);
   const file = TREE.find(({ path }) => path === importer) ?? fileOf(importer);
@@ -16,7 +16,10 @@ function fileOf(path: string): SourceFile {
   return { path, imports: [], runtimeImports: [], numLines: 1 };
 }
 
-/** What a rule says of the tree with one more import and not of the tree as it is. */
+/**
+ * Returns the violations of a rule in the tree with one more import that the tree itself does not
+ * have.
+ */
 function found(
   rule: (tree: readonly SourceFile[]) => string[],
   importer: string,

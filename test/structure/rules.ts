@@ -1,6 +1,6 @@
 import { partOf, type SourceFile } from './source-tree.ts';
 
-/** What each part may import besides itself. Tests may import everything. */
+/** Parts that each part may import besides itself. Tests may import everything. */
 const ALLOWED_PARTS: Readonly<Record<string, readonly string[]>> = {
   protos: [],
   native: [],
@@ -13,18 +13,21 @@ const ALLOWED_PARTS: Readonly<Record<string, readonly string[]>> = {
   deploy: ['services/mesh', 'protos'],
 };
 
-/** The supervisor knows the processes by their options alone. */
+/** Files of the processes that the supervisor may import: their options alone. */
 const OPTION_FILES = /^(gateway|services\/[a-z-]+)\/options\.ts$/;
 
-/** The parts that run without the addon: no chain of imports, of types included, leads them to it. */
+/**
+ * Parts that run without the addon: no chain of imports, imports of types included, may lead from
+ * them to it.
+ */
 const WITHOUT_NATIVE = /^(gateway|deploy|services\/mesh|protos)\//;
 
-/** Stands for the files that lie in a part's own folder, in the lists of `ALLOWED_ROOMS`. */
+/** Name, in the lists of `ALLOWED_ROOMS`, of the files that lie in a part's own folder. */
 const TOP_FILES = '*.ts';
 
 /**
- * What each room of a part may import besides itself. The files in a part's own folder put its rooms
- * together: they may import any room, and a room imports those listed.
+ * Rooms that each room of a part may import besides itself. The files in a part's own folder join
+ * its rooms: they may import any room.
  */
 const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   'services/llm-backbone': {
@@ -55,12 +58,15 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
   },
 };
 
-/** A folder of more files than this should be cut into rooms, one beyond the limit must be. */
+/**
+ * Number of files above which a folder should be divided into rooms, and number above which it must
+ * be.
+ */
 export const FOLDER_SIZE = { aim: 20, limit: 25 };
 
 const folderOf = (path: string): string => path.slice(0, path.lastIndexOf('/'));
 
-/** Imports of one part by another that the design does not allow. */
+/** Returns the imports of one part by another that the design does not allow. */
 export function wrongParts(tree: readonly SourceFile[]): string[] {
   return tree.flatMap(({ path, imports }) =>
     imports.filter((one) => !mayImport(path, one)).map((one) => `${path} → ${one}`),
@@ -76,7 +82,7 @@ function mayImport(importer: string, imported: string): boolean {
   return ALLOWED_PARTS[from]?.includes(to) ?? false;
 }
 
-/** Chains of imports that lead a part that runs without the addon to a file of `native/`. */
+/** Returns the chains of imports from a part that runs without the addon to a file of `native/`. */
 export function waysToNative(tree: readonly SourceFile[]): string[] {
   const files = new Map(tree.map((file) => [file.path, file]));
   return tree
@@ -85,7 +91,10 @@ export function waysToNative(tree: readonly SourceFile[]): string[] {
     .sort();
 }
 
-/** The shortest chain of imports from a file to one that `isGoal`, as `a → b → c`. */
+/**
+ * Finds the shortest chain of imports from a file to one for which `isGoal` is true, as `a → b →
+ * c`.
+ */
 function shortestWay(
   start: SourceFile,
   files: ReadonlyMap<string, SourceFile>,
@@ -105,14 +114,14 @@ function shortestWay(
   return undefined;
 }
 
-/** Imports of one room by another of its part that the table does not list. */
+/** Returns the imports of one room by another of its part that the table does not list. */
 export function wrongRooms(tree: readonly SourceFile[]): string[] {
   const arrows = tree.flatMap(({ path, imports }) => {
     const part = partOf(path);
     const rooms = ALLOWED_ROOMS[part];
     const from = roomOf(path, part);
     if (rooms === undefined || isTopFile(from)) return [];
-    // A room that the table does not name may import nothing until it does.
+    // A room that the table does not name may import nothing.
     const allowed = rooms[from] ?? [];
     return imports
       .filter((one) => partOf(one) === part)
@@ -126,15 +135,17 @@ export function wrongRooms(tree: readonly SourceFile[]): string[] {
 
 const isTopFile = (room: string): boolean => room.endsWith('.ts');
 
-/** The folder of a file below its part; a file in the part's own folder is a room by itself. */
+/**
+ * Returns the folder of a file below its part. A file in the part's own folder is a room by itself.
+ */
 function roomOf(path: string, part: string): string {
   const folder = folderOf(path);
   return path.slice(part.length + 1, folder === part ? undefined : folder.length);
 }
 
 /**
- * The arrows on which two things in one folder need each other, directly or through others there, types
- * included. A folder counts with all that lies below it.
+ * Returns the imports that are part of a cycle between the files and folders of one folder, imports
+ * of types included. A folder counts with all files below it.
  */
 export function roomCycles(tree: readonly SourceFile[]): string[] {
   const folders = new Map<string, Map<string, Set<string>>>();
@@ -152,7 +163,10 @@ export function roomCycles(tree: readonly SourceFile[]): string[] {
   );
 }
 
-/** The innermost folder that holds both files, and what each is or lies in there. */
+/**
+ * Returns the innermost folder that holds both files, and the entry of that folder that each file
+ * is or lies in.
+ */
 function whereTheyPart(a: string, b: string): { folder: string; from: string; to: string } {
   const [left, right] = [a.split('/'), b.split('/')];
   const at = left.findIndex((name, index) => name !== right[index]);
@@ -163,7 +177,7 @@ function whereTheyPart(a: string, b: string): { folder: string; from: string; to
   };
 }
 
-/** The arrows of a graph that lie on a cycle. */
+/** Returns the edges of a graph that lie on a cycle. */
 function arrowsInCycles(graph: ReadonlyMap<string, ReadonlySet<string>>): string[] {
   const reaches = (from: string, goal: string): boolean => {
     const seen = new Set([from]);
@@ -180,7 +194,7 @@ function arrowsInCycles(graph: ReadonlyMap<string, ReadonlySet<string>>): string
     .sort();
 }
 
-/** Folders of at least `size` files with their number of files. */
+/** Returns the folders of at least `size` files with their number of files. */
 export function crowdedFolders(tree: readonly SourceFile[], size: number): string[] {
   const sizes = new Map<string, number>();
   for (const { path } of tree) sizes.set(folderOf(path), (sizes.get(folderOf(path)) ?? 0) + 1);

@@ -3,18 +3,21 @@ import { dirname, join, relative } from 'node:path';
 import ts from 'typescript';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 
-/** One TypeScript file and the files of the package it imports; paths from the package's root. */
+/**
+ * One TypeScript file and the files of the package that it imports; paths are from the package's
+ * root.
+ */
 export interface SourceFile {
   readonly path: string;
   readonly imports: readonly string[];
-  /** Those that remain when it runs: type imports vanish. */
+  /** Imports that remain at run time, without imports of types. */
   readonly runtimeImports: readonly string[];
   readonly numLines: number;
 }
 
 const FOLDERS = ['gateway', 'services', 'native', 'deploy', 'protos/gen', 'test'];
 
-/** Where `#alias/…` points, as `imports` of package.json has it for sources. */
+/** Folders to which `#alias/…` points, as in `imports` of package.json for sources. */
 const ALIASES: readonly (readonly [string, string])[] = [
   ['#mesh/', 'services/mesh/'],
   ['#native', 'native/index.ts'],
@@ -28,7 +31,7 @@ const ALIASES: readonly (readonly [string, string])[] = [
   ['#test/', 'test/'],
 ];
 
-/** Every TypeScript file of the package. */
+/** Reads every TypeScript file of the package. */
 export function readSourceTree(): SourceFile[] {
   return FOLDERS.flatMap((folder) =>
     readdirSync(join(PACKAGE_ROOT, folder), { recursive: true, withFileTypes: true }),
@@ -52,14 +55,14 @@ function importsOf(path: string, text: string): string[] {
   return specifiers.flatMap(({ fileName }) => resolveSpecifier(path, fileName) ?? []);
 }
 
-/** The file a specifier names, or undefined for a package. */
+/** Returns the file that a specifier names, or undefined for a package. */
 function resolveSpecifier(importer: string, specifier: string): string | undefined {
   if (specifier.startsWith('.')) return join(dirname(importer), specifier);
   const alias = ALIASES.find(([prefix]) => specifier.startsWith(prefix));
   return alias === undefined ? undefined : specifier.replace(alias[0], alias[1]);
 }
 
-/** The part of the package a file belongs to, as the dependency rule names them. */
+/** Returns the part of the package to which a file belongs, as the dependency rule names it. */
 export function partOf(path: string): string {
   const [top = '', second = ''] = path.split('/');
   return top === 'services' ? `${top}/${second}` : top;

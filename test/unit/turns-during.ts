@@ -1,4 +1,4 @@
-/** How often the event loop turns while `work` is under way. */
+/** Counts the turns of the event loop while `work` runs. */
 export async function turnsDuring(work: () => Promise<unknown>): Promise<number> {
   let numTurns = 0;
   let isOver = false;

@@ -7,15 +7,15 @@
 namespace autoglm::cpu {
 namespace {
 
-// What models are promised, the kernels keep.
+// The kernels compute the widest head that ops.h promises to models.
 static_assert(kMaxHeadDim <= kernels::kMaxHeadDim);
 
 constexpr int64_t kMaxQueriesPerTask = 32;
-// Queries of one head; a kernel shares each block of keys among so many.
+// Queries of one head in a full task; a kernel shares each block of keys among them.
 constexpr int64_t kQueriesPerFullTask = 96;
 constexpr int64_t kTasksPerThread = 4;
 
-// Values between the KV heads, and between the blocks, of a cache.
+// Returns the number of values between two KV heads of a cache.
 int64_t HeadStride(const KvCacheView& cache) { return cache.block_size * cache.head_dim; }
 int64_t BlockStride(const KvCacheView& cache) { return cache.num_kv_heads * HeadStride(cache); }
 
@@ -97,7 +97,8 @@ void PagedAttention(OpsContext& context, const PagedAttentionOp& op) {
   CHECK(cache.head_dim <= kernels::kMaxHeadDim);
   CpuContext& cpu = Cpu(context);
 
-  // Enough tasks to keep every thread busy: first by fewer queries a task, then by fewer heads.
+  // There must be enough tasks to keep every thread busy: first a task gets fewer queries, then
+  // fewer heads.
   const int64_t wanted_tasks = kTasksPerThread * cpu.threads().num_threads();
   const int64_t queries_per_task =
       std::clamp<int64_t>(op.q.rows * cache.num_kv_heads / wanted_tasks, 1, kMaxQueriesPerTask);

@@ -28,7 +28,7 @@ void Narrow(const kernels::ConvertKernels& kernels, const Conversion& conversion
   }
 }
 
-// float16 to bfloat16 or back, by way of float32.
+// Converts float16 to bfloat16 or back, by way of float32.
 void Rewrite(const kernels::ConvertKernels& kernels, const Conversion& conversion) {
   float wide[kValuesPerRound];
   for (int64_t begin = 0; begin < conversion.count; begin += kValuesPerRound) {

@@ -13,7 +13,7 @@ struct Conversion {
   int64_t count;
 };
 
-// Between any two types; equal types are copied bit for bit.
+// Converts between any two types; equal types are copied bit for bit.
 void ConvertValues(const kernels::ConvertKernels& kernels, const Conversion& conversion);
 
 }  // namespace autoglm::cpu

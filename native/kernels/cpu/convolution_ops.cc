@@ -46,7 +46,8 @@ void DepthwiseConv2d(OpsContext& context, const DepthwiseConv2dOp& op) {
   });
 }
 
-// One output pixel's neighbourhood: [kernel_size, kernel_size, channels], zeros outside the plane.
+// Copies the neighbourhood of one output pixel: [kernel_size, kernel_size, channels], zeros outside
+// the plane.
 void CopyNeighbourhood(const Im2ColOp& op, int64_t pixel, float* y) {
   const PlaneGeometry& plane = op.plane;
   const int64_t top = pixel / plane.OutWidth() * plane.stride - plane.padding;

@@ -10,7 +10,7 @@
 
 namespace autoglm::cpu {
 
-// Below this many values a row operation is done before another thread would have woken.
+// A row operation over fewer values ends before another thread would wake.
 inline constexpr int64_t kMinValuesPerTask = 8192;
 
 inline int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -23,7 +23,7 @@ class CpuContext final : public OpsContext {
   ThreadPool& threads() override { return threads_; }
   const kernels::CpuKernels& kernels() const { return kernels_; }
 
-  // bfloat16 copy of a gemm's input; sized when a weight is packed.
+  // The bfloat16 copy of a gemm's input. Packing a weight sets its size.
   DeviceBuffer gemm_input;
   // Scratch of the sampler, one list for each row of logits.
   std::vector<std::vector<Candidate>> sample_candidates;

@@ -6,7 +6,7 @@
 
 namespace autoglm::cpu {
 
-// Each family fills its part of the table.
+// Each function sets the operations of one family in the table.
 void SetMemoryOps(Ops& ops);
 void SetGemmOps(Ops& ops);
 void SetRowOps(Ops& ops);
@@ -14,8 +14,8 @@ void SetAttentionOps(Ops& ops);
 void SetConvolutionOps(Ops& ops);
 void SetOutputOps(Ops& ops);
 
-// A CPU device that runs on the kernels of a given level; the calling thread is bound to the first of
-// its cores, if it names any.
+// Opens a CPU device that uses the given kernels. Binds the calling thread to the first of the
+// device's cores, if `id` names any.
 Device OpenCpu(const kernels::CpuKernels& kernels, const DeviceId& id);
 
 }  // namespace autoglm::cpu

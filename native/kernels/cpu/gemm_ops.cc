@@ -15,8 +15,8 @@ constexpr size_t kPanelBytesPerTask = size_t{256} << 10;
 constexpr int64_t kRowsPerTask = 64;
 constexpr int64_t kTasksPerThread = 4;
 
-// Rows of a gemm's input that are rounded before they are multiplied: enough to use every weight
-// often, few enough for the copy to stay small.
+// Number of a gemm's input rows that are rounded together before they are multiplied: enough to use
+// every weight often, few enough for a small copy.
 constexpr int64_t kRowsPerRounding = 1024;
 
 // Makes room for the rounded input of a weight of this depth.
@@ -58,8 +58,8 @@ void CollectRows(const kernels::ConvertKernels& convert, const PackOp& op, int64
   }
 }
 
-// The rows of output columns begin .. begin + count - 1 if one source holds them all in the wanted
-// type, aligned to it; null if they must be collected first.
+// Returns the rows of output columns begin .. begin + count - 1 if one source holds them all in the
+// wanted type, aligned to it; null if they must be collected first.
 const void* RowsInPlace(const PackOp& op, int64_t begin, int64_t count) {
   const Dtype dtype = UnpackedDtype(op.shape.format);
   const size_t value_bytes = DtypeBytes(dtype);
@@ -129,7 +129,7 @@ struct GemmInput {
   int64_t stride;
 };
 
-// y = x * transpose(weight) + bias for the rows of y.
+// Computes y = x * transpose(weight) + bias for the rows of y.
 void Multiply(CpuContext& cpu, const GemmOp& op, const GemmInput& x, const MatrixView& y) {
   const kernels::GemmKernels& gemm = cpu.kernels().gemm;
   const WeightShape& weight = op.weight.shape;

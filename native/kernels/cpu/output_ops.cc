@@ -27,7 +27,7 @@ void Sample(OpsContext& context, const SampleOp& op) {
   cpu.threads().ParallelFor(op.logits.rows, [&](int64_t row) { SampleRow(cpu, op, row); });
 }
 
-// A CPU is the only rank of its group: its values are the sum.
+// Does nothing: a CPU is the only rank of its group, so its values are the sum.
 void AllReduce(OpsContext&, const AllReduceOp&) {}
 
 }  // namespace

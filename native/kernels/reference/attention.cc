@@ -13,8 +13,8 @@ float Dot(const float* a, const float* b, int64_t count) {
   return sum;
 }
 
-// Softmax-weighted sum of values, one key at a time: `sum` and `weighted` are relative to the
-// largest score so far.
+// Softmax-weighted sum of values that takes one key at a time: `sum` and `weighted` are relative to
+// the largest score so far.
 class OnlineSoftmax {
  public:
   OnlineSoftmax(int64_t head_dim, float* weighted) : head_dim_(head_dim), weighted_(weighted) {
@@ -44,7 +44,7 @@ class OnlineSoftmax {
   float sum_ = 0.0f;
 };
 
-// One token's key or value as float32: the cache's own memory, or a copy in `row`.
+// Returns one token's key or value as float32: in the cache's own memory, or as a copy in `row`.
 const float* CacheRow(const PagedAttentionArgs& args, const void* cache, int64_t position,
                       float row[kMaxHeadDim]) {
   const int64_t block = args.block_table[position / args.block_size];

@@ -3,7 +3,7 @@
 namespace autoglm::kernels::reference {
 namespace {
 
-// y[c] = bias[c], or zero.
+// Sets y[c] to bias[c], or to zero if there is no bias.
 void StartFromBias(const float* bias, int64_t num_channels, float* y) {
   for (int64_t c = 0; c < num_channels; ++c) y[c] = bias == nullptr ? 0.0f : bias[c];
 }

@@ -40,7 +40,7 @@ void PackPanel(const PackPanelArgs& args) {
 
 float ReadFloat32(uint32_t bits) { return std::bit_cast<float>(bits); }
 
-// sums[n] = dot product of one row of x with column n of the panel.
+// Sets sums[n] to the dot product of one row of x with column n of the panel.
 template <typename X, float (*kReadX)(X), typename W, float (*kReadWeight)(W)>
 void MultiplyPanel(const X* x, const W* panel, int64_t depth, float sums[kPanelWidth]) {
   for (int64_t n = 0; n < kPanelWidth; ++n) sums[n] = 0.0f;

@@ -5,8 +5,8 @@
 namespace autoglm::kernels::reference {
 namespace {
 
-// 1 / sqrt(mean(x^2) + epsilon). The sum is kept in double: the faster levels sum in several lanes
-// and are measured against this one.
+// Returns 1 / sqrt(mean(x^2) + epsilon). The sum is kept in double: the faster levels sum in
+// several lanes and are measured against this one.
 float InverseRms(const float* x, int64_t count, float epsilon) {
   double sum = 0.0;
   for (int64_t i = 0; i < count; ++i) sum += static_cast<double>(x[i]) * x[i];

@@ -3,8 +3,8 @@
 
 #include "kernels/kernels.h"
 
-// The specification: each kernel in the plainest C++ that is correct, and the fall-back where no
-// faster level exists.
+// The specification: each kernel in the plainest C++ that is correct. A machine without a faster
+// level uses these kernels.
 namespace autoglm::kernels::reference {
 
 GemmKernels Gemm();

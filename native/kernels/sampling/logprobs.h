@@ -10,8 +10,8 @@
 namespace autoglm {
 
 struct ScoreParams {
-  int32_t num_top;     // alternatives wanted
-  uint32_t top_limit;  // only ids below it are alternatives
+  int32_t num_top;     // number of alternatives
+  uint32_t top_limit;  // ids from it on are no alternatives
 };
 
 // Sets log-probability and rank of result.token_id, and the likeliest alternatives, from raw

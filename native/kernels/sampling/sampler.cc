@@ -21,7 +21,7 @@ bool IsAllowed(const std::vector<uint32_t>& mask, uint32_t token_id) {
   return (mask[token_id / kTokensPerMaskWord] >> (token_id % kTokensPerMaskWord) & 1u) != 0;
 }
 
-// Do the forbidden ids cover every one of logits.size() tokens that the mask allows?
+// Returns true if the forbidden ids cover all of `num_tokens` tokens that the mask allows.
 bool ForbidsMask(const std::vector<uint32_t>& mask, const std::vector<uint32_t>& forbidden,
                  size_t num_tokens) {
   std::vector<uint32_t> left = mask;
@@ -34,8 +34,8 @@ bool ForbidsMask(const std::vector<uint32_t>& mask, const std::vector<uint32_t>&
   return true;
 }
 
-// A token must come out of every step: if the forbidden ids cover all that the mask allows, the
-// mask wins.
+// Returns true if the forbidden ids cover all tokens that the mask allows. The mask wins then,
+// since every step must give a token.
 bool LeavesNothing(const SampleParams& params, size_t num_tokens) {
   const auto& mask = params.allowed_tokens;
   return mask.has_value() && !params.forbidden_token_ids.empty() &&
@@ -48,7 +48,7 @@ void KeepMasked(std::span<float> logits, const std::vector<uint32_t>& mask) {
   }
 }
 
-// Why nothing can be chosen from adjusted logits, which have no finite maximum.
+// Returns the reason why no token can be chosen from adjusted logits without a finite maximum.
 Status NothingToChoose(std::span<const float> logits, const SampleParams& params) {
   const bool all_forbidden =
       (!params.forbidden_token_ids.empty() || params.allowed_tokens.has_value()) &&
@@ -58,8 +58,8 @@ Status NothingToChoose(std::span<const float> logits, const SampleParams& params
   return NotFinite();
 }
 
-// The token at `unit` of the cumulative distribution; weights are probabilities that sum to
-// `total`.
+// Returns the token at `unit`, in [0, 1), of the cumulative distribution; weights are probabilities
+// that sum to `total`.
 uint32_t Draw(std::span<const Candidate> candidates, double total, double unit) {
   const double target = unit * total;
   double sum = 0.0;
@@ -67,7 +67,7 @@ uint32_t Draw(std::span<const Candidate> candidates, double total, double unit) 
     sum += candidate.weight;
     if (sum > target) return candidate.token_id;
   }
-  // Rounding left the target at the very end.
+  // The target is at the end of the distribution because of rounding.
   return candidates.back().token_id;
 }
 
@@ -133,8 +133,8 @@ Status Sampler::Run(std::span<float> logits, const TokenChoice& output,
   }
   if (output.num_logprobs < 0) return Choose(logits, *output.sample, candidates, result.token_id);
 
-  // Log-probabilities are of the raw logits, which choosing overwrites. The rank of the chosen
-  // token is known only afterwards, so the raw logits are kept.
+  // Log-probabilities are those of the raw logits, which choosing a token overwrites. The rank of
+  // the chosen token is computed afterwards, so the raw logits are copied.
   const std::vector<float> raw(logits.begin(), logits.end());
   result.token_id = output.target_token;
   if (output.sample.has_value()) {

@@ -16,14 +16,14 @@ struct Candidate {
   float weight;  // logit, then probability
 };
 
-// Chooses or scores the token of one output. `candidates` is scratch memory that grows to what the
+// Chooses or scores the token of one output. `candidates` is scratch memory that grows as the
 // filters need and is used again.
 class Sampler {
  public:
   explicit Sampler(const kernels::LogitKernels& kernels) : kernels_(kernels) {}
 
-  // logits: [vocab_size]; overwritten. Refuses logits that are not finite, and parameters that
-  // leave no token.
+  // Chooses or scores a token from logits [vocab_size], which are overwritten. Refuses logits that
+  // are not finite, and parameters that leave no token.
   Status Run(std::span<float> logits, const TokenChoice& output, std::vector<Candidate>& candidates,
              ChosenToken& result) const;
 
@@ -34,10 +34,10 @@ class Sampler {
   const kernels::LogitKernels& kernels_;
 };
 
-// Mask, allowed and forbidden ids, bias and penalties, in this order.
+// Applies mask, allowed and forbidden ids, bias and penalties to the logits, in this order.
 void AdjustLogits(std::span<float> logits, const SampleParams& params);
 
-// A number in [0, 1) that depends on (seed, stream, position) alone.
+// Returns a number in [0, 1) that depends on (seed, stream, position) alone.
 double RandomUnit(const SampleParams& params);
 
 }  // namespace autoglm

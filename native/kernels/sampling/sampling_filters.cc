@@ -6,7 +6,7 @@
 namespace autoglm {
 namespace {
 
-// Likelier first; the lower id first among equals.
+// Orders the likelier candidate first, and the lower id first among equals.
 bool IsBefore(const Candidate& a, const Candidate& b) {
   return a.weight != b.weight ? a.weight > b.weight : a.token_id < b.token_id;
 }
@@ -23,7 +23,8 @@ void KeepTopK(uint32_t k, std::vector<Candidate>& candidates) {
   std::nth_element(candidates.begin(), candidates.begin() + (k - 1), candidates.end(), IsBefore);
   const float threshold = candidates[k - 1].weight;
   std::erase_if(candidates, [&](const Candidate& c) { return c.weight < threshold; });
-  // nth_element's order is not ours to rely on: drawing walks the candidates by id.
+  // The candidates are sorted by id, because drawing walks them in that order and nth_element
+  // leaves them in none.
   std::sort(candidates.begin(), candidates.end(),
             [](const Candidate& a, const Candidate& b) { return a.token_id < b.token_id; });
 }
@@ -32,8 +33,9 @@ void KeepTopK(uint32_t k, std::vector<Candidate>& candidates) {
 void KeepTopP(float p, std::vector<Candidate>& candidates) {
   if (p >= 1.0f) return;
   const double total = Sum(candidates);
-  // The last token kept has, with all less likely ones, more than 1 - p; each of these is at most
-  // as likely as it is. So a token with less than (1 - p) / n can be dropped before sorting.
+  // The last token kept and all less likely ones have together more than 1 - p, and each of them is
+  // at most as likely as the last token kept. So a token with less than (1 - p) / n can be dropped
+  // before sorting.
   const double floor = (1.0 - p) * total / static_cast<double>(candidates.size());
   std::erase_if(candidates, [&](const Candidate& c) { return c.weight < floor; });
   std::sort(candidates.begin(), candidates.end(), IsBefore);
@@ -53,7 +55,8 @@ double FilterCandidates(std::span<const float> logits, float max_logit, const Fi
   candidates.clear();
   const float inverse_temperature = 1.0f / params.temperature;
   for (size_t i = 0; i < logits.size(); ++i) {
-    // Relative to the likeliest, whose weight is 1: so min-p compares with the weight itself.
+    // The weight is relative to the likeliest token, whose weight is 1, so that min-p compares with
+    // the weight itself.
     const float weight = std::exp((logits[i] - max_logit) * inverse_temperature);
     if (weight > 0.0f && weight >= params.min_p) {
       candidates.push_back({static_cast<uint32_t>(i), weight});

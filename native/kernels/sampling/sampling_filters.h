@@ -17,8 +17,8 @@ struct FilterParams {
 };
 
 // Fills `candidates` with the tokens that pass temperature, min-p, top-k and top-p, applied in this
-// order; weights are probabilities up to a common factor, whose sum is returned. Never empty: the
-// likeliest token always passes.
+// order; weights are probabilities up to a common factor, whose sum is returned. `candidates` is
+// never empty, since the likeliest token always passes.
 double FilterCandidates(std::span<const float> logits, float max_logit, const FilterParams& params,
                         std::vector<Candidate>& candidates);
 

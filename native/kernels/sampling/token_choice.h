@@ -11,7 +11,7 @@ namespace autoglm {
 
 inline constexpr int64_t kTokensPerMaskWord = 32;
 
-// How to choose a token; see SampleParams in native/step-plan.ts, which these fields mirror.
+// Parameters of choosing a token; the fields are those of SampleParams in native/step-plan.ts.
 struct SampleParams {
   float temperature = 0.0f;  // 0: greedy
   uint32_t top_k = 0;        // 0: all
@@ -34,12 +34,12 @@ struct SampleParams {
   std::optional<std::vector<uint32_t>> allowed_tokens;
 };
 
-// What is wanted of one row of logits: a token chosen with `sample`, or the log-probability of
+// Output of one row of logits: a token chosen with `sample`, or the log-probability of
 // `target_token`.
 struct TokenChoice {
   std::optional<SampleParams> sample = std::nullopt;  // none: score target_token
   uint32_t target_token = 0;
-  int32_t num_logprobs = -1;  // -1: none asked for
+  int32_t num_logprobs = -1;  // -1: none requested
 };
 
 struct TokenLogprob {
@@ -48,17 +48,17 @@ struct TokenLogprob {
 };
 
 struct ChosenToken {
-  // Why there is no token, if so: parameters out of range or that leave nothing to choose
-  // (kInvalidRequest), logits that are not finite (kEngineFailed). The other rows stand.
+  // Reason why there is no token, if there is none: parameters are out of range or leave nothing to
+  // choose (kInvalidRequest), or logits are not finite (kEngineFailed). The other rows are valid.
   Status status;
   uint32_t token_id = 0;
-  float logprob = 0.0f;           // NaN where not asked for
-  uint32_t rank = 0;              // 0 where not asked for
+  float logprob = 0.0f;           // NaN if not requested
+  uint32_t rank = 0;              // 0 if not requested
   std::vector<TokenLogprob> top;  // best first
 };
 
-// Refuses numbers out of range and ids outside the vocabulary. A request brings them, so a refusal
-// is the row's, not the step's.
+// Refuses numbers out of range and ids outside the vocabulary. They come from one request, so the
+// refusal is that of a row, not of the step.
 Status CheckSampleParams(const SampleParams& params, int64_t vocab_size);
 
 }  // namespace autoglm

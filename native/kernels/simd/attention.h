@@ -25,7 +25,7 @@ struct AttentionRow {
   float max = -__builtin_inff();
   float sum = 0.0f;  // of e^(score - max)
 
-  // Keys of the block at `key` that the row sees.
+  // Returns the number of keys of the block at `key` that the row sees.
   int64_t VisibleKeys(int64_t key) const {
     const int64_t rest = num_keys - key;
     return rest < 0 ? 0 : rest < kKeyBlock ? rest : kKeyBlock;
@@ -44,7 +44,7 @@ struct AttentionScratch {
   alignas(64) float scores[kRowsPerChunk][kKeyBlock];  // scores, then probabilities
 };
 
-// scores[row][j] = q . k_j for the whole block.
+// Sets scores[row][j] to q . k_j for the whole block.
 template <typename V>
 void ScoreKeys(const AttentionRow* rows, int64_t begin, int64_t end, int64_t head_dim,
                AttentionScratch& scratch) {
@@ -75,7 +75,7 @@ float Dot(const float* a, const float* b, int64_t count) {
       V::Add));
 }
 
-// scores[j] += r . p of the distance to key j.
+// Adds r . p to scores[j], for p of the distance to key j.
 template <typename V>
 void AddRelativeScores(const AttentionRow& row, int64_t key, const AttentionShape& shape,
                        float scores[kKeyBlock]) {
@@ -121,7 +121,8 @@ void UpdateSoftmax(AttentionRow& row, int64_t visible, const AttentionShape& sha
   row.sum += V::Sum(sum);
 }
 
-// out += probabilities[begin..end - 1] * values, for kRows rows and `kVectors` vectors of columns.
+// Adds probabilities[begin..end - 1] * values to out, for kRows rows and kVectors vectors of
+// columns.
 template <typename V, int kRows, int kVectors>
 void AddValues(AttentionRow* rows, const float* const probabilities[kRows], const float* values,
                int64_t num_keys, int64_t column, int64_t head_dim) {
@@ -147,7 +148,7 @@ void AddValues(AttentionRow* rows, const float* const probabilities[kRows], cons
   }
 }
 
-// Keys begin..end - 1 of the block; columns in groups of vectors that fill the registers.
+// Adds keys begin..end - 1 of the block, with columns in groups of vectors that fill the registers.
 template <typename V, int kRows>
 void AddValueRows(AttentionRow* rows, const AttentionScratch& scratch, int64_t row, int64_t begin,
                   int64_t end, int64_t head_dim) {
@@ -165,8 +166,8 @@ void AddValueRows(AttentionRow* rows, const AttentionScratch& scratch, int64_t r
   }
 }
 
-// A tile takes the keys that all its rows see; then each row the ones that only it sees, so that no
-// value is multiplied by the zero of a row that must not see it.
+// Adds the values of a tile's rows: first the keys that all rows see, then for each row the keys
+// that only it sees. So no value is multiplied by the zero of a row that must not see it.
 template <typename V>
 void WeighValues(AttentionRow* rows, int64_t begin, int64_t end, int64_t key, int64_t head_dim,
                  const AttentionScratch& scratch) {
@@ -185,7 +186,7 @@ void WeighValues(AttentionRow* rows, int64_t begin, int64_t end, int64_t key, in
   });
 }
 
-// Rows stand in the order of num_keys.
+// Computes rows that are in the order of num_keys.
 template <typename V, typename KeyRows>
 void AttendRows(AttentionRow* rows, int64_t num_rows, const AttentionShape& shape,
                 const KeyRows& keys, const KeyRows& values) {
@@ -195,7 +196,7 @@ void AttendRows(AttentionRow* rows, int64_t num_rows, const AttentionShape& shap
                      [&](int64_t i, int64_t n) { V::StoreFirst(rows[row].out + i, V::Zero(), n); });
   }
   const int64_t num_keys = rows[num_rows - 1].num_keys;
-  int64_t begin = 0;  // rows before it see nothing of the block
+  int64_t begin = 0;  // rows before it see no key of the block
   for (int64_t key = 0; key < num_keys; key += kKeyBlock) {
     while (rows[begin].num_keys <= key) begin += 1;
     const int64_t count = num_keys - key < kKeyBlock ? num_keys - key : kKeyBlock;

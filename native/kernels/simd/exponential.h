@@ -4,12 +4,12 @@
 namespace autoglm::kernels {
 namespace {
 
-// e^x within one unit in the last place, subnormal results included: x = n * ln(2) + r, a
+// Returns e^x within one unit in the last place, subnormal results included: x = n * ln(2) + r, a
 // polynomial for e^r (Cephes, expf) and a scaling by 2^n. NaN stays NaN.
 template <typename V>
 typename V::Float Exponential(typename V::Float x) {
   using Float = typename V::Float;
-  // Beyond these the result is infinite, or zero, whatever the argument.
+  // Beyond these bounds the result is infinite or zero.
   x = V::Min(V::Set(90.0f), V::Max(V::Set(-105.0f), x));
   const Float n = V::Round(V::Multiply(x, V::Set(1.44269504088896341f)));
   // ln(2) in two parts; the first has few enough bits for n * part to be exact.
@@ -31,8 +31,8 @@ typename V::Float Sigmoid(typename V::Float x) {
   return V::Divide(one, V::Add(one, Exponential<V>(V::Subtract(V::Zero(), x))));
 }
 
-// The error function within 1.1 units in the last place: an odd polynomial near zero, 1 - e^p(|x|)
-// beyond (N. Juffa, https://stackoverflow.com/a/35148199).
+// Returns the error function within 1.1 units in the last place: an odd polynomial near zero, 1 -
+// e^p(|x|) beyond (N. Juffa, https://stackoverflow.com/a/35148199).
 template <typename V>
 typename V::Float ErrorFunction(typename V::Float x) {
   using Float = typename V::Float;
@@ -56,7 +56,7 @@ typename V::Float ErrorFunction(typename V::Float x) {
   near = V::MultiplyAdd(near, square, V::Set(1.28379166e-1f));
   near = V::MultiplyAdd(near, x, x);
 
-  // Beyond 4 it is one; the polynomial of the far part does not hold there.
+  // Beyond 4 the result is one; the polynomial for large |x| is not valid there.
   const Float one = V::CopySign(V::Set(1.0f), x);
   const Float tail = V::SelectGreater(magnitude, V::Set(4.0f), one, far);
   return V::SelectGreater(magnitude, V::Set(0.927734375f), tail, near);

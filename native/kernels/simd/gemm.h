@@ -7,8 +7,8 @@
 namespace autoglm::kernels {
 namespace {
 
-// A panel is [depth][kPanelWidth] for float32 and float16, [ceil(depth / 2)][kPanelWidth] pairs for
-// bfloat16, an odd last depth paired with zero.
+// A panel is [depth][kPanelWidth] for float32 and float16. For bfloat16 it is [ceil(depth /
+// 2)][kPanelWidth] pairs, with an odd last depth paired with zero.
 template <typename V>
 constexpr int64_t kPanelWidth = V::kTileVectors * V::kWidth;
 
@@ -25,8 +25,8 @@ size_t PanelBytes(const WeightFormat& format, int64_t depth) {
   return (bytes + kPanelAlignment - 1) / kPanelAlignment * kPanelAlignment;
 }
 
-// panel[lane][n] = read(n, lane), in blocks of lanes: each cache line of a row is read once, while
-// the lines it is scattered over stay near.
+// Sets panel[lane][n] to read(n, lane), in blocks of lanes: each cache line of a row is read once,
+// while the lines that it is scattered over stay in the cache.
 template <typename V, typename Lane, typename Read>
 void PackLanes(const PackPanelArgs& args, int64_t num_lanes, const Read& read) {
   constexpr int64_t kLaneBlock = 32;
@@ -76,13 +76,13 @@ using PanelTile = Tile<V, kRows, V::kTileVectors>;
 // The part of one panel's product that spans depth depth_begin..depth_end - 1.
 struct PanelBlock {
   const void* panel;
-  int64_t column;  // of the output, where the panel starts
+  int64_t column;  // of the output, at which the panel starts
   int64_t width;   // columns of the panel that exist
   int64_t depth_begin;
   int64_t depth_end;
 };
 
-// Columns of vector v that exist, 0..kWidth.
+// Returns the number of columns of vector v that exist, 0..kWidth.
 template <typename V>
 int64_t ColumnsOf(const PanelBlock& block, int v) {
   const int64_t count = block.width - v * V::kWidth;
@@ -148,7 +148,7 @@ void AccumulateBlock(WeightType type, const PanelBlock& block, const float* cons
   }
 }
 
-// x: the rows of the tile, from the block's first depth.
+// Multiplies the rows x of the tile, which start at the block's first depth.
 template <typename V, int kRows>
 void MultiplyTile(const GemmArgs& args, const PanelBlock& block, int64_t row,
                   const float* const x[kRows]) {
@@ -168,7 +168,7 @@ void MultiplyFloat32(const GemmArgs& args, const PanelBlock& block) {
   });
 }
 
-// Widens the rows of each tile first; exact, so the sums are those of float32 rows.
+// Widens the rows of each tile first. Widening is exact, so the sums are those of float32 rows.
 template <typename V>
 void MultiplyBfloat16(const GemmArgs& args, const PanelBlock& block) {
   const uint16_t* begin = static_cast<const uint16_t*>(args.x) + block.depth_begin;
@@ -188,7 +188,7 @@ void MultiplyBfloat16(const GemmArgs& args, const PanelBlock& block) {
   });
 }
 
-// bfloat16 rows and weights, without widening.
+// Multiplies bfloat16 rows with bfloat16 weights, without widening.
 template <typename V>
 void MultiplyPairs(const GemmArgs& args, const PanelBlock& block) {
   const uint16_t* begin = static_cast<const uint16_t*>(args.x) + block.depth_begin;
@@ -218,7 +218,7 @@ void Multiply(const GemmArgs& args) {
   for (int64_t column = 0; column < args.num_columns; column += kPanelWidth<V>) {
     const int64_t rest = args.num_columns - column;
     const int64_t width = rest < kPanelWidth<V> ? rest : kPanelWidth<V>;
-    // An empty depth still has its one block, which writes the bias.
+    // An empty depth has one block too, which writes the bias.
     int64_t depth = 0;
     do {
       const int64_t end = args.depth - depth < kDepthBlock ? args.depth : depth + kDepthBlock;

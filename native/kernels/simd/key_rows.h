@@ -8,7 +8,7 @@
 namespace autoglm::kernels {
 namespace {
 
-// Where the keys, or values, of one KV head lie: row `position` is [head_dim].
+// Place of the keys, or values, of one KV head in memory: row `position` is [head_dim].
 template <typename T>
 struct PagedRows {
   const T* base;
@@ -30,7 +30,7 @@ struct DenseRows {
   const float* At(int64_t position) const { return base + position * stride; }
 };
 
-// target[j][d] = element d of row first + j, as float32.
+// Sets target[j][d] to element d of row first + j, as float32.
 template <typename V, typename Rows>
 void LoadRows(const Rows& rows, int64_t first, int64_t num_rows, int64_t head_dim, float* target,
               int64_t stride) {
@@ -42,8 +42,8 @@ void LoadRows(const Rows& rows, int64_t first, int64_t num_rows, int64_t head_di
   }
 }
 
-// target[d][j] = element d of row first + j, as float32; zero for rows num_rows..stride - 1, a
-// whole number of vectors.
+// Sets target[d][j] to element d of row first + j, as float32, and to zero for rows
+// num_rows..stride - 1. The stride is a whole number of vectors.
 template <typename V, typename Rows>
 void LoadTransposed(const Rows& rows, int64_t first, int64_t num_rows, int64_t head_dim,
                     float* target, int64_t stride) {

@@ -8,7 +8,7 @@
 namespace autoglm::kernels {
 namespace {
 
-// The largest value; NaN is passed over. Minus infinity if there is none.
+// Returns the largest value, or minus infinity if there is none. NaN is passed over.
 template <typename V>
 float LargestOf(const float* x, int64_t count) {
   const typename V::Float lowest = V::Set(-__builtin_inff());
@@ -27,15 +27,15 @@ int64_t Argmax(const float* x, int64_t count) {
   const typename V::Float wanted = V::Set(max);
   for (int64_t i = 0; i < count; i += V::kWidth) {
     const int64_t n = count - i < V::kWidth ? count - i : int64_t{V::kWidth};
-    // Lanes beyond the row read as zero, which may equal the maximum, but stand behind its own.
+    // Lanes beyond the row read as zero. They may equal the maximum, but come after its own lane.
     const uint32_t equal = V::EqualBits(V::LoadFirst(x + i, n), wanted);
     if (equal != 0) return i + __builtin_ctz(equal);
   }
   return -1;
 }
 
-// Sum of e^(x - max); each term is stored to y if y is not null. A vocabulary has too many terms
-// for a float32 sum, so its stretches are added up in float64.
+// Returns the sum of e^(x - max); stores each term to y if y is not null. A vocabulary has too many
+// terms for a float32 sum, so partial sums are added in float64.
 template <typename V>
 double SumOfExponentials(const float* x, int64_t count, float max, float* y) {
   constexpr int64_t kStretch = 1024;

@@ -17,7 +17,8 @@ float SumOf(const float* x, int64_t count) {
       V::Add));
 }
 
-// Sum of (x - mean)^2. Absent elements of a partial vector must not count as (0 - mean)^2.
+// Returns the sum of (x - mean)^2. Absent elements of a partial vector must not count as (0 -
+// mean)^2.
 template <typename V>
 float SumOfSquares(const float* x, int64_t count, float mean) {
   const typename V::Float center = V::Set(mean);
@@ -31,13 +32,13 @@ float SumOfSquares(const float* x, int64_t count, float mean) {
       V::Add));
 }
 
-// 1 / sqrt(sum / count + epsilon).
+// Returns 1 / sqrt(sum / count + epsilon).
 inline float InverseRoot(float sum, int64_t count, float epsilon) {
   const double mean = static_cast<double>(sum) / static_cast<double>(count);
   return static_cast<float>(1.0 / __builtin_sqrt(mean + epsilon));
 }
 
-// weight * (x * scale).
+// Computes weight * (x * scale).
 template <typename V>
 typename V::Float Scaled(const NormArgs& args, const float* x, int64_t i, int64_t n, float scale) {
   return V::Multiply(V::LoadFirst(args.weight + i, n),

@@ -19,7 +19,7 @@ void ForEachHead(const RopeArgs& args, const Rotate& rotate) {
   }
 }
 
-// Both elements of a pair stand in neighbouring lanes: each cosine and sine is loaded into two.
+// Rotates pairs whose elements are in neighbouring lanes: each cosine and sine is loaded into two.
 template <typename V>
 void RotateInterleaved(const RopeArgs& args) {
   ForEachHead(args, [&](float* x, const float* cos, const float* sin) {

@@ -7,7 +7,7 @@ namespace autoglm::kernels {
 namespace {
 
 // Calls visit(first element, elements) for each vector of `count` elements; the last may be
-// partial. Where a vector starts depends on nothing but its place: no peeling to an alignment.
+// partial. The start of a vector does not depend on the data's alignment.
 template <typename V, typename Visit>
 void ForEachVector(int64_t count, const Visit& visit) {
   int64_t i = 0;
@@ -16,7 +16,7 @@ void ForEachVector(int64_t count, const Visit& visit) {
 }
 
 // Reduces `count` elements to one number: four partial results take vectors in turn, to keep
-// several instructions in flight, and are joined at the end. `add(partial, i, elements)` takes in a
+// several instructions in flight, and are joined at the end. `add(partial, i, elements)` adds a
 // vector.
 template <typename V, typename Add, typename Join>
 typename V::Float Reduce(int64_t count, typename V::Float initial, const Add& add,

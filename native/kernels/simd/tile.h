@@ -8,8 +8,8 @@ namespace {
 
 // A tile is kRows rows times kVectors vectors of columns whose sums live in registers; V::kTileRows
 // and V::kTileVectors fill them. Each sum grows by one fused multiply-add per depth, strictly in
-// order: its bits do not depend on the tile's shape, nor on where a sum was stored to memory and
-// taken up again.
+// order, so that its bits depend neither on the tile's shape nor on the depth at which a sum was
+// stored to memory and loaded again.
 
 template <typename V>
 struct Float32Weights {
@@ -33,7 +33,8 @@ struct Float16Weights {
   typename V::Float Odd(int64_t depth, int vector) const { return Even(depth + 1, vector); }
 };
 
-// bfloat16 weights of two consecutive depths in one 32-bit lane: widening costs one instruction.
+// The bfloat16 weights of two consecutive depths in one 32-bit lane: widening costs one
+// instruction.
 template <typename V>
 struct PairWeights {
   const uint32_t* data;  // [ceil(depth / 2)][stride]
@@ -64,8 +65,9 @@ struct Tile {
     }
   }
 
-  // sums[row] += x[row][0..depth - 1] * weights[0..depth - 1]. Works on a copy of the sums: vectors
-  // may alias anything, so a tile that is visible elsewhere would be written back at every depth.
+  // Adds x[row][0..depth - 1] * weights[0..depth - 1] to sums[row]. Works on a copy of the sums,
+  // because vectors may alias any memory: the compiler would write a tile that is visible elsewhere
+  // back at every depth.
   template <typename Weights>
   void Accumulate(const float* const x[kRows], int64_t depth, Weights weights) {
     Tile local = *this;
@@ -87,8 +89,8 @@ struct Tile {
     *this = local;
   }
 
-  // The same for rows of bfloat16 and a processor that multiplies pairs of them: one step for two
-  // depths, an odd last one paired with zero.
+  // Does the same as Accumulate for rows of bfloat16 on a processor that multiplies pairs: one step
+  // takes two depths, and an odd last depth is paired with zero.
   void AccumulatePairs(const uint16_t* const x[kRows], int64_t depth, PairWeights<V> weights) {
     Tile local = *this;
     int64_t d = 0;

@@ -16,7 +16,7 @@ struct Prefix {
   ModelPart part;
 };
 
-// Prefixes across the generations of converters, after an optional leading "model.".
+// Prefixes that the converters of different versions write, after an optional leading "model.".
 constexpr Prefix kPrefixes[] = {
     {"language_model.", ModelPart::kText},
     {"visual.", ModelPart::kVision},
@@ -30,7 +30,8 @@ constexpr Prefix kPrefixes[] = {
 
 constexpr std::string_view kModelPrefix = "model.";
 
-// A bare vision transformer names its layers like this, a speech model `encoder.layers.`.
+// A bare vision transformer names its layers with this prefix, a speech model with
+// `encoder.layers.`.
 constexpr std::string_view kBareVitLayers = "encoder.layer.";
 
 bool FileExists(const std::string& path) {
@@ -45,7 +46,7 @@ std::optional<Dtype> FloatDtype(const std::string& stored) {
   return std::nullopt;
 }
 
-// Names of the shards of an index, each a plain file name.
+// Returns the names of the shards of an index, each a plain file name.
 Result<std::set<std::string>> ShardNames(const std::string& path, const Json& index) {
   const auto map = index.is_object() ? index.find("weight_map") : index.end();
   if (!index.is_object() || map == index.end() || !map->is_object() || map->empty()) {

@@ -13,14 +13,15 @@
 
 namespace autoglm {
 
-// Which module of a checkpoint a tensor belongs to, told by the prefix of its name.
+// Module of a checkpoint to which a tensor belongs. The prefix of the tensor's name tells it.
 enum class ModelPart { kText, kVision, kVisionProjector, kSpeech, kSpeechProjector };
 
-// Where weights come from: a checkpoint, or numbers made up for a bench.
+// Source of weights: a checkpoint, or random numbers for a bench.
 class TensorSource {
  public:
   virtual ~TensorSource() = default;
-  // The tensor of this name (without its part's prefix), a float type of this very shape.
+  // Returns the tensor of this name (without its part's prefix). Refuses one of another shape, or
+  // of a type that is no float.
   virtual Result<TensorView> Find(ModelPart part, const std::string& name,
                                   const std::vector<int64_t>& shape) const = 0;
 };
@@ -35,8 +36,8 @@ class Checkpoint final : public TensorSource {
                           const std::vector<int64_t>& shape) const override;
 
   bool Has(ModelPart part, const std::string& name) const;
-  // Are there tensors of this part? A checkpoint of a bare encoder has no prefixes: all its tensors
-  // count as text.
+  // Returns true if there are tensors of this part. A checkpoint of a bare encoder has no prefixes:
+  // all its tensors count as text.
   bool HasPart(ModelPart part) const;
 
  private:

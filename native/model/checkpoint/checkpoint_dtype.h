@@ -8,8 +8,9 @@
 
 namespace autoglm {
 
-// The type config.json says weights have: `dtype`, in older files `torch_dtype`, in a part's own
-// block or at the top. Null means not said; a type that is not supported sets `status`.
+// Reads the type of the weights from config.json: `dtype` or `torch_dtype`, in a part's own block
+// or at the top. Returns none if the value is null or missing; a type that is not supported sets
+// `status`.
 std::optional<Dtype> ReadDtype(const JsonObject& root, const JsonObject& part, Status& status);
 
 }  // namespace autoglm

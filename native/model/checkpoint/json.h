@@ -12,7 +12,7 @@ namespace autoglm {
 
 using Json = nlohmann::json;
 
-// Parses a whole file; the error names it.
+// Parses a whole file; the error names the file.
 Result<Json> ReadJsonFile(const std::string& path);
 
 // Reads the members of one object with every type checked. The first member that is missing or of
@@ -23,7 +23,7 @@ class JsonObject {
   // `where` names the object in messages, such as "DIR/config.json: text_config".
   JsonObject(const Json& object, std::string where, Status& status);
 
-  // Is the member there, and not null?
+  // Returns true if the member exists and is not null.
   bool Has(const char* name) const;
   bool IsArray(const char* name) const;
   bool IsString(const char* name) const;

@@ -5,13 +5,14 @@
 namespace autoglm {
 namespace {
 
-// Small enough that no product grows through the layers.
+// The amplitude is small enough that no product grows through the layers.
 constexpr float kAmplitude = 0.02f;
 
 }  // namespace
 
 RandomWeights::RandomWeights(int64_t max_elements) : values_(static_cast<size_t>(max_elements)) {
-  // A linear congruential generator (Numerical Recipes): the numbers need no quality, only variety.
+  // This is a linear congruential generator (Numerical Recipes): the numbers need variety, not
+  // quality.
   uint32_t state = 1;
   for (uint16_t& value : values_) {
     state = state * 1664525u + 1013904223u;

@@ -10,7 +10,7 @@
 namespace autoglm {
 
 // Weights of any shape for benches: every tensor is a view of the same small random numbers, so
-// that a shape of many gigabytes costs no more to make up than its largest tensor.
+// that a shape of many gigabytes costs no more memory than its largest tensor.
 class RandomWeights final : public TensorSource {
  public:
   explicit RandomWeights(int64_t max_elements);

@@ -18,7 +18,7 @@ namespace {
 
 constexpr size_t kLengthBytes = 8;
 constexpr size_t kMaxAlignment = 8;
-// The format's own limit.
+// Limit of the format.
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 
 struct StoredDtype {
@@ -52,7 +52,8 @@ Result<DeviceBuffer> MapFile(const std::string& path) {
   return DeviceBuffer(data, bytes, Unmap);
 }
 
-// Where the tensors' bytes begin, after the header; the header's text is between the two.
+// Returns the offset at which the tensors' bytes begin. The header's text lies between the header's
+// length and this offset.
 Result<size_t> DataOffset(const std::string& path, const DeviceBuffer& memory) {
   uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, memory.data(), kLengthBytes);
@@ -64,7 +65,7 @@ Result<size_t> DataOffset(const std::string& path, const DeviceBuffer& memory) {
   return static_cast<size_t>(kLengthBytes + header_bytes);
 }
 
-// Number of bytes of a tensor, or an error where the product overflows.
+// Multiplies `bytes` by the extents of a shape. Returns false if the product overflows.
 bool MultiplyShape(const std::vector<int64_t>& shape, size_t* bytes) {
   for (const int64_t extent : shape) {
     if (extent < 0 || __builtin_mul_overflow(*bytes, static_cast<size_t>(extent), bytes)) {
@@ -74,7 +75,7 @@ bool MultiplyShape(const std::vector<int64_t>& shape, size_t* bytes) {
   return true;
 }
 
-// One entry of the header; `data` are the tensors' bytes.
+// Reads one entry of the header; `data` are the tensors' bytes.
 Result<StoredTensor> ReadEntry(const std::string& path, const std::string& name, const Json& entry,
                                const char* data, size_t data_bytes) {
   const std::string where = path + ": tensor \"" + name + "\"";
@@ -158,7 +159,8 @@ Result<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
   const char* data = start + offset.value();
   const size_t data_bytes = file.memory_.bytes() - offset.value();
   if (offset.value() % kMaxAlignment != 0) {
-    // Early writers did not pad the header: the data is moved to where its elements are aligned.
+    // Early writers did not pad the header: the data is moved to a place where its elements are
+    // aligned.
     Result<DeviceBuffer> aligned = AllocateHostMemory(data_bytes);
     if (!aligned.ok()) return aligned.status();
     if (data_bytes > 0) std::memcpy(aligned.value().data(), data, data_bytes);

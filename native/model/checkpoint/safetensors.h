@@ -14,7 +14,8 @@
 
 namespace autoglm {
 
-// A tensor as a file stores it; `data` is aligned to its element and inside the file's memory.
+// A tensor as a file stores it; `data` is aligned to its elements and lies inside the file's
+// memory.
 struct StoredTensor {
   std::string name;
   std::string dtype;  // "F32", "BF16", "F16", "I8", ...
@@ -23,7 +24,7 @@ struct StoredTensor {
   size_t bytes = 0;
 };
 
-// A file mapped to memory, every tensor's type, shape, range and overlap checked.
+// A file mapped to memory. Opening it checks the type, shape, range and overlap of every tensor.
 class SafetensorsFile {
  public:
   static Result<SafetensorsFile> Open(const std::string& path);
@@ -37,7 +38,7 @@ class SafetensorsFile {
   std::vector<StoredTensor> tensors_;
 };
 
-// "[2, 3]", for messages.
+// Returns a shape as text such as "[2, 3]", for messages.
 std::string ShapeText(const std::vector<int64_t>& shape);
 
 }  // namespace autoglm

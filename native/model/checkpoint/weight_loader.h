@@ -15,9 +15,9 @@ namespace autoglm {
 // Device memory of weights: many tensors in few allocations, freed together.
 class WeightMemory {
  public:
-  // 64-byte aligned device memory.
+  // Returns device memory, aligned to 64 bytes.
   Result<void*> Allocate(const Device& device, size_t bytes);
-  // Bytes handed out.
+  // Returns the number of bytes allocated.
   size_t bytes() const { return bytes_; }
 
  private:
@@ -46,15 +46,15 @@ struct LinearPart {
   int64_t columns;   // output width
 };
 
-// Brings the tensors of one part of a checkpoint to a device: matrices packed in `format`,
-// vectors as float32. The first refusal is kept in status(); what is loaded after it is empty, so that a
-// model's list of weights reads without interruption and is checked once, at its end.
+// Brings the tensors of one part of a checkpoint to a device: matrices packed in `format`, vectors
+// as float32. status() keeps the first refusal, and every weight loaded after it is empty, so that
+// a model loads its list of weights without interruption and checks once, at its end.
 class WeightLoader {
  public:
   struct Options {
     ModelPart part;
     WeightFormat format;
-    // Set from another thread to give up before the next tensor; null: cannot be.
+    // Another thread sets it to cancel before the next tensor; null: loading cannot be cancelled.
     const std::atomic<bool>* cancelled = nullptr;
   };
 
@@ -62,21 +62,23 @@ class WeightLoader {
                const Options& options)
       : device_(device), source_(source), memory_(memory), options_(options) {}
 
-  // A vector as float32: [size].
+  // Loads a vector as float32: [size].
   const float* LoadVector(const std::string& name, int64_t size);
-  // A tensor of any shape as dense float32.
+  // Loads a tensor of any shape as dense float32.
   const float* LoadFloats(const std::string& name, const std::vector<int64_t>& shape);
   EmbeddingTable LoadTable(const std::string& name, int64_t num_rows, int64_t columns);
-  // Several matrices as one, their outputs side by side (q|k|v); each is stored in `shape_tail`
-  // dimensions after its columns, such as {depth}, or {channels, height, width} of a convolution.
+  // Loads several matrices as one, their outputs side by side (q|k|v); each is stored in
+  // `shape_tail` dimensions after its columns, such as {depth}, or {channels, height, width} of a
+  // convolution.
   Linear LoadLinear(const std::vector<LinearPart>& parts, const std::vector<int64_t>& shape_tail,
                     bool has_bias);
-  // float32 values made at load, such as a re-ordered kernel.
+  // Adds float32 values made at load, such as a re-ordered kernel.
   const float* AddFloats(const std::vector<float>& values);
-  // A matrix made at load: [columns, depth], row-major.
+  // Adds a matrix made at load: [columns, depth], row-major.
   Linear AddLinear(const std::vector<float>& weight, int64_t depth, const std::vector<float>& bias);
 
-  // A checkpoint tensor in host memory, for weights that must be changed before they are added.
+  // Reads a checkpoint tensor to host memory, for weights that must be changed before they are
+  // added.
   std::vector<float> ReadFloats(const std::string& name, const std::vector<int64_t>& shape);
 
   const Status& status() const { return status_; }

@@ -14,7 +14,7 @@ void Decoder::Multiply(const MatrixView& x, const Linear& linear, const MatrixVi
                                        .y = y});
 }
 
-// x = x + norm(o(attention(rope(qkv(norm(x))))))
+// Computes x = x + norm(o(attention(rope(qkv(norm(x)))))).
 void Decoder::Attend(const DecoderLayerWeights& weights, const KvCacheView& cache) {
   const Ops& ops = *device_.ops;
   OpsContext& context = *device_.context;
@@ -51,7 +51,7 @@ void Decoder::Attend(const DecoderLayerWeights& weights, const KvCacheView& cach
       context, {step_.projected, weights.post_attention_norm, nullptr, epsilon, step_.residual});
 }
 
-// x = x + norm(down(silu(gate(norm(x))) * up(norm(x))))
+// Computes x = x + norm(down(silu(gate(norm(x))) * up(norm(x)))).
 void Decoder::RunMlp(const DecoderLayerWeights& weights) {
   const Ops& ops = *device_.ops;
   OpsContext& context = *device_.context;

@@ -22,7 +22,7 @@
 namespace autoglm {
 
 struct DecoderOptions {
-  std::string directory;                // of the model, where `random` is not given
+  std::string directory;                // of the model, if `random` is not given
   std::optional<DecoderConfig> random;  // a shape for random weights
   DeviceId device;
   std::optional<WeightFormat> weight_format;  // none: the checkpoint's
@@ -30,7 +30,7 @@ struct DecoderOptions {
   int64_t block_size = 16;  // tokens
   int64_t kv_cache_bytes = 0;
   int64_t max_num_batched_tokens = 0;
-  const std::atomic<bool>* cancelled = nullptr;  // set to give up loading; null: cannot be
+  const std::atomic<bool>* cancelled = nullptr;  // set to cancel loading; null: cannot be
 };
 
 struct DecoderDescription {
@@ -43,7 +43,7 @@ struct DecoderDescription {
   int64_t load_ms;
 };
 
-// What a prompt does to a decoder, for comparison with a reference.
+// Hidden states and logits of a prompt, for comparison with a reference.
 struct DecoderTrace {
   // [num_layers + 1][num_tokens, hidden_size]: after the embedding and after each layer, the last
   // one after the final norm.
@@ -57,8 +57,8 @@ struct TraceRequest {
   std::vector<MediaRows> media_rows;
 };
 
-// A GLM-4 decoder on a device. All memory is allocated at load. The thread that loads it opens the
-// device and is the one that uses both.
+// A GLM-4 decoder on a device. All memory is allocated at load. The thread that loads the decoder
+// opens the device, and only this thread uses both.
 class Decoder {
  public:
   static Result<std::unique_ptr<Decoder>> Load(const DecoderOptions& options,
@@ -75,7 +75,7 @@ class Decoder {
  private:
   explicit Decoder(Device device) : device_(std::move(device)) {}
 
-  // Outputs begin .. begin + count - 1 of a plan, at most kMaxLogitRows.
+  // Range of outputs begin .. begin + count - 1 of a plan, at most kMaxLogitRows.
   struct OutputRange {
     size_t begin;
     size_t count;
@@ -85,14 +85,16 @@ class Decoder {
   Status AllocateMemory(const DecoderOptions& options);
   StepLimits Limits(const KvCache& cache) const;
 
-  // Brings the plan to the device and its embeddings to the residual stream.
+  // Copies the plan to the device and writes its embeddings to the residual stream.
   Status Begin(const StepPlan& plan, const KvCache& cache);
   void RunLayer(int64_t layer, const KvCache& cache);
   void Attend(const DecoderLayerWeights& weights, const KvCacheView& cache);
   void RunMlp(const DecoderLayerWeights& weights);
-  // logits [rows, vocab_size] of the given rows of the residual stream, through norm and head.
+  // Computes the logits [rows, vocab_size] of the given rows of the residual stream, through norm
+  // and head.
   Result<MatrixView> ComputeLogits(std::span<const int32_t> rows);
-  // Refuses if the step cannot go on; what ends one output alone stands in its result.
+  // Samples or scores the outputs. Refuses if the whole step must fail; a failure of one output
+  // alone is in that output's result.
   Status SampleOutputs(const StepPlan& plan, OutputRange range, StepResult& result);
   std::vector<float> CopyToHost(const MatrixView& x);  // dense
   void Multiply(const MatrixView& x, const Linear& linear, const MatrixView& y);

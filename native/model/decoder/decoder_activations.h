@@ -11,10 +11,10 @@
 
 namespace autoglm {
 
-// Most rows of logits that exist at once; a step that wants more goes through the head in turns.
+// Most rows of logits that exist at once. A step with more outputs computes them in several turns.
 inline constexpr int64_t kMaxLogitRows = 64;
 
-// What lives between the operations of a step, float32.
+// Matrices that the operations of a step pass to each other, float32.
 struct DecoderActivations {
   MatrixView residual;   // [num_tokens, hidden_size]
   MatrixView normed;     // [num_tokens, hidden_size]: input of attention and of the MLP

@@ -45,8 +45,8 @@ Status CheckArchitecture(const JsonObject& root, const JsonObject& text, Status&
   return Status();
 }
 
-// Rotary parameters stand in `rope_parameters` (version 5 of the format), or beside the other
-// fields, with `rope_scaling` for the rest (version 4).
+// Reads the rotary parameters. Version 5 of the format has them in `rope_parameters`; version 4 has
+// some beside the other fields and the rest in `rope_scaling`.
 void ReadRope(const JsonObject& text, DecoderConfig& config, Status& status) {
   const bool has_block = text.Has("rope_parameters");
   const bool has_scaling = !has_block && text.Has("rope_scaling");
@@ -55,14 +55,14 @@ void ReadRope(const JsonObject& text, DecoderConfig& config, Status& status) {
                                          : text;
   if (has_block || has_scaling) {
     const std::string type = block.String("rope_type", block.String("type", "default"));
-    // "mrope" is the older name of the default type with sections.
+    // Earlier versions of the format call the default type with sections "mrope".
     if (type != "default" && type != "mrope" && status.ok()) {
       status = Unsupported(block.where() + ": rope_type \"" + type +
                            "\" is not supported; supported: default");
     }
   }
   config.rope_theta = block.Number("rope_theta", text.Number("rope_theta", 10000.0));
-  // Where the factor is missing, the published weights were trained with a half.
+  // If the factor is missing, it is a half: the published weights were trained with it.
   const double factor =
       block.Number("partial_rotary_factor", text.Number("partial_rotary_factor", 0.5));
   const double rotary_dim = static_cast<double>(config.head_dim) * factor;

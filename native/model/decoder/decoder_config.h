@@ -11,7 +11,8 @@
 
 namespace autoglm {
 
-// Shape of a GLM-4 decoder, whatever generation of `config.json` it was read from.
+// Shape of a GLM-4 decoder. It does not depend on the version of the `config.json` it was read
+// from.
 struct DecoderConfig {
   std::string model_type;  // of the whole checkpoint, such as "glm4v"
   int64_t hidden_size = 0;
@@ -29,7 +30,7 @@ struct DecoderConfig {
   std::optional<std::array<int64_t, 3>> mrope_section;
   bool attention_bias = true;  // of q, k and v; o never has one
   bool tie_word_embeddings = false;
-  std::optional<Dtype> dtype;  // of the checkpoint, where the file says so
+  std::optional<Dtype> dtype;  // of the checkpoint, if the file names one
 };
 
 // Reads DIRECTORY/config.json; refuses architectures this engine does not compute.

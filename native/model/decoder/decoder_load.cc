@@ -12,7 +12,8 @@
 namespace autoglm {
 namespace {
 
-// Elements of the largest matrix, the most that random weights are asked for at once.
+// Returns the number of elements of the largest matrix, the most that one tensor of random weights
+// has.
 int64_t LargestMatrix(const DecoderConfig& config) {
   const int64_t widest = std::max(
       {config.vocab_size, 2 * config.intermediate_size, config.num_heads * config.head_dim});
@@ -92,7 +93,7 @@ Status Decoder::AllocateMemory(const DecoderOptions& options) {
   activation_dtype_ = options.activation_dtype;
   KvCache::Shape shape = {0, options.block_size, activation_dtype_};
   const int64_t block_bytes = KvCache::BlockBytes(config_, shape);
-  // Slots are 32-bit numbers.
+  // A slot is a 32-bit number, which bounds the number of blocks.
   const int64_t max_blocks = std::numeric_limits<int32_t>::max() / options.block_size;
   shape.num_blocks = std::min(options.kv_cache_bytes / block_bytes, max_blocks);
   if (shape.num_blocks <= 0) {

@@ -6,7 +6,7 @@
 namespace autoglm {
 namespace {
 
-// The whole prompt as one sequence in blocks 0, 1, 2, ...
+// Plans the whole prompt as one sequence in blocks 0, 1, 2, ...
 StepPlan PlanOf(const TraceRequest& request, int64_t block_size) {
   StepPlan plan;
   plan.token_ids = request.token_ids;

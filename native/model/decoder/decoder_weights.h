@@ -9,7 +9,7 @@
 
 namespace autoglm {
 
-// One GLM-4 layer. Names in comments are the checkpoint's where they differ.
+// Weights of one GLM-4 layer. Comments give the checkpoint's name if it differs.
 struct DecoderLayerWeights {
   const float* input_norm = nullptr;           // [hidden_size], input_layernorm
   Linear qkv;                                  // q_proj | k_proj | v_proj
@@ -29,7 +29,8 @@ struct DecoderWeights {
   Linear head;                        // lm_head
 };
 
-// Packs the weights of a decoder in memory of the device; `options` are those of WeightLoader.
+// Loads the weights of a decoder and packs them in memory of the device; `options` are those of
+// WeightLoader.
 Result<DecoderWeights> LoadDecoderWeights(const Device& device, const TensorSource& source,
                                           const DecoderConfig& config,
                                           const WeightLoader::Options& options);

@@ -10,8 +10,8 @@
 
 namespace autoglm {
 
-// Keys and values of every layer, paged: which block belongs to which sequence is the caller's
-// knowledge.
+// Keys and values of every layer, in blocks. The caller decides which block belongs to which
+// sequence.
 class KvCache {
  public:
   struct Shape {
@@ -23,7 +23,7 @@ class KvCache {
   static Result<KvCache> Allocate(const Device& device, const DecoderConfig& config,
                                   const Shape& shape);
 
-  // Bytes of one block, all layers.
+  // Returns the number of bytes of one block in all layers together.
   static int64_t BlockBytes(const DecoderConfig& config, const Shape& shape);
 
   KvCacheView Layer(int64_t layer) const;

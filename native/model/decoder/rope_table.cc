@@ -10,15 +10,15 @@ RopeTable::RopeTable(const DecoderConfig& config, ThreadPool& threads)
       cos_(static_cast<size_t>(config.max_position_embeddings * num_pairs_)),
       sin_(cos_.size()) {
   if (config.mrope_section.has_value()) {
-    // Sections divide the frequencies; they do not restart them.
+    // Sections divide the sequence of frequencies; a section does not start again at the first one.
     const auto& section = *config.mrope_section;
     for (int64_t i = section[0]; i < num_pairs_; ++i) {
       axis_[static_cast<size_t>(i)] = i < section[0] + section[1] ? 1 : 2;
     }
   }
 
-  // The angle is rounded to float32 as the reference implementation rounds it: at far positions
-  // that is what the weights were trained with.
+  // The angle is rounded to float32, as the reference implementation does: the weights were trained
+  // with these angles, which differ visibly at far positions.
   std::vector<float> frequency(static_cast<size_t>(num_pairs_));
   for (int64_t i = 0; i < num_pairs_; ++i) {
     const double exponent = static_cast<double>(i) / static_cast<double>(num_pairs_);

@@ -16,7 +16,7 @@ class RopeTable {
  public:
   RopeTable(const DecoderConfig& config, ThreadPool& threads);
 
-  // Angles of the tokens of a step: pair i of token n turns with positions[axis_[i]][n].
+  // Writes the angles of the tokens of a step: pair i of token n turns with positions[axis_[i]][n].
   // positions [3, num_tokens]; cos and sin [num_tokens, num_pairs].
   void Lookup(std::span<const int32_t> positions, float* cos, float* sin) const;
 

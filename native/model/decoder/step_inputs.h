@@ -12,7 +12,7 @@
 
 namespace autoglm {
 
-// An array of the device that is written anew by each step and grows to the largest one.
+// An array on the device that each step overwrites. It grows to the largest step.
 class StepArray {
  public:
   Status Write(const Device& device, std::span<const int32_t> values);
@@ -22,10 +22,10 @@ class StepArray {
   DeviceBuffer memory_;
 };
 
-// A step plan on the device, as the layers read it.
+// The arrays of a step plan on the device, as the layers read them.
 class StepInputs {
  public:
-  // max_num_tokens bounds the plans that follow.
+  // Allocates memory for plans of at most max_num_tokens tokens.
   Status Allocate(const Device& device, const RopeTable& rope, int64_t max_num_tokens);
   Status Write(const Device& device, const RopeTable& rope, const StepPlan& plan);
 
@@ -50,7 +50,7 @@ class StepInputs {
   StepArray query_starts_;
   StepArray context_lens_;
   StepArray block_tables_;
-  std::vector<int32_t> embedded_ids_;  // token ids with 0 where media rows will stand
+  std::vector<int32_t> embedded_ids_;  // token ids, with 0 for tokens that media rows replace
   std::vector<float> host_angles_;     // [cos, sin][num_tokens, num_pairs]
   DeviceBuffer angles_;
 };

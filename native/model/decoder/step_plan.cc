@@ -36,7 +36,7 @@ Status CheckLengths(const StepPlan& plan, const StepLimits& limits) {
   return Status();
 }
 
-// A sequence's tokens must stand at the end of its context, in blocks that exist.
+// Refuses a sequence whose tokens are not at the end of its context, in blocks that exist.
 Status CheckSequence(const StepPlan& plan, const StepLimits& limits, int64_t sequence) {
   const std::string where = "step plan: sequence " + Text(sequence) + ": ";
   const int64_t begin = plan.query_starts[static_cast<size_t>(sequence)];
@@ -85,7 +85,8 @@ Status CheckSequences(const StepPlan& plan, const StepLimits& limits) {
   return Status();
 }
 
-// Media rows stand within the step, and only they excuse a token id that is none.
+// Refuses media rows outside the step, and a token id outside the vocabulary unless a media row
+// replaces the token.
 Status CheckTokens(const StepPlan& plan, const StepLimits& limits) {
   std::vector<bool> is_media(plan.token_ids.size(), false);
   for (const MediaRows& media : plan.media_rows) {

@@ -42,7 +42,7 @@ struct StepResult {
   int64_t forward_us = 0;
 };
 
-// What a plan may refer to.
+// Limits of the numbers in a plan.
 struct StepLimits {
   int64_t max_num_tokens;
   int64_t max_positions;
@@ -53,8 +53,8 @@ struct StepLimits {
 };
 
 // Refuses a plan whose lengths disagree or that reaches outside the limits, so that no plan can
-// make a kernel touch foreign memory. Sampling parameters are not looked at:
-// CheckSampleParams refuses an output alone.
+// make a kernel touch foreign memory. It does not check sampling parameters: CheckSampleParams
+// does, and refuses one output alone.
 Status CheckStepPlan(const StepPlan& plan, const StepLimits& limits);
 
 }  // namespace autoglm

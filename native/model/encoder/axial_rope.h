@@ -13,7 +13,7 @@ struct AxialRope {
   int64_t num_pairs;  // head_dim / 2, even
   double theta;
 
-  // cos, sin: host memory [grid cells, num_pairs], in merge order.
+  // Writes cos and sin: host memory [grid cells, num_pairs], in merge order.
   void Write(const Grid& grid, int64_t merge_size, float* cos, float* sin) const;
 };
 

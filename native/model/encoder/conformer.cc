@@ -9,7 +9,7 @@
 namespace autoglm {
 namespace {
 
-// Every norm of the reference has torch's default.
+// Every norm of the reference uses torch's default.
 constexpr double kLayerNormEpsilon = 1e-5;
 
 }  // namespace
@@ -67,7 +67,7 @@ void Conformer::Subsample(const TowerBatch& batch, const Activations& a) {
   }
 }
 
-// x += linear2(silu(linear1(norm(x)))) / 2.
+// Computes x += linear2(silu(linear1(norm(x)))) / 2.
 void Conformer::ApplyFeedForward(const FeedForward& feed_forward, const Activations& a) const {
   const MatrixView inner = a.Wide(config_.mlp_size);
   layer_ops_.LayerNorm(a.x, feed_forward.norm, kLayerNormEpsilon, a.normed);
@@ -77,7 +77,7 @@ void Conformer::ApplyFeedForward(const FeedForward& feed_forward, const Activati
   layer_ops_.AddScaled(a.branch, 0.5f, a.x);
 }
 
-// x += output(softmax(((q + u) * k + (q + v) * p) / sqrt(head_dim)) * v).
+// Computes x += output(softmax(((q + u) * k + (q + v) * p) / sqrt(head_dim)) * v).
 void Conformer::Attend(const TowerBatch& batch, const Attention& attention,
                        const Activations& a) const {
   const int64_t hidden = config_.hidden_size;
@@ -106,7 +106,8 @@ void Conformer::Attend(const TowerBatch& batch, const Attention& attention,
   layer_ops_.AddScaled(a.branch, 1.0f, a.x);
 }
 
-// x += pointwise2(silu(batch_norm(depthwise(glu(pointwise1(norm(x))))))), over each item's frames.
+// Computes x += pointwise2(silu(batch_norm(depthwise(glu(pointwise1(norm(x))))))), over each item's
+// frames.
 void Conformer::Convolve(const TowerBatch& batch, const Convolution& convolution,
                          const Activations& a) const {
   const Ops& ops = *device_.ops;

@@ -20,9 +20,9 @@ namespace autoglm {
 // a depthwise convolution over time. Items of a batch are never padded, so nothing is masked.
 class Conformer final : public Tower {
  public:
-  // `loader` reads the tower's part of the checkpoint, `front_loader` the same as float32: the
-  // front end is small, and its weights carry the model's input scale. Device and memory of the
-  // weights outlive this.
+  // Loads a conformer. `loader` reads the tower's part of the checkpoint; `front_loader` reads the
+  // same part as float32, because the front end is small and its weights carry the model's input
+  // scale. Device and memory of the weights must outlive the conformer.
   static Result<std::unique_ptr<Conformer>> Load(const Device& device,
                                                  const ConformerConfig& config,
                                                  Dtype activation_dtype, WeightLoader& loader,
@@ -40,8 +40,8 @@ class Conformer final : public Tower {
   };
   struct Attention {
     LayerNormWeights norm;
-    // q + u | q + v | k | v: content and position have biases of their own on the same query, which
-    // one product gives, with its weight packed twice. [4 * hidden, hidden]
+    // q + u | q + v | k | v, [4 * hidden, hidden]. Content and position add biases of their own to
+    // the same query, so the query's weight is packed twice and one product gives both sums.
     Linear queries_keys_values;
     Linear relative_keys;  // [hidden, hidden]
     Linear output;         // [hidden, hidden]
@@ -60,7 +60,7 @@ class Conformer final : public Tower {
     FeedForward feed_forward2;
     LayerNormWeights norm_out;
   };
-  // Rows are the subsampled frames of the batch; T is the longest item's number of them.
+  // Rows are the subsampled frames of the batch; T is the number of rows of the longest item.
   struct Activations {
     MatrixView mel;            // [mel frames of the batch, num_mel_bins]
     MatrixView x;              // [rows, hidden]: the residual
@@ -70,7 +70,7 @@ class Conformer final : public Tower {
     MatrixView distances;      // [2 * T - 1, hidden]: sinusoids
     MatrixView relative_keys;  // [2 * T - 1, hidden]
 
-    // The first `columns` values a row of `wide`, dense.
+    // Returns the memory of `wide` as a dense matrix of `columns` columns.
     MatrixView Wide(int64_t columns) const { return DenseMatrix(wide.data, wide.rows, columns); }
   };
 
@@ -103,7 +103,7 @@ class Conformer final : public Tower {
   const LayerOps layer_ops_;
   Subsampling subsampling_;
   std::vector<Layer> layers_;
-  // Host [2 * sinusoid_frames_ - 1, hidden]: sinusoids of the longest item so far.
+  // Sinusoids of the longest item so far, in host memory: [2 * sinusoid_frames_ - 1, hidden].
   std::vector<float> sinusoids_;
   int64_t sinusoid_frames_ = 0;
   Workspace workspace_;

@@ -44,7 +44,7 @@ Conformer::FeedForward Conformer::LoadFeedForward(WeightLoader& loader, const st
                                        {config_.mlp_size}, has_bias)};
 }
 
-// The position's query is the content's with another bias.
+// Loads attention. The query for positions is the query for content with another bias.
 Conformer::Attention Conformer::LoadAttention(WeightLoader& loader,
                                               const std::string& layer) const {
   const int64_t hidden = config_.hidden_size;
@@ -71,8 +71,8 @@ Conformer::Attention Conformer::LoadAttention(WeightLoader& loader,
                                       config_.attention_bias)};
 }
 
-// Batch norm with its running statistics is a scale and a shift of each channel, which the
-// depthwise kernel and bias take over.
+// Loads the convolution. Batch norm with its running statistics scales and shifts each channel;
+// both are folded into the depthwise kernel and its bias.
 Conformer::Convolution Conformer::LoadConvolution(WeightLoader& loader,
                                                   const std::string& layer) const {
   const int64_t hidden = config_.hidden_size;

@@ -11,7 +11,7 @@
 namespace autoglm {
 namespace {
 
-// Enough patches or mel frames to use the weights well.
+// Patches or mel frames of a batch, enough to use the weights well.
 constexpr int64_t kMaxBatchCells = 8192;
 
 using Clock = std::chrono::steady_clock;
@@ -20,8 +20,8 @@ int64_t MicrosecondsSince(Clock::time_point begin) {
   return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin).count();
 }
 
-// The part of the checkpoint that holds the tower: a bare tower's tensors have no prefix and count
-// as text.
+// Returns the part of the checkpoint that holds the tower: a bare tower's tensors have no prefix
+// and count as text.
 ModelPart TowerPart(const Checkpoint& checkpoint, Modality modality) {
   const ModelPart part = modality == Modality::kImage ? ModelPart::kVision : ModelPart::kSpeech;
   return checkpoint.HasPart(part) ? part : ModelPart::kText;

@@ -35,13 +35,13 @@ struct EncoderDescription {
   size_t weight_bytes;
   int64_t sample_rate_hz;  // 0 for images
   int64_t max_rows;        // of one item within the checkpoint's own bounds
-  // Grid cells worth encoding together: more use the weights no better and take more memory.
+  // Most grid cells that are worth encoding together: more use the weights no better and take more
+  // memory.
   int64_t max_batch_cells;
   int64_t load_ms;
 };
 
-// What became of one item. Where the status is not ok, or the item was cancelled, nothing else is
-// set.
+// Outcome of one item. If the status is not ok, or the item was cancelled, nothing else is set.
 struct EncodedItem {
   Status status;
   bool cancelled = false;
@@ -51,36 +51,37 @@ struct EncodedItem {
   int64_t encode_us = 0;  // tower and projector, of all items multiplied together
 };
 
-// What the stages gave for one item, for comparison with a reference.
+// Values of the stages for one item, for comparison with a reference.
 struct EncoderTrace {
   EncodedItem encoded;
   std::vector<float> features;  // [grid cells, feature values]
   std::vector<float> states;    // [tower rows, state size]; a ViT's class token comes first
 };
 
-// Media to embedding rows: preprocessing, tower and projector of one modality of a checkpoint. One
-// thread at a time uses it.
+// Turns media into embedding rows: preprocessing, tower and projector of one modality of a
+// checkpoint. One thread at a time may use it.
 class Encoder {
  public:
-  // Reads only the tensors of the modality. The calling thread opens the device and must be the one
-  // that encodes.
+  // Loads an encoder; reads only the tensors of the modality. The calling thread opens the device
+  // and must be the one that encodes.
   static Result<std::unique_ptr<Encoder>> Load(const EncoderOptions& options,
                                                DeviceOpener open_device);
 
   const EncoderDescription& description() const { return description_; }
 
-  // Plans items. It may outlive the encoder, whom it does not need: who plans from another thread
-  // shares it.
+  // Returns the part that plans items. It does not need the encoder and may outlive it: another
+  // thread that plans items shares it.
   const std::shared_ptr<const MediaPreprocessor>& preprocessor() const { return preprocessor_; }
 
-  // Encodes the items together and returns what became of each: it succeeds, fails or is cancelled
-  // alone. Memory follows the largest batch, so who calls keeps it within max_batch_cells.
+  // Encodes the items together and returns the outcome of each: an item succeeds, fails or is
+  // cancelled alone. The largest batch decides the memory, so the caller keeps batches within
+  // max_batch_cells.
   std::vector<EncodedItem> Encode(std::span<const MediaItem> items);
 
   EncoderTrace Trace(const MediaItem& item);
 
  private:
-  // An item between preprocessing and tower.
+  // An item after preprocessing and before the tower.
   struct Prepared {
     TowerItem item;
     std::vector<float> features;  // [grid cells, feature values]
@@ -95,14 +96,14 @@ class Encoder {
   Status LoadWeights(const EncoderOptions& options);
   int64_t MaxRows() const;
 
-  // Preprocesses one item; its outcome is in `encoded` where that is not ok.
+  // Preprocesses one item; if it fails, its outcome is in `encoded`.
   Prepared Prepare(const MediaItem& item) const;
   // Runs tower and projector over the prepared items together, and completes their outcomes.
-  // Returns all states of the batch, or nothing where it was cancelled.
+  // Returns all states of the batch, or nothing if it was cancelled.
   MatrixView RunBatch(std::span<Prepared* const> batch);
   Status RunTower(std::span<Prepared* const> batch, std::span<const TowerItem> items,
                   MatrixView& states, TowerOutcome& outcome);
-  // The embedding rows of an item's states, in host memory.
+  // Computes the embedding rows of an item's states, in host memory.
   Result<std::vector<float>> Project(const MatrixView& states);
   std::vector<float> CopyToHost(const MatrixView& dense);
 

@@ -14,7 +14,7 @@ void Refuse(Status& status, const JsonObject& object, const std::string& message
   if (status.ok()) status = InvalidCheckpoint(object.where() + ": " + message);
 }
 
-// What one value of config.json must be for this engine to compute the model.
+// Refuses a model if one value of config.json is not the one that this engine computes.
 void Require(Status& status, const JsonObject& object, const char* name,
              const std::string& expected) {
   const std::string value = object.String(name, expected);
@@ -34,7 +34,8 @@ void CheckHeads(Status& status, const JsonObject& object, int64_t hidden_size, i
   }
 }
 
-// Angles stand in `rope_parameters` in version 5 of the format, and are implied before it.
+// Reads the base of the angles from `rope_parameters` (version 5 of the format). Earlier versions
+// do not state it: it is 10000.
 double RopeTheta(const JsonObject& vision) {
   if (!vision.Has("rope_parameters")) return 10000.0;
   return vision.Object("rope_parameters").Number("rope_theta", 10000.0);
@@ -53,7 +54,8 @@ void ReadGlm4v(const JsonObject& vision, EncoderConfig& config, Status& status) 
   tower.hidden_size = vision.PositiveInteger("hidden_size");
   tower.num_layers = vision.PositiveInteger("depth");
   tower.num_heads = vision.PositiveInteger("num_heads");
-  // The block's width is called out_hidden_size and the merger's intermediate_size.
+  // config.json calls the block's MLP width out_hidden_size and the merger's width
+  // intermediate_size.
   tower.out_size = vision.PositiveInteger("out_hidden_size");
   tower.mlp_size = tower.out_size;
   tower.merger_size = vision.PositiveInteger("intermediate_size");
@@ -77,7 +79,7 @@ void ReadGlm4v(const JsonObject& vision, EncoderConfig& config, Status& status) 
   config.tower = tower;
 }
 
-// A number for a square, or [height, width].
+// Reads the size of a picture: a number for a square, or [height, width].
 ImageSize ReadImageSize(const JsonObject& vision, Status& status) {
   if (!vision.IsArray("image_size")) {
     const int64_t side = vision.PositiveInteger("image_size");
@@ -169,7 +171,7 @@ void ReadProjector(const JsonObject& root, const JsonObject& part, EncoderConfig
   config.projector = projector;
 }
 
-// The tower's block, or the whole file where the directory holds a bare tower.
+// Returns the tower's block, or the whole file if the directory holds a bare tower.
 JsonObject TowerBlock(const JsonObject& root, Modality modality) {
   const char* name = modality == Modality::kImage ? "vision_config" : "audio_config";
   return root.Has(name) ? root.Object(name) : root;
@@ -177,7 +179,7 @@ JsonObject TowerBlock(const JsonObject& root, Modality modality) {
 
 void ReadTower(const JsonObject& part, Modality modality, EncoderConfig& config, Status& status) {
   const std::string type = part.String("model_type", "");
-  // The first releases of GLM-4.1V call tower and checkpoint alike.
+  // The first releases of GLM-4.1V give tower and checkpoint the same type.
   if (modality == Modality::kImage && (type == "glm4v_vision" || type == "glm4v")) {
     config.model_type = "glm4v_vision";
     ReadGlm4v(part, config, status);
@@ -209,7 +211,7 @@ ItemPlan EncoderConfig::PlanOf(const Grid& grid) const {
   return {grid, projector.has_value() ? num_states / projector->stack : num_states};
 }
 
-// L frames need 2 L - 1 frames before each halving.
+// Returns the fewest mel frames of one row: L frames need 2 L - 1 frames before each halving.
 int64_t EncoderConfig::MinMelFrames() const {
   const int64_t factor = int64_t{1} << std::get<ConformerConfig>(tower).num_subsampling_convs;
   const int64_t frames = projector.has_value() ? projector->stack : 1;

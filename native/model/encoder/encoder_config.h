@@ -67,11 +67,11 @@ struct ConformerConfig {
   bool convolution_bias = true;
   bool scale_input = true;
 
-  // Frames that are left of the mel frames after subsampling.
+  // Returns the number of frames that are left of the mel frames after subsampling.
   int64_t NumStates(const Grid& mel_frames) const;
 };
 
-// Maps `stack` consecutive tower rows to one embedding row (`gated`).
+// A projector that maps `stack` consecutive tower rows to one embedding row (`gated`).
 struct GatedProjectorConfig {
   int64_t stack = 1;
   int64_t in_size = 0;      // stack * width of a tower row
@@ -79,28 +79,29 @@ struct GatedProjectorConfig {
   int64_t out_size = 0;
 };
 
-// What an item becomes.
+// Grid and number of rows of an item.
 struct ItemPlan {
   Grid grid;
   int64_t num_rows = 0;  // embedding rows
 };
 
-// Everything about one modality of a checkpoint, checked for consistency. A tower's states are the
-// rows that stand for an item's patches or frames.
+// Everything about one modality of a checkpoint, checked for consistency. A tower's states are its
+// output rows for an item's patches or frames.
 struct EncoderConfig {
   Modality modality = Modality::kImage;
   std::string model_type;  // of the tower
   std::variant<Glm4vVisionConfig, VitConfig, ConformerConfig> tower;
   std::optional<GatedProjectorConfig> projector;
-  std::optional<Dtype> dtype;  // of the checkpoint, where the file says so
+  std::optional<Dtype> dtype;  // of the checkpoint, if the file names one
   ImagePreprocessConfig image;  // of an image encoder
   MelConfig mel;                // of an audio encoder
 
-  // Width of an embedding row.
+  // Returns the width of an embedding row.
   int64_t OutSize() const;
   ItemPlan PlanOf(const Grid& grid) const;
-  // Of an audio encoder: mel frames that give one row, and those of the longest recording.
+  // Returns the fewest mel frames that give one row, for an audio encoder.
   int64_t MinMelFrames() const;
+  // Returns the mel frames of the longest recording, for an audio encoder.
   int64_t MaxMelFrames() const;
 };
 

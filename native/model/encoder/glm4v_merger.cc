@@ -9,10 +9,11 @@
 namespace autoglm {
 namespace {
 
-// torch's default, unlike the epsilon of the tower's norms.
+// The merger's norm uses torch's default, not the epsilon of the tower's norms.
 constexpr double kLayerNormEpsilon = 1e-5;
 
-// [out, in, taps] to [out, taps, in]: the order in which rows of patches follow each other.
+// Reorders [out, in, taps] to [out, taps, in]: the order in which rows of patches follow each
+// other.
 std::vector<float> ChannelsLast(const std::vector<float>& kernel, int64_t in, int64_t taps) {
   std::vector<float> reordered(kernel.size());
   const int64_t out = static_cast<int64_t>(kernel.size()) / (in * taps);
@@ -54,7 +55,7 @@ Status Glm4vMerger::Reserve(int64_t num_rows) {
                                      {&gated_, chunk, config_.merger_size}});
 }
 
-// y = gelu(norm(proj(downsample(patches)))); rows = down(silu(gate(y)) * up(y)).
+// Computes y = gelu(norm(proj(downsample(patches)))) and rows = down(silu(gate(y)) * up(y)).
 TowerOutcome Glm4vMerger::Apply(const TowerBatch& batch, const MatrixView& patches,
                                 const MatrixView& rows) {
   const MatrixView cells =

@@ -10,20 +10,22 @@
 
 namespace autoglm {
 
-// What brings the patches of GLM-4.1V's tower to the language model: a 2x2 convolution of stride 2,
-// which in merge order is a product over four consecutive rows, and a gated layer.
+// The layers that turn the patches of GLM-4.1V's tower into embedding rows of the language model: a
+// 2x2 convolution of stride 2, which in merge order is a product over four consecutive rows, and a
+// gated layer.
 class Glm4vMerger {
  public:
   Glm4vMerger(const Device& device, const Glm4vVisionConfig& config, Dtype activation_dtype)
       : device_(device), config_(config), layer_ops_(device, activation_dtype) {}
 
-  // Weights are named `downsample` and `merger`; the first refusal stays in the loader.
+  // Loads the weights, which are named `downsample` and `merger`; the loader keeps the first
+  // refusal.
   void Load(WeightLoader& loader);
 
-  // Lays out the activations for so many rows of output.
+  // Lays out the activations for `num_rows` rows of output.
   Status Reserve(int64_t num_rows);
 
-  // patches: [rows.rows * patches per token, hidden], dense, in merge order; rows: [n, out].
+  // Computes rows [n, out] from patches [n * patches per token, hidden], dense, in merge order.
   TowerOutcome Apply(const TowerBatch& batch, const MatrixView& patches, const MatrixView& rows);
 
  private:
@@ -36,7 +38,7 @@ class Glm4vMerger {
   Linear gate_up_;         // [2 * merger, out]
   Linear down_;            // [out, merger]
   Workspace workspace_;
-  // Of one chunk of rows.
+  // The activations hold one chunk of rows.
   MatrixView downsampled_;   // [chunk, out]
   MatrixView projected_;     // [chunk, out]
   MatrixView gate_up_rows_;  // [chunk, 2 * merger]

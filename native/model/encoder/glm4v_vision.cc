@@ -107,7 +107,7 @@ const Glm4vVision::GridTables& Glm4vVision::TablesOf(const Grid& grid) {
   return tables;
 }
 
-// x = norm(projected patches) + positions.
+// Computes x = norm(projected patches) + positions.
 void Glm4vVision::Embed(const TowerBatch& batch, const Activations& a) {
   layer_ops_.Upload(batch.features, a.patches);
   layer_ops_.Multiply(a.patches, patch_projection_, a.attended);
@@ -124,14 +124,14 @@ void Glm4vVision::Embed(const TowerBatch& batch, const Activations& a) {
   layer_ops_.AddScaled(a.attended, 1.0f, a.x);
 }
 
-// qkv = rope(norm1(x) * Wqkv), for a chunk of rows.
+// Computes qkv = rope(norm1(x) * Wqkv), for a chunk of rows.
 void Glm4vVision::ProjectQkv(const Layer& layer, const Activations& a, int64_t begin,
                              int64_t count) const {
   const MatrixView normed = a.branch.Rows(0, count);
   const MatrixView qkv = a.qkv.Rows(begin, count);
   ApplyNorm(layer.norm1, a.x.Rows(begin, count), normed);
   layer_ops_.Multiply(normed, layer.qkv, qkv);
-  // Queries and keys stand beside each other: together they are twice as many heads.
+  // Queries and keys lie beside each other: one call rotates both, as twice as many heads.
   device_.ops->rope(*device_.context, {.pairs = RopePairs::kHalves,
                                        .x = qkv.Columns(0, 2 * config_.hidden_size),
                                        .num_heads = 2 * config_.num_heads,
@@ -140,7 +140,7 @@ void Glm4vVision::ProjectQkv(const Layer& layer, const Activations& a, int64_t b
                                        .sin = a.sin.Rows(begin, count).data});
 }
 
-// attended = softmax(q * k / sqrt(head_dim)) * v within each picture.
+// Computes attended = softmax(q * k / sqrt(head_dim)) * v within each picture.
 TowerOutcome Glm4vVision::Attend(const TowerBatch& batch, const Activations& a) const {
   const int64_t hidden = config_.hidden_size;
   int64_t item_begin = 0;
@@ -166,7 +166,8 @@ TowerOutcome Glm4vVision::Attend(const TowerBatch& batch, const Activations& a) 
   return TowerOutcome::kDone;
 }
 
-// x += proj(attended); x += down(silu(gate(norm2(x))) * up(norm2(x))), for a chunk of rows.
+// Computes x += proj(attended), then x += down(silu(gate(norm2(x))) * up(norm2(x))), for a chunk of
+// rows.
 void Glm4vVision::FinishLayer(const Layer& layer, const Activations& a, int64_t begin,
                               int64_t count) const {
   const MatrixView x = a.x.Rows(begin, count);

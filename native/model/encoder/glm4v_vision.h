@@ -19,12 +19,12 @@ namespace autoglm {
 
 // The vision tower of GLM-4.1V and its merger: pictures of any size under a bicubic position table
 // and two-axis rotary angles, full attention within a picture, then 2x2 patches become one
-// embedding row. A screenshot has above ten thousand patches: whatever is not attention runs in
-// chunks of rows, so that memory stays bounded and cancelling does not wait for a layer.
+// embedding row. A screenshot has above ten thousand patches: all operations but attention run in
+// chunks of rows, so that memory stays bounded and cancelling does not wait for a whole layer.
 class Glm4vVision final : public Tower {
  public:
-  // `loader` reads the tower's part of the checkpoint. Device and memory of the weights outlive
-  // this.
+  // Loads a tower. `loader` reads the tower's part of the checkpoint. Device and memory of the
+  // weights must outlive the tower.
   static Result<std::unique_ptr<Glm4vVision>> Load(const Device& device,
                                                    const Glm4vVisionConfig& config,
                                                    Dtype activation_dtype, WeightLoader& loader);
@@ -49,7 +49,7 @@ class Glm4vVision final : public Tower {
     std::vector<float> cos;        // [grid cells, head_dim / 2]
     std::vector<float> sin;        // [grid cells, head_dim / 2]
   };
-  // n patches in the batch.
+  // Activations of a batch of n patches.
   struct Activations {
     MatrixView patches;   // [n, patch values]
     MatrixView x;         // [n, hidden]: the residual
@@ -91,7 +91,7 @@ class Glm4vVision final : public Tower {
   std::vector<Layer> layers_;
   const float* post_norm_ = nullptr;  // [hidden]
   Glm4vMerger merger_;
-  // Of the last grid: a phone sends pictures of one size.
+  // Tables of the last grid. They are kept because a phone sends pictures of one size.
   std::optional<GridTables> tables_;
   Workspace workspace_;
   Activations activations_;  // of the batch that Reserve laid out

@@ -21,21 +21,21 @@ struct AudioInput {
   int64_t sample_rate_hz = 0;
 };
 
-// What preprocessing would give: patches in merge order, or mel frames. For checks of a tower
-// alone.
+// An item that is preprocessed already: patches in merge order, or mel frames. It is for checks of
+// a tower alone.
 struct FeatureInput {
   std::span<const float> values;  // [grid cells, feature values]
 };
 
-// An item and the cells it is cut into, as the plan of its facts says. Who asks keeps the data alive
-// until the item is encoded.
+// An item and the cells into which it is cut, from the plan of its facts. The caller keeps the data
+// alive until the item is encoded.
 struct MediaItem {
   std::variant<ImageInput, AudioInput, FeatureInput> input;
   Grid grid;
   const CancelFlag* cancelled = nullptr;  // null: cannot be cancelled
 };
 
-// What of an item decides its rows: a picture and how its size is bounded, or a recording.
+// Facts of an item that decide its rows: a picture's size and its bound, or a recording's length.
 struct ImageFacts {
   ImageSize size;
   MaxPixels max_pixels;

@@ -11,7 +11,7 @@
 namespace autoglm {
 namespace {
 
-// With fewer the features have no variance to be divided by.
+// With fewer frames the features have no variance to divide by.
 constexpr int64_t kMinMelFrames = 2;
 
 std::string SecondsText(double seconds) {
@@ -20,8 +20,9 @@ std::string SecondsText(double seconds) {
   return text + " s";
 }
 
-// Sides are rounded up and never below one factor, so a plan may pass the checkpoint's bound. What
-// passes it this often came from no plan, and its memory is not to be asked for.
+// Sides are rounded up to at least one factor, so a plan's picture may exceed the checkpoint's
+// bound. A picture that exceeds it by this factor came from no plan, and is refused before its
+// memory is allocated.
 constexpr int64_t kPlanAllowance = 4;
 constexpr int64_t kMinBoundRows = 256;
 

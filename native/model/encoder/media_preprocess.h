@@ -12,19 +12,21 @@
 
 namespace autoglm {
 
-// Decoded media to the features a tower reads. Refuses items of another modality. Any thread may
-// plan at any time.
+// Turns decoded media into the features that a tower reads. Refuses items of another modality. Any
+// thread may plan at any time.
 class MediaPreprocessor {
  public:
   explicit MediaPreprocessor(const EncoderConfig& config);
 
-  // Rows and grid of an item before anything is computed, or why it cannot be encoded.
+  // Returns rows and grid of an item before anything is computed, or the reason why it cannot be
+  // encoded.
   Result<ItemPlan> Plan(const ItemFacts& facts) const;
 
-  // The plan of an item that has its grid; refuses a grid that does not fit the item or the model.
+  // Returns the plan of an item that has its grid; refuses a grid that does not fit the item or the
+  // model.
   Result<ItemPlan> PlanOf(const MediaItem& item) const;
 
-  // The features of an item whose grid fits: [grid cells, feature values].
+  // Computes the features of an item whose grid fits: [grid cells, feature values].
   Result<std::vector<float>> Prepare(const MediaItem& item, ThreadPool& threads) const;
 
  private:

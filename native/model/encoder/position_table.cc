@@ -12,8 +12,9 @@ namespace {
 
 constexpr double kA = -0.75;
 
-// The cubic convolution kernel within one sample, and between one and two samples, of its centre.
+// Returns the cubic convolution kernel at distance x from its centre, 0 to 1 samples.
 double NearWeight(double x) { return ((kA + 2.0) * x - (kA + 3.0)) * x * x + 1.0; }
+// Returns the same kernel at distance x, 1 to 2 samples.
 double FarWeight(double x) { return ((kA * x - 5.0 * kA) * x + 8.0 * kA) * x - 4.0 * kA; }
 
 }  // namespace
@@ -25,7 +26,8 @@ PositionTable::PositionTable(std::vector<float> table, int64_t width)
   CHECK(side_ > 0 && static_cast<size_t>(side_ * side_ * width_) == table_.size());
 }
 
-// Weights come from the coordinate as it is; only the places they read are held inside the table.
+// Returns the taps of one coordinate. The weights come from the coordinate itself; only the places
+// that they read are clamped to the table.
 PositionTable::Taps PositionTable::TapsAt(int64_t index, int64_t extent) const {
   const double at = (static_cast<double>(index) + 0.5) * static_cast<double>(side_) /
                         static_cast<double>(extent) -

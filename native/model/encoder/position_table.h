@@ -14,24 +14,24 @@ namespace autoglm {
 // antialiasing).
 class PositionTable {
  public:
-  // table: [side * side, width], row-major squares.
+  // Takes the learned table [side * side, width], row-major.
   PositionTable(std::vector<float> table, int64_t width);
 
   int64_t width() const { return width_; }
 
-  // positions: host memory [grid cells, width], in merge order.
+  // Writes positions: host memory [grid cells, width], in merge order.
   void Interpolate(const Grid& grid, int64_t merge_size, ThreadPool& threads,
                    float* positions) const;
 
  private:
-  // Where one row or column of patches reads the table.
+  // Places in the table that one row or column of patches reads, with their weights.
   struct Taps {
     int64_t index[4];
     float weight[4];
   };
 
   Taps TapsAt(int64_t index, int64_t extent) const;
-  // One table row's worth of positions at the height of a row of patches: [side, width].
+  // Blends rows of the table to the height of one row of patches: [side, width].
   void BlendRows(const Taps& taps, float* blended) const;
 
   int64_t width_;

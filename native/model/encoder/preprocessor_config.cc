@@ -14,7 +14,7 @@ namespace {
 constexpr std::array<float, kNumImageChannels> kClipMean = {0.48145466f, 0.4578275f, 0.40821073f};
 constexpr std::array<float, kNumImageChannels> kClipStd = {0.26862954f, 0.26130258f, 0.27577711f};
 
-// Glm4vImageProcessor's own bounds.
+// Default bounds of Glm4vImageProcessor.
 constexpr PixelBounds kGlm4vBounds = {.min_volume = 112 * 112, .max_volume = 28 * 28 * 15000};
 
 void ReadChannels(const JsonObject& object, const char* name, Status& status,
@@ -30,7 +30,7 @@ void ReadChannels(const JsonObject& object, const char* name, Status& status,
   for (size_t i = 0; i < channels.size(); ++i) channels[i] = static_cast<float>(values[i]);
 }
 
-// A number that config.json also has must agree with it.
+// Refuses a number that differs from the one in config.json.
 void CheckEqual(const JsonObject& object, const char* name, int64_t expected, Status& status) {
   if (!object.Has(name)) return;
   const int64_t value = object.PositiveInteger(name);
@@ -40,7 +40,7 @@ void CheckEqual(const JsonObject& object, const char* name, int64_t expected, St
   }
 }
 
-// Bicubic is number 3 of Pillow's filters.
+// Refuses every filter but bicubic, which is number 3 of Pillow's filters.
 void CheckResample(const JsonObject& object, Status& status) {
   if (!object.Has("resample") || !status.ok()) return;
   const bool bicubic = object.IsString("resample")

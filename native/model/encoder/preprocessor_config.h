@@ -8,9 +8,9 @@
 
 namespace autoglm {
 
-// Completes `config`, whose tower has been read, from DIRECTORY/preprocessor_config.json; where the
-// file or a member is missing, the published processors' defaults hold. The image processor's and
-// feature extractor's members stand at the top or in a block of that name.
+// Completes `config`, whose tower has been read, from DIRECTORY/preprocessor_config.json. If the
+// file or a member is missing, the published processors' defaults are used. The members of the
+// image processor and of the feature extractor are at the top or in a block of that name.
 Status ReadPreprocessorConfig(const std::string& directory, EncoderConfig& config);
 
 }  // namespace autoglm

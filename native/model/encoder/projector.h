@@ -9,22 +9,23 @@
 
 namespace autoglm {
 
-// Gated alignment: z = LayerNorm(x), out = sigmoid(gate(z)) * linear_2(gelu(linear_1(z))), where x
-// is `stack` consecutive tower states side by side and the gate is one number per row.
+// Gated alignment: z = LayerNorm(x), out = sigmoid(gate(z)) * linear_2(gelu(linear_1(z))). x is
+// `stack` consecutive tower states side by side; the gate is one number per row.
 class GatedProjector {
  public:
   GatedProjector(const Device& device, const GatedProjectorConfig& config, Dtype activation_dtype)
       : device_(device), config_(config), layer_ops_(device, activation_dtype) {}
 
-  // The first refusal stays in the loader.
+  // Loads the weights; the loader keeps the first refusal.
   void Load(WeightLoader& loader);
 
   int64_t NumRows(int64_t num_states) const { return num_states / config_.stack; }
-  // Lays out the activations for so many rows of output.
+  // Lays out the activations for `num_rows` rows of output.
   Status Reserve(int64_t num_rows);
 
-  // Computes the rows that Reserve has laid out. states: device memory [num_states, in_size / stack], dense; an incomplete last group is
-  // dropped. Returns [NumRows(num_states), out_size], valid until the next call.
+  // Computes the rows that Reserve has laid out. states: device memory [num_states, in_size /
+  // stack], dense. An incomplete last group is dropped. Returns [NumRows(num_states), out_size],
+  // valid until the next call.
   MatrixView Apply(const MatrixView& states);
 
  private:

@@ -12,7 +12,7 @@ constexpr int64_t kKernelSize = 3;
 constexpr int64_t kTaps = kKernelSize * kKernelSize;
 constexpr int64_t kFramesPerChunk = 64;  // after subsampling
 
-// [rows, columns] to [columns, rows].
+// Transposes [rows, columns] to [columns, rows].
 std::vector<float> Transpose(const std::vector<float>& matrix, int64_t rows, int64_t columns) {
   std::vector<float> transposed(matrix.size());
   for (int64_t row = 0; row < rows; ++row) {
@@ -31,7 +31,8 @@ void Subsampling::Load(WeightLoader& loader) {
   const int64_t hidden = config_.hidden_size;
   const std::string layers = "subsampling.layers.";
   first_ = loader.LoadLinear({{layers + "0", channels}}, {1, kKernelSize, kKernelSize}, true);
-  // Between the convolutions stand their activations, which count as layers: 0, 2, 3, 5, 6, ...
+  // The activations between the convolutions count as layers, so the convolutions have the numbers
+  // 0, 2, 3, 5, 6, ...
   for (int64_t i = 1; i < config_.num_subsampling_convs; ++i) {
     const std::string depthwise = layers + std::to_string(3 * i - 1);
     const std::vector<float> kernel =
@@ -44,8 +45,8 @@ void Subsampling::Load(WeightLoader& loader) {
                                         {channels, 1, 1}, true)});
   }
 
-  // The checkpoint's columns are channel by channel, the planes here band by band. The factor on
-  // the result, where the model has one, goes into the weight.
+  // The checkpoint's columns are ordered channel by channel, the planes here band by band. If the
+  // model scales the result, the factor is multiplied into the weight.
   const int64_t bands = BandsAt(config_.num_subsampling_convs);
   const std::vector<float> weight =
       loader.ReadFloats("subsampling.linear.weight", {hidden, channels * bands});
@@ -68,7 +69,7 @@ int64_t Subsampling::ExtentAt(int64_t level, int64_t extent) const {
   return extent;
 }
 
-// The plane that convolution `level` (from 0) reads.
+// Returns the plane that convolution `level` (from 0) reads.
 PlaneGeometry Subsampling::Plane(int64_t level, int64_t num_frames) const {
   return {.height = num_frames,
           .width = BandsAt(level),
@@ -94,9 +95,10 @@ void Subsampling::Apply(const MatrixView& mel, const MatrixView& frames) {
   }
 }
 
-// Frames begin .. begin + count - 1. A later chunk starts one frame early, and each of its planes
-// where that frame starts: the first row of a plane then sees padding instead of its predecessor
-// and is wrong, but only the first row of the next plane reads it, and the last plane's is dropped.
+// Computes frames begin .. begin + count - 1. Every chunk but the first starts one frame early, and
+// so does each of its planes. The first row of a plane then reads padding instead of its
+// predecessor and is wrong, but only the first row of the next plane reads it, and the first row of
+// the last plane is dropped.
 void Subsampling::ApplyChunk(const MatrixView& mel, const MatrixView& frames, int64_t begin,
                              int64_t count) {
   const Ops& ops = *device_.ops;

@@ -13,35 +13,36 @@
 namespace autoglm {
 
 // The front end of a conformer: 3x3 convolutions of stride 2 over the plane of mel frames and
-// bands, the first one full, the others depthwise with a pointwise one behind, then a linear layer
-// over bands and channels. It walks the frames in chunks, since its planes are far larger than its
-// input.
+// bands, the first one full, each of the others depthwise and followed by a pointwise one, then a
+// linear layer over bands and channels. It computes the frames in chunks, since its planes are far
+// larger than its input.
 //
-// It sees exactly the frames that hold speech: the zeros that padding and masks put around them in
-// the reference are those of the convolutions' own padding.
+// It reads exactly the frames that hold speech. The reference puts zeros around them by padding and
+// masks; the padding of the convolutions gives the same zeros here.
 class Subsampling {
  public:
   Subsampling(const Device& device, const ConformerConfig& config, Dtype activation_dtype)
       : device_(device), config_(config), layer_ops_(device, activation_dtype) {}
 
-  // Weights are prefixed "subsampling."; the first refusal stays in the loader.
+  // Loads the weights, whose prefix is "subsampling."; the loader keeps the first refusal.
   void Load(WeightLoader& loader);
 
   // Lays out the activations of a chunk.
   Status Reserve();
 
-  // mel: device memory [num_mel_frames, num_mel_bins]; frames: [config.NumStates(...), hidden].
+  // Computes frames [config.NumStates(...), hidden] from mel, device memory [num_mel_frames,
+  // num_mel_bins].
   void Apply(const MatrixView& mel, const MatrixView& frames);
 
  private:
-  // A depthwise convolution and the pointwise one behind it.
+  // A depthwise convolution and the pointwise one that follows it.
   struct Stage {
     const float* depthwise;       // [3, 3, channels]
     const float* depthwise_bias;  // [channels]
     Linear pointwise;             // [channels, channels]
   };
 
-  // Extent of a plane after `level` convolutions.
+  // Returns the extent of a plane after `level` convolutions.
   int64_t ExtentAt(int64_t level, int64_t extent) const;
   int64_t BandsAt(int64_t level) const { return ExtentAt(level, config_.num_mel_bins); }
   PlaneGeometry Plane(int64_t level, int64_t num_frames) const;

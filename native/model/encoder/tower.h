@@ -11,7 +11,8 @@
 
 namespace autoglm {
 
-// Set by the thread that no longer wants an item, read by the thread that computes it.
+// Flag that cancels an item. The thread that cancels sets it; the thread that computes the item
+// reads it.
 using CancelFlag = std::atomic<bool>;
 
 // An item on its way through a tower.
@@ -30,7 +31,7 @@ struct TowerBatch {
   std::span<const TowerItem> items;
   const float* features;  // host: patches or mel frames, [sum of grid cells, feature values], dense
 
-  // Is nobody waiting for any of it?
+  // Returns true if all items of the batch are cancelled.
   bool IsCancelled() const {
     for (const TowerItem& item : items) {
       if (!item.IsCancelled()) return false;
@@ -52,12 +53,12 @@ class Tower {
  public:
   virtual ~Tower() = default;
 
-  // Lays out the activations of a batch; memory once taken is kept.
+  // Lays out the activations of a batch; memory that was taken once is kept.
   virtual Status Reserve(std::span<const TowerItem> items) = 0;
-  // Computes the states of the batch that Reserve has laid out: device memory
-  // [rows, state size], valid until the next call. Looks at the cancel flags within each layer.
+  // Computes the states of the batch that Reserve has laid out: device memory [rows, state size],
+  // valid until the next call. Reads the cancel flags within each layer.
   virtual TowerOutcome Encode(const TowerBatch& batch, MatrixView& states) = 0;
-  // Where the states that stand for the patches or frames of item `index` are after Encode.
+  // Returns the rows of the states that Encode computes for the patches or frames of item `index`.
   virtual StateRange StatesOf(std::span<const TowerItem> items, int64_t index) const = 0;
 };
 

@@ -77,7 +77,7 @@ StateRange Vit::StatesOf(std::span<const TowerItem>, int64_t index) const {
   return {index * RowsPerItem() + 1, config_.grid.NumCells()};
 }
 
-// x = [class token; projected patches] + positions, item by item.
+// Computes x = [class token; projected patches] + positions, item by item.
 void Vit::Embed(const TowerBatch& batch, const Activations& a) const {
   const int64_t cells = config_.grid.NumCells();
   const int64_t num_items = static_cast<int64_t>(batch.items.size());
@@ -90,7 +90,7 @@ void Vit::Embed(const TowerBatch& batch, const Activations& a) const {
   }
 }
 
-// x += output(attention(norm(x))), each item over its own rows.
+// Computes x += output(attention(norm(x))), each item over its own rows.
 void Vit::Attend(const TowerBatch& batch, const Layer& layer, const Activations& a) const {
   const int64_t hidden = config_.hidden_size;
   const int64_t head_dim = hidden / config_.num_heads;
@@ -117,7 +117,7 @@ void Vit::Attend(const TowerBatch& batch, const Layer& layer, const Activations&
   layer_ops_.AddScaled(branch, 1.0f, a.x);
 }
 
-// x += fc2(gelu(fc1(norm(x)))).
+// Computes x += fc2(gelu(fc1(norm(x)))).
 void Vit::ApplyMlp(const Layer& layer, const Activations& a) const {
   layer_ops_.LayerNorm(a.x, layer.after, config_.layer_norm_eps, a.normed);
   layer_ops_.Multiply(a.normed, layer.fc1, a.mlp);

@@ -14,14 +14,13 @@
 
 namespace autoglm {
 
-// The vision transformer of https://arxiv.org/abs/2010.11929: patches and a class token under
-// pre-norm blocks. Patches stand in merge order, which attention does not notice, so that the
-// patches of one embedding row are neighbours. An item's states are its class token, then its
-// patches.
+// The vision transformer of https://arxiv.org/abs/2010.11929: patches and a class token in pre-norm
+// blocks. Patches are in merge order, so that the patches of one embedding row are neighbours;
+// attention does not depend on their order. An item's states are its class token, then its patches.
 class Vit final : public Tower {
  public:
-  // `loader` reads the tower's part of the checkpoint. Device and memory of the weights outlive
-  // this.
+  // Loads a transformer. `loader` reads the tower's part of the checkpoint. Device and memory of
+  // the weights must outlive the transformer.
   static Result<std::unique_ptr<Vit>> Load(const Device& device, const VitConfig& config,
                                            Dtype activation_dtype, WeightLoader& loader);
 
@@ -38,7 +37,7 @@ class Vit final : public Tower {
     Linear fc1;     // [mlp, hidden]
     Linear fc2;     // [hidden, mlp]
   };
-  // Rows are those of the batch.
+  // Activations of a batch; `rows` counts the rows of all its items.
   struct Activations {
     MatrixView patches;  // [cells of the batch, patch values]
     MatrixView x;        // [rows, hidden]: the residual

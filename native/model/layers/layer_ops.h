@@ -18,20 +18,20 @@ struct LayerNormWeights {
 // Reads NAME.weight and NAME.bias.
 LayerNormWeights LoadLayerNorm(WeightLoader& loader, const std::string& name, int64_t columns);
 
-// The operations that every tower is made of, on one device and in one arithmetic.
+// Operations that every tower uses, on one device and in one arithmetic.
 class LayerOps {
  public:
   LayerOps(const Device& device, Dtype activation_dtype)
       : device_(device), activation_dtype_(activation_dtype) {}
 
-  // y = x * transpose(weight) + bias.
+  // Computes y = x * transpose(weight) + bias.
   void Multiply(const MatrixView& x, const Linear& linear, const MatrixView& y) const;
-  // y = norm(x); y may be x.
+  // Computes y = norm(x); y may be x.
   void LayerNorm(const MatrixView& x, const LayerNormWeights& norm, double epsilon,
                  const MatrixView& y) const;
-  // x = activation(x).
+  // Computes x = activation(x).
   void Activate(Activation activation, const MatrixView& x) const;
-  // y += scale * x.
+  // Computes y += scale * x.
   void AddScaled(const MatrixView& x, float scale, const MatrixView& y) const;
   // Copies float32 values from host memory, [y.rows, y.columns], to a dense matrix.
   void Upload(const float* host, const MatrixView& y) const;

@@ -19,7 +19,7 @@ Status Workspace::LayOut(const Device& device, std::initializer_list<Matrix> mat
   for (const Matrix& matrix : matrices) values += ValuesOf(matrix);
   const size_t bytes = static_cast<size_t>(values) * sizeof(float);
   if (bytes > buffer_.bytes()) {
-    buffer_ = DeviceBuffer();  // the smaller one goes before the larger one comes
+    buffer_ = DeviceBuffer();  // frees the smaller buffer before the larger one is allocated
     Result<DeviceBuffer> buffer = device.ops->allocate(*device.context, bytes);
     if (!buffer.ok()) return buffer.status();
     buffer_ = std::move(buffer.value());

@@ -10,8 +10,8 @@
 
 namespace autoglm {
 
-// Activations of a model whose batches differ in size: one buffer that grows to the largest batch,
-// laid out anew for each from the one list of what a batch needs.
+// Activations of a model whose batches differ in size: one buffer that grows to the largest batch.
+// Each batch lays it out again from one list of the matrices that it needs.
 class Workspace {
  public:
   struct Matrix {
@@ -20,8 +20,8 @@ class Workspace {
     int64_t columns;
   };
 
-  // Points the views at dense matrices side by side; their values are whatever the memory held. The
-  // views of the layout before are void.
+  // Points the views at dense matrices side by side; their values are undefined. The views of the
+  // previous layout become invalid.
   Status LayOut(const Device& device, std::initializer_list<Matrix> matrices);
 
  private:

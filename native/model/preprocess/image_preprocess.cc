@@ -10,7 +10,7 @@
 namespace autoglm {
 namespace {
 
-// (value * rescale_factor - mean) / std for every byte, by channel.
+// Values (byte * rescale_factor - mean) / std of every byte, by channel.
 using NormalisedBytes = std::array<std::array<float, 256>, kNumImageChannels>;
 
 NormalisedBytes NormaliseBytes(const ImagePreprocessConfig& config) {

@@ -22,7 +22,7 @@ struct Grid {
   bool operator==(const Grid&) const = default;
 };
 
-// How one model wants its pictures: facts of config.json and preprocessor_config.json.
+// Form of one model's pictures: facts of config.json and preprocessor_config.json.
 struct ImagePreprocessConfig {
   std::array<float, kNumImageChannels> mean = {0.5f, 0.5f, 0.5f};
   std::array<float, kNumImageChannels> std = {0.5f, 0.5f, 0.5f};
@@ -30,27 +30,27 @@ struct ImagePreprocessConfig {
   int64_t patch_size = 16;
   int64_t temporal_patch_size = 1;  // copies of a still picture in a patch row
   int64_t merge_size = 1;           // a token is merge_size x merge_size patches
-  // Every picture gets this size; otherwise `smart_resize` chooses one.
+  // Size of every picture; if unset, `smart_resize` chooses a size for each.
   std::optional<ImageSize> fixed_size;
   SmartResizeRule smart_resize;
 
-  // Values of a patch row: [3, temporal_patch_size, patch_size, patch_size].
+  // Returns the number of values of a patch row: [3, temporal_patch_size, patch_size, patch_size].
   int64_t PatchValues() const {
     return kNumImageChannels * temporal_patch_size * patch_size * patch_size;
   }
 };
 
-// A caller's wish; models of fixed size do not read it.
+// Bound that a caller requests; models of fixed size do not read it.
 struct MaxPixels {
   MaxPixelsMode mode = MaxPixelsMode::kIgnore;
-  int64_t value = 0;  // above 0 where the mode is not kIgnore
+  int64_t value = 0;  // above 0 if the mode is not kIgnore
 };
 
-// The size a picture is resized to.
+// Returns the size to which a picture is resized.
 Result<ImageSize> PlanImageSize(const ImagePreprocessConfig& config, const ImageSize& size,
                                 const MaxPixels& max_pixels);
 
-// Patches of a picture that has been resized to `size`.
+// Returns the patches of a picture that has been resized to `size`.
 Grid PatchGrid(const ImagePreprocessConfig& config, const ImageSize& size);
 
 // Place of a patch in its picture.
@@ -59,7 +59,8 @@ struct PatchPosition {
   int64_t column;
 };
 
-// Patches stand in merge order: the patches of one token follow each other, tokens are row-major.
+// Returns the place of patch `index`. Patches are in merge order: the patches of one token follow
+// each other, tokens are row-major.
 PatchPosition PatchAt(const Grid& grid, int64_t merge_size, int64_t index);
 
 // Resizes, normalises and cuts into patches. `patches` is host memory

@@ -21,7 +21,7 @@ double CubicFilter(double x) {
   return 0.0;
 }
 
-// Which input positions make each output position of one axis, and with what weights.
+// Input positions that make each output position of one axis, and their weights.
 struct AxisFilter {
   int64_t max_taps = 0;
   std::vector<int64_t> first;    // [out]: first input position
@@ -71,7 +71,7 @@ uint8_t RoundToByte(int32_t sum) {
 
 constexpr int32_t kHalf = 1 << (kFractionBits - 1);
 
-// One row: [in_width, 3] to [out_width, 3].
+// Resizes one row: [in_width, 3] to [out_width, 3].
 void ResizeRow(const AxisFilter& axis, const uint8_t* in, uint8_t* out) {
   for (size_t o = 0; o < axis.first.size(); ++o) {
     const int32_t* weights = &axis.weights[o * static_cast<size_t>(axis.max_taps)];
@@ -90,7 +90,8 @@ void ResizeRow(const AxisFilter& axis, const uint8_t* in, uint8_t* out) {
   }
 }
 
-// One output row from `taps` input rows of `row_values` bytes; `sums` holds row_values numbers.
+// Computes one output row from `taps` input rows of `row_values` bytes; `sums` holds row_values
+// numbers.
 void BlendRows(const AxisFilter& axis, int64_t out_row, const uint8_t* in, int64_t row_values,
                int32_t* sums, uint8_t* out) {
   std::fill(sums, sums + row_values, kHalf);

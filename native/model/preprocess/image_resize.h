@@ -9,9 +9,10 @@
 
 namespace autoglm {
 
-// Pillow's antialiased bicubic filter on 8-bit RGB, bit for bit: fixed-point weights, the
-// horizontal pass rounded to 8 bits before the vertical one (Pillow 12, src/libImaging/Resample.c).
-// Models are trained on pictures resized this way, and coordinates they answer depend on it.
+// Resizes with Pillow's antialiased bicubic filter on 8-bit RGB, bit for bit: fixed-point weights,
+// the horizontal pass rounded to 8 bits before the vertical one (Pillow 12,
+// src/libImaging/Resample.c). Models are trained on pictures resized this way, and the coordinates
+// that they answer depend on it.
 std::vector<uint8_t> ResizeBicubic(const ImageView& image, const ImageSize& to,
                                    ThreadPool& threads);
 

@@ -15,7 +15,8 @@ constexpr double kLogGuard = 0x1p-24;      // keeps the logarithm of silence fin
 constexpr double kDeviationGuard = 1e-5;   // keeps a constant band finite
 constexpr int64_t kFramesPerTask = 64;
 
-// Slaney's Auditory Toolbox: 3 mels per 200 Hz up to 1 kHz, then 27 mels per factor of 6.4.
+// The scale of Slaney's Auditory Toolbox: 3 mels per 200 Hz up to 1 kHz, then 27 mels per factor of
+// 6.4.
 constexpr double kHzPerMel = 200.0 / 3.0;
 constexpr double kBreakHz = 1000.0;
 constexpr double kBreakMel = kBreakHz / kHzPerMel;
@@ -29,7 +30,7 @@ double MelToHz(double mel) {
   return mel < kBreakMel ? mel * kHzPerMel : kBreakHz * std::exp(kLogStep * (mel - kBreakMel));
 }
 
-// Symmetric: both ends are zero.
+// Returns a symmetric window: both ends are zero.
 std::vector<double> HannWindow(int64_t length) {
   std::vector<double> window;
   for (int64_t i = 0; i < length; ++i) {
@@ -86,7 +87,8 @@ LogMel::LogMel(const MelConfig& config)
   }
 }
 
-// Frame f is centred on sample f * hop_length; samples outside the utterance are zeros.
+// Computes frame f, which is centred on sample f * hop_length; samples outside the utterance are
+// zeros.
 void LogMel::ComputeFrame(std::span<const float> samples, int64_t frame, Scratch& scratch,
                           float* mel) const {
   const int64_t num_samples = static_cast<int64_t>(samples.size());

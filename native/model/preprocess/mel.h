@@ -10,7 +10,7 @@
 
 namespace autoglm {
 
-// Numbers of a feature extractor, as preprocessor_config.json names them.
+// Parameters of a feature extractor, as preprocessor_config.json names them.
 struct MelConfig {
   int64_t num_mel_bins = 80;
   int64_t sample_rate_hz = 16000;
@@ -20,8 +20,9 @@ struct MelConfig {
   float preemphasis = 0.97f;
 };
 
-// Triangular filters evenly spaced on the slaney scale (linear below 1 kHz, logarithmic above),
-// each of unit area, from 0 Hz to half the sample rate. Row-major [num_mel_bins, n_fft / 2 + 1].
+// Returns triangular filters, evenly spaced on the slaney scale (linear below 1 kHz, logarithmic
+// above), each of unit area, from 0 Hz to half the sample rate. Row-major [num_mel_bins, n_fft / 2
+// + 1].
 std::vector<double> SlaneyMelFilters(const MelConfig& config);
 
 // The log-mel features of ParakeetFeatureExtractor: pre-emphasis, short-time spectrum under a
@@ -33,12 +34,12 @@ class LogMel {
 
   const MelConfig& config() const { return config_; }
 
-  // Frames of an utterance. The reference appends one more, which it masks; it is not computed
-  // here.
+  // Returns the number of frames of an utterance. The reference appends one more frame and masks
+  // it; that frame is not computed here.
   int64_t NumFrames(int64_t num_samples) const { return num_samples / config_.hop_length; }
 
-  // samples: mono at sample_rate_hz, at least two frames, so that a variance exists.
-  // mel: [NumFrames(samples.size()), num_mel_bins].
+  // Computes mel [NumFrames(samples.size()), num_mel_bins] from mono samples at sample_rate_hz.
+  // There must be at least two frames, so that a variance exists.
   void Compute(std::span<const float> samples, ThreadPool& threads, float* mel) const;
 
  private:

@@ -31,7 +31,7 @@ PowerSpectrum::PowerSpectrum(int64_t length) : half_(length / 2) {
   for (int64_t i = 0; i < half_ / 2; ++i) twiddles_.push_back(UnitRoot(i, half_));
 }
 
-// Radix-2, decimation in time; x stands in bit-reversed order.
+// Transforms x by radix-2 decimation in time; x is in bit-reversed order.
 void PowerSpectrum::Transform(std::complex<double>* x) const {
   for (int64_t span = 1; span < half_; span *= 2) {
     const int64_t twiddle_step = half_ / (2 * span);
@@ -40,7 +40,8 @@ void PowerSpectrum::Transform(std::complex<double>* x) const {
         const std::complex<double> twiddle = twiddles_[static_cast<size_t>(i * twiddle_step)];
         std::complex<double>& upper = x[begin + i];
         std::complex<double>& lower = x[begin + i + span];
-        // Written out: the operator's handling of infinities costs most of the time.
+        // The product is written out because the operator's handling of infinities would cost most
+        // of the time.
         const std::complex<double> product = {
             lower.real() * twiddle.real() - lower.imag() * twiddle.imag(),
             lower.real() * twiddle.imag() + lower.imag() * twiddle.real()};

@@ -11,12 +11,12 @@ namespace autoglm {
 // as many complex numbers (even samples real, odd ones imaginary) and then untangled.
 class PowerSpectrum {
  public:
-  // `length` is a power of two, at least 4.
+  // Prepares for signals of `length` samples, a power of two, at least 4.
   explicit PowerSpectrum(int64_t length);
 
   int64_t num_bins() const { return half_ + 1; }
 
-  // signal: [2 * half]; power: [num_bins()]; scratch is resized as needed. Thread-safe.
+  // Computes power [num_bins()] of signal [2 * half]; scratch is resized as needed. Thread-safe.
   void Compute(const double* signal, std::vector<std::complex<double>>& scratch,
                double* power) const;
 

@@ -10,8 +10,8 @@
 namespace autoglm {
 namespace {
 
-// Zero crossings of the sinc on each side, Kaiser's beta for 90 dB, and the cut-off as a part of
-// the lower Nyquist frequency: with them the stop band begins at that frequency.
+// Zero crossings of the sinc on each side, Kaiser's beta for 90 dB, and the cut-off as a fraction
+// of the lower Nyquist frequency. With these numbers the stop band begins at that frequency.
 constexpr double kZeroCrossings = 64.0;
 constexpr double kKaiserBeta = 8.96;
 constexpr double kCutoff = 0.955;
@@ -21,7 +21,7 @@ constexpr int64_t kSamplesPerTask = 4096;
 constexpr int64_t kMinHz = 4000;
 constexpr int64_t kMaxHz = 192000;
 
-// Modified Bessel function of the first kind, order 0, by its power series.
+// Returns the modified Bessel function of the first kind, order 0, by its power series.
 double BesselI0(double x) {
   double sum = 1.0;
   double term = 1.0;
@@ -32,7 +32,7 @@ double BesselI0(double x) {
   return sum;
 }
 
-// Impulse response at a distance of `crossings` zero crossings.
+// Returns the impulse response at a distance of `crossings` zero crossings.
 double WindowedSinc(double crossings) {
   const double position = crossings / kZeroCrossings;
   if (std::fabs(position) >= 1.0) return 0.0;
@@ -51,7 +51,7 @@ Status CheckSampleRate(int64_t hz) {
 }
 
 int64_t NumResampledSamples(const SampleRates& rates, int64_t num_input_samples) {
-  // Rounded up: every instant before the recording's end has its sample.
+  // The number is rounded up, so that every instant before the recording's end has its sample.
   return (num_input_samples * rates.to_hz + rates.from_hz - 1) / rates.from_hz;
 }
 
@@ -67,8 +67,8 @@ Resampler::Resampler(const SampleRates& rates) {
   const int64_t divisor = std::gcd(rates.from_hz, rates.to_hz);
   up_ = rates.to_hz / divisor;
   down_ = rates.from_hz / divisor;
-  // Crossings of the sinc per input sample: less than one, to cut below the output's Nyquist
-  // frequency where that is the lower one.
+  // Crossings of the sinc per input sample: less than one, and still less if the output's Nyquist
+  // frequency is the lower one and decides the cut-off.
   const double density =
       kCutoff * std::min(1.0, static_cast<double>(up_) / static_cast<double>(down_));
   half_taps_ = static_cast<int64_t>(std::ceil(kZeroCrossings / density)) + 1;
@@ -85,7 +85,7 @@ Resampler::Resampler(const SampleRates& rates) {
       taps[tap] = static_cast<float>(value);
       sum += value;
     }
-    // A constant stays exactly that constant, whatever the phase.
+    // The taps are normalised so that a constant stays exactly that constant at every phase.
     for (int64_t tap = 0; tap < 2 * half_taps_; ++tap) {
       taps[tap] = static_cast<float>(taps[tap] / sum);
     }

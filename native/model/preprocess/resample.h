@@ -18,7 +18,7 @@ struct SampleRates {
 // Refuses rates outside 4..192 kHz, for which there is no filter.
 Status CheckSampleRate(int64_t hz);
 
-// Samples at to_hz that stand for a recording at from_hz.
+// Returns the number of samples at to_hz of a recording at from_hz.
 int64_t NumResampledSamples(const SampleRates& rates, int64_t num_input_samples);
 
 // Converts a recording between sample rates by a band-limited interpolation: a sinc under a Kaiser
@@ -28,7 +28,7 @@ class Resampler {
  public:
   static Result<Resampler> Create(const SampleRates& rates);
 
-  // samples at from_hz; returns NumResampledSamples of them at to_hz.
+  // Takes samples at from_hz and returns NumResampledSamples of them at to_hz.
   std::vector<float> Resample(std::span<const float> samples, ThreadPool& threads) const;
 
  private:

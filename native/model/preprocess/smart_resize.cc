@@ -13,7 +13,8 @@ std::string SizeText(const ImageSize& size) {
   return std::to_string(size.width) + "x" + std::to_string(size.height);
 }
 
-// nearbyint rounds half to even in the default rounding mode, as Python's round does.
+// Rounds to a multiple of `factor`. nearbyint rounds half to even in the default rounding mode, as
+// Python's round does.
 double RoundToMultiple(double value, double factor) {
   return std::nearbyint(value / factor) * factor;
 }

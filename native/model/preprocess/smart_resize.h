@@ -9,15 +9,15 @@
 namespace autoglm {
 
 // Bounds of a resized picture. Both are volumes, frames x height x width, and a still picture
-// counts as `temporal_patch_size` frames: half of what the names in preprocessor_config.json
-// suggest.
+// counts as `temporal_patch_size` frames. So they allow half of the pixels that their names in
+// preprocessor_config.json suggest.
 struct PixelBounds {
   int64_t min_volume = 0;  // size.shortest_edge
   int64_t max_volume = 0;  // size.longest_edge
 };
 
-// How a caller's `max_pixels` is read: the reference stack ignores it, others bound the volume, and
-// its name says area.
+// Reading of a caller's `max_pixels`: the reference stack ignores it, other stacks bound the volume
+// by it, and its name says that it bounds the area.
 enum class MaxPixelsMode { kIgnore, kVolume, kArea };
 
 struct SmartResizeRule {
@@ -26,12 +26,12 @@ struct SmartResizeRule {
   PixelBounds bounds;
 };
 
-// The rule with max_pixels applied to its upper bound, which it can lower and never raise: callers
-// send it, and the checkpoint's bound is what a tower was sized and trained for.
+// Returns the rule with max_pixels applied to its upper bound. It can lower the bound and never
+// raise it, because a tower was sized and trained for the checkpoint's bound.
 SmartResizeRule WithMaxPixels(const SmartResizeRule& rule, MaxPixelsMode mode, int64_t max_pixels);
 
-// The size Glm4vImageProcessor gives a picture: sides rounded half to even to multiples of
-// `factor`, then scaled into the bounds. Refuses aspect ratios above 200.
+// Returns the size that Glm4vImageProcessor gives a picture: sides rounded half to even to
+// multiples of `factor`, then scaled into the bounds. Refuses aspect ratios above 200.
 Result<ImageSize> SmartResize(const ImageSize& size, const SmartResizeRule& rule);
 
 }  // namespace autoglm

@@ -15,11 +15,13 @@ interface Holder {
   readonly lines: Lines;
 }
 
-/** Where the holders of a test write, one after the other, when they begin and end. */
+/** File in which the holders of a test note, one after the other, that they begin and end. */
 const journal = join(mkdtempSync(join(tmpdir(), 'lock-')), 'journal');
 after(() => rmSync(dirname(journal), { recursive: true }));
 
-/** A process that takes the lock under a name of its own test and keeps it until its input ends. */
+/**
+ * Starts a process that takes the lock under a name of its own and keeps it until its input ends.
+ */
 function takeLock(name: string): Holder {
   const code = `import { appendFileSync } from 'node:fs';
     import { exclusively } from ${JSON.stringify(LOCK)};
@@ -82,7 +84,8 @@ describe('exclusively', { skip: process.platform === 'linux' ? false : 'Linux on
         return one;
       }),
     );
-    // That one more finds the lock taken gives a third that should still wait time to come in.
+    // One more process waits for the lock. By then a holder that wrongly did not wait has written
+    // its line.
     const last = takeLock('several');
     await last.lines.match(/waiting/);
     second.child.stdin?.end();

@@ -5,7 +5,9 @@ import { Modality } from '#protos/autoglm/common/v1/media.ts';
 import type { EncoderReadiness } from '#protos/autoglm/mesh/v1/instance.ts';
 import { ScriptedInstance, statusOf } from '#test/scripted-instance.ts';
 
-/** A backbone that counts so many ready encoders of each modality; ends with the test. */
+/**
+ * Starts a backbone that counts this many ready encoders of each modality; it ends with the test.
+ */
 async function startBackbone(test: TestContext) {
   let encoders: EncoderReadiness[] = [];
   const status = statusOf({}, () => encoders);

@@ -1,4 +1,4 @@
-// A process of a mesh that does what its flags say: the supervisor's double for gateway and services.
+// Runs as a process of a mesh that behaves as its flags say, in place of gateway and services.
 import { createServer } from 'node:http';
 import { createLog } from '#mesh/log/log.ts';
 import { parseFlags, resolveOptions } from '#mesh/options.ts';

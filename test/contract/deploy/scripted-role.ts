@@ -19,7 +19,10 @@ export const scriptedOptions = Type.Object({
   drainTimeoutS: Type.Number(),
 });
 
-/** The process called "gateway" is the one whose health tells the supervisor that the mesh is ready. */
+/**
+ * Returns the configuration of a scripted process. The one called "gateway" tells the supervisor by
+ * its health that the mesh is ready.
+ */
 export async function scripted(name: string, values: OptionValues): Promise<ProcessConfig> {
   return {
     role: { name, options: scriptedOptions, main: 'test/contract/deploy/scripted-process' },

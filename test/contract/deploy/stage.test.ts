@@ -12,11 +12,11 @@ const BOOTSTRAP = join(PACKAGE_ROOT, 'deploy/bootstrap');
 
 interface SetUp {
   readonly child: ChildProcess;
-  /** Resolves when the tool, and what it started, have ended. */
+  /** Resolves when the tool and the process that it started have ended. */
   readonly toolsEnded: Promise<unknown>;
 }
 
-/** A set-up whose tool, and a process that this has started, do not end by themselves. */
+/** Starts a set-up whose tool, and a process that the tool starts, do not end by themselves. */
 async function setUpForever(t: TestContext): Promise<SetUp> {
   const server = createServer().listen(0, '127.0.0.1');
   const sockets: Socket[] = [];
@@ -29,7 +29,7 @@ async function setUpForever(t: TestContext): Promise<SetUp> {
   const address = server.address();
   assert(typeof address === 'object' && address !== null);
   const { port } = address;
-  // Each holds a connection for as long as it lives.
+  // Each process holds a connection for as long as it lives.
   const linger = `"${process.execPath}" --eval "require('net').connect(${port}, '127.0.0.1')"`;
   const tool = ['sh', ['-c', `${linger} & ${linger}; true`]];
   const code = `import { enter } from ${JSON.stringify(join(BOOTSTRAP, 'enter.mjs'))};

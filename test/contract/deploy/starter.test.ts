@@ -8,7 +8,7 @@ import { Lines } from '#test/lines.ts';
 
 const STARTER = join(PACKAGE_ROOT, 'deploy/bootstrap/starter.mjs');
 
-/** Says `watching` with its parent's id, then when its starter is gone. */
+/** Program that prints `watching` with its parent's id, and a line when its starter is gone. */
 const STARTED = `import { watchStarter } from ${JSON.stringify(STARTER)};
   watchStarter(() => { console.log('starter gone'); process.exit(); });
   console.log('watching', process.ppid);
@@ -17,11 +17,11 @@ const STARTED = `import { watchStarter } from ${JSON.stringify(STARTER)};
 interface Started {
   readonly npm: ChildProcess;
   readonly lines: Lines;
-  /** Id of the shell between npm and the process it started. */
+  /** Id of the shell between npm and the started process. */
   readonly shell: number;
 }
 
-/** Starts it as npm does: a Node program runs a shell, which waits for the command. */
+/** Starts the program as npm does: a Node program runs a shell, which waits for the command. */
 async function startByNpm(env: NodeJS.ProcessEnv): Promise<Started> {
   const script = `'${process.execPath}' --input-type=module --eval "$STARTED"; true`;
   const npm = spawn(

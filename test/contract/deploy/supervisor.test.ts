@@ -20,7 +20,7 @@ interface Running {
 function supervise(...processes: readonly string[]): Running {
   const child = noted(
     spawn(process.execPath, [...SOURCE_FLAGS, RUNNER, ...processes], {
-      // Closes when this test ends, however it ends.
+      // The input closes when this test ends, even if it fails.
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     }),
   );
@@ -28,7 +28,7 @@ function supervise(...processes: readonly string[]): Running {
   return { child, lines: new Lines(child.stdout) };
 }
 
-/** Process id in a line such as `gateway started 123`. */
+/** Reads the process id in a line such as `gateway started 123`. */
 function pidIn(line: string): number {
   return Number(line.split(' ').at(-1));
 }
@@ -42,14 +42,14 @@ async function ready(...processes: readonly string[]): Promise<Running> {
   return running;
 }
 
-/** Names of the processes that drained, in order. */
+/** Returns the names of the processes that drained, in order. */
 function drained({ lines }: Running): string[] {
   const order = lines.seen.filter((line) => / drains \d+$/.test(line));
   return order.map((line) => line.split(' ')[0] ?? '');
 }
 
 async function exitOf({ child, lines }: Running): Promise<number | null> {
-  // Its processes hold its output as well: it is not over before they are gone.
+  // Its processes hold its output too, so the output ends when they are gone.
   await lines.ended;
   if (child.exitCode === null && child.signalCode === null) {
     await within(once(child, 'exit'), { what: 'its exit', trace: () => lines.seen });

@@ -16,7 +16,10 @@ import { settled } from '#test/unit/encoder/doubles.ts';
 const HIDDEN_SIZE = 4096;
 /** 256 MiB of rows in 1,024 messages. */
 const NUM_ROWS = 16 * 1024;
-/** What a channel for tensors may hold: its window of 16 MiB, and the buffers of both ends. */
+/**
+ * Most messages that a channel for tensors may hold: its window of 16 MiB, and the buffers of both
+ * ends.
+ */
 const MAX_MESSAGES_IN_FLIGHT = 160;
 
 describe('an answer whose caller reads slowly', () => {

@@ -25,7 +25,7 @@ interface TensorShape {
   readonly bytes?: number;
 }
 
-/** Two rows of float32, or what the test changes of them. */
+/** Makes two rows of float32, with the changes of the test. */
 function rows(firstRow: number, tensor: TensorShape = {}): EncodeResponse {
   const { dtype = DType.D_TYPE_FLOAT32, shape = [2, HIDDEN_SIZE], bytes = 16 } = tensor;
   const value = { firstRow, rows: { dtype, shape, data: Buffer.alloc(bytes, 1) } };
@@ -34,7 +34,7 @@ function rows(firstRow: number, tensor: TensorShape = {}): EncodeResponse {
 
 const done: EncodeResponse = { event: { $case: 'done', value: EncodeDone.create() } };
 
-/** Calls an encoder that answers with these messages, whatever it is sent. */
+/** Calls an encoder that answers every upload with these messages. */
 async function answered(test: TestContext, script: readonly EncodeResponse[]) {
   const server = createServer();
   const received: number[] = [];

@@ -1,4 +1,4 @@
-// A real encoder process over loopback gRPC, with a fake tower behind it.
+// Starts a real encoder process over loopback gRPC, with a fake tower behind it.
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -41,11 +41,11 @@ export interface RunningEncoder {
   readonly process: EncoderProcess;
   readonly tower: FakeEncoder;
   readonly client: EncoderStub;
-  /** Encodes an item and gathers what comes. */
+  /** Encodes an item and collects the answer. */
   encode(item: OutgoingItem, signal?: AbortSignal): Promise<Answer>;
 }
 
-/** All of one call's events. */
+/** All events of one call. */
 export interface Answer {
   readonly events: readonly EncodeEvent[];
   readonly numRows: number;
@@ -56,7 +56,10 @@ export interface Answer {
   readonly values: readonly number[];
 }
 
-/** A model directory with a tower for each modality, as small as can be; gone after the test. */
+/**
+ * Makes a model directory with a tower for each modality, as small as possible; it is removed after
+ * the test.
+ */
 export async function modelDirectory(test: TestContext, config: object = {}): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'encoder-model-'));
   test.after(() => rm(directory, { recursive: true }));
@@ -103,7 +106,7 @@ async function start(
     log,
     ...(clock === undefined ? {} : { clock }),
   });
-  // What the warm-up did is no test's business.
+  // Tests must not see the events of the warm-up.
   tower.trace.length = 0;
   const channel = openChannel(process.address, 'tensors');
   const client = createMeshClient(encoderServiceDefinition, channel);
@@ -139,7 +142,7 @@ async function gather(
   };
 }
 
-/** A PNG of one gray, whose rows the fake tower fills with that gray. */
+/** Makes a PNG of one gray value, with which the fake tower fills its rows. */
 export function pngOf(
   gray: number,
   size: { readonly width: number; readonly height: number } = { width: 16, height: 16 },
@@ -162,7 +165,7 @@ export async function firstOf(
   }
 }
 
-/** Bytes that are sent when a test says so. */
+/** Content whose bytes are sent when a test says so. */
 export class HeldContent implements AsyncIterable<Uint8Array> {
   readonly #pieces: Uint8Array[] = [];
   #isEnded = false;

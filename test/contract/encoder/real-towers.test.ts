@@ -10,13 +10,13 @@ import { type Answer, pngOf, startSpeech, startVision } from './harness.ts';
 const PHONE_NANO = join(PACKAGE_ROOT, 'deploy/models/phone-nano');
 const GLM4V_TINY = join(PACKAGE_ROOT, 'test/testdata/glm4v-tiny');
 
-/** All rows of an answer, one after another. */
+/** Joins all rows of an answer. */
 function rowsOf(answer: Answer): Float32Array {
   const parts = answer.events.flatMap((event) => (event.kind === 'rows' ? [event.rows.data] : []));
   return new Float32Array(new Uint8Array(Buffer.concat(parts)).buffer);
 }
 
-/** ‖a − b‖ / ‖b‖ */
+/** Returns ‖a − b‖ / ‖b‖. */
 function relativeError(a: Float32Array, b: Float32Array | Int32Array): number {
   let [difference, size] = [0, 0];
   for (const [i, expected] of b.entries()) {

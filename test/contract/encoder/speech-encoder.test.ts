@@ -16,7 +16,7 @@ function fixture(name: string): Buffer {
   return readFileSync(join(FIXTURES, name));
 }
 
-/** 1.2 s of 16 kHz mono PCM, the samples of speech.wav. */
+/** Returns 1.2 s of 16 kHz mono PCM, the samples of speech.wav. */
 function livePcm(): Buffer {
   return fixture('speech.wav').subarray(-38_400);
 }

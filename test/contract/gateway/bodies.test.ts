@@ -45,7 +45,7 @@ class Upload {
     this.send(`POST ${path} HTTP/1.1\r\nhost: edge\r\ncontent-type: ${type}\r\n${framing}\r\n\r\n`);
   }
 
-  /** Everything that came back so far. */
+  /** The text received so far. */
   get received(): string {
     return this.#received;
   }
@@ -58,13 +58,13 @@ class Upload {
     this.send(`${Buffer.byteLength(bytes).toString(16)}\r\n${bytes}\r\n`);
   }
 
-  /** Sends and waits until it has left. */
+  /** Sends bytes and waits until they have left. */
   async flush(bytes: string | Buffer): Promise<void> {
     if (this.#socket.write(bytes)) return;
     await this.#bounded(once(this.#socket, 'drain'), 'the bytes to leave');
   }
 
-  /** Waits until an answer with this in it has come. */
+  /** Waits until an answer that matches has come. */
   until(answer: RegExp): Promise<void> {
     const arrived = async () => {
       while (!answer.test(this.#received)) await once(this.#socket, 'data');

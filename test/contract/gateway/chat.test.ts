@@ -8,7 +8,7 @@ interface AnyObject {
   readonly [key: string]: unknown;
 }
 
-/** Replaces what differs from answer to answer. */
+/** Replaces the values that differ from answer to answer. */
 function stable(value: unknown): AnyObject {
   assert(typeof value === 'object' && value !== null);
   const { id, created, ...rest } = Object.fromEntries(Object.entries(value));

@@ -27,7 +27,9 @@ beforeEach(() => {
   };
 });
 
-/** Did the last request switch thinking off and ask for thoughts apart? */
+/**
+ * Asserts that the last request switched thinking off and asked for thoughts apart from the answer.
+ */
 function assertThinkingFields(): void {
   const start = harness.backbone.starts.at(-1);
   const form = start?.prompt?.form;
@@ -196,7 +198,7 @@ describe('A phone agent', () => {
     assert.deepEqual(harness.backbone.uploads.at(-1), [PNG]);
     assert.equal(start?.sampling?.temperature, 0);
     assert.equal(start?.sampling?.frequencyPenalty, Math.fround(0.2));
-    // Its thoughts stay in the content, where the client looks for them.
+    // The thoughts stay in the content, because the client looks for them there.
     assert.equal(start?.output?.splitReasoning, false);
   });
 

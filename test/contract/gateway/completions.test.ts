@@ -15,7 +15,7 @@ import { errorOf, eventsOf, type Harness, jsonOf, startHarness } from './harness
 
 const PATH = '/v1/completions';
 
-/** What the start's text prompt says. */
+/** Returns the text of the start's prompt. */
 function promptOf(start: GenerateStart): string {
   const form = start.prompt?.form;
   return form?.$case === 'text' ? form.value.text : '';

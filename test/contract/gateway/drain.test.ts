@@ -14,7 +14,7 @@ import { CHAT, errorOf, eventsOf, jsonOf, startHarness } from './harness.ts';
 
 const PATH = '/v1/chat/completions';
 
-/** A script that finishes when told. */
+/** Returns a script that finishes when the test says so. */
 function held() {
   let finish = () => {};
   const done = new Promise<void>((resolve) => {

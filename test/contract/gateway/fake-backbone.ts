@@ -32,24 +32,26 @@ export type Events = AsyncIterable<DeepPartial<GenerateResponse>>;
 /** Plays one answer; `signal` is aborted when the caller cancels. */
 export type Script = (start: GenerateStart, signal: AbortSignal) => Events;
 
-/** A backbone that plays scripts and records, in order, what it was asked. */
+/** A backbone that plays scripts and records its requests in order. */
 export class FakeBackbone {
   readonly health = new Health([LlmBackboneServiceDefinition.fullName]);
   readonly metrics = new MetricRegistry();
   readonly starts: GenerateStart[] = [];
   /** Bytes of each start's media items, in their order. */
   readonly uploads: Buffer[][] = [];
-  /** Kinds of media it says to read. */
+  /** Kinds of media that it declares. */
   modalities: Modality[] = [Modality.MODALITY_IMAGE, Modality.MODALITY_AUDIO];
-  /** How large it says a prompt may be; undefined as from a backbone that does not say. */
+  /** Prompt limits that it declares; undefined, as by a backbone without such limits. */
   promptLimits: PromptLimits | undefined;
   readonly trace: string[] = [];
-  /** What it pushes to watchers; GetModel answers with its names and fingerprint. */
+  /**
+   * Status that it pushes to watchers; GetModel answers with the names and the fingerprint in it.
+   */
   readonly status: InstanceStatus;
   script: Script = () => saying('Hello', ' world');
-  /** Unset: it plays its script without reading what follows the start. */
+  /** False: it plays its script without reading the messages after the start. */
   readsMedia = true;
-  /** Set: GetMetrics answers only after this. */
+  /** Set: GetMetrics answers only after this promise resolves. */
   metricsHold: Promise<void> | undefined;
   readonly #waiting = new Set<() => void>();
   #server: MeshServer | undefined;
@@ -83,7 +85,7 @@ export class FakeBackbone {
     });
   }
 
-  /** Ends like a killed process: calls break off. */
+  /** Ends as a killed process does: calls break off. */
   async kill(): Promise<void> {
     this.health.setServing(false);
     await this.#server?.close(0);
@@ -94,7 +96,7 @@ export class FakeBackbone {
     for (const wake of [...this.#waiting]) wake();
   }
 
-  /** Resolves once the trace holds `event`. */
+  /** Resolves when the trace holds `event`. */
   until(event: string): Promise<void> {
     return within(this.#recorded(event), { what: `"${event}"`, trace: () => this.trace });
   }
@@ -210,14 +212,14 @@ export function candidate(tokenId: number, text: string, logprob: number): Candi
   return { tokenId, text: Buffer.from(text), logprob };
 }
 
-/** An answer of one choice, a token each text. */
+/** Answers with one choice and one token per text. */
 export async function* saying(...texts: string[]): Events {
   yield accepted();
   for (const text of texts) yield delta({ text });
   yield finished({ numCompletionTokens: texts.length });
 }
 
-/** Ends when the signal is aborted. */
+/** Resolves when the signal is aborted. */
 export function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     signal.addEventListener('abort', () => resolve());

@@ -83,7 +83,9 @@ export async function untilReady(url: string, numReady: number): Promise<void> {
   }
 }
 
-/** The data of a stream's events, JSON parsed, `[DONE]` as it stands; comments are left out. */
+/**
+ * Returns the data of a stream's events as parsed JSON, `[DONE]` unchanged; comments are left out.
+ */
 export function eventsOf(text: string): unknown[] {
   return text
     .split('\n\n')
@@ -107,7 +109,7 @@ export interface ErrorAnswer {
   readonly code: string;
 }
 
-/** The error object of an answer; it has exactly OpenAI's four fields. */
+/** Returns the error object of an answer; checks that it has exactly OpenAI's four fields. */
 export async function errorOf(response: Response): Promise<ErrorAnswer> {
   const { error } = await jsonOf(response);
   assert(isRecord(error));

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 
 const FOLDERS = { gif: 'image-formats', png: 'resize', wav: 'conformer-tiny' } as const;
 
-/** A fixture of test/testdata by its file name. */
+/** Reads a fixture of test/testdata by its file name. */
 export function testdata(name: `${string}.${keyof typeof FOLDERS}`): Buffer {
   const extension = name.endsWith('.gif') ? 'gif' : name.endsWith('.png') ? 'png' : 'wav';
   return readFileSync(new URL(`../../testdata/${FOLDERS[extension]}/${name}`, import.meta.url));

@@ -33,7 +33,7 @@ const audio = {
 };
 const asking = (...content: unknown[]) => ({ messages: [{ role: 'user', content }] });
 
-/** Content parts of the last start's messages: texts, and media indices as numbers. */
+/** Returns the content parts of the last start's messages: texts, and media indices as numbers. */
 function partsOf({ starts }: FakeBackbone): (string | number)[][] {
   const form = starts.at(-1)?.prompt?.form;
   assert(form?.$case === 'chat');

@@ -1,4 +1,7 @@
-/** Bodies as JSON text that put an odd number where a request has a number, by a name. */
+/**
+ * A request body, as JSON text, with an odd number in place of a request's number, and a name for
+ * the case.
+ */
 export interface OddRequest {
   readonly name: string;
   readonly path: string;
@@ -15,7 +18,7 @@ const NUMBERS = [
 
 const CHAT = '"messages":[{"role":"user","content":"Hi"}],"max_tokens":2';
 
-/** A body with `#` where the number goes. */
+/** Bodies in which `#` stands for the number. */
 const SLOTS: readonly { readonly path: string; readonly body: string }[] = [
   ...[
     ...['temperature', 'top_p', 'top_k', 'min_p', 'repetition_penalty', 'presence_penalty'],

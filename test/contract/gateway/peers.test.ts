@@ -20,7 +20,7 @@ async function start(options: HarnessOptions = {}): Promise<Harness> {
   return harness;
 }
 
-/** Names of `/v1/models`, asked until they are these. */
+/** Asks `/v1/models` until it has these names. */
 async function untilModels(names: readonly string[]): Promise<void> {
   for (;;) {
     const { data } = await jsonOf(await harness.get('/v1/models'));
@@ -102,7 +102,7 @@ describe('A backbone behind the gateway', { timeout: 60_000 }, () => {
 
     for (const { address } of backbones) {
       assert(lines.includes(`autoglm:gateway_backbone_ready{instance="${address}"} 1`));
-      // As vLLM labels the one engine of an instance.
+      // vLLM gives the one engine of an instance this label.
       assert(lines.includes(`vllm:steps_total{engine="0",instance="${address}"} 1`));
     }
   });

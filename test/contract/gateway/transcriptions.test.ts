@@ -34,7 +34,7 @@ beforeEach(() => {
   };
 });
 
-/** A form with a recording and these texts. */
+/** Makes a form with a recording and these texts. */
 function formOf(texts: Readonly<Record<string, string>> = {}, file = WAV): FormData {
   const form = new FormData();
   for (const [name, value] of Object.entries(texts)) form.append(name, value);

@@ -1,4 +1,4 @@
-// An encoder service that plays a script, and media to send through a backbone to it.
+// Doubles an encoder service, which plays a script, and makes media that a backbone sends to it.
 
 import { createHash } from 'node:crypto';
 import { pino } from 'pino';
@@ -30,7 +30,7 @@ export interface EncodeCall {
 
 export type EncodeScript = (call: EncodeCall) => AsyncIterable<EncodeResponse>;
 
-/** A vision (or other) encoder whose answers a test scripts; by default it does all right. */
+/** An encoder whose answers a test scripts; by default a vision encoder that answers correctly. */
 export class FakeEncoder {
   /** Contents of the calls, in order. */
   readonly contents: string[] = [];
@@ -38,7 +38,10 @@ export class FakeEncoder {
   numCancelled = 0;
   script: EncodeScript = encoded;
   model: Parameters<typeof GetModelResponse.fromPartial>[0] = {};
-  /** Set: it speaks Watch and pushes these facts; unset: it is an older encoder without it. */
+  /**
+   * Set: it has the Watch call and pushes these facts; unset: it lacks Watch, as earlier encoders
+   * do.
+   */
   status: InstanceStatus | undefined;
   readonly health = new Health([encoderServiceDefinition.fullName]);
   #server: MeshServer | undefined;
@@ -95,7 +98,9 @@ export class FakeEncoder {
   }
 }
 
-/** Rows of an item: as many as the number its content starts with, `12 cats`. */
+/**
+ * Returns the number of rows of an item: the number with which its content starts, as in `12 cats`.
+ */
 function numRowsOf(bytes: Buffer): number {
   return Number.parseInt(bytes.toString(), 10);
 }
@@ -111,7 +116,7 @@ export function planOf({ bytes }: EncodeCall, numRows = numRowsOf(bytes)): Encod
   return EncodeResponse.fromPartial({ event: { $case: 'plan', value } });
 }
 
-/** `numRows` rows, each value the index of its row. */
+/** Makes `numRows` rows; each value is the index of its row. */
 export function rowsOf(
   firstRow: number,
   numRows: number,
@@ -131,7 +136,7 @@ export const DONE: EncodeResponse = EncodeResponse.fromPartial({
   event: { $case: 'done', value: {} },
 });
 
-/** What an encoder answers when all is well: rows in two messages. */
+/** Answers without a failure: a plan, the rows in two messages, done. */
 export async function* encoded(call: EncodeCall): AsyncGenerator<EncodeResponse> {
   const numRows = numRowsOf(call.bytes);
   yield planOf(call);
@@ -140,14 +145,14 @@ export async function* encoded(call: EncodeCall): AsyncGenerator<EncodeResponse>
   yield DONE;
 }
 
-/** An item of a prompt by its content. */
+/** Makes an item of a prompt by its content. */
 export function mediaOf(content: string, modality: Modality = Modality.MODALITY_IMAGE) {
   const bytes = Buffer.from(content);
   const contentHash = createHash('sha256').update(bytes).digest();
   return { modality, contentHash, sizeBytes: bytes.length };
 }
 
-/** The messages that bring the contents of items. */
+/** Makes the messages that carry the contents of items. */
 export function chunksOf(contents: readonly string[]) {
   return contents.map((content, mediaIndex) => ({
     $case: 'mediaChunk' as const,

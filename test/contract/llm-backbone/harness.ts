@@ -16,10 +16,10 @@ import { InstanceServiceDefinition } from '#protos/autoglm/mesh/v1/instance.ts';
 import { HealthDefinition } from '#protos/grpc/health/v1/health.ts';
 import { FakeDecoder } from '#test/unit/llm-backbone/fake-decoder.ts';
 
-/** A model directory with everything but a decoder that loads it. */
+/** Model directory of the tests; a fake decoder stands for its weights. */
 export const MODEL = join(PACKAGE_ROOT, 'test', 'testdata', 'glm4-tiny');
 
-/** A backbone on a free port over a fake decoder, and clients for it. */
+/** Starts a backbone on a free port over a fake decoder, and clients for it. */
 export async function startTestBackbone(
   decoder = new FakeDecoder(),
   values: Partial<BackboneOptions> = {},
@@ -59,7 +59,7 @@ export type TestBackbone = Awaited<ReturnType<typeof startTestBackbone>>;
 
 type Start = Parameters<typeof GenerateStart.fromPartial>[0];
 
-/** A start with a prompt of token ids; greedy, twelve tokens. */
+/** Makes a start with a prompt of token ids: greedy, twelve tokens. */
 export function startOf(changes: Start = {}): Start {
   return {
     prompt: { form: { $case: 'tokens', value: { tokenIds: [5, 6, 7] } } },
@@ -73,7 +73,7 @@ export function chatOf(text: string): Start['prompt'] {
   return { form: { $case: 'chat', value: { messages: [message] } } };
 }
 
-/** A conversation of this many short messages. */
+/** Makes a conversation of this many short messages. */
 export function conversationOf(numMessages: number): Start['prompt'] {
   const message = { role: 'user', content: { $case: 'text' as const, value: 'hi' } };
   return { form: { $case: 'chat', value: { messages: Array(numMessages).fill(message) } } };
@@ -81,12 +81,12 @@ export function conversationOf(numMessages: number): Start['prompt'] {
 
 type Requests = AsyncIterable<Parameters<typeof GenerateRequest.fromPartial>[0]>;
 
-/** The request stream of one start. */
+/** Makes the request stream of one start. */
 export async function* requestsOf(start: Start): Requests {
   yield { event: { $case: 'start', value: start } };
 }
 
-/** A stream of these messages. */
+/** Makes a stream of these messages. */
 export async function* messages(
   ...events: NonNullable<Parameters<typeof GenerateRequest.fromPartial>[0]['event']>[]
 ): Requests {

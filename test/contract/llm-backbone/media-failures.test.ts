@@ -36,7 +36,7 @@ function failFirst(encoders: readonly FakeEncoder[], failing: EncodeScript): voi
 
 const numCalls = (encoders: readonly FakeEncoder[]) => encoders.map((one) => one.contents.length);
 
-/** A backbone that lost nothing and still answers text. */
+/** Asserts that a backbone has leaked nothing and still answers text. */
 async function assertUnharmed({ ask, backbone, metric }: MediaBackbone): Promise<void> {
   const text = await ask([1, 2, 3], []);
   assert.equal(text.answers[0]?.tokenIds.length, 12);
@@ -393,7 +393,7 @@ describe('an encoder that breaks the contract', () => {
 });
 
 describe('an encoder of another model', () => {
-  /** The first refusal that says more than that nobody is ready. */
+  /** Resolves to the first refusal whose reason is not that no encoder is ready. */
   async function mismatch({ ask }: MediaBackbone): Promise<unknown> {
     for (;;) {
       const outcome = await ask(PROMPT, ['4 cats']).catch((error: unknown) => error);

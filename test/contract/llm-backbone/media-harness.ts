@@ -15,7 +15,10 @@ import { MODEL, messages, startOf, startTestBackbone, type TestBackbone } from '
 /** Placeholder tokens of the test model. */
 export const [IMAGE, AUDIO] = [1481, 1485];
 
-/** The test model with towers for both modalities in its configuration; gone after the test. */
+/**
+ * Makes the test model with towers for both modalities in its configuration; it is removed after
+ * the test.
+ */
 export function modelWithTowers(test: TestContext, config: object = {}): string {
   const directory = mkdtempSync(join(tmpdir(), 'backbone-model-'));
   test.after(() => rmSync(directory, { recursive: true }));
@@ -32,7 +35,7 @@ export function modelWithTowers(test: TestContext, config: object = {}): string 
   return directory;
 }
 
-/** A backbone, its decoder and the encoders it may ask. */
+/** A backbone, its decoder and the encoders that it may ask. */
 export interface MediaBackbone extends TestBackbone {
   readonly vision: readonly FakeEncoder[];
   readonly speech: readonly FakeEncoder[];
@@ -43,7 +46,7 @@ export interface MediaBackbone extends TestBackbone {
     contents: readonly string[],
     options?: AskOptions,
   ): Promise<Collected>;
-  /** The sum of a metric's samples that have these labels. */
+  /** Returns the sum of a metric's samples that have these labels. */
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>;
 }
 
@@ -60,7 +63,7 @@ export interface MediaShape {
   readonly decoder?: FakeDecoder;
   /** Changes the encoders before the backbone sees them. */
   readonly prepare?: (encoders: readonly FakeEncoder[]) => void;
-  /** Encoders that become ready. */
+  /** Number of encoders that become ready. */
   readonly numReady?: number;
 }
 

@@ -36,7 +36,7 @@ const config: { eos_token_id: number[] } = JSON.parse(
 );
 const cases = readCases();
 
-/** Ends as the model does; no limit that matters. */
+/** The answer ends when the model ends it; no other limit is reached. */
 const untilEnd: RequestShape = {
   output: {
     endRules: {
@@ -62,7 +62,7 @@ describe('phone-nano', { skip }, () => {
   });
   after(() => decoder.close());
 
-  /** A fresh scheduler and cache over the one decoder. */
+  /** Makes an engine with a scheduler and a cache of its own over the shared decoder. */
   function engineOf(options: Partial<SchedulerOptions> = {}) {
     return createTestEngine(decoder, { maxNumSeqs: 64, maxNumBatchedTokens: 512, ...options });
   }

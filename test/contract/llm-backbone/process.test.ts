@@ -32,7 +32,7 @@ function run(...flags: string[]): Child {
   );
 }
 
-/** Messages of the log, up to the one that matches. */
+/** Reads messages of the log, up to the one that matches. */
 async function messagesUntil(child: Child, pattern: RegExp): Promise<string[]> {
   const messages: string[] = [];
   for await (const line of createInterface({ input: child.stdout })) {
@@ -42,7 +42,7 @@ async function messagesUntil(child: Child, pattern: RegExp): Promise<string[]> {
   throw new Error(`the log ended without ${pattern}: ${messages.join('\n')}`);
 }
 
-/** What a start that is refused says last, and its exit status. */
+/** Runs a start that is refused; returns its last message and its exit status. */
 async function refusedStart(...flags: string[]): Promise<{ message: string; code: number }> {
   const child = run(...flags);
   const exited = once(child, 'exit');

@@ -107,7 +107,8 @@ describe('an internal gRPC server', () => {
 
     assert.deepEqual(seen, [ServingStatus.NOT_SERVING]);
     assert.equal(sizes.length, 5);
-    // With the message once more, percent-encoded to at most 9 bytes a character, and base64: 14 KiB.
+    // The trailers also hold the message, percent-encoded to at most 9 bytes per character, and
+    // base64: together 14 KiB.
     for (const size of sizes) assert(size > 0 && size < 4096, `${size} bytes of details`);
     channel.close();
   });
@@ -208,7 +209,10 @@ describe('an internal gRPC server', () => {
   }
 });
 
-/** Asks as a foreign client does: with grpc-js and the published reflection proto alone. */
+/**
+ * Lists the services as a foreign client does: with grpc-js and the published reflection proto
+ * alone.
+ */
 async function reflectedServices(address: string): Promise<string[]> {
   const definition = loadSync('grpc/reflection/v1/reflection.proto', {
     includeDirs: [PROTO_ROOT, 'node_modules/@grpc/reflection/build/proto'],

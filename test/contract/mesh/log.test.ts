@@ -10,7 +10,7 @@ import { PACKAGE_ROOT } from '#mesh/paths.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'log-'));
 
-/** A process that logs as `code` says; its standard error is what it reports to the test. */
+/** Runs a process that logs as `code` says; it reports to the test on standard error. */
 function run(code: string, stdout: 'pipe' | number = 'pipe'): ChildProcess {
   const program = `
     import { writeSync } from 'node:fs';
@@ -28,7 +28,9 @@ function run(code: string, stdout: 'pipe' | number = 'pipe'): ChildProcess {
   return spawn(process.execPath, flags, { cwd: PACKAGE_ROOT, stdio: ['ignore', stdout, 'pipe'] });
 }
 
-/** Logs more than the queue and any pipe take, and reports what was dropped. */
+/**
+ * Code that logs more than the queue and any pipe take, and reports the number of dropped lines.
+ */
 const FLOOD = `
   for (let i = 0; i < 10_000; i++) log.info('x'.repeat(200));
   setTimeout(() => writeSync(2, String(destinationsOf(log)[0].numDropped)), 1);`;
@@ -51,7 +53,7 @@ async function endOf(child: ChildProcess): Promise<End> {
   return { status: child.exitCode, stderr };
 }
 
-/** `msg` of every line, each of which must be whole. */
+/** Returns `msg` of every line; throws if a line is not whole JSON. */
 function messages(lines: string): string[] {
   return lines
     .trimEnd()
@@ -68,7 +70,7 @@ describe('the log of a process', () => {
 
   for (const format of ['json', 'pretty']) {
     it(`goes on and ends while nobody reads the socket of its ${format} lines`, async () => {
-      // A child that inherits the socket leaves it blocking.
+      // A child that inherits the socket makes it blocking.
       const child = run(`
         import { spawnSync } from 'node:child_process';
         const log = open(undefined, '${format}');

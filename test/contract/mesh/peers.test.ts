@@ -12,21 +12,21 @@ import { ScriptedInstance, type ScriptedInstanceOptions } from '#test/scripted-i
 
 const log = pino({ level: 'silent' });
 
-/** A peer of a scripted process, and what a test may wait for. */
+/** A peer of a scripted process, with functions to wait for its changes. */
 interface Watched {
   readonly instance: ScriptedInstance;
   readonly peer: Peer<undefined, string>;
-  /** Answers to "what do you serve", in order. */
+  /** Descriptions of the process that the peer received, in order. */
   readonly described: string[];
-  /** Resolves once the peer is as a test wants it; asked at every change. */
+  /** Resolves when `isSo` returns true; calls it at every change. */
   readonly until: (isSo: () => boolean) => Promise<void>;
 }
 
 interface WatchedOptions extends ScriptedInstanceOptions {
-  /** Of the watcher. */
+  /** Clock of the watcher. */
   readonly watcherClock?: Clock;
   readonly mismatch?: (model: string) => string | undefined;
-  /** What asking for the model throws, call by call. */
+  /** Errors that asking for the model throws, call by call. */
   readonly failures?: (MeshError | undefined)[];
 }
 

@@ -3,7 +3,7 @@ import { property } from '#test/e2e/mesh.ts';
 
 export type Body = Readonly<Record<string, unknown>>;
 
-/** Posts a chat request; the answer is parsed JSON. */
+/** Posts a chat request; resolves to the answer as parsed JSON. */
 export async function postChat(
   url: string,
   body: Body,
@@ -24,10 +24,10 @@ export function jsonPost(body: Body): RequestInit {
   };
 }
 
-/** How a streamed answer went. */
+/** Outcome of a streamed answer. */
 export interface StreamedAnswer {
   readonly text: string;
-  /** The last data was `[DONE]`. */
+  /** Whether the last data was `[DONE]`. */
   readonly done: boolean;
   /** Message of an error event or of a refusal. */
   readonly error: string | undefined;

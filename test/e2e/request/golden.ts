@@ -1,6 +1,6 @@
 import { readPhoneCases } from './phone-cases.ts';
 
-/** Questions to phone-nano and the answers its reference implementation gives. */
+/** Questions to phone-nano and the answers that its reference implementation gives. */
 export const GOLDEN_CASES = readPhoneCases('golden.json');
 
 /** A question in words alone. */

@@ -3,13 +3,13 @@ import { type Body, type StreamedAnswer, streamAnswer, userMessage } from './cha
 export interface LoadOptions {
   readonly url: string;
   readonly numStreams: number;
-  /** Streams start anew until it aborts; those that run then are finished. */
+  /** When it aborts, no further stream starts and the running streams are finished. */
   readonly until: AbortSignal;
   /** Called at the first chunk of every answer. */
   readonly onFirstChunk?: () => void;
 }
 
-/** An answer long enough to be caught in the middle. */
+/** Request whose answer is long enough to be interrupted in the middle. */
 export const LONG_ANSWER: Body = {
   messages: userMessage('Who are you?'),
   ignore_eos: true,
@@ -18,7 +18,7 @@ export const LONG_ANSWER: Body = {
   seed: 7,
 };
 
-/** Keeps `numStreams` streams running; resolves to how each answer went. */
+/** Keeps `numStreams` streams running; resolves to the outcome of each answer. */
 export async function runLoad(options: LoadOptions): Promise<StreamedAnswer[]> {
   const { url, numStreams, until, onFirstChunk = () => {} } = options;
   const answers: StreamedAnswer[] = [];

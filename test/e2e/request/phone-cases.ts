@@ -17,11 +17,11 @@ const phoneCase = Type.Object({
   group: Type.String(),
   content: Type.Array(part),
   enable_thinking: Type.Boolean(),
-  /** What a perfect model would answer. */
+  /** Answer of a perfect model. */
   expected: Type.String(),
-  /** What the reference implementation of this model answers. */
+  /** Answer of this model's reference implementation. */
   reference: Type.String(),
-  /** Whether the reference's answer counts. */
+  /** Whether the reference's answer counts as correct. */
   correct: Type.Boolean(),
   prompt_ids: Type.Optional(Type.Array(Type.Integer())),
 });
@@ -40,18 +40,18 @@ export function readPhoneFile(name: 'golden.json' | 'eval.json'): unknown {
   return JSON.parse(readFileSync(join(PHONE_NANO, name), 'utf8'));
 }
 
-/** A case as a chat request; media travel inside. */
+/** Makes a chat request of a case, with its media inside. */
 export function chatRequest({ content, enable_thinking }: PhoneCase): Body {
   return { messages: [{ role: 'user', content: content.map(chatPart) }], enable_thinking };
 }
 
-/** What a case says, for people. */
+/** Describes a case for people. */
 export function caseName({ content, enable_thinking }: PhoneCase): string {
   const words = content.map(partName).join(' + ');
   return `${words} (${enable_thinking ? 'thinking' : 'not thinking'})`;
 }
 
-/** The words of a part, or the path of its file. */
+/** Returns the words of a part, or the path of its file. */
 export function partName(one: PhonePart): string {
   if (one.type === 'text') return one.text;
   return one.type === 'image' ? one.image : one.audio;
@@ -68,13 +68,13 @@ function chatPart(one: PhonePart): Body {
   }
 }
 
-/** A PNG as a content part. */
+/** Makes a content part of a PNG. */
 export function imagePart(png: Buffer): Body {
   const url = `data:image/png;base64,${png.toString('base64')}`;
   return { type: 'image_url', image_url: { url } };
 }
 
-/** A file of phone-nano's media. */
+/** Reads a file of phone-nano's media. */
 export function readMedia(path: string): Buffer {
   return readFileSync(join(PHONE_NANO, path));
 }

@@ -5,8 +5,8 @@ const HEIGHT = 2400;
 const TILE = { width: 180, height: 200 } as const;
 
 /**
- * A phone's screen as PNG, 1080×2400 and about a megabyte: the upper half noisy as a photograph, the
- * lower one of flat tiles as icons. Seeds give different screens.
+ * Makes a phone's screen as PNG, 1080×2400 and about a megabyte: the upper half is noisy like a
+ * photograph, the lower half has flat tiles like icons. Different seeds give different screens.
  */
 export function screenshot(seed: number): Promise<Buffer> {
   const pixels = Buffer.alloc(WIDTH * HEIGHT * 3);

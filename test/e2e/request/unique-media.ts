@@ -7,7 +7,7 @@ const RECORDING_S = 0.5;
 
 let numMade = 0;
 
-/** A small picture nobody has seen before, as a content part. */
+/** Makes a small picture that was never sent before, as a content part. */
 export async function uniqueImage(): Promise<Body> {
   const [width, height] = [32, 64];
   const pixels = Buffer.alloc(width * height * 3, nextNumber());
@@ -18,7 +18,7 @@ export async function uniqueImage(): Promise<Body> {
   return imagePart(png);
 }
 
-/** Half a second of sound nobody has heard before, as a content part. */
+/** Makes half a second of sound that was never sent before, as a content part. */
 export async function uniqueAudio(): Promise<Body> {
   const samples = new Int16Array(RECORDING_S * SAMPLE_RATE_HZ);
   const period = 40 + (nextNumber() % 200);
@@ -28,7 +28,7 @@ export async function uniqueAudio(): Promise<Body> {
   return { type: 'input_audio', input_audio: { data, format: 'wav' } };
 }
 
-/** 16-bit mono PCM in a WAV file. */
+/** Makes a WAV file of 16-bit mono PCM. */
 export function wavFile(samples: Int16Array): Buffer {
   const header = Buffer.alloc(44);
   header.write('RIFF', 0);

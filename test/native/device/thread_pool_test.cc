@@ -9,7 +9,7 @@
 namespace autoglm {
 namespace {
 
-// More threads than cores, all on the first: the hardest case for waiting.
+// Returns one core, the first, for all threads: the hardest case for waiting.
 std::vector<int> CrowdedCores(int num_threads) {
   return std::vector<int>(static_cast<size_t>(num_threads), AvailableCores().front());
 }

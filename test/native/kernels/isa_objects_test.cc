@@ -6,11 +6,12 @@
 #include "doctest/doctest.h"
 
 // A weak symbol in a file compiled for a wide instruction set may replace its twin everywhere in
-// the program, and so crash a machine without these instructions: there must be none.
+// the program, and so crash a machine without these instructions. This test checks that there are
+// none.
 
 namespace {
 
-// The build passes the objects' paths, separated by colons.
+// Returns the paths of the objects, which the build passes separated by colons.
 std::vector<std::string> IsaObjects() {
   std::vector<std::string> paths;
   std::string_view list = ISA_OBJECTS;
@@ -22,7 +23,7 @@ std::vector<std::string> IsaObjects() {
   return paths;
 }
 
-// Lines of `nm OBJECT` whose symbol is weak (V, v, W, w) or unique (u).
+// Returns the lines of `nm OBJECT` whose symbol is weak (V, v, W, w) or unique (u).
 std::vector<std::string> WeakSymbols(const std::string& object, bool* ran) {
   std::vector<std::string> weak;
   std::FILE* pipe = popen(("nm '" + object + "'").c_str(), "r");
@@ -30,7 +31,7 @@ std::vector<std::string> WeakSymbols(const std::string& object, bool* ran) {
   char line[4096];
   while (pipe != nullptr && std::fgets(line, sizeof(line), pipe) != nullptr) {
     *ran = true;
-    // Columns: 16 of the address, a space, the type.
+    // A line has 16 columns of address, a space and the type.
     if (std::string_view(line).size() > 17 &&
         std::string_view("VvWwu").find(line[17]) != std::string_view::npos) {
       weak.emplace_back(line);

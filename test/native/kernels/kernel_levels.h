@@ -24,17 +24,17 @@ inline void ForEachLevel(const std::function<void(const CpuKernels&)>& check) {
   }
 }
 
-// The specification that the other levels are compared with.
+// Returns the reference kernels, with which the other levels are compared.
 const CpuKernels& ReferenceKernels();
 
-// 0, 1, w - 1, w, w + 1 and 3w + 5 for the vector widths of all levels.
+// Returns 0, 1, w - 1, w, w + 1 and 3w + 5 for the vector widths w of all levels.
 std::vector<int64_t> OddLengths();
 
-// Values between -scale and scale that depend on the seed alone.
+// Returns values between -scale and scale that depend on the seed alone.
 std::vector<float> RandomFloats(int64_t count, uint32_t seed, float scale);
 
-// `count` values at an address that is `misalignment` values past a cache line, between guards that
-// tell whether a kernel wrote outside.
+// Buffer of `count` values at an address that is `misalignment` values past a cache line. Guards on
+// both sides tell whether a kernel wrote outside.
 template <typename T>
 class GuardedArray {
  public:

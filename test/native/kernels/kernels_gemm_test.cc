@@ -80,7 +80,7 @@ struct Product {
     return panels;
   }
 
-  // Rows first_row..first_row + count - 1 of the product; y: [count, num_columns].
+  // Computes rows first_row..first_row + count - 1 of the product; y: [count, num_columns].
   void Multiply(const GemmKernels& gemm, const char* panels, int64_t first_row, int64_t count,
                 float* y) const {
     gemm.multiply(
@@ -98,8 +98,8 @@ struct Product {
   }
 };
 
-// The sum of `depth` rounded products is off by at most depth rounding errors of the sum of their
-// magnitudes (N. Higham, Accuracy and Stability of Numerical Algorithms, 3.1).
+// Checks the product. The sum of `depth` rounded products is off by at most depth rounding errors
+// of the sum of their magnitudes (N. Higham, Accuracy and Stability of Numerical Algorithms, 3.1).
 void CheckProduct(const GemmKernels& gemm, const Product& product) {
   CAPTURE(DtypeName(product.x_dtype));
   CAPTURE(DtypeName(product.weight_dtype));

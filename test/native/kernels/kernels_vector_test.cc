@@ -32,7 +32,7 @@ void CheckClose(const std::vector<float>& got, const std::vector<float>& expecte
   }
 }
 
-// Values of all sizes a network meets, and those no arithmetic likes.
+// Returns values of all sizes that a network computes, and special values such as infinities.
 std::vector<float> ActivationInputs(int64_t count) {
   std::vector<float> x = RandomFloats(count, 7, 12.0f);
   const float special[] = {0.0f,   -0.0f,  kInfinity, -kInfinity, kNan,  1e-40f,
@@ -41,7 +41,7 @@ std::vector<float> ActivationInputs(int64_t count) {
   return x;
 }
 
-// Bounds: the absolute part is for gelu, whose 1 + erf cancels where the result is near zero.
+// The absolute part of the bounds is for gelu, whose 1 + erf cancels if the result is near zero.
 TEST_CASE("Elementwise activations agree with the reference, in place too") {
   const ElementwiseKernel ActivationKernels::* const kKernels[] = {
       &ActivationKernels::silu, &ActivationKernels::gelu_erf, &ActivationKernels::relu,

@@ -27,7 +27,8 @@ DeviceBuffer Allocate(const Device& device, size_t bytes) {
 }
 
 TEST_CASE("A packed matrix may be made of rows of several weights of several types") {
-  // Seven columns of bfloat16 and twelve of float32: the border falls inside a panel.
+  // There are seven columns of bfloat16 and twelve of float32, so that the border falls inside a
+  // panel.
   constexpr int64_t kDepth = 5;
   const std::vector<float> first = {1, 2, 3, 4, 5};
   std::vector<uint16_t> narrow;

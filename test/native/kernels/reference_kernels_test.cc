@@ -5,8 +5,8 @@
 
 #include "doctest/doctest.h"
 
-// The reference kernels against their formulas, evaluated in double: the other levels are then
-// compared with the reference.
+// Compares the reference kernels with their formulas, evaluated in double. Other tests compare the
+// other levels with the reference.
 
 namespace autoglm::kernels {
 namespace {
@@ -47,7 +47,7 @@ TEST_CASE("Rope by halves turns element i with element i + pairs") {
   for (size_t i = 0; i < x.size(); ++i) CHECK_EQ(x[i], doctest::Approx(expected[i]));
 }
 
-// Softmax-weighted sum of values for one query, scores given.
+// Returns the softmax-weighted sum of values for one query with given scores.
 std::vector<double> NaiveAttention(const std::vector<double>& scores, const float* values,
                                    int64_t head_dim) {
   double sum = 0.0;

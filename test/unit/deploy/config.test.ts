@@ -6,7 +6,7 @@ import { parseConfigDocument } from '#deploy/local/config-document.ts';
 import type { OptionValues } from '#mesh/options.ts';
 import { refusalOf } from '#test/refusal.ts';
 
-/** A machine of four cores where the directory "text-only" is the only one without towers. */
+/** A machine of four cores, on which only the directory "text-only" has no towers. */
 const SURROUNDINGS: Surroundings = {
   cores: [0, 1, 4, 5],
   hasTower: (model) => basename(model) !== 'text-only',
@@ -16,7 +16,7 @@ function resolveText(text: string, flags: OptionValues = {}) {
   return resolveConfig(parseConfigDocument('etc/mesh.yaml', text), flags, SURROUNDINGS);
 }
 
-/** `role listen device` of every encoder. */
+/** Returns `role listen device` of every encoder. */
 function encodersOf(text: string, flags: OptionValues = {}): string[] {
   return resolveText(text, flags)
     .processes.filter(({ role }) => role.name.endsWith('-encoder'))

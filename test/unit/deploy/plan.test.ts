@@ -28,7 +28,10 @@ interface LockedPackage {
 
 type Packages = Readonly<Record<string, LockedPackage>>;
 
-/** The module as it runs before anything is installed: JavaScript without types. */
+/**
+ * Type of the module, which is JavaScript without types because it runs before anything is
+ * installed.
+ */
 interface PlanModule {
   planSetUp(
     needs: { readonly builds: readonly Build[]; readonly runsSources: boolean },
@@ -57,7 +60,7 @@ const typescript = (isDone: boolean) => ({
 });
 
 describe('planSetUp', () => {
-  /** Development packages are missing, as after `npm prune --omit=dev`. */
+  /** Returns the needed packages that are missing after `npm prune --omit=dev`. */
   const pruned = (withDev: boolean) => (withDev ? ['node_modules/typescript'] : []);
 
   it('finds nothing to do in a pruned tree in which all is built', () => {

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { ROLES } from '#deploy/local/roles.ts';
 import { parseHostPort } from '#mesh/port-probe.ts';
 
-/** Where Linux begins to take local ports of outgoing connections from, unless told otherwise. */
+/** First port of Linux's default range for outgoing connections. */
 const FIRST_OUTGOING_PORT = 32_768;
 
 describe('the default ports', () => {

@@ -20,7 +20,7 @@ describe('sseData', () => {
   it('puts events together that arrive in pieces, skipping comments', async () => {
     const pieces = [': wait\n\nda', 'ta: {"a":"你', '"}\n\ndata: [DONE]\n\n'];
     const bytes = Buffer.from(pieces.join(''));
-    // Cuts inside a character too.
+    // The chunks also cut the text inside a character.
     const body = ReadableStream.from(
       [0, 12, 24, 26].map((at, i, cuts) => bytes.subarray(at, cuts[i + 1])),
     );

@@ -9,7 +9,7 @@ import { PACKAGE_ROOT } from '#mesh/paths.ts';
 
 const TOOLCHAIN = join(PACKAGE_ROOT, 'deploy/bootstrap/toolchain.mjs');
 
-/** Runs a line of JavaScript over the module, as it runs before anything is installed. */
+/** Runs a line of JavaScript with the module, as before anything is installed. */
 async function evaluate(line: string, env: NodeJS.ProcessEnv = process.env): Promise<string> {
   const code = `import { requireNode, requireBuildTools } from ${JSON.stringify(TOOLCHAIN)};
     try { ${line}; console.log('accepted'); } catch (error) { console.log(error.message); }`;
@@ -18,7 +18,7 @@ async function evaluate(line: string, env: NodeJS.ProcessEnv = process.env): Pro
   return stdout.trim();
 }
 
-/** A PATH that holds these programs alone. */
+/** Makes a PATH that holds these programs alone. */
 async function pathWith(...names: readonly string[]): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'toolchain-'));
   for (const name of names) await symlink(process.execPath, join(folder, name));

@@ -1,4 +1,4 @@
-// Doubles of what an encoder service works with; each records what was done to it, in order.
+// Doubles of the parts of an encoder service; each records the calls to it, in order.
 
 import assert from 'node:assert/strict';
 import { setImmediate } from 'node:timers/promises';
@@ -18,7 +18,7 @@ export async function settled(): Promise<void> {
   for (let i = 0; i < 5; i++) await setImmediate();
 }
 
-/** Waits until what others do, in this process or over a socket, shows. */
+/** Waits until a condition becomes true through other work in this process or over a socket. */
 export async function until(
   holds: () => boolean,
   trace: () => readonly string[] = () => [],
@@ -126,7 +126,7 @@ function factsOf(item: EncoderItem): ItemFacts {
     : { kind: 'audio', numSamples: item.samples.length, sampleRateHz: item.sampleRateHz };
 }
 
-/** An image of one colour. */
+/** Makes an image of one colour. */
 export function grayImage(value: number): EncoderItem {
   return {
     kind: 'image',

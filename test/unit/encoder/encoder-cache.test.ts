@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type EmbeddedItem, EncoderCache } from '#encoder/encoder-cache.ts';
 
-/** Rows of 100 float32 values. */
+/** Makes an item with rows of 100 float32 values. */
 function item(numRows: number): EmbeddedItem {
   return {
     plan: { numRows, grid: { t: 1, h: 1, w: 1 } },

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { formatTally, Tally } from '#test/eval/tally.ts';
 
-/** 33 of 40 answers are right: 82.5 %. */
+/** Makes a tally; 33 right answers of 40 are 82.5 %. */
 function tallyOf(group: string, right: number): Tally {
   const tally = new Tally();
   for (let i = 0; i < 40; i++) tally.add(group, { isRight: i < right });

@@ -10,31 +10,32 @@ import type {
   StepResult,
 } from '#native';
 
-/** Chooses the next token of a context. */
+/** Function that chooses the next token of a context. */
 export type NextToken = (context: readonly number[], params: SampleParams) => number;
 
-/** A token that depends on every token of the context, and on the seed where one is in use. */
+/** Chooses a token that depends on every token of the context, and on the seed if one is in use. */
 export const hashedToken: NextToken = (context, params) => {
   let hash = params.temperature > 0 ? Number(params.seed % 65_521n) + 31 * params.stream : 7;
   for (const id of context) hash = (Math.imul(hash, 31) + id + 1) >>> 0;
   const allowed = (id: number) => !params.forbiddenTokenIds.includes(id);
-  // The first hundreds are one to three bytes each; 33 is an ordinary letter.
+  // Each of the first hundreds of tokens is one to three bytes; 33 is an ordinary letter.
   const candidate = hash % 400;
   return allowed(candidate) ? candidate : 33;
 };
 
-/** The tokens of a script, one after another, whatever the prompt was. */
+/** Chooses the tokens of a script, one after another, for every prompt. */
 export function scripted(tokenIds: readonly number[]): NextToken {
   return (_, { position }) => tokenIds[position] ?? 0;
 }
 
 /**
  * Stands for the native decoder: its "KV cache" remembers which token was written into which slot,
- * and the next token depends on what the block table leads to, so a wrong block shows.
+ * and the next token depends on the tokens that the block table leads to, so that a wrong block
+ * changes the answer.
  */
 export class FakeDecoder implements StepExecutor {
   readonly description: DecoderDescription;
-  /** What happened, in order. */
+  /** Events in order. */
   readonly trace: string[] = [];
   /** Media rows of all steps. */
   readonly mediaRows: MediaRows[] = [];
@@ -125,7 +126,7 @@ export class FakeDecoder implements StepExecutor {
     return this.nextToken(this.#context(plan, output.token), output.sample);
   }
 
-  /** Tokens the block table leads to, up to the row's own. */
+  /** Returns the tokens that the block table leads to, up to the row's own. */
   #context(plan: StepPlan, row: number): number[] {
     const sequence = plan.queryStarts.findLastIndex((start) => start <= row);
     const numTokens = (plan.positions[row] ?? 0) + 1;

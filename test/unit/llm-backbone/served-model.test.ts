@@ -19,7 +19,7 @@ const MODEL = join(PACKAGE_ROOT, 'test', 'testdata', 'glm4-tiny');
 const log = pino({ level: 'silent' });
 const { signal } = new AbortController();
 
-/** A served model whose every answer is the same four tokens, at the positions after the prompt. */
+/** Serves a model whose every answer is the same four tokens, at the positions after the prompt. */
 async function serve(
   test: TestContext,
   registry: MetricRegistry,
@@ -55,7 +55,7 @@ async function ask(service: BackboneService): Promise<readonly number[]> {
   return answers[0]?.tokenIds ?? [];
 }
 
-/** Values of a metric by the model they are of. */
+/** Returns the values of a metric by model. */
 function valuesOf(registry: MetricRegistry, name: string): Record<string, number> {
   const family = registry.collect().find((one) => one.name === name);
   return Object.fromEntries(

@@ -14,12 +14,12 @@ import { within } from '#test/bounded.ts';
 import { GREEDY, ids } from '#test/unit/llm-backbone/engine/scheduling.ts';
 import { vocabulary } from './text-model.ts';
 
-/** A decoder and what it says of itself. */
+/** A decoder and its description. */
 export interface DescribedExecutor extends StepExecutor {
   readonly description: Pick<DecoderDescription, 'numBlocks'>;
 }
 
-/** An engine over a decoder, without gRPC. */
+/** Creates an engine over a decoder, without gRPC. */
 export function createTestEngine(
   decoder: DescribedExecutor,
   options: Partial<SchedulerOptions> = {},
@@ -83,7 +83,7 @@ export function requestOf({
   return request;
 }
 
-/** What a reader received of one choice. */
+/** The part of one choice that a reader received. */
 export interface Answer {
   readonly tokenIds: number[];
   text: string;
@@ -128,7 +128,7 @@ function take(choices: readonly ChoiceDelta[], answers: readonly Answer[]): void
   }
 }
 
-/** The last event of a stream that ended well. */
+/** Returns the last event of a stream that ended without an error. */
 export function finishedOf(events: Collected['events']): Finished {
   const last = events.at(-1);
   if (last?.$case !== 'finished') throw new Error(`the stream ended with ${last?.$case}`);

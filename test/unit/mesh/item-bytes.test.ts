@@ -4,7 +4,7 @@ import { ItemBytes } from '#mesh/item-bytes.ts';
 
 const KIB = 1024;
 
-/** Bytes that tell where they stand. */
+/** Makes bytes whose values depend on their position. */
 function counted(numBytes: number): Buffer {
   return Buffer.from(Uint32Array.from({ length: numBytes / 4 }, (_, i) => i).buffer);
 }

@@ -7,19 +7,19 @@ import { createAudioFormat } from '#speech/audio-format.ts';
 
 const FIXTURES = join(PACKAGE_ROOT, 'test/testdata/audio-formats');
 
-/** A recording of test/testdata. */
+/** Reads a recording of test/testdata. */
 export function fixture(name: string): Buffer {
   return readFileSync(join(FIXTURES, name));
 }
 
-/** How bytes reach the reader. */
+/** Way in which bytes reach the reader. */
 export interface Delivery {
   readonly mediaType?: string;
   readonly maxAudioSeconds?: number;
   readonly chunkBytes?: number;
 }
 
-/** The reader of a recording whose bytes have all come. */
+/** Makes a reader of a recording whose bytes have all arrived. */
 export function readerOf(bytes: Uint8Array, delivery: Delivery = {}) {
   const { mediaType = '', maxAudioSeconds = 10, chunkBytes = 1000 } = delivery;
   const reader = createAudioFormat({ maxAudioSeconds }).begin({ mediaType, options: undefined });
@@ -29,7 +29,7 @@ export function readerOf(bytes: Uint8Array, delivery: Delivery = {}) {
   return reader;
 }
 
-/** Decodes a recording; what it says of itself holds. */
+/** Decodes a recording; checks that its description is true. */
 export async function decode(bytes: Uint8Array, delivery?: Delivery): Promise<DecodedAudio> {
   const { signal } = new AbortController();
   const opened = await readerOf(bytes, delivery).open(signal);

@@ -8,9 +8,10 @@ import { repairOgg } from './audio-specimens.ts';
 import { oggOpus, oggPage } from './hostile-audio.ts';
 import { type WavShape, wavFile } from './wav-file.ts';
 
-// Of testdata: speech.* are 1.2 s of speech, 16 kHz mono, written by ffmpeg in each format.
+// The files speech.* of testdata are 1.2 s of speech, 16 kHz mono, written by ffmpeg in each
+// format.
 
-/** Correlation of two sounds from their first sample on, 1 for the same sound. */
+/** Computes the correlation of two sounds from their first sample on, 1 for the same sound. */
 function likeness(a: DecodedAudio, b: DecodedAudio): number {
   const step = { a: a.sampleRateHz / 16_000, b: b.sampleRateHz / 16_000 };
   let [ab, aa, bb] = [0, 0, 0];
@@ -197,7 +198,7 @@ describe('a compressed recording', () => {
   });
 
   it('is read although a packet spoils the memory of the Opus decoder', async () => {
-    // 120 ms of SILK behind CELT, in stereo: more than the decoder's stack holds.
+    // The packets are CELT and then 120 ms of SILK, in stereo: more than the decoder's stack holds.
     const [short, long] = [Buffer.from('d00000', 'hex'), Buffer.alloc(99)];
     long[0] = 0x5a;
     long[34] = 0x33;

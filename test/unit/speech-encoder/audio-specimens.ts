@@ -6,9 +6,9 @@ import { constant, differences, flacFile, shifted, verbatim } from './flac-file.
 import { emptyBlock, oggChecksum, oggOpus, oggPage, opusTrack, webm } from './hostile-audio.ts';
 import { wavFile } from './wav-file.ts';
 
-// Small valid recordings with the places where their structure is.
+// Small valid recordings with the places of their structure.
 
-/** Every place where one of these byte sequences begins, rising. */
+/** Finds every place at which one of these byte sequences begins, ascending. */
 function placesOf(bytes: Buffer, ...sequences: readonly Buffer[]): number[] {
   const places: number[] = [];
   for (const one of sequences) {
@@ -54,14 +54,14 @@ export const OGG_SPECIMENS: readonly Specimen[] = [
   oggSpecimen('speech.ogg', fixture('speech.ogg')),
 ];
 
-/** Damaged only in what its first page says of the sound. */
+/** Specimen that is damaged only in the fields of its first page that describe the sound. */
 export const OPUS_HEAD_SPECIMEN: Specimen = {
   ...oggSpecimen('the head of speech.ogg', fixture('speech.ogg')),
   marks: [],
   fields: [{ at: 37, numBytes: 10 }],
 };
 
-/** Ids of EBML, of what groups and of what tracks and blocks begin with. */
+/** Ids with which the EBML header, groups, tracks and blocks begin. */
 const WEBM_IDS = ['1a45dfa3', '18538067', '1654ae6b', '1f43b675', '63a2', '75a2'].map((hex) =>
   Buffer.from(hex, 'hex'),
 );
@@ -109,7 +109,7 @@ interface FlacPlace {
   readonly end: number;
 }
 
-/** Where the frames of a file of 16 bits stand. */
+/** Finds the frames of a file of 16 bits. */
 function flacFrames(bytes: Buffer): FlacPlace[] {
   const stream = { sampleRateHz: 16_000, bitsPerSample: 16 };
   const frames: FlacPlace[] = [];
@@ -148,7 +148,7 @@ function flacSpecimen(name: string, bytes: Buffer): Specimen {
   };
 }
 
-/** Gives each frame that stands where it stood its checksums. */
+/** Writes the checksums of each frame that is still at its place. */
 function repairFlac(bytes: Buffer, frames: readonly FlacPlace[]): void {
   for (const { at, bodyStart, end } of frames) {
     if (end > bytes.length) return;

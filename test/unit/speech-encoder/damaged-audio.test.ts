@@ -19,10 +19,10 @@ import {
 } from './audio-specimens.ts';
 
 const MAX_AUDIO_SECONDS = 2;
-/** A recording counts at most this many samples a second. */
+/** Most samples of a recording: 48,000 per second of the longest one. */
 const MAX_SAMPLES = MAX_AUDIO_SECONDS * 48_000;
 
-/** Turns that are never over and end a reader that takes more steps than its input has bytes. */
+/** Turns that never end, and that stop a reader that takes more steps than its input has bytes. */
 class BoundedTurns extends Turns {
   #numLeft: number;
 
@@ -38,7 +38,7 @@ class BoundedTurns extends Turns {
   }
 }
 
-/** What became of the mutants: both must happen, or their damage proves nothing. */
+/** Outcomes of the mutants: both must occur, or the damage proves nothing. */
 interface Outcomes {
   numRead: number;
   numRefused: number;
@@ -46,7 +46,10 @@ interface Outcomes {
 
 type Read = (bytes: Buffer) => Promise<void>;
 
-/** Reads the specimens, then their mutants, of which each is read or refused as unsupported or too long. */
+/**
+ * Reads the specimens, then their mutants; each mutant must be read, or refused as unsupported or
+ * too long.
+ */
 async function survive(
   specimens: readonly Specimen[],
   numRandom: number,
@@ -71,7 +74,7 @@ async function survive(
   return outcomes;
 }
 
-/** Reads a recording; it is no longer than is allowed, and of numbers. */
+/** Reads a recording; checks that it is not too long and that its samples are numbers. */
 function readWith(
   decodeFile: (bytes: Buffer, recording: Recording, turns: Turns) => Promise<void>,
 ): Read {
@@ -87,7 +90,7 @@ function readWith(
   };
 }
 
-/** Reads the packets of a container, which are parts of its bytes. */
+/** Reads the packets of a container; checks that they are parts of its bytes. */
 function readPackets(open: (bytes: Buffer, turns: Turns) => OpusStream): Read {
   return async (bytes) => {
     const stream = open(bytes, new BoundedTurns(bytes));

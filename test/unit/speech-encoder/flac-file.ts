@@ -4,7 +4,7 @@ import { crc8, crc16 } from '#speech/flac-checksum.ts';
 class BitWriter {
   readonly #bits: number[] = [];
 
-  /** Negative numbers are written as two's complement. */
+  /** Writes a number; negative ones as two's complement. */
   write(value: number, numBits: number): void {
     const unsigned = value < 0 ? value + 2 ** numBits : value;
     for (let bit = numBits - 1; bit >= 0; bit--)
@@ -23,7 +23,7 @@ class BitWriter {
 /** Writes one channel of a frame whose samples have `width` bits. */
 export type FlacSubframe = (writer: BitWriter, width: number) => void;
 
-/** One value for a whole block: a few bytes, however long it is. */
+/** Makes a subframe of one value for a whole block: a few bytes, however long the block is. */
 export function constant(value: number): FlacSubframe {
   return (writer, width) => {
     writer.write(0b00000000, 8);
@@ -38,7 +38,7 @@ export function verbatim(values: readonly number[]): FlacSubframe {
   };
 }
 
-/** Values whose lowest bits are all zero and are left out. */
+/** Makes a subframe of values whose lowest bits are all zero and are left out. */
 export function shifted(values: readonly number[], numWasted: number): FlacSubframe {
   return (writer, width) => {
     writer.write(0b00000011, 8);
@@ -47,7 +47,9 @@ export function shifted(values: readonly number[], numWasted: number): FlacSubfr
   };
 }
 
-/** The first value and the differences of the others, which are not Rice coded. */
+/**
+ * Makes a subframe of the first value and the differences of the others, which are not Rice coded.
+ */
 export function differences([first = 0, ...others]: readonly number[]): FlacSubframe {
   return (writer, width) => {
     writer.write(0b00010010, 8);
@@ -65,18 +67,18 @@ export function differences([first = 0, ...others]: readonly number[]): FlacSubf
 export interface FlacFrameShape {
   readonly blockSize: number;
   readonly subframes: readonly FlacSubframe[];
-  /** Which two of left, right, side and mid the subframes are; unset: channels as they are. */
+  /** Pair of left, right, side and mid that the subframes hold; unset: the channels themselves. */
   readonly stereo?: 'left-side' | 'side-right' | 'mid-side';
 }
 
-/** How a test file is to look. */
+/** Form of a test file. */
 export interface FlacShape {
   readonly frames: readonly FlacFrameShape[];
   readonly sampleRateHz?: number;
   readonly bitsPerSample?: number;
-  /** Announced in STREAMINFO; unset: all there are. */
+  /** Number of samples announced in STREAMINFO; unset: that of the file. */
   readonly numSamples?: number;
-  /** Frames give the number of their first sample in place of their own. */
+  /** Whether frames have the number of their first sample in place of their own number. */
   readonly isVariable?: boolean;
   /** Bodies of blocks between STREAMINFO and the frames. */
   readonly metadata?: readonly Buffer[];
@@ -132,10 +134,10 @@ function flacFrame(
   const head = new BitWriter();
   head.write(0b11111111_111110_0, 15);
   head.write(isVariable ? 1 : 0, 1);
-  head.write(0b0111_0000, 8); // The block size follows; the rate is the stream's.
+  head.write(0b0111_0000, 8); // The block size follows; the rate is that of the stream.
   head.write(stereo === undefined ? subframes.length - 1 : STEREO_CODES[stereo], 4);
   head.write(0b000_0, 4);
-  // Up to 16 bits the numbers are coded as characters are.
+  // Numbers of up to 16 bits are coded as UTF-8 codes characters.
   for (const byte of Buffer.from(String.fromCodePoint(number))) head.write(byte, 8);
   head.write(blockSize - 1, 16);
   const headBytes = head.bytes();

@@ -13,19 +13,19 @@ import {
 } from './flac-file.ts';
 import { wavFile } from './wav-file.ts';
 
-// Of testdata: command.* are 9000 samples of speech, 16 kHz mono, as each encoder writes them with its
-// own settings; ffmpeg into a pipe could not go back and announce how many they are. surround.* are
-// eight tones of 600 samples, 24 bit, by the reference encoder.
+// The files command.* of testdata are 9000 samples of speech, 16 kHz mono, as each encoder writes
+// them with its own settings. ffmpeg wrote one into a pipe and so could not announce the number of
+// samples. surround.* are eight tones of 600 samples, 24 bit, by the reference encoder.
 
 const LEFT = [0, 1, -1, 32_767, -32_768, 12, 7];
 const RIGHT = [3, 1, -2, -32_768, 32_767, 12, 8];
 
-/** A block of one value. */
+/** Makes a block of one value. */
 function flat(blockSize: number, value = 1000): FlacFrameShape {
   return { blockSize, subframes: [constant(value)] };
 }
 
-/** Mono samples of a block that is coded one way. */
+/** Decodes the mono samples of a block with this subframe. */
 async function samplesOf(subframe: FlacSubframe, blockSize: number): Promise<number[]> {
   const item = await decode(flacFile({ frames: [{ blockSize, subframes: [subframe] }] }));
   return [...item.samples].map((value) => value * 2 ** 15);
@@ -223,7 +223,7 @@ describe('a FLAC file', () => {
   });
 });
 
-/** Where the frames of a file start that has no sync code elsewhere. */
+/** Finds the starts of the frames of a file that has no sync code elsewhere. */
 function* starts(file: Buffer): Generator<number> {
   for (let at = 0; at + 1 < file.length; at++) {
     if (file[at] === 0xff && (file[at + 1] === 0xf8 || file[at + 1] === 0xf9)) yield at;

@@ -23,19 +23,20 @@ const MB = 1e6;
 const LARGE = 32 * MB;
 
 /**
- * Longest time others may wait while a recording is decoded, milliseconds. Turns last some 10 ms and
- * no single step much longer; the rest is for machines that do other things at the same time.
+ * Longest time that other work may wait while a recording is decoded, milliseconds. A turn lasts
+ * some 10 ms and no single step much longer; the rest is for machines that do other work at the
+ * same time.
  */
 const MAX_HOLD_MS = 1000;
 
 interface Course {
-  /** The refusal, or how many samples there were. */
+  /** The refusal, or the number of samples. */
   readonly outcome: string;
-  /** Longest time between two turns of the event loop. */
+  /** Longest time between two turns of the event loop, milliseconds. */
   readonly longestHoldMs: number;
 }
 
-/** Decodes while something else asks for its turns. */
+/** Decodes while other work measures its waits for turns of the event loop. */
 async function watch(file: Buffer): Promise<Course> {
   const reader = readerOf(file, { maxAudioSeconds: 60, chunkBytes: 256 * 1024 });
   let longestHoldMs = 0;
@@ -193,7 +194,7 @@ describe('live samples that come one byte at a time', () => {
   });
 });
 
-/** Bytes that are reachable, of objects and of what they hold outside the heap. */
+/** Counts the reachable bytes, of objects and of their memory outside the heap. */
 function usedBytes(): number {
   setFlagsFromString('--expose-gc');
   runInNewContext('gc')();

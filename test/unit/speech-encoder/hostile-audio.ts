@@ -1,13 +1,13 @@
 import { constant, flacFile } from './flac-file.ts';
 
-// Files that cost far more than their size where a reader is not careful.
+// Files that cost far more than their size if a reader is not careful.
 
-/** As many whole copies of a few bytes as fit. */
+/** Repeats a few bytes, in as many whole copies as fit. */
 export function repeated(unit: Buffer, numBytes: number): Buffer {
   return Buffer.alloc(Math.floor(numBytes / unit.length) * unit.length, unit);
 }
 
-/** RFC 7845 §5.1: mono, nothing skipped, no gain. */
+/** Makes an OpusHead (RFC 7845 §5.1): mono, nothing skipped, no gain. */
 function opusHead(): Buffer {
   const head = Buffer.alloc(19);
   head.write('OpusHead');
@@ -16,7 +16,7 @@ function opusHead(): Buffer {
   return head;
 }
 
-/** A page of one Ogg stream with its checksum; the segments' lengths add up to the body. */
+/** Makes a page of one Ogg stream with its checksum; the segments' lengths add up to the body's. */
 export function oggPage(lengths: readonly number[], body: Buffer = Buffer.alloc(0)): Buffer {
   const header = Buffer.alloc(27);
   header.write('OggS');
@@ -35,19 +35,19 @@ export function oggChecksum(page: Buffer): number {
   return crc >>> 0;
 }
 
-/** The two header pages of an Ogg Opus stream, then whatever is to follow. */
+/** Makes an Ogg Opus stream: the two header pages, then the given pages. */
 export function oggOpus(...pages: readonly Buffer[]): Buffer {
   const head = opusHead();
   const tags = Buffer.from('OpusTags');
   return Buffer.concat([oggPage([head.length], head), oggPage([tags.length], tags), ...pages]);
 }
 
-/** Pages of nothing but packets without a byte. */
+/** Makes pages that hold only packets without a byte. */
 export function emptyOggPackets(numBytes: number): Buffer {
   return oggOpus(repeated(oggPage(Array.from({ length: 255 }, () => 0)), numBytes));
 }
 
-/** An EBML element of at most 126 bytes. */
+/** Makes an EBML element of at most 126 bytes. */
 export function element(id: readonly number[], body: Buffer): Buffer {
   return Buffer.concat([Buffer.from([...id, 0x80 | body.length]), body]);
 }
@@ -63,7 +63,7 @@ function webmTrack({ codec, number }: { readonly codec: string; readonly number:
   ]);
 }
 
-/** A WebM file of the tracks, then whatever is to follow in its cluster. */
+/** Makes a WebM file of the tracks and a cluster with the given elements. */
 export function webm(tracks: readonly Buffer[], ...cluster: readonly Buffer[]): Buffer {
   return Buffer.concat([
     element([0x1a, 0x45, 0xdf, 0xa3], element([0x42, 0x82], Buffer.from('webm'))),
@@ -78,30 +78,39 @@ export function opusTrack(): Buffer {
   return webmTrack({ codec: 'A_OPUS', number: 1 });
 }
 
-/** A block of the track of that number, without a byte of sound. */
+/** Makes a block of the track of this number, without a byte of sound. */
 export function emptyBlock(trackNumber: number): Buffer {
   return element([0xa3], Buffer.from([0x80 | trackNumber, 0, 0, 0]));
 }
 
-/** Half of it tracks without a codec, half blocks that ask each of them whose they are. */
+/**
+ * Makes a file of which half is tracks without a codec, and half blocks for which a reader must
+ * search all tracks.
+ */
 export function manyWebmTracks(numBytes: number): Buffer {
   const tracks = repeated(Buffer.from([0xae, 0x80]), numBytes / 2);
   return webm([tracks, opusTrack()], repeated(emptyBlock(2), numBytes / 2));
 }
 
-/** Eight channels of one value in the longest blocks there are: 60,000 times its size as floats. */
+/**
+ * Makes eight channels of one value in the longest blocks there are: as floats, 60,000 times the
+ * file's size.
+ */
 export function constantFlac(numFrames: number): Buffer {
   const subframes = Array.from({ length: 8 }, () => constant(1));
   const frames = Array.from({ length: numFrames }, () => ({ blockSize: 65_535, subframes }));
   return flacFile({ sampleRateHz: 16_000, numSamples: 0, frames });
 }
 
-/** A RIFF chunk with nothing in it. */
+/** Makes an empty RIFF chunk. */
 export function emptyChunk(): Buffer {
   return Buffer.from('junk\0\0\0\0', 'latin1');
 }
 
-/** The smallest frame of MPEG audio by what comes of it: layer II, 8 kbit/s, 24 kHz, 48 bytes. */
+/**
+ * Makes the MPEG audio frame that is smallest for the sound it gives: layer II, 8 kbit/s, 24 kHz,
+ * 48 bytes.
+ */
 export function smallMp3Frame(): Buffer {
   const frame = Buffer.alloc(48);
   frame.writeUInt32BE(0xfff514c4);

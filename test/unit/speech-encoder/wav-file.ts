@@ -1,11 +1,11 @@
 import type { SampleType } from '#speech/pcm.ts';
 
-/** How a test file is to look. */
+/** Form of a test file. */
 export interface WavShape {
   readonly sampleType: SampleType;
   readonly sampleRateHz?: number;
   readonly isExtensible?: boolean;
-  /** Written into the data chunk's head in place of its true size. */
+  /** Size written into the data chunk's head in place of the true one. */
   readonly announcedBytes?: number;
 }
 

@@ -13,16 +13,18 @@ const FIXTURES = join(PACKAGE_ROOT, 'test/testdata/image-formats');
 const MAX_IMAGE_PIXELS = 100_000;
 const { signal } = new AbortController();
 
-/** A file of testdata whose first bytes say its format and are left alone by the marks. */
+/** Reads a file of testdata as a specimen. No mark is in its first bytes, which tell its format. */
 function specimen(name: string, marks: readonly number[] = []): Specimen {
   const bytes = readFileSync(join(FIXTURES, name));
   const fields = marks.map((at) => ({ at, numBytes: 4 }));
   return { name, bytes, marks, fields };
 }
 
-/** Where chunks begin: PNG behind its signature and its head, RIFF behind its own. */
+/** Offsets at which PNG chunks begin: behind the signature and behind the head. */
 const PNG_MARKS = [8, 33];
+/** Offsets of RIFF's size, of its first chunk and of that chunk's size. */
 const WEBP_MARKS = [4, 12, 16];
+/** Offsets of GIF's screen size, of its flags and of the bytes behind its head. */
 const GIF_MARKS = [6, 10, 13];
 
 async function decode(bytes: Buffer): Promise<void> {
@@ -38,7 +40,7 @@ async function decode(bytes: Buffer): Promise<void> {
   assert(item.width * item.height <= MAX_IMAGE_PIXELS, `${item.width}×${item.height}`);
 }
 
-/** Passes over a refusal. */
+/** Runs a reading and ignores a refusal. */
 async function readOrRefused(reading: () => void | Promise<void>): Promise<void> {
   try {
     await reading();

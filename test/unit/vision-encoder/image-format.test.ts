@@ -11,7 +11,7 @@ import { MaxPixelsMode, PreprocessOptions } from '#protos/autoglm/common/v1/medi
 import { refusal } from '#test/refusal.ts';
 import { createImageFormat } from '#vision/image-format.ts';
 
-// The files and their RGB bytes were made with Pillow: exif_transpose, then convert("RGB").
+// Pillow made the files and their RGB bytes: exif_transpose, then convert("RGB").
 const FIXTURES = join(PACKAGE_ROOT, 'test/testdata/image-formats');
 
 interface GoldenImage {
@@ -48,7 +48,10 @@ function fixture(name: string): Buffer {
   return readFileSync(join(FIXTURES, name));
 }
 
-/** 16×16 pixels; to IHDR and pHYs come chunks that say nothing, and to those of the pixels empty ones. */
+/**
+ * Makes a PNG of 16×16 pixels. Chunks without a meaning follow IHDR and pHYs, and empty chunks
+ * those of the pixels.
+ */
 async function pngOfChunks(numChunks: {
   readonly ancillary: number;
   readonly data: number;
@@ -76,7 +79,7 @@ function repeatedChunk(type: string, numChunks: number): Buffer {
   return Buffer.alloc(chunk.length * numChunks, chunk);
 }
 
-/** Frames of 16×16 pixels that are all the same. */
+/** Makes an animation of equal frames of 16×16 pixels. */
 async function animatedWebp(numFrames: number): Promise<Buffer> {
   const create = { width: 16, height: 16, channels: 3, background: '#808080' } as const;
   const still = await sharp({ create }).webp().toBuffer();
@@ -88,7 +91,7 @@ async function animatedWebp(numFrames: number): Promise<Buffer> {
   return riffChunk('RIFF', Buffer.from('WEBP'), head, riffChunk('ANIM', Buffer.alloc(6)), frames);
 }
 
-/** Frames of one colour as sharp writes them, each behind an extension. */
+/** Makes frames of one colour as sharp writes them, each behind an extension. */
 async function animatedGif(numFrames: number): Promise<Buffer> {
   const create = { width: 16, height: 16, channels: 3, background: '#808080' } as const;
   const still = await sharp({ create }).gif().toBuffer();
@@ -258,7 +261,7 @@ describe('image options', () => {
       () => variantOf({ maxPixels: 9n, maxPixelsMode: MaxPixelsMode.UNRECOGNIZED }),
       refusal('INVALID_REQUEST', /max_pixels_mode/),
     );
-    // As one is decoded: a number without a name.
+    // Options are decoded with a mode that has no name, as from a later version.
     const later = PreprocessOptions.decode(Buffer.from([0x08, 9, 0x10, 77]));
     assert.throws(() => variantOf(later), refusal('INVALID_REQUEST', /max_pixels_mode/));
   });

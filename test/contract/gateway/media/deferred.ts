@@ -1,4 +1,4 @@
-/** A promise and what settles it, for tests that decide when something happens. */
+/** A promise with the functions that settle it, for tests that decide when something happens. */
 export interface Deferred {
   readonly promise: Promise<void>;
   resolve(): void;

@@ -16,7 +16,9 @@ const PARAM = 'messages[0].content[0].image_url.url';
 const MAX_ITEM_BYTES = 1000;
 const never = new AbortController().signal;
 
-/** Everything on loopback may be fetched, so that the tests' own servers can be. */
+/**
+ * Options that allow every loopback address, so that the tests can fetch from their own servers.
+ */
 const OPEN: FetchOptions = {
   isAllowedAddress: isAnyAddress,
   intranet: true,
@@ -26,7 +28,7 @@ const OPEN: FetchOptions = {
   maxConcurrent: 32,
 };
 
-/** Only one address counts as public: 127.0.0.1. */
+/** Options that allow one address only: 127.0.0.1. */
 const ONE_PUBLIC: FetchOptions = { ...OPEN, isAllowedAddress: (a) => a === '127.0.0.1' };
 
 const servers: MediaServer[] = [];
@@ -62,7 +64,7 @@ function call() {
   return { param: PARAM, budget: new ByteBudget(limits).item(PARAM) };
 }
 
-/** Checks a refusal: its reason, that it names the field, and that it names no address. */
+/** Checks that a refusal has this reason, names the field and names no address. */
 async function refused(fetching: Promise<unknown>, reason: ErrorReason, message: RegExp) {
   await assert.rejects(fetching, (error: unknown) => {
     refusal(reason, message, PARAM)(error);
@@ -144,7 +146,7 @@ describe('GuardedFetch', () => {
       fetcher.fetch(new URL(server.origin + path), { ...call(), signal: never }),
     );
     await bothHeld.promise;
-    // Whatever was sent before this round trip has arrived when it is over.
+    // All bytes sent before this round trip have arrived when it is over.
     await fetchFrom(`${server.origin}/other`);
 
     assert.deepEqual(server.requests.toSorted(), ['/1', '/2', '/other']);

@@ -44,7 +44,7 @@ function loader(values: Partial<MediaOptions> = {}): MediaLoader {
   });
 }
 
-/** References as one message with these parts gives them. */
+/** Returns the media references of one message with these parts. */
 function references(...parts: readonly Readonly<Record<string, unknown>>[]): MediaReference[] {
   return parts.flatMap(
     (part, i) => mediaReference({ part, at: `messages[0].content[${i}]` }) ?? [],

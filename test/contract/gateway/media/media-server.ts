@@ -6,12 +6,12 @@ import {
   type Socket,
 } from 'node:net';
 
-/** A server on one loopback address that keeps a trace of what reaches it. */
+/** A server on one loopback address that keeps a trace of its connections and requests. */
 export interface MediaServer {
-  /** "http://127.0.0.1:34567" */
+  /** Origin of its URLs, such as "http://127.0.0.1:34567". */
   readonly origin: string;
   readonly port: number;
-  /** Paths asked for, in order. */
+  /** Paths of the requests, in order. */
   readonly requests: readonly string[];
   readonly numConnections: () => number;
   /** Resolves when no connection is left open. */
@@ -31,7 +31,7 @@ export async function startMediaServer(
   return listening(server, { host, requests, stop: () => server.closeAllConnections() });
 }
 
-/** A server that speaks in bytes of its own, for answers no HTTP library would send. */
+/** Starts a server that answers with raw bytes, for answers that no HTTP library would send. */
 export async function startRawServer(answer: (socket: Socket) => void): Promise<MediaServer> {
   const sockets = new Set<Socket>();
   const server = createTcpServer((socket) => {

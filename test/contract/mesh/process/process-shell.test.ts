@@ -18,7 +18,7 @@ import {
 
 const NOTHING: Served = { drain: async () => {}, close: async () => {} };
 
-/** A shell around `served`, and clients that watch it. */
+/** Opens a shell around `served`, and clients that watch it. */
 async function openShell(test: TestContext, served: Served = NOTHING) {
   const shell = await ProcessShell.open({
     listen: '127.0.0.1:0',
@@ -48,7 +48,7 @@ async function openShell(test: TestContext, served: Served = NOTHING) {
   });
   const health = createMeshClient(HealthDefinition, channel);
   const instance = createMeshClient(InstanceServiceDefinition, channel);
-  /** State, reason in words, and whether the service takes requests. */
+  /** Reads the state, the reason in words, and whether the service takes requests. */
   const seen = async () => {
     const { state, detail } = await instance.getStatus({});
     const { status } = await health.check({ service: LlmBackboneServiceDefinition.fullName });

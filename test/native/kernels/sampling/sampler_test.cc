@@ -34,7 +34,7 @@ Reason Refusal(const std::vector<float>& logits, const TokenChoice& output) {
   return TrySampler(logits, output, result).reason();
 }
 
-// The mask of a vocabulary of at most 64 tokens that allows these.
+// Returns the mask that allows these tokens of a vocabulary of at most 64.
 std::vector<uint32_t> Mask(const std::vector<uint32_t>& allowed) {
   std::vector<uint32_t> words(2, 0u);
   for (const uint32_t id : allowed) words[id / 32] |= 1u << (id % 32);
@@ -45,7 +45,7 @@ uint32_t Sample(const std::vector<float>& logits, const SampleParams& params) {
   return RunSampler(logits, {.sample = params}).token_id;
 }
 
-// How often each token is drawn over positions 0..num_draws - 1.
+// Counts how often each token is drawn over positions 0..num_draws - 1.
 std::vector<int> Histogram(const std::vector<float>& logits, SampleParams params, int num_draws) {
   std::vector<int> counts(logits.size(), 0);
   for (int i = 0; i < num_draws; ++i) {
@@ -215,7 +215,7 @@ TEST_CASE("Sampling follows the softmax of the tempered logits") {
 
   const std::vector<int> counts = Histogram(logits, params, 8000);
 
-  // Probabilities 1/8, 2/8, 5/8; five standard deviations are below 0.03.
+  // The probabilities are 1/8, 2/8 and 5/8; five standard deviations are below 0.03.
   CHECK_LT(std::abs(counts[0] / 8000.0 - 0.125), 0.03);
   CHECK_LT(std::abs(counts[1] / 8000.0 - 0.25), 0.03);
   CHECK_LT(std::abs(counts[2] / 8000.0 - 0.625), 0.03);
@@ -243,7 +243,7 @@ TEST_CASE("Top-k of one is greedy at any temperature") {
 }
 
 TEST_CASE("Top-p keeps the smallest set of likeliest tokens that reaches p") {
-  // Probabilities 0.5, 0.25, 0.125, 0.125.
+  // The probabilities are 0.5, 0.25, 0.125 and 0.125.
   const std::vector<float> logits = {std::log(4.0f), std::log(2.0f), 0.0f, 0.0f};
   SampleParams params = Params(4);
   params.temperature = 1.0f;

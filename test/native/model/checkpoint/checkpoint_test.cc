@@ -8,7 +8,7 @@
 namespace autoglm {
 namespace {
 
-// A file that holds one F32 scalar-like tensor [1] of each name.
+// Returns a file that holds one F32 tensor [1] of each name.
 std::string FileWith(const std::vector<std::string>& names) {
   std::string header = "{";
   for (size_t i = 0; i < names.size(); ++i) {

@@ -10,15 +10,16 @@
 #include "doctest/doctest.h"
 #include "temporary_directory.h"
 
-// Damages a valid file in ways that repeat. A failure names the seed and the case; MUTATION_SEED=7 in
-// the environment runs others.
+// Damages a valid file in ways that repeat. A failure names the seed and the case; MUTATION_SEED=7
+// in the environment runs other cases.
 
 namespace autoglm {
 namespace {
 
 constexpr size_t kLengthBytes = 8;
 constexpr int kNumRandom = 4000;
-// The ends of signed and unsigned ranges, and what means something in JSON.
+// Bytes that damage uses often: the ends of signed and unsigned ranges, and characters with a
+// meaning in JSON.
 constexpr char kEdges[] = {'\x00', '\x01', '\x7f', '\x80', '\xff', '"', '{', '}', '[',
                            ']',    ',',    '-',    '9',    'e',    '.', '\\'};
 
@@ -59,7 +60,7 @@ size_t ElementBytes(const std::string& dtype) {
   return dtype.find("32") != std::string::npos ? 4 : 8;
 }
 
-// What was read keeps within its file: every byte of a tensor is read here.
+// Checks that the tensors lie within their file: reads every byte of each.
 void CheckTensors(const SafetensorsFile& file, size_t file_bytes) {
   size_t total_bytes = 0;
   for (const StoredTensor& tensor : file.tensors()) {
@@ -81,7 +82,7 @@ struct Outcomes {
   int num_refused = 0;
 };
 
-// Opens mutants one after the other.
+// Runner that opens mutants one after the other and counts the outcomes.
 class Damage {
  public:
   void Open(const std::string& content, const std::string& what) {
@@ -98,7 +99,7 @@ class Damage {
     outcomes_.num_refused += 1;
   }
 
-  // Both must happen, or the damage proves nothing.
+  // Checks that some mutants were read and some refused, or the damage would prove nothing.
   void CheckBothHappened() const {
     CHECK_GT(outcomes_.num_read, 0);
     CHECK_GT(outcomes_.num_refused, 0);
@@ -114,7 +115,7 @@ uint32_t Seed() {
   return given == nullptr ? 0x9e3779b9u : static_cast<uint32_t>(std::strtoul(given, nullptr, 10));
 }
 
-// One edit at a random place of the header's length or text.
+// Returns the content with one edit at a random place of the header's length or text.
 std::string Edited(std::string content, Numbers& numbers) {
   const size_t at = numbers.Below(content.size());
   const size_t length = std::min(1 + numbers.Below(16), content.size() - at);
@@ -138,7 +139,7 @@ std::string Edited(std::string content, Numbers& numbers) {
   }
 }
 
-// Makes the length in front of the header that of the text, so that the damage in there is looked at.
+// Corrects the length in front of the header, so that the parser reads the damaged text.
 void RepairLength(std::string& content, size_t data_bytes) {
   if (content.size() < kLengthBytes + data_bytes) return;
   const uint64_t length = content.size() - kLengthBytes - data_bytes;

@@ -8,7 +8,8 @@
 namespace autoglm {
 namespace {
 
-// A file of this header and these data bytes; the header is padded to 8 bytes as writers do.
+// Returns a file of this header and these data bytes. The header is padded to 8 bytes, as writers
+// do.
 std::string FileOf(std::string header, const std::string& data) {
   while (header.size() % 8 != 0) header += ' ';
   const uint64_t length = header.size();

@@ -17,7 +17,7 @@ Result<DecoderConfig> Read(const std::string& json) {
   return ReadDecoderConfig(directory.path());
 }
 
-// A flat glm4 configuration with more members.
+// Reads a flat glm4 configuration with these further members.
 Result<DecoderConfig> ReadGlm4(const std::string& members) {
   return Read(std::string(R"({"model_type":"glm4",)") + kSizes + members + "}");
 }

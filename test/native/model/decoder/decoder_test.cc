@@ -50,7 +50,7 @@ struct Chunk {
   int32_t end;
 };
 
-// A step of these chunks that scores the last token of each against all others.
+// Plans a step of these chunks that scores the last token of each against all others.
 StepPlan PlanOf(const std::vector<Chunk>& chunks) {
   StepPlan plan;
   plan.max_blocks_per_sequence = 16;
@@ -78,7 +78,7 @@ StepPlan PlanOf(const std::vector<Chunk>& chunks) {
   return plan;
 }
 
-// The log-probabilities of the step's last output: their bits tell any difference.
+// Runs a step and returns the log-probabilities of its last output: their bits tell any difference.
 std::vector<TokenLogprob> RunStep(Decoder& decoder, const std::vector<Chunk>& chunks) {
   StepResult result;
   const Status status = decoder.Execute(PlanOf(chunks), result);
@@ -169,7 +169,7 @@ TEST_CASE("Media rows stand where their token embeddings would") {
   TraceRequest request = {tokens, PlanOf({{&tokens, 0, 0, 6}}).positions, {}};
   DecoderTrace text;
   REQUIRE(decoder->Trace(request, text).ok());
-  // The embeddings of tokens 2 and 3 themselves, given as media.
+  // The media rows are the embeddings of tokens 2 and 3 themselves.
   request.media_rows = {{.first_token = 2,
                          .num_rows = 2,
                          .dtype = Dtype::kFloat32,

@@ -15,7 +15,8 @@ constexpr StepLimits kLimits = {.max_num_tokens = 8,
                                 .num_blocks = 6,
                                 .block_size = 4};
 
-// Two tokens at the end of a sequence of six in blocks 3 and 1, and one token of a second sequence.
+// Returns a plan of two tokens at the end of a sequence of six in blocks 3 and 1, and of one token
+// of a second sequence.
 StepPlan ValidPlan() {
   StepPlan plan;
   plan.token_ids = {10, 11, 12};

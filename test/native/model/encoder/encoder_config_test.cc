@@ -5,7 +5,7 @@
 #include "golden.h"
 #include "temporary_directory.h"
 
-// Last: its CHECK takes the place of base/check.h's.
+// It is included last, because its CHECK replaces the one of base/check.h.
 #include "doctest/doctest.h"
 
 namespace autoglm {

@@ -9,7 +9,7 @@
 #include "golden.h"
 #include "kernels/open_device.h"
 
-// Last: its CHECK takes the place of base/check.h's.
+// It is included last, because its CHECK replaces the one of base/check.h.
 #include "doctest/doctest.h"
 
 namespace autoglm {
@@ -33,7 +33,7 @@ Grid GridOf(const Golden& golden, const std::string& name) {
   return {grid[0], grid[1], grid[2]};
 }
 
-// Items whose features are those the reference computed.
+// Items with the features that the reference computed.
 struct GoldenItems {
   std::vector<std::vector<float>> features;
   std::vector<MediaItem> items;
@@ -56,7 +56,8 @@ GoldenItems ImageItems(const std::string& fixture) {
   return items;
 }
 
-// Only the frames and rows that the reference's masks keep.
+// Returns the audio items of a fixture, with only the frames and rows that the reference's masks
+// keep.
 GoldenItems AudioItems(const std::string& fixture) {
   const Golden golden(fixture);
   GoldenItems items;

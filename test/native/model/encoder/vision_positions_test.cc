@@ -6,7 +6,7 @@
 #include "model/encoder/position_table.h"
 #include "model/encoder/relative_positions.h"
 
-// Last: its CHECK takes the place of base/check.h's.
+// It is included last, because its CHECK replaces the one of base/check.h.
 #include "doctest/doctest.h"
 
 namespace autoglm {
@@ -49,7 +49,7 @@ TEST_CASE("PositionTable reads a plane linearly and in merge order") {
 
   positions.Interpolate({1, 4, 4}, 2, threads, interpolated.data());
 
-  // Patch 3 of the merge order stands at (1, 1), which reads the table at (2.5, 2.5).
+  // Patch 3 of the merge order is at (1, 1), which reads the table at (2.5, 2.5).
   CHECK_EQ(interpolated[3], doctest::Approx(27.5f));
 }
 
@@ -61,7 +61,7 @@ TEST_CASE("AxialRope turns the first half of the pairs by row and the second by 
 
   rope.Write(grid, 2, cos.data(), sin.data());
 
-  // Patch 7 of the merge order stands at row 1, column 3; frequencies are 1 and 1/100.
+  // Patch 7 of the merge order is at row 1, column 3; frequencies are 1 and 1/100.
   CHECK_EQ(sin[7 * 4 + 0], doctest::Approx(std::sin(1.0)));
   CHECK_EQ(sin[7 * 4 + 1], doctest::Approx(std::sin(0.01)));
   CHECK_EQ(sin[7 * 4 + 2], doctest::Approx(std::sin(3.0)));

@@ -7,7 +7,7 @@
 #include "model/preprocess/power_spectrum.h"
 #include "model/preprocess/resample.h"
 
-// Last: its CHECK takes the place of base/check.h's.
+// It is included last, because its CHECK replaces the one of base/check.h.
 #include "doctest/doctest.h"
 
 namespace autoglm {
@@ -95,7 +95,7 @@ TEST_CASE("LogMel turns silence into zeros") {
   CHECK_EQ(mel, std::vector<float>(4 * 80, 0.0f));
 }
 
-// Largest deviation from a tone of the same frequency, away from the ends.
+// Returns the largest deviation from a tone of the same frequency, away from the ends.
 double ToneError(const std::vector<float>& resampled, double hz) {
   const std::vector<float> expected =
       Tone(hz, 16000, static_cast<int64_t>(resampled.size()));

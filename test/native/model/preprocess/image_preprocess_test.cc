@@ -7,13 +7,13 @@
 #include "device/device_id.h"
 #include "model/preprocess/image_resize.h"
 
-// Last: its CHECK takes the place of base/check.h's.
+// It is included last, because its CHECK replaces the one of base/check.h.
 #include "doctest/doctest.h"
 
 namespace autoglm {
 namespace {
 
-// Every pixel of every channel differs from its neighbours.
+// Returns a picture in which every pixel of every channel differs from its neighbours.
 std::vector<uint8_t> Pattern(const ImageSize& size) {
   std::vector<uint8_t> rgb;
   for (int64_t i = 0; i < size.height * size.width * kNumImageChannels; ++i) {
@@ -78,7 +78,7 @@ TEST_CASE("PreprocessImage lays a patch out as channel, frame, row and column, n
 
   PreprocessImage(config, {rgb.data(), size}, size, threads, patches.data());
 
-  // Patch 5 of the merge order stands at row 0, column 3; its value 17 is channel 2, frame 0, (0, 1).
+  // Patch 5 of the merge order is at row 0, column 3; its value 17 is channel 2, frame 0, (0, 1).
   const uint8_t byte = rgb[(0 * 8 + 3 * 2 + 1) * 3 + 2];
   const float expected = (static_cast<float>(byte) / 255.0f - 0.3f) / 0.125f;
   CHECK_EQ(patches[5 * 24 + 17], doctest::Approx(expected));

@@ -4,14 +4,14 @@
 #include <string>
 #include <vector>
 
-// Last: its CHECK takes the place of base/check.h's.
+// It is included last, because its CHECK replaces the one of base/check.h.
 #include "doctest/doctest.h"
 
 
 namespace autoglm {
 namespace {
 
-// preprocessor_config.json of GLM-4.1V-9B.
+// The rule in preprocessor_config.json of GLM-4.1V-9B.
 constexpr SmartResizeRule kPublished = {
     .factor = 28, .temporal_patch_size = 2, .bounds = {.min_volume = 12544, .max_volume = 9633792}};
 

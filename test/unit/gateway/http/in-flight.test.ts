@@ -11,7 +11,7 @@ function reasonOf(signal: AbortSignal): string | undefined {
   return reason instanceof MeshError ? reason.reason : undefined;
 }
 
-/** A response whose client has gone. */
+/** Returns a response whose client has gone. */
 async function closedResponse(response = new PassThrough()): Promise<PassThrough> {
   const closed = new Promise((resolve) => response.once('close', resolve));
   response.destroy();

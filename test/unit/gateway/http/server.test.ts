@@ -7,7 +7,7 @@ import { HttpMetrics } from '#gateway/http/http-metrics.ts';
 import { createServer } from '#gateway/http/server.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 
-/** A server whose only route fails in a way nobody foresaw; keeps what it logs. */
+/** Creates a server whose only route throws an unexpected error; keeps the lines of its log. */
 function createFailingServer() {
   const lines: string[] = [];
   const log = pino({ level: 'debug' }, { write: (line: string) => lines.push(line) });

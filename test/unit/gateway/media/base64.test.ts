@@ -76,7 +76,7 @@ describe('decodeBase64', () => {
   });
 
   it('judges the size of a huge text without decoding it', () => {
-    // Not base64 at all: only its length can have been looked at.
+    // The text is not base64, so the refusal can only be based on its length.
     assert.equal(decodeBase64('*'.repeat(1_000_000), MAX_BYTES).outcome, 'too-large');
   });
 });

@@ -9,16 +9,16 @@ const bytes = (latin1: string) => Buffer.from(latin1, 'latin1');
 const fixture = (path: string) =>
   readFileSync(new URL(`../../../testdata/${path}`, import.meta.url));
 
-/** First Ogg page of one segment whose payload begins with `codecHeader`. */
+/** Makes the first Ogg page of one segment whose payload begins with `codecHeader`. */
 const ogg = (codecHeader: string) => bytes(`OggS\0\x02${'\0'.repeat(20)}\x01\x13${codecHeader}`);
 
-/** EBML header: version elements, then DocType. */
+/** Makes an EBML header: version elements, then DocType. */
 const ebml = (docType: string) =>
   bytes(
     `\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\xf7\x81\x01\x42\x82\x84${docType}\x42\x87\x81\x04`,
   );
 
-/** ID3v2 tag with `tagBytes` bytes of padding, below 128. */
+/** Makes an ID3v2 tag with `tagBytes` bytes of padding, below 128. */
 const id3 = (tagBytes: number) =>
   `ID3\x04\0\0\0\0\0${String.fromCharCode(tagBytes)}${'\0'.repeat(tagBytes)}`;
 

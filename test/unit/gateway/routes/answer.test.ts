@@ -17,7 +17,7 @@ import {
 
 const EVENTS = [ACCEPTED, deltaOf('a'), deltaOf('b'), FINISHED] as const;
 
-/** Fails in the words of the proto after the events given. */
+/** Fails with an error of the mesh after the given events. */
 async function* failing(...events: readonly GenerateEvent[]): AsyncGenerator<GenerateEvent> {
   yield* events;
   const param = 'sampling.num_choices';

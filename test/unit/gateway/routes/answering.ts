@@ -19,7 +19,7 @@ import {
   GetModelResponse,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 
-/** What the mesh answers a generation with. */
+/** Script of the events with which the mesh answers a generation. */
 export type Script = (upload: GenerateUpload, signal: AbortSignal) => AsyncIterable<GenerateEvent>;
 
 type PartialEvent = NonNullable<Parameters<typeof GenerateResponse.fromPartial>[0]['event']>;
@@ -33,7 +33,7 @@ export function eventOf(event: PartialEvent): GenerateEvent {
 export const ACCEPTED = eventOf({ $case: 'accepted', value: { numPromptTokens: 3 } });
 export const FINISHED = eventOf({ $case: 'finished', value: {} });
 
-/** One token of the first choice. */
+/** Makes an event with one token of the first choice. */
 export function deltaOf(text: string): GenerateEvent {
   return eventOf({ $case: 'delta', value: { choices: [{ text, tokenIds: [1] }] } });
 }
@@ -52,7 +52,10 @@ export function startOf(text: string): RequestedStart {
   return { prompt, sampling, output };
 }
 
-/** Writes the kind and the place of every event, and says when it is asked to end. */
+/**
+ * Makes a writer that writes the kind and the place of every event, and notes that it is asked to
+ * end.
+ */
 export function tracingWriter(): AnswerWriter<string> {
   return { write: (event, index) => `${event.$case} ${index}\n`, end: () => 'end\n' };
 }
@@ -64,7 +67,7 @@ export interface AnsweringOptions {
   readonly maxAnswerLogprobs?: number;
 }
 
-/** Asks `answer` once, by a server without a socket. */
+/** Calls `answer` once, with a server without a socket. */
 export async function askOnce(options: AnsweringOptions) {
   const { script, call, model = {}, maxAnswerLogprobs = 1000 } = options;
   const inFlight = new InFlight({ maxRequests: 1, timeoutMs: 60_000 });

@@ -12,7 +12,7 @@ const tokenizer = await Tokenizer.load(TEXT_MODEL);
 const directory = mkdtempSync(join(tmpdir(), 'tokenizer-'));
 after(() => rmSync(directory, { recursive: true }));
 
-/** A copy of the text model's tokenizer with other settings. */
+/** Loads a copy of the text model's tokenizer with other settings. */
 async function loadWith(changes: Record<string, unknown>): Promise<Tokenizer> {
   const file: unknown = JSON.parse(readFileSync(join(TEXT_MODEL, 'tokenizer.json'), 'utf8'));
   assert.ok(typeof file === 'object');

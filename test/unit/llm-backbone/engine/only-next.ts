@@ -1,7 +1,7 @@
 import type { TokenConstraint } from '#backbone/engine/token-constraint.ts';
 import { ids } from './scheduling.ts';
 
-/** Allows 0 as the first token, and after token i only token i + 1. */
+/** A constraint that allows 0 as the first token, and after token i only token i + 1. */
 export class OnlyNext implements TokenConstraint {
   readonly #mask: Uint32Array;
   #next = 0;
@@ -19,7 +19,7 @@ export class OnlyNext implements TokenConstraint {
   }
 }
 
-/** Token ids that a mask allows. */
+/** Returns the token ids that a mask allows. */
 export function bitsOf(mask: Uint32Array | undefined): number[] {
   const words = [...(mask ?? [])];
   return words.flatMap((word, i) => ids(32 * i, 32).filter((id) => (word >>> (id % 32)) & 1));

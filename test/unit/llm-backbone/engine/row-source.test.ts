@@ -16,7 +16,9 @@ import {
 } from '#test/unit/llm-backbone/test-engine.ts';
 import { ids, imageAt, rowsFor } from './scheduling.ts';
 
-/** Gives rows at once, or what `answer` says; it remembers the first tokens it was asked for. */
+/**
+ * Media that give rows at once, or as `answer` says, and record the first tokens of the requests.
+ */
 class FakeSource implements GenerationMedia {
   readonly asked: number[] = [];
   answer: (range: PlaceholderRange) => Promise<Embedding> = async (range) => rowsFor(range);
@@ -29,7 +31,7 @@ class FakeSource implements GenerationMedia {
   close(): void {}
 }
 
-/** A request whose prompt has pictures at these places. */
+/** Makes a request whose prompt has pictures at these places. */
 function withImages(
   source: GenerationMedia,
   placeholders: readonly PlaceholderRange[],

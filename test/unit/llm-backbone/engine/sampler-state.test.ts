@@ -87,7 +87,7 @@ describe('SamplerState', () => {
   });
 
   it('takes as long for a token whatever the bad words nearly match', () => {
-    // Comparing anew takes 2 million comparisons a token.
+    // Comparing every word from its start for each token takes 2 million comparisons per token.
     const badWords = Array.from({ length: 2048 }, (_, i) => [...Array<number>(1023).fill(4), 5, i]);
     const startMs = performance.now();
     const state = stateOf({ badWords });

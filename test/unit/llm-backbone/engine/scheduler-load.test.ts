@@ -5,7 +5,7 @@ import { assertSchedulerInvariants } from '#backbone/engine/scheduler-invariants
 import { buildStepPlan } from '#backbone/engine/step-plan.ts';
 import { commitWith, ids, imageAt, rowsFor, schedulerOf, sequenceOf } from './scheduling.ts';
 
-/** Small numbers from a seed: the minimal standard generator. */
+/** Makes a generator of small numbers from a seed: the minimal standard generator. */
 function random(seed: number): (limit: number) => number {
   let state = seed;
   return (limit) => {
@@ -14,7 +14,7 @@ function random(seed: number): (limit: number) => number {
   };
 }
 
-/** A prompt of which up to two ranges are images. */
+/** Makes a prompt with up to two ranges that are images. */
 function randomPrompt(next: (limit: number) => number) {
   const first = imageAt(next(9), 1 + next(9), `image${next(3)}`);
   const second = imageAt(first.firstToken + first.numTokens + next(6), 1 + next(5), 'b');
@@ -43,7 +43,7 @@ describe('Scheduler under random load', () => {
         if (arrivals.length > 0 && next(3) === 0) scheduler.add(arrivals.splice(0, 1 + next(3)));
         const planned = scheduler.schedule();
         wanted.push(...scheduler.takeWanted());
-        // Every row a plan reads is there, or this throws.
+        // This throws if a row that the plan reads is missing.
         if (planned !== null) buildStepPlan(planned, scheduler.options.blockSize);
         for (const { sequence, range } of wanted.splice(0, next(3))) {
           sequence.media.supply(range, rowsFor(range));

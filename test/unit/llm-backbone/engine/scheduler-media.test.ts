@@ -6,12 +6,12 @@ import { buildStepPlan } from '#backbone/engine/step-plan.ts';
 import { refusal } from '#test/refusal.ts';
 import { ids, imageAt, rowsFor, runStep, schedulerOf, sequenceOf } from './scheduling.ts';
 
-/** Asks what is missing, as pairs of sequence id and first token. */
+/** Returns the missing rows, as pairs of sequence id and first token. */
 function wantedOf(scheduler: Scheduler): [number, number][] {
   return scheduler.takeWanted().map(({ sequence, range }) => [sequence.id, range.firstToken]);
 }
 
-/** Supplies everything that is wanted. */
+/** Supplies all missing rows. */
 function supplyWanted(scheduler: Scheduler): void {
   for (const { sequence, range } of scheduler.takeWanted()) {
     sequence.media.supply(range, rowsFor(range));

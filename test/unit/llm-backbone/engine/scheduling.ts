@@ -8,7 +8,7 @@ import type { ScheduledStep } from '#backbone/engine/step-draft.ts';
 
 export const GREEDY = greedySettings(1000);
 
-/** Token ids `first`, `first + 1`, … */
+/** Returns the token ids `first`, `first + 1`, … */
 export function ids(first: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) => first + i);
 }
@@ -18,17 +18,17 @@ export interface SequenceShape extends Partial<SequenceOptions> {
   readonly maxTokens?: number;
 }
 
-/** The place of an image with as many rows as tokens; its key is one of a kind unless given. */
+/** Makes the place of an image with as many rows as tokens. */
 export function imageAt(firstToken: number, numTokens: number, itemKey = 'a'): PlaceholderRange {
   return { firstToken, numTokens, modality: 'image', mediaIndex: 0, itemKey };
 }
 
-/** Rows of one byte a value and four values a row: row r is 4r, 4r + 1, … */
+/** Makes rows of four values of one byte: row r is 4r, 4r + 1, … */
 export function rowsFor({ numTokens }: PlaceholderRange): Embedding {
   return { numRows: numTokens, dtype: 'bfloat16', rows: Uint8Array.from(ids(0, 4 * numTokens)) };
 }
 
-/** A greedy sequence; unless said otherwise its prompt is one of a kind. */
+/** Makes a greedy sequence; unless `shape` gives a prompt, its prompt is unique. */
 export function sequenceOf({ maxTokens = 100, ...shape }: SequenceShape): Sequence {
   const promptTokenIds = shape.promptTokenIds ?? ids(shape.id * 1000, 8);
   const completionTokenIds = shape.completionTokenIds ?? [];
@@ -59,7 +59,7 @@ export function schedulerOf(options: Partial<SchedulerOptions> = {}): Scheduler 
   });
 }
 
-/** What a step computes, for comparison: sequence, first token, number of tokens. */
+/** Returns the work of a step for comparison: sequence, first token, number of tokens. */
 export function shapeOf(step: ScheduledStep | null): [number, number, number][] {
   return (step?.chunks ?? []).map((c) => [c.sequence.id, c.firstToken, c.numTokens]);
 }
@@ -74,7 +74,7 @@ export function commitWith(scheduler: Scheduler, step: ScheduledStep | null, tok
   assertSchedulerInvariants(scheduler);
 }
 
-/** Schedules and commits one step; returns what it computed. */
+/** Schedules and commits one step; returns its work. */
 export function runStep(scheduler: Scheduler, tokenId = 7): [number, number, number][] {
   const step = scheduler.schedule();
   const shape = shapeOf(step);

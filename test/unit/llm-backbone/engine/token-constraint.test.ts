@@ -6,7 +6,7 @@ import { vocabulary } from '#test/unit/llm-backbone/text-model.ts';
 import { bitsOf, OnlyNext } from './only-next.ts';
 import { ids } from './scheduling.ts';
 
-/** The first token that the mask allows; 999 without a mask. */
+/** Chooses the first token that the mask allows; 999 without a mask. */
 const firstAllowed: NextToken = (_, { allowedTokens }) => bitsOf(allowedTokens)[0] ?? 999;
 
 const createConstraint = () => new OnlyNext(vocabulary.size);

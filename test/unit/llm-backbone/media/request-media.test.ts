@@ -15,7 +15,7 @@ const RANGE = imageAt(1, 4);
 
 type EncodeProgress = Parameters<ItemEncoder['encode']>[1];
 
-/** Encodes when it is told to; remembers the keys it was asked for. */
+/** An encoder that encodes when it is told to, and records the requested keys. */
 class HeldEncoder implements ItemEncoder {
   readonly peers = [];
   readonly numReady = 1;
@@ -57,7 +57,7 @@ function itemOf(key: string): EncodableItem {
   };
 }
 
-/** Requests over one encoder; `cacheBytes` 0 keeps no rows. */
+/** Makes requests over one encoder; with `cacheBytes` 0 no rows are kept. */
 function startRequests({ cacheBytes = 1000 }: { readonly cacheBytes?: number } = {}) {
   const encoder = new HeldEncoder();
   const embeddings = new Embeddings({

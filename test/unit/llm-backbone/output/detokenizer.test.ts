@@ -7,7 +7,7 @@ import { golden, vocabulary } from '#test/unit/llm-backbone/text-model.ts';
 
 const visible = { skipSpecialTokens: false };
 
-/** A vocabulary whose token n is byte n, written as byte-level BPE does. */
+/** Makes a vocabulary whose token n is byte n, written as byte-level BPE does. */
 function byteVocabulary(): Vocabulary {
   const all = Array.from({ length: 256 }, (_, byte) => byte);
   const shown = all.filter((b) => (b > 32 && b < 127) || (b > 160 && b !== 173));
@@ -21,7 +21,7 @@ function byteVocabulary(): Vocabulary {
 
 const bytes = byteVocabulary();
 
-/** What the detokenizer emits, as texts. */
+/** Returns the outputs of a detokenizer as texts. */
 function textsOf(detokenizer: Detokenizer) {
   const textOf = (work: (emit: Emit) => void) => {
     let text = '';

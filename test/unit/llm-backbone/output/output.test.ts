@@ -31,7 +31,7 @@ function outputOf(options: Partial<ChoiceOptions> = {}, prompt: readonly number[
   return new ChoiceOutput({ ...OPTIONS, ...options }, vocabulary, prompt);
 }
 
-/** Text of the ids up to the end of the choice. */
+/** Returns the text of the ids up to the end of the choice. */
 function textOf(output: ChoiceOutput, ids: readonly number[]): string {
   let text = '';
   for (const id of ids) {
@@ -157,7 +157,7 @@ describe('ChoiceOutput', () => {
   });
 });
 
-/** Holds text back up to a '!', which ends the answer, and gives it in capitals. */
+/** A stage that holds text back up to a '!', which ends the answer, and emits it in capitals. */
 class Shout implements OutputStage {
   end: ChoiceEnd | null = null;
   #held = '';

@@ -133,7 +133,7 @@ describe('StopMatcher', () => {
   });
 
   it('takes as long for a token whatever the stop strings nearly match', () => {
-    // Comparing every beginning anew takes 64 × 1023 comparisons a token.
+    // Comparing every beginning again for each token takes 64 × 1023 comparisons per token.
     const almost = Array.from({ length: 63 }, (_, i) => `${'x'.repeat(i + 1)}${'a'.repeat(960)}b`);
     const startMs = performance.now();
 

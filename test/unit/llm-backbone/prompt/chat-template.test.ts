@@ -26,7 +26,7 @@ const PART_TYPES: Readonly<Record<string, TemplatePart>> = {
   input_audio: { type: 'audio' },
 };
 
-/** The golden file's OpenAI messages as the backbone hands them to templates. */
+/** Converts a message of the golden file to the form that the backbone passes to templates. */
 function messageOf({ role, content }: { role: string; content: unknown }): TemplateMessage {
   if (!Array.isArray(content)) return { role, content: String(content) };
   const parts = content.map(

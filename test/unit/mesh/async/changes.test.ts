@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { Changes } from '#mesh/async/changes.ts';
 import { FakeClock } from '#test/fake-clock.ts';
 
-/** Whether a wait has ended once everything that was due has run. */
+/** Returns true if a wait has ended after all work that was due has run. */
 async function hasEnded(wait: Promise<void>): Promise<boolean> {
   let isOver = false;
   void wait.then(() => {

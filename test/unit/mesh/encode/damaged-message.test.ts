@@ -11,7 +11,7 @@ const KNOWN_DTYPES: readonly number[] = [
   DType.D_TYPE_BFLOAT16,
 ];
 
-/** What the generated codec reads, a dtype that this version does not know named as ours names it. */
+/** Decodes with the generated codec; names an unknown dtype as the mesh's codec does. */
 function generated(bytes: Buffer): EncodeResponse {
   const message = EncodeResponse.decode(bytes);
   const tensor = message.event?.$case === 'rows' ? message.event.value.rows : undefined;
@@ -21,7 +21,7 @@ function generated(bytes: Buffer): EncodeResponse {
   return message;
 }
 
-/** A decoded message, or undefined if it is refused. */
+/** Returns a decoded message, or undefined if it is refused. */
 function outcomeOf(decode: (bytes: Buffer) => EncodeResponse, bytes: Buffer) {
   try {
     return decode(bytes);

@@ -3,14 +3,14 @@ import { describe, it } from 'node:test';
 import { LogDestination, type LogSink, MAX_QUEUED_BYTES } from '#mesh/log/log-destination.ts';
 import { FakeClock } from '#test/fake-clock.ts';
 
-/** A pipe or a disk with that much room. */
+/** A pipe or a disk with `room` bytes of room. */
 class FakeSink implements LogSink {
   readonly continuesLines: boolean;
-  /** Bytes it still takes. */
+  /** Number of bytes that it still takes. */
   room = Infinity;
-  /** How a write fails that finds no room. */
+  /** Error code of a write that finds no room. */
   failure = 'EAGAIN';
-  /** What each write left behind. */
+  /** Text that each write stored. */
   readonly writes: string[] = [];
   numAttempts = 0;
 
@@ -89,7 +89,7 @@ describe('LogDestination', () => {
     assert.equal(destination.numDropped, 0);
 
     for (let i = 0; i < 5; i++) destination.write(KILOBYTE);
-    // The line that says so found the queue full as well.
+    // The queue was also full for the line that reports the dropped ones.
     assert.equal(destination.numDropped, 6);
     sink.room = Infinity;
     clock.advance(500);

@@ -27,11 +27,11 @@ interface Run {
   readonly maxAttempts?: number;
   readonly away?: readonly string[];
   readonly hasOutput?: boolean;
-  /** Of the request. */
+  /** Error with which the request is aborted. */
   readonly abortedBy?: Error;
 }
 
-/** Asks the peers a, b, c … in order; returns who was asked, the outcome and what was retried. */
+/** Asks the peers a, b, c … in order; returns the asked peers, the outcome and the retries. */
 function run({ answers, away = [], hasOutput = false, abortedBy, ...options }: Run) {
   const trace: string[] = [];
   const peers = Object.keys(answers).map((address) => new FakePeer(address, trace));

@@ -60,7 +60,8 @@ describe('Heartbeat', () => {
     const heartbeat = new Heartbeat(stalled, () => silences.push('silent'));
     heartbeat.beat();
 
-    // A minute has passed in one turn of the event loop: the timer runs, then what came is read.
+    // A minute has passed in one turn of the event loop: the timer runs before the messages that
+    // arrived are read.
     timers.shift()?.();
     heartbeat.beat();
 

@@ -6,7 +6,7 @@ import { staticMembership } from '#mesh/peers/static-membership.ts';
 
 const log = pino({ level: 'silent' });
 
-/** Everything that is due has run after this. */
+/** Resolves when all work that is due has run. */
 function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
@@ -35,7 +35,10 @@ class ScriptedMembership {
   }
 }
 
-/** A set over a scripted membership whose members write a trace; they leave when told. */
+/**
+ * Starts a set over a scripted membership. Its members write a trace and leave when the test says
+ * so.
+ */
 function start() {
   const trace: string[] = [];
   const leaves = new Map<string, () => void>();

@@ -6,7 +6,7 @@ import { refusal } from '#test/refusal.ts';
 
 const closed = 'this instance takes no more';
 
-/** Says whether a promise has been resolved by the end of the microtasks that are due. */
+/** Returns true if a promise is resolved after the microtasks that are due. */
 async function isSettled(promise: Promise<void>): Promise<boolean> {
   let settled = false;
   void promise.then(() => {

@@ -13,7 +13,7 @@ function contextOf(signal: AbortSignal): CallContext {
   return { metadata, peer: '', header, trailer, sendHeader: () => {}, signal };
 }
 
-/** A watcher of a process whose time a test moves. */
+/** Starts a watcher of a process whose time a test moves. */
 function startWatch() {
   const status = statusOf();
   const clock = new FakeClock();

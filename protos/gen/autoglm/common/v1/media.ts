@@ -66,11 +66,11 @@ export interface PreprocessOptions {
   maxPixels?:
     | bigint
     | undefined;
-  /** How `max_pixels` is read. Unset: MAX_PIXELS_MODE_IGNORE, as the reference stack does. */
+  /** Reading of `max_pixels`. Unset: MAX_PIXELS_MODE_IGNORE, as the reference stack does. */
   maxPixelsMode: MaxPixelsMode;
 }
 
-/** Counts the cells an encoder cut an item into: t, h, w. */
+/** Counts the cells into which an encoder cuts an item, along t, h and w. */
 export interface Grid {
   /** Temporal slots; 1 for an image, mel frames for audio. */
   t: number;

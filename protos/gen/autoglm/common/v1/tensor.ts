@@ -13,7 +13,7 @@ export const protobufFileName = "autoglm/common/v1/tensor.proto";
 
 /** Element type of a tensor. The set is closed: a new value is an additive change. */
 export const DType = {
-  /** D_TYPE_UNSPECIFIED - Not set; refused wherever a tensor is read. */
+  /** D_TYPE_UNSPECIFIED - Not set; every reader of a tensor refuses it. */
   D_TYPE_UNSPECIFIED: 0,
   /** D_TYPE_FLOAT32 - IEEE 754 binary32, 4 bytes. */
   D_TYPE_FLOAT32: 1,

@@ -32,19 +32,20 @@ export interface EncodeHeader {
   /** Name of the caller's request, for logs; may be empty. */
   requestId: string;
   /**
-   * IANA media type as the caller knows it ("image/png", "audio/wav"). Empty: told by magic number.
-   * "audio/L16;rate=16000" is raw little-endian PCM, for a live recording.
+   * IANA media type as the caller knows it ("image/png", "audio/wav"). Empty: the encoder tells the
+   * type by the item's first bytes. "audio/L16;rate=16000" is raw little-endian PCM, for a live
+   * recording.
    */
   mediaType: string;
   /** SHA-256 of the item's bytes, 32 bytes. Empty for a live recording; the plan returns it. */
   contentHash: Buffer;
-  /** How to preprocess. */
+  /** Options that preprocessing follows. */
   options:
     | PreprocessOptions
     | undefined;
-  /** Weights fingerprint the caller's checkpoint has (hex). Set: a different encoder refuses. */
+  /** Weights fingerprint of the caller's checkpoint (hex). Set: an encoder with another one refuses. */
   expectedFingerprint: string;
-  /** Size of the item in bytes where it is known. Set: another size is refused. */
+  /** Size of the item in bytes, if the caller knows it. Set: an item of another size is refused. */
   sizeBytes?: bigint | undefined;
 }
 
@@ -53,13 +54,13 @@ export interface EncodeResponse {
   /** The event. */
   event:
     | //
-    /** Once, before the tower runs. */
+    /** Sent once, before the tower runs. */
     { $case: "plan"; value: EncodePlan }
     | //
-    /** In order of `first_row`, without gaps, until `num_rows` have been sent. */
+    /** Sent in the order of `first_row`, without gaps, until `num_rows` rows have been sent. */
     { $case: "rows"; value: EncodeRows }
     | //
-    /** Once, last. */
+    /** Sent once, as the last message. */
     { $case: "done"; value: EncodeDone }
     | undefined;
 }
@@ -68,11 +69,11 @@ export interface EncodeResponse {
 export interface EncodePlan {
   /** Number of embedding rows of the item. */
   numRows: number;
-  /** Cells the item was cut into. */
+  /** Cells into which the item was cut. */
   grid:
     | Grid
     | undefined;
-  /** The rows come from the encoder cache. */
+  /** Whether the rows come from the encoder cache. */
   cacheHit: boolean;
   /** SHA-256 of the item's bytes, 32 bytes. */
   contentHash: Buffer;
@@ -90,13 +91,13 @@ export interface EncodeRows {
 
 /** Closes the call with the time each stage took, in microseconds. */
 export interface EncodeDone {
-  /** Waiting in the queue. */
+  /** Time in the queue. */
   queueUs: bigint;
-  /** Decoding the file format. */
+  /** Time to decode the file format. */
   decodeUs: bigint;
-  /** Preprocessing (resize and patches, or mel). */
+  /** Time to preprocess (resize and cut into patches, or compute mel frames). */
   preprocessUs: bigint;
-  /** Tower and projector; shared by the items of one batch. */
+  /** Time of tower and projector for the whole batch; equal for all items of one batch. */
   encodeUs: bigint;
 }
 
@@ -106,11 +107,11 @@ export interface GetModelRequest {
 
 /** Describes an encoder. */
 export interface GetModelResponse {
-  /** What it encodes. */
+  /** Modality of the items it encodes. */
   modality: Modality;
   /** Name of the model directory. */
   modelId: string;
-  /** Hex SHA-256 as `services/mesh/fingerprint.ts` defines it. */
+  /** Weights fingerprint: hex SHA-256, as `services/mesh/fingerprint.ts` defines it. */
   fingerprint: string;
   /** Width of an embedding row. */
   hiddenSize: number;

@@ -21,7 +21,7 @@ export const Channel = {
   CHANNEL_UNSPECIFIED: 0,
   /** CHANNEL_CONTENT - The answer. */
   CHANNEL_CONTENT: 1,
-  /** CHANNEL_REASONING - Thoughts before it. */
+  /** CHANNEL_REASONING - The thoughts before the answer. */
   CHANNEL_REASONING: 2,
   UNRECOGNIZED: -1,
 } as const;
@@ -35,7 +35,7 @@ export namespace Channel {
   export type UNRECOGNIZED = typeof Channel.UNRECOGNIZED;
 }
 
-/** Why a choice ended. */
+/** Reason why a choice ended. */
 export const FinishReason = {
   /** FINISH_REASON_UNSPECIFIED - Not set. */
   FINISH_REASON_UNSPECIFIED: 0,
@@ -63,16 +63,16 @@ export interface GenerateRequest {
     /** First message of the stream, exactly once. */
     { $case: "start"; value: GenerateStart }
     | //
-    /** Next bytes of a media item; items in any order, the bytes of one in order. */
+    /** Next bytes of a media item. Items come in any order, the bytes of one item in theirs. */
     { $case: "mediaChunk"; value: MediaChunk }
     | undefined;
 }
 
 /** Says what to generate. The call's gRPC deadline is the request's deadline. */
 export interface GenerateStart {
-  /** Caller's name of the request, for logs and traces; empty: the backbone makes one. */
+  /** Caller's name of the request, for logs and traces. Empty: the backbone makes one. */
   requestId: string;
-  /** Served model name; empty: the instance's first. */
+  /** Name of a served model. Empty: the instance's first. */
   model: string;
   /** The prompt. */
   prompt:
@@ -82,7 +82,7 @@ export interface GenerateStart {
   sampling:
     | SamplingParams
     | undefined;
-  /** What the answer carries. */
+  /** Options that say what the answer carries besides text. */
   output:
     | OutputOptions
     | undefined;
@@ -90,15 +90,18 @@ export interface GenerateStart {
   priority?:
     | number
     | undefined;
-  /** Set: continue an answer that broke off. */
+  /** Tokens of an answer that broke off. Set: generation continues after them. */
   resume?: Resume | undefined;
 }
 
-/** Names what a broken stream had already delivered, so that another instance continues exactly there. */
+/**
+ * Names the tokens that a broken stream had already delivered, so that another instance continues
+ * exactly there.
+ */
 export interface Resume {
-  /** The seed `accepted` reported. Required unless sampling is greedy. */
+  /** The seed that `accepted` reported. Required unless sampling is greedy. */
   seed: bigint;
-  /** One entry a choice, in index order; a choice without tokens starts at its beginning. */
+  /** One entry per choice, in index order. A choice without tokens starts at its beginning. */
   choices: ResumeChoice[];
 }
 
@@ -106,7 +109,7 @@ export interface Resume {
 export interface ResumeChoice {
   /** Choice index. */
   index: number;
-  /** Every token id delivered, in order. Their text is not sent again. */
+  /** Every token id that was delivered, in order. Their text is not sent again. */
   tokenIds: number[];
 }
 
@@ -120,26 +123,32 @@ export interface MediaChunk {
 
 /** Says what the answer carries besides text. */
 export interface OutputOptions {
-  /** Set: log-probabilities of sampled tokens, with this many alternatives, 0 to 20. */
+  /**
+   * Number of alternatives, 0 to 20, for each sampled token. Set: the answer carries the
+   * log-probabilities of sampled tokens.
+   */
   numLogprobs?:
     | number
     | undefined;
-  /** Set: log-probabilities of prompt tokens, with this many alternatives, 0 to 20. */
+  /**
+   * Number of alternatives, 0 to 20, for each prompt token. Set: the answer carries the
+   * log-probabilities of prompt tokens.
+   */
   numPromptLogprobs?:
     | number
     | undefined;
-  /** Leave special tokens out of the text. Unset: true. */
+  /** Leaves special tokens out of the text. Unset: true. */
   skipSpecialTokens?:
     | boolean
     | undefined;
-  /** Keep the stop string that ended a choice in its text. */
+  /** Keeps the stop string that ended a choice in the choice's text. */
   includeStopString: boolean;
   /**
-   * Send the text between `<think>` and `</think>` on CHANNEL_REASONING, tags dropped. Otherwise
-   * all text is content, as the model wrote it.
+   * Sends the text between `<think>` and `</think>` on CHANNEL_REASONING, without the tags. If
+   * false, all text is content, as the model wrote it.
    */
   splitReasoning: boolean;
-  /** Return the prompt's token ids in `accepted`. */
+  /** Returns the prompt's token ids in `accepted`. */
   returnPromptTokenIds: boolean;
 }
 
@@ -148,16 +157,16 @@ export interface GenerateResponse {
   /** The event. */
   event:
     | //
-    /** Once, when the sequence is first scheduled. */
+    /** Sent once, when the sequence is first scheduled. */
     { $case: "accepted"; value: Accepted }
     | //
-    /** Once after `accepted` where asked for. */
+    /** Sent once after `accepted`, if `num_prompt_logprobs` is set. */
     { $case: "promptLogprobs"; value: PromptLogprobs }
     | //
-    /** One a step, with every choice and token of that step. */
+    /** Sent once per step, with every choice and token of that step. */
     { $case: "delta"; value: Delta }
     | //
-    /** Once, last. */
+    /** Sent once, as the last message. */
     { $case: "finished"; value: Finished }
     | undefined;
 }
@@ -170,7 +179,7 @@ export interface Accepted {
   numCachedTokens: number;
   /** Seed in use: the request's, or one drawn for it. A resume needs it. */
   seed: bigint;
-  /** The prompt's token ids where asked for. */
+  /** The prompt's token ids if `return_prompt_token_ids` is true, otherwise empty. */
   promptTokenIds: number[];
   /** Prompt tokens that are image rows. */
   numImageTokens: number;
@@ -188,7 +197,10 @@ export interface PromptLogprobs {
 
 /** Carries what one step added. */
 export interface Delta {
-  /** At least one; a choice that changes channel within the step has an entry for each. */
+  /**
+   * At least one entry. A choice that changes channel within the step has an entry for each
+   * channel.
+   */
   choices: ChoiceDelta[];
 }
 
@@ -196,21 +208,22 @@ export interface Delta {
 export interface ChoiceDelta {
   /** Choice index. */
   index: number;
-  /** Tokens of this step. Whoever holds them all can resume. */
+  /** Token ids of this step. A caller that keeps the ids of all steps can resume the answer. */
   tokenIds: number[];
   /**
-   * Text that became certain: may lag behind the tokens (half a character, a possible stop string)
-   * and may be empty. The text so far is a function of the token ids so far.
+   * Text that became certain in this step, possibly empty. It lags behind the tokens while they end
+   * in part of a character or in a possible stop string. The text so far is a function of the token
+   * ids so far.
    */
   text: string;
   /** Channel of `text`. */
   channel: Channel;
-  /** One entry a token of `token_ids` where asked for. */
+  /** One entry per token of `token_ids` if `num_logprobs` is set, otherwise empty. */
   logprobs: TokenLogprob[];
 }
 
 /**
- * Carries the log-probability of one token and its alternatives: of the model's own distribution,
+ * Carries the log-probabilities of one token and its alternatives in the model's own distribution,
  * before penalties, temperature and truncation.
  */
 export interface TokenLogprob {
@@ -230,19 +243,19 @@ export interface CandidateToken {
   tokenId: number;
   /** Natural logarithm of its probability. */
   logprob: number;
-  /** Its bytes, which may be part of a character. */
+  /** Bytes of the token, which may be part of a character. */
   text: Buffer;
 }
 
 /** Says how the answer ended. */
 export interface Finished {
-  /** One a choice, in index order. */
+  /** One entry per choice, in index order. */
   choices: ChoiceFinish[];
-  /** Prompt tokens, once. */
+  /** Prompt tokens, counted once for all choices. */
   numPromptTokens: number;
-  /** Generated tokens of all choices, resumed ones included, stop tokens included. */
+  /** Generated tokens of all choices, resumed tokens and stop tokens included. */
   numCompletionTokens: number;
-  /** As in `accepted`. */
+  /** Equal to the field of this name in `accepted`. */
   numCachedTokens: number;
   /** Completion tokens that are thoughts. */
   numReasoningTokens: number;
@@ -250,9 +263,9 @@ export interface Finished {
   queueMs: number;
   /** Time from arrival to the first token, milliseconds. */
   ttftMs: number;
-  /** As in `accepted`. */
+  /** Equal to the field of this name in `accepted`. */
   numImageTokens: number;
-  /** As in `accepted`. */
+  /** Equal to the field of this name in `accepted`. */
   numAudioTokens: number;
 }
 
@@ -260,22 +273,25 @@ export interface Finished {
 export interface ChoiceFinish {
   /** Choice index. */
   index: number;
-  /** Why. */
+  /** Reason why it ended. */
   reason: FinishReason;
-  /** What stopped it, for FINISH_REASON_STOP other than an end-of-sequence id. */
+  /**
+   * Stop string or token that ended the choice. Set for FINISH_REASON_STOP, unless an
+   * end-of-sequence id ended it.
+   */
   stop:
     | //
     /** The stop string. */
     { $case: "stopString"; value: string }
     | //
-    /** The id of `stop_token_ids`. */
+    /** The token id, one of `stop_token_ids`. */
     { $case: "stopTokenId"; value: number }
     | undefined;
 }
 
 /** Asks for a prompt's tokens. */
 export interface TokenizeRequest {
-  /** Served model name; empty: the instance's first. */
+  /** Name of a served model. Empty: the instance's first. */
   model: string;
   /** A chat or text prompt. Media placeholders are not expanded. */
   prompt: Prompt | undefined;
@@ -287,13 +303,13 @@ export interface TokenizeResponse {
   tokenIds: number[];
   /** Longest sequence the instance accepts, in tokens. */
   maxModelLen: number;
-  /** Text of each token, in order (invalid UTF-8 replaced). */
+  /** Text of each token, in order; invalid UTF-8 is replaced. */
   tokens: string[];
 }
 
 /** Asks for the text of token ids. */
 export interface DetokenizeRequest {
-  /** Served model name; empty: the instance's first. */
+  /** Name of a served model. Empty: the instance's first. */
   model: string;
   /** Token ids, each below the tokenizer's size. */
   tokenIds: number[];
@@ -311,50 +327,53 @@ export interface GetModelRequest {
 
 /** Describes the served model and the instance's limits. */
 export interface GetModelResponse {
-  /** Names requests may use; the first is the default. */
+  /** Names that requests may use; the first is the default. */
   servedNames: string[];
   /** Name of the model directory. */
   modelId: string;
-  /** Hex SHA-256 as `services/mesh/fingerprint.ts` defines it. */
+  /** Weights fingerprint: hex SHA-256, as `services/mesh/fingerprint.ts` defines it. */
   fingerprint: string;
   /** Longest sequence in tokens. */
   maxModelLen: number;
   /** Width of an embedding row. */
   hiddenSize: number;
-  /** Number of tokens the tokenizer knows. */
+  /** Number of tokens that the tokenizer knows. */
   vocabSize: number;
-  /** Kinds of media requests may have: those the checkpoint reads and an encoder is configured for. */
+  /**
+   * Kinds of media that requests may have: those that the checkpoint reads and for which an encoder
+   * is configured.
+   */
   modalities: Modality[];
-  /** Tokens of KV cache in a block. */
+  /** Tokens in one block of the KV cache. */
   blockSize: number;
-  /** Blocks in the pool. */
+  /** Blocks in the pool of the KV cache. */
   numBlocks: number;
   /** Device, such as "cpu:0-1". */
   device: string;
-  /** Weights in memory, such as "bfloat16". */
+  /** Element type of the weights in memory, such as "bfloat16". */
   dtype: string;
-  /** Time the weights took to load, milliseconds. */
+  /** Time that loading the weights took, milliseconds. */
   loadMs: number;
   /** Unix time of the load, seconds. */
   createdS: bigint;
-  /** How large a prompt may be before it is tokenized. */
+  /** Limits that a prompt must keep before it is tokenized. */
   promptLimits: PromptLimits | undefined;
 }
 
 /**
- * Bounds what a prompt costs before its tokens are counted. A caller may refuse by it what the
- * instance would.
+ * Bounds the size of a prompt before its tokens are counted. A caller may refuse a prompt beyond
+ * these limits, since the instance would refuse it.
  */
 export interface PromptLimits {
-  /** Messages of a conversation. */
+  /** Most messages of a conversation. */
   maxMessages: number;
-  /** Content parts of all messages together, and media items. */
+  /** Most content parts of all messages together, and most media items. */
   maxMessageParts: number;
-  /** Bytes of text in a prompt, UTF-8; beyond it PAYLOAD_TOO_LARGE. */
+  /** Most bytes of text in a prompt, UTF-8. A larger prompt is refused with PAYLOAD_TOO_LARGE. */
   maxTextBytes: number;
   /**
-   * Bytes of text the context holds if every token is the vocabulary's longest; beyond it
-   * CONTEXT_LENGTH_EXCEEDED.
+   * Bytes of text that the context holds if every token is the vocabulary's longest. A larger
+   * prompt is refused with CONTEXT_LENGTH_EXCEEDED.
    */
   maxContextBytes: bigint;
 }

@@ -13,7 +13,7 @@ export const protobufPackage = "autoglm.llm.v1";
 
 export const protobufFileName = "autoglm/llm/v1/prompt.proto";
 
-/** A prompt in one of three forms. */
+/** Holds a prompt in one of three forms. */
 export interface Prompt {
   /** The form. */
   form:
@@ -27,29 +27,35 @@ export interface Prompt {
     /** Token ids, used as they stand. */
     { $case: "tokens"; value: TokenPrompt }
     | undefined;
-  /** Media items the prompt refers to by index. A refusal of item i has the parameter `media[i]`. */
+  /**
+   * Media items to which the prompt refers by index. A refusal of item i has the parameter
+   * `media[i]`.
+   */
   media: MediaItem[];
-  /** Keep only this many tokens, the last ones. -1 (as in vLLM): as many as the model can take. */
+  /**
+   * Number of tokens to keep, the last ones of the prompt. -1 (as in vLLM): as many as the model
+   * can take. Unset: all.
+   */
   maxPromptTokens?: number | undefined;
 }
 
-/** A conversation. */
+/** Holds a conversation. */
 export interface ChatPrompt {
-  /** In order, at least one. */
+  /** Messages in order, at least one. */
   messages: ChatMessage[];
-  /** End the prompt with the assistant's opening. Unset: true. */
+  /** Ends the prompt with the assistant's opening. Unset: true. */
   addGenerationPrompt?:
     | boolean
     | undefined;
-  /** Leave the last message open, so that the model writes on in it. */
+  /** Leaves the last message open, so that the model continues it. */
   continueFinalMessage: boolean;
-  /** Arguments of the template from the allow-list, such as `enable_thinking`. */
+  /** Arguments of the template, only those on the allow-list, such as `enable_thinking`. */
   templateArgs: { [key: string]: any } | undefined;
 }
 
-/** One message of a conversation. */
+/** Holds one message of a conversation. */
 export interface ChatMessage {
-  /** "system", "user", "assistant" or another role the template knows. */
+  /** "system", "user", "assistant" or another role that the template knows. */
   role: string;
   /** The content; unset for an assistant message that has none. */
   content:
@@ -60,17 +66,17 @@ export interface ChatMessage {
     /** A list of parts. */
     { $case: "parts"; value: ContentParts }
     | undefined;
-  /** The `name` or `metadata` of the message for templates that show it. */
+  /** The `name` or `metadata` of the message, for templates that show it. */
   metadata: string;
 }
 
-/** A message's parts. */
+/** Holds the parts of a message. */
 export interface ContentParts {
-  /** In order. */
+  /** Parts in order. */
   parts: ContentPart[];
 }
 
-/** One part of a message. */
+/** Holds one part of a message. */
 export interface ContentPart {
   /** The part. */
   part:
@@ -83,15 +89,15 @@ export interface ContentPart {
     | undefined;
 }
 
-/** Text to be tokenized. */
+/** Holds text to be tokenized. */
 export interface TextPrompt {
   /** The text. */
   text: string;
-  /** Add the tokenizer's own special tokens (its post-processor). Unset: true. */
+  /** Adds the tokenizer's own special tokens (its post-processor). Unset: true. */
   addSpecialTokens?: boolean | undefined;
 }
 
-/** Token ids. */
+/** Holds token ids. */
 export interface TokenPrompt {
   /** At least one, each below the model's vocabulary size. */
   tokenIds: number[];
@@ -99,15 +105,15 @@ export interface TokenPrompt {
 
 /** Describes a media item whose bytes follow in `media_chunk`s. */
 export interface MediaItem {
-  /** Kind. */
+  /** Kind of the item. */
   modality: Modality;
-  /** IANA media type by magic number. */
+  /** IANA media type, as the item's first bytes tell it. */
   mediaType: string;
   /** SHA-256 of the bytes, 32 bytes. */
   contentHash: Buffer;
   /** Size in bytes. */
   sizeBytes: bigint;
-  /** How to preprocess it. */
+  /** Options that preprocessing follows. */
   options: PreprocessOptions | undefined;
 }
 

@@ -13,60 +13,73 @@ export const protobufFileName = "autoglm/llm/v1/sampling.proto";
 
 /**
  * Says how the next token is chosen and when generation ends. Unset fields take the defaults of the
- * checkpoint's `generation_config.json` (with `--generation-config auto`), then the ones named here.
+ * checkpoint's `generation_config.json` (with `--generation-config auto`), or else the ones named
+ * here.
  */
 export interface SamplingParams {
-  /** 0 is greedy; at most 2. Unset: 1. */
+  /** Divides the logits, from 0 to 2; 0 always chooses the likeliest token. Unset: 1. */
   temperature?:
     | number
     | undefined;
-  /** Nucleus, in (0, 1], at least 2^-126. Unset: 1. */
+  /**
+   * Keeps the smallest set of likeliest tokens that reaches this probability, in (0, 1], at least
+   * 2^-126. Unset: 1.
+   */
   topP?:
     | number
     | undefined;
-  /** Keep this many of the likeliest; -1 or 0 keeps all. Unset: all. */
+  /** Keeps this many of the likeliest tokens; -1 or 0 keeps all. Unset: all. */
   topK?:
     | number
     | undefined;
-  /** Keep tokens at least this share of the likeliest's probability, in [0, 1]. Unset: 0. */
+  /**
+   * Keeps the tokens with at least this share of the likeliest token's probability, in [0, 1].
+   * Unset: 0.
+   */
   minP?:
     | number
     | undefined;
-  /** Divides (positive) or multiplies (negative) the logits of tokens in prompt and output, 0.01 to 100. Unset: 1. */
+  /**
+   * Divides the positive and multiplies the negative logits of tokens in prompt and output, 0.01 to
+   * 100. Unset: 1.
+   */
   repetitionPenalty?:
     | number
     | undefined;
-  /** Subtracted from the logits of generated tokens, -2 to 2. Unset: 0. */
+  /** Is subtracted from the logits of generated tokens, -2 to 2. Unset: 0. */
   presencePenalty?:
     | number
     | undefined;
-  /** Subtracted once per occurrence among generated tokens, -2 to 2. Unset: 0. */
+  /** Is subtracted from a token's logit once per time the token was generated, -2 to 2. Unset: 0. */
   frequencyPenalty?:
     | number
     | undefined;
-  /** Added to the logit of a token id, -100 to 100. */
+  /** Holds a number for a token id that is added to its logit, -100 to 100. */
   logitBias: { [key: number]: number };
-  /** Random numbers are a function of (seed, choice index, position). Unset: drawn, and reported. */
+  /**
+   * Seed of the random numbers, which are a function of (seed, choice index, position). Unset: the
+   * backbone draws a seed and reports it in `accepted`.
+   */
   seed?:
     | bigint
     | undefined;
-  /** Only these ids may be chosen. Empty: all the tokenizer knows. */
+  /** Token ids that may be chosen. Empty: all that the tokenizer knows. */
   allowedTokenIds: number[];
-  /** Texts whose tokens must not be completed. */
+  /** Texts whose last token is not chosen after their other tokens. */
   badWords: string[];
-  /** Most tokens to generate; cut to the room left in the context. Unset: that room. */
+  /** Most tokens to generate, at most as many as the context has room for. Unset: as many as that. */
   maxTokens?:
     | number
     | undefined;
-  /** No end before this many tokens. Unset: 0. */
+  /** Number of tokens before which the answer does not end. Unset: 0. */
   minTokens?:
     | number
     | undefined;
   /** Texts that end the answer. */
   stopStrings: string[];
-  /** Further ids that end the answer. */
+  /** Token ids that end the answer, besides the model's own. */
   stopTokenIds: number[];
-  /** Do not stop at the model's end-of-sequence ids. */
+  /** Whether the answer goes on past the model's end-of-sequence ids. */
   ignoreEos: boolean;
   /** Number of independent answers, 1 to 128. Unset: 1. */
   numChoices?: number | undefined;

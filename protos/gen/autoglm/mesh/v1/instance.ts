@@ -13,15 +13,15 @@ export const protobufPackage = "autoglm.mesh.v1";
 
 export const protobufFileName = "autoglm/mesh/v1/instance.proto";
 
-/** Life of a process as it declares it. */
+/** State of a process, as the process declares it. */
 export const InstanceState = {
   /** INSTANCE_STATE_UNSPECIFIED - Not set. */
   INSTANCE_STATE_UNSPECIFIED: 0,
   /** INSTANCE_STATE_STARTING - Loading; not yet able to serve. */
   INSTANCE_STATE_STARTING: 1,
-  /** INSTANCE_STATE_READY - Serving: a real piece of work has succeeded since start. */
+  /** INSTANCE_STATE_READY - Serving: a real piece of work has succeeded since the start. */
   INSTANCE_STATE_READY: 2,
-  /** INSTANCE_STATE_DRAINING - Finishing what runs; refuses new work. */
+  /** INSTANCE_STATE_DRAINING - Finishing its running work; new work is refused. */
   INSTANCE_STATE_DRAINING: 3,
   /** INSTANCE_STATE_FAILED - Cannot serve; see `detail`. */
   INSTANCE_STATE_FAILED: 4,
@@ -43,11 +43,11 @@ export namespace InstanceState {
 export const MetricKind = {
   /** METRIC_KIND_UNSPECIFIED - Not set. */
   METRIC_KIND_UNSPECIFIED: 0,
-  /** METRIC_KIND_COUNTER - Only grows; its samples end in `_total`. */
+  /** METRIC_KIND_COUNTER - The value only grows; the sample's name ends in `_total`. */
   METRIC_KIND_COUNTER: 1,
-  /** METRIC_KIND_GAUGE - Goes up and down. */
+  /** METRIC_KIND_GAUGE - The value goes up and down. */
   METRIC_KIND_GAUGE: 2,
-  /** METRIC_KIND_HISTOGRAM - Samples end in `_bucket`, `_sum` and `_count`. */
+  /** METRIC_KIND_HISTOGRAM - The values are a histogram; the samples' names end in `_bucket`, `_sum` and `_count`. */
   METRIC_KIND_HISTOGRAM: 3,
   UNRECOGNIZED: -1,
 } as const;
@@ -68,11 +68,11 @@ export interface GetStatusRequest {
 
 /** Describes one process. */
 export interface GetStatusResponse {
-  /** Which process: "llm-backbone", "vision-encoder", "speech-encoder". */
+  /** Role of the process: "llm-backbone", "vision-encoder" or "speech-encoder". */
   role: string;
-  /** Life state. */
+  /** State of the process. */
   state: InstanceState;
-  /** Reason in words when the state is not READY. */
+  /** Reason in words, if the state is not READY. */
   detail: string;
   /** Version of the software. */
   version: string;
@@ -80,9 +80,9 @@ export interface GetStatusResponse {
   pid: number;
   /** Time since start in milliseconds. */
   uptimeMs: bigint;
-  /** Device it is pinned to, such as "cpu:0-1". */
+  /** Device to which the process is pinned, such as "cpu:0-1". */
   device: string;
-  /** Instruction set its kernels use, such as "avx512"; empty where none applies. */
+  /** Instruction set its kernels use, such as "avx512"; empty if none applies. */
   isa: string;
   /** Name of the model it serves. */
   modelId: string;
@@ -100,21 +100,21 @@ export interface GetMetricsResponse {
   families: MetricFamily[];
 }
 
-/** One metric with all its label sets. */
+/** Holds one metric with all its label sets. */
 export interface MetricFamily {
   /** Name without the mesh's prefix, such as `num_requests_running`. */
   name: string;
-  /** What it counts, with its unit. */
+  /** Description of the metric, with its unit. */
   help: string;
-  /** Kind. */
+  /** Kind of the metric. */
   kind: MetricKind;
   /** Current values. */
   samples: MetricSample[];
 }
 
-/** One value of a metric. */
+/** Holds one value of a metric. */
 export interface MetricSample {
-  /** What follows the family's name: "", "_total", "_bucket", "_sum" or "_count". */
+  /** Text that follows the family's name: "", "_total", "_bucket", "_sum" or "_count". */
   suffix: string;
   /** Label names and values. */
   labels: { [key: string]: string };
@@ -127,19 +127,19 @@ export interface MetricSample_LabelsEntry {
   value: string;
 }
 
-/** Asks to be told what the process says of itself; has no fields. */
+/** Asks to follow the facts of a process; has no fields. */
 export interface WatchRequest {
 }
 
 /** Carries all facts of the process at the time of sending; nothing is left out for being unchanged. */
 export interface WatchResponse {
-  /** Which process: "llm-backbone", "vision-encoder", "speech-encoder". */
+  /** Role of the process: "llm-backbone", "vision-encoder" or "speech-encoder". */
   role: string;
   /** Name of this run of the process: its host and a random suffix. It differs after a restart. */
   instanceName: string;
-  /** Life state. */
+  /** State of the process. */
   state: InstanceState;
-  /** Reason in words when the state is not READY. */
+  /** Reason in words, if the state is not READY. */
   detail: string;
   /** Version of the software. */
   version: string;
@@ -149,15 +149,15 @@ export interface WatchResponse {
   servedNames: string[];
   /** Hex weights fingerprint. */
   fingerprint: string;
-  /** What gives two processes of one version and fingerprint the same bits. */
+  /** Facts that decide, besides version and fingerprint, whether two processes give the same bits. */
   numerics:
     | Numerics
     | undefined;
-  /** Work inside the process. */
+  /** Amount of work inside the process. */
   load:
     | InstanceLoad
     | undefined;
-  /** Encoders the process asks, one entry a modality it has encoders for; empty for an encoder. */
+  /** Encoders that the process asks, one entry per modality; empty for an encoder. */
   encoders: EncoderReadiness[];
 }
 
@@ -176,9 +176,9 @@ export interface Numerics {
    * has no KV cache.
    */
   kvDtype: string;
-  /** How the weights are quantized, such as "int8"; empty if they are not. */
+  /** Quantization of the weights, such as "int8"; empty if they are not quantized. */
   quantization: string;
-  /** Devices that compute one step together: the order of their sums matters. At least 1. */
+  /** Number of devices that compute one step together, at least 1. It decides the order of sums. */
   numRanks: number;
   /** Hex SHA-256 of tokenizer.json; empty for an encoder. */
   tokenizerHash: string;
@@ -188,17 +188,17 @@ export interface Numerics {
 
 /** Counts the work inside a process: requests of a backbone's queue, items of an encoder. */
 export interface InstanceLoad {
-  /** Sequences or items that are computed. */
+  /** Sequences or items that are being computed. */
   numRunning: number;
   /** Sequences or items that wait for their turn. */
   numWaiting: number;
-  /** Most that run at once for a backbone, most inside at once for an encoder. */
+  /** Most sequences that run at once, for a backbone; most items inside at once, for an encoder. */
   capacity: number;
 }
 
 /** Counts the encoders of one modality as a backbone sees them. */
 export interface EncoderReadiness {
-  /** What they encode. */
+  /** Modality of the items they encode. */
   modality: Modality;
   /** Encoders that can be asked. */
   numReady: number;
@@ -1292,7 +1292,7 @@ export const EncoderReadiness: MessageFns<EncoderReadiness> = {
 };
 
 /**
- * Tells operators and peers of one running process. Every process of the mesh serves it on its
+ * Tells operators and peers about one running process. Every process of the mesh serves it on its
  * internal listener.
  */
 export type InstanceServiceDefinition = typeof InstanceServiceDefinition;
@@ -1300,7 +1300,7 @@ export const InstanceServiceDefinition = {
   name: "InstanceService",
   fullName: "autoglm.mesh.v1.InstanceService",
   methods: {
-    /** Returns what the process is and how it does. */
+    /** Returns the facts and the state of the process. */
     getStatus: {
       name: "GetStatus",
       requestType: GetStatusRequest as typeof GetStatusRequest,
@@ -1319,8 +1319,8 @@ export const InstanceServiceDefinition = {
       options: {},
     },
     /**
-     * Follows the process: one message at once, one after every change of what it says, and one a
-     * second after the last if nothing changed, which makes the stream its heartbeat.
+     * Follows the process: one message at once, one after every change of these facts, and one a
+     * second after the last message if nothing changed, which makes the stream its heartbeat.
      */
     watch: {
       name: "Watch",
@@ -1334,7 +1334,7 @@ export const InstanceServiceDefinition = {
 } as const;
 
 export interface InstanceServiceImplementation<CallContextExt = {}> {
-  /** Returns what the process is and how it does. */
+  /** Returns the facts and the state of the process. */
   getStatus(request: GetStatusRequest, context: CallContext & CallContextExt): Promise<DeepPartial<GetStatusResponse>>;
   /** Returns the current value of every metric. */
   getMetrics(
@@ -1342,8 +1342,8 @@ export interface InstanceServiceImplementation<CallContextExt = {}> {
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<GetMetricsResponse>>;
   /**
-   * Follows the process: one message at once, one after every change of what it says, and one a
-   * second after the last if nothing changed, which makes the stream its heartbeat.
+   * Follows the process: one message at once, one after every change of these facts, and one a
+   * second after the last message if nothing changed, which makes the stream its heartbeat.
    */
   watch(
     request: WatchRequest,
@@ -1352,7 +1352,7 @@ export interface InstanceServiceImplementation<CallContextExt = {}> {
 }
 
 export interface InstanceServiceClient<CallOptionsExt = {}> {
-  /** Returns what the process is and how it does. */
+  /** Returns the facts and the state of the process. */
   getStatus(request: DeepPartial<GetStatusRequest>, options?: CallOptions & CallOptionsExt): Promise<GetStatusResponse>;
   /** Returns the current value of every metric. */
   getMetrics(
@@ -1360,8 +1360,8 @@ export interface InstanceServiceClient<CallOptionsExt = {}> {
     options?: CallOptions & CallOptionsExt,
   ): Promise<GetMetricsResponse>;
   /**
-   * Follows the process: one message at once, one after every change of what it says, and one a
-   * second after the last if nothing changed, which makes the stream its heartbeat.
+   * Follows the process: one message at once, one after every change of these facts, and one a
+   * second after the last message if nothing changed, which makes the stream its heartbeat.
    */
   watch(request: DeepPartial<WatchRequest>, options?: CallOptions & CallOptionsExt): AsyncIterable<WatchResponse>;
 }

@@ -6,7 +6,7 @@ import { ByteBudget } from '#gateway/media/byte-budget.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { checkMutants, type Specimen } from '#test/mutations.ts';
 
-/** What a reading gives, or the reason and the words of its refusal. */
+/** Returns the result of a reading, or the reason and the message of its refusal. */
 function outcomeOf(read: () => unknown): unknown {
   try {
     return read();
@@ -20,7 +20,7 @@ function inBlocks(bytes: Buffer, blockBytes: number, push: (block: Buffer) => vo
   for (let at = 0; at < bytes.length; at += blockBytes) push(bytes.subarray(at, at + blockBytes));
 }
 
-/** Places where a text begins in another. */
+/** Finds the places at which a text begins in another. */
 function marksOf(bytes: Buffer, text: string): number[] {
   const marks: number[] = [];
   for (let at = bytes.indexOf(text); at !== -1; at = bytes.indexOf(text, at + 1)) marks.push(at);

@@ -19,7 +19,7 @@ const file = (name: string, value: string) => part(`name="${name}"; filename="a.
 
 interface Sent {
   readonly type?: string;
-  /** Bytes that arrive together; unset: all. */
+  /** Number of bytes that arrive together; unset: all. */
   readonly blockBytes?: number;
 }
 
@@ -31,7 +31,7 @@ function read(body: string | Buffer, { type = TYPE, blockBytes = Infinity }: Sen
   return reader.finish();
 }
 
-/** The texts of a form whose only part has this header, or a sign that it is a file. */
+/** Returns the texts of a form whose only part has this header, or says that the part is a file. */
 function soleText(disposition: string, ...headers: readonly string[]): unknown {
   const { texts, files } = read(part(disposition, 'value', ...headers) + END);
   return files.length > 0 ? 'a file' : [...texts];

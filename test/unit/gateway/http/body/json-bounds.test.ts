@@ -5,7 +5,7 @@ import { JsonBounds } from '#gateway/http/body/json-bounds.ts';
 const NO_LIMITS = { maxValues: Infinity, maxDepth: Infinity };
 
 interface Sent {
-  /** Bytes that arrive together; unset: all. */
+  /** Number of bytes that arrive together; unset: all. */
   readonly blockBytes?: number;
 }
 
@@ -25,7 +25,10 @@ const tooDeep = (maxDepth: number) => ({
   message: `the body is nested deeper than ${maxDepth} levels (key "max-json-depth")`,
 });
 
-/** Values and names of a parsed JSON value: what the scan must count without parsing. */
+/**
+ * Counts values and names of a parsed JSON value. The scan must count the same number without
+ * parsing.
+ */
 function numValuesOf(value: unknown): number {
   if (typeof value !== 'object' || value === null) return 1;
   const numNames = Array.isArray(value) ? 0 : Object.keys(value).length;
