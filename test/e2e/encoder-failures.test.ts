@@ -13,15 +13,16 @@ import { type EncoderName, type Mesh, property, startMesh } from './mesh.ts';
 
 interface Kind {
   readonly encoder: EncoderName;
-  /** Name of the modality in the backbone's log. */
-  readonly logged: 'image' | 'audio';
   readonly uniquePart: () => Promise<Body>;
 }
 
 const KINDS: readonly Kind[] = [
-  { encoder: 'vision-encoder', logged: 'image', uniquePart: uniqueImage },
-  { encoder: 'speech-encoder', logged: 'audio', uniquePart: uniqueAudio },
+  { encoder: 'vision-encoder', uniquePart: uniqueImage },
+  { encoder: 'speech-encoder', uniquePart: uniqueAudio },
 ];
+
+/** Returns the encoder's name as log lines have it. */
+const logged = ({ encoder }: Kind): string => encoder.replace('-', ' ');
 
 const NUM_MEDIA_CLIENTS = 4;
 const NUM_TEXT_STREAMS = 4;
@@ -101,7 +102,7 @@ describe('a mesh with two encoders of each kind', () => {
       process.kill(pid, 'SIGKILL');
 
       await mesh.lines.match(new RegExp(`${kind.encoder} was killed by SIGKILL`), numLines);
-      await mesh.lines.match(new RegExp(`${kind.logged} encoder .* is ready`), numLines);
+      await mesh.lines.match(new RegExp(`${logged(kind)} .* is ready`), numLines);
       const { media, text } = await load.end();
       assert.deepEqual(
         media.filter(({ status }) => status !== 200),
@@ -129,7 +130,7 @@ describe('a mesh with one encoder of each kind', () => {
 
       process.kill(pid, 'SIGKILL');
 
-      await mesh.lines.match(new RegExp(`${kind.logged} encoder .* is ready`), numLines);
+      await mesh.lines.match(new RegExp(`${logged(kind)} .* is ready`), numLines);
       const { media, text } = await load.end();
       const failed = media.filter(({ status }) => status !== 200);
       assert(failed.length > 0, 'nobody asked while it was away');
