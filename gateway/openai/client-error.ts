@@ -20,12 +20,7 @@ export function clientError(error: unknown, words: ClientWords): unknown {
   if (!(error instanceof MeshError) || error.param === undefined) return error;
   const named = itemField(error.param, words) ?? requestField(error.param, words);
   if (named === undefined || named.field === '' || named.field === error.param) return error;
-  const { reason, message, retryAfterMs } = error;
-  return new MeshError(reason, renamed(message, named), {
-    param: named.field,
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    cause: error,
-  });
+  return error.about(named.field, renamed(error.message, named));
 }
 
 interface NamedField {

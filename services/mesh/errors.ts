@@ -85,6 +85,13 @@ export class MeshError extends Error {
     const row: ErrorRow = ERRORS[reason];
     this.retryAfterMs = details.retryAfterMs ?? row.retryAfterMs;
   }
+
+  /** Returns the same failure with another field at fault, in other words if they are given. */
+  about(param: string, message = this.message): MeshError {
+    const { reason, retryAfterMs } = this;
+    const retry = retryAfterMs === undefined ? {} : { retryAfterMs };
+    return new MeshError(reason, message, { param, ...retry, cause: this });
+  }
 }
 
 export function isErrorReason(value: string): value is ErrorReason {

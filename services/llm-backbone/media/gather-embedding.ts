@@ -1,5 +1,5 @@
 import type { Embedding } from '#backbone/engine/row-source.ts';
-import { type EncoderStub, encodeItem } from '#mesh/encode/encoder-call.ts';
+import { brokenContract, type EncoderStub, encodeItem } from '#mesh/encode/encoder-call.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { EncodePlan } from '#protos/autoglm/encoder/v1/encoder.ts';
 import type { ExpectedModel } from './encoder-peer.ts';
@@ -53,7 +53,7 @@ export async function gatherEmbedding(
     throw asReplaced(error);
   }
   const [dtype = 'float32', other] = dtypes;
-  if (other !== undefined) throw broken(`rows of ${dtype} and of ${other} in one item`);
+  if (other !== undefined) throw brokenContract(`rows of ${dtype} and of ${other} in one item`);
   return { embedding: { numRows, dtype, rows: Buffer.concat(parts) }, cacheHit };
 }
 
@@ -65,8 +65,8 @@ function shapeOf(
   { numRows, grid, durationMs, contentHash }: EncodePlan,
   item: EncodableItem,
 ): ItemShape {
-  if (!contentHash.equals(item.contentHash)) throw broken('a plan for other content');
-  if (numRows === 0 || grid === undefined) throw broken('a plan without rows or grid');
+  if (!contentHash.equals(item.contentHash)) throw brokenContract('a plan for other content');
+  if (numRows === 0 || grid === undefined) throw brokenContract('a plan without rows or grid');
   const { t, h, w } = grid;
   return { numRows, durationMs, grid: { t, h, w } };
 }
@@ -78,8 +78,4 @@ function shapeOf(
 function asReplaced(error: unknown): unknown {
   if (!(error instanceof MeshError) || error.reason !== 'MODEL_NOT_FOUND') return error;
   return new MeshError('NO_READY_ENDPOINT', error.message, { cause: error });
-}
-
-function broken(what: string): MeshError {
-  return new MeshError('ENGINE_FAILED', `the encoder broke the Encode contract: ${what}`);
 }

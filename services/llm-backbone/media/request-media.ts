@@ -72,12 +72,6 @@ export class RequestMedia implements RowSource {
 /** Adds the request's own item to an error, which all that wait for the same content share. */
 function nameItem(index: number): (error: unknown) => never {
   return (error) => {
-    if (!(error instanceof MeshError)) throw error;
-    const { reason, message, retryAfterMs } = error;
-    throw new MeshError(reason, message, {
-      param: mediaParam(index),
-      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-      cause: error,
-    });
+    throw error instanceof MeshError ? error.about(mediaParam(index)) : error;
   };
 }

@@ -87,11 +87,11 @@ class EncodeCourse {
   }
 
   accept({ event }: EncodeResponse): EncodeEvent {
-    if (event === undefined) throw broken('a message without an event');
-    if (this.#isDone) throw broken(`"${event.$case}" after "done"`);
+    if (event === undefined) throw brokenContract('a message without an event');
+    if (this.#isDone) throw brokenContract(`"${event.$case}" after "done"`);
     switch (event.$case) {
       case 'plan':
-        if (this.#plan !== undefined) throw broken('a second plan');
+        if (this.#plan !== undefined) throw brokenContract('a second plan');
         this.#plan = event.value;
         return { kind: 'plan', plan: event.value };
       case 'rows':
@@ -104,38 +104,44 @@ class EncodeCourse {
   }
 
   end(): void {
-    if (!this.#isDone) throw broken('the stream ended before "done"');
+    if (!this.#isDone) throw brokenContract('the stream ended before "done"');
   }
 
   #acceptRows({ firstRow, rows }: EncodeRows): ReceivedRows {
-    if (this.#plan === undefined) throw broken('rows before the plan');
-    if (firstRow !== this.#nextRow) throw broken(`row ${firstRow} where ${this.#nextRow} was due`);
+    if (this.#plan === undefined) throw brokenContract('rows before the plan');
+    if (firstRow !== this.#nextRow)
+      throw brokenContract(`row ${firstRow} where ${this.#nextRow} was due`);
     const dtype = DTYPES.get(rows?.dtype ?? DType.D_TYPE_UNSPECIFIED);
-    if (rows === undefined || dtype === undefined) throw broken(`rows of dtype ${rows?.dtype}`);
+    if (rows === undefined || dtype === undefined)
+      throw brokenContract(`rows of dtype ${rows?.dtype}`);
     const [numRows = 0, width] = rows.shape;
     if (rows.shape.length !== 2 || numRows === 0 || width !== this.#expected.hiddenSize) {
-      throw broken(`rows of shape [${rows.shape}], expected [n, ${this.#expected.hiddenSize}]`);
+      throw brokenContract(
+        `rows of shape [${rows.shape}], expected [n, ${this.#expected.hiddenSize}]`,
+      );
     }
     const bytes = numRows * width * dtype.bytes;
     if (rows.data.length !== bytes) {
-      throw broken(
+      throw brokenContract(
         `${rows.data.length} bytes for ${dtype.name} [${rows.shape}], which has ${bytes}`,
       );
     }
     this.#nextRow += numRows;
     if (this.#nextRow > this.#plan.numRows) {
-      throw broken(`${this.#nextRow} rows where the plan says ${this.#plan.numRows}`);
+      throw brokenContract(`${this.#nextRow} rows where the plan says ${this.#plan.numRows}`);
     }
     return { firstRow, numRows, dtype: dtype.name, data: rows.data };
   }
 
   #refuseMissingRows(when: string): void {
     const planned = this.#plan?.numRows;
-    if (planned === undefined) throw broken(`no plan ${when}`);
-    if (this.#nextRow !== planned) throw broken(`${this.#nextRow} of ${planned} rows ${when}`);
+    if (planned === undefined) throw brokenContract(`no plan ${when}`);
+    if (this.#nextRow !== planned)
+      throw brokenContract(`${this.#nextRow} of ${planned} rows ${when}`);
   }
 }
 
-function broken(what: string): MeshError {
+/** Returns the failure of an encoder that broke the contract of Encode. */
+export function brokenContract(what: string): MeshError {
   return new MeshError('ENGINE_FAILED', `the encoder broke the Encode contract: ${what}`);
 }
