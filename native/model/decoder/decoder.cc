@@ -4,14 +4,12 @@
 #include <chrono>
 #include <cmath>
 
+#include "model/layers/layer_ops.h"
+
 namespace autoglm {
 
 void Decoder::Multiply(const MatrixView& x, const Linear& linear, const MatrixView& y) {
-  device_.ops->gemm(*device_.context, {.x = x,
-                                       .weight = linear.weight,
-                                       .bias = linear.bias,
-                                       .activation_dtype = activation_dtype_,
-                                       .y = y});
+  LayerOps(device_, activation_dtype_).Multiply(x, linear, y);
 }
 
 // Computes x = x + norm(o(attention(rope(qkv(norm(x)))))).
