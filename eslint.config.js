@@ -5,7 +5,7 @@ import tseslint from 'typescript-eslint';
 export default [
   { ignores: ['build/**', 'node_modules/**', 'protos/gen/**'] },
   {
-    files: ['**/*.ts'],
+    files: ['**/*.{ts,tsx}'],
     languageOptions: {
       parser: tseslint.parser,
       parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },

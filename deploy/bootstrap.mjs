@@ -5,7 +5,20 @@
 // line.
 import { enter } from './bootstrap/enter.mjs';
 
-const VERBS = ['start', 'serve', 'test', 'test:e2e', 'dev', 'bench', 'parity', 'eval', 'build'];
+const VERBS = [
+  'start',
+  'serve',
+  'test',
+  'test:e2e',
+  'test:browser',
+  'dev',
+  'bench',
+  'fuzz',
+  'chaos',
+  'parity',
+  'eval',
+  'build',
+];
 
 enter(async (verb, ...args) => {
   if (verb === undefined || !VERBS.includes(verb)) {

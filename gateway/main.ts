@@ -8,7 +8,7 @@ runProcess({
   schema: gatewayOptions,
   start: async (options, log) => {
     const gateway = await startGateway(options, log);
-    log.info(`Server listening on ${gateway.url}`);
+    log.info(`Server listening on ${gateway.url}; not ready yet, 503 until a backbone is`);
     return gateway;
   },
 });

@@ -17,6 +17,8 @@ import type {
   ResizeRequest,
 } from './encoder-contract.ts';
 import { EngineError } from './engine-error.ts';
+import type { LoadedBytes } from './load-contract.ts';
+import type { SharedPlace, SharedSegment } from './shared-memory-contract.ts';
 import type { MediaRows, StepPlan, StepResult } from './step-plan.ts';
 
 /**
@@ -47,19 +49,31 @@ export interface AddonEncoder {
   close(): Promise<void>;
 }
 
+/** A model that the addon loads. */
+export interface AddonLoad<T> {
+  readonly promise: Promise<T>;
+  /** Says how far the load has come. */
+  progress(): LoadedBytes;
+}
+
 export interface Addon {
   setErrorClass(errorClass: typeof EngineError): void;
   devices(): readonly DeviceDescription[];
+  gpuRefusal(id: string): string | undefined;
   cpuFeatures(): CpuFeatures;
-  loadDecoder(options: DecoderOptions): Promise<{
+  loadDecoder(options: DecoderOptions): AddonLoad<{
     readonly decoder: AddonDecoder;
     readonly description: DecoderDescription;
   }>;
-  loadEncoder(options: EncoderOptions): Promise<{
+  loadEncoder(options: EncoderOptions): AddonLoad<{
     readonly encoder: AddonEncoder;
     readonly description: EncoderDescription;
   }>;
   resizeImage(request: ResizeRequest): Promise<Uint8Array>;
+  limitSharing(maxBytes: number): void;
+  sharedBytes(): number;
+  shareBytes(bytes: Uint8Array): { readonly bytes: Uint8Array; readonly shared: SharedSegment };
+  mapShared(place: SharedPlace): Uint8Array;
 }
 
 let loaded: Addon | undefined;
@@ -97,10 +111,15 @@ function isAddon(value: unknown): value is Addon {
   const names = [
     'setErrorClass',
     'devices',
+    'gpuRefusal',
     'cpuFeatures',
     'loadDecoder',
     'loadEncoder',
     'resizeImage',
+    'limitSharing',
+    'sharedBytes',
+    'shareBytes',
+    'mapShared',
   ];
   return (
     typeof value === 'object' &&

@@ -1,6 +1,7 @@
 // Types of a decoder: its options, its description and its methods.
 
-import type { DeviceId, WeightDtype } from './device-contract.ts';
+import type { DeviceId, Quantize, WeightDtype } from './device-contract.ts';
+import type { WeightsCacheReport } from './load-contract.ts';
 import type { MediaRows, StepPlan, StepResult } from './step-plan.ts';
 
 /** Shape of a decoder with random weights, for benches. */
@@ -15,20 +16,43 @@ export interface RandomDecoderShape {
   readonly maxPositionEmbeddings: number;
 }
 
+/** Storage type of a KV cache, `--kv-cache-dtype`. */
+export type KvCacheDtype = 'auto' | 'bfloat16' | 'float32' | 'int8';
+
 export interface DecoderOptions {
   /** A model directory, or a shape to be filled with random weights. */
   readonly model: { readonly directory: string } | { readonly random: RandomDecoderShape };
-  readonly device: DeviceId;
+  /** Where it computes; a list: the ranks of a group, over which it is spread. */
+  readonly device: DeviceId | readonly DeviceId[];
+  /** Most threads on CPUs, all of a group together; unset: one for each core of a device. */
+  readonly threads?: number | undefined;
   /** Type of the weights in memory; `auto` keeps the checkpoint's. */
   readonly weightDtype: WeightDtype;
   /**
-   * float32: activations are float32 throughout. bfloat16: inputs of matrix products and the KV
-   * cache are rounded to bfloat16; residuals and accumulation stay float32.
+   * Integers to which matrices are rounded at load; the embedding, norms and biases stay. Refused if
+   * the checkpoint is quantized already. none by default.
+   */
+  readonly quantize?: Quantize;
+  /** Whether `quantize` rounds the head too; true by default. */
+  readonly quantizeHead?: boolean;
+  /**
+   * float32: activations are float32 throughout. bfloat16: inputs of matrix products are rounded to
+   * bfloat16, or to int8 where the weights ask for it; residuals and accumulation stay float32.
    */
   readonly activationDtype: 'float32' | 'bfloat16';
+  /**
+   * Type of the KV cache; auto, the default, keeps what the products of `activationDtype` read. int8
+   * has one scale for each token and KV head.
+   */
+  readonly kvCacheDtype?: KvCacheDtype;
+  /**
+   * Folder in which packed weights are kept and from which they are mapped at the next load; none by
+   * default.
+   */
+  readonly weightsCache?: string;
   /** Tokens in a block of KV cache. */
   readonly blockSize: number;
-  /** Memory for the KV cache in bytes; decides `numBlocks`. */
+  /** Memory for the KV cache on all devices together, in bytes; decides `numBlocks`. */
   readonly kvCacheBytes: number;
   /** Most tokens one step may hold; sizes the workspace. */
   readonly maxNumBatchedTokens: number;
@@ -43,10 +67,16 @@ export interface DecoderDescription {
   readonly vocabSize: number;
   readonly maxPositionEmbeddings: number;
   readonly weightDtype: Exclude<WeightDtype, 'auto'>;
+  /** Integers of the products' weights in words, such as `int4 in groups of 128`; '' without. */
+  readonly quantization: string;
+  /** On all devices together, as `kvCacheBytes`. */
   readonly weightBytes: number;
+  /** What became of `weightsCache`, of a group that of the rank that fared worst; null without. */
+  readonly weightsCache: WeightsCacheReport | null;
   readonly numBlocks: number;
   readonly blockSize: number;
   readonly kvCacheBytes: number;
+  readonly kvCacheDtype: Exclude<KvCacheDtype, 'auto'>;
   readonly loadMs: number;
   /** Rotary frequencies per axis (t, h, w), or null if positions are one-dimensional. */
   readonly mropeSection: readonly [number, number, number] | null;

@@ -7,6 +7,7 @@ import type {
   DecoderOptions,
   DecoderTrace,
 } from './decoder-contract.ts';
+import type { WatchLoad } from './load-contract.ts';
 import type { MediaRows, StepPlan, StepResult } from './step-plan.ts';
 
 class NativeDecoder implements Decoder {
@@ -46,7 +47,12 @@ function textPositions(numTokens: number): Int32Array {
 }
 
 /** Loads a decoder on its own thread; rejects with an `EngineError` that names the reason. */
-export async function loadDecoder(options: DecoderOptions): Promise<Decoder> {
-  const { decoder, description } = await addon().loadDecoder(options);
+export async function loadDecoder(
+  options: DecoderOptions,
+  watch: WatchLoad = () => {},
+): Promise<Decoder> {
+  const load = addon().loadDecoder(options);
+  watch(() => load.progress());
+  const { decoder, description } = await load.promise;
   return new NativeDecoder(decoder, description);
 }

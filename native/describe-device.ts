@@ -1,6 +1,11 @@
 import { addon } from './addon.ts';
 import type { DeviceDescription, DeviceId } from './device-contract.ts';
 
+/** Returns why the GPU that `id` names cannot be used, or undefined if it can. */
+export function gpuRefusal(id: DeviceId): string | undefined {
+  return addon().gpuRefusal(id);
+}
+
 /**
  * Returns the device that `id` names (a set of cores names the CPU), or undefined if this machine
  * does not have it.

@@ -1,18 +1,34 @@
 // Types of a vision or speech tower: its options, its description, its items and its results.
 
-import type { DeviceId, WeightDtype } from './device-contract.ts';
+import type { DeviceId, Quantize, WeightDtype } from './device-contract.ts';
+import type { WeightsCacheReport } from './load-contract.ts';
+import type { SharedSegment } from './shared-memory-contract.ts';
 
 export interface EncoderOptions {
   readonly modelDirectory: string;
   /** Modality of the tower to load; only this tower's tensors are read. */
   readonly modality: 'image' | 'audio';
   readonly device: DeviceId;
+  /** Most threads on a CPU; unset: one for each core of the device. */
+  readonly threads?: number | undefined;
   readonly weightDtype: WeightDtype;
+  /**
+   * Integers to which matrices are rounded at load; the embedding, norms and biases stay. Refused if
+   * the checkpoint is quantized already. none by default.
+   */
+  readonly quantize?: Quantize;
   /**
    * float32 (default): activations are float32 throughout. bfloat16: inputs of matrix products are
    * rounded to bfloat16; residuals and accumulation stay float32.
    */
   readonly activationDtype?: 'float32' | 'bfloat16';
+  /**
+   * Folder in which packed weights are kept and from which they are mapped at the next load; none by
+   * default.
+   */
+  readonly weightsCache?: string;
+  /** Rows of at least this many bytes go to shared memory if it has room; unset: none do. */
+  readonly minSharedBytes?: number;
 }
 
 export interface EncoderDescription {
@@ -22,8 +38,14 @@ export interface EncoderDescription {
   /** Width of an embedding row. */
   readonly hiddenSize: number;
   readonly weightDtype: Exclude<WeightDtype, 'auto'>;
+  /** Integers to which `quantize` rounded the matrices, in words; '' without. */
+  readonly quantization: string;
   readonly weightBytes: number;
+  /** What became of `weightsCache`; null without. */
+  readonly weightsCache: WeightsCacheReport | null;
   readonly loadMs: number;
+  /** Files and members of the processor that are there and have no effect, each with the reason. */
+  readonly unusedSettings: readonly string[];
   /** Sample rate that the speech tower reads, Hz; 0 for images. Other rates are resampled. */
   readonly sampleRateHz: number;
   /** Most rows that one item can give; 0 if the tower sets no bound. */
@@ -36,11 +58,12 @@ export interface EncoderDescription {
 }
 
 /**
- * Bound of an image's size. `maxPixels` is null for the checkpoint's own bounds; models read the
- * modes differently.
+ * Bounds of an image's size, pixels; null for the checkpoint's own. `volume` bounds frames × height ×
+ * width as the checkpoint does, `area` bounds height × width; with `ignore` neither is read.
  */
 export interface ImageOptions {
   readonly maxPixels: number | null;
+  readonly minPixels: number | null;
   readonly maxPixelsMode: 'ignore' | 'volume' | 'area';
 }
 
@@ -87,6 +110,8 @@ export interface FeatureItem extends Pick<ItemPlan, 'grid'> {
 export interface EncodedItem {
   /** `[num_rows, hidden_size]`. */
   readonly rows: Float32Array;
+  /** Where other processes find the rows, if they are in shared memory. */
+  readonly shared?: SharedSegment;
   readonly plan: ItemPlan;
   readonly preprocessUs: number;
   /** Time of tower and projector for the whole batch, microseconds. */

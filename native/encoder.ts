@@ -12,6 +12,7 @@ import type {
   ItemPlan,
   LoadedEncoder,
 } from './encoder-contract.ts';
+import type { WatchLoad } from './load-contract.ts';
 
 class NativeEncoder implements LoadedEncoder {
   readonly description: EncoderDescription;
@@ -70,7 +71,12 @@ function settle(ticket: AddonTicket, signal: AbortSignal | undefined): Promise<E
 }
 
 /** Loads an encoder on its own thread; rejects with an `EngineError` that names the reason. */
-export async function loadEncoder(options: EncoderOptions): Promise<LoadedEncoder> {
-  const { encoder, description } = await addon().loadEncoder(options);
+export async function loadEncoder(
+  options: EncoderOptions,
+  watch: WatchLoad = () => {},
+): Promise<LoadedEncoder> {
+  const load = addon().loadEncoder(options);
+  watch(() => load.progress());
+  const { encoder, description } = await load.promise;
   return new NativeEncoder(encoder, description);
 }

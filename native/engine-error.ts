@@ -6,7 +6,9 @@ export type EngineErrorReason =
   | 'UNSUPPORTED'
   /** A file of the model is missing, damaged or of another shape. */
   | 'INVALID_CHECKPOINT'
-  /** Memory or the operating system refused, or the computed numbers are not finite. */
+  /** The device has not enough free memory. */
+  | 'OUT_OF_MEMORY'
+  /** The operating system refused, or the computed numbers are not finite. */
   | 'ENGINE_FAILED'
   /** The engine was closed before the call or while it waited. */
   | 'ENGINE_CLOSED';
@@ -15,6 +17,7 @@ const CODES = {
   INVALID_REQUEST: 'INVALID_ARGUMENT',
   UNSUPPORTED: 'UNIMPLEMENTED',
   INVALID_CHECKPOINT: 'FAILED_PRECONDITION',
+  OUT_OF_MEMORY: 'RESOURCE_EXHAUSTED',
   ENGINE_FAILED: 'INTERNAL',
   ENGINE_CLOSED: 'UNAVAILABLE',
 } as const satisfies Record<EngineErrorReason, string>;

@@ -19,11 +19,14 @@ export function cpuFeatures(): CpuFeatures {
 
 export { loadDecoder } from './decoder.ts';
 export type * from './decoder-contract.ts';
-export { describeDevice } from './describe-device.ts';
+export { describeDevice, gpuRefusal } from './describe-device.ts';
 export type * from './device-contract.ts';
 export { deviceName } from './device-name.ts';
 export { loadEncoder } from './encoder.ts';
 export type * from './encoder-contract.ts';
 export { EngineError, type EngineErrorReason } from './engine-error.ts';
 export { resizeImage } from './image.ts';
+export type * from './load-contract.ts';
+export { limitSharing, mapShared, shareBytes, sharedBytes } from './shared-memory.ts';
+export type * from './shared-memory-contract.ts';
 export type * from './step-plan.ts';

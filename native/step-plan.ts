@@ -3,14 +3,20 @@
 import type { EngineError } from './engine-error.ts';
 
 /**
- * One engine step as plain data. All arrays are read-only while the step runs. The tokens of all
- * sequences follow each other; sequence s owns tokens `queryStarts[s] .. queryStarts[s+1]-1`. A
+ * One engine step as plain data, copied when it is given to a decoder; only the rows of media are not,
+ * and are read-only while the step runs. The tokens of all sequences follow each other; sequence s
+ * owns tokens `queryStarts[s] .. queryStarts[s+1]-1`. A
  * row's result depends neither on the other rows of the plan nor on how its prompt was cut into
  * chunks: it is the same bit for bit.
  */
 export interface StepPlan {
   /** `[num_tokens]`; the value is ignored if a media row replaces the token. */
   readonly tokenIds: Uint32Array;
+  /**
+   * `[num_tokens]`: the output of the decoder's step before, which may still run, whose token this is;
+   * the outputs at that token count it as generated. -1 where `tokenIds` has it; absent: it has all.
+   */
+  readonly previousOutputs?: Int32Array;
   /** `[3, num_tokens]`: rotary positions t, h, w (equal for text). */
   readonly positions: Int32Array;
   /** `[num_tokens]`: slot of each token's key and value, `block * blockSize + offset`. */
@@ -121,4 +127,6 @@ export interface StepResult {
   readonly failures: readonly OutputFailure[];
   /** Time inside the forward pass and sampling, microseconds. */
   readonly forwardUs: number;
+  /** Time from the end of the decoder's step before to the start of this one, microseconds. */
+  readonly idleUs: number;
 }

@@ -10,7 +10,12 @@ export function plannedItem(encoder: MediaEncoder, decoded: DecodedItem): Encode
 function factsOf(decoded: DecodedItem): ItemFacts {
   if (decoded.kind === 'image') {
     const { kind, width, height } = decoded;
-    return { kind, width, height, options: { maxPixels: null, maxPixelsMode: 'ignore' } };
+    return {
+      kind,
+      width,
+      height,
+      options: { maxPixels: null, minPixels: null, maxPixelsMode: 'ignore' },
+    };
   }
   const { kind, samples, sampleRateHz } = decoded;
   return { kind, numSamples: samples.length, sampleRateHz };

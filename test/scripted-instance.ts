@@ -10,15 +10,31 @@ import {
 } from '#mesh/process/instance.ts';
 import {
   type EncoderReadiness,
+  type InstanceLoad,
   InstanceServiceDefinition,
   InstanceState,
   Numerics,
 } from '#protos/autoglm/mesh/v1/instance.ts';
 
+/** The load of a process without work. */
+export const IDLE: InstanceLoad = {
+  numRunning: 0,
+  numWaiting: 0,
+  capacity: 8,
+  numOutstandingTokens: 0,
+  kvCacheUse: 0,
+};
+
+interface StatusParts {
+  /** Read whenever a message is written; a test may change it. */
+  readonly load?: InstanceLoad;
+  readonly encoders?: () => EncoderReadiness[];
+}
+
 /** Makes the status of a process that a test scripts. */
 export function statusOf(
   facts: Partial<InstanceFacts> = {},
-  encoders: () => EncoderReadiness[] = () => [],
+  { load = IDLE, encoders = () => [] }: StatusParts = {},
 ): InstanceStatus {
   const all: InstanceFacts = {
     role: 'llm-backbone',
@@ -31,8 +47,7 @@ export function statusOf(
     numerics: Numerics.fromPartial({ isa: 'reference', numRanks: 1 }),
     ...facts,
   };
-  const load = () => ({ numRunning: 0, numWaiting: 0, capacity: 8 });
-  return new InstanceStatus(all, { load, encoders });
+  return new InstanceStatus(all, { load: () => ({ ...load }), encoders });
 }
 
 export interface ScriptedInstanceOptions {

@@ -4,6 +4,7 @@ import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { Interruption } from './ending.mjs';
 import { BUILD } from './paths.mjs';
+import { shareOf } from './progress.mjs';
 import { runTool, stage } from './stage.mjs';
 import { contentHash, isStamped, writeStamp } from './stamp.mjs';
 import { findProgram } from './toolchain.mjs';
@@ -18,15 +19,16 @@ const ADDON_SOURCES = ['native', 'package-lock.json'];
 const TEST_SOURCES = [...ADDON_SOURCES, 'test/native'];
 const PEAK_SOURCES = [...ADDON_SOURCES, 'test/perf'];
 
-/** The addon that the processes load. */
+/** The addon that the processes load, and kernels for GPUs where there is a GPU. */
 export const ADDON = {
   name: 'the native addon',
   needsCompiler: true,
-  isDone: () => isAddonWhole() && isStamped('native', hashOf(ADDON_SOURCES)),
+  isDone: () => isAddonWhole() && isStamped('native', addonStamp()),
   build: async () => {
-    const hash = hashOf(ADDON_SOURCES);
-    await compile('building the native addon', 'autoglm_addon');
-    writeStamp('native', hash);
+    const stamp = addonStamp();
+    const targets = hasGpu() ? ['autoglm_addon', 'gpu_kernels'] : ['autoglm_addon'];
+    await compile('building the native addon', ...targets);
+    writeStamp('native', stamp);
   },
 };
 
@@ -36,9 +38,9 @@ export const NATIVE_TESTS = {
   needsCompiler: true,
   isDone: () => isAddonWhole() && isStamped('native-tests', hashOf(TEST_SOURCES)),
   build: async () => {
-    const [addonHash, hash] = [hashOf(ADDON_SOURCES), hashOf(TEST_SOURCES)];
+    const [addon, hash] = [addonStamp(), hashOf(TEST_SOURCES)];
     await compile('building the native addon and its tests', 'all');
-    writeStamp('native', addonHash);
+    writeStamp('native', addon);
     writeStamp('native-tests', hash);
   },
 };
@@ -55,6 +57,15 @@ export const MACHINE_PEAK = {
   },
 };
 
+/** Kernels for GPUs take minutes to compile, so that a machine without one builds them for tests alone. */
+function hasGpu() {
+  return existsSync('/dev/nvidiactl');
+}
+
+function addonStamp() {
+  return `${hashOf(ADDON_SOURCES)}${hasGpu() ? ' with kernels for GPUs' : ''}`;
+}
+
 function isAddonWhole() {
   return existsSync(ADDON_FILE) && !existsSync(UNFINISHED);
 }
@@ -67,8 +78,8 @@ function isNativeSource(path) {
   return /\.(cc|h|hpp|cu|cuh|txt|cmake|json)$/.test(path);
 }
 
-async function compile(title, target) {
-  await stage(title, async () => {
+async function compile(title, ...targets) {
+  await stage(title, async (report) => {
     await configure();
     const jobs = Math.max(1, Math.min(availableParallelism(), Math.floor(totalmem() / JOB_BYTES)));
     const clean = existsSync(UNFINISHED) ? ['--clean-first'] : [];
@@ -78,13 +89,16 @@ async function compile(title, target) {
       '--build',
       CMAKE_FOLDER,
       '--target',
-      target,
+      ...targets,
       '--parallel',
       String(jobs),
       ...clean,
     ];
     try {
-      await runTool('cmake', args);
+      await runTool('cmake', args, (line) => {
+        const share = shareOf(line);
+        if (share !== undefined) report(share);
+      });
     } finally {
       // A compiler that failed removed its output itself; only a killed one leaves half a file.
       rmSync(UNFINISHED, { force: true });

@@ -2,6 +2,7 @@
 // nor compiler is needed, so such a tree may be read-only, pruned or offline.
 import { accessSync, constants, existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { CONSOLE } from './console.mjs';
 import { installPackages, missingPackages } from './dependencies.mjs';
 import { exclusively } from './lock.mjs';
 import { ADDON, MACHINE_PEAK, NATIVE_TESTS } from './native.mjs';
@@ -12,13 +13,14 @@ import { TYPESCRIPT } from './typescript.mjs';
 
 /** Prepares what a running mesh needs. */
 export function setUpMesh() {
-  return prepare({ builds: [ADDON, TYPESCRIPT], runsSources: false, command: 'npm run build' });
+  const builds = [ADDON, TYPESCRIPT, CONSOLE];
+  return prepare({ builds, runsSources: false, command: 'npm run build' });
 }
 
 /** Prepares what verbs need that run TypeScript from its sources and start a mesh. */
 export function setUpSources() {
   const command = 'npm ci --include=dev && npm run build';
-  return prepare({ builds: [ADDON, TYPESCRIPT], runsSources: true, command });
+  return prepare({ builds: [ADDON, TYPESCRIPT, CONSOLE], runsSources: true, command });
 }
 
 /** Prepares what the fast tests need. */
@@ -28,7 +30,7 @@ export function setUpTests() {
 
 /** Prepares what the benchmarks need, some of which start a mesh. */
 export function setUpBenches() {
-  const builds = [ADDON, MACHINE_PEAK, TYPESCRIPT];
+  const builds = [ADDON, MACHINE_PEAK, TYPESCRIPT, CONSOLE];
   return prepare({ builds, runsSources: true, command: 'npm run bench' });
 }
 

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { Interruption, outcome, throwIfEnding } from './ending.mjs';
 import { ROOT } from './paths.mjs';
+import { beginProgress } from './progress.mjs';
 
 /**
  * Lines of a failed tool's output that are shown: the cause is usually among the first or the last.
@@ -18,30 +19,30 @@ const TOOL = join(ROOT, 'deploy', 'bootstrap', 'tool.mjs');
 
 /**
  * Runs `work` and prints `title ... 1.2 s` around it, on stderr, because stdout belongs to the
- * verb.
+ * verb. `work` gets a function that it may tell which share of it is done.
  */
 export async function stage(title, work) {
   const start = Date.now();
-  process.stderr.write(`[set-up] ${title} ...`);
+  const progress = beginProgress(title);
   try {
-    await work();
+    await work(progress.report);
   } catch (error) {
-    process.stderr.write(error instanceof Interruption ? ' stopped\n' : ' failed\n');
+    progress.end(error instanceof Interruption ? 'stopped' : 'failed');
     throw error;
   }
-  process.stderr.write(` ${((Date.now() - start) / 1000).toFixed(1)} s\n`);
+  progress.end(`${((Date.now() - start) / 1000).toFixed(1)} s`);
 }
 
-/** Runs a tool quietly; rejects with its output if it fails. */
-export async function runTool(command, args) {
+/** Runs a tool quietly; rejects with its output if it fails. `onLine` gets each line of it. */
+export async function runTool(command, args, onLine = () => {}) {
   const child = spawnTool(command, args, { stderr: 'pipe' });
   const lines = [];
   const keep = (chunk) => {
-    lines.push(
-      ...String(chunk)
-        .split('\n')
-        .filter((line) => line.trim() !== ''),
-    );
+    const found = String(chunk)
+      .split('\n')
+      .filter((line) => line.trim() !== '');
+    found.forEach(onLine);
+    lines.push(...found);
     lines.splice(FIRST_LINES, Math.max(0, lines.length - FIRST_LINES - LAST_LINES));
   };
   child.stdout.on('data', keep);

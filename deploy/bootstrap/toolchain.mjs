@@ -3,15 +3,18 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 const OLDEST_NODE = [20, 19];
+/** The release between the supported ones lacks what the later releases of Node 20 have. */
+const UNSUPPORTED_NODE = 21;
 const APT_LINE = 'apt-get install -y build-essential cmake';
 
-/** Throws one line if the running Node is too old. */
+/** Throws one line if the running Node is too old, or not a supported release. */
 export function requireNode(version) {
   const [major, minor] = version.split('.').map(Number);
-  const isOldEnough =
+  const isNewEnough =
     major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1]);
-  if (isOldEnough) return;
-  throw new Error(`autoglm-mesh needs Node ${OLDEST_NODE.join('.')} or newer; this is ${version}.`);
+  if (isNewEnough && major !== UNSUPPORTED_NODE) return;
+  const wanted = `Node ${OLDEST_NODE.join('.')} or newer, but not ${UNSUPPORTED_NODE}`;
+  throw new Error(`autoglm-mesh needs ${wanted}; this is ${version}.`);
 }
 
 /** Throws one line that names every missing build tool and the command that installs them. */

@@ -5,6 +5,9 @@ import { BUILD, ROOT } from './paths.mjs';
 import { runTool, stage } from './stage.mjs';
 import { clearStamp, contentHash, filesUnder, isStamped, writeStamp } from './stamp.mjs';
 
+/** The console runs in the browser and is built apart. */
+const IN_BROWSER = join(ROOT, 'gateway', 'console');
+
 const SOURCES = [
   'gateway',
   'services',
@@ -24,9 +27,13 @@ export const TYPESCRIPT = {
   build: compileTypeScript,
 };
 
+function isCompiled(path) {
+  return path.endsWith('.ts') && !path.startsWith(IN_BROWSER);
+}
+
 /** Tells whether every file is there: a copy that was broken off has the stamp, but lacks files. */
 function isWhole() {
-  const sources = filesUnder(SOURCES, (path) => path.endsWith('.ts'));
+  const sources = filesUnder(SOURCES, isCompiled);
   return sources.every((path) => {
     return existsSync(join(BUILD, relative(ROOT, path).replace(/\.ts$/, '.js')));
   });
@@ -43,5 +50,7 @@ async function compileTypeScript() {
 }
 
 function hashOfSources() {
-  return contentHash(SOURCES, (path) => /\.ts$|\/(package-lock|tsconfig.*)\.json$/.test(path));
+  return contentHash(SOURCES, (path) => {
+    return isCompiled(path) || /\/(package-lock|tsconfig[^/]*)\.json$/.test(path);
+  });
 }

@@ -1,4 +1,5 @@
 // The action of each npm script after the tree is built.
+import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -7,6 +8,11 @@ import { runTests } from './run-tests.mjs';
 import { setUpBenches, setUpMesh, setUpSources, setUpTests } from './setup.mjs';
 import { SOURCE_FLAGS } from './source.mjs';
 import { runForeground } from './stage.mjs';
+
+const MAIN = join(BUILD, 'deploy', 'cli', 'main.js');
+
+/** Commands that start nothing, so that a build of whatever sources serves them. */
+const ASKING = ['status', 'chat', 'call', 'verify', 'help', '--help', '-h', '--version', undefined];
 
 const FAST_TESTS = {
   layers: ['test/unit', 'test/structure', 'test/parity', 'test/contract'],
@@ -18,6 +24,9 @@ const FAST_TESTS = {
  * machine to itself.
  */
 const E2E_TESTS = { layers: ['test/e2e'], native: false, concurrency: 1 };
+
+/** The browser's tests start a mesh each and take pictures of what moves, so they run in turn too. */
+const BROWSER_TESTS = { layers: ['test/browser'], native: false, concurrency: 1 };
 
 /** Sets up and runs the verb; resolves to the verb's exit status. */
 export async function handOver(verb, args) {
@@ -33,12 +42,21 @@ export async function handOver(verb, args) {
     case 'test:e2e':
       await setUpSources();
       return exitWith(await runTests({ ...E2E_TESTS, filters: args }));
+    case 'test:browser':
+      await setUpSources();
+      return exitWith(await runTests({ ...BROWSER_TESTS, filters: args }));
     case 'dev':
       await setUpSources();
       return runSource('deploy/cli/dev.ts', args);
     case 'bench':
       await setUpBenches();
       return runSource('test/perf/bench.ts', args);
+    case 'fuzz':
+      await setUpTests();
+      return runSource('test/fuzz/fuzz.ts', args);
+    case 'chaos':
+      await setUpSources();
+      return runSource('test/chaos/chaos.ts', args);
     case 'parity':
       await setUpSources();
       return runSource('test/parity/parity.ts', args);
@@ -50,10 +68,14 @@ export async function handOver(verb, args) {
 
 /** Runs the `autoglm` command in this process, so that a signal to it reaches the mesh. */
 export async function runCommand(args) {
-  await setUpMesh();
-  const main = pathToFileURL(join(BUILD, 'deploy', 'cli', 'main.js'));
-  const { runCli } = await import(main.href);
+  // A question to a mesh is not worth a look at every source.
+  if (!ASKING.includes(args[0]) || !isBuilt()) await setUpMesh();
+  const { runCli } = await import(pathToFileURL(MAIN).href);
   await runCli(args);
+}
+
+function isBuilt() {
+  return existsSync(MAIN) && existsSync(join(ROOT, 'node_modules', '.package-lock.json'));
 }
 
 async function runSource(file, args) {

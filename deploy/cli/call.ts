@@ -1,20 +1,21 @@
 import { createChannel, createClientFactory } from 'nice-grpc';
 import { Type } from 'typebox';
+import { readArguments } from '#mesh/command-line/flags.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { statusToErrorMiddleware } from '#mesh/grpc/error-status.ts';
 import { loadProtos } from '#mesh/grpc/reflection.ts';
-import { helpText, kebabCase, parseFlags, resolveOptions } from '#mesh/options.ts';
+import { helpText, resolveOptions } from '#mesh/options.ts';
 import { BACKBONE } from '../local/roles.ts';
 import type { Command } from './command.ts';
+import { addressIn, findMesh } from './find-mesh.ts';
 import { requestMessages } from './json-messages.ts';
 import { findMethod, listMethods, type ProtoMethod, shortName } from './proto-methods.ts';
-import { loadConfig } from './serve.ts';
 
 const callOptions = Type.Object(
   {
     address: Type.Optional(
       Type.String({
-        description: 'host:port of the process; unset: the llm-backbone of the configuration',
+        description: 'host:port of the process; unset: the llm-backbone of the mesh that runs here',
         minLength: 1,
       }),
     ),
@@ -35,8 +36,8 @@ export const call: Command = {
     return `Usage: autoglm call [options] SERVICE/METHOD [JSON...]\n\nEach JSON object is one request message; - reads one a line from standard input.\nResponses are printed as JSON, one a line.\n\nMethods:\n${methods.join('\n')}\n\nOptions [default]:\n${helpText(callOptions)}\n`;
   },
   run: async (args) => {
-    const { flags, rest } = splitFlags(args);
-    const options = resolveOptions(callOptions, parseFlags(callOptions, flags));
+    const { values, rest } = readArguments(callOptions, args);
+    const options = resolveOptions(callOptions, values);
     const [name, ...texts] = rest;
     if (name === undefined) {
       throw new MeshError(
@@ -45,7 +46,7 @@ export const call: Command = {
       );
     }
     const method = findMethod(listMethods(loadProtos()), name);
-    const address = options.address ?? (await backboneAddress(options.config));
+    const address = options.address ?? addressIn(await findMesh(options.config), BACKBONE.name);
     const requests = requestMessages(method, texts, process.stdin);
     const signal = AbortSignal.timeout(options.timeoutS * 1000);
     for await (const response of invoke(method, { address, requests, signal })) {
@@ -54,27 +55,6 @@ export const call: Command = {
     return 0;
   },
 };
-
-/**
- * Separates the flags, which may stand before or after the method, from the method and its
- * messages.
- */
-function splitFlags(args: readonly string[]): { flags: string[]; rest: string[] } {
-  const flags: string[] = [];
-  const rest: string[] = [];
-  const names = new Set(Object.keys(callOptions.properties).map((name) => `--${kebabCase(name)}`));
-  for (const [i, arg] of args.entries()) {
-    const isValue = names.has(args[i - 1] ?? '');
-    (arg.startsWith('--') || isValue ? flags : rest).push(arg);
-  }
-  return { flags, rest };
-}
-
-async function backboneAddress(config: string | undefined): Promise<string> {
-  const { processes } = await loadConfig(config === undefined ? [] : [`--config=${config}`]);
-  const backbone = processes.find(({ role }) => role.name === BACKBONE.name);
-  return String(backbone?.values['listen']);
-}
 
 interface Invocation {
   readonly address: string;

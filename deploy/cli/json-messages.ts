@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline';
+import { errorMessage } from '#mesh/error-message.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { ProtoMethod } from './proto-methods.ts';
 
@@ -30,7 +31,7 @@ export function parseMessage({ definition }: ProtoMethod, text: string): object 
   try {
     message = JSON.parse(text);
   } catch (cause: unknown) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = errorMessage(cause);
     throw new MeshError('INVALID_REQUEST', `not JSON: ${why}: ${text}`, { cause });
   }
   if (typeof message !== 'object' || message === null || Array.isArray(message)) {
@@ -46,7 +47,7 @@ function roundTrip(definition: ProtoMethod['definition'], message: object): unkn
   try {
     return definition.requestDeserialize(definition.requestSerialize(message));
   } catch (cause: unknown) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = errorMessage(cause);
     throw new MeshError('INVALID_REQUEST', `the message does not fit: ${why}`, { cause });
   }
 }

@@ -1,13 +1,30 @@
 import { MeshError } from '#mesh/errors.ts';
+import { didYouMean } from '#mesh/nearest-name.ts';
 import { VERSION } from '#mesh/process/instance.ts';
-import { didYouMean } from '../nearest-name.ts';
 import { call } from './call.ts';
-import { chat } from './chat.ts';
+import { chat } from './chat/chat.ts';
 import { asksForHelp, type Command } from './command.ts';
+import { restart } from './restart.ts';
+import { run } from './run.ts';
+import { scale } from './scale.ts';
 import { serve } from './serve.ts';
 import { status } from './status.ts';
+import { verify } from './verify.ts';
+import { top } from './views/top.ts';
+import { trace } from './views/trace.ts';
 
-const COMMANDS: readonly Command[] = [serve, chat, status, call];
+const COMMANDS: readonly Command[] = [
+  serve,
+  run,
+  chat,
+  status,
+  scale,
+  restart,
+  top,
+  trace,
+  call,
+  verify,
+];
 
 /** Runs the command line `autoglm ARGS` and sets the process's exit status. */
 export async function runCli(args: readonly string[]): Promise<void> {
@@ -38,7 +55,9 @@ async function dispatch([name, ...args]: readonly string[]): Promise<number> {
     process.stderr.write(`autoglm: no command "${name}"${hint}\n\n${overview()}`);
     return 2;
   }
-  if (asksForHelp(args)) {
+  // A process that is named lists its own options.
+  const isNested = command === run && args[0] !== undefined && !args[0].startsWith('-');
+  if (asksForHelp(args) && !isNested) {
     process.stdout.write(command.help());
     return 0;
   }
@@ -46,6 +65,6 @@ async function dispatch([name, ...args]: readonly string[]): Promise<number> {
 }
 
 function overview(): string {
-  const rows = COMMANDS.map(({ name, summary }) => `  ${name.padEnd(8)}${summary}`);
+  const rows = COMMANDS.map(({ name, summary }) => `  ${name.padEnd(9)}${summary}`);
   return `Usage: autoglm COMMAND [options]\n\n${rows.join('\n')}\n\n"autoglm COMMAND --help" lists a command's options.\n`;
 }

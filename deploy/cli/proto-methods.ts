@@ -1,7 +1,7 @@
 import type { MethodDefinition } from '@grpc/grpc-js';
 import type { PackageDefinition } from '@grpc/proto-loader';
 import { MeshError } from '#mesh/errors.ts';
-import { didYouMean } from '../nearest-name.ts';
+import { didYouMean } from '#mesh/nearest-name.ts';
 
 /** A method of the shipped protos. */
 export interface ProtoMethod {

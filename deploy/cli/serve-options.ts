@@ -1,6 +1,7 @@
 import { type TSchema, Type } from 'typebox';
 import type { OptionSchema } from '#mesh/options.ts';
-import { SECTION_ONLY_KEYS } from '../local/config.ts';
+import { replicasFlag, replicasOption } from '../local/config/replicas.ts';
+import { SECTION_ONLY_KEYS } from '../local/config/section-only-keys.ts';
 import { ROLES } from '../local/roles.ts';
 
 /**
@@ -23,6 +24,7 @@ export const serveOptions: OptionSchema = Type.Object(
 function processOptions(): Record<string, TSchema> {
   const options: Record<string, TSchema> = {};
   for (const role of ROLES) {
+    options[replicasFlag(role)] = Type.Optional(replicasOption(role));
     for (const [name, schema] of Object.entries(role.options.properties)) {
       if (!SECTION_ONLY_KEYS.has(name)) options[name] ??= schema;
     }

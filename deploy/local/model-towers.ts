@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { TOWER_KEYS } from '#mesh/encoder-checkpoint.ts';
+import { TOWER_KEYS } from '#mesh/model/encoder-checkpoint.ts';
 
 /** A kind of media that has encoders of its own. */
 export type TowerModality = keyof typeof TOWER_KEYS;

@@ -1,20 +1,19 @@
+import { errorMessage } from '#mesh/error-message.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { listenWhenFree } from '#mesh/listen-when-free.ts';
 import type { Log } from '#mesh/log/log.ts';
-import type { OptionValues } from '#mesh/options.ts';
 import { type HostPort, parseHostPort, probePort } from '#mesh/port-probe.ts';
-import type { ProcessConfig } from './config.ts';
+import type { ProcessConfig } from './config/config.ts';
 
 /** An address that a process will listen on, and the key that changes it. */
 interface Claim extends HostPort {
   readonly role: string;
+  /** Name of the process. */
+  readonly name: string;
   readonly key: string;
   /** Address as messages show it. */
   readonly address: string;
 }
-
-/** Matches `host:port`, with an IPv6 host in brackets. */
-const HOST_PORT = /^(?:\[[^\]]+\]|[^:]+):\d{1,5}$/;
 
 /** Milliseconds within which a mesh that was just stopped releases its ports. */
 const WAIT_LIMIT_MS = 2000;
@@ -34,43 +33,50 @@ export async function claimPorts(
   processes: readonly ProcessConfig[],
   { log, signal }: ClaimOptions,
 ): Promise<void> {
-  const claims = processes.flatMap((one) => claimsOf(one.role.name, one.values));
+  const claims = processes.flatMap((one) => claimsOf(one));
   for (const [i, claim] of claims.entries()) {
     requireKnownPort(claim);
     const rival = claims.slice(0, i).find((one) => one.port === claim.port);
-    if (rival !== undefined) throw inUse(claim, `"${rival.key}" of "${rival.role}" has it too`);
+    if (rival !== undefined) throw inUse(claim, `"${rival.key}" of "${rival.name}" has it too`);
     try {
       const wait = { address: claim.address, log, limitMs: WAIT_LIMIT_MS, signal };
       await listenWhenFree(() => probePort(claim), wait);
     } catch (cause: unknown) {
       if (signal.aborted) return;
-      throw inUse(claim, cause instanceof Error ? cause.message : String(cause));
+      throw inUse(claim, errorMessage(cause));
     }
   }
 }
 
-function claimsOf(role: string, values: OptionValues): Claim[] {
+/** Returns the ports of processes on which somebody listens. */
+export async function portsTaken(processes: readonly ProcessConfig[]): Promise<number[]> {
+  const probes = processes.flatMap(claimsOf).map((claim) =>
+    probePort(claim).then(
+      () => [],
+      () => [claim.port],
+    ),
+  );
+  return (await Promise.all(probes)).flat();
+}
+
+function claimsOf({ role: { name: role }, name, values }: ProcessConfig): Claim[] {
   const { listen, host, port } = values;
   if (typeof host === 'string' && typeof port === 'number') {
-    return [{ role, key: 'port', host, port, address: `${host}:${port}` }];
+    return [{ role, name, key: 'port', host, port, address: `${host}:${port}` }];
   }
   if (typeof listen !== 'string') return [];
-  return [{ role, key: 'listen', ...parseHostPort(listen), address: listen }];
+  return [{ role, name, key: 'listen', ...parseHostPort(listen), address: listen }];
 }
 
 /**
  * Refuses an unknown port: the processes of a mesh, and `autoglm status`, find each other by the
  * configured ports.
  */
-function requireKnownPort({ role, key, port, address }: Claim): void {
+function requireKnownPort({ role, key, port }: Claim): void {
+  if (port !== 0) return;
   const place = `key "${key}" in the section "${role}"`;
-  const refuse = (why: string) => {
-    throw new MeshError('INVALID_REQUEST', `${place}: ${why}`, { param: key });
-  };
-  if (key === 'listen' && !HOST_PORT.test(address)) {
-    refuse(`"${address}" is not host:port, an IPv6 host in brackets`);
-  }
-  if (port === 0) refuse('in a mesh port 0 is not possible; name the port that the others ask');
+  const why = 'in a mesh port 0 is not possible; name the port that the others ask';
+  throw new MeshError('INVALID_REQUEST', `${place}: ${why}`, { param: key });
 }
 
 function inUse({ role, key, address }: Claim, why: string): MeshError {

@@ -1,8 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { MeshError } from '#mesh/errors.ts';
 import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
+import { isRecord } from '#mesh/json-value.ts';
+import { type MediaModality, WIRE_MODALITIES } from '#mesh/modality.ts';
 import type { OptionValues } from '#mesh/options.ts';
-import { InstanceServiceDefinition } from '#protos/autoglm/mesh/v1/instance.ts';
+import {
+  type EncoderReadiness,
+  InstanceServiceDefinition,
+} from '#protos/autoglm/mesh/v1/instance.ts';
 
 const POLL_MS = 100;
 const ANSWER_LIMIT_MS = 2000;
@@ -15,44 +19,116 @@ export function gatewayUrl(values: OptionValues): string {
   return `http://${literal}:${String(values['port'])}`;
 }
 
-/** Resolves when the gateway reports that the mesh can generate. */
-export async function waitUntilReady(url: string, signal: AbortSignal): Promise<void> {
-  while (!(await isReady(url, signal))) await delay(POLL_MS, undefined, { signal });
+export interface WantedGateway {
+  /** Number of backbones that it must be able to ask; one is always needed. */
+  readonly numBackbones: number;
+  readonly signal: AbortSignal;
 }
 
-async function isReady(url: string, signal: AbortSignal): Promise<boolean> {
+/** Resolves when the gateway reports that the mesh can generate. */
+export async function waitUntilReady(url: string, wanted: WantedGateway): Promise<void> {
+  const { signal } = wanted;
+  while (!(await isReady(url, wanted))) await delay(POLL_MS, undefined, { signal });
+}
+
+async function isReady(url: string, { numBackbones, signal }: WantedGateway): Promise<boolean> {
   const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_LIMIT_MS)]);
   try {
     const answer = await fetch(`${url}/health`, { signal: limit });
-    await answer.arrayBuffer();
-    return answer.ok;
+    const health: unknown = await answer.json();
+    const numReady = isRecord(health) ? Number(health['backbones_ready'] ?? 0) : 0;
+    return answer.ok && numReady >= numBackbones;
   } catch {
     signal.throwIfAborted();
     return false;
   }
 }
 
-/** Resolves when the backbone at `address` can ask `numEncoders` encoders. */
-export async function waitUntilEncodersReady(
-  address: string,
-  { numEncoders, signal }: { readonly numEncoders: number; readonly signal: AbortSignal },
-): Promise<void> {
+export interface WantedEncoders {
+  /** Modality of each encoder, once for each. */
+  readonly modalities: readonly MediaModality[];
+  readonly signal: AbortSignal;
+}
+
+/** Why a backbone does not ask encoders of a modality. */
+export type Refusals = ReadonlyMap<MediaModality, string>;
+
+/**
+ * Resolves when the backbone at `address` can ask the encoders, or has refused them for good; goes
+ * on across its restarts.
+ */
+export async function encodersSettled(address: string, wanted: WantedEncoders): Promise<Refusals> {
+  const { signal } = wanted;
   const channel = openChannel(address, 'tokens');
   const instance = createMeshClient(InstanceServiceDefinition, channel);
   try {
-    for await (const { encoders } of instance.watch({}, { signal })) {
-      const numReady = encoders.reduce((sum, one) => sum + one.numReady, 0);
-      if (numReady >= numEncoders) return;
+    for (;;) {
+      try {
+        for await (const { encoders } of instance.watch({}, { signal })) {
+          if (areSettled(encoders, wanted)) return refusalsOf(encoders, wanted);
+        }
+      } catch {
+        signal.throwIfAborted();
+      }
+      await delay(POLL_MS, undefined, { signal });
     }
-    throw new MeshError('NO_READY_ENDPOINT', 'the backbone ended before its encoders were ready');
   } finally {
     channel.close();
   }
 }
 
+function areSettled(encoders: readonly EncoderReadiness[], wanted: WantedEncoders): boolean {
+  return wanted.modalities.every((modality) => {
+    const { numReady = 0, numRefused = 0 } = countsOf(encoders, modality) ?? {};
+    return numReady + numRefused >= wanted.modalities.filter((one) => one === modality).length;
+  });
+}
+
+function refusalsOf(encoders: readonly EncoderReadiness[], wanted: WantedEncoders): Refusals {
+  return new Map(
+    wanted.modalities.flatMap((modality) => {
+      const { numRefused = 0, refusal = '' } = countsOf(encoders, modality) ?? {};
+      return numRefused > 0 ? [[modality, refusal] as const] : [];
+    }),
+  );
+}
+
+function countsOf(encoders: readonly EncoderReadiness[], modality: MediaModality) {
+  return encoders.find((one) => one.modality === WIRE_MODALITIES[modality]);
+}
+
+const GREETING = { messages: [{ role: 'user', content: '你是谁?' }] };
+
+/** Tells whether the model has a chat template, by asking for the tokens of a conversation. */
+export async function takesMessages(
+  url: string,
+  { apiKey, signal }: { readonly apiKey: string | undefined; readonly signal: AbortSignal },
+): Promise<boolean> {
+  const key = apiKey?.split(',')[0]?.trim();
+  const authorization = key === undefined ? {} : { authorization: `Bearer ${key}` };
+  const answer = await fetch(`${url}/tokenize`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...authorization },
+    body: JSON.stringify(GREETING),
+    signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_LIMIT_MS)]),
+  }).catch(() => undefined);
+  await answer?.arrayBuffer().catch(() => undefined);
+  return answer?.status !== 400;
+}
+
+/** What a line that a user copies has to say. */
+export interface CurlLine {
+  readonly needsKey: boolean;
+  /** The model takes conversations, not texts alone. */
+  readonly takesMessages: boolean;
+}
+
 /** Returns a line that a user can copy to see the mesh answer. */
-export function curlLine(url: string, needsKey: boolean): string {
+export function curlLine(url: string, { needsKey, takesMessages }: CurlLine): string {
   const key = needsKey ? ' -H "Authorization: Bearer $AUTOGLM_API_KEY"' : '';
-  const body = '{"messages":[{"role":"user","content":"你是谁?"}]}';
-  return `curl ${url}/v1/chat/completions -H 'Content-Type: application/json'${key} -d '${body}'`;
+  const [route, body] = takesMessages
+    ? ['chat/completions', GREETING]
+    : ['completions', { prompt: 'Hello', max_tokens: 16 }];
+  const json = JSON.stringify(body);
+  return `curl ${url}/v1/${route} -H 'Content-Type: application/json'${key} -d '${json}'`;
 }

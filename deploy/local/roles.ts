@@ -12,6 +12,8 @@ export interface Role {
   readonly options: OptionSchema;
   /** Path of its main module from the package's root, without extension. */
   readonly main: string;
+  /** Variables that it starts with, unless they are set. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** A process with one tower of the model. */
@@ -45,6 +47,13 @@ export const BACKBONE: Role = {
   main: 'services/llm-backbone/main',
 };
 
-export const GATEWAY: Role = { name: 'gateway', options: gatewayOptions, main: 'gateway/main' };
+export const GATEWAY: Role = {
+  name: 'gateway',
+  options: gatewayOptions,
+  main: 'gateway/main',
+  // Once a large block has been freed, glibc keeps up to 64 MB at the end of the heap, and what lies
+  // before it. A fixed threshold gives the bodies of a flood back to the system.
+  environment: { MALLOC_TRIM_THRESHOLD_: '131072' },
+};
 
 export const ROLES: readonly Role[] = [BACKBONE, GATEWAY, ...ENCODERS];

@@ -1,114 +1,252 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { extname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Changes } from '#mesh/async/changes.ts';
 import type { Log } from '#mesh/log/log.ts';
-import { toEnvironment, toFlags } from '#mesh/options.ts';
-import { PACKAGE_ROOT } from '#mesh/paths.ts';
-import { DRAIN, SIGNALLED, SUPERVISED } from '#mesh/process/lifecycle.ts';
-import type { ProcessConfig } from './config.ts';
+import { type Member, memberAt } from '#mesh/peers/membership.ts';
+import type { ProcessConfig } from './config/config.ts';
+import { JournalFile } from './journal-file.ts';
+import { describeExit, type Exit, ProcessRun, wasAsked } from './process-run.ts';
 import { planRestart, type RestartPolicy } from './restart-policy.ts';
-
-/** Children run from sources if this module does (in development), otherwise from build/. */
-const EXTENSION = extname(import.meta.filename);
-const CODE_ROOT = EXTENSION === '.ts' ? PACKAGE_ROOT : join(PACKAGE_ROOT, 'build');
+import type { Suspects } from './suspects.ts';
 
 /**
  * Milliseconds within which a service manager signals all processes of a mesh and the supervisor.
  */
 const SIGNALLED_TOGETHER_MS = 500;
 
-/** The end of a process. */
-export interface Exit {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-  readonly uptimeMs: number;
-}
-
 export interface SupervisionOptions {
   readonly log: Log;
   readonly policy: RestartPolicy;
-  /** Called each time the process ends unasked; false gives up. */
-  readonly mayRestart: () => boolean;
+  /** Suspected content of the process's role. */
+  readonly suspects: Suspects;
+  /** Returns the members of a role, for a process that follows it. */
+  readonly membersOf: (role: string) => readonly Member[];
   /** Aborts when the whole mesh is to end. */
   readonly meshStopping: AbortSignal;
 }
 
-/** One process of the mesh, which is restarted when it dies until it is told to stop. */
+/** The time that a process has to end, in milliseconds. */
+export interface EndingTime {
+  /** Time for its running work. */
+  readonly drainMs: number;
+  /** Time after which it is killed, at least `drainMs`. */
+  readonly killMs: number;
+}
+
+/**
+ * What a process does as its supervisor sees it: it starts (again), has started, or was told to end.
+ */
+export type Standing = 'starting' | 'running' | 'ending';
+
+/**
+ * One process of the mesh. Once it has started, it is started again when it dies, until it is told
+ * to stop; an end before that is a refusal to start.
+ */
 export class SupervisedProcess {
-  readonly config: ProcessConfig;
+  /** Changes of its standing. */
+  readonly changes = new Changes();
   readonly #options: SupervisionOptions;
   readonly #stopping = new AbortController();
-  #child: ChildProcess | undefined;
-  #ended: Promise<Exit> | undefined;
+  readonly #journal = new JournalFile();
+  #config: ProcessConfig;
+  #hasStarted = false;
+  #standing: Standing = 'starting';
+  #isLeaving = false;
+  /** Whether the run that ends is to be followed by another at once. */
+  #isRestarting = false;
+  #run: ProcessRun | undefined;
+  /** The end of its last run; undefined while it is the first. */
+  #lastExit: Exit | undefined;
+  #numRestarts = 0;
 
   constructor(config: ProcessConfig, options: SupervisionOptions) {
-    this.config = config;
+    this.#config = config;
     this.#options = options;
+    options.suspects.onChange(() => this.#run?.tellSuspects());
+  }
+
+  get config(): ProcessConfig {
+    return this.#config;
   }
 
   get name(): string {
-    return this.config.role.name;
+    return this.#config.name;
   }
 
-  /** Id of the process; undefined while it waits to be restarted. */
+  /** Id of the process; undefined while it waits to be started again. */
   get pid(): number | undefined {
-    return this.#child?.pid;
+    return this.#run?.pid;
   }
 
-  /** Keeps the process running; resolves to its last exit: it was stopped, or may not restart. */
-  async run(): Promise<Exit> {
-    const { log, policy, mayRestart } = this.#options;
-    const { signal } = this.#stopping;
-    let numFailures = 0;
-    for (;;) {
-      this.#ended = this.#spawn();
-      const exit = await this.#ended;
-      if (exit.signal === 'SIGTERM') await this.#signalledTogether();
-      if (signal.aborted || !mayRestart()) return exit;
-      const restart = planRestart(policy, {
-        numFailures,
-        uptimeMs: exit.uptimeMs,
-        random: Math.random(),
-      });
-      numFailures = restart.numFailures;
-      const wait = `starting it again in ${(restart.delayMs / 1000).toFixed(2)} s`;
-      log.error(`${this.name} ${describeExit(exit)}; ${wait} (failure ${numFailures} in a row)`);
-      await delay(restart.delayMs, undefined, { signal }).catch(ignoreAbort);
-      if (signal.aborted) return exit;
+  get standing(): Standing {
+    return this.#standing;
+  }
+
+  /** How far its start has come, in words; '' if there is nothing to say. */
+  get progress(): string {
+    return this.#run?.progress ?? '';
+  }
+
+  /** Times that it was started again. */
+  get numRestarts(): number {
+    return this.#numRestarts;
+  }
+
+  /** The process as those see it that ask it; undefined if nobody asks it over the network. */
+  get member(): Member | undefined {
+    const { listen } = this.#config.values;
+    if (typeof listen !== 'string') return undefined;
+    return { ...memberAt(listen), isLeaving: this.#isLeaving };
+  }
+
+  /** Gives it other options, from its next start on. */
+  reconfigure(config: ProcessConfig): void {
+    this.#config = config;
+  }
+
+  /** Notes whether it is about to end, so that nobody asks it anything new. */
+  setLeaving(isLeaving: boolean): void {
+    this.#isLeaving = isLeaving;
+  }
+
+  /** Tells the process the members of a role if it follows that. */
+  tellMembers(role: string): void {
+    this.#run?.tellMembers(role);
+  }
+
+  /** Resolves when the process has started, at once if it has; also when the signal aborts. */
+  async started(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const seen = this.changes.count;
+      if (this.#standing === 'running') return;
+      await this.changes.after(seen, { signal });
     }
   }
 
-  /** Asks the process to drain and end; kills it after `limitMs`. */
-  async stop(limitMs: number): Promise<void> {
+  /** Keeps the process running; resolves to its last exit: it was stopped, or refused to start. */
+  async run(): Promise<Exit> {
+    const { policy, meshStopping } = this.#options;
+    const { signal } = this.#stopping;
+    let numFailures = 0;
+    for (;;) {
+      const exit = await this.#runOnce();
+      if (exit.signal === 'SIGTERM') await this.#signalledTogether();
+      if (signal.aborted || meshStopping.aborted || !this.#hasStarted) return exit;
+      if (this.#isRestarting) {
+        this.#isRestarting = false;
+        this.#options.log.info(`${this.name} ${describeExit(exit)}; starting it again`);
+      } else {
+        const { uptimeMs } = exit;
+        const restart = planRestart(policy, { numFailures, uptimeMs, random: Math.random() });
+        numFailures = restart.numFailures;
+        this.#announce(exit, restart);
+        await delay(restart.delayMs, undefined, { signal }).catch(ignoreAbort);
+        if (signal.aborted) return exit;
+      }
+      this.#numRestarts += 1;
+    }
+  }
+
+  /** Asks the process to drain and end; kills it if it does not. */
+  async stop(time: EndingTime): Promise<void> {
     this.#stopping.abort();
-    const child = this.#child;
-    if (child === undefined) return;
-    this.#drain(child);
-    // SIGTERM ends a process that is still starting, which has nothing to drain.
-    child.kill('SIGTERM');
-    const timer = setTimeout(() => {
-      this.#options.log.warn(`${this.name} did not end within ${limitMs / 1000} s; killing it`);
-      child.kill('SIGKILL');
-    }, limitMs);
-    await this.#ended;
-    clearTimeout(timer);
+    await this.#end(time);
+  }
+
+  /**
+   * Asks the process to drain and end, kills it if it does not, and starts it again; does not end one
+   * that waits for its next start. Resolves when it has started again, to its end if that comes
+   * before, or when the signal aborts.
+   */
+  async restart(time: EndingTime, signal: AbortSignal): Promise<Exit | undefined> {
+    this.#isRestarting = this.#run !== undefined;
+    await this.#end(time);
+    const before = this.#lastExit;
+    while (!signal.aborted) {
+      const seen = this.changes.count;
+      if (this.#standing === 'running') return undefined;
+      if (this.#lastExit !== before) return this.#lastExit;
+      await this.changes.after(seen, { signal });
+    }
+    return undefined;
+  }
+
+  /** Ends the running work, whose callers are told, and then the process. */
+  reopenLog(): void {
+    this.#run?.tellReopenLog();
+  }
+
+  hasten(): void {
+    this.#stopping.abort();
+    this.#run?.drain(0);
   }
 
   /** Ends the process at once. */
   kill(): void {
     this.#stopping.abort();
-    this.#child?.kill('SIGKILL');
+    this.#run?.kill();
   }
 
-  #drain(child: ChildProcess): void {
-    if (child.connected) child.send(DRAIN, ignoreClosedChannel);
+  async #end({ drainMs, killMs }: EndingTime): Promise<void> {
+    const run = this.#run;
+    if (run === undefined) return;
+    this.#enter('ending');
+    run.drain(drainMs);
+    run.terminate();
+    const timer = setTimeout(() => {
+      this.#options.log.warn(`${this.name} did not end in time; killing it`);
+      run.kill();
+    }, killMs);
+    await run.ended;
+    clearTimeout(timer);
+  }
+
+  async #runOnce(): Promise<Exit> {
+    this.#enter('starting');
+    const { log, suspects, membersOf } = this.#options;
+    const run = new ProcessRun(this.#config, {
+      log,
+      suspects,
+      membersOf,
+      journal: this.#journal,
+      numRestarts: this.#numRestarts,
+      onStarted: () => this.#onStarted(run),
+      onSignalled: () => void this.#onSignalled(run),
+    });
+    this.#run = run;
+    const exit = await run.ended;
+    // Whoever waits for the end of this run sees it ended.
+    this.#run = undefined;
+    this.#lastExit = exit;
+    this.#enter('starting');
+    return exit;
+  }
+
+  #onStarted(run: ProcessRun): void {
+    this.#hasStarted = true;
+    // What was told before may have come before the process could hear it.
+    if (run.isDraining) run.drain();
+    else this.#enter('running');
+  }
+
+  #enter(standing: Standing): void {
+    this.#standing = standing;
+    this.changes.notify();
+  }
+
+  #announce(exit: Exit, { delayMs, numFailures }: ReturnType<typeof planRestart>): void {
+    const { log } = this.#options;
+    const what = `${this.name} ${describeExit(exit)}`;
+    const wait = `starting it again in ${(delayMs / 1000).toFixed(2)} s`;
+    if (wasAsked(exit)) log.info(`${what}; ${wait}`);
+    else log.error(`${what}; ${wait} (failure ${numFailures} in a row)`);
   }
 
   /**
    * Drains a signalled process if it alone was signalled; otherwise `stop` drains it in its turn.
    */
-  async #onSignalled(child: ChildProcess): Promise<void> {
-    if (!(await this.#signalledTogether())) this.#drain(child);
+  async #onSignalled(run: ProcessRun): Promise<void> {
+    if (run.isDraining) return;
+    if (!(await this.#signalledTogether()) && !run.isDraining) run.drain();
   }
 
   /** Tells whether the whole mesh is told to end at about this time. */
@@ -117,44 +255,7 @@ export class SupervisedProcess {
     await delay(SIGNALLED_TOGETHER_MS, undefined, { signal }).catch(ignoreAbort);
     return signal.aborted;
   }
-
-  #spawn(): Promise<Exit> {
-    const { role, values } = this.config;
-    const startedMs = performance.now();
-    const child = fork(join(CODE_ROOT, `${role.main}${EXTENSION}`), toFlags(role.options, values), {
-      // The IPC channel carries the request to end; its closing tells that the supervisor is gone.
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      // The child has its own process group: Ctrl-C in the terminal reaches only the supervisor,
-      // which then stops the processes in order.
-      detached: true,
-      env: { ...process.env, ...toEnvironment(role.options, values), [SUPERVISED]: '1' },
-    });
-    this.#child = child;
-    child.on('message', (message) => {
-      if (message === SIGNALLED) void this.#onSignalled(child);
-    });
-    return new Promise((resolve) => {
-      const onEnd = (code: number | null, signal: NodeJS.Signals | null) => {
-        this.#child = undefined;
-        resolve({ code, signal, uptimeMs: performance.now() - startedMs });
-      };
-      child.once('exit', onEnd);
-      child.once('error', (err) => {
-        this.#options.log.error({ err }, `cannot start ${this.name}`);
-        if (child.pid === undefined) onEnd(1, null);
-      });
-    });
-  }
 }
-
-/** Describes an exit: `exited with status 1 after 2.0 s`, `was killed by SIGKILL after 2.0 s`. */
-export function describeExit({ code, signal, uptimeMs }: Exit): string {
-  const how = signal === null ? `exited with status ${code}` : `was killed by ${signal}`;
-  return `${how} after ${(uptimeMs / 1000).toFixed(1)} s`;
-}
-
-/** Ignores a closed channel: the process has ended, which was the purpose of the message. */
-function ignoreClosedChannel(): void {}
 
 function ignoreAbort(error: unknown): void {
   if (!(error instanceof Error && error.name === 'AbortError')) throw error;

@@ -1,11 +1,25 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { MeshError } from '#mesh/errors.ts';
 
-/** Paths that probes and scrapers use without a key. */
-const OPEN_PATHS: ReadonlySet<string> = new Set(['/health', '/ping', '/version', '/metrics']);
+/** Paths that probes, scrapers and newcomers use without a key. */
+const OPEN_PATHS: ReadonlySet<string> = new Set([
+  '/',
+  '/health',
+  '/livez',
+  '/metrics',
+  '/ping',
+  '/readyz',
+  '/version',
+]);
+
+/** An `authorization` header with a key; the scheme is read as every HTTP server does. */
+const BEARER = /^bearer[ \t]+(\S+)$/i;
+
+/** Beginning of the paths of the console's own files, which hold nothing that is anyone's. */
+const OPEN_FILES = '/console/';
 
 export function isOpenPath(path: string): boolean {
-  return OPEN_PATHS.has(path);
+  return OPEN_PATHS.has(path) || path.startsWith(OPEN_FILES);
 }
 
 /** Checks bearer keys in constant time: compares hashes, and always all of them. */
@@ -18,17 +32,34 @@ export class ApiKeys {
     this.#hashes = list.filter((key) => key !== '').map(sha256);
   }
 
+  /** False if every request is admitted. */
+  get areRequired(): boolean {
+    return this.#hashes.length > 0;
+  }
+
   /** Throws UNAUTHENTICATED unless the `authorization` header carries one of the keys. */
   check(authorization: string | undefined): void {
-    if (this.#hashes.length === 0) return;
-    const [scheme, key] = (authorization ?? '').split(' ', 2);
-    if (scheme?.toLowerCase() !== 'bearer' || key === undefined) {
-      throw refusal('an API key is required: "Authorization: Bearer KEY"');
-    }
-    const hash = sha256(key);
-    const matches = this.#hashes.filter((known) => timingSafeEqual(known, hash));
-    if (matches.length === 0) throw refusal('the API key is not valid');
+    if (!this.areRequired) return;
+    const key = keyIn(authorization);
+    if (key === undefined) throw refusal('an API key is required: "Authorization: Bearer KEY"');
+    if (this.#matching(key) === undefined) throw refusal('the API key is not valid');
   }
+
+  /** Returns a name of the key that a header carries, which does not tell the key. */
+  nameOf(authorization: string | undefined): string | undefined {
+    const key = this.areRequired ? keyIn(authorization) : undefined;
+    return key === undefined ? undefined : this.#matching(key)?.toString('hex', 0, 16);
+  }
+
+  #matching(key: string): Buffer | undefined {
+    const hash = sha256(key);
+    const [match] = this.#hashes.filter((known) => timingSafeEqual(known, hash));
+    return match;
+  }
+}
+
+function keyIn(authorization = ''): string | undefined {
+  return BEARER.exec(authorization.trim())?.[1];
 }
 
 function sha256(text: string): Buffer {

@@ -1,23 +1,39 @@
 import { randomUUID } from 'node:crypto';
+import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { errorBody } from '#gateway/openai/error-body.ts';
+import { recordOf } from '#gateway/requests/request-record.ts';
 import { excerpt } from '#mesh/client-text.ts';
 import { ERRORS, MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
+import { requestFields } from './request-fields.ts';
+
+/** Random share by which clients come later than told, so that they do not all come at once. */
+const RETRY_JITTER = 0.25;
 
 /** Answers every failure in OpenAI's shape with the status of the error table. */
 export function answerErrors(app: FastifyInstance, log: Log): void {
   app.setErrorHandler((error, request, reply) => {
-    sendError(reply, toMeshError(error, log, request));
+    const failure = toMeshError(error, log, request);
+    noteFailure(request, failure);
+    sendError(reply, failure);
   });
 }
 
+/** Notes in a request's record why it failed. */
+export function noteFailure(request: FastifyRequest, { reason }: MeshError): void {
+  const record = recordOf(request);
+  if (record !== undefined) record.error = reason;
+}
+
 export function sendError(reply: FastifyReply, error: MeshError): void {
-  const { http } = ERRORS[error.reason];
+  const { http, retryElsewhere } = ERRORS[error.reason];
+  // Clients of OpenAI repeat 408, 409, 429 and 5xx by themselves unless they are told.
+  reply.header('x-should-retry', String(retryElsewhere));
   const { retryAfterMs } = error;
   if (retryAfterMs !== undefined) {
-    const milliseconds = Math.max(1, Math.ceil(retryAfterMs));
+    const milliseconds = Math.max(1, Math.ceil(retryAfterMs * (1 + RETRY_JITTER * Math.random())));
     reply.header('retry-after-ms', String(milliseconds));
     reply.header('retry-after', String(Math.ceil(milliseconds / 1000)));
   }
@@ -33,7 +49,7 @@ export function toMeshError(error: unknown, log: Log, request: FastifyRequest): 
   if (error instanceof MeshError) return error;
   const refusal = fromFramework(error);
   if (refusal !== undefined) return refusal;
-  log.error({ err: error, request_id: request.id }, 'unexpected failure in the gateway');
+  log.error({ ...requestFields(request), err: error }, 'unexpected failure in the gateway');
   return new MeshError('ENGINE_FAILED', 'internal error; see the log of the gateway');
 }
 
@@ -43,19 +59,32 @@ export function answerMalformedHttp(error: Error, socket: Socket): void {
     socket.destroy();
     return;
   }
-  const refusal = new MeshError(
-    'INVALID_REQUEST',
-    'not a well-formed HTTP request, or not in time',
-  );
+  const { status, refusal } = malformedHttp(error);
   const body = JSON.stringify(errorBody(refusal));
   const head = [
-    'HTTP/1.1 400 Bad Request',
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     'content-type: application/json; charset=utf-8',
     `content-length: ${Buffer.byteLength(body)}`,
     `x-request-id: ${randomUUID()}`,
+    'x-should-retry: false',
     'connection: close',
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}
+
+/** Says what was wrong with bytes that Node's parser refused. */
+function malformedHttp(error: Error): { readonly status: number; readonly refusal: MeshError } {
+  const refusal = (message: string) => new MeshError('INVALID_REQUEST', message);
+  switch ('code' in error ? error.code : undefined) {
+    case 'HPE_HEADER_OVERFLOW':
+      return { status: 431, refusal: refusal('the head of the request is longer than 16 kB') };
+    case 'ERR_HTTP_REQUEST_TIMEOUT': {
+      const message = 'the request did not arrive in time';
+      return { status: 408, refusal: new MeshError('BODY_TOO_SLOW', message) };
+    }
+    default:
+      return { status: 400, refusal: refusal('not a well-formed HTTP request') };
+  }
 }
 
 /** Translates Fastify's own refusals of a request. */

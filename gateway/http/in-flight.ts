@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream';
+import { ClientTally, keptOf } from '#mesh/client-tally.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { AdmissionGate } from '#mesh/process/admission-gate.ts';
 
@@ -27,10 +28,17 @@ export class InFlight {
   readonly #timeoutMs: number;
   readonly #gate: AdmissionGate;
   readonly #running = new Set<AbortController>();
+  readonly #places = new ClientTally();
+  readonly #maxRequests: number;
+  #isLeaving = false;
 
   constructor({ maxRequests, timeoutMs }: InFlightOptions) {
     this.#timeoutMs = timeoutMs;
-    const limit = { maxInside: maxRequests, refusal: () => busy(maxRequests) };
+    this.#maxRequests = maxRequests;
+    const limit = {
+      maxInside: maxRequests,
+      refusal: (expectedMs: number) => busy(maxRequests, expectedMs),
+    };
     this.#gate = new AdmissionGate({ closed: SHUTTING_DOWN, limit });
   }
 
@@ -38,13 +46,29 @@ export class InFlight {
     return this.#gate.numInside;
   }
 
+  /** True from the announcement of the end on, also while requests are still admitted. */
   get isDraining(): boolean {
-    return this.#gate.isClosed;
+    return this.#isLeaving || this.#gate.isClosed;
   }
 
-  /** Admits the request that `response` answers, or throws QUEUE_FULL or DRAINING. */
-  admit(response: Writable): AdmittedRequest {
+  /** Throws QUEUE_FULL or DRAINING if `admit` would. */
+  check(): void {
+    this.#gate.enter()();
+  }
+
+  /** Tells probes that this server is about to refuse requests; admits them until `drain`. */
+  announceEnd(): void {
+    this.#isLeaving = true;
+  }
+
+  /**
+   * Admits the request that `response` answers, or throws QUEUE_FULL or DRAINING. A client that has
+   * many requests finds no place among the last ones, which are for others.
+   */
+  admit(response: Writable, client: string): AdmittedRequest {
+    this.#checkShare(client);
     const leave = this.#gate.enter();
+    this.#places.add(client, 1);
     const timeoutMs = this.#timeoutMs;
     const controller = new AbortController();
     this.#running.add(controller);
@@ -60,25 +84,37 @@ export class InFlight {
         clearTimeout(deadline);
         response.off('close', onClose);
         this.#running.delete(controller);
+        this.#places.add(client, -1);
         leave();
       },
     };
   }
 
+  #checkShare(client: string): void {
+    if (!this.#places.isKept({ client, amount: 1 }, this.#maxRequests)) return;
+    const numKept = keptOf(this.#maxRequests);
+    const message = `the server is busy: ${this.#places.of(client)} requests of yours are in flight, and its last ${numKept} places of ${this.#maxRequests} are for other clients`;
+    throw new MeshError('QUEUE_FULL', message, { retryAfterMs: this.#gate.expectedMs });
+  }
+
   /** Refuses new requests and waits for the running ones; ends those after `graceMs`. */
   async drain(graceMs: number): Promise<void> {
     this.#gate.close();
-    const cutOff = setTimeout(() => {
-      for (const controller of this.#running) controller.abort(draining());
-    }, graceMs);
+    const cutOff = setTimeout(() => this.endAll(), graceMs);
     await this.#gate.whenEmpty();
     clearTimeout(cutOff);
   }
+
+  /** Refuses new requests and ends the running ones; their clients are told why. */
+  endAll(): void {
+    this.#gate.close();
+    for (const controller of this.#running) controller.abort(draining());
+  }
 }
 
-function busy(maxRequests: number): MeshError {
+function busy(maxRequests: number, retryAfterMs: number): MeshError {
   const message = `the server is busy: ${maxRequests} requests are in flight, its limit`;
-  return new MeshError('QUEUE_FULL', message);
+  return new MeshError('QUEUE_FULL', message, { retryAfterMs });
 }
 
 function draining(): MeshError {

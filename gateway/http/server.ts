@@ -1,26 +1,41 @@
+import { createServer as createHttpServer, type Server } from 'node:http';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { deferContinue } from '#gateway/http/body/expect-continue.ts';
 import { acceptForms, type FormLimits } from '#gateway/http/body/form-reader.ts';
 import { acceptJson } from '#gateway/http/body/json-body.ts';
 import type { JsonLimits } from '#gateway/http/body/json-bounds.ts';
+import { JsonParser } from '#gateway/http/body/json-parser.ts';
 import type { ReceiveLimits } from '#gateway/http/body/receive-body.ts';
 import { dropUnreadBodies } from '#gateway/http/body/unread-body.ts';
-import { excerpt } from '#mesh/client-text.ts';
-import { MeshError } from '#mesh/errors.ts';
+import type { RequestObserver } from '#gateway/requests/request-observer.ts';
+import { recordOf } from '#gateway/requests/request-record.ts';
 import type { Log } from '#mesh/log/log.ts';
+import { endStage } from '#mesh/trace/stages.ts';
+import { AllowedHosts, namedHosts } from './allowed-hosts.ts';
 import { type ApiKeys, isOpenPath } from './auth.ts';
+import type { Connections } from './connections.ts';
 import { allowOrigins } from './cors.ts';
 import { answerErrors, answerMalformedHttp, sendError, toMeshError } from './errors-to-http.ts';
 import type { HttpMetrics } from './http-metrics.ts';
+import type { InFlight } from './in-flight.ts';
+import { accessFields, requestFields } from './request-fields.ts';
 import { requestId } from './request-id.ts';
+import { pathOf, plainTarget } from './request-target.ts';
 import type { Route } from './route.ts';
+import { refuseUnknownRoutes } from './route-table.ts';
+import { cutOffSlowReader } from './slow-reader.ts';
 
 /**
  * Milliseconds; load balancers usually reuse idle connections for 60 s, so we must not close them
  * first.
  */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+/** Milliseconds within which the head of a request must have arrived. */
+const HEADERS_TIMEOUT_MS = 10_000;
 /** Milliseconds within which a request must have arrived completely. */
 const RECEIVE_TIMEOUT_MS = 120_000;
+/** Milliseconds between two looks at which connections are late. */
+const CHECK_INTERVAL_MS = 1000;
 const MAX_PARAM_LENGTH = 512;
 
 /** Limits on a body. */
@@ -34,46 +49,68 @@ export interface ServerOptions {
   readonly routes: readonly Route[];
   readonly apiKeys: ApiKeys;
   readonly metrics: HttpMetrics;
+  readonly observer: RequestObserver;
   readonly log: Log;
   readonly bodies: BodyLimits;
+  readonly connections: Connections;
+  /** Says whether work is taken, before a body is received for it. */
+  readonly inFlight: Pick<InFlight, 'check' | 'isDraining'>;
   readonly corsAllowOrigin: readonly string[];
+  /** Names of this server besides addresses and local names. */
+  readonly allowedHosts: readonly string[];
+  /** Milliseconds after which a client that does not read its answer is cut off. */
+  readonly stallMs: number;
+}
+
+/** The HTTP server, and its listeners: one, or one for each address of a name. */
+export interface HttpServer {
+  readonly app: FastifyInstance;
+  readonly listeners: readonly Server[];
 }
 
 /** Builds the HTTP server: the common parts, then the routes. */
-export function createServer(options: ServerOptions): FastifyInstance {
+export function createServer(options: ServerOptions): HttpServer {
+  const listeners: Server[] = [];
   const app = fastify({
-    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-    requestTimeout: RECEIVE_TIMEOUT_MS,
     forceCloseConnections: 'idle',
     genReqId: requestId,
     clientErrorHandler: answerMalformedHttp,
+    serverFactory: (handle) => {
+      const server = createHttpServer(SERVER_TIMES, handle);
+      deferContinue(server, handle);
+      options.connections.watch(server);
+      listeners.push(server);
+      return server;
+    },
+    rewriteUrl: ({ url = '/' }) => plainTarget(url),
     // A path that cannot be decoded has no route, so no hook has run for it.
     frameworkErrors: (error, request, reply) => {
       reply.header('x-request-id', request.id);
       sendError(reply, toMeshError(error, options.log, request));
     },
-    routerOptions: { maxParamLength: MAX_PARAM_LENGTH, ignoreTrailingSlash: true },
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
   });
   const { receive, json } = options.bodies;
-  acceptJson(app, { ...json, ...receive });
-  dropUnreadBodies(app, receive.maxBytes);
+  acceptJson(app, { ...json, receive, parser: new JsonParser() });
+  dropUnreadBodies(app, receive);
   answerErrors(app, options.log);
-  app.addHook('onRequest', async (request, reply) => {
-    reply.header('x-request-id', request.id);
-    reply.raw.on('close', () => receive.memory.release(request.raw));
-  });
-  allowOrigins(app, options.corsAllowOrigin);
-  app.addHook('onRequest', async (request) => {
-    if (!isOpenPath(pathOf(request.url))) options.apiKeys.check(request.headers.authorization);
-  });
-  app.addHook('onSend', async (_, reply) => {
-    reply.header('openai-processing-ms', String(Math.round(reply.elapsedTime)));
-  });
+  beginRequests(app, options);
+  admitRequests(app, options);
+  recordRequests(app, options);
+  endAnswers(app, options);
   observeRequests(app, options);
   refuseUnknownRoutes(app, options.routes);
+  refuseExcessWork(app, options);
   for (const route of options.routes) addRoute(app, route, options.bodies);
-  return app;
+  return { app, listeners };
 }
+
+const SERVER_TIMES = {
+  keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+  headersTimeout: HEADERS_TIMEOUT_MS,
+  requestTimeout: RECEIVE_TIMEOUT_MS,
+  connectionsCheckingInterval: CHECK_INTERVAL_MS,
+} as const;
 
 function addRoute(
   app: FastifyInstance,
@@ -85,64 +122,98 @@ function addRoute(
     url: path,
     handler: (request: FastifyRequest, reply: FastifyReply) => handle(request, reply),
   };
-  if (body === undefined) {
+  if (body !== 'form') {
     app.route(route);
     return;
   }
   // Forms have a scope of their own, so that no other route takes them.
   void app.register(async (scope) => {
-    acceptForms(scope, { ...form, ...receive });
+    acceptForms(scope, { ...form, receive });
     scope.route(route);
   });
 }
 
-function pathOf(url: string): string {
-  const end = url.indexOf('?');
-  return end === -1 ? url : url.slice(0, end);
+/** Names each request, and frees what its body took when its answer has ended. */
+function beginRequests(app: FastifyInstance, { bodies, inFlight, connections }: ServerOptions) {
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+    reply.raw.on('close', () => bodies.receive.memory.release(request.raw));
+    // A client of a server that is about to go should open its next connection to another one.
+    if (inFlight.isDraining || connections.isReserved(request.raw)) {
+      reply.raw.shouldKeepAlive = false;
+    }
+  });
 }
 
-/** Counts and logs each request once, when its answer has ended. */
-function observeRequests(app: FastifyInstance, { metrics, log }: ServerOptions): void {
+/** Lets in who may ask: pages of allowed origins, clients with a key, names of this server. */
+function admitRequests(app: FastifyInstance, options: ServerOptions): void {
+  const { apiKeys, connections, corsAllowOrigin } = options;
+  const hosts = new AllowedHosts(apiKeys.areRequired ? ['*'] : options.allowedHosts);
+  app.addHook('onRequest', async (request) => {
+    for (const host of namedHosts(request.originalUrl, request.raw)) hosts.check(host);
+  });
+  allowOrigins(app, corsAllowOrigin);
+  app.addHook('onRequest', async (request) => {
+    if (isOpenPath(pathOf(request.url))) return;
+    connections.check(request.raw);
+    apiKeys.check(request.headers.authorization);
+  });
+}
+
+/** Refuses work that would be refused later before its body is received. */
+function refuseExcessWork(app: FastifyInstance, { inFlight }: ServerOptions): void {
+  app.addHook('onRequest', async (request) => {
+    if (request.method === 'POST' && !isOpenPath(pathOf(request.url))) inFlight.check();
+  });
+}
+
+function endAnswers(app: FastifyInstance, { inFlight, stallMs }: ServerOptions): void {
+  app.addHook('onSend', async (_, reply) => {
+    reply.header('openai-processing-ms', String(Math.round(reply.elapsedTime)));
+    if (inFlight.isDraining) reply.raw.shouldKeepAlive = false;
+    cutOffSlowReader(reply.raw, stallMs);
+  });
+}
+
+/** Keeps a record of each request for work that is let in, from its arrival. */
+function recordRequests(app: FastifyInstance, { observer }: ServerOptions): void {
+  app.addHook('onRequest', async (request, reply) => {
+    const { url: route } = request.routeOptions;
+    if (request.method !== 'POST' || route === undefined) return;
+    const startMs = performance.now() - reply.elapsedTime;
+    const { raw, id, method } = request;
+    observer.begin({ raw, id, method, route, startMs }).stages.begin({ name: 'receive' }, startMs);
+  });
+  app.addHook('preHandler', async (request) => {
+    const [receive] = recordOf(request)?.stages.list ?? [];
+    if (receive !== undefined) endStage(receive);
+  });
+}
+
+/** Counts each request once, when its answer has ended, and writes its line in the log. */
+function observeRequests(app: FastifyInstance, { metrics, observer, log }: ServerOptions): void {
   app.addHook('onResponse', async (request, reply) => {
     const handler = request.routeOptions.url ?? 'unknown';
-    const { method, id } = request;
+    const { method } = request;
     const status = reply.raw.statusCode;
     const elapsedMs = Math.round(reply.elapsedTime);
     metrics.requests.add(1, { handler, method, status: `${Math.floor(status / 100)}xx` });
     metrics.duration.observe(elapsedMs / 1000, { handler, method });
-    const facts = { request_id: id, status, elapsed_ms: elapsedMs };
+    const record = recordOf(request);
+    if (record !== undefined) {
+      record.id = request.id;
+      observer.end(record, status);
+    }
+    const facts = {
+      ...requestFields(request),
+      ...accessFields(record),
+      status,
+      elapsed_ms: elapsedMs,
+    };
     const line = `${method} ${handler} ${status}`;
     // An open path answers 5xx by design if nothing is ready, so that is no warning.
-    if (status >= 500 && !isOpenPath(handler)) log.warn(facts, line);
-    else log.debug(facts, line);
+    if (isOpenPath(handler)) log.debug(facts, line);
+    else if (status >= 500) log.warn(facts, line);
+    else log.info(facts, line);
   });
-}
-
-/**
- * Refuses a request for an unknown route before its body is received, which Fastify would parse
- * first.
- */
-function refuseUnknownRoutes(app: FastifyInstance, routes: readonly Route[]): void {
-  app.addHook('onRequest', async (request, reply) => {
-    if (!request.is404) return;
-    const path = withoutSlashes(pathOf(request.url));
-    const allowed = routes.filter((route) => matches(route.path, path)).map((one) => one.method);
-    if (allowed.length === 0) {
-      throw new MeshError('NOT_FOUND', `no such path: ${request.method} ${excerpt(path)}`);
-    }
-    reply.header('allow', allowed.join(', '));
-    const message = `${excerpt(path)} is asked with ${allowed.join(' or ')}, got ${request.method}`;
-    throw new MeshError('METHOD_NOT_ALLOWED', message);
-  });
-}
-
-/** Returns a path without the slashes at its end. */
-function withoutSlashes(path: string): string {
-  let end = path.length;
-  while (path[end - 1] === '/') end--;
-  return path.slice(0, end);
-}
-
-function matches(pattern: string, path: string): boolean {
-  return pattern.endsWith('/*') ? path.startsWith(pattern.slice(0, -1)) : path === pattern;
 }

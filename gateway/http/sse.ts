@@ -11,19 +11,25 @@ export interface SseOptions {
   readonly stallMs: number;
 }
 
+/** A stream's timing, and the signal that ends its waits. */
+export interface SseCall extends SseOptions {
+  /** Aborted when the answer ends early, also while its reader takes nothing. */
+  readonly signal: AbortSignal;
+}
+
 /**
  * A server-sent event stream. It opens (sends its status and headers) with its first write or its
  * first heartbeat, so that a failure before both can still have a status of its own.
  */
 export class SseStream {
   readonly #open: () => Writable;
-  readonly #options: SseOptions;
+  readonly #options: SseCall;
   readonly #heartbeat: NodeJS.Timeout;
   #output: Writable | undefined;
   #drained: Promise<void> | undefined;
   #isSilent = true;
 
-  constructor(open: () => Writable, options: SseOptions) {
+  constructor(open: () => Writable, options: SseCall) {
     this.#open = open;
     this.#options = options;
     this.#heartbeat = setInterval(() => this.#beat(), options.heartbeatMs);
@@ -70,22 +76,27 @@ export class SseStream {
 
   /** Resolves when the reader has caught up; rejects when it has gone or is cut off. */
   #drain(output: Writable): Promise<void> {
+    const { stallMs, signal } = this.#options;
     return new Promise((resolve, reject) => {
-      const settle = (failure?: MeshError) => {
+      const settle = (failure?: unknown) => {
         clearTimeout(stall);
         output.off('drain', onDrain).off('close', onClose);
+        signal.removeEventListener('abort', onAbort);
         this.#drained = undefined;
         if (failure === undefined) resolve();
         else reject(failure);
       };
+      const onAbort = () => settle(signal.reason);
       const onDrain = () => settle();
       const onClose = () => settle(clientGone());
       const stall = setTimeout(() => {
         settle(new MeshError('CANCELLED', 'the client does not read its stream'));
         output.destroy();
-      }, this.#options.stallMs);
+      }, stallMs);
       output.on('drain', onDrain).on('close', onClose);
+      signal.addEventListener('abort', onAbort, { once: true });
       if (output.destroyed) onClose();
+      else if (signal.aborted) onAbort();
     });
   }
 }

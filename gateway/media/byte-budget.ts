@@ -6,6 +6,9 @@ export interface ByteLimits {
   readonly maxTotalBytes: number;
 }
 
+/** Counts bytes of a request in the memory of all requests; throws QUEUE_FULL at too many. */
+export type HoldBytes = (numBytes: number) => void;
+
 /** The bytes that one request may still load, shared by its items while they load in parallel. */
 export class ByteBudget {
   readonly #limits: ByteLimits;
@@ -15,8 +18,11 @@ export class ByteBudget {
     this.#limits = limits;
   }
 
-  /** Returns the account of one item; `param` names it in a refusal. */
-  item(param: string): ItemBudget {
+  /**
+   * Returns the account of one item; `param` names it in a refusal. `hold` is told of its bytes if
+   * they are memory of their own.
+   */
+  item(param: string, hold: HoldBytes = () => {}): ItemBudget {
     let itemBytes = 0;
     return {
       maxBytes: this.#limits.maxItemBytes,
@@ -25,6 +31,7 @@ export class ByteBudget {
         this.#totalBytes += numBytes;
         if (itemBytes > this.#limits.maxItemBytes) throw itemTooLarge(this.#limits, param);
         if (this.#totalBytes > this.#limits.maxTotalBytes) throw totalTooLarge(this.#limits, param);
+        hold(numBytes);
       },
       refuse: () => itemTooLarge(this.#limits, param),
     };
@@ -33,7 +40,7 @@ export class ByteBudget {
 
 export interface ItemBudget {
   readonly maxBytes: number;
-  /** Counts bytes as they come; throws PAYLOAD_TOO_LARGE at the first byte over the budget. */
+  /** Counts bytes as they come; throws at the first byte over a budget. */
   take(numBytes: number): void;
   /** Returns the refusal of an item that is known to be too large before its bytes came. */
   refuse(): MeshError;

@@ -1,7 +1,9 @@
 import { realpathSync, statSync } from 'node:fs';
 import { MeshError } from '#mesh/errors.ts';
 import { isAnyAddress, isPublicAddress } from './address-rules.ts';
+import { parseAllowedDomains } from './allowed-domains.ts';
 import { GuardedFetch } from './guarded-fetch.ts';
+import { createHostLookup } from './host-lookup.ts';
 import { parseItemLimits } from './item-limits.ts';
 import { MediaLoader } from './media-loader.ts';
 import { type MediaOptions, mediaLimits } from './media-options.ts';
@@ -32,10 +34,14 @@ function guardedFetch(options: MediaOptions, log: WarningLog): GuardedFetch {
   return new GuardedFetch({
     isAllowedAddress: allowPrivate ? isAnyAddress : isPublicAddress,
     intranet: allowPrivate,
-    allowedDomains: options.allowedMediaDomains,
+    allowedDomains: parseAllowedDomains(options.allowedMediaDomains),
     timeoutMs: options.mediaFetchTimeoutS * 1000,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
     maxConcurrent: options.mediaFetchConcurrency,
+    resolveHost: createHostLookup({
+      timeoutMs: CONNECT_TIMEOUT_MS,
+      searchesDomains: allowPrivate,
+    }),
   });
 }
 

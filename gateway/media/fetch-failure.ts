@@ -1,17 +1,19 @@
 import { MeshError } from '#mesh/errors.ts';
+import type { FetchDeadline } from './fetch-deadline.ts';
 
 export interface FailureContext {
   readonly param: string;
-  readonly timeoutMs: number;
-  /** Aborts when the fetch has used up its own time. */
-  readonly deadline: AbortSignal;
+  readonly deadline: FetchDeadline;
 }
 
 /**
  * Error codes of the resolver, the socket, TLS and undici, each with its meaning for the client.
  */
 const REASONS: readonly (readonly [RegExp, string])[] = [
-  [/^(?:ENOTFOUND|EAI_\w+|ENODATA|ESERVFAIL)$/, 'its host name could not be resolved'],
+  [
+    /^(?:ENOTFOUND|ENODATA|ESERVFAIL|EREFUSED|EBADRESP|EFORMERR|ENOTIMP|ETIMEOUT|ECANCELLED)$/,
+    'its host name could not be resolved',
+  ],
   [/^(?:UND_ERR_CONNECT_TIMEOUT|ETIMEDOUT)$/, 'its server did not accept the connection in time'],
   [
     /^(?:ERR_TLS_\w+|ERR_SSL_\w+|CERT_\w+|\w*SELF_SIGNED\w*|UNABLE_TO_\w+|EPROTO)$/,
@@ -25,13 +27,13 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
  * know, so no address and no URL of a redirect; the whole error is in `cause`, for the log.
  */
 export function fetchFailure(error: unknown, context: FailureContext): MeshError {
-  const { param, timeoutMs, deadline } = context;
+  const { param, deadline } = context;
   if (error instanceof MeshError) {
     if (error.param !== undefined) return error;
     return new MeshError(error.reason, `${param} cannot be fetched: ${error.message}`, { param });
   }
-  const why = deadline.aborted
-    ? `its server did not deliver it within ${timeoutMs / 1000} s`
+  const why = deadline.signal.aborted
+    ? `its server did not deliver it within ${deadline.timeoutMs / 1000} s`
     : reasonOf(error);
   const message = `${param} cannot be fetched: ${why}`;
   return new MeshError('MEDIA_FETCH_FAILED', message, { param, cause: error });

@@ -1,5 +1,4 @@
 import type { LookupAddress } from 'node:dns';
-import { lookup } from 'node:dns/promises';
 import type { LookupFunction } from 'node:net';
 import { buildConnector } from 'undici';
 import type { AddressRule } from './address-rules.ts';
@@ -7,8 +6,6 @@ import { forbiddenAddress } from './remote-url.ts';
 
 /** Finds the addresses of a host name. */
 export type ResolveHost = (hostname: string) => Promise<readonly LookupAddress[]>;
-
-export const resolveBySystem: ResolveHost = (hostname) => lookup(hostname, { all: true });
 
 export interface ConnectRules {
   readonly isAllowedAddress: AddressRule;
@@ -20,10 +17,15 @@ export interface ConnectRules {
  * Makes a connector that connects to allowed addresses only. A name is resolved once, every answer
  * is checked, and the socket gets the checked addresses themselves, so a resolver that changes its
  * answer (DNS rebinding) gains nothing. The peer is checked again after it is connected, which also
- * covers literal addresses, for which Node asks no resolver.
+ * covers literal addresses, for which Node asks no resolver. An abort closes the socket, connected
+ * or not.
  */
-export function guardedConnector(rules: ConnectRules): buildConnector.connector {
+export function guardedConnector(
+  rules: ConnectRules,
+  signal: AbortSignal,
+): buildConnector.connector {
   const connect = buildConnector({
+    signal,
     lookup: checkedLookup(rules),
     timeout: rules.connectTimeoutMs,
     maxCachedSessions: 0,

@@ -1,10 +1,12 @@
 import { Client, type Dispatcher } from 'undici';
-import { Semaphore } from '#mesh/async/semaphore.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { ItemBytes } from '#mesh/item-bytes.ts';
 import type { ItemBudget } from './byte-budget.ts';
+import { FetchDeadline } from './fetch-deadline.ts';
 import { fetchFailure } from './fetch-failure.ts';
-import { guardedConnector, type ResolveHost, resolveBySystem } from './guarded-connect.ts';
+import { FetchPlaces } from './fetch-places.ts';
+import { guardedConnector, type ResolveHost } from './guarded-connect.ts';
+import type { Asker } from './place-counts.ts';
 import { checkRedirect, checkRemoteUrl, type UrlRules } from './remote-url.ts';
 
 export interface FetchOptions extends UrlRules {
@@ -14,11 +16,13 @@ export interface FetchOptions extends UrlRules {
   readonly connectTimeoutMs: number;
   /** Most fetches of this process at the same time; the others wait. */
   readonly maxConcurrent: number;
+  readonly resolveHost: ResolveHost;
 }
 
 export interface FetchCall {
   readonly param: string;
   readonly budget: ItemBudget;
+  readonly asker: Asker;
   readonly signal: AbortSignal;
 }
 
@@ -40,37 +44,41 @@ const HEADERS = {
  */
 export class GuardedFetch {
   readonly #options: FetchOptions;
-  readonly #connect: ReturnType<typeof guardedConnector>;
-  readonly #slots: Semaphore;
+  readonly #places: FetchPlaces;
 
-  constructor(options: FetchOptions, resolveHost: ResolveHost = resolveBySystem) {
+  constructor(options: FetchOptions) {
     this.#options = options;
-    this.#connect = guardedConnector({ ...options, resolveHost });
-    this.#slots = new Semaphore(options.maxConcurrent);
+    this.#places = new FetchPlaces(options.maxConcurrent);
   }
 
   /**
    * Returns the body of a 200 answer. Refuses with INVALID_REQUEST a URL that may not be fetched,
-   * with PAYLOAD_TOO_LARGE a body that is too large, with MEDIA_FETCH_FAILED a failure of the far
-   * side; an abort passes through.
+   * with PAYLOAD_TOO_LARGE a body that is too large, with QUEUE_FULL a fetch that holds up other
+   * clients, with MEDIA_FETCH_FAILED a failure of the far side; an abort passes through.
    */
-  fetch(url: URL, { param, budget, signal }: FetchCall): Promise<Buffer> {
-    return this.#slots.run(signal, async () => {
-      const deadline = AbortSignal.timeout(this.#options.timeoutMs);
-      try {
-        return await this.#follow(url, { budget, signal: AbortSignal.any([signal, deadline]) });
-      } catch (error: unknown) {
-        signal.throwIfAborted();
-        throw fetchFailure(error, { param, timeoutMs: this.#options.timeoutMs, deadline });
-      }
-    });
+  async fetch(url: URL, { param, budget, asker, signal }: FetchCall): Promise<Buffer> {
+    const deadline = new FetchDeadline(this.#options.timeoutMs);
+    try {
+      return await this.#follow(url, { budget, asker, deadline, signal });
+    } catch (error: unknown) {
+      signal.throwIfAborted();
+      throw fetchFailure(error, { param, deadline });
+    } finally {
+      deadline.end();
+    }
   }
 
-  async #follow(start: URL, hop: HopCall): Promise<Buffer> {
+  async #follow(start: URL, call: FollowCall): Promise<Buffer> {
+    const { asker, deadline } = call;
+    const signal = AbortSignal.any([call.signal, deadline.signal]);
     let url = start;
     for (let numRedirects = 0; numRedirects <= MAX_REDIRECTS; numRedirects += 1) {
       checkRemoteUrl(url, this.#options);
-      const answer = await this.#get(url, hop);
+      const hop = { url, budget: call.budget };
+      const answer = await this.#places.run({ asker, host: url.host }, signal, (placeSignal) => {
+        deadline.begin();
+        return this.#get(hop, placeSignal);
+      });
       if (answer.kind === 'body') return answer.bytes;
       checkRedirect(url, answer.location, this.#options);
       url = answer.location;
@@ -78,25 +86,30 @@ export class GuardedFetch {
     throw new MeshError('MEDIA_FETCH_FAILED', `more than ${MAX_REDIRECTS} redirects`);
   }
 
-  async #get(url: URL, hop: HopCall): Promise<Answer> {
-    const client = new Client(url.origin, {
-      connect: this.#connect,
+  async #get(hop: Hop, signal: AbortSignal): Promise<Answer> {
+    const { origin, pathname, search } = hop.url;
+    const client = new Client(origin, {
+      connect: guardedConnector(this.#options, signal),
       pipelining: 0,
       maxHeaderSize: MAX_HEADER_BYTES,
+      // The deadline of the fetch bounds both.
+      headersTimeout: 0,
+      bodyTimeout: 0,
     });
     try {
-      const path = `${url.pathname}${url.search}`;
-      const { signal } = hop;
+      const path = `${pathname}${search}`;
       const response = await client.request({ method: 'GET', path, headers: HEADERS, signal });
-      return await readAnswer(response, { url, budget: hop.budget });
+      return await readAnswer(response, hop);
     } finally {
       await client.destroy();
     }
   }
 }
 
-interface HopCall {
+interface FollowCall {
   readonly budget: ItemBudget;
+  readonly asker: Asker;
+  readonly deadline: FetchDeadline;
   readonly signal: AbortSignal;
 }
 

@@ -4,7 +4,7 @@ import { modalitiesOf } from '#mesh/modality.ts';
 import type { PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
 import type { GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { createMediaLoader, type WarningLog } from './create-media-loader.ts';
-import type { LoadedMedia, MediaLoader } from './media-loader.ts';
+import type { LoadCall, LoadedMedia, MediaLoader } from './media-loader.ts';
 import type { MediaOptions } from './media-options.ts';
 import { parseProcessorKwargs, preprocessOptions } from './preprocess-options.ts';
 
@@ -23,7 +23,11 @@ export class MediaIntake {
   constructor(options: MediaOptions, log: WarningLog) {
     this.#loader = createMediaLoader(options, log);
     this.#reading = options.maxPixelsMode;
-    this.#options = parseProcessorKwargs(options.mmProcessorKwargs, options.maxPixelsMode);
+    this.#options = parseProcessorKwargs(
+      options.mmProcessorKwargs,
+      options.maxPixelsMode,
+      (message) => log.warn(message),
+    );
   }
 
   /** Refuses, before anything is loaded, media the model cannot read and unknown options. */
@@ -35,13 +39,19 @@ export class MediaIntake {
       reading: this.#reading,
       param: 'mm_processor_kwargs',
     });
-    return { references, options: { ...this.#options, ...own } };
+    return { references, options: joined(this.#options, own) };
   }
 
   /** Returns the loaded items in their order, ready to be sent. */
-  async load({ references }: AdmissibleMedia, signal: AbortSignal): Promise<LoadedMedia[]> {
-    return references.length === 0 ? [] : await this.#loader.load(references, signal);
+  async load({ references }: AdmissibleMedia, call: LoadCall): Promise<LoadedMedia[]> {
+    return references.length === 0 ? [] : await this.#loader.load(references, call);
   }
+}
+
+/** Returns a request's options, with the server's for those it leaves open, if both read alike. */
+function joined(server: PreprocessOptions, own: PreprocessOptions): PreprocessOptions {
+  if (own.maxPixels === undefined && own.minPixels === undefined) return server;
+  return own.maxPixelsMode === server.maxPixelsMode ? { ...server, ...own } : own;
 }
 
 function checkModalities(references: readonly MediaReference[], model: GetModelResponse): void {

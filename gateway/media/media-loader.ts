@@ -1,12 +1,14 @@
-import type { MediaReference } from '#gateway/openai/request/media-reference.ts';
+import type { MediaReference, MediaSource } from '#gateway/openai/request/media-reference.ts';
 import { ContentHash } from '#mesh/encode/content-hash.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { MediaModality } from '#mesh/modality.ts';
-import { decodeBase64 } from './base64.ts';
-import { ByteBudget, type ByteLimits, type ItemBudget } from './byte-budget.ts';
+import { decodeBase64, maxBase64Chars } from './base64.ts';
+import { ByteBudget, type ByteLimits, type HoldBytes, type ItemBudget } from './byte-budget.ts';
 import type { GuardedFetch } from './guarded-fetch.ts';
 import { checkItemCounts, type ItemLimits } from './item-limits.ts';
 import { readLocalFile } from './local-file.ts';
+import { decodePercent } from './percent-encoding.ts';
+import type { Asker } from './place-counts.ts';
 import { sniffMediaType } from './sniff.ts';
 
 /** A media item whose bytes are loaded and are of a format the encoders read. */
@@ -29,6 +31,14 @@ export interface MediaSources extends ByteLimits {
   readonly localRoot: string | undefined;
 }
 
+/** Who asks for media, and until when. */
+export interface LoadCall {
+  /** Name of the client; clients share the fetches that run at the same time. */
+  readonly clientId: string;
+  readonly hold: HoldBytes;
+  readonly signal: AbortSignal;
+}
+
 /** Loads the media of requests. */
 export class MediaLoader {
   readonly #sources: MediaSources;
@@ -41,15 +51,24 @@ export class MediaLoader {
    * Loads all items of one request in parallel and returns them in order; the first failure ends
    * the others.
    */
-  async load(references: readonly MediaReference[], signal: AbortSignal): Promise<LoadedMedia[]> {
+  async load(
+    references: readonly MediaReference[],
+    { clientId, hold, signal }: LoadCall,
+  ): Promise<LoadedMedia[]> {
     checkItemCounts(references, this.#sources.itemLimits);
     const budget = new ByteBudget(this.#sources);
     const failure = new AbortController();
     const either = AbortSignal.any([signal, failure.signal]);
+    const asker = { clientId };
     const loading = references.map(async (reference) => {
       try {
         return await this.#item(reference, {
-          budget: budget.item(reference.param),
+          // Bytes of a form are those of its body.
+          budget: budget.item(
+            reference.param,
+            reference.source.kind === 'bytes' ? undefined : hold,
+          ),
+          asker,
           signal: either,
         });
       } catch (error: unknown) {
@@ -77,6 +96,8 @@ export class MediaLoader {
     switch (source.kind) {
       case 'base64':
         return decodedBytes(source.text, { param, budget: call.budget });
+      case 'percent':
+        return percentBytes(source, { param, budget: call.budget });
       case 'bytes':
         call.budget.take(source.bytes.length);
         return source.bytes;
@@ -97,16 +118,19 @@ export class MediaLoader {
 
 interface ItemCall {
   readonly budget: ItemBudget;
+  readonly asker: Asker;
   readonly signal: AbortSignal;
 }
+
+type PercentSource = Extract<MediaSource, { readonly kind: 'percent' }>;
 
 interface DecodeCall {
   readonly param: string;
   readonly budget: ItemBudget;
 }
 
-function decodedBytes(text: string, { param, budget }: DecodeCall): Buffer {
-  const decoded = decodeBase64(text, budget.maxBytes);
+async function decodedBytes(text: string, { param, budget }: DecodeCall): Promise<Buffer> {
+  const decoded = await decodeBase64(text, budget.maxBytes);
   switch (decoded.outcome) {
     case 'decoded':
       budget.take(decoded.bytes.length);
@@ -116,4 +140,14 @@ function decodedBytes(text: string, { param, budget }: DecodeCall): Buffer {
     case 'malformed':
       throw new MeshError('INVALID_REQUEST', `${param} is not valid base64`, { param });
   }
+}
+
+async function percentBytes({ text, isBase64 }: PercentSource, call: DecodeCall): Promise<Buffer> {
+  const { budget } = call;
+  const maxBytes = isBase64 ? maxBase64Chars(budget.maxBytes) : budget.maxBytes;
+  const bytes = await decodePercent(text, maxBytes);
+  if (bytes === undefined) throw budget.refuse();
+  if (isBase64) return decodedBytes(bytes.toString('latin1'), call);
+  budget.take(bytes.length);
+  return bytes;
 }

@@ -22,8 +22,9 @@ export const mediaProperties = {
   mediaFetchConcurrency: Type.Integer({
     minimum: 1,
     maximum: 4096,
-    default: 32,
-    description: 'media fetches at the same time, the others wait',
+    default: 256,
+    description:
+      'media fetches at the same time, of one client half and from one host a quarter; the others wait',
   }),
   mediaFetchAllowPrivate: Type.Boolean({
     default: false,
@@ -48,13 +49,15 @@ export const mediaProperties = {
   }),
   mmProcessorKwargs: Type.String({
     default: '{}',
-    description: 'image preprocessing as JSON, {"max_pixels":5000000}',
+    description:
+      'image preprocessing as JSON: max_pixels, min_pixels, size; {"max_pixels":5000000}',
   }),
   maxPixelsMode: Type.Union(
     [Type.Literal('ignore'), Type.Literal('volume'), Type.Literal('area')],
     {
-      default: 'ignore',
-      description: 'max_pixels has no effect, or bounds frames × height × width, or height × width',
+      default: 'area',
+      description:
+        'max_pixels bounds height × width of a resized image (area), or frames × height × width (volume), or is not read (ignore)',
     },
   ),
   allowedLocalMediaPath: Type.Optional(

@@ -11,8 +11,8 @@ export interface UrlRules {
    */
   readonly intranet: boolean;
   /**
-   * Host names ("cdn.example.com") and families of them ("*.example.com"); if empty, all are
-   * allowed.
+   * Hosts ("cdn.example.com") and families of them ("*.example.com"), written as `URL.hostname`
+   * writes them; if empty, all are allowed.
    */
   readonly allowedDomains: readonly string[];
 }
@@ -60,10 +60,9 @@ function checkHost(hostname: string, rules: UrlRules): void {
 }
 
 function isAmong(hostname: string, domains: readonly string[]): boolean {
-  return domains.some((entry) => {
-    const domain = entry.toLowerCase();
-    return domain.startsWith('*.') ? hostname.endsWith(domain.slice(1)) : hostname === domain;
-  });
+  return domains.some((domain) =>
+    domain.startsWith('*.') ? hostname.endsWith(domain.slice(1)) : hostname === domain,
+  );
 }
 
 /**

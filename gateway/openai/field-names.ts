@@ -46,8 +46,9 @@ export const COMPLETION_FIELDS = fieldNames({
 /** Names in `POST /v1/audio/transcriptions`, whose prompt is mainly the recording. */
 export const TRANSCRIPTION_FIELDS = fieldNames({
   sampling: '',
+  'sampling.max_tokens': 'max_completion_tokens',
   prompt: 'file',
-  'prompt.chat.messages': 'prompt',
+  'prompt.chat.messages': 'instruction',
   media: 'file',
 });
 

@@ -2,13 +2,12 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FieldNames } from '#gateway/openai/field-names.ts';
 import type { RequestedMedia } from '#gateway/openai/request/media-reference.ts';
 import type { RequestedStart } from '#gateway/openai/request/requested-start.ts';
+import type { RequestNames } from '#gateway/openai/request/serving-fields.ts';
 import type { ModelRoute } from '#gateway/routing/model-route.ts';
 import type { AnswerWriter } from './answer-writer.ts';
 
 /** A request to generate, as its route has read it. */
-export interface AnswerCall {
-  /** Name of the model, as the client wrote it. */
-  readonly model: string | undefined;
+export interface AnswerCall extends RequestNames {
   readonly isStream: boolean;
   /** The starts of the generations, one for each; all run at once and make one answer. */
   readonly starts: readonly RequestedStart[];
@@ -20,6 +19,8 @@ export interface AnswerCall {
    * all.
    */
   readonly promptRepeats?: number;
+  /** True if a text that an operator has written may stand for the answer. */
+  readonly takesRules?: boolean;
   /** Content type of a whole answer; JSON if unset. */
   readonly contentType?: string;
   /** Writes an answer as frames of a stream. */

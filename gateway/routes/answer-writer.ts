@@ -1,3 +1,4 @@
+import type { ReplyRecorder } from '#gateway/degradation/reply-recorder.ts';
 import type { Answer } from '#gateway/openai/answer/answer.ts';
 import type { GenerateEvent } from '#gateway/routing/generate-call.ts';
 
@@ -20,5 +21,44 @@ export function gathered<Body>(answers: readonly Answer[], body: () => Body): An
       return '';
     },
     end: body,
+  };
+}
+
+/** Notes every event before it is written. */
+export function recorded<Last>(
+  writer: AnswerWriter<Last>,
+  recorder: ReplyRecorder,
+): AnswerWriter<Last> {
+  return {
+    write: (event, index) => {
+      recorder.add(event, index);
+      return writer.write(event, index);
+    },
+    end: () => writer.end(),
+  };
+}
+
+/**
+ * Keeps frames back until the first token or the end of a generation, so that nothing is sent of an
+ * answer that is lost before.
+ */
+export function heldBack<Last>(writer: AnswerWriter<Last>): AnswerWriter<Last> {
+  let held = '';
+  const hold = (frames: string) => {
+    held += frames;
+    return '';
+  };
+  const release = (frames: string) => {
+    const all = held + frames;
+    held = '';
+    return all;
+  };
+  return {
+    write: (event, index) => {
+      const pass = event.$case === 'delta' || event.$case === 'finished' ? release : hold;
+      const written = writer.write(event, index);
+      return typeof written === 'string' ? pass(written) : written.then(pass);
+    },
+    end: () => writer.end(),
   };
 }

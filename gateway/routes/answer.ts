@@ -1,39 +1,79 @@
-import type { AnswerCall, Exchange } from './answer-call.ts';
-import { checkPrompt } from './check-prompt.ts';
-import { generateAll } from './generate.ts';
+import { labelReply } from '#gateway/http/served-by.ts';
+import { idempotencyKey } from '#gateway/idempotency/idempotency-key.ts';
+import type { AnswerRun } from '#gateway/idempotency/kept-answers.ts';
+import { recordOf } from '#gateway/requests/request-record.ts';
+import type { AnswerCall, AnswerSource, Exchange } from './answer-call.ts';
+import type { AnswerWriter } from './answer-writer.ts';
+import { answerOrDegrade } from './degraded-answer.ts';
+import { keyedAnswer } from './keyed-answer.ts';
 import type { AnswerContext } from './route-context.ts';
-import { streamAnswer } from './stream-answer.ts';
+import { type SendFrames, streamAnswer } from './stream-answer.ts';
+import { reportUnknownFields } from './unknown-fields.ts';
+
+const JSON_TYPE = 'application/json; charset=utf-8';
 
 /** Answers a request to generate, as a stream or as a whole; every route that generates uses it. */
 export async function answer(
   context: AnswerContext,
   call: AnswerCall,
-  { request, reply }: Exchange,
+  exchange: Exchange,
 ): Promise<unknown> {
-  const route = context.router.resolve(call.model);
-  const { model } = route;
-  const { references } = call.media;
-  for (const { prompt } of call.starts) {
-    checkPrompt(prompt, { model, fields: call.fields, references });
-  }
-  const media = context.intake.check(call.media, model);
-  const flight = context.inFlight.admit(reply.raw);
-  const run = { call, route, media, signal: flight.signal, request, reply };
+  const { request, reply } = exchange;
+  nameRequest(call, exchange);
+  const record = recordOf(request);
+  if (record !== undefined) record.isStream = call.isStream;
+  reportUnknownFields(call.unknownFields, context.log, exchange);
+  const key = idempotencyKey(request.headers);
+  const flight = context.inFlight.admit(reply.raw, context.clients.nameOf(request.raw));
+  const hold = (numBytes: number) => context.memory.add(request.raw, numBytes);
+  const generate = <Last>(
+    run: AnswerRun,
+    createWriter: (served: AnswerSource) => AnswerWriter<Last>,
+  ) => answerOrDegrade(context, { call, exchange, run }, createWriter);
+  const keyed = (send: SendFrames, start: (run: AnswerRun) => Promise<string>) =>
+    keyedAnswer(
+      context,
+      { exchange, key: key ?? '', hold, signal: flight.signal },
+      { send, start },
+    );
+  const own = (send: SendFrames): AnswerRun => {
+    return { signal: flight.signal, send, hold, label: (name) => labelReply(reply, name) };
+  };
+
   if (call.isStream) {
     return await streamAnswer(context, { request, reply, flight }, (send) =>
-      generateAll(context, run, { createWriter: call.stream, send }),
+      key === undefined
+        ? generate(own(send), call.stream)
+        : keyed(send, (run) => generate(run, call.stream)),
     );
   }
   try {
-    const body = await generateAll(context, run, { createWriter: call.whole, send: sendNothing });
-    if (call.contentType !== undefined) reply.type(call.contentType);
+    const body =
+      key === undefined
+        ? await generate(own(sendNothing), call.whole)
+        : await keyed(sendNothing, async (run) => textOf(await generate(run, call.whole)));
+    reply.type(call.contentType ?? JSON_TYPE);
     return body;
   } finally {
     flight.end();
   }
 }
 
+/** Gives a request the name that its body has for it, unless a header has named it. */
+function nameRequest({ requestId }: AnswerCall, { request, reply }: Exchange): void {
+  if (requestId === undefined || request.headers['x-request-id'] === request.id) return;
+  request.id = requestId;
+  const record = recordOf(request);
+  if (record !== undefined) record.id = requestId;
+  reply.header('x-request-id', requestId);
+}
+
 /** Sends nothing, because a whole answer is returned and its writer has no frames. */
 function sendNothing(): undefined {
   return undefined;
+}
+
+/** Returns a whole answer as it is sent. */
+function textOf(body: string | object): string {
+  return typeof body === 'string' ? body : JSON.stringify(body);
 }

@@ -22,12 +22,13 @@ export function chatCompletionsRoute(context: AnswerContext): Route {
 function chatCall(json: unknown): AnswerCall {
   const { start, form, echoText, ...request } = parseChatRequest(json);
   const envelopeOf = ({ route: { name, model } }: AnswerSource) =>
-    createEnvelope('chatcmpl', { name, fingerprint: model.fingerprint });
+    createEnvelope('chatcmpl', { name, fingerprint: model.fingerprint }, request.requestId);
   return {
     ...request,
     starts: [start],
     fields: CHAT_FIELDS,
     promptRepeats: 1,
+    takesRules: true,
     stream: (served) => new ChatChunks(envelopeOf(served), form, echoText),
     whole: (served) => {
       const envelope = envelopeOf(served);

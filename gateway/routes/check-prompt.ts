@@ -9,9 +9,10 @@ export interface PromptChecks extends ClientWords {
 
 /** Refuses a prompt that the backbone would refuse, before media are fetched and it is sent. */
 export function checkPrompt(prompt: Prompt | undefined, { model, ...words }: PromptChecks): void {
-  if (model.promptLimits === undefined) return;
+  const { promptLimits, maxModelLen } = model;
+  if (promptLimits === undefined) return;
   try {
-    checkPromptSize(prompt, model.promptLimits);
+    checkPromptSize(prompt, { ...promptLimits, maxModelLen });
   } catch (error: unknown) {
     throw clientError(error, words);
   }

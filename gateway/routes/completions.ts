@@ -3,7 +3,7 @@ import { Answer } from '#gateway/openai/answer/answer.ts';
 import { completionResponse } from '#gateway/openai/answer/completion-response.ts';
 import { CompletionStream } from '#gateway/openai/answer/completion-stream.ts';
 import type { Echo } from '#gateway/openai/answer/echo.ts';
-import { createEnvelope } from '#gateway/openai/answer/envelope.ts';
+import { createEnvelope, type Envelope } from '#gateway/openai/answer/envelope.ts';
 import { promptOnly } from '#gateway/openai/answer/prompt-only.ts';
 import { COMPLETION_FIELDS } from '#gateway/openai/field-names.ts';
 import {
@@ -30,7 +30,7 @@ export function completionsRoute(context: RouteContext): Route {
 }
 
 function completionCall(request: CompletionRequest, router: Router): AnswerCall {
-  const { model, isStream, starts, form, echoes } = request;
+  const { model, requestId, unknownFields, isStream, starts, form, echoes } = request;
   const prompts = starts.map(({ prompt }) => prompt);
   const hasLogprobs = form.numLogprobs !== undefined;
   const finish = <Last>(writer: EchoWriter<Last>, { route, signal }: AnswerSource) => {
@@ -40,28 +40,32 @@ function completionCall(request: CompletionRequest, router: Router): AnswerCall 
   };
   return {
     model,
+    requestId,
+    unknownFields,
     isStream,
     starts,
     media: { references: [], processorKwargs: undefined },
     fields: COMPLETION_FIELDS,
     promptRepeats: form.numChoices * (echoes && form.hasPromptLogprobs ? 2 : 1),
+    takesRules: true,
     stream: (served) => {
-      const envelope = envelopeOf(served);
+      const envelope = envelopeOf(request, served);
       return finish(new CompletionStream({ envelope, form, numPrompts: starts.length }), served);
     },
     whole: (served) => finish(wholeCompletion(request, served), served),
   };
 }
 
-function envelopeOf({ route: { name, model } }: AnswerSource) {
-  return createEnvelope('cmpl', { name, fingerprint: model.fingerprint });
+function envelopeOf(
+  { requestId }: CompletionRequest,
+  { route: { name, model } }: AnswerSource,
+): Envelope {
+  return createEnvelope('cmpl', { name, fingerprint: model.fingerprint }, requestId);
 }
 
-function wholeCompletion(
-  { form, starts }: CompletionRequest,
-  served: AnswerSource,
-): EchoWriter<object> {
-  const envelope = envelopeOf(served);
+function wholeCompletion(request: CompletionRequest, served: AnswerSource): EchoWriter<object> {
+  const { form, starts } = request;
+  const envelope = envelopeOf(request, served);
   const answers = starts.map(() => new Answer(form.numChoices));
   const echoes = new Map<number, Echo>();
   const body = () => {

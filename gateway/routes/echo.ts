@@ -44,7 +44,7 @@ async function echoOf(
     const request = { model: route.name, tokenIds };
     const { text } = await router.call(
       route,
-      ({ backbone }) => backbone.detokenize(request, { signal }),
+      ({ backbone }, alive) => backbone.detokenize(request, { signal: alive }),
       signal,
     );
     return text;

@@ -1,9 +1,12 @@
 import { setMaxListeners } from 'node:events';
+import type { HoldBytes } from '#gateway/media/byte-budget.ts';
 import type { AdmissibleMedia } from '#gateway/media/media-intake.ts';
 import { mediaItem } from '#gateway/media/media-item.ts';
 import { ScoreBound, type ScoreCounter } from '#gateway/openai/answer/score-bound.ts';
 import { clientError } from '#gateway/openai/client-error.ts';
 import type { RequestedStart } from '#gateway/openai/request/requested-start.ts';
+import { GenerationTrace, inStage } from '#gateway/requests/generation-trace.ts';
+import { recordOf } from '#gateway/requests/request-record.ts';
 import type { GenerateUpload } from '#gateway/routing/generate-call.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { AnswerCall, AnswerSource, Exchange } from './answer-call.ts';
@@ -11,10 +14,17 @@ import type { AnswerWriter } from './answer-writer.ts';
 import type { AnswerContext } from './route-context.ts';
 import type { SendFrames } from './stream-answer.ts';
 
+/** Label of an answer that went on at an endpoint whose tokens may differ. */
+const INEXACT = 'resumed:other-numerics';
+
 /** An admitted request to generate. */
 export interface AdmittedCall extends Exchange, AnswerSource {
   readonly call: AnswerCall;
   readonly media: AdmissibleMedia;
+  /** Counts the bytes of loaded media in the memory of all requests. */
+  readonly hold: HoldBytes;
+  /** Says in the reply who answered, if not simply the model. */
+  readonly label: (servedBy: string) => void;
 }
 
 export interface AnswerSink<Last> {
@@ -88,16 +98,24 @@ async function generate(
   { writer, send }: GenerationSink,
 ): Promise<void> {
   const { router, metrics } = context;
-  const { call, route, media, signal, reply, index, countScores } = generation;
+  const { call, route, media, signal, request, reply, label, index, countScores } = generation;
+  const record = recordOf(request);
+  const attempts = record && new GenerationTrace(record, route);
   let hasTokens = false;
   try {
     const upload = await uploadOf(context, generation);
     // One loop does all work per event, because a generator around it would cost as much again.
-    for await (const event of router.generate(upload, route, signal)) {
+    const onResume = ({ isExact }: { readonly isExact: boolean }) => {
+      metrics.resumes.add(1, { exact: String(isExact) });
+      if (!isExact) label(INEXACT);
+    };
+    for await (const event of router.generate(upload, route, { signal, onResume, attempts })) {
       if (!hasTokens && event.$case === 'delta') {
         hasTokens = true;
         metrics.timeToFirstToken.observe(reply.elapsedTime / 1000);
+        record?.tokenCame();
       }
+      if (event.$case === 'finished') attempts?.finished(event.value);
       countScores?.(event);
       const written = writer.write(event, index);
       const frames = typeof written === 'string' ? written : await written;
@@ -111,15 +129,26 @@ async function generate(
 }
 
 async function uploadOf(
-  { intake }: AnswerContext,
+  { intake, clients }: AnswerContext,
   generation: Generation,
 ): Promise<GenerateUpload> {
-  const { requestId, route, start, media, signal } = generation;
-  const loaded = await intake.load(media, signal);
+  const { requestId, route, start, media, request, hold, signal } = generation;
+  const clientId = clients.nameOf(request.raw);
+  const loaded = await inStage(recordOf(request), media.references.length, () =>
+    intake.load(media, { clientId, hold, signal }),
+  );
   const items = loaded.map((item) => mediaItem(item, media.options));
   const prompt = start.prompt && { ...start.prompt, media: items };
   return {
-    start: { ...start, prompt, requestId, model: route.name, resume: undefined },
+    start: {
+      ...start,
+      prompt,
+      requestId,
+      model: route.name,
+      resume: undefined,
+      clientId,
+      planOnly: false,
+    },
     media: loaded.map(({ bytes }) => bytes),
   };
 }

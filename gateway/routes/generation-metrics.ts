@@ -9,7 +9,10 @@ import {
 export class GenerationMetrics {
   readonly timeToFirstToken: Histogram;
   readonly retries: Counter;
+  readonly resumes: Counter;
   readonly cancellations: Counter;
+  readonly keyedRequests: Counter;
+  readonly degradedReplies: Counter;
 
   constructor(registry: MetricRegistry) {
     this.timeToFirstToken = registry.histogram(
@@ -21,9 +24,21 @@ export class GenerationMetrics {
       'gateway_retries',
       'Requests sent to another endpoint, by the reason.',
     );
+    this.resumes = registry.counter(
+      'gateway_resumes',
+      'Begun answers that another endpoint went on with, by whether it gives the same bits.',
+    );
     this.cancellations = registry.counter(
       'gateway_cancelled_requests',
       'Requests whose client left or was cut off.',
+    );
+    this.keyedRequests = registry.counter(
+      'gateway_keyed_requests',
+      'Requests with an Idempotency-Key, by what became of them.',
+    );
+    this.degradedReplies = registry.counter(
+      'gateway_degraded_replies',
+      'Answers given instead of those of a model that could not, by their kind.',
     );
   }
 }

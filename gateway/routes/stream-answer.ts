@@ -1,6 +1,8 @@
 import type { FastifyReply } from 'fastify';
-import { toMeshError } from '#gateway/http/errors-to-http.ts';
+import { noteFailure, toMeshError } from '#gateway/http/errors-to-http.ts';
 import type { AdmittedRequest } from '#gateway/http/in-flight.ts';
+import { requestFields } from '#gateway/http/request-fields.ts';
+import { cutOffSlowReader } from '#gateway/http/slow-reader.ts';
 import { SseStream } from '#gateway/http/sse.ts';
 import { dataFrame } from '#gateway/openai/answer/chunk-frame.ts';
 import { errorBody } from '#gateway/openai/error-body.ts';
@@ -32,21 +34,24 @@ export async function streamAnswer(
   { request, reply, flight }: StreamedExchange,
   produce: (send: SendFrames) => Promise<string>,
 ): Promise<void> {
-  const stream = new SseStream(() => openStream(reply), context.stream);
+  const { signal } = flight;
+  const stream = new SseStream(() => openStream(reply), { ...context.stream, signal });
   try {
     const last = await produce((frames) => stream.write(frames));
     stream.end(last);
   } catch (error: unknown) {
     if (!stream.isOpen) throw error;
     const failure = toMeshError(error, context.log, request);
+    noteFailure(request, failure);
     if (ERRORS[failure.reason].http >= 500) {
-      const facts = { request_id: request.id, reason: failure.reason };
+      const facts = { ...requestFields(request), reason: failure.reason };
       context.log.warn(facts, `stream broke off: ${failure.message}`);
     }
     stream.end(dataFrame(errorBody(failure)));
   } finally {
     stream.close();
     flight.end();
+    cutOffSlowReader(reply.raw, context.stream.stallMs);
   }
 }
 

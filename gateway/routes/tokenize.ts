@@ -6,29 +6,49 @@ import {
   parseDetokenizeRequest,
   parseTokenizeRequest,
 } from '#gateway/openai/request/tokenize-request.ts';
+import type { Prompt } from '#protos/autoglm/llm/v1/prompt.ts';
 import { checkPrompt } from './check-prompt.ts';
+import { type PlanCall, planPrompt } from './plan-prompt.ts';
 import type { RouteContext } from './route-context.ts';
+import { reportUnknownFields } from './unknown-fields.ts';
 
-/** Returns the route `POST /tokenize`. */
-export function tokenizeRoute({ router, inFlight, intake }: RouteContext): Route {
+/** Returns the route `POST /tokenize`. A prompt with media has the tokens that a generation counts. */
+export function tokenizeRoute(context: RouteContext): Route {
+  const { router, inFlight, intake, clients, memory, log } = context;
   return {
     method: 'POST',
     path: '/tokenize',
     handle: async (request, reply) => {
       const call = parseTokenizeRequest(request.body);
+      reportUnknownFields(call.unknownFields, log, { request, reply });
       const route = router.resolve(call.model);
       const { name, model } = route;
-      const { references } = intake.check(call.media, model);
-      const media = references.map(placeholderItem);
-      const prompt = { form: call.form, media, maxPromptTokens: undefined };
+      const media = intake.check(call.media, model);
+      const { references } = media;
+      const items = references.map(placeholderItem);
+      const written = { form: call.form, media: items, maxPromptTokens: undefined };
       const words = { fields: TOKENIZE_FIELDS, references };
-      checkPrompt(prompt, { model, ...words });
-      const flight = inFlight.admit(reply.raw);
+      checkPrompt(written, { model, ...words });
+      const flight = inFlight.admit(reply.raw, clients.nameOf(request.raw));
+      const { signal } = flight;
       try {
+        const prompt =
+          references.length === 0
+            ? written
+            : await plannedPrompt(context, {
+                form: call.form,
+                media,
+                route,
+                requestId: request.id,
+                clientId: clients.nameOf(request.raw),
+                hold: (numBytes) => memory.add(request.raw, numBytes),
+                signal,
+              });
         const answer = await router.call(
           route,
-          ({ backbone }) => backbone.tokenize({ model: name, prompt }, { signal: flight.signal }),
-          flight.signal,
+          ({ backbone }, attempt) =>
+            backbone.tokenize({ model: name, prompt }, { signal: attempt }),
+          signal,
         );
         return {
           count: answer.tokenIds.length,
@@ -45,20 +65,27 @@ export function tokenizeRoute({ router, inFlight, intake }: RouteContext): Route
   };
 }
 
+/** Returns the prompt of token ids that a prompt with media becomes. */
+async function plannedPrompt(context: RouteContext, call: PlanCall): Promise<Prompt> {
+  const tokenIds = await planPrompt(context, call);
+  return { form: { $case: 'tokens', value: { tokenIds } }, media: [], maxPromptTokens: undefined };
+}
+
 /** Returns the route `POST /detokenize`. */
-export function detokenizeRoute({ router, inFlight }: RouteContext): Route {
+export function detokenizeRoute({ router, inFlight, clients, log }: RouteContext): Route {
   return {
     method: 'POST',
     path: '/detokenize',
     handle: async (request, reply) => {
-      const { model, tokenIds } = parseDetokenizeRequest(request.body);
+      const { model, tokenIds, unknownFields } = parseDetokenizeRequest(request.body);
+      reportUnknownFields(unknownFields, log, { request, reply });
       const route = router.resolve(model);
-      const flight = inFlight.admit(reply.raw);
+      const flight = inFlight.admit(reply.raw, clients.nameOf(request.raw));
       try {
         const { text } = await router.call(
           route,
-          ({ backbone }) =>
-            backbone.detokenize({ model: route.name, tokenIds }, { signal: flight.signal }),
+          ({ backbone }, signal) =>
+            backbone.detokenize({ model: route.name, tokenIds }, { signal }),
           flight.signal,
         );
         return { prompt: text };

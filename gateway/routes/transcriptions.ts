@@ -24,11 +24,9 @@ export function transcriptionsRoute(context: AnswerContext): Route {
 function transcriptionCall(form: unknown): AnswerCall {
   if (!(form instanceof FormBody)) throw notAForm();
   const request = parseTranscriptionRequest(form);
-  const { model, isStream, media, start, format } = request;
+  const { start, format, ...rest } = request;
   return {
-    model,
-    isStream,
-    media,
+    ...rest,
     starts: [start],
     fields: TRANSCRIPTION_FIELDS,
     ...(format === 'text' ? { contentType: 'text/plain; charset=utf-8' } : {}),

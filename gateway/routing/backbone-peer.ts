@@ -26,3 +26,18 @@ export const BACKBONE_KIND: PeerKind<BackboneCalls, GetModelResponse> = {
   describe: ({ backbone }, signal) => backbone.getModel({}, { signal }),
   nameOf: ({ servedNames }) => servedNames[0],
 };
+
+/** Returns what decides the bits of an endpoint's answers, as text; undefined if it does not tell. */
+export function bitsOf({ facts }: Pick<BackbonePeer, 'facts'>): string | undefined {
+  if (facts === undefined) return undefined;
+  const { version, fingerprint, numerics } = facts;
+  return JSON.stringify([version, fingerprint, numerics]);
+}
+
+/** Tells whether an endpoint's answers have bits that `bitsOf` returned. */
+export function givesBits(
+  endpoint: Pick<BackbonePeer, 'facts'>,
+  bits: string | undefined,
+): boolean {
+  return bits !== undefined && bitsOf(endpoint) === bits;
+}

@@ -1,4 +1,4 @@
-import { credentials, Client as GrpcClient } from '@grpc/grpc-js';
+import { credentials, Client as GrpcClient, Metadata } from '@grpc/grpc-js';
 import type { Channel } from 'nice-grpc';
 import {
   GenerateRequest,
@@ -18,6 +18,13 @@ export interface GenerateUpload {
   readonly media: readonly Buffer[];
 }
 
+/** How a call is made. */
+export interface GenerateCallOptions {
+  readonly signal: AbortSignal;
+  /** Metadata of the call; unset: none. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
 /**
  * Calls Generate directly on grpc-js: every token of every request passes here, and the generators
  * in the generic client cost as much as the call itself.
@@ -34,13 +41,18 @@ export class GenerateCaller {
    * Runs one generation when it is iterated; an early end of the iteration, or the signal, cancels
    * it.
    */
-  generate(upload: GenerateUpload, signal: AbortSignal): AsyncIterable<GenerateResponse> {
-    return { [Symbol.asyncIterator]: () => this.#start(upload, signal) };
+  generate(upload: GenerateUpload, options: GenerateCallOptions): AsyncIterable<GenerateResponse> {
+    return { [Symbol.asyncIterator]: () => this.#start(upload, options) };
   }
 
-  #start(upload: GenerateUpload, signal: AbortSignal): GenerateResponses {
+  #start(upload: GenerateUpload, { signal, headers }: GenerateCallOptions): GenerateResponses {
     signal.throwIfAborted();
-    const call = this.#client.makeBidiStreamRequest(GENERATE_PATH, serialize, deserialize);
+    const call = this.#client.makeBidiStreamRequest(
+      GENERATE_PATH,
+      serialize,
+      deserialize,
+      metadataOf(headers),
+    );
     const responses = new GenerateResponses(call, signal);
     call.write({ event: { $case: 'start', value: upload.start } });
     sendRest(call, mediaChunks(upload.media));
@@ -61,6 +73,12 @@ function sendRest(call: GenerateStream, requests: Iterator<GenerateRequest>): vo
       return;
     }
   }
+}
+
+function metadataOf(headers: GenerateCallOptions['headers']): Metadata {
+  const metadata = new Metadata();
+  for (const [name, value] of Object.entries(headers ?? {})) metadata.set(name, value);
+  return metadata;
 }
 
 function serialize(request: GenerateRequest): Buffer {

@@ -1,28 +1,53 @@
+import { RetryBudget } from '#mesh/balance/retry-budget.ts';
 import { quoted } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { Attempts } from '#mesh/peers/attempts.ts';
+import type { Patience } from '#mesh/peers/patience.ts';
 import type { PeerSet } from '#mesh/peers/peer-set.ts';
+import { soonest } from '#mesh/peers/recovery.ts';
 import type { GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
-import type { BackboneCalls, BackbonePeer } from './backbone-peer.ts';
+import type { GenerationAttempts } from './attempt-trace.ts';
+import { type BackboneCalls, type BackbonePeer, bitsOf, givesBits } from './backbone-peer.ts';
+import type { Balancing } from './balancing.ts';
+import { Delivery } from './delivery.ts';
 import type { GenerateEvent, GenerateUpload } from './generate-call.ts';
-import { ModelRoute } from './model-route.ts';
-import { findModel, knownModels, pickEndpoint, serves } from './pick.ts';
+import type { ModelRoute } from './model-route.ts';
+import { profileOf, type RequestProfile } from './request-profile.ts';
+import { findModel, knownModels, serves } from './served-models.ts';
 
-type BackboneSet = Pick<PeerSet<BackbonePeer>, 'peers' | 'close'>;
+type BackboneSet = Pick<PeerSet<BackbonePeer>, 'peers' | 'changes' | 'close'>;
 
 export interface RouterOptions {
-  /** Most endpoints tried for one request before its first token. */
+  /** Most endpoints tried in a row for one request without a token. */
   readonly maxAttempts: number;
+  /** Most endpoints that may be lost while they answer one request. */
+  readonly maxLosses: number;
+  /** Lets an answer go on at an endpoint whose bits may differ. */
+  readonly resumesAcrossNumerics: boolean;
+  readonly balancing: Balancing;
   readonly onRetry: (reason: MeshError['reason']) => void;
+  /** Lets requests wait for an endpoint that is being started again. */
+  readonly patience: Patience;
+}
+
+export interface GenerateOptions {
+  readonly signal: AbortSignal;
+  /**
+   * Called when another endpoint goes on with a begun answer; `isExact` tells whether it gives the
+   * same bits.
+   */
+  readonly onResume?: (resume: { readonly isExact: boolean }) => void;
+  /** Is told which backbones are asked; unset: nobody is. */
+  readonly attempts?: GenerationAttempts | undefined;
 }
 
 /**
- * Sends requests to endpoints; tries another one if an endpoint fails before it has produced
- * output.
+ * Sends requests to endpoints. If an endpoint fails, another one answers, or goes on with the answer.
  */
 export class Router {
   readonly #set: BackboneSet;
   readonly #options: RouterOptions;
+  readonly #budget = new RetryBudget();
   #turn = 0;
 
   constructor(set: BackboneSet, options: RouterOptions) {
@@ -43,75 +68,128 @@ export class Router {
     });
   }
 
-  /** Picks the endpoint of a request by the model it names, or by the default. */
+  /**
+   * Finds the model that a request names, or the default. While the model's endpoints are away and
+   * one is expected soon, the request waits for one when it is sent.
+   */
   resolve(wanted: string | undefined): ModelRoute {
     const found = findModel(this.endpoints, wanted);
     if (found.kind === 'unknown') throw unknownModel(wanted ?? '', found.known);
-    if (found.kind === 'none known') throw noReadyEndpoint();
+    if (found.kind === 'none known') throw noReadyEndpoint(undefined);
     const { name } = found;
-    const ready = this.endpoints.filter(({ isReady }) => isReady);
-    const endpoint = pickEndpoint(ready, { model: name, turn: this.#turn++ });
-    if (endpoint?.model === undefined) throw noReadyEndpoint();
-    return new ModelRoute(name, { endpoint, model: endpoint.model });
+    const serving = this.#serving(name);
+    const expectedMs = soonest(serving);
+    const ready = serving.filter(({ isReady }) => isReady);
+    const away = this.#options.patience.allows(expectedMs) ? serving[0] : undefined;
+    // Endpoints whose weights differ get requests in turn.
+    const model = (ready[this.#turn++ % ready.length] ?? away)?.model;
+    if (model === undefined) throw noReadyEndpoint(expectedMs);
+    return { name, model };
+  }
+
+  #serving(name: string): BackbonePeer[] {
+    return this.endpoints.filter((one) => serves(one, name));
+  }
+
+  /** Returns when an endpoint of a model is expected back; undefined if none is. */
+  #expectedMs(name: string): number | undefined {
+    return soonest(this.#serving(name));
   }
 
   /** Calls a unary method; asks another endpoint if that may help. */
   async call<Result>(
     route: ModelRoute,
-    method: (calls: BackboneCalls) => Promise<Result>,
+    method: (calls: BackboneCalls, signal: AbortSignal) => Promise<Result>,
     signal: AbortSignal,
   ): Promise<Result> {
-    const attempts = this.#attempts(route, signal);
-    for (const attempt of attempts) {
+    const attempts = this.#attempts(route, { signal, profile: UNARY });
+    for await (const attempt of attempts) {
       try {
-        return await method(attempt.peer.calls);
+        return await method(attempt.peer.calls, attempt.signal);
       } catch (error: unknown) {
         attempt.fail(error);
       }
     }
-    throw attempts.failure ?? noReadyEndpoint();
+    throw attempts.failure ?? noReadyEndpoint(this.#expectedMs(route.name));
   }
 
   /**
-   * Runs a generation. Each kind of announcement is yielded once, whatever the number of attempts.
+   * Runs a generation. If its backbone is lost, another one goes on behind the last token that was
+   * yielded; each kind of announcement is yielded once.
    */
   async *generate(
-    upload: GenerateUpload,
+    { start, media }: GenerateUpload,
     route: ModelRoute,
-    signal: AbortSignal,
+    { signal, onResume, attempts: observer }: GenerateOptions,
   ): AsyncGenerator<GenerateEvent> {
-    const attempts = this.#attempts(route, signal);
-    const announced = new Set<GenerateEvent['$case']>();
-    for (const attempt of attempts) {
-      const { generation } = attempt.peer.calls;
-      let hasOutput = false;
+    const delivery = new Delivery();
+    let source: string | undefined;
+    const { resumesAcrossNumerics } = this.#options;
+    const allows = (one: BackbonePeer) =>
+      !delivery.hasTokens || resumesAcrossNumerics || givesBits(one, source);
+    const attempts = this.#attempts(route, { signal, profile: profileOf(start), allows });
+    for await (const attempt of attempts) {
+      const { peer, progress } = attempt;
+      if (delivery.hasTokens) onResume?.({ isExact: givesBits(peer, source) });
+      else source = bitsOf(peer);
+      const cause = delivery.hasTokens ? 'resume' : attempts.failure && 'retry';
+      const asked = observer?.asked({ address: peer.address, cause });
+      const upload = { start: { ...start, resume: delivery.resume }, media };
+      const call = { signal: attempt.signal, headers: asked?.headers };
       try {
-        for await (const { event } of generation.generate(upload, signal)) {
-          if (event === undefined || announced.has(event.$case)) continue;
-          if (event.$case === 'delta') hasOutput = true;
-          else announced.add(event.$case);
-          yield event;
+        for await (const { event } of peer.calls.generation.generate(upload, call)) {
+          const passed = event && delivery.pass(event);
+          if (passed === undefined) continue;
+          if (passed.$case === 'delta') progress();
+          if (passed.$case === 'finished') asked?.ended();
+          yield passed;
         }
-        if (announced.has('finished')) return;
+        if (delivery.isFinished) return;
         throw new MeshError('ENGINE_FAILED', 'the backbone ended the answer before its end');
       } catch (error: unknown) {
-        attempt.fail(error, { hasOutput });
+        asked?.ended(error);
+        attempt.fail(error);
       }
     }
-    throw attempts.failure ?? noReadyEndpoint();
+    throw attempts.failure ?? noReadyEndpoint(this.#expectedMs(route.name));
   }
 
   close(): Promise<void> {
+    this.#options.balancing.close();
     return this.#set.close();
   }
 
-  #attempts(route: ModelRoute, signal: AbortSignal): Attempts<BackbonePeer> {
-    const first = route.takeEndpoint();
-    const pick = (candidates: readonly BackbonePeer[]) =>
-      candidates.find((one) => one === first) ??
-      pickEndpoint(candidates, { model: route.name, turn: this.#turn++ });
-    return new Attempts(this.#set, pick, { ...this.#options, signal, who: 'the backbone' });
+  #attempts(
+    { name, model }: ModelRoute,
+    { signal, profile, allows = () => true }: AttemptWish,
+  ): Attempts<BackbonePeer> {
+    const { balancing } = this.#options;
+    const pick = (candidates: readonly BackbonePeer[]) => {
+      // What the answer says of its model is said already.
+      const same = candidates.filter((one) => one.model?.fingerprint === model.fingerprint);
+      return balancing.pick(same.length > 0 ? same : candidates, this.#serving(name), profile);
+    };
+    return new Attempts(this.#set, pick, {
+      ...this.#options,
+      signal,
+      who: 'the backbone',
+      work: profile.work,
+      budget: this.#budget,
+      observer: balancing,
+      allows: (one) => serves(one, name) && allows(one),
+      expectedMs: () => this.#expectedMs(name),
+    });
   }
+}
+
+/** A call whose work is small and the same everywhere. */
+const UNARY: RequestProfile = { work: 1, affinity: undefined };
+
+interface AttemptWish {
+  readonly signal: AbortSignal;
+  readonly profile: RequestProfile;
+  /** Tells whether an endpoint of the model may be asked; unset: all may. */
+  readonly allows?: (endpoint: BackbonePeer) => boolean;
 }
 
 export function unknownModel(model: string, known: readonly string[]): MeshError {
@@ -119,6 +197,7 @@ export function unknownModel(model: string, known: readonly string[]): MeshError
   return new MeshError('MODEL_NOT_FOUND', message, { param: 'model' });
 }
 
-function noReadyEndpoint(): MeshError {
-  return new MeshError('NO_READY_ENDPOINT', 'no llm-backbone is ready; try again shortly');
+function noReadyEndpoint(expectedMs: number | undefined): MeshError {
+  const details = expectedMs === undefined ? {} : { retryAfterMs: expectedMs };
+  return new MeshError('NO_READY_ENDPOINT', 'no llm-backbone is ready; try again shortly', details);
 }

@@ -12,6 +12,8 @@ const char* ReasonName(Reason reason) {
       return "UNSUPPORTED";
     case Reason::kInvalidCheckpoint:
       return "INVALID_CHECKPOINT";
+    case Reason::kOutOfMemory:
+      return "OUT_OF_MEMORY";
     case Reason::kEngineFailed:
       return "ENGINE_FAILED";
     case Reason::kEngineClosed:

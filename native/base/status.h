@@ -16,7 +16,8 @@ enum class Reason {
   kInvalidRequest,     // an argument is out of its range
   kUnsupported,        // well-formed, but this build or machine cannot do it
   kInvalidCheckpoint,  // a file of the model is missing, damaged or of another shape
-  kEngineFailed,       // memory or the operating system refused
+  kOutOfMemory,        // the device has not enough free memory
+  kEngineFailed,       // the operating system refused
   kEngineClosed,       // the decoder was closed before or during the call
 };
 
@@ -45,6 +46,9 @@ inline Status Unsupported(std::string message) {
 }
 inline Status InvalidCheckpoint(std::string message) {
   return Status(Reason::kInvalidCheckpoint, std::move(message));
+}
+inline Status OutOfMemory(std::string message) {
+  return Status(Reason::kOutOfMemory, std::move(message));
 }
 inline Status EngineFailed(std::string message) {
   return Status(Reason::kEngineFailed, std::move(message));

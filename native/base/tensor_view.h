@@ -39,6 +39,7 @@ struct TensorView {
   const void* data = nullptr;
   Dtype dtype = Dtype::kFloat32;
   std::vector<int64_t> shape;
+  bool is_mapped = false;  // data are pages of a mapped file, see DropFilePages
 
   int64_t NumElements() const {
     int64_t count = 1;

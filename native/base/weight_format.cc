@@ -21,27 +21,45 @@ WeightType PlainType(Dtype dtype) {
 
 }  // namespace
 
-WeightFormat PlainFormat(Dtype dtype) { return {PlainType(dtype), 0, Dtype::kFloat32}; }
+WeightFormat PlainFormat(Dtype dtype) { return {.type = PlainType(dtype)}; }
+
+bool IsQuantized(const WeightFormat& format) {
+  return format.type == WeightType::kInt8 || format.type == WeightType::kInt4;
+}
+
+int64_t NumGroups(const WeightFormat& format, int64_t depth) {
+  if (!IsQuantized(format)) return 0;
+  return format.group_size == 0 ? 1 : (depth + format.group_size - 1) / format.group_size;
+}
 
 Dtype UnpackedDtype(const WeightFormat& format) {
   switch (format.type) {
-    case WeightType::kFloat32:
-      return Dtype::kFloat32;
     case WeightType::kBfloat16:
       return Dtype::kBfloat16;
     case WeightType::kFloat16:
       return Dtype::kFloat16;
+    case WeightType::kFloat32:
+    case WeightType::kInt8:
+    case WeightType::kInt4:
+      return Dtype::kFloat32;
   }
   return Dtype::kFloat32;
 }
 
 const char* WeightFormatName(const WeightFormat& format) {
-  return DtypeName(UnpackedDtype(format));
+  switch (format.type) {
+    case WeightType::kInt8:
+      return "int8";
+    case WeightType::kInt4:
+      return "int4";
+    default:
+      return DtypeName(UnpackedDtype(format));
+  }
 }
 
-const char* WeightFormatNames() { return "float32, bfloat16 or float16"; }
+const char* PlainFormatNames() { return "float32, bfloat16 or float16"; }
 
-bool FindWeightFormat(const char* name, WeightFormat& format) {
+bool FindPlainFormat(const char* name, WeightFormat& format) {
   for (const Dtype dtype : kPlainDtypes) {
     if (std::strcmp(name, DtypeName(dtype)) != 0) continue;
     format = PlainFormat(dtype);

@@ -5,6 +5,7 @@
 #include "binding/encoder_object.h"
 #include "binding/image_functions.h"
 #include "binding/machine.h"
+#include "binding/shared_memory.h"
 
 namespace autoglm::binding {
 namespace {
@@ -25,10 +26,15 @@ Napi::Object Initialise(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(data);  // owned by the environment from here on
   exports.Set("setErrorClass", Napi::Function::New<SetErrorClass>(env));
   exports.Set("devices", Napi::Function::New<Devices>(env));
+  exports.Set("gpuRefusal", Napi::Function::New<GpuRefusal>(env));
   exports.Set("cpuFeatures", Napi::Function::New<CpuFeatures>(env));
   exports.Set("loadDecoder", Napi::Function::New<LoadDecoder>(env));
   exports.Set("loadEncoder", Napi::Function::New<LoadEncoder>(env));
   exports.Set("resizeImage", Napi::Function::New<ResizeImage>(env));
+  exports.Set("limitSharing", Napi::Function::New<LimitSharing>(env));
+  exports.Set("sharedBytes", Napi::Function::New<SharedBytes>(env));
+  exports.Set("shareBytes", Napi::Function::New<ShareBytes>(env));
+  exports.Set("mapShared", Napi::Function::New<MapShared>(env));
   return exports;
 }
 

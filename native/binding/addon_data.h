@@ -3,7 +3,10 @@
 
 #include <napi.h>
 
+#include <memory>
+
 #include "base/status.h"
+#include "device/shared_memory.h"
 
 namespace autoglm::binding {
 
@@ -12,6 +15,8 @@ struct AddonData {
   Napi::FunctionReference error_class;    // EngineError of native/engine-error.ts
   Napi::FunctionReference decoder_class;  // DecoderObject
   Napi::FunctionReference encoder_class;  // EncoderObject
+  // Of all that the environment shares; segments keep it until JavaScript has freed them.
+  const std::shared_ptr<SharedMemoryBudget> sharing = std::make_shared<SharedMemoryBudget>();
 };
 
 AddonData& DataOf(Napi::Env env);

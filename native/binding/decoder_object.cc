@@ -4,6 +4,7 @@
 
 #include "binding/addon_data.h"
 #include "binding/decoder_values.h"
+#include "binding/device_options.h"
 #include "binding/object_reader.h"
 #include "binding/refusal.h"
 #include "binding/step_plan_values.h"
@@ -19,6 +20,7 @@ class LoadJob final : public Job {
   LoadJob(Napi::Env env, std::shared_ptr<DecoderEngine> engine, DecoderOptions options)
       : Job(env), engine_(std::move(engine)), options_(std::move(options)) {
     options_.cancelled = &engine_->cancelled;
+    options_.progress = engine_->progress.get();
   }
 
   Status Run() override {
@@ -57,8 +59,8 @@ class ExecuteJob final : public Job {
     plan_ = ReadStepPlan(ObjectReader(value, "step plan", status), kept_);
     return status;
   }
-  Status Run() override { return engine_->decoder->Execute(plan_, result_); }
-  Napi::Value Value(Napi::Env env) override { return MakeStepResult(env, result_); }
+  Status Run() override { return engine_->decoder->Execute(std::move(plan_), result_); }
+  Napi::Value Value(Napi::Env env) override { return MakeStepResult(env, result_, idle_us()); }
 
  private:
   DecoderEngine* const engine_;
@@ -148,10 +150,17 @@ Napi::Value LoadDecoder(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Status status;
   DecoderOptions options = ReadDecoderOptions(ObjectReader(info[0], "options", status), status);
-  if (!status.ok() || env.IsExceptionPending()) return RefuseRead(env, status);
   const std::shared_ptr<DecoderEngine> engine = std::make_shared<DecoderEngine>();
+  Napi::Object ticket = Napi::Object::New(env);
+  ticket.Set("progress", MakeProgressFunction(env, engine->progress));
+  if (!status.ok() || env.IsExceptionPending()) {
+    ticket.Set("promise", RefuseRead(env, status));
+    return ticket;
+  }
   engine->Start(env, "autoglm decoder");
-  return engine->Submit(env, std::make_unique<LoadJob>(env, engine, std::move(options)));
+  ticket.Set("promise",
+             engine->Submit(env, std::make_unique<LoadJob>(env, engine, std::move(options))));
+  return ticket;
 }
 
 }  // namespace autoglm::binding

@@ -16,6 +16,7 @@ class DecoderEngine final : public Engine {
  public:
   std::unique_ptr<Decoder> decoder;    // used by the engine's thread; set by the loading job
   std::atomic<bool> cancelled{false};  // ends a loading job early
+  const std::shared_ptr<LoadProgress> progress = std::make_shared<LoadProgress>();
 
  protected:
   void FreeModel() override { decoder.reset(); }
@@ -39,7 +40,8 @@ class DecoderObject final : public Napi::ObjectWrap<DecoderObject> {
   std::shared_ptr<DecoderEngine> engine_;
 };
 
-// Implements loadDecoder(options): returns a promise of {decoder, description}.
+// Implements loadDecoder(options): returns {promise, progress}, a promise of {decoder, description}
+// and a function that says how far it has come.
 Napi::Value LoadDecoder(const Napi::CallbackInfo& info);
 
 }  // namespace autoglm::binding

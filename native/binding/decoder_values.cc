@@ -39,12 +39,15 @@ DecoderOptions ReadDecoderOptions(const ObjectReader& object, Status& status) {
   } else {
     options.random = ReadShape(model.Object("random"));
   }
-  options.device = ReadDevice(object, status);
+  options.devices = ReadDevices(object, status);
   options.weight_format = ReadWeightFormat(object);
+  options.quantize = ReadQuantize(object, status);
   options.activation_dtype = object.DtypeOf("activationDtype");
+  options.kv_dtype = ReadKvDtype(object, status);
   options.block_size = object.Integer("blockSize");
   options.kv_cache_bytes = object.Integer("kvCacheBytes");
   options.max_num_batched_tokens = object.Integer("maxNumBatchedTokens");
+  if (!object.IsNull("weightsCache")) options.weights_cache = object.String("weightsCache");
   return options;
 }
 
@@ -60,9 +63,13 @@ Napi::Object MakeDescription(Napi::Env env, const DecoderDescription& descriptio
   set_number("vocabSize", static_cast<double>(config.vocab_size));
   set_number("maxPositionEmbeddings", static_cast<double>(config.max_position_embeddings));
   object.Set("weightDtype", WeightFormatName(description.weight_format));
+  object.Set("quantization",
+             QuantizationName(description.linear_format, description.head_format));
   set_number("weightBytes", static_cast<double>(description.weight_bytes));
+  object.Set("weightsCache", MakeCacheReport(env, description.weights_cache));
   set_number("numBlocks", static_cast<double>(description.num_blocks));
   set_number("blockSize", static_cast<double>(description.block_size));
+  object.Set("kvCacheDtype", KvDtypeName(description.kv_dtype));
   set_number("kvCacheBytes", static_cast<double>(description.kv_cache_bytes));
   set_number("loadMs", static_cast<double>(description.load_ms));
   object.Set("mropeSection", MakeSection(env, config));

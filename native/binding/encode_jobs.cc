@@ -10,7 +10,7 @@ namespace {
 // Returns the status that settles an item's promise. A cancelled item is no refusal, unless the
 // closing engine cancelled it.
 Status StatusOf(const EncodedItem& encoded, const EncoderEngine& engine) {
-  if (encoded.cancelled && engine.IsInterrupted()) {
+  if (encoded.cancelled && engine.interrupted()) {
     return Status(Reason::kEngineClosed, "the engine was closed");
   }
   return encoded.status;

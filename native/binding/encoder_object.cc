@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "binding/addon_data.h"
+#include "binding/device_options.h"
 #include "binding/encode_jobs.h"
 #include "binding/encoder_values.h"
 #include "binding/refusal.h"
@@ -16,7 +17,10 @@ constexpr napi_type_tag kEncoderTag = {0x3b7d92e1c0a84f56u, 0x9c1e5d2f7a6048b3u}
 class LoadEncoderJob final : public Job {
  public:
   LoadEncoderJob(Napi::Env env, std::shared_ptr<EncoderEngine> engine, EncoderOptions options)
-      : Job(env), engine_(std::move(engine)), options_(std::move(options)) {}
+      : Job(env), engine_(std::move(engine)), options_(std::move(options)) {
+    options_.cancelled = &engine_->interrupted();
+    options_.progress = engine_->progress.get();
+  }
 
   Status Run() override {
     Result<std::unique_ptr<Encoder>> loaded = Encoder::Load(options_, OpenDevice);
@@ -40,7 +44,7 @@ class LoadEncoderJob final : public Job {
 
  private:
   std::shared_ptr<EncoderEngine> engine_;
-  const EncoderOptions options_;
+  EncoderOptions options_;
   EncoderDescription description_ = {};
 };
 
@@ -170,10 +174,18 @@ Napi::Value LoadEncoder(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Status status;
   EncoderOptions options = ReadEncoderOptions(ObjectReader(info[0], "options", status), status);
-  if (!status.ok() || env.IsExceptionPending()) return RefuseRead(env, status);
+  if (options.min_shared_bytes > 0) options.sharing = DataOf(env).sharing;
   const std::shared_ptr<EncoderEngine> engine = std::make_shared<EncoderEngine>();
+  Napi::Object ticket = Napi::Object::New(env);
+  ticket.Set("progress", MakeProgressFunction(env, engine->progress));
+  if (!status.ok() || env.IsExceptionPending()) {
+    ticket.Set("promise", RefuseRead(env, status));
+    return ticket;
+  }
   engine->Start(env, "autoglm encoder");
-  return engine->Submit(env, std::make_unique<LoadEncoderJob>(env, engine, std::move(options)));
+  ticket.Set("promise",
+             engine->Submit(env, std::make_unique<LoadEncoderJob>(env, engine, std::move(options))));
+  return ticket;
 }
 
 }  // namespace autoglm::binding

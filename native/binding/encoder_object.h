@@ -18,10 +18,11 @@ class EncoderEngine final : public Engine {
   // Makes the flag of an item that is about to be submitted, on the JavaScript thread. The flag is
   // set when the item is cancelled or the engine closes.
   std::shared_ptr<CancelFlag> MakeCancelFlag();
-  // Returns true if the engine has cancelled its items because it closes. Called on its thread.
-  bool IsInterrupted() const { return interrupted_; }
+  // Is true when the engine has cancelled its work because it closes. Read on its thread.
+  const std::atomic<bool>& interrupted() const { return interrupted_; }
 
   std::unique_ptr<Encoder> encoder;  // used by the engine's thread; set by the loading job
+  const std::shared_ptr<LoadProgress> progress = std::make_shared<LoadProgress>();
   // Set by the loading job, then read by the JavaScript thread.
   std::shared_ptr<const MediaPreprocessor> preprocessor;
 
@@ -52,7 +53,8 @@ class EncoderObject final : public Napi::ObjectWrap<EncoderObject> {
   std::shared_ptr<EncoderEngine> engine_;
 };
 
-// Implements loadEncoder(options): returns a promise of {encoder, description}.
+// Implements loadEncoder(options): returns {promise, progress}, a promise of {encoder, description}
+// and a function that says how far it has come.
 Napi::Value LoadEncoder(const Napi::CallbackInfo& info);
 
 }  // namespace autoglm::binding

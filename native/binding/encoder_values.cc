@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "binding/device_options.h"
+#include "binding/shared_memory.h"
 
 namespace autoglm::binding {
 namespace {
@@ -21,13 +22,21 @@ int64_t ReadCount(const ObjectReader& object, const char* name, int64_t max, Sta
   return value;
 }
 
-MaxPixels ReadMaxPixels(const ObjectReader& options, Status& status) {
+// Reads a bound in pixels; 0 if it is null.
+int64_t ReadBound(const ObjectReader& options, const char* name, Status& status) {
+  if (options.IsNull(name)) return 0;
+  const int64_t value = ReadCount(options, name, kMaxVolume, status);
+  if (status.ok() && value == 0) status = InvalidRequest(std::string(name) + ": expected at least 1");
+  return value;
+}
+
+PixelLimits ReadPixelLimits(const ObjectReader& options, Status& status) {
   const std::string mode = options.String("maxPixelsMode");
-  if (options.IsNull("maxPixels") || mode == "ignore") return {};
-  const int64_t value = ReadCount(options, "maxPixels", kMaxVolume, status);
-  if (status.ok() && value == 0) status = InvalidRequest("maxPixels: expected at least 1");
-  if (mode == "volume") return {MaxPixelsMode::kVolume, value};
-  if (mode == "area") return {MaxPixelsMode::kArea, value};
+  if (mode == "ignore") return {};
+  const int64_t max = ReadBound(options, "maxPixels", status);
+  const int64_t min = ReadBound(options, "minPixels", status);
+  if (mode == "volume") return {MaxPixelsMode::kVolume, max, min};
+  if (mode == "area") return {MaxPixelsMode::kArea, max, min};
   if (status.ok()) {
     status = InvalidRequest("maxPixelsMode: expected ignore, volume or area, received " + mode);
   }
@@ -78,6 +87,7 @@ const char* ModalityName(Modality modality) {
 
 EncoderOptions ReadEncoderOptions(const ObjectReader& object, Status& status) {
   EncoderOptions options;
+  if (!object.IsNull("weightsCache")) options.weights_cache = object.String("weightsCache");
   options.directory = object.String("modelDirectory");
   const std::string modality = object.String("modality");
   if (modality == "audio") {
@@ -87,8 +97,12 @@ EncoderOptions ReadEncoderOptions(const ObjectReader& object, Status& status) {
   }
   options.device = ReadDevice(object, status);
   options.weight_format = ReadWeightFormat(object);
+  options.quantize = ReadQuantize(object, status);
   if (!object.IsNull("activationDtype")) {
     options.activation_dtype = object.DtypeOf("activationDtype");
+  }
+  if (!object.IsNull("minSharedBytes")) {
+    options.min_shared_bytes = static_cast<size_t>(object.Uint32("minSharedBytes"));
   }
   return options;
 }
@@ -97,7 +111,7 @@ ItemFacts ReadItemFacts(const ObjectReader& object, Status& status) {
   const std::string kind = object.String("kind");
   if (kind == "image") {
     const ImageSize size = ReadImageSize(object, status);
-    return ImageFacts{size, ReadMaxPixels(object.Object("options"), status)};
+    return ImageFacts{size, ReadPixelLimits(object.Object("options"), status)};
   }
   if (kind == "audio") {
     return AudioFacts{ReadCount(object, "numSamples", kMaxSamples, status),
@@ -129,12 +143,20 @@ Napi::Object MakeEncoderDescription(Napi::Env env, const EncoderDescription& des
   object.Set("modality", ModalityName(description.modality));
   object.Set("modelType", description.model_type);
   object.Set("weightDtype", WeightFormatName(description.weight_format));
+  object.Set("quantization",
+             QuantizationName(description.linear_format, description.linear_format));
   SetNumber(object, "hiddenSize", description.hidden_size);
   SetNumber(object, "weightBytes", static_cast<int64_t>(description.weight_bytes));
+  object.Set("weightsCache", MakeCacheReport(env, description.weights_cache));
   SetNumber(object, "loadMs", description.load_ms);
   SetNumber(object, "sampleRateHz", description.sample_rate_hz);
   SetNumber(object, "maxRows", description.max_rows);
   SetNumber(object, "maxBatchCells", description.max_batch_cells);
+  Napi::Array unused = Napi::Array::New(env, description.unused_settings.size());
+  for (size_t i = 0; i < description.unused_settings.size(); ++i) {
+    unused.Set(static_cast<uint32_t>(i), description.unused_settings[i]);
+  }
+  object.Set("unusedSettings", unused);
   return object;
 }
 
@@ -151,7 +173,14 @@ Napi::Object MakeItemPlan(Napi::Env env, const ItemPlan& plan) {
 
 Napi::Object MakeEncodedItem(Napi::Env env, EncodedItem& encoded) {
   Napi::Object object = Napi::Object::New(env);
-  object.Set("rows", MakeFloats(env, std::move(encoded.rows)));
+  if (encoded.shared_rows.has_value()) {
+    SharedSegment segment = *std::exchange(encoded.shared_rows, std::nullopt);
+    const size_t num_values = segment.bytes() / sizeof(float);
+    const Napi::ArrayBuffer buffer = MakeShared(env, std::move(segment), object);
+    if (!buffer.IsEmpty()) object.Set("rows", Napi::Float32Array::New(env, num_values, buffer, 0));
+  } else {
+    object.Set("rows", MakeFloats(env, std::move(encoded.rows)));
+  }
   object.Set("plan", MakeItemPlan(env, encoded.plan));
   SetNumber(object, "preprocessUs", encoded.preprocess_us);
   SetNumber(object, "encodeUs", encoded.encode_us);

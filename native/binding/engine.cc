@@ -1,5 +1,6 @@
 #include "binding/engine.h"
 
+#include <chrono>
 #include <utility>
 
 #include "binding/addon_data.h"
@@ -71,6 +72,8 @@ void Engine::Stop() {
 }
 
 void Engine::RunThread() {
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point ended = Clock::now();
   while (true) {
     std::unique_lock<std::mutex> lock(mutex_);
     wake_.wait(lock, [this] { return closing_ || !jobs_.empty(); });
@@ -79,7 +82,10 @@ void Engine::RunThread() {
     jobs_.pop_front();
     const bool refused = closing_;
     lock.unlock();
+    job->idle_us_ =
+        std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - ended).count();
     job->status_ = refused ? Status(Reason::kEngineClosed, "the engine was closed") : job->Run();
+    ended = Clock::now();
     delivery_.NonBlockingCall(job.release());
   }
   FreeModel();

@@ -29,6 +29,8 @@ class Job {
   virtual void Rejected() {}
 
   Napi::Promise promise() const { return deferred_.Promise(); }
+  // Time that the engine's thread waited for this job since it ended the one before, microseconds.
+  int64_t idle_us() const { return idle_us_; }
   // Keeps the object whose method was called until the promise is settled. If the object were
   // collected earlier, its engine would close.
   void KeepAlive(const Napi::Value& object) {
@@ -41,6 +43,7 @@ class Job {
   Napi::Promise::Deferred deferred_;
   Napi::ObjectReference owner_;
   Status status_;
+  int64_t idle_us_ = 0;
 };
 
 // One thread that owns a model and runs its jobs in order, with one function that delivers their

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "binding/arrays.h"
 #include "binding/object_reader.h"
 #include "binding/refusal.h"
 #include "device/device_id.h"
@@ -60,9 +61,7 @@ class ResizeWorker final : public Napi::AsyncWorker {
 
   void OnOK() override {
     const Napi::HandleScope scope(Env());
-    Napi::Uint8Array array = Napi::Uint8Array::New(Env(), resized_.size());
-    std::copy(resized_.begin(), resized_.end(), array.Data());
-    deferred_.Resolve(array);
+    deferred_.Resolve(MakeArray<Napi::Uint8Array>(Env(), resized_));
   }
 
  private:

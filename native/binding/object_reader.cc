@@ -91,11 +91,34 @@ uint64_t ObjectReader::BigUint64(const char* name) const {
   return 0;
 }
 
+bool ObjectReader::Boolean(const char* name) const {
+  const Napi::Value value = Get(name);
+  if (value.IsBoolean()) return value.As<Napi::Boolean>().Value();
+  Refuse(name, "true or false");
+  return false;
+}
+
 std::string ObjectReader::String(const char* name) const {
   const Napi::Value value = Get(name);
   if (value.IsString()) return value.As<Napi::String>().Utf8Value();
   Refuse(name, "a string");
   return "";
+}
+
+std::vector<std::string> ObjectReader::StringOrStrings(const char* name) const {
+  const Napi::Value value = Get(name);
+  if (!value.IsArray()) return {String(name)};
+  const Napi::Array array = value.As<Napi::Array>();
+  std::vector<std::string> strings;
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::Value item = array.Get(i);
+    if (!item.IsString()) {
+      Refuse(name, "a string or an array of strings");
+      return {};
+    }
+    strings.push_back(item.As<Napi::String>().Utf8Value());
+  }
+  return strings;
 }
 
 Dtype ObjectReader::DtypeOf(const char* name) const {
@@ -109,7 +132,7 @@ Dtype ObjectReader::DtypeOf(const char* name) const {
 
 WeightFormat ObjectReader::WeightFormatOf(const char* name) const {
   WeightFormat format = {};
-  if (!FindWeightFormat(String(name).c_str(), format)) Refuse(name, WeightFormatNames());
+  if (!FindPlainFormat(String(name).c_str(), format)) Refuse(name, PlainFormatNames());
   return format;
 }
 

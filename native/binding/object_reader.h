@@ -32,6 +32,9 @@ class ObjectReader {
   float Float(const char* name) const;
   uint64_t BigUint64(const char* name) const;
   std::string String(const char* name) const;
+  // Reads a string, or an array of strings.
+  std::vector<std::string> StringOrStrings(const char* name) const;
+  bool Boolean(const char* name) const;
   // Reads "float32", "bfloat16" or "float16".
   Dtype DtypeOf(const char* name) const;
   WeightFormat WeightFormatOf(const char* name) const;

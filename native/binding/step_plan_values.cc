@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "binding/addon_data.h"
+#include "binding/arrays.h"
 
 namespace autoglm::binding {
 namespace {
@@ -76,6 +78,9 @@ TokenChoice ReadOutput(const ObjectReader& object) {
 StepPlan ReadStepPlan(const ObjectReader& object, KeptArrays& kept) {
   StepPlan plan;
   plan.token_ids = TokenIds(object);
+  if (!object.IsNull("previousOutputs")) {
+    plan.previous_outputs = object.Int32s("previousOutputs");
+  }
   plan.positions = object.Int32s("positions");
   plan.slots = object.Int32s("slotMapping");
   plan.query_starts = object.Int32s("queryStarts");
@@ -98,31 +103,31 @@ TraceRequest ReadTraceRequest(const ObjectReader& object, KeptArrays& kept) {
   return request;
 }
 
-Napi::Object MakeStepResult(Napi::Env env, const StepResult& result) {
+Napi::Object MakeStepResult(Napi::Env env, const StepResult& result, int64_t idle_us) {
   const size_t num_outputs = result.outputs.size();
   size_t max_top = 0;
   for (const ChosenToken& output : result.outputs) max_top = std::max(max_top, output.top.size());
-  Napi::Uint32Array token_ids = Napi::Uint32Array::New(env, num_outputs);
-  Napi::Float32Array logprobs = Napi::Float32Array::New(env, num_outputs);
-  Napi::Uint32Array ranks = Napi::Uint32Array::New(env, num_outputs);
-  Napi::Uint32Array top_token_ids = Napi::Uint32Array::New(env, num_outputs * max_top);
-  Napi::Float32Array top_logprobs = Napi::Float32Array::New(env, num_outputs * max_top);
+  std::vector<uint32_t> token_ids(num_outputs);
+  std::vector<float> logprobs(num_outputs);
+  std::vector<uint32_t> ranks(num_outputs);
+  std::vector<uint32_t> top_token_ids(num_outputs * max_top);
+  std::vector<float> top_logprobs(num_outputs * max_top);
   for (size_t i = 0; i < num_outputs; ++i) {
     const ChosenToken& output = result.outputs[i];
-    token_ids.Data()[i] = output.token_id;
-    logprobs.Data()[i] = output.logprob;
-    ranks.Data()[i] = output.rank;
+    token_ids[i] = output.token_id;
+    logprobs[i] = output.logprob;
+    ranks[i] = output.rank;
     for (size_t j = 0; j < output.top.size(); ++j) {
-      top_token_ids.Data()[i * max_top + j] = output.top[j].token_id;
-      top_logprobs.Data()[i * max_top + j] = output.top[j].logprob;
+      top_token_ids[i * max_top + j] = output.top[j].token_id;
+      top_logprobs[i * max_top + j] = output.top[j].logprob;
     }
   }
   Napi::Object object = Napi::Object::New(env);
-  object.Set("tokenIds", token_ids);
-  object.Set("logprobs", logprobs);
-  object.Set("ranks", ranks);
-  object.Set("topTokenIds", top_token_ids);
-  object.Set("topLogprobs", top_logprobs);
+  object.Set("tokenIds", MakeArray<Napi::Uint32Array>(env, token_ids));
+  object.Set("logprobs", MakeArray<Napi::Float32Array>(env, logprobs));
+  object.Set("ranks", MakeArray<Napi::Uint32Array>(env, ranks));
+  object.Set("topTokenIds", MakeArray<Napi::Uint32Array>(env, top_token_ids));
+  object.Set("topLogprobs", MakeArray<Napi::Float32Array>(env, top_logprobs));
   Napi::Array failures = Napi::Array::New(env);
   for (size_t i = 0; i < num_outputs; ++i) {
     const Status& status = result.outputs[i].status;
@@ -135,6 +140,7 @@ Napi::Object MakeStepResult(Napi::Env env, const StepResult& result) {
   object.Set("failures", failures);
   object.Set("maxTop", Napi::Number::New(env, static_cast<double>(max_top)));
   object.Set("forwardUs", Napi::Number::New(env, static_cast<double>(result.forward_us)));
+  object.Set("idleUs", Napi::Number::New(env, static_cast<double>(idle_us)));
   return object;
 }
 

@@ -16,7 +16,7 @@ StepPlan ReadStepPlan(const ObjectReader& object, KeptArrays& kept);
 TraceRequest ReadTraceRequest(const ObjectReader& object, KeptArrays& kept);
 
 // Makes the StepResult of native/step-plan.ts.
-Napi::Object MakeStepResult(Napi::Env env, const StepResult& result);
+Napi::Object MakeStepResult(Napi::Env env, const StepResult& result, int64_t idle_us);
 // Makes the DecoderTrace of native/decoder-contract.ts.
 Napi::Object MakeTrace(Napi::Env env, DecoderTrace& trace);
 

@@ -8,7 +8,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <memory>
+
+#include "device/cgroup.h"
 
 namespace autoglm {
 namespace {
@@ -61,6 +64,31 @@ Result<DeviceId> ParseCores(std::string_view name, std::string_view list) {
   return id;
 }
 
+// Refuses two devices of a group that are one, or overlap.
+Status CheckPair(const DeviceId& a, const DeviceId& b) {
+  const std::string names = DeviceName(a) + " and " + DeviceName(b);
+  if (a.kind != b.kind) {
+    return InvalidRequest("key \"device\": " + names + " are of different kinds; one model is " +
+                          "computed by CPUs alone, or by GPUs alone");
+  }
+  if (a.kind == DeviceKind::kCuda) {
+    if (a.ordinal != b.ordinal) return Status();
+    return InvalidRequest("key \"device\": " + DeviceName(a) +
+                          " stands there twice; each rank of a group needs a GPU of its own");
+  }
+  if (a.cores.empty() || b.cores.empty()) {
+    return InvalidRequest("key \"device\": cpu stands for every core and cannot be one of "
+                          "several devices; write sets of cores, such as cpu:0-3,cpu:4-7");
+  }
+  std::vector<int> shared;
+  std::set_intersection(a.cores.begin(), a.cores.end(), b.cores.begin(), b.cores.end(),
+                        std::back_inserter(shared));
+  if (shared.empty()) return Status();
+  return InvalidRequest("key \"device\": " + names + " share core " +
+                        std::to_string(shared.front()) +
+                        "; each rank of a group needs cores of its own");
+}
+
 std::string CpuModelName() {
   struct CloseFile {
     void operator()(std::FILE* file) const { std::fclose(file); }
@@ -93,6 +121,31 @@ Result<DeviceId> ParseDeviceId(std::string_view name) {
   return Malformed(name);
 }
 
+std::string DeviceName(const DeviceId& id) {
+  if (id.kind == DeviceKind::kCuda) return "cuda:" + std::to_string(id.ordinal);
+  std::string name = "cpu";
+  const std::vector<int>& cores = id.cores;
+  for (size_t begin = 0, end = 0; begin < cores.size(); begin = end) {
+    for (end = begin + 1; end < cores.size() && cores[end] == cores[end - 1] + 1;) ++end;
+    name += begin == 0 ? ':' : ',';
+    name += std::to_string(cores[begin]);
+    if (end == begin + 1) continue;
+    name += '-';
+    name += std::to_string(cores[end - 1]);
+  }
+  return name;
+}
+
+Status CheckDeviceGroup(const std::vector<DeviceId>& devices) {
+  for (size_t i = 0; i < devices.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      const Status pair = CheckPair(devices[j], devices[i]);
+      if (!pair.ok()) return pair;
+    }
+  }
+  return Status();
+}
+
 std::vector<int> AvailableCores() {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -106,10 +159,19 @@ std::vector<int> AvailableCores() {
   return cores;
 }
 
-std::vector<DeviceDescription> ListDevices() {
-  const uint64_t memory_bytes =
+std::vector<DeviceDescription> ListDevices(const GpuDriver& driver) {
+  const uint64_t installed =
       static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-  return {{"cpu", DeviceKind::kCpu, CpuModelName(), memory_bytes, AvailableCores()}};
+  const uint64_t memory_bytes =
+      std::min(installed, ReadCgroupLimits().memory_bytes.value_or(installed));
+  std::vector<DeviceDescription> devices = {
+      {"cpu", DeviceKind::kCpu, CpuModelName(), memory_bytes, AvailableCores()}};
+  int ordinal = 0;
+  for (const GpuDescription& gpu : driver.ListGpus()) {
+    devices.push_back({"cuda:" + std::to_string(ordinal++), DeviceKind::kCuda, gpu.name,
+                       gpu.memory_bytes, {}, gpu});
+  }
+  return devices;
 }
 
 }  // namespace autoglm

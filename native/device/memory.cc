@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -11,6 +12,8 @@ namespace {
 constexpr size_t kHugePageBytes = size_t{2} << 20;
 
 void Unmap(void* data, size_t bytes) { munmap(data, bytes); }
+
+constexpr uintptr_t kPageBytes = 4096;
 
 }  // namespace
 
@@ -34,12 +37,24 @@ Result<DeviceBuffer> AllocateHostMemory(size_t bytes) {
   if (bytes == 0) return DeviceBuffer();
   void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (data == MAP_FAILED) {
-    return EngineFailed("cannot allocate " + std::to_string(bytes) + " bytes of host memory");
+    return OutOfMemory("cannot allocate " + std::to_string(bytes) + " bytes of host memory");
   }
   // The advice may be refused: without huge pages everything works, with more misses in the page
   // tables.
   if (bytes >= kHugePageBytes) madvise(data, bytes, MADV_HUGEPAGE);
   return DeviceBuffer(data, bytes, Unmap);
+}
+
+void DropFilePages(const void* data, size_t bytes) {
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(data) + kPageBytes - 1) & ~(kPageBytes - 1);
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + bytes) & ~(kPageBytes - 1);
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
+void ReadFilePagesAhead(const void* data, size_t bytes) {
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(data) & ~(kPageBytes - 1);
+  const size_t to_begin = reinterpret_cast<uintptr_t>(data) - begin;
+  madvise(reinterpret_cast<void*>(begin), bytes + to_begin, MADV_WILLNEED);
 }
 
 }  // namespace autoglm

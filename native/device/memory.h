@@ -35,6 +35,13 @@ class DeviceBuffer {
 // creates a page when a core first writes it, near that core.
 Result<DeviceBuffer> AllocateHostMemory(size_t bytes);
 
+// Gives back the pages that lie wholly inside this part of a file mapped for reading; the system
+// keeps them in its cache while it has no better use for them. The next access reads them again.
+void DropFilePages(const void* data, size_t bytes);
+
+// Asks the system to read this part of a mapped file to its cache, without waiting for it.
+void ReadFilePagesAhead(const void* data, size_t bytes);
+
 }  // namespace autoglm
 
 #endif  // AUTOGLM_DEVICE_MEMORY_H_

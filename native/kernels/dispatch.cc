@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "kernels/amx_support.h"
+
 namespace autoglm::kernels {
 namespace {
 
@@ -26,12 +28,30 @@ namespace {
 #endif
 }
 
-[[maybe_unused]] bool HasAvx512Bf16() {
-#ifdef AUTOGLM_HAS_AVX512_BF16
-  return HasAvx512() && __builtin_cpu_supports("avx512bf16");
+[[maybe_unused]] bool HasAvx512Vnni() {
+#ifdef AUTOGLM_HAS_AVX512_VNNI
+  return HasAvx512() && __builtin_cpu_supports("avx512vnni");
 #else
   return false;
 #endif
+}
+
+[[maybe_unused]] bool HasAvx512Bf16() {
+#ifdef AUTOGLM_HAS_AVX512_BF16
+  return HasAvx512Vnni() && __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
+[[maybe_unused]] bool HasAmx() {
+  return HasAvx512Bf16() && RequestAmx() == AmxSupport::kAvailable;
+}
+
+// Returns why a level is not among those that are available, after "is not available here".
+std::string WhyMissing(IsaLevel level) {
+  if (level != IsaLevel::kAmx || RequestAmx() == AmxSupport::kAvailable) return "";
+  return std::string(": ") + DescribeAmxSupport(RequestAmx());
 }
 
 }  // namespace
@@ -64,10 +84,19 @@ std::vector<KernelLevel> SupportedLevels() {
 #ifdef AUTOGLM_HAS_AVX512
   if (HasAvx512()) {
     ApplyAvx512(kernels);
+#ifdef AUTOGLM_HAS_AVX512_VNNI
+    if (HasAvx512Vnni()) ApplyAvx512Vnni(kernels);
+#endif
 #ifdef AUTOGLM_HAS_AVX512_BF16
     if (HasAvx512Bf16()) ApplyAvx512Bf16(kernels);
 #endif
     levels.push_back({IsaLevel::kAvx512, kernels});
+  }
+#endif
+#ifdef AUTOGLM_HAS_AMX
+  if (HasAmx()) {
+    ApplyAmx(kernels);
+    levels.push_back({IsaLevel::kAmx, kernels});
   }
 #endif
   return levels;
@@ -92,7 +121,7 @@ Result<KernelChoice> ChooseKernels(const char* cap) {
   for (const IsaLevel level : {IsaLevel::kAvx2, IsaLevel::kAvx512, IsaLevel::kAmx}) {
     if (std::strcmp(cap, IsaName(level)) != 0) continue;
     return Unsupported(std::string("AUTOGLM_ISA=") + cap +
-                       " is not available here; available: " + names);
+                       " is not available here" + WhyMissing(level) + "; available: " + names);
   }
   return InvalidRequest(std::string("AUTOGLM_ISA=") + cap +
                         " is not a level; levels: reference, avx2, avx512, amx");

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/dtype.h"
+#include "base/kv_dtype.h"
 #include "base/weight_format.h"
 
 // Tables of kernels, one per CPU level. A kernel is the work of one core on one block of rows.
@@ -17,7 +18,8 @@
 //   type, except packed panels (64 bytes). Any count may be 0. Nothing outside the stated shape is
 //   read or written, so a length that is no multiple of a vector's needs masks or a scalar tail.
 // - Output and input are distinct memory unless the comment says "in place allowed".
-// - No allocation, no locks, no exceptions; temporary memory is on the stack, at most 64 KiB.
+// - No allocation, no locks, no exceptions; temporary memory is on the stack, at most 64 KiB, or what
+//   the arguments bring.
 //
 // Files of an instruction set include this header and intrinsics only, with everything but their
 // Apply function in an anonymous namespace (see README.md), so this header declares and never
@@ -28,21 +30,36 @@ namespace autoglm::kernels {
 inline constexpr int kMaxHeadDim = 256;
 inline constexpr int kMaxPanelWidth = 64;
 inline constexpr size_t kPanelAlignment = 64;
+// Counts the ways in which panels of integers and of floats have been laid out. It grows with every
+// change of one, because packed weights are kept on disk.
+inline constexpr int kPanelLayoutVersion = 1;
 
 // Matrix products against weights that were packed once, at load, in panels of `panel_width` output
 // columns. A level that overrides one of these pointers overrides them all.
 struct PackPanelArgs {
   WeightFormat format;
-  const void* rows;  // [num_rows, depth] of the format's unpacked type, dense: output columns
+  // [num_rows, depth] of the format's unpacked type, or of int8 if it has integers; dense: output
+  // columns.
+  const void* rows;
   int64_t num_rows;  // 1..panel_width; the rest of the panel is filled with zeros
   int64_t depth;     // input width
   void* panel;       // panel_bytes(format, depth) bytes
+  const float* scales = nullptr;        // [num_rows, groups] of integers, exact in scale_dtype
+  const int8_t* zero_points = nullptr;  // [num_rows, groups] if the format has them
 };
 
+// How the input of a product lies in memory: row by row; in the order of a level's arrange_row; or row
+// by row of int16 with a scale each, as float32_to_int16 writes them, which some levels multiply faster
+// than bfloat16.
+enum class InputLayout : uint8_t { kRows, kTiles, kInt16Rows };
+
 struct GemmArgs {
-  Dtype x_dtype;  // float32 or bfloat16
-  const void* x;  // [num_rows, depth]
-  int64_t x_stride;
+  Dtype x_dtype;  // float32 or bfloat16; not used if the format quantizes its input
+  // [num_rows, depth] of x_dtype or int16, or of uint8 as float32_to_uint8 writes it.
+  const void* x;
+  InputLayout x_layout = InputLayout::kRows;
+  const float* x_scales = nullptr;  // [num_rows] of an input of uint8 or int16
+  int64_t x_stride;                 // of rows
   int64_t num_rows;
   int64_t depth;
   WeightFormat format;
@@ -51,6 +68,23 @@ struct GemmArgs {
   float* y;            // [num_rows, num_columns]
   int64_t y_stride;
   int64_t num_columns;
+  void* scratch = nullptr;  // scratch_bytes of the calling thread, for an input of tiles
+};
+
+// Part of a product: rows of the input times consecutive panels.
+struct GemmTask {
+  int64_t num_rows;
+  int64_t num_panels;
+  InputLayout x_layout = InputLayout::kRows;
+};
+
+struct ArrangeRowArgs {
+  const void* x;      // a row of a task's input, as it is multiplied
+  int64_t row_bytes;  // of x
+  int64_t row;        // index among the task's rows
+  int64_t num_rows;   // of the task
+  void* tiles;        // of the task, 64-byte aligned: ceil(rows / 16) * 16 rows of row_bytes, a
+                      // multiple of 64 each
 };
 
 struct GemmKernels {
@@ -59,9 +93,18 @@ struct GemmKernels {
   // Returns the size of a panel with its scales in bytes, a multiple of kPanelAlignment.
   size_t (*panel_bytes)(const WeightFormat& format, int64_t depth);
   void (*pack_panel)(const PackPanelArgs& args);
-  // Computes y = x * transpose(weight) + bias, accumulated in float32. The accumulation order over
-  // depth does not depend on num_rows: one row multiplied alone gives the bits it gives among many.
+  // Computes y = x * transpose(weight) + bias, accumulated in float32, or in int32 if both are
+  // integers. The accumulation order over depth does not depend on num_rows: one row multiplied
+  // alone gives the bits it gives among many.
   void (*multiply)(const GemmArgs& args);
+  // Returns the largest part of a product of `num_rows` rows that a core multiplies from its caches,
+  // and how it takes its input; both counts are at least 1. Only an input that would be rounded to
+  // bfloat16 may be taken as int16.
+  GemmTask (*largest_task)(const WeightFormat& format, Dtype x_dtype, int64_t depth,
+                           int64_t num_rows);
+  size_t scratch_bytes;  // of each thread; 0 if no task takes tiles
+  // Writes a row to its places among the tiles; null if no task takes tiles.
+  void (*arrange_row)(const ArrangeRowArgs& args);
 };
 
 struct NormArgs {
@@ -149,16 +192,22 @@ struct PagedAttentionArgs {
   int64_t num_heads;
   int64_t head_dim;        // at most kMaxHeadDim
   int64_t first_position;  // query i sees keys 0..first_position + i
-  Dtype kv_dtype;          // float32 or bfloat16
-  const void* keys;        // this KV head in block 0: [num_blocks][block_size][head_dim]
+  KvDtype kv_dtype;
+  // This KV head in block 0: [num_blocks][block_size][head_dim], int8 as float32_to_uint8 writes it.
+  const void* keys;
   const void* values;
   int64_t block_stride;  // between blocks
   int64_t token_stride;  // between tokens of a block
   int64_t block_size;
+  // What the rows of an int8 cache are multiplied with: [num_blocks][block_size], this KV head.
+  const float* key_scales = nullptr;
+  const float* value_scales = nullptr;
+  int64_t scale_stride = 0;    // between blocks
   const int32_t* block_table;  // [ceil((first_position + num_queries) / block_size)]
-  float scale;
-  float* out;  // [num_queries, num_heads, head_dim]
+  float scale;  // positive
+  float* out;   // [num_queries, num_heads, head_dim]
   int64_t out_stride;
+  void* scratch = nullptr;  // scratch_bytes of the level, at a cache line
 };
 
 // Bidirectional attention of one head, with an optional term of relative position
@@ -173,20 +222,26 @@ struct FullAttentionArgs {
   int64_t kv_stride;    // of keys and of values
   int64_t num_keys;
   int64_t head_dim;  // at most kMaxHeadDim
-  float scale;
+  float scale;       // positive
   const float* relative_q;     // r: [num_queries, head_dim] at q_stride; null: no relative term
   const float* relative_keys;  // row of distance 0; p(d) is the row at relative_keys - d * stride
   int64_t relative_stride;
   int64_t first_query;  // position of query 0 among the keys, for the distance i - j
+  // bfloat16: q, keys, values and probabilities may be rounded to it; float32: they are not.
+  Dtype product_dtype = Dtype::kFloat32;
   float* out;           // [num_queries, head_dim]
   int64_t out_stride;
+  void* scratch = nullptr;  // scratch_bytes of the level, at a cache line
 };
 
 // Softmax is kept online (https://arxiv.org/abs/1805.02867), so that no [queries, keys] matrix
 // exists. Each query walks its keys from position 0 in blocks of fixed size; a key that it may not
-// see never affects its result, even if the key is NaN.
+// see never affects its result, even if the key is NaN. Over a cache that is not float32, q and the
+// probabilities may be rounded to bfloat16; a value that is infinity or NaN may make all of a row NaN
+// that sees it.
 struct AttentionKernels {
   const char* isa;
+  size_t scratch_bytes;  // memory that a call overwrites at args.scratch
   void (*paged)(const PagedAttentionArgs& args);
   void (*full)(const FullAttentionArgs& args);
 };
@@ -230,12 +285,40 @@ struct ConvolutionKernels {
 };
 
 // Kernels that convert `count` values. Narrowing rounds to nearest, ties to even; NaN stays NaN.
+// The smallest and the largest of some numbers and 0; both NaN if a number is not finite.
+struct FloatRange {
+  float min;
+  float max;
+};
+
+struct RoundArgs {
+  const float* x;  // [count], finite
+  float inverse;   // of the scale
+  float smallest;  // at least -128
+  float largest;   // at most 127
+  int8_t* y;       // [count]
+  int64_t count;
+};
+
 struct ConvertKernels {
   const char* isa;
   void (*float32_to_bfloat16)(const float* x, uint16_t* y, int64_t count);
   void (*float32_to_float16)(const float* x, uint16_t* y, int64_t count);
   void (*bfloat16_to_float32)(const uint16_t* x, float* y, int64_t count);
   void (*float16_to_float32)(const uint16_t* x, float* y, int64_t count);
+  // Rounds a row to x / scale in -127..127 and returns the scale, max|x| / 127: the dynamic
+  // symmetric quantization per token of compressed-tensors
+  // (https://github.com/vllm-project/compressed-tensors). Adds 128 to each number, because
+  // processors multiply unsigned bytes with signed ones. A row of zeros has the scale 0; one with
+  // infinity or NaN has the scale NaN, so that its products are NaN.
+  float (*float32_to_uint8)(const float* x, uint8_t* y, int64_t count);
+  // Rounds a row to x / scale in -32767..32767 and returns the scale, max|x| / 32767; zeros, infinity
+  // and NaN as in float32_to_uint8.
+  float (*float32_to_int16)(const float* x, int16_t* y, int64_t count);
+  FloatRange (*float32_range)(const float* x, int64_t count);
+  // y = x * inverse to the nearest integer, ties to even, not beyond smallest and largest. |x *
+  // inverse| is below 2^31. Every level gives the same integers.
+  void (*float32_to_int8)(const RoundArgs& args);
 };
 
 struct LogitKernels {
@@ -267,7 +350,9 @@ struct CpuKernels {
 void ApplyReference(CpuKernels& kernels);
 void ApplyAvx2(CpuKernels& kernels);        // avx2, fma, f16c
 void ApplyAvx512(CpuKernels& kernels);      // avx512 f, bw, dq, vl
+void ApplyAvx512Vnni(CpuKernels& kernels);  // the folder avx512_vnni, within the level avx512
 void ApplyAvx512Bf16(CpuKernels& kernels);  // the folder avx512_bf16, within the level avx512
+void ApplyAmx(CpuKernels& kernels);         // amx tile, bf16, int8
 
 }  // namespace autoglm::kernels
 

@@ -1,8 +1,12 @@
 #include "kernels/open_device.h"
 
+#include <dlfcn.h>
+
 #include <string>
 
+#include "device/gpu_driver.h"
 #include "kernels/cpu/cpu_ops.h"
+#include "kernels/cuda/cuda_library.h"
 #include "kernels/dispatch.h"
 
 namespace autoglm {
@@ -14,6 +18,37 @@ Result<Device> OpenActiveCpu(const DeviceId& id) {
   return cpu::OpenCpu(active.value().chosen.kernels, id);
 }
 
+// Loads the library of the kernels for GPUs, which lies beside the one that holds this function.
+// The first call of the process loads it, and it stays.
+Result<CudaOpener> LoadCudaKernels() {
+  Dl_info self = {};
+  const bool is_known = dladdr(reinterpret_cast<void*>(&LoadCudaKernels), &self) != 0;
+  const std::string path = is_known ? self.dli_fname : "";
+  const std::string library = path.substr(0, path.rfind('/') + 1) + kCudaLibrary;
+  void* const loaded = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (loaded == nullptr) {
+    return Unsupported(std::string("this build has no CUDA kernels (") + dlerror() +
+                       "): build it where the CUDA compiler nvcc is, or use cpu");
+  }
+  auto* const open = reinterpret_cast<CudaOpener>(dlsym(loaded, kCudaOpenerName));
+  if (open == nullptr) return EngineFailed(library + " is out of date: \"npm run build\" renews it");
+  return open;
+}
+
+Result<Device> OpenGpu(const DeviceId& id) {
+  const auto refused = [&](const Status& status) {
+    const std::string device = "device \"cuda:" + std::to_string(id.ordinal) + "\": ";
+    return Status(status.reason(), device + status.message());
+  };
+  const Status usable = GpuDriver::OfProcess().CheckGpu(id.ordinal);
+  if (!usable.ok()) return refused(usable);
+  const Result<CudaOpener> open = LoadCudaKernels();
+  if (!open.ok()) return refused(open.status());
+  Result<Device> device = Device{};
+  open.value()(id, device);
+  return device;
+}
+
 }  // namespace
 
 Result<Device> OpenDevice(const DeviceId& id) {
@@ -21,8 +56,7 @@ Result<Device> OpenDevice(const DeviceId& id) {
     case DeviceKind::kCpu:
       return OpenActiveCpu(id);
     case DeviceKind::kCuda:
-      return Unsupported("device \"cuda:" + std::to_string(id.ordinal) +
-                         "\": this build has no CUDA kernels; use cpu");
+      return OpenGpu(id);
   }
   return Unsupported("a device of an unknown kind");
 }

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/dtype.h"
+#include "base/kv_dtype.h"
 #include "base/status.h"
 #include "base/tensor_view.h"
 #include "base/weight_format.h"
@@ -29,12 +30,18 @@ namespace autoglm {
 // Widest head that attention computes on every device.
 inline constexpr int64_t kMaxHeadDim = 256;
 
+struct GroupRank;
+
 // State of one device as its operations see it: threads and kernels of a CPU, stream of a GPU.
 class OpsContext {
  public:
   virtual ~OpsContext() = default;
   // Returns the threads of the host beside the device, for work such as preprocessing.
   virtual ThreadPool& threads() = 0;
+
+  // The device's place in its group (kernels/group/device_group.h), which outlives the context; null:
+  // it is alone. Whoever forms the group sets it before the first operation.
+  const GroupRank* group_rank = nullptr;
 };
 
 struct WeightShape {
@@ -50,15 +57,26 @@ struct PackedMatrix {
   const void* packed = nullptr;
 };
 
-// Rows of a weight in host memory: [rows, depth], dense.
+// Integers of a weight's rows in host memory, one a byte, and what they are multiplied with.
+struct IntegerRows {
+  const int8_t* values = nullptr;       // [rows, depth]
+  const float* scales = nullptr;        // [rows, groups], exact in the format's scale type
+  const int8_t* zero_points = nullptr;  // [rows, groups] if the format has them
+};
+
+// Rows of a weight in host memory, dense. Floats become integers where the packed format has them;
+// integers are of that format.
 struct WeightRows {
-  const void* data;
+  const void* data;  // [rows, depth] of dtype; null: the rows are integers
   Dtype dtype;
   int64_t rows;
+  IntegerRows integers = {};
+  bool is_mapped = false;  // data are pages of a file, which pack drops once it has read them
 };
 
 struct PackOp {
-  std::span<const WeightRows> sources;  // host; become consecutive output columns
+  // host; become consecutive output columns. All of them are floats, or all integers.
+  std::span<const WeightRows> sources;
   WeightShape shape;                    // of the packed weight
   void* packed;                         // packed_bytes(shape) bytes
 };
@@ -87,7 +105,7 @@ struct GemmOp {
   MatrixView x;            // [rows, depth]
   PackedMatrix weight;
   const float* bias;       // [columns] or null
-  Dtype activation_dtype;  // bfloat16 rounds x first
+  Dtype activation_dtype;  // bfloat16 rounds x first; a weight may quantize x instead
   MatrixView y;            // [rows, columns]
 };
 
@@ -135,14 +153,23 @@ struct RopeOp {
   const float* sin;  // [rows, num_pairs]
 };
 
-// Keys and values of one layer: [num_blocks, num_kv_heads, block_size, head_dim].
+// Keys and values of one layer: [num_blocks, num_kv_heads, block_size, head_dim]. In int8 the scales
+// of a head's tokens lie behind them: [block_size] float32 at a multiple of four bytes.
 struct KvCacheView {
   void* keys;
   void* values;
-  Dtype dtype;  // float32 or bfloat16
+  KvDtype dtype;
   int64_t num_kv_heads;
   int64_t block_size;
   int64_t head_dim;
+
+  // Bytes of one head's numbers in a block, up to its scales.
+  int64_t NumberBytes() const { return (block_size * head_dim * KvDtypeBytes(dtype) + 3) / 4 * 4; }
+  // Bytes of one head in a block.
+  int64_t HeadBytes() const {
+    return NumberBytes() + (dtype == KvDtype::kInt8 ? block_size * int64_t{sizeof(float)} : 0);
+  }
+  int64_t BlockBytes() const { return num_kv_heads * HeadBytes(); }
 };
 
 struct StoreKvOp {
@@ -174,6 +201,7 @@ struct FullAttentionOp {
   MatrixView relative_q;       // as q, or data null: no relative term
   const float* relative_keys;  // row of distance 0 of [distances, num_heads * head_dim]
   int64_t relative_stride;     // p(query - key) is at relative_keys - (query - key) * stride
+  Dtype product_dtype;         // bfloat16: what is multiplied may be rounded to it
   MatrixView out;              // [num_queries, num_heads * head_dim]
 };
 
@@ -222,11 +250,24 @@ struct SampleOp {
 };
 
 struct AllReduceOp {
-  MatrixView x;  // of the same shape on every rank
+  MatrixView x;  // of the same shape on every rank, dense
+};
+
+struct AllGatherOp {
+  MatrixView part;   // [rows, columns of this rank]
+  MatrixView whole;  // [rows, columns of all ranks], or data null: this rank wants none
+};
+
+// Memory of a device that a model may still take.
+struct FreeMemory {
+  uint64_t bytes;
+  std::string in_words;    // how much there is and who limits it
+  bool is_shared = false;  // by all devices of this kind
 };
 
 struct Ops {
   // These operations are about memory.
+  FreeMemory (*free_memory)(OpsContext& context);
   Result<DeviceBuffer> (*allocate)(OpsContext& context, size_t bytes);
   void (*upload)(OpsContext& context, const UploadOp& op);
   // Copies plain bytes from host memory, such as a step's indices.
@@ -235,9 +276,14 @@ struct Ops {
   // device. On a CPU they are the data itself.
   float* (*host_rows)(OpsContext& context, const MatrixView& x);
 
-  // These operations are about weights. Packing a weight also takes the memory that its gemm will
-  // need, so that a step allocates nothing.
+  // These operations are about weights. A weight's gemm is prepared once, before it is packed or
+  // found packed: that takes the memory that the gemm will need, so that a step allocates nothing.
+  // Packing refuses to round weights that are not finite.
   size_t (*packed_bytes)(OpsContext& context, const WeightShape& shape);
+  // Names how packed weights lie in memory. Devices with equal names can multiply each other's. Empty:
+  // they cannot be pages of a file.
+  std::string (*packed_layout)(OpsContext& context);
+  Status (*prepare_gemm)(OpsContext& context, const WeightShape& shape);
   Status (*pack)(OpsContext& context, const PackOp& op);
 
   // These operations compute layers.
@@ -263,8 +309,13 @@ struct Ops {
   // device whose logits are the same.
   void (*sample)(OpsContext& context, const SampleOp& op);
 
-  // Sets x to the sum of x over the ranks of the device's group. A device alone is its only rank.
+  // These operations meet the other ranks of the device's group, which all call them in the same
+  // order. If a rank fails, its group is broken: they return at once, and what they leave is undefined.
+
+  // Sets x to the sum of x over the ranks. A device alone is its only rank.
   void (*all_reduce)(OpsContext& context, const AllReduceOp& op);
+  // Puts the columns of all ranks side by side. Not called on a device alone.
+  void (*all_gather)(OpsContext& context, const AllGatherOp& op);
 };
 
 // An opened device: its operations, and their state.

@@ -12,9 +12,9 @@ export interface Admission {
 /** Admits calls until the process drains, and no more items than it can hold. */
 export function createAdmission({ maxItems }: { readonly maxItems: number }): Admission {
   const closed = 'this encoder is shutting down; ask another one';
-  const refusal = () => {
+  const refusal = (retryAfterMs: number) => {
     const message = `${maxItems} items are being encoded or wait, at most ${maxItems} may`;
-    return new MeshError('QUEUE_FULL', message);
+    return new MeshError('QUEUE_FULL', message, { retryAfterMs });
   };
   return {
     calls: new AdmissionGate({ closed }),

@@ -7,9 +7,16 @@ export interface BatchLimits {
   readonly windowMs: number;
 }
 
+/** The facts about a waiting item that decide with which others it is encoded. */
+export interface WaitingItem {
+  readonly numCells: number;
+  /** True if the item may have crashed a process, so that no other is to be with it. */
+  readonly isSuspect: boolean;
+}
+
 export interface BatchState {
-  /** Grid cells of each waiting item, in order of arrival. */
-  readonly waitingCells: readonly number[];
+  /** Waiting items in order of arrival. */
+  readonly waiting: readonly WaitingItem[];
   /** Time at which the item that waits longest arrived, in milliseconds. */
   readonly oldestMs: number;
   /** True while a batch runs; the tower runs one at a time. */
@@ -30,25 +37,26 @@ export function decideBatch(
   limits: BatchLimits,
   time: { readonly nowMs: number },
 ): BatchDecision {
-  if (state.isRunning || state.waitingCells.length === 0) return { kind: 'idle' };
-  const { numItems, isFull } = fillBatch(state.waitingCells, limits);
+  if (state.isRunning || state.waiting.length === 0) return { kind: 'idle' };
+  const { numItems, isFull } = fillBatch(state.waiting, limits);
   const untilMs = state.oldestMs + limits.windowMs;
   if (!isFull && time.nowMs < untilMs) return { kind: 'wait', untilMs };
   return { kind: 'run', numItems };
 }
 
-/** Takes items in order while they fit; always takes the first. */
+/** Takes items in order while they fit; always takes the first, and nothing beside a suspect. */
 function fillBatch(
-  waitingCells: readonly number[],
+  waiting: readonly WaitingItem[],
   { maxBatchSize, maxCells }: BatchLimits,
 ): { readonly numItems: number; readonly isFull: boolean } {
   let numItems = 0;
-  let numCells = 0;
-  for (const cells of waitingCells) {
-    const fits = numItems < maxBatchSize && numCells + cells <= maxCells;
-    if (numItems > 0 && !fits) return { numItems, isFull: true };
+  let sumCells = 0;
+  for (const { numCells, isSuspect } of waiting) {
+    const fits = numItems < maxBatchSize && sumCells + numCells <= maxCells;
+    if (numItems > 0 && (isSuspect || !fits)) return { numItems, isFull: true };
     numItems += 1;
-    numCells += cells;
+    sumCells += numCells;
+    if (isSuspect) return { numItems, isFull: true };
   }
-  return { numItems, isFull: numItems === maxBatchSize || numCells >= maxCells };
+  return { numItems, isFull: numItems === maxBatchSize || sumCells >= maxCells };
 }

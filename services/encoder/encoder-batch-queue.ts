@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Clock } from '#mesh/async/clock.ts';
+import type { Quarantine } from '#mesh/process/quarantine.ts';
+import type { StepWatchdog } from '#mesh/process/step-watchdog.ts';
 import type { EncodedItem, EncoderItem, MediaEncoder } from '#native';
 import { type BatchLimits, decideBatch } from './encoder-batch-policy.ts';
 
@@ -9,9 +11,12 @@ export interface BatchedItem {
   readonly queueUs: number;
 }
 
+/** A decoded item, and the hex hash of its content. */
+export type KeyedItem = EncoderItem & { readonly contentKey: string };
+
 interface WaitingItem {
   readonly encoder: MediaEncoder;
-  readonly item: EncoderItem;
+  readonly item: KeyedItem;
   readonly signal: AbortSignal;
   readonly arrivedMs: number;
   readonly resolve: (item: BatchedItem) => void;
@@ -22,6 +27,10 @@ export interface BatchQueueOptions {
   /** Limits without `maxCells`, which the tower decides. */
   readonly limits: Omit<BatchLimits, 'maxCells'>;
   readonly clock: Clock;
+  readonly quarantine: Quarantine;
+  readonly watchdog: StepWatchdog;
+  /** Called when the tower stands still, after which nothing is encoded. */
+  readonly onDeath: (why: unknown) => void;
   /** Called with the size of each batch that starts. */
   readonly onBatch: (numItems: number) => void;
 }
@@ -31,6 +40,8 @@ export class EncoderBatchQueue {
   readonly #options: BatchQueueOptions;
   #waiting: WaitingItem[] = [];
   #isRunning = false;
+  /** Why nothing is encoded any more; undefined while the tower computes. */
+  #death: unknown;
   #callOff = () => {};
 
   constructor(options: BatchQueueOptions) {
@@ -42,9 +53,10 @@ export class EncoderBatchQueue {
   }
 
   /** Encodes one item in the next batch with room; an abort removes it while it waits. */
-  encode(encoder: MediaEncoder, item: EncoderItem, signal: AbortSignal): Promise<BatchedItem> {
+  encode(encoder: MediaEncoder, item: KeyedItem, signal: AbortSignal): Promise<BatchedItem> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
+      if (this.#death !== undefined) return reject(this.#death);
       const arrivedMs = this.#options.clock.now();
       const waiting = { encoder, item, signal, arrivedMs, resolve, reject };
       this.#waiting.push(waiting);
@@ -62,14 +74,17 @@ export class EncoderBatchQueue {
   }
 
   #advance(): void {
-    const { clock, limits } = this.#options;
+    const { clock, limits, quarantine } = this.#options;
     this.#callOff();
     this.#callOff = () => {};
     const nowMs = clock.now();
     const [oldest] = this.#waiting;
     if (oldest === undefined) return;
     const state = {
-      waitingCells: this.#waiting.map(({ item }) => numCells(item)),
+      waiting: this.#waiting.map(({ item }) => ({
+        numCells: numCells(item),
+        isSuspect: quarantine.isSuspect(item.contentKey),
+      })),
       oldestMs: oldest.arrivedMs,
       isRunning: this.#isRunning,
     };
@@ -84,11 +99,14 @@ export class EncoderBatchQueue {
 
   /** Runs a batch. Never rejects: each item gets its own outcome. */
   async #run(batch: readonly WaitingItem[]): Promise<void> {
-    const { clock, onBatch } = this.#options;
+    const { clock, onBatch, quarantine, watchdog } = this.#options;
+    const keys = batch.map(({ item }) => item.contentKey);
+    const size = batch.reduce((sum, { item }) => sum + numCells(item), 0);
     this.#isRunning = true;
     const startedMs = clock.now();
     onBatch(batch.length);
-    await Promise.allSettled(
+    quarantine.enter(keys);
+    const outcomes = Promise.allSettled(
       startBatch(batch).map(async (outcome, i) => {
         const item = batch[i];
         assert(item !== undefined, 'a tower answers once for each item');
@@ -96,8 +114,23 @@ export class EncoderBatchQueue {
         await outcome.then((encoded) => item.resolve({ encoded, queueUs }), item.reject);
       }),
     );
+    try {
+      await watchdog.watch(size, outcomes);
+    } catch (error: unknown) {
+      this.#die(batch, error);
+      return;
+    }
+    quarantine.enter([]);
+    for (const key of keys) quarantine.clear(key);
     this.#isRunning = false;
     this.#advance();
+  }
+
+  /** Fails the batch that stands still, and all that wait. */
+  #die(batch: readonly WaitingItem[], why: unknown): void {
+    this.#death = why;
+    for (const { reject } of [...batch, ...this.#waiting.splice(0)]) reject(why);
+    this.#options.onDeath(why);
   }
 }
 

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { ItemPlan } from '#native';
+import type { ItemPlan, SharedSegment } from '#native';
 
 /** An item whose rows are known. */
 export interface EmbeddedItem {
@@ -10,6 +10,8 @@ export interface EmbeddedItem {
   readonly durationMs: number;
   /** Rows `[plan.numRows, hidden_size]`. */
   readonly rows: Float32Array;
+  /** Where callers on this host find the rows, if they are in shared memory. */
+  readonly shared?: SharedSegment | undefined;
 }
 
 /**

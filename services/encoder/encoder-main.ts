@@ -1,8 +1,15 @@
+import { basename } from 'node:path';
 import type { Static } from 'typebox';
+import { deviceList } from '#mesh/devices/device-list.ts';
+import { MeshError } from '#mesh/errors.ts';
+import { checkModelDirectory } from '#mesh/model/model-directory.ts';
+import { endWithEngine } from '#mesh/process/engine-death.ts';
+import { withLoadProgress } from '#mesh/process/load-progress.ts';
 import { runProcess } from '#mesh/process/process-main.ts';
 import { cpuFeatures, describeDevice, deviceName, loadEncoder } from '#native';
 import type { encoderOptions } from './encoder-options.ts';
 import { startEncoderProcess } from './encoder-process.ts';
+import { openRowSharing } from './row-sharing.ts';
 import type { EncoderRole } from './served-tower.ts';
 
 /** The parts in which the main functions of the encoders differ. */
@@ -10,6 +17,14 @@ export interface EncoderMain<Schema extends typeof encoderOptions> {
   readonly role: EncoderRole['role'];
   readonly schema: Schema;
   readonly createRole: (options: Static<Schema>) => EncoderRole;
+}
+
+/** Refuses a list of devices, over which a language model could be spread. */
+function checkOneDevice(device: string): void {
+  const { length } = deviceList(device);
+  if (length === 1) return;
+  const message = `key "device": got ${device}, and a tower runs on one device; name one of the ${length}`;
+  throw new MeshError('INVALID_REQUEST', message, { param: 'device' });
 }
 
 /** Runs an encoder process until a signal ends it. */
@@ -23,10 +38,17 @@ export function runEncoderMain<Schema extends typeof encoderOptions>({
     required: '--model DIR',
     schema,
     start: async (options, log) => {
+      checkOneDevice(options.device);
+      await checkModelDirectory(options.model, { tokenizer: false });
       const device = deviceName(options.device);
       const isa = describeDevice(options.device)?.kind === 'cpu' ? cpuFeatures().isa : '';
-      const engine = { load: loadEncoder, device, isa };
-      return await startEncoderProcess(createRole(options), options, { engine, log });
+      const what = `the tower of ${basename(options.model)}`;
+      const load: typeof loadEncoder = (settings) =>
+        withLoadProgress((watch) => loadEncoder(settings, watch), { log, what });
+      const engine = { load, device, isa, sharing: openRowSharing(options, log) };
+      const encoder = await startEncoderProcess(createRole(options), options, { engine, log });
+      endWithEngine(encoder, log);
+      return encoder;
     },
   });
 }

@@ -19,6 +19,7 @@ export interface EncoderLevels {
   readonly cacheBytes: () => number;
   readonly cacheItems: () => number;
   readonly isLoaded: () => boolean;
+  readonly sharedBytes: () => number;
 }
 
 /** The metrics of an encoder process; `mm_cache_*` are vLLM's names. */
@@ -39,7 +40,7 @@ export class EncoderMetrics {
       registry.histogram(name, help, bounds);
     this.items = counter('encoder_items', 'Encode calls by result');
     this.rows = counter('encoder_rows', 'Embedding rows sent');
-    this.rowBytes = counter('encoder_row_bytes', 'Bytes of embedding rows sent');
+    this.rowBytes = counter('encoder_row_bytes', 'Bytes of embedding rows sent, by transport');
     this.cacheQueries = counter('mm_cache_queries', 'Items looked up in the encoder cache');
     this.cacheHits = counter('mm_cache_hits', 'Items whose rows came from the encoder cache');
     this.seconds = histogram(
@@ -55,11 +56,13 @@ export class EncoderMetrics {
     const level = (name: string, help: string, read: () => number) => ({ name, help, read });
     const running = 'Items between admission and their last row';
     const loaded = '1 while the tower is in memory';
+    const shared = 'Bytes of rows in shared memory, until the garbage collector frees them';
     this.#registry.show([
       level('encoder_items_running', running, levels.numAdmitted),
       level('encoder_queue_depth', 'Decoded items that wait for a batch', levels.numWaiting),
       level('encoder_cache_bytes', 'Bytes of rows in the encoder cache', levels.cacheBytes),
       level('encoder_cache_items', 'Items in the encoder cache', levels.cacheItems),
+      level('encoder_shared_memory_bytes', shared, levels.sharedBytes),
       level('encoder_loaded', loaded, () => Number(levels.isLoaded())),
     ]);
   }

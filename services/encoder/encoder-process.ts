@@ -1,12 +1,17 @@
 import { type Clock, systemClock } from '#mesh/async/clock.ts';
+import { withResolvers } from '#mesh/async/with-resolvers.ts';
 import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
-import { type EncoderCheckpoint, readEncoderCheckpoint } from '#mesh/encoder-checkpoint.ts';
+import { errorMessage } from '#mesh/error-message.ts';
 import type { Log } from '#mesh/log/log.ts';
+import { announceStatus } from '#mesh/membership/announcement.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import { ENCODER_NAMES } from '#mesh/modality.ts';
+import { type EncoderCheckpoint, readEncoderCheckpoint } from '#mesh/model/encoder-checkpoint.ts';
+import type { EngineService } from '#mesh/process/engine-death.ts';
 import { type InstanceFacts, InstanceStatus } from '#mesh/process/instance.ts';
-import type { Stoppable } from '#mesh/process/lifecycle.ts';
 import { ProcessShell } from '#mesh/process/process-shell.ts';
+import { createQuarantine } from '#mesh/process/quarantine.ts';
+import { openTracing } from '#mesh/trace/open-tracing.ts';
 import { InstanceState, Numerics } from '#protos/autoglm/mesh/v1/instance.ts';
 import type { EncoderProcessOptions } from './encoder-options.ts';
 import { type EncoderEngine, type EncoderRole, ServedTower } from './served-tower.ts';
@@ -18,7 +23,7 @@ export interface EncoderCollaborators {
 }
 
 /** An encoder that serves requests. */
-export interface EncoderProcess extends Stoppable {
+export interface EncoderProcess extends EngineService {
   /** Address the server listens on, `host:port`. */
   readonly address: string;
 }
@@ -31,14 +36,19 @@ export async function startEncoderProcess(
 ): Promise<EncoderProcess> {
   const checkpoint = await readEncoderCheckpoint(options.model, role.modality);
   const registry = new MetricRegistry();
+  const tracing = await openTracing(options, { role: role.role, registry, log });
+  const { promise: done, reject: onDeath } = withResolvers<void>();
   const tower = new ServedTower(role, options, {
     checkpoint,
     engine,
     registry,
+    quarantine: createQuarantine(),
     log,
+    tracing,
     clock,
-    onLoaded: ({ weightDtype }) =>
-      status.change({ numerics: { ...status.facts.numerics, weightDtype } }),
+    onDeath,
+    onLoaded: ({ weightDtype, quantization }) =>
+      status.change({ numerics: { ...status.facts.numerics, weightDtype, quantization } }),
   });
   const status = new InstanceStatus(startingFacts(role, engine, checkpoint), {
     load: () => tower.load,
@@ -51,6 +61,7 @@ export async function startEncoderProcess(
     served: tower,
     serviceName: encoderServiceDefinition.fullName,
     addService: (server) => server.add(encoderServiceDefinition, tower.service),
+    announce: (address) => announceStatus(status, address, options, log),
   });
   try {
     await tower.warmUp();
@@ -59,9 +70,14 @@ export async function startEncoderProcess(
     throw error;
   }
   shell.ready();
+  done.catch((error: unknown) => shell.fail(errorMessage(error)));
   const when = options.lazy ? ', loads at first use' : '';
   log.info(`${ENCODER_NAMES[role.modality]} listening on ${shell.address}${when}`);
-  return shell;
+  const drain = async (graceMs: number) => {
+    await shell.drain(graceMs);
+    await tracing?.close();
+  };
+  return { address: shell.address, done, drain };
 }
 
 function startingFacts(

@@ -1,3 +1,4 @@
+import type { SharedMemory } from '#protos/autoglm/common/v1/shared_memory.ts';
 import { DType } from '#protos/autoglm/common/v1/tensor.ts';
 import type { EncodeResponse, EncodeRows } from '#protos/autoglm/encoder/v1/encoder.ts';
 
@@ -8,6 +9,15 @@ import type { EncodeResponse, EncodeRows } from '#protos/autoglm/encoder/v1/enco
 const MESSAGE_BYTES = 256 * 1024;
 
 const FLOAT32_BYTES = 4;
+
+/** Makes the message that says where rows `[num_rows, hidden_size]` are. */
+export function sharedRowsMessage(
+  memory: SharedMemory,
+  shape: readonly [numRows: number, hiddenSize: number],
+): EncodeResponse {
+  const value = { dtype: DType.D_TYPE_FLOAT32, shape: [...shape], memory };
+  return { event: { $case: 'sharedRows', value } };
+}
 
 /** Cuts rows `[num_rows, hidden_size]` into messages that are views of them. */
 export function* rowsMessages(

@@ -1,13 +1,23 @@
+import { hash } from 'node:crypto';
 import type { CallContext } from 'nice-grpc-common';
 import { abortable } from '#mesh/async/abortable.ts';
 import { type Seat, SingleFlight } from '#mesh/async/single-flight.ts';
 import { excerpt } from '#mesh/client-text.ts';
-import { MeshError } from '#mesh/errors.ts';
+import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
+import { encodeStages } from '#mesh/encode/encode-stages.ts';
+import { MeshError, reasonOf } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { logFailure } from '#mesh/log/log-failure.ts';
+import { ENCODER_ROLES } from '#mesh/modality.ts';
+import type { Quarantine } from '#mesh/process/quarantine.ts';
+import { CallTrace } from '#mesh/trace/call-trace.ts';
+import type { StageProcess } from '#mesh/trace/request-view.ts';
+import { traceFields } from '#mesh/trace/trace-context.ts';
+import type { Tracing } from '#mesh/trace/tracing.ts';
 import { Modality } from '#protos/autoglm/common/v1/media.ts';
 import { DType } from '#protos/autoglm/common/v1/tensor.ts';
 import type {
+  EncodeDone,
   EncodeHeader,
   EncodeRequest,
   EncodeResponse,
@@ -16,16 +26,18 @@ import type {
 import type { Admission } from './admission.ts';
 import type { EmbeddedItem, EncoderCache } from './encoder-cache.ts';
 import type { EncoderMetrics, ItemResult } from './encoder-metrics.ts';
-import { rowsMessages } from './encoder-rows.ts';
+import { rowsMessages, sharedRowsMessage } from './encoder-rows.ts';
 import {
   type EncodingStages,
   type ItemEncoding,
   type ItemTimings,
   type PlannedItem,
+  type ReadItem,
   startEncoding,
 } from './item-encoding.ts';
-import { checkHeader, readHeader, receiveItem } from './item-upload.ts';
+import { awaitHalfClose, checkHeader, readHeader, receiveItem } from './item-upload.ts';
 import type { ItemReader, MediaFormat } from './media-reader.ts';
+import type { RowSharing } from './row-sharing.ts';
 
 /** The model of an encoder process, as the process describes it. */
 export interface EncoderModel {
@@ -42,9 +54,14 @@ export interface EncoderServiceOptions {
   readonly format: MediaFormat;
   readonly stages: EncodingStages;
   readonly cache: EncoderCache;
+  /** Undefined: rows travel in messages. */
+  readonly sharing?: RowSharing | undefined;
   readonly admission: Admission;
   readonly metrics: EncoderMetrics;
+  readonly quarantine: Quarantine;
   readonly log: Log;
+  /** Takes the spans of calls; unset: nothing does. */
+  readonly tracing?: Tracing | undefined;
   readonly maxItemBytes: number;
 }
 
@@ -70,31 +87,76 @@ export class EncoderService {
       maxItemBytes: BigInt(maxItemBytes),
       maxRows: stages.resident.loaded?.description.maxRows ?? 0,
       device: model.device,
+      sharedMemory: this.#options.sharing?.secretMemory,
     };
   }
 
   async *encode(
     requests: AsyncIterable<EncodeRequest>,
-    { signal }: Pick<CallContext, 'signal'>,
+    { signal, metadata }: EncodeContext,
   ): AsyncGenerator<EncodeResponse> {
     const { admission, metrics, log } = this.#options;
-    const call: CallCourse = { requestId: '', result: 'cancelled' };
+    const trace = new CallTrace(this.#role, metadata);
+    const call: CallCourse = {
+      requestId: '',
+      result: 'cancelled',
+      trace,
+      uploadMs: 0,
+      rowsMs: 0,
+    };
+    let failure: unknown;
     let source: ItemResult = 'encoded';
     try {
       const answer = () => this.#answer(requests, call, signal);
       for await (const response of admission.calls.around(answer)) {
         if (response.event?.$case === 'plan' && response.event.value.cacheHit) source = 'cache_hit';
-        if (response.event?.$case === 'done') call.result = source;
+        if (response.event?.$case === 'done') {
+          call.result = source;
+          call.done = response.event.value;
+        }
         yield response;
       }
     } catch (error: unknown) {
+      failure = error;
       call.result = resultOf(error, signal);
       const { requestId } = call;
-      if (call.result !== 'cancelled') logFailure(log, { what: 'item', requestId }, error);
+      const item = { what: 'item', requestId, trace: traceFields(trace.trace) } as const;
+      if (call.result !== 'cancelled') logFailure(log, item, error);
       throw error;
     } finally {
       metrics.items.add(1, { result: call.result });
+      this.#endCall(call, failure);
     }
+  }
+
+  get #role(): StageProcess {
+    return ENCODER_ROLES[this.#options.model.modality];
+  }
+
+  /** Sends the call as a span, with the stages of its item. */
+  #endCall({ trace, result, done, requestId }: CallCourse, failure: unknown): void {
+    const { tracing, model } = this.#options;
+    if (tracing === undefined || trace.trace?.isSampled !== true) return;
+    const { stages } = trace;
+    if (done !== undefined) {
+      for (const one of encodeStages(done, this.#role, performance.now() - stages.startMs)) {
+        const startMs = stages.startMs + Number(one.startUs) / 1000;
+        stages.note({ name: one.name }, startMs, startMs + Number(one.durationUs) / 1000);
+      }
+    }
+    const failed = failure === undefined ? undefined : reasonOf(failure);
+    trace.end(tracing, {
+      name: 'Encode',
+      error: result === 'cancelled' ? 'CANCELLED' : failed,
+      attributes: {
+        'rpc.system': 'grpc',
+        'rpc.service': encoderServiceDefinition.fullName,
+        'rpc.method': encoderServiceDefinition.methods.encode.name,
+        'gen_ai.request.model': model.modelId,
+        'autoglm.request.id': requestId,
+        'autoglm.cache_hit': result === 'cache_hit',
+      },
+    });
   }
 
   async *#answer(
@@ -110,19 +172,30 @@ export class EncoderService {
     const reader = format.begin(header);
     metrics.cacheQueries.add(1);
     const isKnown = header.contentHash.length > 0;
-    const early = isKnown ? this.#knownItem(keyOf(header.contentHash, reader)) : undefined;
-    if (early !== undefined) return yield* this.#send(early, signal);
-    yield* admission.items.around(() => this.#receiveAndSend({ upload, header, reader }, signal));
+    if (isKnown) this.#checkCrashes(header.contentHash);
+    const early = isKnown
+      ? this.#knownItem(keyOf(header.contentHash, { header, reader }))
+      : undefined;
+    const item = { upload, header, reader, call };
+    if (early !== undefined) return yield* this.#send(early, item, signal);
+    yield* admission.items.around(() => this.#receiveAndSend(item, signal));
   }
 
   async *#receiveAndSend(item: IncomingItem, signal: AbortSignal): AsyncGenerator<EncodeResponse> {
     const { maxItemBytes } = this.#options;
+    const beganMs = performance.now();
     const contentHash = await receiveItem(item.upload, item, { maxItemBytes, signal });
-    const key = keyOf(contentHash, item.reader);
-    yield* this.#send(
-      this.#knownItem(key) ?? this.#startItem(key, contentHash, item.reader),
-      signal,
-    );
+    item.call.uploadMs = performance.now() - beganMs;
+    this.#checkCrashes(contentHash);
+    const key = keyOf(contentHash, item);
+    const received = { reader: item.reader, contentHash, requestId: item.header.requestId };
+    yield* this.#send(this.#knownItem(key) ?? this.#startItem(key, received), item, signal);
+  }
+
+  /** Refuses content that crashed processes, before it is decoded. */
+  #checkCrashes(contentHash: Uint8Array): void {
+    const what = this.#options.model.modality === 'image' ? 'the image' : 'the recording';
+    this.#options.quarantine.check(Buffer.from(contentHash).toString('hex'), what);
   }
 
   /** Returns the item if its rows are in the cache, or its encoding if that is under way. */
@@ -130,10 +203,10 @@ export class EncoderService {
     return this.#options.cache.get(key) ?? this.#flights.join(key);
   }
 
-  #startItem(key: string, contentHash: Uint8Array, reader: ItemReader): Seat<ItemEncoding> {
+  #startItem(key: string, received: ReadItem): Seat<ItemEncoding> {
     const { stages } = this.#options;
     return this.#flights.joinOrStart(key, (signal) => {
-      const encoding = startEncoding({ reader, contentHash }, stages, signal);
+      const encoding = startEncoding(received, stages, signal);
       encoding.finished.then(
         ({ item, timings }) => this.#keep(key, item, timings),
         () => {},
@@ -153,29 +226,51 @@ export class EncoderService {
 
   async *#send(
     source: EmbeddedItem | Seat<ItemEncoding>,
+    call: IncomingItem,
     signal: AbortSignal,
   ): AsyncGenerator<EncodeResponse> {
     if (!('work' in source)) {
       this.#options.metrics.cacheHits.add(1);
       yield planMessage(source, { cacheHit: true });
-      yield* this.#sendRows(source, NO_TIMINGS);
+      yield* this.#sendRows(source, call, signal);
+      yield this.#doneMessage(source, NO_TIMINGS, call.call);
       return;
     }
     try {
       yield planMessage(await abortable(source.work.planned, signal), { cacheHit: false });
       const { item, timings } = await abortable(source.work.finished, signal);
-      yield* this.#sendRows(item, timings);
+      yield* this.#sendRows(item, call, signal);
+      yield this.#doneMessage(item, timings, call.call);
     } finally {
       source.leave();
     }
   }
 
-  *#sendRows(item: EmbeddedItem, timings: ItemTimings): Generator<EncodeResponse> {
-    const { metrics, model } = this.#options;
-    yield* rowsMessages(item.rows, model);
-    metrics.rows.add(item.plan.numRows);
-    metrics.rowBytes.add(item.rows.byteLength);
-    yield {
+  /** Sends rows, or lets the caller map them; `item` keeps their memory meanwhile. */
+  async *#sendRows(
+    item: EmbeddedItem,
+    { header, upload, call }: IncomingItem,
+    signal: AbortSignal,
+  ): AsyncGenerator<EncodeResponse> {
+    const { metrics, model, sharing } = this.#options;
+    const beganMs = performance.now();
+    const { shared, rows, plan } = item;
+    if (sharing === undefined || shared === undefined || !sharing.isReachedBy(header)) {
+      yield* rowsMessages(rows, model);
+      call.rowsMs = performance.now() - beganMs;
+      metrics.rowBytes.add(rows.byteLength, { transport: 'message' });
+      return;
+    }
+    const memory = sharing.memoryOf(shared, rows.byteLength);
+    yield sharedRowsMessage(memory, [plan.numRows, model.hiddenSize]);
+    await awaitHalfClose(upload, signal);
+    call.rowsMs = performance.now() - beganMs;
+    metrics.rowBytes.add(rows.byteLength, { transport: 'shared_memory' });
+  }
+
+  #doneMessage(item: EmbeddedItem, timings: ItemTimings, call: CallCourse): EncodeResponse {
+    this.#options.metrics.rows.add(item.plan.numRows);
+    return {
       event: {
         $case: 'done',
         value: {
@@ -183,6 +278,8 @@ export class EncoderService {
           decodeUs: BigInt(timings.decodeUs),
           preprocessUs: BigInt(timings.preprocessUs),
           encodeUs: BigInt(timings.encodeUs),
+          uploadUs: BigInt(Math.round(call.uploadMs * 1000)),
+          rowsUs: BigInt(Math.round(call.rowsMs * 1000)),
         },
       },
     };
@@ -195,16 +292,32 @@ interface CallCourse {
   requestId: string;
   /** Remains 'cancelled' if the caller leaves before the end. */
   result: ItemResult;
+  readonly trace: CallTrace;
+  /** Milliseconds in which the item's bytes came; 0 if its rows were there before. */
+  uploadMs: number;
+  /** Milliseconds in which its rows were sent. */
+  rowsMs: number;
+  /** What the caller was told of the stages. */
+  done?: EncodeDone;
 }
 
 interface IncomingItem {
   readonly upload: AsyncIterator<EncodeRequest>;
   readonly header: EncodeHeader;
   readonly reader: ItemReader;
+  readonly call: CallCourse;
 }
 
-function keyOf(contentHash: Uint8Array, reader: ItemReader): string {
-  return `${Buffer.from(contentHash).toString('hex')} ${reader.variant}`;
+/** What a call brings; a caller without metadata is not traced. */
+type EncodeContext = Pick<CallContext, 'signal'> & Partial<Pick<CallContext, 'metadata'>>;
+
+/** Returns the item's name in the cache; no two items of different salt share one. */
+function keyOf(
+  contentHash: Uint8Array,
+  { header: { cacheSalt }, reader }: Pick<IncomingItem, 'header' | 'reader'>,
+): string {
+  const key = `${Buffer.from(contentHash).toString('hex')} ${reader.variant}`;
+  return cacheSalt === '' ? key : `${key} salt ${hash('sha256', cacheSalt, 'hex')}`;
 }
 
 function planMessage(item: PlannedItem, options: { readonly cacheHit: boolean }): EncodeResponse {

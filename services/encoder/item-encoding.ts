@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { type PlannedWork, startPlanned } from '#mesh/async/planned-work.ts';
-import type { Semaphore } from '#mesh/async/semaphore.ts';
-import type { ItemPlan, MediaEncoder } from '#native';
+import type { DecodedItem, ItemPlan, MediaEncoder } from '#native';
+import type { DecoderPool } from './decoding/decoder-pool.ts';
+import type { FairSlots } from './decoding/fair-slots.ts';
 import type { EncoderBatchQueue } from './encoder-batch-queue.ts';
 import type { EmbeddedItem } from './encoder-cache.ts';
 import { fromEngineError } from './engine-error.ts';
@@ -34,12 +35,15 @@ export type ItemEncoding = PlannedWork<PlannedItem, FinishedItem>;
 /** The stages that items pass through. */
 export interface EncodingStages {
   /** Bounds the items that are decoded but not encoded, because pixels take much memory. */
-  readonly decoding: Semaphore;
+  readonly decoding: FairSlots;
+  readonly decoders: DecoderPool;
   readonly resident: ResidentEncoder;
   readonly queue: EncoderBatchQueue;
 }
 
 export interface ReadItem {
+  /** Name of the request that the item belongs to; "": none. */
+  readonly requestId: string;
   readonly reader: ItemReader;
   readonly contentHash: Uint8Array;
 }
@@ -59,43 +63,66 @@ interface EncodingCourse {
 }
 
 async function encodeItem(
-  { reader, contentHash }: ReadItem,
+  item: ReadItem,
   stages: EncodingStages,
-  { signal, onPlan }: EncodingCourse,
+  course: EncodingCourse,
 ): Promise<FinishedItem> {
   const arrived = performance.now();
-  return stages.decoding.run(signal, async () => {
-    const admitted = performance.now();
-    const opened = await reader.open(signal);
-    const openMs = performance.now() - admitted;
-    return stages.resident.use(signal, async (encoder) => {
-      const plan = planItem(encoder, opened.facts);
-      const { durationMs } = opened;
-      onPlan({ plan, contentHash, durationMs });
-      const loading = performance.now();
-      const decoded = await opened.load(signal);
-      const decodeUs = microseconds(openMs + performance.now() - loading);
+  return stages.decoding.run(item.requestId, course.signal, async () => {
+    const waitedUs = microseconds(performance.now() - arrived);
+    return stages.resident.use(course.signal, async (encoder) => {
+      const { decoded, planned, decodeUs } = await decodeItem(item, encoder, { stages, course });
       const { encoded, queueUs } = await stages.queue
-        .encode(encoder, { ...decoded, grid: plan.grid }, signal)
+        .encode(
+          encoder,
+          { ...decoded, grid: planned.plan.grid, contentKey: hex(item.contentHash) },
+          course.signal,
+        )
         .catch(
           // Work stopped by its signal counts as interrupted, even if the engine reports another
           // error.
           (error: unknown) =>
-            Promise.reject(signal.aborted ? signal.reason : fromEngineError(error)),
+            Promise.reject(course.signal.aborted ? course.signal.reason : fromEngineError(error)),
         );
-      const { rows, preprocessUs, encodeUs } = encoded;
+      const { rows, shared, preprocessUs, encodeUs } = encoded;
+      const { numRows } = planned.plan;
       const width = encoder.description.hiddenSize;
-      assert(
-        rows.length === plan.numRows * width,
-        `${rows.length} values, plan ${plan.numRows} rows`,
-      );
-      const waitedUs = queueUs + microseconds(admitted - arrived);
+      assert(rows.length === numRows * width, `${rows.length} values, plan ${numRows} rows`);
       return {
-        item: { plan, contentHash, durationMs, rows },
-        timings: { queueUs: waitedUs, decodeUs, preprocessUs, encodeUs },
+        item: { ...planned, rows, shared },
+        timings: { queueUs: queueUs + waitedUs, decodeUs, preprocessUs, encodeUs },
       };
     });
   });
+}
+
+interface DecodedPlan {
+  readonly decoded: DecodedItem;
+  readonly planned: PlannedItem;
+  readonly decodeUs: number;
+}
+
+/** Opens an item, plans it and decodes it; its decoder is free afterwards. */
+async function decodeItem(
+  { reader, contentHash, requestId }: ReadItem,
+  encoder: MediaEncoder,
+  { stages, course }: { readonly stages: EncodingStages; readonly course: EncodingCourse },
+): Promise<DecodedPlan> {
+  const { signal, onPlan } = course;
+  let decodeMs = -performance.now();
+  const opened = await reader.open((bytes) => stages.decoders.open(bytes, { requestId, signal }));
+  try {
+    decodeMs += performance.now();
+    const { durationMs, facts } = opened;
+    const planned = { plan: planItem(encoder, facts), contentHash, durationMs };
+    onPlan(planned);
+    decodeMs -= performance.now();
+    const decoded = await opened.load();
+    decodeMs += performance.now();
+    return { decoded, planned, decodeUs: microseconds(decodeMs) };
+  } finally {
+    opened.close();
+  }
 }
 
 function planItem(encoder: MediaEncoder, facts: Parameters<MediaEncoder['plan']>[0]): ItemPlan {
@@ -104,6 +131,10 @@ function planItem(encoder: MediaEncoder, facts: Parameters<MediaEncoder['plan']>
   } catch (error: unknown) {
     throw fromEngineError(error);
   }
+}
+
+function hex(contentHash: Uint8Array): string {
+  return Buffer.from(contentHash).toString('hex');
 }
 
 function microseconds(ms: number): number {

@@ -1,6 +1,10 @@
 import { excerpt } from '#mesh/client-text.ts';
 import { ContentHash } from '#mesh/encode/content-hash.ts';
-import { checkChunkLength, checkMediaType } from '#mesh/encode/upload-limits.ts';
+import {
+  checkChunkLength,
+  checkMediaType,
+  MAX_CACHE_SALT_BYTES,
+} from '#mesh/encode/upload-limits.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { EncodeHeader, EncodeRequest } from '#protos/autoglm/encoder/v1/encoder.ts';
 import type { ItemReader } from './media-reader.ts';
@@ -36,6 +40,10 @@ export function checkHeader(header: EncodeHeader, limits: HeaderLimits): void {
       { param: 'expected_fingerprint' },
     );
   }
+  if (Buffer.byteLength(header.cacheSalt) > MAX_CACHE_SALT_BYTES) {
+    const message = `cache_salt: at most ${MAX_CACHE_SALT_BYTES} bytes are allowed`;
+    throw new MeshError('INVALID_REQUEST', message, { param: 'cache_salt' });
+  }
   checkMediaType(header.mediaType, 'media_type');
   if (header.sizeBytes !== undefined) refuseLarge(Number(header.sizeBytes), limits);
 }
@@ -47,7 +55,7 @@ function refuseLarge(bytes: number, limits: { readonly maxItemBytes: number }): 
 }
 
 /**
- * Feeds a reader with the chunks of a call up to the half-close and returns their SHA-256. Refuses
+ * Feeds a reader with the chunks of a call up to the item's end and returns their SHA-256. Refuses
  * an item whose size or hash is not the one its header declared.
  */
 export async function receiveItem(
@@ -62,7 +70,7 @@ export async function receiveItem(
     const message = await requests.next();
     // A cancelled call ends its request stream just as a half-close does.
     options.signal.throwIfAborted();
-    if (message.done === true) break;
+    if (message.done === true || message.value.event?.$case === 'contentEnd') break;
     const chunk = chunkOf(message.value);
     numBytes += chunk.length;
     refuseLarge(numBytes, options);
@@ -80,6 +88,15 @@ export async function receiveItem(
     throw new MeshError('INVALID_REQUEST', message, { param: 'content_hash' });
   }
   return digest;
+}
+
+/** Waits until a caller has half-closed, which says that it has mapped the rows. */
+export async function awaitHalfClose(
+  requests: AsyncIterator<EncodeRequest>,
+  signal: AbortSignal,
+): Promise<void> {
+  while ((await requests.next()).done !== true);
+  signal.throwIfAborted();
 }
 
 function chunkOf(message: EncodeRequest): Buffer {

@@ -1,10 +1,13 @@
 import type { DescribedModel } from '#backbone/checkpoint/model-description.ts';
 import type { ModelFiles } from '#backbone/checkpoint/model-files.ts';
 import type { Scheduler } from '#backbone/engine/scheduler.ts';
+import { errorMessage } from '#mesh/error-message.ts';
 import type { Log } from '#mesh/log/log.ts';
+import { announceStatus } from '#mesh/membership/announcement.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import { type InstanceFacts, InstanceStatus } from '#mesh/process/instance.ts';
 import { ProcessShell } from '#mesh/process/process-shell.ts';
+import { openTracing } from '#mesh/trace/open-tracing.ts';
 import { LlmBackboneServiceDefinition } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
 import type { LoadedDecoder } from './load-decoder.ts';
@@ -17,7 +20,7 @@ export interface Backbone {
   readonly address: string;
   readonly model: DescribedModel;
   readonly scheduler: Scheduler;
-  /** Rejects with ENGINE_FAILED when the engine is dead; resolves after `drain`. */
+  /** Rejects with ENGINE_DEAD when the engine is dead; resolves after `drain`. */
   readonly done: Promise<void>;
   /** Refuses new requests, lets running ones finish, and after `graceMs` cancels them. */
   drain(graceMs: number): Promise<void>;
@@ -31,16 +34,19 @@ export async function startBackbone(
   log: Log,
 ): Promise<Backbone> {
   checkBackboneOptions(options);
+  for (const setting of files.chatTemplate?.unused ?? []) log.warn(setting);
   const registry = new MetricRegistry();
   let status: InstanceStatus | undefined;
   const onEncoders = () => status?.changes.notify();
   const surroundings = { registry, log, onEncoders };
   const model = await ServedModel.create(options, decoder, files, surroundings);
-  const service = new BackboneService(model, log);
+  const tracing = await openTracing(options, { role: 'llm-backbone', registry, log });
+  const service = new BackboneService(model, log, tracing);
   status = new InstanceStatus(startingFacts(model), {
     load: () => service.current.load,
     encoders: () => service.current.encoders(),
   });
+  const known = status;
   const shell = await ProcessShell.open({
     listen: options.listen,
     log,
@@ -49,15 +55,19 @@ export async function startBackbone(
     served: service,
     serviceName: LlmBackboneServiceDefinition.fullName,
     addService: (server) => server.add(LlmBackboneServiceDefinition, service),
+    announce: (address) => announceStatus(known, address, options, log),
   });
   shell.ready();
-  model.done.catch(() => shell.fail('the engine is dead'));
+  model.done.catch((error: unknown) => shell.fail(errorMessage(error)));
   return {
     address: shell.address,
     model: model.description,
     scheduler: model.scheduler,
     done: model.done,
-    drain: (graceMs) => shell.drain(graceMs),
+    drain: async (graceMs) => {
+      await shell.drain(graceMs);
+      await tracing?.close();
+    },
   };
 }
 

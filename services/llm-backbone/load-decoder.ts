@@ -1,11 +1,15 @@
-import { readdir, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import type { ModelFiles } from '#backbone/checkpoint/model-files.ts';
-import { activationDtype } from '#backbone/checkpoint/numerics.ts';
 import type { StepExecutor } from '#backbone/engine/step-plan.ts';
+import { usableCores } from '#mesh/devices/cores.ts';
+import { deviceList } from '#mesh/devices/device-list.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
-import { weightDtype } from '#mesh/model-options.ts';
+import { gib } from '#mesh/megabytes.ts';
+import { weightBytes } from '#mesh/model/model-file.ts';
+import { activationDtypeOf, weightDtype, weightsInWords } from '#mesh/model-options.ts';
+import { withLoadProgress } from '#mesh/process/load-progress.ts';
+import { logWeightsCache } from '#mesh/process/weights-cache-log.ts';
 import {
   cpuFeatures,
   type Decoder,
@@ -15,71 +19,111 @@ import {
   deviceName,
   devices,
   EngineError,
+  gpuRefusal,
   type IsaLevel,
   loadDecoder as loadNativeDecoder,
+  type WatchLoad,
 } from '#native';
+import { decoderDevices } from './decoder-devices.ts';
+import { outOfMemory } from './memory-need.ts';
 import { type BackboneOptions, BLOCK_SIZE, type DeviceMemory, kvCacheBytes } from './options.ts';
 
-/** A decoder in memory and the device that holds it. */
+/** A decoder in memory and the devices that hold it. */
 export interface LoadedDecoder {
   readonly executor: StepExecutor;
   readonly description: DecoderDescription;
+  /** The names of the devices, comma separated. */
   readonly device: string;
+  readonly numRanks: number;
   readonly isa: IsaLevel | '';
   /** Frees the decoder; called once, after its last step. */
   readonly close: () => Promise<void>;
 }
 
-/** Loads the weights onto the device and logs it. */
+/** Loads the weights onto the devices and logs it. */
 export async function loadDecoder(
   options: BackboneOptions,
   files: ModelFiles,
   log: Log,
 ): Promise<LoadedDecoder> {
-  const decoder = await loadWeights({
+  const devices = decoderDevices(options, usableCores());
+  if (devices.length > deviceList(options.device).length) {
+    log.info(
+      `tensor-parallel-size ${devices.length}: ${options.device} is divided into ${devices.join(', ')}`,
+    );
+  }
+  const memory = await deviceMemory(options.model, devices);
+  const decoderOptions: DecoderOptions = {
     model: { directory: options.model },
-    device: options.device,
+    device: devices,
+    threads: options.threads,
     weightDtype: weightDtype(options.dtype),
-    activationDtype: activationDtype(options, files),
+    quantize: options.quantize,
+    quantizeHead: options.quantizeHead,
+    activationDtype: activationDtypeOf(options.dtype, files.dtype),
+    kvCacheDtype: options.kvCacheDtype,
     blockSize: BLOCK_SIZE,
-    kvCacheBytes: kvCacheBytes(options, await deviceMemory(options)),
+    kvCacheBytes: kvCacheBytes(options, memory),
     maxNumBatchedTokens: options.maxNumBatchedTokens,
+    ...(options.weightsCache !== undefined && { weightsCache: options.weightsCache }),
+  };
+  const what = `the weights of ${basename(options.model)}`;
+  log.info(`loading ${what} (KV cache: ${gib(decoderOptions.kvCacheBytes)})`);
+  const decoder = await withLoadProgress((watch) => loadWeights(decoderOptions, watch), {
+    log,
+    what,
   });
   const { description } = decoder;
+  logWeightsCache(log, description);
   const seconds = (description.loadMs / 1000).toFixed(1);
-  const device = deviceName(options.device);
+  const names = devices.map(deviceName);
+  const placed = names.length > 1 ? 'distributed across' : 'loaded on';
   log.info(
-    `LLM backbone loaded on ${device} (${basename(options.model)}, ${description.weightDtype}, ${seconds} s)`,
+    `LLM backbone ${placed} ${names.join(', ')} (${basename(options.model)}, ${weightsInWords(description)}, ${seconds} s)`,
   );
-  const isa = describeDevice(options.device)?.kind === 'cpu' ? cpuFeatures().isa : '';
-  return { executor: decoder, description, device, isa, close: () => decoder.close() };
+  const isa = memory.kind === 'cpu' ? cpuFeatures().isa : '';
+  const close = () => decoder.close();
+  const { length: numRanks } = devices;
+  return { executor: decoder, description, device: names.join(), numRanks, isa, close };
 }
 
 /**
  * Loads the weights. Throws a MeshError if the engine refuses them (a damaged file, a missing
  * device), so that the log has one line and no stack.
  */
-async function loadWeights(options: DecoderOptions): Promise<Decoder> {
+async function loadWeights(options: DecoderOptions, watch: WatchLoad): Promise<Decoder> {
   try {
-    return await loadNativeDecoder(options);
+    return await loadNativeDecoder(options, watch);
   } catch (cause: unknown) {
     if (cause instanceof EngineError) {
-      throw new MeshError('ENGINE_FAILED', cause.message, { cause });
+      if (cause.reason === 'OUT_OF_MEMORY') throw outOfMemory(cause);
+      const reason = cause.reason === 'INVALID_REQUEST' ? 'INVALID_REQUEST' : 'ENGINE_FAILED';
+      throw new MeshError(reason, cause.message, { cause });
     }
     throw cause;
   }
 }
 
-async function deviceMemory({ model, device }: BackboneOptions): Promise<DeviceMemory> {
-  const found = describeDevice(device);
-  if (found === undefined) {
-    const known = devices().map(({ id }) => id);
-    const message = `key "device": ${device} is not on this machine; it has ${known.join(', ')}`;
-    throw new MeshError('INVALID_REQUEST', message, { param: 'device' });
-  }
-  const names = await readdir(model);
-  const shards = names.filter((name) => name.endsWith('.safetensors'));
-  const sizes = await Promise.all(shards.map((name) => stat(join(model, name))));
-  const weightBytes = sizes.reduce((sum, { size }) => sum + size, 0);
-  return { kind: found.kind, memoryBytes: found.memoryBytes, weightBytes };
+function whyUnknown(device: string): string {
+  const refusal = device.startsWith('cuda:') ? gpuRefusal(device) : undefined;
+  if (refusal !== undefined) return refusal;
+  const ids = devices()
+    .map(({ id }) => id)
+    .join(', ');
+  return `no such device on this machine, which has ${ids}; write cpu, cpu:0-3 or cuda:0`;
+}
+
+/** Returns the memory of all devices together; sets of cores share that of the CPU. */
+async function deviceMemory(model: string, devices: readonly string[]): Promise<DeviceMemory> {
+  const found = devices.map((device) => {
+    const one = describeDevice(device);
+    if (one !== undefined) return one;
+    throw new MeshError('INVALID_REQUEST', `key "device": ${device}: ${whyUnknown(device)}`, {
+      param: 'device',
+    });
+  });
+  const memories = new Map(found.map(({ id, memoryBytes }) => [id, memoryBytes]));
+  const memoryBytes = [...memories.values()].reduce((sum, bytes) => sum + bytes, 0);
+  const kind = found.some((one) => one.kind === 'cuda') ? 'cuda' : 'cpu';
+  return { kind, memoryBytes, weightBytes: await weightBytes(model) };
 }

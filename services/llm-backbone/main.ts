@@ -1,5 +1,7 @@
 import { readModelFiles } from '#backbone/checkpoint/model-files.ts';
 import type { Log } from '#mesh/log/log.ts';
+import { checkModelDirectory } from '#mesh/model/model-directory.ts';
+import { endWithEngine } from '#mesh/process/engine-death.ts';
 import { runProcess } from '#mesh/process/process-main.ts';
 import { type Backbone, startBackbone } from './backbone.ts';
 import { loadDecoder } from './load-decoder.ts';
@@ -7,15 +9,12 @@ import { type BackboneOptions, backboneOptions, checkBackboneOptions } from './o
 
 async function start(options: BackboneOptions, log: Log): Promise<Backbone> {
   checkBackboneOptions(options);
+  await checkModelDirectory(options.model, { tokenizer: true });
   const files = await readModelFiles(options.model, options.chatTemplate);
   const decoder = await loadDecoder(options, files, log);
   const backbone = await startBackbone(options, decoder, files, log);
   log.info(`LLM backbone listening on ${backbone.address}`);
-  backbone.done.catch(async (err: unknown) => {
-    // Waiting callers get its error before the supervisor starts this process again.
-    log.error({ err }, 'the engine is dead');
-    await backbone.drain(0).finally(() => process.exit(1));
-  });
+  endWithEngine(backbone, log);
   return backbone;
 }
 

@@ -1,9 +1,14 @@
-import { totalmem } from 'node:os';
 import { type Static, Type } from 'typebox';
 import { MeshError } from '#mesh/errors.ts';
+import { lifeOptionFields } from '#mesh/life-options.ts';
 import { logOptionFields } from '#mesh/log/log-options.ts';
+import { servingOptionFields } from '#mesh/membership/registry-options.ts';
 import type { MediaModality } from '#mesh/modality.ts';
 import { listenField, modelOptionFields } from '#mesh/model-options.ts';
+import { peerOptionFields } from '#mesh/peers/peer-options.ts';
+import { traceOptionFields } from '#mesh/trace/trace-options.ts';
+import { checkDeviceWish } from './decoder-devices.ts';
+import { parseSpeculativeConfig } from './speculative-config.ts';
 
 const GIB = 1024 ** 3;
 
@@ -12,11 +17,6 @@ const MAX_PROMPT_MB = 16;
 
 /** Tokens of KV cache in a block. */
 export const BLOCK_SIZE = 16;
-
-/** Returns the memory for the KV cache on a CPU if `kv-cache-gb` is unset, in GiB. */
-function defaultKvCacheGb(): number {
-  return Math.min(4, totalmem() / GIB / 10);
-}
 
 /** Flags and configuration keys of the backbone, with vLLM's names if vLLM has the option. */
 export const backboneOptions = Type.Object(
@@ -28,27 +28,68 @@ export const backboneOptions = Type.Object(
     }),
     listen: listenField('127.0.0.1:8051'),
     device: modelOptionFields.device,
+    threads: modelOptionFields.threads,
     dtype: modelOptionFields.dtype,
+    stepTimeoutS: modelOptionFields.stepTimeoutS,
+    weightsCache: modelOptionFields.weightsCache,
+    quantize: modelOptionFields.quantize,
+    quantizeHead: Type.Boolean({
+      default: true,
+      description: 'Whether quantize rounds the head, which makes the logits, too',
+    }),
+    kvCacheDtype: Type.Union(
+      [
+        Type.Literal('auto'),
+        Type.Literal('bfloat16'),
+        Type.Literal('float32'),
+        Type.Literal('int8'),
+      ],
+      {
+        default: 'auto',
+        description:
+          'Type of the KV cache, int8 with a scale for each token and head; auto: bfloat16 if the weights are, otherwise float32',
+      },
+    ),
     maxModelLen: Type.Optional(
       Type.Integer({
         minimum: 1,
+        maximum: 16_777_216,
         description: "Longest sequence, tokens; unset: the checkpoint's max_position_embeddings",
       }),
     ),
     maxNumSeqs: Type.Integer({
       minimum: 1,
+      maximum: 65_536,
       default: 64,
       description: 'Most sequences in one step',
     }),
     maxNumBatchedTokens: Type.Integer({
       minimum: 1,
+      maximum: 1_048_576,
       default: 512,
       description: 'Most tokens in one step, at least max-num-seqs',
     }),
     maxNumWaiting: Type.Integer({
       minimum: 1,
+      maximum: 1_000_000,
       default: 256,
       description: 'Most sequences in the waiting queue; beyond it requests are refused',
+    }),
+    maxNumWaitingMedia: Type.Integer({
+      minimum: 1,
+      maximum: 1_000_000,
+      default: 256,
+      description: 'Most sequences that wait for images or audio to be encoded, beside those',
+    }),
+    schedulingPolicy: Type.Union([Type.Literal('fcfs'), Type.Literal('priority')], {
+      default: 'fcfs',
+      description: 'Honour `priority` of requests (priority), or refuse it (fcfs)',
+    }),
+    priorityAgingS: Type.Number({
+      minimum: 0,
+      maximum: 3600,
+      default: 10,
+      description: 'Waiting time that makes up for one step of `priority`, seconds',
     }),
     maxMessages: Type.Integer({
       minimum: 1,
@@ -68,6 +109,13 @@ export const backboneOptions = Type.Object(
       default: MAX_PROMPT_MB,
       description: 'Most text in a prompt, MB; beyond it 413 is answered',
     }),
+    speculativeConfig: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description:
+          'Drafts tokens by prompt lookup, JSON as in vLLM: {"method":"ngram","num_speculative_tokens":4}; unset: nothing is drafted',
+      }),
+    ),
     gpuMemoryUtilization: Type.Number({
       exclusiveMinimum: 0,
       maximum: 1,
@@ -77,17 +125,23 @@ export const backboneOptions = Type.Object(
     kvCacheGb: Type.Optional(
       Type.Number({
         exclusiveMinimum: 0,
-        description: 'Memory for the KV cache, GiB; unset on a CPU: a tenth of memory, at most 4',
+        maximum: 65_536,
+        description:
+          'Memory for the KV cache, on all devices together, GiB; unset on a CPU: a tenth of memory, at most 4',
       }),
     ),
-    tensorParallelSize: Type.Integer({
-      minimum: 1,
-      default: 1,
-      description: 'Devices one decoder is spread over; only 1 is built',
-    }),
+    tensorParallelSize: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 1024,
+        description:
+          'Devices one decoder is spread over: as many as device lists, or so many even sets of the cores of one CPU; unset: as many as device lists',
+      }),
+    ),
     seed: Type.Optional(
       Type.Integer({
         minimum: 0,
+        maximum: Number.MAX_SAFE_INTEGER,
         description: 'Seed that the seeds of requests without one are drawn from; unset: random',
       }),
     ),
@@ -101,43 +155,73 @@ export const backboneOptions = Type.Object(
         description: 'Hand message parts to the template as a list (openai) or flattened (string)',
       },
     ),
+    specialTokensInContent: Type.Union([Type.Literal('text'), Type.Literal('allow')], {
+      default: 'text',
+      description:
+        'What special tokens that users and tools write become: the text they are, or (allow) control tokens',
+    }),
+    promptTimeoutS: Type.Number({
+      exclusiveMinimum: 0,
+      maximum: 3600,
+      default: 30,
+      description: 'Most time to render a large prompt, and again to tokenize it, seconds',
+    }),
+    maxLargePrompts: Type.Integer({
+      minimum: 1,
+      maximum: 10_000,
+      default: 64,
+      description: 'Most large prompts that wait to be rendered or tokenized',
+    }),
     generationConfig: Type.Union([Type.Literal('auto'), Type.Literal('vllm')], {
       default: 'auto',
       description: "Sampling defaults: the checkpoint's generation_config.json, or neutral (vllm)",
     }),
     visionEncoder: Type.Array(Type.String({ minLength: 1 }), {
+      meaning: 'address',
       default: [],
-      description: 'Addresses of vision encoders, host:port; none: images are refused',
+      description:
+        'Addresses of vision encoders, host:port; none here or in a registry: images are refused',
     }),
     speechEncoder: Type.Array(Type.String({ minLength: 1 }), {
+      meaning: 'address',
       default: [],
-      description: 'Addresses of speech encoders, host:port; none: audio is refused',
+      description:
+        'Addresses of speech encoders, host:port; none here or in a registry: audio is refused',
     }),
     embeddingCacheMb: Type.Number({
       minimum: 0,
+      maximum: 1_048_576,
       default: 512,
       description: 'Embeddings of images and audio kept by content hash, MB; 0 keeps none',
     }),
+    sharedMemory: modelOptionFields.sharedMemory,
     maxEncodeStreams: Type.Integer({
       minimum: 1,
+      maximum: 4096,
       default: 16,
-      description: 'Most items of one modality that are encoded for this backbone at once',
+      description: 'Most items that one encoder encodes for this backbone at once',
+    }),
+    encodeHedge: Type.Boolean({
+      default: false,
+      description:
+        'Ask a second encoder for items that take longer than 95 % of the last ones, at most 5 % of items',
     }),
     maxRequestMediaMb: Type.Number({
       exclusiveMinimum: 0,
+      maximum: 4096,
       default: 64,
       description: 'Most bytes of media in one request, MB',
     }),
     mediaBufferMb: Type.Number({
       exclusiveMinimum: 0,
+      maximum: 1_048_576,
       default: 1024,
       description: 'Most bytes of media in all requests together, MB; beyond it they are refused',
     }),
-    drainTimeoutS: Type.Number({
-      minimum: 0,
-      default: 30,
-      description: 'Time running requests are given to finish when the process ends, seconds',
-    }),
+    ...peerOptionFields,
+    ...servingOptionFields,
+    ...lifeOptionFields,
+    ...traceOptionFields,
     ...logOptionFields,
   },
   { additionalProperties: false },
@@ -145,7 +229,7 @@ export const backboneOptions = Type.Object(
 
 export type BackboneOptions = Static<typeof backboneOptions>;
 
-/** Returns the addresses of a modality's encoders; without any, the modality is not offered. */
+/** Returns the configured addresses of a modality's encoders. */
 export function encoderAddresses(
   options: BackboneOptions,
   modality: MediaModality,
@@ -153,15 +237,16 @@ export function encoderAddresses(
   return modality === 'image' ? options.visionEncoder : options.speechEncoder;
 }
 
+/**
+ * Tells whether a modality is offered: there may be encoders of it. A registry may list one later.
+ */
+export function mayHaveEncoders(options: BackboneOptions, modality: MediaModality): boolean {
+  return options.registry !== undefined || encoderAddresses(options, modality).length > 0;
+}
+
 /** Refuses combinations of options that the schema cannot express. */
 export function checkBackboneOptions(options: BackboneOptions): void {
-  if (options.tensorParallelSize !== 1) {
-    throw new MeshError(
-      'INVALID_REQUEST',
-      `key "tensor-parallel-size": got ${options.tensorParallelSize}; one decoder runs on one device, set it to 1`,
-      { param: 'tensor-parallel-size' },
-    );
-  }
+  checkDeviceWish(options);
   if (options.maxNumBatchedTokens < options.maxNumSeqs) {
     throw new MeshError(
       'INVALID_REQUEST',
@@ -169,13 +254,22 @@ export function checkBackboneOptions(options: BackboneOptions): void {
       { param: 'max-num-batched-tokens' },
     );
   }
+  parseSpeculativeConfig(options.speculativeConfig);
 }
 
-/** The device that will hold the KV cache, its memory and the weights already in it, in bytes. */
+/** The devices that will hold the KV cache, their memory and the weights already in it, in bytes. */
 export interface DeviceMemory {
   readonly kind: 'cpu' | 'cuda';
   readonly memoryBytes: number;
   readonly weightBytes: number;
+}
+
+/**
+ * Returns the size in bytes of the KV cache of each of several backbones on one CPU that say none.
+ * Together they take at most a quarter of the memory.
+ */
+export function cpuKvCacheBytes(memoryBytes: number, numBackbones = 1): number {
+  return Math.floor(Math.min(4 * GIB, memoryBytes / 10, memoryBytes / 4 / numBackbones));
 }
 
 /**
@@ -184,7 +278,7 @@ export interface DeviceMemory {
  */
 export function kvCacheBytes(options: BackboneOptions, memory: DeviceMemory): number {
   if (options.kvCacheGb !== undefined) return Math.floor(options.kvCacheGb * GIB);
-  if (memory.kind === 'cpu') return Math.floor(defaultKvCacheGb() * GIB);
+  if (memory.kind === 'cpu') return cpuKvCacheBytes(memory.memoryBytes);
   const left = Math.floor(memory.memoryBytes * options.gpuMemoryUtilization - memory.weightBytes);
   if (left > 0) return left;
   throw new MeshError(

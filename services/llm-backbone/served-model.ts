@@ -5,23 +5,35 @@ import { Tokenizer } from '#backbone/checkpoint/tokenizer.ts';
 import { BackboneMetrics } from '#backbone/engine/backbone-metrics.ts';
 import { EngineLoop } from '#backbone/engine/engine-loop.ts';
 import { Scheduler } from '#backbone/engine/scheduler.ts';
+import type { Sequence } from '#backbone/engine/sequence.ts';
 import { createEmbeddings } from '#backbone/media/create-embeddings.ts';
-import { type AdmissionContext, type Arrival, admit } from '#backbone/request/admission.ts';
+import {
+  type AdmissionContext,
+  type Arrival,
+  admit,
+  failedRequest,
+} from '#backbone/request/admission.ts';
 import { createReader } from '#backbone/request/create-reader.ts';
 import type { RequestReader } from '#backbone/request/generate-request.ts';
 import type { Generation, GenerationContext } from '#backbone/request/generation.ts';
 import type { ResponseQueue } from '#backbone/request/response-queue.ts';
 import { warmUp } from '#backbone/request/warm-up.ts';
+import { type Clock, systemClock } from '#mesh/async/clock.ts';
+import { EXPECTED_ANSWER_TOKENS } from '#mesh/balance/expected-work.ts';
+import { excerpt } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { logFailure } from '#mesh/log/log-failure.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import { AdmissionGate } from '#mesh/process/admission-gate.ts';
 import type { Served } from '#mesh/process/process-shell.ts';
+import { createQuarantine } from '#mesh/process/quarantine.ts';
+import { StepWatchdog } from '#mesh/process/step-watchdog.ts';
 import type { DecoderDescription } from '#native';
 import type { EncoderReadiness, InstanceLoad, Numerics } from '#protos/autoglm/mesh/v1/instance.ts';
 import type { LoadedDecoder } from './load-decoder.ts';
 import type { BackboneOptions } from './options.ts';
+import { parseSpeculativeConfig } from './speculative-config.ts';
 
 const CLOSED = 'this instance is finishing its work and takes no more';
 
@@ -32,6 +44,8 @@ export interface ModelSurroundings {
   readonly log: Log;
   /** Called when an encoder has come or gone. */
   readonly onEncoders: () => void;
+  /** Clock of the engine's watchdog. */
+  readonly clock?: Clock;
 }
 
 /** A request inside a served model. */
@@ -63,7 +77,7 @@ export class ServedModel implements Served {
   readonly numerics: Numerics;
   readonly reader: RequestReader;
   readonly scheduler: Scheduler;
-  /** Rejects with ENGINE_FAILED when the engine is dead; resolves after `close`. */
+  /** Rejects with ENGINE_DEAD when the engine is dead; resolves after `close`. */
   readonly done: Promise<void>;
   readonly #parts: ModelParts;
   readonly #gate = new AdmissionGate({ closed: CLOSED });
@@ -106,11 +120,18 @@ export class ServedModel implements Served {
       },
       hasMrope: decoder.description.mropeSection !== null,
       numLogits: decoder.description.vocabSize,
+      onUnreadArg: (name) => {
+        const shown = excerpt(name);
+        log.warn({ template_arg: shown }, `the template argument ${shown} has no effect`);
+      },
     });
     const registry = new MetricRegistry(surroundings.registry);
     const metrics = new BackboneMetrics(registry, model.servedNames[0] ?? '');
-    metrics.watch(scheduler);
-    const generations = createContext({ scheduler, decoder, tokenizer, metrics });
+    metrics.watch(scheduler, decoder.description);
+    const { stepTimeoutS } = options;
+    const { clock = systemClock } = surroundings;
+    const engineParts = { clock, stepTimeoutS, scheduler, decoder, tokenizer, metrics };
+    const generations = createContext(engineParts);
     const { done } = await startEngine(generations);
     const { modalities } = files;
     const media = createEmbeddings(options, { model, modalities, registry, log, onEncoders });
@@ -129,11 +150,13 @@ export class ServedModel implements Served {
   }
 
   get load(): InstanceLoad {
-    const { running, waiting, options } = this.scheduler;
+    const { running, waiting, options, pool } = this.scheduler;
     return {
       numRunning: running.length,
       numWaiting: waiting.length,
       capacity: options.maxNumSeqs,
+      numOutstandingTokens: outstandingTokens(running) + outstandingTokens(waiting),
+      kvCacheUse: 1 - pool.numFree / options.numBlocks,
     };
   }
 
@@ -149,8 +172,7 @@ export class ServedModel implements Served {
     } catch (error: unknown) {
       const { metrics, log } = this.#parts;
       if (error instanceof MeshError) metrics.rejected(error.reason);
-      const { requestId, signal } = arrival;
-      if (!signal.aborted) logFailure(log, { what: 'request', requestId }, error);
+      if (!arrival.signal.aborted) logFailure(log, failedRequest(arrival), error);
       throw error;
     }
   }
@@ -166,6 +188,7 @@ export class ServedModel implements Served {
     for (const generation of this.#running) generation.failed(new MeshError('DRAINING', CLOSED));
     await embeddings.close();
     generations.engine.close();
+    this.reader.prompt.desk.close();
     registry.close();
   }
 
@@ -187,6 +210,14 @@ export class ServedModel implements Served {
   }
 }
 
+/** Counts the tokens that sequences have yet to compute, answers as far as they are expected. */
+function outstandingTokens(sequences: readonly Sequence[]): number {
+  return sequences.reduce((sum, sequence) => {
+    const numLeft = sequence.endRules.maxTokens - sequence.numCompletionTokens;
+    return sum + sequence.numUncomputedTokens + Math.min(numLeft, EXPECTED_ANSWER_TOKENS);
+  }, 0);
+}
+
 function createScheduler(options: BackboneOptions, description: DecoderDescription): Scheduler {
   return new Scheduler({
     numBlocks: description.numBlocks,
@@ -194,21 +225,30 @@ function createScheduler(options: BackboneOptions, description: DecoderDescripti
     maxNumSeqs: options.maxNumSeqs,
     maxNumBatchedTokens: options.maxNumBatchedTokens,
     maxNumWaiting: options.maxNumWaiting,
+    maxNumWaitingMedia: options.maxNumWaitingMedia,
+    priorityAgingMs: options.priorityAgingS * 1000,
+    speculation: parseSpeculativeConfig(options.speculativeConfig),
   });
 }
 
 function createContext(parts: {
+  readonly clock: Clock;
+  readonly stepTimeoutS: number;
   readonly scheduler: Scheduler;
   readonly decoder: LoadedDecoder;
   readonly tokenizer: Tokenizer;
   readonly metrics: BackboneMetrics;
 }): GenerationContext {
-  const { scheduler, decoder, tokenizer, metrics } = parts;
-  const now = () => performance.now();
-  const engine = new EngineLoop({ scheduler, executor: decoder.executor, metrics, now });
+  const { clock, scheduler, decoder, tokenizer, metrics } = parts;
+  const now = () => clock.now();
+  const quarantine = createQuarantine();
+  const { executor } = decoder;
+  const watchdog = new StepWatchdog({ clock, limitMs: parts.stepTimeoutS * 1000 });
+  const engine = new EngineLoop({ scheduler, executor, metrics, quarantine, watchdog, now });
   let numSequences = 0;
   const nextSequenceId = () => numSequences++;
-  return { engine, vocabulary: tokenizer.vocabulary, metrics, now, nextSequenceId };
+  const { vocabulary } = tokenizer;
+  return { engine, vocabulary, metrics, quarantine, now, nextSequenceId };
 }
 
 /**

@@ -1,20 +1,33 @@
 import type { CallContext } from 'nice-grpc-common';
-import { checkModelName, readArrival } from '#backbone/request/admission.ts';
+import {
+  type Arrival,
+  checkModelName,
+  failedRequest,
+  readArrival,
+} from '#backbone/request/admission.ts';
 import { readText, readTokens } from '#backbone/request/tokenize-request.ts';
+import { reasonOf } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { logFailure } from '#mesh/log/log-failure.ts';
 import type { Served } from '#mesh/process/process-shell.ts';
-import type {
-  DetokenizeRequest,
-  DetokenizeResponse,
-  GenerateRequest,
-  GenerateResponse,
-  GetModelResponse,
-  LlmBackboneServiceImplementation,
-  TokenizeRequest,
-  TokenizeResponse,
+import { CallTrace } from '#mesh/trace/call-trace.ts';
+import type { Tracing } from '#mesh/trace/tracing.ts';
+import {
+  type DetokenizeRequest,
+  type DetokenizeResponse,
+  type GenerateRequest,
+  type GenerateResponse,
+  type GetModelResponse,
+  LlmBackboneServiceDefinition,
+  type LlmBackboneServiceImplementation,
+  type TokenizeRequest,
+  type TokenizeResponse,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { ServedModel } from './served-model.ts';
+
+/** What a call of Generate brings; a caller without metadata is not traced. */
+type GenerateContext = Pick<CallContext, 'signal' | 'peer'> &
+  Partial<Pick<CallContext, 'metadata'>>;
 
 /**
  * Answers the backbone's gRPC calls. A call belongs to the model that is current when it begins.
@@ -22,39 +35,73 @@ import type { ServedModel } from './served-model.ts';
 export class BackboneService implements LlmBackboneServiceImplementation, Served {
   current: ServedModel;
   readonly #log: Log;
+  readonly #tracing: Tracing | undefined;
 
-  constructor(model: ServedModel, log: Log) {
+  /** `tracing` takes the spans of calls; undefined: nothing does. */
+  constructor(model: ServedModel, log: Log, tracing?: Tracing) {
     this.current = model;
     this.#log = log;
+    this.#tracing = tracing;
   }
 
   async *generate(
     requests: AsyncIterable<GenerateRequest>,
-    { signal }: Pick<CallContext, 'signal'>,
+    { signal, peer, metadata }: GenerateContext,
   ): AsyncGenerator<GenerateResponse> {
-    const arrival = await readArrival(requests, { signal });
+    const call = new CallTrace('llm-backbone', metadata);
+    let failure: unknown;
+    try {
+      const arrival = await readArrival(requests, { signal, peer, call });
+      yield* this.#answer(arrival);
+    } catch (error: unknown) {
+      failure = error;
+      throw error;
+    } finally {
+      this.#endCall(call, failure, signal);
+    }
+  }
+
+  async *#answer(arrival: Arrival): AsyncGenerator<GenerateResponse> {
+    const { signal } = arrival;
     const request = await this.current.admit(arrival);
     try {
       yield* request.responses.read(signal);
     } catch (error: unknown) {
-      const { requestId } = arrival;
-      if (!signal.aborted) logFailure(this.#log, { what: 'request', requestId }, error);
+      if (!signal.aborted) logFailure(this.#log, failedRequest(arrival), error);
       throw error;
     } finally {
       request.leave();
     }
   }
 
-  async tokenize({ model, prompt }: TokenizeRequest): Promise<TokenizeResponse> {
+  #endCall(call: CallTrace, failure: unknown, { aborted }: AbortSignal): void {
+    if (this.#tracing === undefined) return;
+    const [model] = this.current.description.servedNames;
+    call.end(this.#tracing, {
+      name: 'Generate',
+      error: aborted ? 'CANCELLED' : failure === undefined ? undefined : reasonOf(failure),
+      attributes: {
+        'rpc.system': 'grpc',
+        'rpc.service': LlmBackboneServiceDefinition.fullName,
+        'rpc.method': LlmBackboneServiceDefinition.methods.generate.name,
+        'gen_ai.request.model': model,
+      },
+    });
+  }
+
+  async tokenize(
+    { model, prompt }: TokenizeRequest,
+    { signal }: Pick<CallContext, 'signal'>,
+  ): Promise<TokenizeResponse> {
     const { description, reader } = this.current;
     checkModelName(model, description);
-    return readTokens(prompt, reader);
+    return readTokens(prompt, reader, signal);
   }
 
   async detokenize({ model, tokenIds }: DetokenizeRequest): Promise<DetokenizeResponse> {
     const { description, reader } = this.current;
     checkModelName(model, description);
-    return { text: readText(tokenIds, reader) };
+    return { text: await readText(tokenIds, reader) };
   }
 
   async getModel(): Promise<GetModelResponse> {

@@ -14,7 +14,10 @@ interface ErrorRow {
   readonly http: number;
   /** `error.type` of an OpenAI error body. */
   readonly type: string;
-  /** Tells whether the same request may succeed on another instance. */
+  /**
+   * Tells whether the same request may succeed on another instance, or here a little later: a caller
+   * may repeat it, and a client is told so.
+   */
   readonly retryElsewhere: boolean;
   /** When a retry makes sense, unless the failure says: about the time of a restart. */
   readonly retryAfterMs?: number;
@@ -39,8 +42,12 @@ export const ERRORS = {
   MODEL_NOT_FOUND: { status: Status.NOT_FOUND, http: 404, ...invalid },
   NOT_FOUND: { status: Status.NOT_FOUND, http: 404, ...invalid },
   METHOD_NOT_ALLOWED: { status: Status.UNIMPLEMENTED, http: 405, ...invalid },
+  BODY_TOO_SLOW: { status: Status.DEADLINE_EXCEEDED, http: 408, ...invalid },
+  HOST_NOT_ALLOWED: { status: Status.PERMISSION_DENIED, http: 403, ...invalid },
   PAYLOAD_TOO_LARGE: { status: Status.INVALID_ARGUMENT, http: 413, ...invalid },
   UNSUPPORTED_CONTENT_TYPE: { status: Status.INVALID_ARGUMENT, http: 415, ...invalid },
+  QUARANTINED: { status: Status.FAILED_PRECONDITION, http: 422, ...invalid },
+  IDEMPOTENCY_KEY_REUSED: { status: Status.FAILED_PRECONDITION, http: 422, ...invalid },
   MEDIA_FETCH_FAILED: { status: Status.FAILED_PRECONDITION, http: 424, ...invalid },
   QUEUE_FULL: { status: Status.RESOURCE_EXHAUSTED, http: 429, type: 'rate_limit_error', ...soon },
   CANCELLED: { status: Status.CANCELLED, http: 499, ...server, retryElsewhere: false },
@@ -53,6 +60,7 @@ export const ERRORS = {
     retryElsewhere: false,
   },
   ENGINE_FAILED: { status: Status.INTERNAL, http: 500, ...server, retryElsewhere: true },
+  ENGINE_DEAD: { status: Status.UNAVAILABLE, http: 503, ...server, ...soon },
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorReason = keyof typeof ERRORS;
@@ -62,6 +70,8 @@ export interface MeshErrorDetails {
   readonly param?: string;
   /** Milliseconds after which a retry makes sense. */
   readonly retryAfterMs?: number;
+  /** True if the process that was asked did not say this, but was lost itself. */
+  readonly isPeerLost?: boolean;
   readonly cause?: unknown;
 }
 
@@ -73,6 +83,7 @@ export class MeshError extends Error {
   readonly reason: ErrorReason;
   readonly param: string | undefined;
   readonly retryAfterMs: number | undefined;
+  readonly isPeerLost: boolean;
 
   constructor(reason: ErrorReason, message: string, details: MeshErrorDetails = {}) {
     super(
@@ -84,6 +95,7 @@ export class MeshError extends Error {
     this.param = details.param === undefined ? undefined : cut(details.param, MAX_PARAM_CHARS);
     const row: ErrorRow = ERRORS[reason];
     this.retryAfterMs = details.retryAfterMs ?? row.retryAfterMs;
+    this.isPeerLost = details.isPeerLost ?? false;
   }
 
   /** Returns the same failure with another field at fault, in other words if they are given. */
@@ -92,6 +104,11 @@ export class MeshError extends Error {
     const retry = retryAfterMs === undefined ? {} : { retryAfterMs };
     return new MeshError(reason, message, { param, ...retry, cause: this });
   }
+}
+
+/** Returns the reason of any failure; an unforeseen one is the process's own. */
+export function reasonOf(error: unknown): ErrorReason {
+  return error instanceof MeshError ? error.reason : 'ENGINE_FAILED';
 }
 
 export function isErrorReason(value: string): value is ErrorReason {

@@ -10,6 +10,7 @@ export function briefly(value: unknown): string {
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (isRecord(value)) return 'an object';
   // Only the part that is shown is quoted: a text may have as many characters as a body has bytes.
-  const text = JSON.stringify(typeof value === 'string' ? value.slice(0, MAX_SHOWN_CHARS) : value);
+  const text =
+    typeof value === 'string' ? JSON.stringify(value.slice(0, MAX_SHOWN_CHARS)) : String(value);
   return text.length <= MAX_SHOWN_CHARS ? text : `${text.slice(0, MAX_SHOWN_CHARS)}…`;
 }

@@ -9,3 +9,9 @@ export function bytesOfMb(megabytes: number): number {
 export function mbOf(numBytes: number): number {
   return numBytes / BYTES_PER_MB;
 }
+
+/** Writes bytes as `1.25 GiB`. */
+export function gib(bytes: number): string {
+  const amount = bytes / 1024 ** 3;
+  return `${amount.toFixed(amount < 10 ? 2 : 1)} GiB`;
+}

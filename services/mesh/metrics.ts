@@ -233,7 +233,8 @@ export const TPOT_BUCKETS_S = [
   7.5, 10, 20, 40, 80,
 ] as const;
 
-/** vLLM's buckets for whole requests, seconds. */
+/** vLLM's buckets for whole requests, seconds, with finer ones below 300 ms. */
 export const REQUEST_BUCKETS_S = [
-  0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680,
+  0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60,
+  120, 240, 480, 960, 1920, 7680,
 ] as const;

@@ -12,6 +12,12 @@ export const ENCODER_NAMES: Readonly<Record<MediaModality, string>> = {
   audio: 'speech encoder',
 };
 
+/** The role of each kind's encoders. */
+export const ENCODER_ROLES = {
+  image: 'vision-encoder',
+  audio: 'speech-encoder',
+} as const satisfies Record<MediaModality, string>;
+
 /** The same on the wire. */
 export const WIRE_MODALITIES: Readonly<Record<MediaModality, Modality>> = {
   image: Modality.MODALITY_IMAGE,

@@ -1,32 +1,30 @@
-import { parseArgs } from 'node:util';
 import type { Static, TObject, TSchema } from 'typebox';
 import Value from 'typebox/value';
 import { MeshError } from './errors.ts';
+import { didYouMean } from './nearest-name.ts';
+import { isAddress, type OptionFacts, readText } from './option-text.ts';
+import { parseRegistry } from './registry-url.ts';
 
 /**
- * Options of one process: a TypeBox object whose property names are camelCase. Each is a flag and a
- * configuration key of the same name in kebab-case. `description` says the unit, `default` the
- * default. `env` names an environment variable whose value is taken if neither flag nor file gives
- * one, for secrets that must not appear in a process list.
+ * Options of one process: a TypeBox object whose property names are camelCase. Each is a flag, a
+ * configuration key of the same name in kebab-case, and an environment variable (`max-num-seqs` is
+ * AUTOGLM_MAX_NUM_SEQS). `description` says the unit, `default` the default.
  */
 export type OptionSchema = TObject;
 
 export type OptionValues = Readonly<Record<string, unknown>>;
 
-interface OptionFacts {
-  readonly type?: string;
-  readonly description?: string;
-  readonly default?: unknown;
-  readonly env?: string;
-  readonly enum?: readonly unknown[];
-  readonly anyOf?: readonly { readonly const?: unknown; readonly type?: string }[];
-}
-
 export function kebabCase(name: string): string {
   return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
-function camelCase(name: string): string {
+/** Returns the environment variable of an option: `maxNumSeqs` is AUTOGLM_MAX_NUM_SEQS. */
+export function variableName(name: string, section?: string): string {
+  const words = section === undefined ? kebabCase(name) : `${section}__${kebabCase(name)}`;
+  return `AUTOGLM_${words.replaceAll('-', '_').toUpperCase()}`;
+}
+
+export function camelCase(name: string): string {
   return name.replaceAll(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }
 
@@ -34,55 +32,9 @@ function facts(schema: TSchema): OptionFacts {
   return schema;
 }
 
-function entries(schema: OptionSchema): [string, OptionFacts][] {
+/** Returns the options with what their schemas say about them. */
+export function optionsOf(schema: OptionSchema): [string, OptionFacts][] {
   return Object.entries(schema.properties).map(([name, option]) => [name, facts(option)]);
-}
-
-/** Reads flags into camelCase values; an unknown flag or a missing value is an INVALID_REQUEST. */
-export function parseFlags(schema: OptionSchema, args: readonly string[]): OptionValues {
-  const known = Object.fromEntries(
-    entries(schema).map(([name, option]) => [
-      kebabCase(name),
-      {
-        type: option.type === 'boolean' ? ('boolean' as const) : ('string' as const),
-        multiple: option.type === 'array',
-      },
-    ]),
-  );
-  try {
-    const { values } = parseArgs({
-      args: repeatListFlags(schema, args),
-      options: known,
-      strict: true,
-      allowNegative: true,
-    });
-    return Object.fromEntries(
-      Object.entries(values).map(([name, value]) => [camelCase(name), value]),
-    );
-  } catch (cause: unknown) {
-    const message = cause instanceof Error ? cause.message : String(cause);
-    throw new MeshError('INVALID_REQUEST', `${message} (--help lists the options)`, { cause });
-  }
-}
-
-/**
- * Repeats the flag before each value of a list, as parseArgs wants it; vLLM's form is
- * `--served-model-name a b`.
- */
-function repeatListFlags(schema: OptionSchema, args: readonly string[]): string[] {
-  const lists = new Set(
-    entries(schema).flatMap(([name, option]) =>
-      option.type === 'array' ? [`--${kebabCase(name)}`] : [],
-    ),
-  );
-  const repeated: string[] = [];
-  let list: string | undefined;
-  for (const [i, arg] of args.entries()) {
-    if (arg.startsWith('--')) list = lists.has(arg) ? arg : undefined;
-    else if (list !== undefined && args[i - 1] !== list) repeated.push(list);
-    repeated.push(arg);
-  }
-  return repeated;
 }
 
 /**
@@ -106,26 +58,42 @@ function isMapping(value: unknown): boolean {
 }
 
 /**
- * Completes values with environment variables and defaults, and checks them. A refusal names the
- * key, the value received and the values allowed.
+ * Completes values with secrets from the environment and with defaults, and checks them; texts are
+ * read as the option's kind of value. A refusal names the key, the value received and the values
+ * allowed.
  */
 export function resolveOptions<S extends OptionSchema>(
   schema: S,
   values: OptionValues,
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Static<S> {
-  const fromEnv: Record<string, unknown> = {};
-  for (const [name, option] of entries(schema)) {
-    const value = option.env === undefined ? undefined : env[option.env];
-    if (value !== undefined && value !== '') fromEnv[name] = value;
+  const read: Record<string, unknown> = { ...values };
+  for (const [name, option] of optionsOf(schema)) {
+    const secret = option.secret ? env[variableName(name)] : undefined;
+    if (read[name] === undefined && secret) read[name] = secret;
+    if (read[name] !== undefined) read[name] = readText(option, read[name]);
   }
-  const complete = Value.Default(schema, Value.Convert(schema, { ...fromEnv, ...values }));
-  const problems = Value.Errors(schema, complete).filter((error) => error.keyword !== 'boolean');
-  const problem = problems[0];
-  if (problem === undefined) return complete as Static<S>; // Checked by Value.Errors.
-  throw new MeshError('INVALID_REQUEST', describe(schema, complete, problem), {
-    param: problem.instancePath.slice(1),
-  });
+  const complete = Value.Default(schema, read);
+  const problem = Value.Errors(schema, complete).find((error) => error.keyword !== 'boolean');
+  if (problem !== undefined) throw refused(problem.instancePath, describe(schema, read, problem));
+  checkMeanings(schema, read);
+  return complete as Static<S>; // Checked by Value.Errors.
+}
+
+function refused(path: string, message: string): MeshError {
+  return new MeshError('INVALID_REQUEST', message, { param: path.slice(1) });
+}
+
+function checkMeanings(schema: OptionSchema, values: OptionValues): void {
+  for (const [name, { meaning }] of optionsOf(schema)) {
+    const given = [values[name] ?? []].flat().map(String);
+    if (meaning === 'registry') given.forEach(parseRegistry);
+    if (meaning !== 'address') continue;
+    const wrong = given.find((one) => !isAddress(one));
+    if (wrong === undefined) continue;
+    const rule = 'must be host:port, an IPv6 host in brackets';
+    throw refused(`/${name}`, `key "${kebabCase(name)}": ${rule}, got ${JSON.stringify(wrong)}`);
+  }
 }
 
 interface Problem {
@@ -138,21 +106,34 @@ interface Problem {
 function describe(schema: OptionSchema, values: unknown, problem: Problem): string {
   if (problem.keyword === 'additionalProperties' && 'additionalProperties' in problem.params) {
     const unknown = String(problem.params.additionalProperties);
-    return `unknown key "${kebabCase(unknown)}"; known are ${names(schema).join(', ')}`;
+    const known = keysOf(schema);
+    const hint = didYouMean(kebabCase(unknown), known) || `; known are ${known.join(', ')}`;
+    return `unknown key "${kebabCase(unknown)}"${hint}`;
   }
   if (problem.keyword === 'required' && 'requiredProperties' in problem.params) {
     return `key "${kebabCase(String(problem.params.requiredProperties))}" is missing`;
   }
   const name = problem.instancePath.split('/')[1] ?? '';
-  const received = JSON.stringify(Value.Pointer.Get(values, problem.instancePath));
-  const option = entries(schema).find(([key]) => key === name)?.[1];
+  const value: unknown = Value.Pointer.Get(values, problem.instancePath);
+  const option = optionsOf(schema).find(([key]) => key === name)?.[1];
   const choices = option === undefined ? [] : choicesOf(option);
   const allowed = choices.length > 0 ? `must be one of ${choices.join(', ')}` : problem.message;
-  return `key "${kebabCase(name)}": ${allowed}, got ${received}`;
+  return `key "${kebabCase(name)}": ${allowed}, got ${written(value)}${quotingHint(problem, value)}`;
 }
 
-function names(schema: OptionSchema): string[] {
-  return entries(schema).map(([name]) => kebabCase(name));
+/** Writes a value for a message; JSON would write a number that is none as null. */
+function written(value: unknown): string {
+  return typeof value === 'number' ? String(value) : JSON.stringify(value);
+}
+
+/** A file's reader takes an unquoted key of digits for a number, and may lose some of them. */
+function quotingHint({ params }: Problem, value: unknown): string {
+  const wantsText = 'type' in params && params.type === 'string';
+  return wantsText && typeof value === 'number' ? '; in a file, put it in quotes' : '';
+}
+
+export function keysOf(schema: OptionSchema): string[] {
+  return optionsOf(schema).map(([name]) => kebabCase(name));
 }
 
 function choicesOf(option: OptionFacts): string[] {
@@ -161,27 +142,14 @@ function choicesOf(option: OptionFacts): string[] {
   return (constants ?? []).map(String);
 }
 
-/** Writes values as flags, for starting a child with exactly these options. */
-export function toFlags(schema: OptionSchema, values: OptionValues): string[] {
-  return entries(schema).flatMap(([name, option]) => {
-    const value = values[name];
-    const flag = `--${kebabCase(name)}`;
-    // A secret is passed by its environment variable.
-    if (value === undefined || option.env !== undefined) return [];
-    if (Array.isArray(value)) return value.length === 0 ? [] : [flag, ...value.map(String)];
-    if (option.type !== 'boolean') return [`${flag}=${String(value)}`];
-    return [value === true ? flag : `--no-${kebabCase(name)}`];
-  });
-}
-
 /** Writes one line per option: flag, choices or type, meaning with its unit, default. */
 export function helpText(schema: OptionSchema): string {
-  const rows = entries(schema).map(([name, option]) => {
+  const rows = optionsOf(schema).map(([name, option]) => {
     const choices = choicesOf(option);
     const kind = choices.length > 0 ? choices.join('|') : (option.type ?? '').toUpperCase();
     const value = option.type === 'boolean' ? '' : ` ${option.type === 'array' ? 'NAME...' : kind}`;
     const fallback = option.default === undefined ? '' : ` [${JSON.stringify(option.default)}]`;
-    const env = option.env === undefined ? '' : ` (or ${option.env})`;
+    const env = option.secret ? ` (or ${variableName(name)})` : '';
     return { flag: `--${kebabCase(name)}${value}`, text: `${option.description}${env}${fallback}` };
   });
   const width = Math.min(38, Math.max(...rows.map((row) => row.flag.length)));
@@ -192,17 +160,4 @@ export function helpText(schema: OptionSchema): string {
         : `  ${flag.padEnd(width)}  ${text}`,
     )
     .join('\n');
-}
-
-/** Returns environment variables for the values that `toFlags` leaves out. */
-export function toEnvironment(
-  schema: OptionSchema,
-  values: OptionValues,
-): Readonly<Record<string, string>> {
-  const variables: Record<string, string> = {};
-  for (const [name, option] of entries(schema)) {
-    const value = values[name];
-    if (option.env !== undefined && value !== undefined) variables[option.env] = String(value);
-  }
-  return variables;
 }

@@ -1,14 +1,21 @@
 import type { PromptLimits } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { ChatMessage, ChatPrompt, Prompt } from '#protos/autoglm/llm/v1/prompt.ts';
+import { contextLength } from './context-overflow.ts';
 import { MeshError } from './errors.ts';
 
 const MESSAGES = 'prompt.chat.messages';
+
+/** Limits that a prompt must keep before it is tokenized. */
+interface SizeLimits extends PromptLimits {
+  /** Longest sequence in tokens. */
+  readonly maxModelLen: number;
+}
 
 /**
  * Refuses a prompt that is too large to be worked on, before it is sent, rendered or tokenized and
  * before its media are read. Its length in tokens is known only afterwards and checked then.
  */
-export function checkPromptSize(prompt: Prompt | undefined, limits: PromptLimits): void {
+export function checkPromptSize(prompt: Prompt | undefined, limits: SizeLimits): void {
   if (prompt === undefined) return;
   // Each item is a part of some message in every form of prompt.
   checkNumParts(prompt.media.length, limits, 'media');
@@ -25,7 +32,7 @@ export function checkPromptSize(prompt: Prompt | undefined, limits: PromptLimits
   }
 }
 
-function checkChat({ messages }: ChatPrompt, limits: PromptLimits): void {
+function checkChat({ messages }: ChatPrompt, limits: SizeLimits): void {
   const { maxMessages } = limits;
   if (messages.length > maxMessages) {
     const message = `${MESSAGES} has ${messages.length} entries, at most ${maxMessages} are taken (key "max-messages")`;
@@ -34,14 +41,20 @@ function checkChat({ messages }: ChatPrompt, limits: PromptLimits): void {
   let [numParts, numBytes] = [0, 0];
   for (const message of messages) {
     if (message.content?.$case === 'parts') numParts += message.content.value.parts.length;
+    numParts += message.toolCalls.length;
     checkNumParts(numParts, limits, MESSAGES);
     numBytes += textBytes(message);
   }
   checkTextBytes(numBytes, limits, MESSAGES);
 }
 
-function textBytes({ role, content, metadata }: ChatMessage): number {
-  const own = Buffer.byteLength(role) + Buffer.byteLength(metadata);
+function textBytes(message: ChatMessage): number {
+  const { role, content, metadata, name = '', reasoning = '', toolCallId = '' } = message;
+  const calls = message.toolCalls.flatMap((call) => [call.id, call.name, call.arguments]);
+  const own = [role, metadata, name, reasoning, toolCallId, ...calls].reduce(
+    (sum, text) => sum + Buffer.byteLength(text),
+    0,
+  );
   switch (content?.$case) {
     case 'text':
       return own + Buffer.byteLength(content.value);
@@ -55,14 +68,14 @@ function textBytes({ role, content, metadata }: ChatMessage): number {
   }
 }
 
-function checkTextBytes(numBytes: number, limits: PromptLimits, param: string): void {
-  const { maxTextBytes, maxContextBytes } = limits;
+function checkTextBytes(numBytes: number, limits: SizeLimits, param: string): void {
+  const { maxTextBytes, maxContextBytes, maxModelLen } = limits;
   if (numBytes > maxTextBytes) {
     const message = `${param} has ${numBytes} bytes of text, at most ${maxTextBytes} are taken (key "max-prompt-mb")`;
     throw new MeshError('PAYLOAD_TOO_LARGE', message, { param });
   }
   if (numBytes <= maxContextBytes) return;
-  const message = `${param} has ${numBytes} bytes of text, more than this model's context can hold: ${maxContextBytes} bytes if every token were its longest one; shorten it`;
+  const message = `${param} has ${numBytes} bytes of text, more than this model's context can hold: ${maxContextBytes} bytes if every token were its longest one. ${contextLength(maxModelLen)}; shorten it`;
   throw new MeshError('CONTEXT_LENGTH_EXCEEDED', message, { param });
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 
-/** Smallest normal float32, the smallest top_p that is not rounded to zero. */
-const FLOAT32_MIN_NORMAL = 2 ** -126;
+/** Smallest normal float32; a smaller top_p is zero to the sampler. */
+export const FLOAT32_MIN_NORMAL = 2 ** -126;
 const INT32_MAX = 2 ** 31 - 1;
 export const UINT32_MAX = 2 ** 32 - 1;
 
@@ -45,11 +45,10 @@ export const CHECKPOINT_FIELDS = {
   },
   topP: {
     name: 'top_p',
-    min: FLOAT32_MIN_NORMAL,
+    min: 0,
     max: 1,
     default: 1,
-    help: 'Keep the likeliest tokens that together reach this share of the probability',
-    allowed: 'a number above 0 and at most 1',
+    help: 'Keep the likeliest tokens that together reach this share of the probability; 0 is greedy',
   },
   topK: {
     name: 'top_k',

@@ -1,94 +1,36 @@
-import type { ItemHeader, ItemReader, MediaFormat, OpenedItem } from '#encoder/media-reader.ts';
-import { MeshError } from '#mesh/errors.ts';
-import { id3TagBytes } from '#mesh/id3-tag.ts';
+import type {
+  ItemHeader,
+  ItemReader,
+  MediaFormat,
+  OpenedItem,
+  OpenFile,
+} from '#encoder/media-reader.ts';
 import { ItemBytes } from '#mesh/item-bytes.ts';
-import { decodeFlac } from './flac.ts';
 import { LivePcmReader, parseLivePcm } from './live-pcm.ts';
-import { decodeMp3 } from './mp3.ts';
-import { readOggOpus } from './ogg.ts';
-import { openedRecording } from './opened-recording.ts';
-import { decodeOpus } from './opus.ts';
 import { Recording, type RecordingLimits } from './recording.ts';
-import { Turns } from './turns.ts';
-import { decodeWav } from './wav.ts';
-import { readWebmOpus } from './webm.ts';
+import { recordingItem } from './recording-item.ts';
 
-interface FileFormat {
-  readonly isIt: (head: Buffer) => boolean;
-  readonly decode: (bytes: Buffer, recording: Recording, turns: Turns) => Promise<void>;
-}
-
-/** File formats by their first bytes; a name or a declared type decides nothing. */
-const FILE_FORMATS: readonly FileFormat[] = [
-  {
-    isIt: (head) => ascii(head, 0, 4) === 'RIFF' && ascii(head, 8, 12) === 'WAVE',
-    decode: decodeWav,
-  },
-  { isIt: (head) => ascii(head, 0, 4) === 'fLaC', decode: decodeFlac },
-  {
-    isIt: (head) => ascii(head, 0, 4) === 'OggS',
-    decode: (bytes, recording, turns) => decodeOpus(readOggOpus(bytes, turns), recording, turns),
-  },
-  {
-    isIt: (head) => ascii(head, 0, 4) === '\x1a\x45\xdf\xa3',
-    decode: (bytes, recording, turns) => decodeOpus(readWebmOpus(bytes, turns), recording, turns),
-  },
-  { isIt: isMpegFrame, decode: decodeMp3 },
-];
-
-/**
- * The format of a file that starts with an ID3 tag and is not recognised: padding may hide the
- * first frame.
- */
-const TAGGED_FORMAT: FileFormat = { isIt: () => true, decode: decodeMp3 };
-
-function ascii(bytes: Buffer, start: number, end: number): string {
-  return bytes.toString('latin1', start, end);
-}
-
-/** Eleven bits of sync, then a layer, a bit rate and a sample rate that exist. */
-function isMpegFrame(head: Buffer): boolean {
-  const [sync, version, rates] = [head[0] ?? 0, head[1] ?? 0, head[2] ?? 0];
-  const hasLayer = (version & 0x06) !== 0;
-  const hasRates = (rates & 0xf0) !== 0xf0 && (rates & 0x0c) !== 0x0c;
-  return sync === 0xff && (version & 0xe0) === 0xe0 && hasLayer && hasRates;
-}
-
-/** Reads WAV, FLAC, Ogg Opus, WebM Opus and MP3 files, and recordings that are being made. */
+/** Receives audio files, which are decoded elsewhere, and recordings that are being made. */
 export function createAudioFormat(limits: RecordingLimits): MediaFormat {
   return {
     begin: (header: ItemHeader) => {
-      const recording = new Recording(limits);
       const livePcm = parseLivePcm(header.mediaType);
-      return livePcm === null ? new FileReader(recording) : new LivePcmReader(livePcm, recording);
+      return livePcm === null
+        ? new FileReader()
+        : new LivePcmReader(livePcm, new Recording(limits));
     },
   };
 }
 
 class FileReader implements ItemReader {
   readonly variant = '';
-  readonly #recording: Recording;
   readonly #bytes = new ItemBytes();
-
-  constructor(recording: Recording) {
-    this.#recording = recording;
-  }
 
   push(chunk: Uint8Array): void {
     this.#bytes.push(chunk);
   }
 
-  async open(signal: AbortSignal): Promise<OpenedItem> {
-    signal.throwIfAborted();
-    const file = this.#bytes.take();
-    const bytes = file.subarray(id3TagBytes(file));
-    const known = FILE_FORMATS.find(({ isIt }) => isIt(bytes));
-    const format = known ?? (bytes.length < file.length ? TAGGED_FORMAT : undefined);
-    if (format === undefined) {
-      const message = 'the item is not a WAV, MP3, FLAC, Ogg Opus or WebM Opus recording';
-      throw new MeshError('UNSUPPORTED_MEDIA', message);
-    }
-    await format.decode(bytes, this.#recording, new Turns(signal));
-    return openedRecording(this.#recording);
+  async open(openFile: OpenFile): Promise<OpenedItem> {
+    return recordingItem(await openFile(this.#bytes.take()));
   }
 }

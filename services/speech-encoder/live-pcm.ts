@@ -4,6 +4,7 @@ import { MeshError } from '#mesh/errors.ts';
 import { openedRecording } from './opened-recording.ts';
 import { frameBytes, type PcmFormat, readPcm } from './pcm.ts';
 import type { Recording } from './recording.ts';
+import { recordingItem } from './recording-item.ts';
 
 const MEDIA_TYPE = 'audio/l16';
 const MAX_CHANNELS = 32;
@@ -56,6 +57,6 @@ export class LivePcmReader implements ItemReader {
   }
 
   async open(): Promise<OpenedItem> {
-    return openedRecording(this.#recording);
+    return recordingItem(openedRecording(this.#recording));
   }
 }

@@ -23,7 +23,10 @@ interface OggPage {
   readonly end: number;
 }
 
-/** Reads the first Opus stream of an Ogg file: its packets but the second, which holds tags. */
+/**
+ * Reads the first Opus stream of an Ogg file: its packets but the second, which holds tags. A file
+ * that is cut short is a shorter recording.
+ */
 export async function* readOggOpus(bytes: Buffer, turns: Turns): OpusStream {
   let serial: number | undefined;
   let preSkip = 0;
@@ -32,6 +35,7 @@ export async function* readOggOpus(bytes: Buffer, turns: Turns): OpusStream {
   for (let at = 0; at < bytes.length; ) {
     if (turns.isOver) await turns.next();
     const page = readPage(bytes, at);
+    if (page === null) break;
     at = page.end;
     serial ??= isOpusHead(bytes, page) ? page.serial : undefined;
     if (page.serial !== serial) continue;
@@ -42,7 +46,6 @@ export async function* readOggOpus(bytes: Buffer, turns: Turns): OpusStream {
     }
   }
   if (serial === undefined) throw unreadable('it holds no Opus stream; other codecs are not read');
-  if (packets.isUnfinished) throw unreadable('its last packet is cut short');
   return { numSamples: Math.max(0, lastPosition - preSkip), numPaddingSamples: 0 };
 }
 
@@ -53,7 +56,6 @@ class PacketAssembly {
   /** Of the packet that goes on. */
   readonly #pieces: Buffer[] = [];
   #numBytes = 0;
-  isUnfinished = false;
 
   /** The packets that end on the next page; tags are passed over, pictures in them included. */
   *add(bytes: Buffer, page: OggPage): Generator<Buffer> {
@@ -68,7 +70,6 @@ class PacketAssembly {
       this.numPackets += 1;
       if (this.numPackets !== 2) yield packet;
     }
-    this.isUnfinished = page.lengths.length === 0 ? this.isUnfinished : end > start;
     if (end > start) this.#keep(bytes.subarray(start, end));
   }
 
@@ -88,19 +89,19 @@ function isOpusHead(bytes: Buffer, { bodyStart, end }: OggPage): boolean {
   );
 }
 
-function readPage(bytes: Buffer, at: number): OggPage {
+/** Reads the page at a byte; null if the file ends within it. */
+function readPage(bytes: Buffer, at: number): OggPage | null {
   const header = bytes.subarray(at, at + HEADER_BYTES);
-  if (header.length < HEADER_BYTES) throw unreadable('its last page is cut short');
-  if (header.toString('latin1', 0, 4) !== 'OggS') throw unreadable(`no page at byte ${at}`);
+  const magic = header.toString('latin1', 0, 4);
+  if (!'OggS'.startsWith(magic)) throw unreadable(`no page at byte ${at}`);
+  if (header.length < HEADER_BYTES) return null;
   const tableStart = at + HEADER_BYTES;
   const numSegments = header.readUInt8(26);
   const bodyStart = tableStart + numSegments;
   const lengths = bytes.subarray(tableStart, bodyStart);
   let end = bodyStart;
   for (const length of lengths) end += length;
-  if (end > bytes.length || lengths.length < numSegments) {
-    throw unreadable('its last page is cut short');
-  }
+  if (end > bytes.length || lengths.length < numSegments) return null;
   if (checksum(bytes.subarray(at, end)) !== header.readUInt32LE(CHECKSUM_OFFSET)) {
     throw unreadable(`the page at byte ${at} is damaged`);
   }

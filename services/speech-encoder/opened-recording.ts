@@ -1,10 +1,10 @@
-import type { OpenedItem } from '#encoder/media-reader.ts';
+import type { OpenedFile } from '#encoder/media-reader.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Recording } from './recording.ts';
 import { Turns } from './turns.ts';
 
 /** A recording that is complete; one without a sample is refused. */
-export function openedRecording(recording: Recording): OpenedItem {
+export function openedRecording(recording: Recording): OpenedFile {
   const { numSamples, sampleRateHz, durationMs } = recording;
   if (numSamples === 0) {
     throw new MeshError('UNSUPPORTED_MEDIA', 'the recording is empty: it has no samples');
@@ -12,9 +12,10 @@ export function openedRecording(recording: Recording): OpenedItem {
   return {
     facts: { kind: 'audio', numSamples, sampleRateHz },
     durationMs: Math.round(durationMs),
-    load: async (signal) => {
-      const samples = await recording.take(new Turns(signal));
-      return { kind: 'audio', samples, sampleRateHz };
+    load: async () => {
+      const samples = await recording.take(new Turns());
+      return new Uint8Array(samples.buffer, samples.byteOffset, samples.byteLength);
     },
+    close: () => {},
   };
 }

@@ -1,4 +1,5 @@
 import { OpusDecoder } from 'opus-decoder';
+import { errorMessage } from '#mesh/error-message.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Recording } from './recording.ts';
 import type { Turns } from './turns.ts';
@@ -89,7 +90,7 @@ function decodePacket(decoder: OpusDecoder<48000>, packet: Buffer): Float32Array
   } catch (cause: unknown) {
     if (cause instanceof MeshError) throw cause;
     // A packet larger than Opus allows does not fit the decoder's memory.
-    throw damaged(cause instanceof Error ? cause.message : String(cause));
+    throw damaged(errorMessage(cause));
   }
 }
 

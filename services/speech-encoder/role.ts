@@ -12,6 +12,11 @@ export function speechRole(options: SpeechEncoderOptions): EncoderRole {
     role: 'speech-encoder',
     modality: 'audio',
     format: createAudioFormat(options),
+    decoder: {
+      main: import.meta.resolve('#speech/decoder-main.ts'),
+      options: { maxAudioSeconds: options.maxAudioSeconds },
+      what: 'recording',
+    },
     warmUp: {
       facts: { ...WARM_UP_RECORDING, numSamples: WARM_UP_SAMPLES },
       decoded: { ...WARM_UP_RECORDING, samples: new Float32Array(WARM_UP_SAMPLES) },

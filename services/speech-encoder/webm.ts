@@ -50,7 +50,10 @@ interface Element {
   readonly end: number;
 }
 
-/** Reads the first Opus track of a WebM or Matroska file; tracks stand before what is in them. */
+/**
+ * Reads the first Opus track of a WebM or Matroska file; tracks stand before what is in them. A file
+ * that is cut short is a shorter recording.
+ */
 export async function* readWebmOpus(bytes: Buffer, turns: Turns): OpusStream {
   const tracks: Track[] = [];
   let opus: Track | undefined;
@@ -58,6 +61,7 @@ export async function* readWebmOpus(bytes: Buffer, turns: Turns): OpusStream {
   for (let at = 0; at < bytes.length; ) {
     if (turns.isOver) await turns.next();
     const element = readElement(bytes, at);
+    if (element === null) break;
     at = element.end;
     switch (element.id) {
       case ID.simpleBlock:
@@ -103,20 +107,22 @@ function opusTrack(tracks: readonly Track[]): Track {
 /** A block is a track number, a time (2 bytes), flags and the frame. */
 function frameOf(block: Buffer, track: Track): Buffer | null {
   const number = readSize(block, 0);
-  const start = number.bytes + 3;
-  if (block.length < start) throw unreadable('a block is cut short');
+  const start = (number?.bytes ?? 0) + 3;
+  if (number === null || block.length < start) throw unreadable('a block is cut short');
   if (number.value !== track.number) return null;
   if ((block.readUInt8(start - 1) & LACING_FLAGS) !== 0) throw unreadable('its blocks are laced');
   return block.subarray(start);
 }
 
-function readElement(bytes: Buffer, at: number): Element {
+/** Reads the element at a byte; null if the file ends within it. */
+function readElement(bytes: Buffer, at: number): Element | null {
   const id = readId(bytes, at);
-  const size = readSize(bytes, at + id.bytes);
+  const size = id === null ? null : readSize(bytes, at + id.bytes);
+  if (id === null || size === null) return null;
   const start = at + id.bytes + size.bytes;
   const isMaster = MASTERS.has(id.value);
   const end = isMaster ? start : start + (size.value ?? Infinity);
-  if (end > bytes.length) throw unreadable('it is cut short');
+  if (end > bytes.length) return null;
   return { id: id.value, body: bytes.subarray(start, end), end };
 }
 
@@ -126,20 +132,22 @@ interface VariableInt<Value> {
   readonly bytes: number;
 }
 
-/** Ids keep the marker bit and have at most four bytes. */
-function readId(bytes: Buffer, at: number): VariableInt<number> {
+/** Ids keep the marker bit and have at most four bytes; null if the bytes end within it. */
+function readId(bytes: Buffer, at: number): VariableInt<number> | null {
   const length = Math.clz32(bytes[at] ?? 0) - 23;
-  if (length > 4 || at + length > bytes.length) throw unreadable(`no element at byte ${at}`);
+  if (length > 4) throw unreadable(`no element at byte ${at}`);
+  if (at + length > bytes.length) return null;
   return { value: bytes.readUIntBE(at, length), bytes: length };
 }
 
 /**
  * Sizes drop the marker bit; all ones mean unknown, null here. Above 2^53 they are larger than any
- * file.
+ * file. Null if the bytes end within it.
  */
-function readSize(bytes: Buffer, at: number): VariableInt<number | null> {
+function readSize(bytes: Buffer, at: number): VariableInt<number | null> | null {
   const length = Math.clz32(bytes[at] ?? 0) - 23;
-  if (length > 8 || at + length > bytes.length) throw unreadable('it is cut short');
+  if (at + length > bytes.length) return null;
+  if (length > 8) throw unreadable(`no size at byte ${at}`);
   // Without the marker before it is read: with it the number would lose digits.
   let value = (bytes[at] ?? 0) & (0xff >> length);
   for (let i = 1; i < length; i++) value = value * 256 + (bytes[at + i] ?? 0);

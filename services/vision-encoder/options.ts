@@ -5,6 +5,7 @@ import { encoderOptionsWith } from '#encoder/encoder-options.ts';
 export const visionEncoderOptions = encoderOptionsWith({
   maxImagePixels: Type.Integer({
     minimum: 1,
+    maximum: 1_000_000_000,
     default: 50_000_000,
     description: 'Most pixels of an image file, width times height',
   }),

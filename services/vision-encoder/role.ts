@@ -1,6 +1,6 @@
 import type { EncoderRole } from '#encoder/served-tower.ts';
 import { DEFAULT_IMAGE_PREPROCESSING } from '#mesh/encode/preprocess-options.ts';
-import { createImageFormat } from './image-format.ts';
+import { imageFormat } from './image-format.ts';
 import type { VisionEncoderOptions } from './options.ts';
 
 /** Side of the picture that proves the tower works, pixels. */
@@ -12,7 +12,12 @@ export function visionRole(options: VisionEncoderOptions): EncoderRole {
   return {
     role: 'vision-encoder',
     modality: 'image',
-    format: createImageFormat(options),
+    format: imageFormat,
+    decoder: {
+      main: import.meta.resolve('#vision/decoder-main.ts'),
+      options: { maxImagePixels: options.maxImagePixels },
+      what: 'image',
+    },
     warmUp: {
       facts: { ...WARM_UP_IMAGE, options: DEFAULT_IMAGE_PREPROCESSING },
       decoded: { ...WARM_UP_IMAGE, rgb: new Uint8Array(WARM_UP_SIDE_PX * WARM_UP_SIDE_PX * 3) },

@@ -37,6 +37,8 @@ export class RandomWeights {
 
 /** Converts by truncation, which is good enough for random values. */
 function toBfloat16(values: Float32Array): Uint16Array {
-  const bits = new Uint32Array(values.buffer);
-  return Uint16Array.from(bits, (word) => word >>> 16);
+  const halves = new Uint16Array(values.buffer);
+  const upper = new Uint16Array(values.length);
+  for (let i = 0; i < upper.length; i++) upper[i] = halves[2 * i + 1] ?? 0;
+  return upper;
 }

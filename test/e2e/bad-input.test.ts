@@ -40,13 +40,25 @@ describe('bad input through every process', () => {
       name: 'a prompt longer than the context',
       body: { messages: userMessage('你好 '.repeat(9000)) },
       status: 400,
-      says: /8192/,
+      says: /maximum context length is 8192 tokens/,
+    },
+    {
+      name: 'a grammar of another server',
+      body: { messages, ebnf: 'root ::= "a"' },
+      status: 400,
+      says: /^ebnf: structured output is not supported/,
     },
     {
       name: 'stream options without a stream',
       body: { messages, stream_options: { include_usage: true } },
       status: 400,
       says: /stream_options/,
+    },
+    {
+      name: 'a priority that nobody may have',
+      body: { messages, priority: -1 },
+      status: 400,
+      says: /^priority: .*scheduling-policy/,
     },
     {
       name: 'tools',

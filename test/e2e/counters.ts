@@ -4,7 +4,16 @@ import { InstanceServiceDefinition } from '#protos/autoglm/mesh/v1/instance.ts';
 
 /** Sums a metric's samples on the gateway's `/metrics`; 0 if it has none yet. */
 export async function scraped(url: string, metric: string): Promise<number> {
-  const text = await (await fetch(`${url}/metrics`)).text();
+  return sumOf(await scrape(url), metric);
+}
+
+/** Reads the gateway's `/metrics`. */
+export async function scrape(url: string): Promise<string> {
+  return (await fetch(`${url}/metrics`)).text();
+}
+
+/** Sums a metric's samples in the text of `/metrics`; 0 if it has none. */
+export function sumOf(text: string, metric: string): number {
   const sample = new RegExp(`^${metric}(?:\\{.*\\})? (\\S+)$`, 'gm');
   return [...text.matchAll(sample)].reduce((sum, [, value]) => sum + Number(value), 0);
 }

@@ -1,13 +1,28 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { cp, mkdtemp, writeFile } from 'node:fs/promises';
+import { type IncomingMessage, request } from 'node:http';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { postChat, streamAnswer, userMessage } from '#test/e2e/request/chat-request.ts';
+import { onText, postChat, streamAnswer, userMessage } from '#test/e2e/request/chat-request.ts';
 import { GOLDEN_TEXTS } from '#test/e2e/request/golden.ts';
 import { LONG_ANSWER, runLoad } from '#test/e2e/request/load.ts';
+import { PHONE_NANO } from '#test/e2e/request/phone-cases.ts';
+import { scraped } from './counters.ts';
 import { type Mesh, property, spawnMesh, startMesh } from './mesh.ts';
 
+/** Request whose answer outlasts whatever a test does meanwhile; it fills the context. */
+const ENDLESS_ANSWER = { ...LONG_ANSWER, max_tokens: 8000 };
+/** Time after which a second signal counts as one of its own, ms. */
+const SECOND_SIGNAL_MS = 600;
+/** Longest time from the drain limit, or from a second signal, to the end of every process, ms. */
+const ENDING_MS = 5000;
+
 const QUESTION = { messages: userMessage('你是谁?') };
+
+const TEXT_ALONE = { numEncoders: { 'vision-encoder': 0, 'speech-encoder': 0 } };
 
 interface Moment {
   readonly come: Promise<void>;
@@ -25,7 +40,7 @@ function moment(): Moment {
 describe('a mesh under load', () => {
   let mesh: Mesh;
   before(async () => {
-    mesh = await startMesh();
+    mesh = await startMesh({ keys: ['liveness-timeout-s: 4', 'recovery-wait-s: 30'] });
   });
   after(() => mesh.stop());
 
@@ -44,45 +59,122 @@ describe('a mesh under load', () => {
     assert.equal(new Set(answers.map(({ text }) => text)).size, 1, 'one seed gives one text');
   });
 
-  it('tells every client when the backbone is killed, and serves again afterwards', async () => {
+  it('goes on with every answer when its only backbone is killed and started again', async () => {
     const [pid] = await mesh.pids('llm-backbone');
     assert(pid !== undefined);
-    const firstChunk = moment();
+    const firstText = moment();
     const loadEnd = new AbortController();
     const load = runLoad({
       url: mesh.url,
       numStreams: 16,
       until: loadEnd.signal,
-      onFirstChunk: firstChunk.arrive,
+      numTokens: 500,
+      onFirstText: firstText.arrive,
     });
-    await firstChunk.come;
+    await firstText.come;
     const numLines = mesh.lines.seen.length;
 
-    process.kill(pid, 'SIGKILL');
-    await mesh.lines.match(/llm-backbone was killed by SIGKILL/);
     loadEnd.abort();
-
-    const failed = (await load).filter(({ done }) => !done);
-    assert(failed.length > 0, 'nothing was running when the backbone died');
-    for (const { error } of failed) assert(error !== undefined, 'a stream ended in silence');
+    process.kill(pid, 'SIGKILL');
+    await mesh.lines.match(/llm-backbone was killed by SIGKILL/, numLines);
+    const answers = await load;
     await mesh.lines.match(/backbone .* is ready/, numLines);
-    const { status, body } = await postChat(mesh.url, QUESTION);
-    assert.equal(status, 200);
-    assert.equal(property(body, 'choices', 0, 'message', 'content'), GOLDEN_TEXTS[0]?.answer);
+    const whole = await streamAnswer(mesh.url, { ...LONG_ANSWER, max_tokens: 500 });
+
+    for (const { done, error } of answers) assert(done, error);
+    assert.deepEqual(new Set(answers.map(({ text }) => text)), new Set([whole.text]));
+    assert((await scraped(mesh.url, 'autoglm:gateway_resumes_total')) > 0, 'nothing was running');
+  });
+
+  it('goes on with an answer of a frozen backbone, and answers who waits meanwhile', async () => {
+    const [pid] = await mesh.pids('llm-backbone');
+    assert(pid !== undefined);
+    const firstText = moment();
+    const long = { ...LONG_ANSWER, max_tokens: 2000 };
+    const running = streamAnswer(mesh.url, long, onText(firstText.arrive));
+    await firstText.come;
+    const numLines = mesh.lines.seen.length;
+
+    process.kill(pid, 'SIGSTOP');
+    const waiting = [1, 2, 3].map(() => postChat(mesh.url, QUESTION));
+    await mesh.lines.match(/llm-backbone does not answer .*killing it/, numLines);
+
+    const { done, error, text } = await running;
+    assert(done, error);
+    for (const { status, body } of await Promise.all(waiting)) {
+      assert.equal(status, 200, JSON.stringify(body));
+      assert.equal(property(body, 'choices', 0, 'message', 'content'), GOLDEN_TEXTS[0]?.answer);
+    }
+    assert.equal(text, (await streamAnswer(mesh.url, long)).text);
   });
 });
 
 describe('the end of a mesh', () => {
   it('lets running answers finish when it is stopped', async () => {
     const mesh = await startMesh();
-    const firstChunk = moment();
-    const answer = streamAnswer(mesh.url, LONG_ANSWER, firstChunk.arrive);
-    await firstChunk.come;
+    const firstText = moment();
+    const answer = streamAnswer(mesh.url, LONG_ANSWER, onText(firstText.arrive));
+    await firstText.come;
 
     const status = mesh.stop();
 
     assert.equal((await answer).done, true);
     assert.equal(await status, 0);
+  });
+
+  it('does not wait longer than the limit for a client that reads nothing', async () => {
+    const limitS = 2;
+    const mesh = await startMesh({ ...TEXT_ALONE, flags: [`--drain-timeout-s=${limitS}`] });
+    const body = { ...ENDLESS_ANSWER, n: 8, logprobs: true, top_logprobs: 20, stream: true };
+    const sending = request(`${mesh.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+    });
+    sending.on('error', () => {}).end(JSON.stringify(body));
+    const [answer]: IncomingMessage[] = await once(sending, 'response');
+    assert.equal(answer?.statusCode, 200);
+    answer.pause().on('error', () => {});
+    const beganMs = performance.now();
+
+    const status = await mesh.stop();
+
+    const tookMs = performance.now() - beganMs;
+    assert.equal(status, 0);
+    assert(tookMs > limitS * 1000, 'nothing was running when the mesh was told to stop');
+    assert(tookMs < limitS * 1000 + ENDING_MS, `the mesh ended after ${tookMs} ms`);
+    assert.deepEqual(
+      mesh.lines.seen.filter((line) => line.includes('killing it')),
+      [],
+    );
+    sending.destroy();
+  });
+
+  it('tells clients why their streams end when it is told to stop twice', async () => {
+    const mesh = await startMesh(TEXT_ALONE);
+    let firstMs: number | undefined;
+    let secondMs: number | undefined;
+    const { done, error } = await streamAnswer(
+      mesh.url,
+      ENDLESS_ANSWER,
+      onText(() => {
+        const nowMs = performance.now();
+        if (firstMs === undefined) {
+          firstMs = nowMs;
+          mesh.supervisor.kill('SIGTERM');
+        } else if (secondMs === undefined && nowMs - firstMs > SECOND_SIGNAL_MS) {
+          secondMs = nowMs;
+          mesh.supervisor.kill('SIGTERM');
+        }
+      }),
+    );
+    await mesh.lines.ended;
+
+    assert(secondMs !== undefined, 'the stream did not go on after the first signal');
+    assert.equal(done, false);
+    assert.match(error ?? '', /shutting down|drain/);
+    const tookMs = performance.now() - secondMs;
+    assert(tookMs < ENDING_MS, `the mesh ended after ${tookMs} ms`);
+    assert.equal(await mesh.exit, 130);
   });
 
   it('comes to every process when the supervisor is killed', async () => {
@@ -111,10 +203,14 @@ describe('a mesh that cannot start', () => {
   });
 
   it('ends with the reason of the process that refused', async () => {
-    const mesh = await spawnMesh({ backbone: ['model: /nowhere'] });
+    const model = await mkdtemp(join(tmpdir(), 'autoglm-model-'));
+    await cp(PHONE_NANO, model, { recursive: true });
+    await writeFile(join(model, 'tokenizer.json'), '{}');
 
-    await mesh.lines.match(/\/nowhere/);
-    await mesh.lines.match(/llm-backbone exited with status 1 .* before the mesh was ready/);
+    const mesh = await spawnMesh({ backbone: [`model: ${model}`] });
+
+    await mesh.lines.match(/tokenizer\.json/);
+    await mesh.lines.match(/llm-backbone exited with status 1 .* before it had started/);
     assert.equal(await mesh.exit, 1);
   });
 
@@ -122,7 +218,7 @@ describe('a mesh that cannot start', () => {
     const mesh = await spawnMesh({ encoders: ['device: cpu:999'] });
 
     await mesh.lines.match(/device .*cpu:999.*core 999 is not available/);
-    await mesh.lines.match(/-encoder exited with status 1 .* before the mesh was ready/);
+    await mesh.lines.match(/-encoder exited with status 1 .* before it had started/);
     assert.equal(await mesh.exit, 1);
   });
 });

@@ -4,20 +4,22 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { type Body, postChat, userMessage } from '#test/e2e/request/chat-request.ts';
-import { uniqueAudio } from '#test/e2e/request/unique-media.ts';
+import { imagePart } from '#test/e2e/request/phone-cases.ts';
+import { uniqueAudio, uniqueImage, wavFile } from '#test/e2e/request/unique-media.ts';
 import {
   constantFlac,
   emptyOggPackets,
   manyWebmTracks,
 } from '#test/unit/speech-encoder/hostile-audio.ts';
+import { jpegOfScans } from '#test/unit/vision-encoder/hostile-image.ts';
 import { whileAnotherStreams } from './bystander.ts';
 import { type Mesh, property, startMesh } from './mesh.ts';
 
 const FIXTURES = join(PACKAGE_ROOT, 'test/testdata/audio-formats');
 
 /**
- * Longest time that another client's request with half a second of sound may take during an attack,
- * milliseconds.
+ * Longest time that another client's request with half a second of sound, or with a picture, may take
+ * during an attack, milliseconds.
  */
 const MAX_ANSWER_MS = 5000;
 
@@ -70,6 +72,30 @@ const ROWS: readonly Row[] = [
   },
 ];
 
+/** Asks questions about new media as another client until `attack` has been answered. */
+async function whileAnotherAsks<Result>(
+  makeMedia: () => Promise<readonly Body[]>,
+  url: string,
+  attack: () => Promise<Result>,
+): Promise<Result> {
+  let isOver = false;
+  const ask = async () => {
+    while (!isOver) {
+      const body = { messages: userMessage(await makeMedia()), max_tokens: 4 };
+      const startedMs = performance.now();
+      const answer = await postChat(url, body);
+      const answerMs = performance.now() - startedMs;
+      assert.equal(answer.status, 200, JSON.stringify(answer.body));
+      assert.ok(answerMs < MAX_ANSWER_MS, `an answer to media took ${answerMs} ms`);
+    }
+  };
+  const attacking = attack().finally(() => {
+    isOver = true;
+  });
+  const [result] = await Promise.all([attacking, ask()]);
+  return result;
+}
+
 describe('a recording made to cost more than its bytes', () => {
   let mesh: Mesh;
   before(async () => {
@@ -77,31 +103,13 @@ describe('a recording made to cost more than its bytes', () => {
   });
   after(() => mesh.stop());
 
-  /** Asks questions with sound as another client until `attack` has been answered. */
-  async function whileAnotherSpeaks<Result>(attack: () => Promise<Result>): Promise<Result> {
-    let isOver = false;
-    const speak = async () => {
-      while (!isOver) {
-        const body = { messages: userMessage([await uniqueAudio()]), max_tokens: 4 };
-        const startedMs = performance.now();
-        const { status } = await postChat(mesh.url, body);
-        const answerMs = performance.now() - startedMs;
-        assert.equal(status, 200);
-        assert.ok(answerMs < MAX_ANSWER_MS, `an answer to sound took ${answerMs} ms`);
-      }
-    };
-    const attacking = attack().finally(() => {
-      isOver = true;
-    });
-    const [result] = await Promise.all([attacking, speak()]);
-    return result;
-  }
+  const speak = async () => [await uniqueAudio()];
 
   for (const { name, file, format, status, says } of ROWS) {
     it(`is refused and costs nobody else an answer: ${name}`, async () => {
       const bytes = file();
       const answers = await whileAnotherStreams(mesh.url, () =>
-        whileAnotherSpeaks(() =>
+        whileAnotherAsks(speak, mesh.url, () =>
           Promise.all([
             postChat(mesh.url, { messages: userMessage([recordingPart(bytes, format)]) }),
             transcribe(mesh.url, bytes, `recording.${format}`),
@@ -115,6 +123,22 @@ describe('a recording made to cost more than its bytes', () => {
       }
     });
   }
+
+  it("is answered soon at a rate that has no divisor in common with the tower's", async () => {
+    const files = Array.from({ length: 8 }, (_, n) => {
+      const file = wavFile(new Int16Array(57_600).fill(n));
+      file.writeUInt32LE(191_999, 24);
+      file.writeUInt32LE(2 * 191_999, 28);
+      return recordingPart(file, 'wav');
+    });
+    const { status, body } = await whileAnotherStreams(mesh.url, () =>
+      whileAnotherAsks(speak, mesh.url, () =>
+        postChat(mesh.url, { messages: userMessage(files), max_tokens: 1 }),
+      ),
+    );
+
+    assert.equal(status, 200, JSON.stringify(body));
+  });
 
   it('ends no process', () => {
     const ends = mesh.lines.seen.filter((line) => /exited with|was killed/.test(line));
@@ -142,4 +166,41 @@ describe('a recording made to cost more than its bytes', () => {
       assert.deepEqual(again, heard);
     });
   }
+});
+
+describe('images made to cost more than their bytes, eight in a request', () => {
+  let mesh: Mesh;
+  before(async () => {
+    mesh = await startMesh();
+  });
+  after(() => mesh.stop());
+
+  const see = async () => [await uniqueImage()];
+  const attackWith = (file: Buffer) =>
+    whileAnotherStreams(mesh.url, () =>
+      whileAnotherAsks(see, mesh.url, () => {
+        // A content hash is decoded once; a byte behind the end makes another file of the same image.
+        const files = Array.from({ length: 8 }, (_, n) => Buffer.concat([file, Buffer.from([n])]));
+        return postChat(mesh.url, { messages: userMessage(files.map(imagePart)), max_tokens: 1 });
+      }),
+    );
+
+  it('are refused by the number of their scans', async () => {
+    const { status, body } = await attackWith(jpegOfScans(4000, 4000, 882));
+
+    assert.equal(status, 413, JSON.stringify(body));
+    assert.match(String(property(body, 'error', 'message')), /more than 100 scans/);
+  });
+
+  it('leave a decoder to others, though each costs what a hundred images do', async () => {
+    const { status, body } = await attackWith(jpegOfScans(2800, 2800, 100));
+
+    assert.equal(status, 200, JSON.stringify(body));
+  });
+
+  it('end no process', () => {
+    const ends = mesh.lines.seen.filter((line) => /exited with|was killed/.test(line));
+
+    assert.deepEqual(ends, []);
+  });
 });

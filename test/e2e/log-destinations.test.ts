@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { waitUntilReady } from '#deploy/local/readiness.ts';
+import { within } from '#test/bounded.ts';
 import { postChat, userMessage } from '#test/e2e/request/chat-request.ts';
 import { GOLDEN_TEXTS } from '#test/e2e/request/golden.ts';
 import { Lines, LOADING_MS } from '#test/lines.ts';
@@ -32,7 +34,7 @@ async function startUnread(log: string): Promise<UnreadMesh> {
   });
   const exit = once(supervisor, 'exit').then(() => supervisor.exitCode);
   const url = `http://127.0.0.1:${port}`;
-  await waitUntilReady(url, AbortSignal.timeout(60_000));
+  await waitUntilReady(url, { numBackbones: 1, signal: AbortSignal.timeout(60_000) });
   assert(supervisor.stdout !== null);
   return { url, supervisor, stdout: supervisor.stdout, exit };
 }
@@ -143,4 +145,36 @@ describe('a command whose output nobody reads', () => {
       assert.equal(child.exitCode, 141);
     });
   }
+});
+
+describe('a mesh whose processes have log files of their own', () => {
+  it('goes on in new ones when they were renamed and its supervisor gets SIGUSR2', async () => {
+    const mesh = await startMesh({
+      keys: [`log: {path: ${filePath('own/mesh.log')}, isolation: true}`],
+    });
+    const ownFile = (name: string) => filePath(`own/${name}.log`);
+    const names = ['supervisor', 'gateway', 'llm-backbone', 'vision-encoder', 'speech-encoder'];
+    const before = names.map((name) => readFileSync(ownFile(name), 'utf8'));
+    for (const name of names) renameSync(ownFile(name), `${ownFile(name)}.1`);
+
+    mesh.supervisor.kill('SIGUSR2');
+
+    const reopened = async () => {
+      while (!names.every((name) => existsSync(ownFile(name)))) await delay(20);
+    };
+    await within(reopened(), {
+      what: 'new log files',
+      trace: () => names.filter((name) => existsSync(ownFile(name))),
+    });
+    await postChat(mesh.url, { ...QUESTION, max_tokens: 1 });
+    await mesh.stop();
+    assert.match(
+      readFileSync(ownFile('gateway'), 'utf8'),
+      /"msg":"POST \/v1\/chat\/completions 200"/,
+    );
+    for (const [at, name] of names.entries()) {
+      assert.match(before[at] ?? '', new RegExp(`"process":"${name}"`));
+      assert(readFileSync(`${ownFile(name)}.1`, 'utf8').startsWith(before[at] ?? ''), name);
+    }
+  });
 });

@@ -17,6 +17,8 @@ export type EncoderName = 'vision-encoder' | 'speech-encoder';
 /** A running mesh: the supervisor and all its processes, on ports of their own. */
 export interface Mesh {
   readonly url: string;
+  /** Base URLs of all gateways. */
+  readonly urls: readonly string[];
   /** Address of the llm-backbone's gRPC server. */
   readonly backboneAddress: string;
   readonly encoderAddresses: Readonly<Record<EncoderName, readonly string[]>>;
@@ -26,10 +28,19 @@ export interface Mesh {
   readonly exit: Promise<number | null>;
   /** Log of the supervisor and the processes as JSON lines; it ends when all of them are gone. */
   readonly lines: Lines;
-  /** Returns the ids of the running processes of a role, in the configuration's order. */
+  /** Returns the running processes of a role, in the configuration's order. */
+  instances(role: string): Promise<MeshInstance[]>;
+  /** Returns their ids. */
   pids(role: string): Promise<number[]>;
   /** Ends the mesh as Ctrl-C does; resolves to the supervisor's exit status. */
   stop(): Promise<number | null>;
+}
+
+/** A running process of a mesh. */
+export interface MeshInstance {
+  readonly pid: number;
+  /** Where it listens. */
+  readonly address: string;
 }
 
 export interface MeshSettings {
@@ -37,6 +48,9 @@ export interface MeshSettings {
   readonly model?: string;
   /** Number of processes of each kind of encoder; unset: one. */
   readonly numEncoders?: Partial<Readonly<Record<EncoderName, number>>>;
+  /** Number of llm-backbones and of gateways; unset: one. */
+  readonly numBackbones?: number;
+  readonly numGateways?: number;
   /** Further keys of every encoder, as YAML lines. */
   readonly encoders?: readonly string[];
   /** Further keys at the top level, as YAML lines. */
@@ -48,19 +62,23 @@ export interface MeshSettings {
   /** The gateway's port; unset: a free one. */
   readonly port?: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** Further flags of the command line. */
+  readonly flags?: readonly string[];
 }
 
 /** Starts a mesh and waits until it can generate. */
 export async function startMesh(settings: MeshSettings = {}): Promise<Mesh> {
   const mesh = await spawnMesh(settings);
-  await mesh.lines.match(/Ready\. Try: curl/);
+  await mesh.lines.match(/Ready\b.*\. Try: curl/);
   return mesh;
 }
 
 /** Starts a mesh without waiting until it is ready. */
 export async function spawnMesh(settings: MeshSettings = {}): Promise<Mesh> {
-  const { config, port, backbonePort, encoderAddresses } = await writeConfig(settings);
-  const supervisor = spawn(process.execPath, [AUTOGLM, 'serve', '--config', config], {
+  const { config, ports, backbonePort, encoderAddresses } = await writeConfig(settings);
+  const urls = ports.map((port) => `http://127.0.0.1:${port}`);
+  const args = [AUTOGLM, 'serve', '--config', config, ...(settings.flags ?? [])];
+  const supervisor = spawn(process.execPath, args, {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, ...settings.env },
   });
@@ -69,14 +87,16 @@ export async function spawnMesh(settings: MeshSettings = {}): Promise<Mesh> {
   const exit = once(supervisor, 'exit').then(() => supervisor.exitCode);
   const backboneAddress = `127.0.0.1:${backbonePort}`;
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: urls[0] ?? '',
+    urls,
     backboneAddress,
     encoderAddresses,
     config,
     supervisor,
     exit,
     lines,
-    pids: (role) => pidsOf(config, role),
+    instances: (role) => instancesOf(config, role),
+    pids: async (role) => (await instancesOf(config, role)).map(({ pid }) => pid),
     stop: async () => {
       supervisor.kill('SIGINT');
       await lines.ended;
@@ -87,15 +107,28 @@ export async function spawnMesh(settings: MeshSettings = {}): Promise<Mesh> {
 
 interface WrittenConfig {
   readonly config: string;
+  /** Port of the first gateway. */
   readonly port: number;
+  /** Ports of all gateways. */
+  readonly ports: readonly number[];
   readonly backbonePort: number;
   readonly encoderAddresses: Mesh['encoderAddresses'];
 }
 
 /** Writes a configuration on free ports. */
 export async function writeConfig(settings: MeshSettings = {}): Promise<WrittenConfig> {
-  const { model = PHONE_NANO, numEncoders, keys = [], encoders, backbone, gateway } = settings;
-  const [port, backbonePort] = [await freePort(), await freePort()];
+  const {
+    model = PHONE_NANO,
+    numEncoders,
+    keys = [],
+    encoders,
+    backbone = [],
+    gateway = [],
+  } = settings;
+  const { numBackbones = 1, numGateways = 1 } = settings;
+  const ports = [settings.port ?? (await freePort()), ...(await freePorts(numGateways - 1))];
+  const [port = 0] = ports;
+  const [backbonePort = 0, ...backbonePorts] = await freePorts(numBackbones);
   const encoderAddresses = {
     'vision-encoder': await freeAddresses(numEncoders?.['vision-encoder'] ?? 1),
     'speech-encoder': await freeAddresses(numEncoders?.['speech-encoder'] ?? 1),
@@ -107,39 +140,49 @@ export async function writeConfig(settings: MeshSettings = {}): Promise<WrittenC
     'drain-timeout-s: 20',
     ...keys,
     'gateway:',
-    '  host: 127.0.0.1',
-    `  port: ${settings.port ?? port}`,
-    ...indented(gateway),
+    ...ports.flatMap((one) => [
+      `  - port: ${one}`,
+      ...indented(['host: 127.0.0.1', ...gateway], 4),
+    ]),
     'llm-backbone:',
-    `  listen: 127.0.0.1:${backbonePort}`,
-    '  kv-cache-gb: 0.25',
-    ...indented(backbone),
+    ...[backbonePort, ...backbonePorts].flatMap((one) => [
+      `  - listen: 127.0.0.1:${one}`,
+      ...indented(['kv-cache-gb: 0.25', ...backbone], 4),
+    ]),
     ...Object.entries(encoderAddresses).flatMap(([name, addresses]) => [
       `${name}:${addresses.length === 0 ? ' []' : ''}`,
       ...addresses.flatMap((address) => [`  - listen: ${address}`, ...indented(encoders, 4)]),
     ]),
   ];
   await writeFile(config, `${text.join('\n')}\n`);
-  return { config, port, backbonePort, encoderAddresses };
+  return { config, port, ports, backbonePort, encoderAddresses };
 }
 
 function indented(lines: readonly string[] = [], width = 2): string[] {
   return lines.map((line) => `${' '.repeat(width)}${line}`);
 }
 
-async function freeAddresses(count: number): Promise<string[]> {
-  const addresses: string[] = [];
-  while (addresses.length < count) addresses.push(`127.0.0.1:${await freePort()}`);
-  return addresses;
+async function freePorts(count: number): Promise<number[]> {
+  const ports: number[] = [];
+  while (ports.length < count) ports.push(await freePort());
+  return ports;
 }
 
-async function pidsOf(config: string, role: string): Promise<number[]> {
+async function freeAddresses(count: number): Promise<string[]> {
+  return (await freePorts(count)).map((port) => `127.0.0.1:${port}`);
+}
+
+async function instancesOf(config: string, role: string): Promise<MeshInstance[]> {
   const { stdout } = await autoglm(['status', '--json', '--config', config]);
   const rows = property(JSON.parse(stdout), 'processes');
   assert(Array.isArray(rows));
   return rows
-    .filter((one: unknown) => property(one, 'process') === role)
-    .map((one: unknown) => Number(property(one, 'pid')));
+    .filter((one: unknown) => property(one, 'role') === role)
+    .map((one: unknown) => {
+      const pid = Number(property(one, 'pid'));
+      assert(pid > 0, `a process does not say its id: ${stdout}`);
+      return { pid, address: String(property(one, 'address')) };
+    });
 }
 
 export interface CommandResult {
@@ -149,9 +192,14 @@ export interface CommandResult {
 }
 
 /** Runs `autoglm ARGS` to its end, with `input` as standard input. */
-export function autoglm(args: readonly string[], input = ''): Promise<CommandResult> {
+export function autoglm(
+  args: readonly string[],
+  input = '',
+  env: Readonly<Record<string, string>> = {},
+): Promise<CommandResult> {
   return new Promise((resolve) => {
-    const child = execFile(process.execPath, [AUTOGLM, ...args], (_, stdout, stderr) => {
+    const options = { env: { ...process.env, ...env } };
+    const child = execFile(process.execPath, [AUTOGLM, ...args], options, (_, stdout, stderr) => {
       resolve({ status: child.exitCode ?? -1, stdout, stderr });
     });
     child.stdin?.end(input);

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import type { RowTransport } from '#mesh/encode/encoder-call.ts';
 import { NARROW_GLM4V, writeGlm4vCheckpoint } from '#test/checkpoint/glm4v-checkpoint.ts';
 import { type Body, streamAnswer } from '#test/e2e/request/chat-request.ts';
 import { imagePart } from '#test/e2e/request/phone-cases.ts';
@@ -70,6 +71,8 @@ async function imageWork(mesh: Mesh): Promise<Readonly<Record<string, number>>> 
 interface Setting {
   readonly name: string;
   readonly numImageTokens: number;
+  /** How its rows reach the backbone: large ones by shared memory. */
+  readonly transport: RowTransport;
   readonly settings: () => Promise<MeshSettings>;
 }
 
@@ -77,10 +80,11 @@ let directory = '';
 after(() => rm(directory, { recursive: true, force: true }));
 
 const SETTINGS: readonly Setting[] = [
-  { name: 'phone-nano', numImageTokens: 72, settings: async () => ({}) },
+  { name: 'phone-nano', numImageTokens: 72, transport: 'message', settings: async () => ({}) },
   {
     name: 'a GLM-4.1V of random weights',
     numImageTokens: 3354,
+    transport: 'shared_memory',
     settings: async () => {
       directory = await mkdtemp(join(tmpdir(), 'autoglm-glm4v-'));
       await writeGlm4vCheckpoint(directory, NARROW_GLM4V);
@@ -89,7 +93,7 @@ const SETTINGS: readonly Setting[] = [
   },
 ];
 
-for (const { name, numImageTokens, settings } of SETTINGS) {
+for (const { name, numImageTokens, transport, settings } of SETTINGS) {
   describe(`the requests of Open-AutoGLM to ${name}`, () => {
     let mesh: Mesh;
     before(async () => {
@@ -110,6 +114,12 @@ for (const { name, numImageTokens, settings } of SETTINGS) {
       assert.equal(firstWork['decoded'], 1);
       assert.equal(firstWork['streams'], 1);
       assert(Number(firstWork['transferredBytes']) > 0);
+      const received = { name: 'embedding_received_bytes', suffix: '_total' };
+      const byTransport = await ownMetric(mesh.backboneAddress, {
+        ...received,
+        labels: { transport },
+      });
+      assert.equal(byTransport, await ownMetric(mesh.backboneAddress, received));
       assert(Number(firstWork['prefilledTokens']) >= numImageTokens);
       const { prefilledTokens, ...rest } = difference(after, between);
       assert.deepEqual(new Set(Object.values(rest)), new Set([0]), JSON.stringify(rest));

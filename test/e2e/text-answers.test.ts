@@ -3,7 +3,13 @@ import { after, before, describe, it } from 'node:test';
 import { AIMessageChunk, HumanMessage } from '@langchain/core/messages';
 import { ChatOpenAI } from '@langchain/openai';
 import OpenAI from 'openai';
-import { type Body, postChat, streamAnswer, userMessage } from '#test/e2e/request/chat-request.ts';
+import {
+  type Body,
+  jsonPost,
+  postChat,
+  streamAnswer,
+  userMessage,
+} from '#test/e2e/request/chat-request.ts';
 import { GOLDEN_TEXTS } from '#test/e2e/request/golden.ts';
 import { type Mesh, property, startMesh } from './mesh.ts';
 
@@ -96,8 +102,92 @@ describe('phone-nano through every process', () => {
     assert(cached >= 16, `${cached} tokens cached`);
   });
 
+  const openai = () => new OpenAI({ baseURL: `${mesh.url}/v1`, apiKey: 'none' });
+
+  it('ends before a character that max_tokens cuts, streamed or not, and counts its token', async () => {
+    const tokenized = await fetch(`${mesh.url}/tokenize`, jsonPost({ prompt: '🜲' }));
+    const first = Number(property(await tokenized.json(), 'tokens', 0));
+    const request = {
+      model: 'phone-nano',
+      prompt: 'a',
+      max_tokens: 1,
+      logprobs: 0,
+      ...{ allowed_token_ids: [first], return_token_ids: true },
+    };
+
+    const whole = await openai().completions.create(request);
+    const chunks: OpenAI.Completion[] = [];
+    for await (const chunk of await openai().completions.create({ ...request, stream: true })) {
+      chunks.push(chunk);
+    }
+
+    assert.equal(whole.choices[0]?.text, '');
+    assert.equal(whole.usage?.completion_tokens, 1);
+    assert.deepEqual(property(whole.choices[0], 'token_ids'), [first]);
+    const last = chunks.at(-1)?.choices[0];
+    assert.equal(chunks.map(({ choices }) => choices[0]?.text).join(''), '');
+    assert.equal(last?.finish_reason, 'length');
+    assert.deepEqual(property(last, 'token_ids'), [first]);
+    assert.deepEqual(last.logprobs?.tokens, ['\ufffd']);
+  });
+
+  it('brings the last token with the finish of each of several choices', async () => {
+    const request = {
+      model: 'phone-nano',
+      messages: [{ role: 'user', content: '你是谁?' }],
+      n: 2,
+      max_tokens: 3,
+      logprobs: true,
+    } satisfies OpenAI.ChatCompletionCreateParams;
+    const finals: unknown[] = [];
+    const texts = ['', ''];
+
+    for await (const chunk of await openai().chat.completions.create({
+      ...request,
+      stream: true,
+    })) {
+      for (const { index, delta, logprobs, finish_reason: end } of chunk.choices) {
+        texts[index] += delta.content ?? '';
+        if (end !== null) finals.push([index, end, logprobs?.content?.length]);
+      }
+    }
+    const whole = await openai().chat.completions.create({ ...request, temperature: 0 });
+
+    assert.deepEqual(finals.sort(), [
+      [0, 'length', 1],
+      [1, 'length', 1],
+    ]);
+    assert.equal(whole.choices[0]?.logprobs?.content?.length, 3);
+    assert(
+      texts.every((text) => text !== ''),
+      JSON.stringify(texts),
+    );
+  });
+
+  it('answers with the likeliest tokens for a top_p of 0', async () => {
+    const ask = async (fields: object) => {
+      const { body } = await postChat(mesh.url, { messages: userMessage('你是谁?'), ...fields });
+      return property(body, 'choices', 0, 'message', 'content');
+    };
+
+    assert.equal(await ask({ temperature: 2, top_p: 0, seed: 1 }), await ask({ temperature: 0 }));
+  });
+
+  it('draws the same for the same 64 bits of a seed, and other tokens for its neighbour', async () => {
+    const ask = async (seed: string) => {
+      const fields = '"prompt":"a","max_tokens":24,"temperature":2,"return_token_ids":true';
+      const body = `{${fields},"seed":${seed}}`;
+      const answer = await fetch(`${mesh.url}/v1/completions`, { ...jsonPost({}), body });
+      return JSON.stringify(property(await answer.json(), 'choices', 0, 'token_ids'));
+    };
+    const drawn = await ask('9007199254740993');
+
+    assert.equal(await ask('9007199254740993'), drawn);
+    assert.notEqual(await ask('9007199254740992'), drawn);
+  });
+
   it('serves the openai package', async () => {
-    const client = new OpenAI({ baseURL: `${mesh.url}/v1`, apiKey: 'none' });
+    const client = openai();
     const models = await client.models.list();
     const completion = await client.chat.completions.create({
       model: models.data[0]?.id ?? '',
@@ -109,7 +199,7 @@ describe('phone-nano through every process', () => {
   });
 
   it("streams to the openai package, with the model's switches as extra fields", async () => {
-    const client = new OpenAI({ baseURL: `${mesh.url}/v1`, apiKey: 'none' });
+    const client = openai();
     const extras = { enable_thinking: true, return_reasoning: true };
     const stream = await client.chat.completions.create({
       model: 'phone-nano',

@@ -1,7 +1,9 @@
 // `npm run eval`: asks phone-nano its evaluation set over REST and compares with the reference.
 import { Type } from 'typebox';
 import Value from 'typebox/value';
-import { helpText, parseFlags, resolveOptions } from '#mesh/options.ts';
+import { backboneOptions } from '#backbone/options.ts';
+import { parseFlags } from '#mesh/command-line/flags.ts';
+import { helpText, resolveOptions } from '#mesh/options.ts';
 import { property, startMesh } from '#test/e2e/mesh.ts';
 import { postChat } from '#test/e2e/request/chat-request.ts';
 import {
@@ -11,6 +13,7 @@ import {
   readPhoneCases,
   readPhoneFile,
 } from '#test/e2e/request/phone-cases.ts';
+import { runTool } from '#test/run-tool.ts';
 import { counts } from './counting-rule.ts';
 import { formatTally, Tally } from './tally.ts';
 
@@ -23,6 +26,15 @@ const evalOptions = Type.Object(
       }),
     ),
     concurrency: Type.Integer({ minimum: 1, default: 8, description: 'Questions at once' }),
+    quantize: Type.Union([Type.Literal('none'), Type.Literal('int8'), Type.Literal('int4')], {
+      default: 'none',
+      description: 'Integers to which the started mesh rounds the language model',
+    }),
+    kvCacheDtype: backboneOptions.properties.kvCacheDtype,
+    quantizeTower: Type.Union([Type.Literal('none'), Type.Literal('int8'), Type.Literal('int4')], {
+      default: 'none',
+      description: 'Integers to which the started mesh rounds the towers',
+    }),
     wrong: Type.Boolean({ default: false, description: 'Print every answer that does not count' }),
   },
   { additionalProperties: false },
@@ -31,8 +43,8 @@ const evalOptions = Type.Object(
 /** Figures of the reference implementation, percent by group. */
 const header = Type.Object({ reference_accuracy: Type.Record(Type.String(), Type.Number()) });
 
-/** Percentage points by which a group may be below the reference. */
-const TOLERANCE = 1;
+/** Percentage points by which a group may be below the reference, by the coarsest integers of weights. */
+const TOLERANCES = { none: 1, int8: 1, int4: 3 } as const;
 
 async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--help')) {
@@ -41,12 +53,18 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const options = resolveOptions(evalOptions, parseFlags(evalOptions, args));
   const reference = Value.Parse(header, readPhoneFile('eval.json')).reference_accuracy;
-  const mesh = options.url === undefined ? await startMesh() : undefined;
+  const { quantize, quantizeTower, kvCacheDtype } = options;
+  const flags = [
+    ...['--quantize', quantize, '--quantize-tower', quantizeTower],
+    ...['--kv-cache-dtype', kvCacheDtype],
+  ];
+  const mesh = options.url === undefined ? await startMesh({ flags }) : undefined;
   try {
     const url = options.url ?? mesh?.url ?? '';
     const tally = await askAll(url, options);
     process.stdout.write(`${formatTally(tally, reference)}\n`);
-    return tally.isWithin(reference, TOLERANCE) ? 0 : 1;
+    const tolerance = Math.max(TOLERANCES[quantize], TOLERANCES[quantizeTower]);
+    return tally.isWithin(reference, tolerance) ? 0 : 1;
   } finally {
     await mesh?.stop();
   }
@@ -86,4 +104,4 @@ async function answerOf(url: string, one: PhoneCase): Promise<string> {
   return String(property(body, 'choices', 0, 'message', 'content'));
 }
 
-process.exitCode = await main(process.argv.slice(2));
+await runTool('eval', main);

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { type Decoder, type DecoderOptions, loadDecoder, type StepPlan } from '#native';
+import { type Decoder, type DecoderOptions, devices, loadDecoder, type StepPlan } from '#native';
 import { engineRefusal } from '#test/refusal.ts';
 import { PagedSequence, planOf } from './paged-sequence.ts';
 
@@ -62,6 +63,36 @@ async function withDecoder(use: (decoder: Decoder) => Promise<void>): Promise<vo
     await decoder.close();
   }
 }
+
+/** Returns how many threads this process has. */
+function numThreads(): number {
+  return readdirSync('/proc/self/task').length;
+}
+
+describe('the threads of a decoder', () => {
+  it('are as many as it may have: the engine is one, and others help it', async () => {
+    const cores = devices()[0]?.cores.length ?? 0;
+    for (const threads of [1, 2, 1000]) {
+      const before = numThreads();
+      const decoder = await loadDecoder({ ...OPTIONS, device: 'cpu', threads });
+      const during = numThreads();
+      await decoder.close();
+
+      assert.ok(during - before <= Math.min(threads, cores), `${threads}: ${during - before}`);
+      assert.ok(during > before);
+      assert.equal(numThreads(), before);
+    }
+  });
+
+  it('are at least one', async () => {
+    for (const threads of [0, -1, 1025]) {
+      await assert.rejects(
+        loadDecoder({ ...OPTIONS, threads }),
+        engineRefusal('INVALID_REQUEST', /threads: expected 1\.\.1024/),
+      );
+    }
+  });
+});
 
 describe('a decoder', () => {
   it('describes what was loaded', () =>

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { describeDevice, deviceName, devices } from '#native';
+import { cpuFeatures, describeDevice, deviceName, devices } from '#native';
 
 describe('a device', () => {
   it('has a kind, the CPU first in the list', () => {
     assert.equal(devices()[0]?.kind, 'cpu');
+  });
+
+  it('says which levels of kernels a CPU can run', () => {
+    assert.deepEqual(devices()[0]?.isaLevels, cpuFeatures().supported);
   });
 
   it('is found by its id, a set of cores as the CPU', () => {

@@ -5,8 +5,17 @@ import { describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
-import { type DecodedImage, type EncoderOptions, type LoadedEncoder, loadEncoder } from '#native';
+import {
+  type DecodedImage,
+  type EncoderOptions,
+  type LoadedEncoder,
+  limitSharing,
+  loadEncoder,
+  mapShared,
+  sharedBytes,
+} from '#native';
 import { plannedItem } from '#test/planned-item.ts';
+import { README } from '#test/readme.ts';
 import { engineRefusal } from '#test/refusal.ts';
 
 const IMAGE_MODEL = join(PACKAGE_ROOT, 'test/testdata/glm4v-tiny');
@@ -20,7 +29,7 @@ const OPTIONS: EncoderOptions = {
 };
 
 const SCREENSHOT = { width: 1080, height: 2400 };
-const OWN_BOUNDS = { maxPixels: null, maxPixelsMode: 'ignore' } as const;
+const OWN_BOUNDS = { maxPixels: null, minPixels: null, maxPixelsMode: 'ignore' } as const;
 
 function image({
   width,
@@ -72,12 +81,29 @@ describe('an encoder', () => {
         encoder.plan({
           kind: 'image',
           ...SCREENSHOT,
-          options: { maxPixels: 5_000_000, maxPixelsMode },
+          options: { maxPixels: 5_000_000, minPixels: null, maxPixelsMode },
         });
 
       assert.deepEqual(plan('ignore'), { numRows: 3354, grid: { t: 1, h: 172, w: 78 } });
       assert.deepEqual(plan('area'), plan('ignore'));
       assert.deepEqual(plan('volume'), { numRows: 3108, grid: { t: 1, h: 168, w: 74 } });
+    }));
+
+  it('spends on a screenshot what the README says, and less under max_pixels', () =>
+    withEncoder(async (encoder) => {
+      const rows = (maxPixels: number | null) =>
+        encoder.plan({
+          kind: 'image',
+          ...SCREENSHOT,
+          options: { maxPixels, minPixels: null, maxPixelsMode: maxPixels ? 'area' : 'ignore' },
+        }).numRows;
+
+      const [, bounds = '', costs = ''] =
+        /<!-- screenshot cost -->\n\|([^\n]+)\n[^\n]+\n\|([^\n]+)/.exec(README) ?? [];
+      const numbersOf = (line: string) => line.match(/\d+/g)?.map(Number) ?? [];
+
+      assert.deepEqual([null, ...numbersOf(bounds)].map(rows), numbersOf(costs));
+      assert.equal(numbersOf(costs).length, 5);
     }));
 
   it('gives each item of a call its own outcome', () =>
@@ -100,6 +126,41 @@ describe('an encoder', () => {
       engineRefusal('INVALID_REQUEST', /the grid does not fit the item/)(foreign.reason);
       engineRefusal('INVALID_REQUEST', /expected height \* width \* 3 = 18000/)(short.reason);
     }));
+
+  it('puts rows of some size into shared memory while it has room, with the same values', async () => {
+    const picture = image({ width: 200, height: 300 });
+    const encodeOnce = async (encoder: LoadedEncoder) => {
+      const [encoded] = await Promise.all(encoder.encode([plannedItem(encoder, picture)]));
+      assert.ok(encoded !== undefined);
+      return encoded;
+    };
+    let expected = new Float32Array();
+    await withEncoder(async (encoder) => {
+      const { rows, shared } = await encodeOnce(encoder);
+      assert.equal(shared, undefined);
+      expected = rows.slice();
+    });
+    limitSharing(sharedBytes() + expected.byteLength);
+
+    const check = async (encoder: LoadedEncoder) => {
+      const inside = await encodeOnce(encoder);
+      const beyond = await encodeOnce(encoder);
+
+      assert.ok(inside.shared !== undefined);
+      const { descriptor, token } = inside.shared;
+      const numBytes = expected.byteLength;
+      const mapped = mapShared({ processId: process.pid, descriptor, numBytes, token });
+      assert.deepEqual(inside.rows, expected);
+      assert.deepEqual(new Float32Array(mapped.buffer, 0, expected.length), expected);
+      assert.equal(beyond.shared, undefined);
+      assert.deepEqual(beyond.rows, expected);
+    };
+    await withEncoder(check, { ...OPTIONS, minSharedBytes: expected.byteLength });
+    await withEncoder(
+      async (encoder) => assert.equal((await encodeOnce(encoder)).shared, undefined),
+      { ...OPTIONS, minSharedBytes: expected.byteLength + 1 },
+    );
+  });
 
   it('plans no picture that is impossible', () =>
     withEncoder(async (encoder) => {
@@ -147,8 +208,14 @@ describe('an encoder', () => {
       }
       const wrongFacts: readonly (readonly [RegExp, object])[] = [
         [/options: expected an object/, { options: 7 }],
-        [/maxPixels: expected at least 1/, { options: { maxPixels: 0, maxPixelsMode: 'area' } }],
-        [/maxPixelsMode: expected ignore/, { options: { maxPixels: 9, maxPixelsMode: 'most' } }],
+        [
+          /maxPixels: expected at least 1/,
+          { options: { maxPixels: 0, minPixels: null, maxPixelsMode: 'area' } },
+        ],
+        [
+          /maxPixelsMode: expected ignore/,
+          { options: { maxPixels: 9, minPixels: null, maxPixelsMode: 'most' } },
+        ],
         [/width: expected 0\.\./, { width: -100 }],
       ];
       for (const [pattern, damage] of wrongFacts) {

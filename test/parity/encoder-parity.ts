@@ -133,7 +133,7 @@ async function readWav(
   path: string,
 ): Promise<{ readonly samples: Float32Array; readonly sampleRateHz: number }> {
   const recording = new Recording({ maxAudioSeconds: 60 });
-  const turns = new Turns(new AbortController().signal);
+  const turns = new Turns();
   await decodeWav(await readFile(path), recording, turns);
   return { samples: await recording.take(turns), sampleRateHz: recording.sampleRateHz };
 }

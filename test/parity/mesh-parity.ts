@@ -90,6 +90,7 @@ async function startOver(
       executor: decoder,
       description: decoder.description,
       device: 'cpu',
+      numRanks: 1,
       isa: cpuFeatures().isa,
       // The decoder stays open for the comparisons after this one.
       close: async () => {},

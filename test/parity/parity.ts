@@ -5,8 +5,19 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Type } from 'typebox';
+import { readArguments } from '#mesh/command-line/flags.ts';
+import { MeshError } from '#mesh/errors.ts';
+import { resolveOptions } from '#mesh/options.ts';
 import { cpuFeatures, type Decoder } from '#native';
-import { ARITHMETICS, type Arithmetic, decoderParity, openDecoder } from './decoder-parity.ts';
+import { runTool } from '#test/run-tool.ts';
+import {
+  ARITHMETICS,
+  type Arithmetic,
+  arithmeticOf,
+  decoderParity,
+  openDecoder,
+} from './decoder-parity.ts';
 import { audioParity, imageParity, vitParity } from './encoder-parity.ts';
 import { type Golden, type PictureEntry, readCases } from './golden-cases.ts';
 import { GoldenTensors } from './golden-tensors.ts';
@@ -16,14 +27,19 @@ import { formatRows, type ParityRow } from './report.ts';
 import { type ResizeGolden, resizeParity } from './resize-parity.ts';
 import { type TextGolden, textParity } from './text-parity.ts';
 
-const USAGE = `usage: npm run parity -- DIR...
+const USAGE = `usage: npm run parity -- [--device DEVICE] DIR...
 
 Runs each fixture directory through the native path and the real tokenizer and prints how far the
 results are from the reference: pixels, features, embeddings, positions, hidden states, logits,
-prompt ids and greedy tokens.
+prompt ids and greedy tokens. The language model runs on DEVICE, cpu by default; cpu:0,cpu:1 spreads it
+over a group of two.
 AUTOGLM_ISA=reference|avx2|avx512|amx caps the kernels. Exit status 1: something is past its tolerance.`;
 
-async function checkDirectory(directory: string): Promise<ParityRow[]> {
+const parityOptions = Type.Object({
+  device: Type.String({ default: 'cpu', description: 'Where the language model runs' }),
+});
+
+async function checkDirectory(directory: string, device: string): Promise<ParityRow[]> {
   const path = join(directory, 'golden.json');
   if (!existsSync(path)) return towerParity(directory);
   // The parsed value is not checked, because fixtures are the project's own files. Their keys tell
@@ -31,7 +47,7 @@ async function checkDirectory(directory: string): Promise<ParityRow[]> {
   const golden: TextGolden | ResizeGolden | Golden = JSON.parse(await readFile(path, 'utf8'));
   if (isResize(golden)) return resizeParity(directory, golden);
   if ('templates' in golden) return textParity(directory, golden);
-  return checkpointParity(directory, golden);
+  return checkpointParity(directory, golden, device);
 }
 
 function isResize(golden: TextGolden | ResizeGolden | Golden): golden is ResizeGolden {
@@ -56,13 +72,18 @@ async function towerParity(directory: string): Promise<ParityRow[]> {
   return rows;
 }
 
-async function checkpointParity(directory: string, golden: Golden): Promise<ParityRow[]> {
+async function checkpointParity(
+  directory: string,
+  golden: Golden,
+  device: string,
+): Promise<ParityRow[]> {
   const tensorsPath = join(directory, 'golden.safetensors');
   const tensors = existsSync(tensorsPath) ? await GoldenTensors.read(tensorsPath) : null;
   const cases = readCases(golden);
   const rows: ParityRow[] = [];
-  for (const arithmetic of ARITHMETICS) {
-    const decoder = await openDecoder(directory, arithmetic);
+  for (const plain of ARITHMETICS) {
+    const decoder = await openDecoder(directory, device, plain);
+    const arithmetic = arithmeticOf(decoder, plain);
     try {
       if (tensors !== null) {
         rows.push(...(await decoderParity(decoder, tensors, arithmetic)));
@@ -94,20 +115,33 @@ async function pictureParity(
   ];
 }
 
-async function main(directories: readonly string[]): Promise<number> {
-  if (directories.length === 0 || directories.includes('--help')) {
+/** Refuses a directory that has nothing to compare with. */
+function requireReference(directory: string): void {
+  const isThere = (name: string) => existsSync(join(directory, name));
+  if (isThere('golden.json') || (isThere('golden.safetensors') && isThere('config.json'))) return;
+  const why = isThere('.') ? 'has no golden.json or golden.safetensors' : 'does not exist';
+  const what = 'a directory holds a checkpoint and the values of its reference implementation';
+  throw new MeshError('INVALID_REQUEST', `${directory} ${why}; ${what}`);
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  if (args.length === 0 || args.includes('--help')) {
     console.log(USAGE);
-    return directories.length === 0 ? 2 : 0;
+    return args.length === 0 ? 2 : 0;
   }
+  const { values, rest: directories } = readArguments(parityOptions, args);
+  const { device } = resolveOptions(parityOptions, values, {});
+  for (const directory of directories) requireReference(directory);
   let numFailed = 0;
   for (const directory of directories) {
-    const rows = await checkDirectory(directory);
+    const rows = await checkDirectory(directory, device);
     const failed = rows.filter(({ passed }) => !passed);
     numFailed += failed.length;
-    console.log(`${directory} (${cpuFeatures().isa})\n${formatRows(rows)}`);
+    const where = device === 'cpu' ? cpuFeatures().isa : `${device}, ${cpuFeatures().isa}`;
+    console.log(`${directory} (${where})\n${formatRows(rows)}`);
     console.log(`${rows.length - failed.length} passed, ${failed.length} failed\n`);
   }
   return numFailed === 0 ? 0 : 1;
 }
 
-process.exitCode = await main(process.argv.slice(2));
+await runTool('parity', main);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Tokenizer } from '#backbone/checkpoint/tokenizer.ts';
 import { detokenize } from '#backbone/output/detokenizer.ts';
 import { ChatTemplate } from '#backbone/prompt/chat-template.ts';
-import type { TemplateMessage } from '#backbone/prompt/content-format.ts';
+import type { TemplateMessage, TemplatePart } from '#backbone/prompt/template-message.ts';
 import { exactRow, type ParityRow, textRow } from './report.ts';
 
 /** Type of `golden.json` in a directory that holds a tokenizer and a template and no weights. */
@@ -14,7 +14,10 @@ export interface TextGolden {
     readonly decoded: string;
   }[];
   readonly templates: readonly {
-    readonly messages: readonly TemplateMessage[];
+    readonly messages: readonly {
+      readonly role: string;
+      readonly content: string | readonly { readonly type: string; readonly text?: string }[];
+    }[];
     readonly enable_thinking: boolean | null;
     readonly rendered: string;
   }[];
@@ -32,14 +35,26 @@ export async function textParity(directory: string, golden: TextGolden): Promise
   }
   const template = await loadTemplate(directory);
   for (const [i, { messages, enable_thinking, rendered }] of golden.templates.entries()) {
-    const ours = template.render(messages, {
+    const ours = template.render(messages.map(templateMessage), {
       addGenerationPrompt: true,
       continueFinalMessage: false,
       args: { enable_thinking },
     });
-    rows.push(textRow(`templates${i}`, ours, rendered));
+    rows.push(textRow(`templates${i}`, ours.value, rendered));
   }
   return rows;
+}
+
+type GoldenMessage = TextGolden['templates'][number]['messages'][number];
+
+/** Converts a message of the golden file to the form that the backbone passes to templates. */
+function templateMessage({ role, content }: GoldenMessage): TemplateMessage {
+  if (typeof content === 'string') return { role, content };
+  const parts = content.map(({ type, text }): TemplatePart => {
+    if (type === 'text') return { type, text: text ?? '' };
+    return { type: type.includes('audio') ? 'audio' : 'image' };
+  });
+  return { role, content: parts };
 }
 
 async function loadTemplate(directory: string): Promise<ChatTemplate> {

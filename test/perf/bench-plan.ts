@@ -18,8 +18,8 @@ export function blocksOf({ numSequences, numTokens, numCached, blockSize }: Benc
   return numSequences * Math.ceil((numCached + numTokens) / blockSize);
 }
 
-/** Plans a step of equal sequences that samples one token of each. */
-export function benchPlan(step: BenchStep): StepPlan {
+/** Plans a step of equal sequences that samples one token of each, or of each row. */
+export function benchPlan(step: BenchStep, everyRow = false): StepPlan {
   const { numSequences, numTokens, numCached, blockSize } = step;
   const total = numSequences * numTokens;
   const blocksEach = Math.ceil((numCached + numTokens) / blockSize);
@@ -38,8 +38,8 @@ export function benchPlan(step: BenchStep): StepPlan {
     blockTables: Int32Array.from({ length: numSequences * blocksEach }, (_, i) => i),
     maxBlocksPerSequence: blocksEach,
     mediaRows: [],
-    outputs: Array.from({ length: numSequences }, (_, s) => ({
-      token: (s + 1) * numTokens - 1,
+    outputs: Array.from({ length: everyRow ? total : numSequences }, (_, i) => ({
+      token: everyRow ? i : (i + 1) * numTokens - 1,
       sample,
       targetToken: 0,
       numLogprobs: -1,

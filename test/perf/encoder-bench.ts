@@ -69,14 +69,14 @@ export async function benchEncoders(peak: MachinePeak): Promise<Figure[]> {
   for (const { one, rate, device } of served) {
     const alone = await rateOfTower(device, one);
     const flops = total(one.items, 'flops') / total(one.items, 'amount');
-    const share = (alone * flops) / peak.flopsPerSecond;
+    const share = (alone * flops) / (peak.bfloat16FlopsPerSecond || peak.flopsPerSecond);
     const name = `phone-nano on ${device}`;
     figures.push(
       {
         name: `${one.modality} tower alone, ${name}`,
         value: alone,
         unit: one.unit,
-        limit: { name: 'float32 arithmetic of all cores', share },
+        limit: { name: 'products of all cores', share },
       },
       {
         name: `${one.encoder} over gRPC, ${name}`,
@@ -165,7 +165,13 @@ async function encode(client: EncoderStub, upload: Upload): Promise<void> {
 }
 
 async function rateOfTower(device: string, { modality, items }: Modality): Promise<number> {
-  const options = { modelDirectory: PHONE_NANO, modality, device, weightDtype: 'auto' } as const;
+  const options = {
+    modelDirectory: PHONE_NANO,
+    modality,
+    device,
+    weightDtype: 'auto',
+    activationDtype: 'bfloat16',
+  } as const;
   const tower = await loadEncoder(options);
   try {
     return await rateOf(items, async () => {

@@ -4,18 +4,34 @@ export interface Figure {
   readonly value: number;
   readonly unit: string;
   readonly limit?: { readonly name: string; readonly share: number };
+  /** What must be read or computed for it, if that is what limits it. */
+  readonly work?: { readonly bytes: number } | { readonly flops: number };
 }
 
 /** Formats a figure as one line: as text for people, or as a JSON object. */
 export function formatFigure(figure: Figure, asJson: boolean): string {
   if (asJson) return JSON.stringify(figure);
-  const { name, value, unit, limit } = figure;
+  const { name, value, unit, limit, work } = figure;
   const share =
     limit === undefined ? '' : `  (${(100 * limit.share).toFixed(0)} % of ${limit.name})`;
-  return `${name.padEnd(48)} ${formatNumber(value).padStart(10)} ${unit}${share}`;
+  const amount = work === undefined ? '' : `  ${formatWork(work)}`;
+  return `${name.padEnd(48)} ${formatNumber(value).padStart(10)} ${unit}${share}${amount}`;
+}
+
+function formatWork(work: NonNullable<Figure['work']>): string {
+  if ('bytes' in work) return `${formatNumber(work.bytes / 1e9)} GB`;
+  return `${formatNumber(work.flops / 1e12)} TFLOP`;
 }
 
 function formatNumber(value: number): string {
   if (Number.isInteger(value)) return String(value);
   return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
+}
+
+/** Returns the median of so many measurements, after one that touches all memory. */
+export async function medianOf(numRounds: number, measure: () => Promise<number>): Promise<number> {
+  await measure();
+  const values: number[] = [];
+  for (let i = 0; i < numRounds; i++) values.push(await measure());
+  return values.sort((a, b) => a - b)[Math.floor(numRounds / 2)] ?? Number.NaN;
 }

@@ -1,5 +1,5 @@
 // Measures the speed of the kernels at every level that the machine has, against the memory
-// bandwidth and arithmetic peak of the same run: kernels_bench [number of threads].
+// bandwidth and arithmetic peak of the same run: kernels_bench [number of threads] [level].
 
 #include <algorithm>
 #include <cstdint>
@@ -42,28 +42,49 @@ void PrintFlops(const MachinePeak& machine, const char* isa, const Figure& figur
 
 struct GemmShape {
   Dtype x_dtype;
-  Dtype weight_dtype;
+  WeightFormat format;
   int64_t num_rows;
   int64_t depth;
   int64_t num_columns;
 
+  int64_t ValueBytes() const {
+    return format.quantizes_input ? 1 : static_cast<int64_t>(DtypeBytes(x_dtype));
+  }
   std::string Name() const {
-    return std::string("gemm ") + DtypeName(x_dtype) + " x " + DtypeName(weight_dtype) + " " +
+    const char* x = format.quantizes_input ? "int8" : DtypeName(x_dtype);
+    return std::string("gemm ") + x + " x " + WeightFormatName(format) + " " +
            std::to_string(num_rows) + "x" + std::to_string(depth) + "x" +
            std::to_string(num_columns);
   }
 };
 
-// Reading the weights limits the speed of few rows, arithmetic that of many rows.
-constexpr int64_t kFewRows = 8;
+// Prints the work of a product beside the fastest products of these numbers.
+void PrintProducts(const MachinePeak& machine, const char* isa, const GemmShape& shape,
+                   const Figure& figure) {
+  if (shape.format.quantizes_input && machine.int8_ops_per_second > 0.0) {
+    return Print(isa, figure, "GOP/s", machine.int8_ops_per_second);
+  }
+  if (shape.x_dtype == Dtype::kBfloat16 && machine.bfloat16_flops_per_second > 0.0) {
+    return Print(isa, figure, "GFLOP/s", machine.bfloat16_flops_per_second);
+  }
+  PrintFlops(machine, isa, figure);
+}
 
-// Measures gemm; each thread multiplies with its part of the panels.
+// Reading the weights limits the speed of few rows, arithmetic that of many rows.
+constexpr int64_t kFewRows = 17;
+
+// Measures gemm; each thread multiplies with its part of the panels, in tasks as large as the level
+// likes them.
 void BenchGemm(const MachinePeak& machine, const CpuKernels& kernels, const GemmShape& shape) {
   const kernels::GemmKernels& gemm = kernels.gemm;
-  const size_t panel_bytes = gemm.panel_bytes(PlainFormat(shape.weight_dtype), shape.depth);
+  const size_t panel_bytes = gemm.panel_bytes(shape.format, shape.depth);
   const int64_t num_panels = shape.num_columns / gemm.panel_width;
   const LargeBuffer panels(panel_bytes * static_cast<size_t>(num_panels));
-  const LargeBuffer x(static_cast<size_t>(shape.num_rows * shape.depth) * sizeof(float));
+  constexpr int64_t kPadding = 32;  // keeps rows from competing for one place in a cache
+  const int64_t x_stride = shape.depth + kPadding;
+  const LargeBuffer x(static_cast<size_t>(shape.num_rows * x_stride) * sizeof(float));
+  const LargeBuffer scratch(gemm.scratch_bytes * machine.num_threads + 1);
+  const std::vector<float> x_scales(static_cast<size_t>(shape.num_rows), 1.0f);
   const LargeBuffer y(static_cast<size_t>(shape.num_rows * shape.num_columns) * sizeof(float));
   // 0x3c3c is a number of ordinary size in every type.
   std::memset(panels.data(), 0x3c, panels.bytes());
@@ -71,18 +92,26 @@ void BenchGemm(const MachinePeak& machine, const CpuKernels& kernels, const Gemm
   const int64_t part = num_panels / machine.num_threads;
 
   const double seconds = BestSeconds(machine.num_threads, [&](int thread) {
-    const int64_t panel = part * thread;
-    gemm.multiply({.x_dtype = shape.x_dtype,
-                   .x = x.data(),
-                   .x_stride = shape.depth,
-                   .num_rows = shape.num_rows,
-                   .depth = shape.depth,
-                   .format = PlainFormat(shape.weight_dtype),
-                   .panels = panels.data() + static_cast<size_t>(panel) * panel_bytes,
-                   .bias = nullptr,
-                   .y = y.floats() + panel * gemm.panel_width,
-                   .y_stride = shape.num_columns,
-                   .num_columns = part * gemm.panel_width});
+    const kernels::GemmTask task = gemm.largest_task(shape.format, shape.x_dtype, shape.depth, shape.num_rows);
+    for (int64_t panel = part * thread; panel < part * (thread + 1); panel += task.num_panels) {
+      const int64_t count = std::min(task.num_panels, part * (thread + 1) - panel);
+      for (int64_t row = 0; row < shape.num_rows; row += task.num_rows) {
+        gemm.multiply({.x_dtype = shape.x_dtype,
+                       .x = x.data() + row * x_stride * shape.ValueBytes(),
+                       .x_layout = task.x_layout,
+                       .x_scales = x_scales.data() + row,
+                       .x_stride = x_stride,
+                       .num_rows = std::min(task.num_rows, shape.num_rows - row),
+                       .depth = shape.depth,
+                       .format = shape.format,
+                       .panels = panels.data() + static_cast<size_t>(panel) * panel_bytes,
+                       .bias = nullptr,
+                       .y = y.floats() + row * shape.num_columns + panel * gemm.panel_width,
+                       .y_stride = shape.num_columns,
+                       .num_columns = count * gemm.panel_width,
+                       .scratch = scratch.data() + gemm.scratch_bytes * thread});
+      }
+    }
   });
 
   const double num_used = static_cast<double>(part * machine.num_threads);
@@ -91,7 +120,7 @@ void BenchGemm(const MachinePeak& machine, const CpuKernels& kernels, const Gemm
                {shape.Name(), num_used * static_cast<double>(panel_bytes), seconds});
   } else {
     const auto products = static_cast<double>(shape.num_rows * shape.depth * gemm.panel_width);
-    PrintFlops(machine, gemm.isa, {shape.Name(), 2.0 * products * num_used, seconds});
+    PrintProducts(machine, gemm.isa, shape, {shape.Name(), 2.0 * products * num_used, seconds});
   }
 }
 
@@ -102,13 +131,16 @@ struct AttentionCase {
   int64_t head_dim;
 };
 
-// Measures paged attention; every thread attends to a KV head of its own in a bfloat16 cache.
+// Measures paged attention; every thread attends to a KV head of its own.
 void BenchPagedAttention(const MachinePeak& machine, const CpuKernels& kernels,
-                         const AttentionCase& c) {
+                         const AttentionCase& c, KvDtype dtype) {
   constexpr int64_t kBlockSize = 16;
   const int64_t row = c.num_heads * c.head_dim;
   const auto threads = static_cast<size_t>(machine.num_threads);
-  const LargeBuffer cache(threads * static_cast<size_t>(c.num_keys * c.head_dim) * 2 * 2);
+  const LargeBuffer scratch(threads * kernels.attention.scratch_bytes + 1);
+  const int64_t plane_bytes = c.num_keys * c.head_dim * KvDtypeBytes(dtype);
+  const LargeBuffer cache(threads * static_cast<size_t>(2 * plane_bytes));
+  const std::vector<float> scales(static_cast<size_t>(c.num_keys), 0.01f);
   const LargeBuffer q(threads * static_cast<size_t>(c.num_queries * row) * sizeof(float));
   const LargeBuffer out(q.bytes());
   std::vector<int32_t> block_table;
@@ -117,31 +149,35 @@ void BenchPagedAttention(const MachinePeak& machine, const CpuKernels& kernels,
   }
 
   const double seconds = BestSeconds(machine.num_threads, [&](int thread) {
-    const auto* keys =
-        reinterpret_cast<const uint16_t*>(cache.data()) + 2 * thread * c.num_keys * c.head_dim;
+    const auto* keys = reinterpret_cast<const char*>(cache.data()) + 2 * thread * plane_bytes;
     kernels.attention.paged({.q = q.floats() + thread * c.num_queries * row,
                              .q_stride = row,
                              .num_queries = c.num_queries,
                              .num_heads = c.num_heads,
                              .head_dim = c.head_dim,
                              .first_position = c.num_keys - c.num_queries,
-                             .kv_dtype = Dtype::kBfloat16,
+                             .kv_dtype = dtype,
                              .keys = keys,
-                             .values = keys + c.num_keys * c.head_dim,
+                             .values = keys + plane_bytes,
                              .block_stride = kBlockSize * c.head_dim,
                              .token_stride = c.head_dim,
                              .block_size = kBlockSize,
+                             .key_scales = scales.data(),
+                             .value_scales = scales.data(),
+                             .scale_stride = kBlockSize,
                              .block_table = block_table.data(),
                              .scale = 0.1f,
                              .out = out.floats() + thread * c.num_queries * row,
-                             .out_stride = row});
+                             .out_stride = row,
+                             .scratch = scratch.data() + static_cast<size_t>(thread) *
+                                                             kernels.attention.scratch_bytes});
   });
 
   const double pairs = static_cast<double>(c.num_queries) *
                        (static_cast<double>(c.num_keys) - 0.5 * static_cast<double>(c.num_queries));
   PrintFlops(machine, kernels.attention.isa,
              {"paged attention " + std::to_string(c.num_queries) + " of " +
-                  std::to_string(c.num_keys) + ", " + std::to_string(c.num_heads) + " heads",
+                  std::to_string(c.num_keys) + ", " + std::to_string(c.num_heads) + " heads, " + KvDtypeName(dtype),
               4.0 * pairs * static_cast<double>(row) * machine.num_threads, seconds});
 }
 
@@ -152,6 +188,9 @@ void BenchFullAttention(const MachinePeak& machine, const CpuKernels& kernels,
   const int64_t stride = 3 * c.head_dim * machine.num_threads;
   const LargeBuffer qkv(static_cast<size_t>(c.num_keys * stride) * sizeof(float));
   const LargeBuffer out(qkv.bytes());
+  const LargeBuffer scratch(static_cast<size_t>(machine.num_threads) *
+                                kernels.attention.scratch_bytes +
+                            1);
 
   const double seconds = BestSeconds(machine.num_threads, [&](int thread) {
     const float* q = qkv.floats() + thread * c.head_dim;
@@ -168,8 +207,11 @@ void BenchFullAttention(const MachinePeak& machine, const CpuKernels& kernels,
                             .relative_keys = nullptr,
                             .relative_stride = 0,
                             .first_query = 0,
+                            .product_dtype = Dtype::kBfloat16,
                             .out = out.floats() + thread * c.head_dim,
-                            .out_stride = stride});
+                            .out_stride = stride,
+                            .scratch = scratch.data() + static_cast<size_t>(thread) *
+                                                            kernels.attention.scratch_bytes});
   });
 
   const auto pairs = static_cast<double>(c.num_queries * c.num_keys);
@@ -223,21 +265,40 @@ void BenchRows(const MachinePeak& machine, const CpuKernels& kernels) {
 
 // Measures one level; `scale` divides its work, because the reference is a hundred times slower.
 void BenchLevel(const MachinePeak& machine, const CpuKernels& kernels, int64_t scale) {
-  const auto f32 = Dtype::kFloat32, bf16 = Dtype::kBfloat16, f16 = Dtype::kFloat16;
-  const int64_t wide = 27392 / scale, many = 256 / scale;
-  BenchGemm(machine, kernels, {f32, bf16, 1, 4096, wide});
-  BenchGemm(machine, kernels, {f32, f16, 1, 4096, wide});
-  BenchGemm(machine, kernels, {f32, f32, 1, 4096, wide});
-  BenchGemm(machine, kernels, {bf16, bf16, 1, 4096, wide});
-  BenchGemm(machine, kernels, {f32, bf16, 4, 4096, wide});
-  BenchGemm(machine, kernels, {f32, bf16, 64 / (scale > 1 ? 8 : 1), 4096, 4096});
-  BenchGemm(machine, kernels, {f32, bf16, many, 4096, 4096});
-  BenchGemm(machine, kernels, {f32, f16, many, 4096, 4096});
-  BenchGemm(machine, kernels, {f32, f32, many, 4096, 4096});
-  BenchGemm(machine, kernels, {bf16, bf16, many, 4096, 4096});
-  BenchGemm(machine, kernels, {f32, bf16, many, 13696, 4096});
-  BenchPagedAttention(machine, kernels, {1, 8192 / scale, 16, 128});
-  BenchPagedAttention(machine, kernels, {512 / scale, 2048 / scale, 16, 128});
+  const Dtype f32 = Dtype::kFloat32, bf16 = Dtype::kBfloat16;
+  const WeightFormat w32 = PlainFormat(f32), wb16 = PlainFormat(bf16);
+  const WeightFormat w16 = PlainFormat(Dtype::kFloat16);
+  const WeightFormat int8 = {.type = WeightType::kInt8};
+  const WeightFormat dynamic_int8 = {.type = WeightType::kInt8, .quantizes_input = true};
+  const WeightFormat int4 = {
+      .type = WeightType::kInt4, .group_size = 128, .scale_dtype = Dtype::kBfloat16};
+  const int64_t wide = 27392 / scale, many = 512 / scale;
+  BenchGemm(machine, kernels, {f32, wb16, 1, 4096, wide});
+  BenchGemm(machine, kernels, {f32, w16, 1, 4096, wide});
+  BenchGemm(machine, kernels, {f32, w32, 1, 4096, wide});
+  BenchGemm(machine, kernels, {bf16, wb16, 1, 4096, wide});
+  BenchGemm(machine, kernels, {bf16, dynamic_int8, 1, 4096, wide});
+  BenchGemm(machine, kernels, {bf16, int8, 1, 4096, wide});
+  BenchGemm(machine, kernels, {bf16, int4, 1, 4096, wide});
+  BenchGemm(machine, kernels, {f32, int4, 1, 4096, wide});
+  BenchGemm(machine, kernels, {f32, wb16, 4, 4096, wide});
+  BenchGemm(machine, kernels, {f32, wb16, 64 / (scale > 1 ? 8 : 1), 4096, 4096});
+  BenchGemm(machine, kernels, {f32, wb16, many, 4096, 4096});
+  BenchGemm(machine, kernels, {f32, w16, many, 4096, 4096});
+  BenchGemm(machine, kernels, {f32, w32, many, 4096, 4096});
+  BenchGemm(machine, kernels, {bf16, wb16, 5, 4096, wide});
+  BenchGemm(machine, kernels, {bf16, wb16, 16 / (scale > 1 ? 8 : 1), 4096, wide});
+  BenchGemm(machine, kernels, {bf16, wb16, many, 4096, wide});
+  BenchGemm(machine, kernels, {bf16, wb16, many, 4096, 4096});
+  BenchGemm(machine, kernels, {bf16, wb16, many, 13696, 4096});
+  BenchGemm(machine, kernels, {bf16, dynamic_int8, many, 4096, 4096});
+  BenchGemm(machine, kernels, {bf16, int8, many, 4096, 4096});
+  BenchGemm(machine, kernels, {bf16, int4, many, 4096, 4096});
+  BenchGemm(machine, kernels, {f32, wb16, many, 13696, 4096});
+  for (const KvDtype dtype : {KvDtype::kBfloat16, KvDtype::kInt8}) {
+    BenchPagedAttention(machine, kernels, {1, 8192 / scale, 16, 128}, dtype);
+    BenchPagedAttention(machine, kernels, {512 / scale, 8192 / scale, 16, 128}, dtype);
+  }
   BenchFullAttention(machine, kernels, {3354 / scale, 13416 / scale, 1, 128});
   BenchFullAttention(machine, kernels, {375 / scale, 375, 1, 64});
   BenchRows(machine, kernels);
@@ -251,14 +312,16 @@ int main(int argc, char** argv) {
   const unsigned cores = std::thread::hardware_concurrency();
   const int num_threads = argc > 1 ? std::atoi(argv[1]) : static_cast<int>(cores);
   if (num_threads < 1) {
-    std::fprintf(stderr, "kernels_bench [number of threads]\n");
+    std::fprintf(stderr, "kernels_bench [number of threads] [level]\n");
     return 2;
   }
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // figures show as they come, through a pipe too
   const perf::MachinePeak machine = perf::MeasurePeak(num_threads);
-  std::printf("%d threads, %.1f GB/s read, %.0f GFLOP/s float32\n", num_threads,
-              machine.bytes_per_second * 1e-9, machine.flops_per_second * 1e-9);
+  std::printf("%d threads, %.1f GB/s read, %.0f GFLOP/s float32, %.0f bfloat16, %.0f GOP/s int8\n",
+              num_threads, machine.bytes_per_second * 1e-9, machine.flops_per_second * 1e-9,
+              machine.bfloat16_flops_per_second * 1e-9, machine.int8_ops_per_second * 1e-9);
   for (const kernels::KernelLevel& level : kernels::SupportedLevels()) {
+    if (argc > 2 && std::strcmp(argv[2], kernels::IsaName(level.level)) != 0) continue;
     perf::BenchLevel(machine, level.kernels, level.level == kernels::IsaLevel::kReference ? 32 : 1);
   }
   return 0;

@@ -11,6 +11,9 @@ export interface MachinePeak {
   readonly bytesPerSecond: number;
   /** Operations on float32 with the widest vectors. */
   readonly flopsPerSecond: number;
+  /** Products of bfloat16, and of bytes; 0 if the processor has no instruction for them. */
+  readonly bfloat16FlopsPerSecond: number;
+  readonly int8OpsPerSecond: number;
 }
 
 export async function measureMachinePeak(): Promise<MachinePeak> {
@@ -20,12 +23,20 @@ export async function measureMachinePeak(): Promise<MachinePeak> {
   const bytesPerSecond = Number(property(peak, 'bytesPerSecond'));
   const flopsPerSecond = Number(property(peak, 'flopsPerSecond'));
   assert(bytesPerSecond > 0 && flopsPerSecond > 0);
-  return { bytesPerSecond, flopsPerSecond };
+  const bfloat16FlopsPerSecond = Number(property(peak, 'bfloat16FlopsPerSecond'));
+  const int8OpsPerSecond = Number(property(peak, 'int8OpsPerSecond'));
+  return { bytesPerSecond, flopsPerSecond, bfloat16FlopsPerSecond, int8OpsPerSecond };
 }
 
 export function peakFigures(peak: MachinePeak): Figure[] {
   return [
     { name: 'machine: memory read', value: peak.bytesPerSecond / 1e9, unit: 'GB/s' },
     { name: 'machine: float32 arithmetic', value: peak.flopsPerSecond / 1e9, unit: 'GFLOP/s' },
+    {
+      name: 'machine: bfloat16 products',
+      value: peak.bfloat16FlopsPerSecond / 1e9,
+      unit: 'GFLOP/s',
+    },
+    { name: 'machine: int8 products', value: peak.int8OpsPerSecond / 1e9, unit: 'GOP/s' },
   ];
 }

@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "kernels/amx/tiles.h"
+#include "kernels/amx_support.h"
 #include "large_buffer.h"
 
 namespace autoglm::perf {
@@ -76,7 +78,8 @@ double MeasureBytesPerSecond(int num_threads) {
 }
 
 constexpr int64_t kSteps = 20'000'000;
-constexpr int kChains = 12;  // independent, to fill the pipelines
+// Independent, to fill the pipelines; each starts elsewhere, or the compiler would run one for all.
+constexpr int kChains = 12;
 
 __attribute__((target("avx2,fma"))) void SpinAvx2() {
   __m256 sums[kChains];
@@ -100,10 +103,55 @@ __attribute__((target("avx512f"))) void SpinAvx512() {
   for (const __m512& sum : sums) g_sink = _mm512_cvtss_f32(sum);
 }
 
+__attribute__((target("avx512f,avx512bf16"))) void SpinBfloat16() {
+  __m512 sums[kChains];
+  for (int c = 0; c < kChains; ++c) sums[c] = _mm512_set1_ps(static_cast<float>(c));
+  const auto ones = reinterpret_cast<__m512bh>(_mm512_set1_epi32(0x3f803f80));
+  for (int64_t i = 0; i < kSteps; ++i) {
+#pragma GCC unroll 12
+    for (int c = 0; c < kChains; ++c) sums[c] = _mm512_dpbf16_ps(sums[c], ones, ones);
+  }
+  for (const __m512& sum : sums) g_sink = _mm512_cvtss_f32(sum);
+}
+
+__attribute__((target("avx512f,avx512vnni"))) void SpinInt8() {
+  __m512i sums[kChains];
+  for (int c = 0; c < kChains; ++c) sums[c] = _mm512_set1_epi32(c);
+  __m512i bytes = _mm512_set1_epi8(1);
+  for (int64_t i = 0; i < kSteps; ++i) {
+    asm volatile("" : "+v"(bytes));  // keeps the sums from being computed once for all
+#pragma GCC unroll 12
+    for (int c = 0; c < kChains; ++c) sums[c] = _mm512_dpbusd_epi32(sums[c], bytes, bytes);
+  }
+  for (const __m512i& sum : sums) g_sink = _mm512_cvtsi512_si32(sum);
+}
+
+// `width`: products of one instruction.
 double FlopsPerSecond(int num_threads, int width, void (*spin)()) {
   const double seconds = BestSeconds(num_threads, [&](int) { spin(); });
   return 2.0 * width * kChains * static_cast<double>(kSteps) * num_threads / seconds;
 }
+
+constexpr int64_t kTileSteps = 2'000'000;
+
+// add_all: adds to four tiles of sums in turn.
+template <typename AddAll>
+double TileFlopsPerSecond(int num_threads, int products_per_sum, const AddAll& add_all) {
+  using kernels::AmxTiles;
+  const double seconds = BestSeconds(num_threads, [&](int) {
+    kernels::TileConfig config;
+    for (int tile = 0; tile < kernels::kNumTiles; ++tile) {
+      config.Set(tile, kernels::kTileRows, kernels::kTileRowBytes);
+    }
+    AmxTiles::Configure(config);
+    for (int64_t i = 0; i < kTileSteps; ++i) add_all();
+    AmxTiles::Release();
+  });
+  const int64_t products = 4 * kernels::kTileRows * kernels::kTileColumns * products_per_sum;
+  return 2.0 * static_cast<double>(products * kTileSteps) * num_threads / seconds;
+}
+
+bool HasTiles() { return kernels::RequestAmx() == kernels::AmxSupport::kAvailable; }
 
 double MeasureFlopsPerSecond(int num_threads) {
   if (__builtin_cpu_supports("avx512f")) return FlopsPerSecond(num_threads, 16, SpinAvx512);
@@ -111,6 +159,32 @@ double MeasureFlopsPerSecond(int num_threads) {
     return FlopsPerSecond(num_threads, 8, SpinAvx2);
   }
   return 0.0;
+}
+
+double MeasureBfloat16(int num_threads) {
+  if (HasTiles()) {
+    return TileFlopsPerSecond(num_threads, 32, [] {
+      kernels::AmxTiles::AddPairDots<0, 4, 6>();
+      kernels::AmxTiles::AddPairDots<1, 4, 7>();
+      kernels::AmxTiles::AddPairDots<2, 5, 6>();
+      kernels::AmxTiles::AddPairDots<3, 5, 7>();
+    });
+  }
+  if (!__builtin_cpu_supports("avx512bf16")) return 0.0;
+  return FlopsPerSecond(num_threads, 32, SpinBfloat16);
+}
+
+double MeasureInt8(int num_threads) {
+  if (HasTiles()) {
+    return TileFlopsPerSecond(num_threads, 64, [] {
+      kernels::AmxTiles::AddByteDots<0, 4, 6>();
+      kernels::AmxTiles::AddByteDots<1, 4, 7>();
+      kernels::AmxTiles::AddByteDots<2, 5, 6>();
+      kernels::AmxTiles::AddByteDots<3, 5, 7>();
+    });
+  }
+  if (!__builtin_cpu_supports("avx512vnni")) return 0.0;
+  return FlopsPerSecond(num_threads, 64, SpinInt8);
 }
 
 }  // namespace
@@ -142,7 +216,8 @@ double BestSeconds(int num_threads, const std::function<void(int)>& work) {
 }
 
 MachinePeak MeasurePeak(int num_threads) {
-  return {num_threads, MeasureBytesPerSecond(num_threads), MeasureFlopsPerSecond(num_threads)};
+  return {num_threads, MeasureBytesPerSecond(num_threads), MeasureFlopsPerSecond(num_threads),
+          MeasureBfloat16(num_threads), MeasureInt8(num_threads)};
 }
 
 }  // namespace autoglm::perf

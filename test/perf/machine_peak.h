@@ -14,6 +14,9 @@ struct MachinePeak {
   int num_threads;
   double bytes_per_second;  // reading memory far beyond the caches
   double flops_per_second;  // float32 multiply-adds with the widest vectors, two operations each
+  // Products of bfloat16 and of bytes, two operations each; 0 if the processor has no instruction.
+  double bfloat16_flops_per_second;
+  double int8_ops_per_second;
 };
 
 MachinePeak MeasurePeak(int num_threads);

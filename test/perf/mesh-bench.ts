@@ -12,6 +12,7 @@ import type { Figure } from './figure.ts';
 
 const ONE_TOKEN: Body = { messages: userMessage('Hi'), max_tokens: 1, temperature: 0 };
 const NUM_CALLS = 200;
+const SOAK_S = 60;
 
 /**
  * Measures requests per second through every process, and the time that the gateway adds to the
@@ -90,7 +91,8 @@ async function requestsPerSecond(mesh: Mesh, concurrency: number): Promise<numbe
 /**
  * Runs 64 streams for `seconds`; fails on any error and shows whether memory grows after warm-up.
  */
-export async function soak({ seconds }: { readonly seconds: number }): Promise<Figure[]> {
+export async function soak(options: { readonly seconds?: number }): Promise<Figure[]> {
+  const { seconds = SOAK_S } = options;
   const mesh = await startMesh();
   try {
     const warmUpMs = Math.min(15, seconds / 2) * 1000;

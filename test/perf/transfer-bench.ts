@@ -3,20 +3,27 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { RowReader } from '#backbone/media/row-reader.ts';
 import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
 import { type EncoderStub, encodeItem } from '#mesh/encode/encoder-call.ts';
 import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import { property } from '#test/e2e/mesh.ts';
 import type { Figure } from './figure.ts';
-import { HIDDEN_SIZE, ITEM_BYTES, NUM_ROWS, type SenderPorts } from './transfer-shape.ts';
+import { HIDDEN_SIZE, ITEM_BYTES, NUM_ROWS, PLACED, type SenderPorts } from './transfer-shape.ts';
 
 const NUM_ITEMS = 20;
 const WARM_UP_ITEMS = 3;
 const NUM_IDLE_CALLS = 500;
+const CACHE_LINE_BYTES = 64;
+
+/** Rate at which shared rows are to leave small calls alone, MB/s. */
+const SHARED_RATE = 3000;
+const NUM_PACED_ITEMS = 80;
 
 /**
- * Measures how fast embedding rows travel from one process to another, beside plain TCP, and how
- * long a small call between the same processes, such as a step's tokens, takes meanwhile.
+ * Measures how fast embedding rows travel from one process to another, in messages and by shared
+ * memory, beside plain TCP, and how long a small call between the same processes, such as a step's tokens, takes meanwhile.
  */
 export async function benchTransfer(): Promise<Figure[]> {
   const sender = fork(join(import.meta.dirname, 'row-sender.ts'));
@@ -28,27 +35,77 @@ export async function benchTransfer(): Promise<Figure[]> {
     const encoder = createMeshClient(encoderServiceDefinition, tensors);
     const plain = await measureTransfer(sender, () => receiveTcp(tcp));
     const rows = await measureTransfer(sender, () => receiveRows(encoder));
+    const reader = await readerOf(encoder);
+    const shared = await measureTransfer(sender, () => receiveRows(encoder, { reader }));
+    const reading = await measureTransfer(sender, () =>
+      receiveRows(encoder, { reader, isReading: true }),
+    );
+    const placed = await measureTransfer(sender, () =>
+      receiveRows(encoder, { reader, mediaType: PLACED }),
+    );
     const alone = await callTimes(small, (times) => times.length >= NUM_IDLE_CALLS);
-    let isDone = false;
-    const transfers = measureTransfer(sender, () => receiveRows(encoder));
-    const beside = callTimes(small, () => isDone);
+    const beside = await besideCalls(small, async () => {
+      const { rate } = await measureTransfer(sender, () => receiveRows(encoder));
+      return rate;
+    });
+    const besideShared = await besideCalls(small, () =>
+      pacedRate(() => receiveRows(encoder, { reader })),
+    );
     const limit = { name: 'plain TCP', share: rows.rate / plain.rate };
-    const rate = (await transfers).rate;
-    isDone = true;
     return [
       { name: 'plain TCP on loopback', value: plain.rate, unit: 'MB/s' },
       { name: 'embedding rows over gRPC', value: rows.rate, unit: 'MB/s', limit },
       { name: 'embedding rows: CPU of the receiver', value: rows.receiverMs, unit: 'ms/MB' },
       { name: 'embedding rows: CPU of the sender', value: rows.senderMs, unit: 'ms/MB' },
-      { name: 'embedding rows beside small calls', value: rate, unit: 'MB/s' },
+      { name: 'embedding rows by shared memory', value: shared.rate, unit: 'MB/s' },
+      { name: 'the same, read once by this thread', value: reading.rate, unit: 'MB/s' },
+      { name: 'the same, put there first', value: placed.rate, unit: 'MB/s' },
+      { name: 'shared rows: CPU of the receiver', value: shared.receiverMs, unit: 'ms/MB' },
+      { name: 'shared rows: CPU of the sender', value: shared.senderMs, unit: 'ms/MB' },
+      { name: 'embedding rows beside small calls', value: beside.rate, unit: 'MB/s' },
+      {
+        name: `shared rows beside small calls, ${SHARED_RATE} asked`,
+        value: besideShared.rate,
+        unit: 'MB/s',
+      },
       ...latencyFigures('small call alone', alone),
-      ...latencyFigures('small call beside embedding rows', await beside),
+      ...latencyFigures('small call beside embedding rows', beside.times),
+      ...latencyFigures('small call beside shared rows', besideShared.times),
     ];
   } finally {
     tensors.close();
     tokens.close();
     sender.disconnect();
   }
+}
+
+/** Transfers items one after another, none before its time at `SHARED_RATE`; returns MB/s. */
+async function pacedRate(transfer: () => Promise<void>): Promise<number> {
+  const startedMs = performance.now();
+  for (let i = 0; i < NUM_PACED_ITEMS; i++) {
+    const dueMs = startedMs + (i * ITEM_BYTES) / 1e3 / SHARED_RATE;
+    await setTimeout(Math.max(0, dueMs - performance.now()));
+    await transfer();
+  }
+  return (NUM_PACED_ITEMS * ITEM_BYTES) / 1e3 / (performance.now() - startedMs);
+}
+
+/** Makes small calls while rows are transferred at some rate, MB/s. */
+async function besideCalls(
+  small: EncoderStub,
+  transfer: () => Promise<number>,
+): Promise<{ readonly rate: number; readonly times: readonly number[] }> {
+  let isDone = false;
+  const times = callTimes(small, () => isDone);
+  const rate = await transfer();
+  isDone = true;
+  return { rate, times: await times };
+}
+
+async function readerOf(client: EncoderStub): Promise<RowReader> {
+  const { sharedMemory } = await client.getModel({});
+  assert.ok(sharedMemory !== undefined, 'the sender shares rows');
+  return new RowReader(sharedMemory);
 }
 
 function latencyFigures(name: string, times: readonly number[]): Figure[] {
@@ -74,14 +131,37 @@ async function callTimes(
   return times;
 }
 
-async function receiveRows(client: EncoderStub): Promise<void> {
+interface Receiving {
+  /** Reads rows out of shared memory; without it they come in messages. */
+  readonly reader?: RowReader;
+  readonly mediaType?: string;
+  /** Whether the rows, which have to be shared, are read on this thread. */
+  readonly isReading?: boolean;
+}
+
+async function receiveRows(
+  client: EncoderStub,
+  { reader: sharing, mediaType = '', isReading = false }: Receiving = {},
+): Promise<void> {
   let numRows = 0;
-  const item = { header: {}, content: new Uint8Array(1) };
-  const options = { hiddenSize: HIDDEN_SIZE, signal: new AbortController().signal };
+  const item = { header: { mediaType }, content: new Uint8Array(1) };
+  const options = { hiddenSize: HIDDEN_SIZE, signal: new AbortController().signal, sharing };
   for await (const event of encodeItem(client, item, options)) {
-    if (event.kind === 'rows') numRows += event.rows.numRows;
+    if (event.kind !== 'rows') continue;
+    numRows += event.rows.numRows;
+    assert.equal(event.rows.transport, sharing === undefined ? 'message' : 'shared_memory');
+    if (!isReading) continue;
+    assert.equal(sumOfLines(event.rows.data), 0.5 * (ITEM_BYTES / CACHE_LINE_BYTES));
   }
   assert.equal(numRows, NUM_ROWS);
+}
+
+/** Reads the first value of every cache line. */
+function sumOfLines({ buffer, byteOffset, byteLength }: Buffer): number {
+  const values = new Float32Array(buffer, byteOffset, byteLength / 4);
+  let sum = 0;
+  for (let i = 0; i < values.length; i += CACHE_LINE_BYTES / 4) sum += values[i] ?? Number.NaN;
+  return sum;
 }
 
 async function receiveTcp(port: number): Promise<void> {

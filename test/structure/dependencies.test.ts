@@ -18,14 +18,23 @@ const FILES = new Map(TREE.map((file) => [file.path, file]));
  * bootstrap verb run.
  */
 const ENTRY_POINTS = [
+  // Threads that a process starts by the path of their file.
+  /-worker\.ts$/,
   /\.test\.ts$/,
-  /\/main\.ts$/,
+  /\/main\.tsx?$/,
+  /^services\/(vision|speech)-encoder\/decoder-main\.ts$/,
+  /^test\/contract\/llm-backbone\/load-once\.ts$/,
+  /^test\/contract\/encoder\/(misbehaving-decoder|rows-taker|sharing-encoder)\.ts$/,
   /^deploy\/examples\//,
   /^deploy\/cli\/dev\.ts$/,
-  /^test\/perf\/(bench|row-sender)\.ts$/,
+  /\.d\.ts$/,
+  /^test\/perf\/(bench|neighbour|row-sender|watched-process)\.ts$/,
   /^test\/parity\/parity\.ts$/,
   /^test\/eval\/eval\.ts$/,
-  /^test\/contract\/deploy\/(scripted-process|run-supervisor)\.ts$/,
+  /^test\/fuzz\/fuzz\.ts$/,
+  /^test\/chaos\/chaos\.ts$/,
+  /^test\/contract\/deploy\/(scripted-process|poisoned-encoder|run-supervisor)\.ts$/,
+  /^test\/contract\/failover\/standing-(backbone|encoder)\.ts$/,
 ];
 
 /**

@@ -13,7 +13,9 @@ export interface NativeFile {
 const BELOW_MODEL = [
   'base/',
   'device/device_id.h',
+  'device/host_memory.h',
   'device/memory.h',
+  'device/shared_memory.h',
   'device/thread_pool.h',
   'kernels/ops.h',
   'kernels/sampling/token_choice.h',
@@ -36,26 +38,84 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'base/',
     'device/',
     'kernels/cpu/cpu_ops.h',
+    'kernels/cuda/cuda_library.h',
     'kernels/kernels.h',
     'kernels/ops.h',
     'kernels/sampling/token_choice.h',
   ],
-  'kernels/kernels.h': ['base/dtype.h', 'base/weight_format.h'],
+  'kernels/kernels.h': ['base/dtype.h', 'base/kv_dtype.h', 'base/weight_format.h'],
   'kernels/reference/': ['base/', 'kernels/kernels.h'],
   'kernels/simd/': ['kernels/kernels.h'],
   'kernels/avx2/': BELOW_VECTORS,
   'kernels/avx512/': BELOW_VECTORS,
-  'kernels/avx512_bf16/': [...BELOW_VECTORS, 'kernels/avx512/vector.h'],
+  'kernels/avx512_vnni/': [...BELOW_VECTORS, 'kernels/avx512/vector.h'],
+  'kernels/avx512_bf16/': [
+    ...BELOW_VECTORS,
+    'kernels/avx512/vector.h',
+    'kernels/avx512_vnni/vector.h',
+  ],
+  'kernels/amx/': [
+    ...BELOW_VECTORS,
+    'kernels/avx512/vector.h',
+    'kernels/avx512_vnni/vector.h',
+    'kernels/avx512_bf16/vector.h',
+  ],
   'kernels/sampling/': ['base/', 'kernels/kernels.h'],
-  'kernels/cpu/': ['base/', 'device/', 'kernels/kernels.h', 'kernels/ops.h', 'kernels/sampling/'],
+  'kernels/packing/': ['base/', 'device/memory.h', 'kernels/kernels.h', 'kernels/ops.h'],
+  'kernels/group/': ['base/', 'device/spin_wait.h', 'device/thread_pool.h'],
+  'kernels/cpu/': [
+    'base/',
+    'device/',
+    'kernels/group/',
+    'kernels/kernels.h',
+    'kernels/ops.h',
+    'kernels/packing/',
+    'kernels/sampling/',
+  ],
+  'kernels/cuda/': [
+    'base/',
+    'device/',
+    'kernels/cuda/simt.h',
+    'kernels/dispatch.h',
+    'kernels/group/device_group.h',
+    'kernels/kernels.h',
+    'kernels/ops.h',
+    'kernels/packing/',
+    'kernels/sampling/',
+  ],
+  // The only files that see CUDA. The emulator's twin of the first is part of the tests.
+  'kernels/cuda/simt.h': [
+    'kernels/cuda/runtime.h',
+    'simt/device_functions.h',
+    '<cuda_bf16.h>',
+    '<cuda_fp16.h>',
+    '<cuda_fp8.h>',
+  ],
+  'kernels/cuda/runtime.cc': ['base/', 'kernels/cuda/runtime.h', '<cuda_runtime_api.h>'],
+  'kernels/cuda/cuda_library.h': ['kernels/ops.h'],
+  'kernels/cuda/cuda_library.cc': ['kernels/cuda/'],
   'model/checkpoint/': [...BELOW_MODEL, 'nlohmann/'],
+  'model/weights/': [...BELOW_MODEL, 'model/checkpoint/'],
   'model/preprocess/': BELOW_MODEL,
-  'model/layers/': [...BELOW_MODEL, 'model/checkpoint/'],
-  'model/decoder/': [...BELOW_MODEL, 'model/checkpoint/', 'model/layers/'],
-  'model/encoder/': [...BELOW_MODEL, 'model/checkpoint/', 'model/layers/', 'model/preprocess/'],
+  'model/layers/': [...BELOW_MODEL, 'model/weights/'],
+  'model/decoder/': [
+    ...BELOW_MODEL,
+    'kernels/group/',
+    'model/checkpoint/',
+    'model/layers/',
+    'model/weights/',
+  ],
+  'model/encoder/': [
+    ...BELOW_MODEL,
+    'model/checkpoint/',
+    'model/layers/',
+    'model/preprocess/',
+    'model/weights/',
+  ],
   'binding/': [
     'base/',
     'device/device_id.h',
+    'device/shared_memory.h',
     'kernels/dispatch.h',
     'kernels/open_device.h',
     'model/',
@@ -64,7 +124,20 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Headers of packages and processors that only some rooms may include. */
-const RESERVED = /^(<napi\.h>|<node_api\.h>|<\w*intrin\.h>)$/;
+const RESERVED = /^(<napi\.h>|<node_api\.h>|<\w*intrin\.h>|<cuda\w*\.h>|<nvml\.h>)$/;
+
+/** Words of CUDA and PTX, which kernels take from one header. */
+const CUDA_WORDS =
+  /<<<|\basm\b|\b__(global__|device__|shared__|syncthreads|shfl\w*|ldg)\b|\bcuda[A-Z]\w*\(/;
+const CUDA_FILES = ['kernels/cuda/simt.h', 'kernels/cuda/runtime.cc'];
+
+/** Returns the files of kernels with words of CUDA that are not those that may have them. */
+export function filesWithCuda(texts: ReadonlyMap<string, string>): string[] {
+  return [...texts].flatMap(([path, text]) => {
+    const mayNot = isIn(path, 'kernels/cuda/') && !CUDA_FILES.includes(path);
+    return mayNot && CUDA_WORDS.test(text) ? [path] : [];
+  });
+}
 
 /** Rooms that are compiled for an instruction set. */
 const VECTOR_ROOMS = /^kernels\/(simd|avx\w*|amx\w*)\/$/;

@@ -40,7 +40,7 @@ describe('the rule on parts', () => {
     ['services/llm-backbone/mutant.ts', 'native/addon.ts'],
     ['services/vision-encoder/mutant.ts', 'services/speech-encoder/role.ts'],
     ['services/encoder/mutant.ts', 'services/vision-encoder/role.ts'],
-    ['services/encoder/mutant.ts', 'deploy/nearest-name.ts'],
+    ['services/encoder/mutant.ts', 'deploy/local/roles.ts'],
     ['native/mutant.ts', 'services/mesh/errors.ts'],
     ['protos/gen/autoglm/common/v1/mutant.ts', 'services/mesh/errors.ts'],
     ['deploy/local/mutant.ts', 'services/llm-backbone/backbone.ts'],
@@ -98,7 +98,7 @@ describe('the rule on rooms', () => {
     ],
     ['gateway/openai/mutant.ts', 'gateway/http/sse.ts', 'gateway: openai → http'],
     ['gateway/routing/mutant.ts', 'gateway/http/route.ts', 'gateway: routing → http'],
-    ['gateway/media/mutant.ts', 'gateway/routing/pick.ts', 'gateway: media → routing'],
+    ['gateway/media/mutant.ts', 'gateway/routing/router.ts', 'gateway: media → routing'],
     ['services/mesh/async/mutant.ts', 'services/mesh/log/log.ts', 'services/mesh: async → log'],
     ['services/mesh/grpc/mutant.ts', 'services/mesh/encode/x.ts', 'services/mesh: grpc → encode'],
   ];

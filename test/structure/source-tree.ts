@@ -36,7 +36,7 @@ export function readSourceTree(): SourceFile[] {
   return FOLDERS.flatMap((folder) =>
     readdirSync(join(PACKAGE_ROOT, folder), { recursive: true, withFileTypes: true }),
   )
-    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .filter((entry) => entry.isFile() && /\.tsx?$/.test(entry.name))
     .map((entry) => readSource(relative(PACKAGE_ROOT, join(entry.parentPath, entry.name))));
 }
 
@@ -55,8 +55,12 @@ function importsOf(path: string, text: string): string[] {
   return specifiers.flatMap(({ fileName }) => resolveSpecifier(path, fileName) ?? []);
 }
 
-/** Returns the file that a specifier names, or undefined for a package. */
+/** Files that the build of the console copies; they import nothing. */
+const ASSET = /\.(css|png|wav)$/;
+
+/** Returns the source that a specifier names, or undefined for a package or an asset. */
 function resolveSpecifier(importer: string, specifier: string): string | undefined {
+  if (ASSET.test(specifier)) return undefined;
   if (specifier.startsWith('.')) return join(dirname(importer), specifier);
   const alias = ALIASES.find(([prefix]) => specifier.startsWith(prefix));
   return alias === undefined ? undefined : specifier.replace(alias[0], alias[1]);

@@ -4,6 +4,7 @@ import { MeshError } from '#mesh/errors.ts';
 import { FormBody, notAForm } from './form-body.ts';
 import { parseHeaderValue } from './header-value.ts';
 import { Multipart, malformed, type PartContent } from './multipart.ts';
+import { utf8Text } from './parse-json.ts';
 import { type PartHead, parsePartHead } from './part-head.ts';
 import { type ReceiveLimits, receiveBody } from './receive-body.ts';
 
@@ -22,27 +23,29 @@ export interface FileBudget {
   item(field: string): { take(numBytes: number): void };
 }
 
-type FormBodyLimits = FormLimits & ReceiveLimits;
+export interface FormReading extends FormLimits {
+  readonly receive: ReceiveLimits;
+}
 
 const MAX_TEXT_BYTES = 256 * 1024;
 /** One more file than any route takes, so that "two files" differs from "too many". */
 const MAX_FILES = 2;
 
 /** Makes the routes of `app` take only `multipart/form-data`. */
-export function acceptForms(app: FastifyInstance, limits: FormBodyLimits): void {
+export function acceptForms(app: FastifyInstance, reading: FormReading): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(
     'multipart/form-data',
-    (_request: FastifyRequest, raw: IncomingMessage) => receiveForm(raw, limits),
+    (_request: FastifyRequest, raw: IncomingMessage) => receiveForm(raw, reading),
   );
   app.addContentTypeParser('*', async () => {
     throw notAForm();
   });
 }
 
-async function receiveForm(raw: IncomingMessage, limits: FormBodyLimits): Promise<FormBody> {
-  const reader = new FormReader(raw.headers['content-type'] ?? '', limits);
-  await receiveBody(raw, { limits, take: (block) => reader.push(block) });
+async function receiveForm(raw: IncomingMessage, reading: FormReading): Promise<FormBody> {
+  const reader = new FormReader(raw.headers['content-type'] ?? '', reading);
+  await receiveBody(raw, { limits: reading.receive, take: (block) => reader.push(block) });
   return reader.finish();
 }
 
@@ -91,7 +94,7 @@ export class FormReader {
   }
 
   #text({ name, charset }: PartHead): PartContent {
-    const decode = decoderOf(charset);
+    const decode = decoderOf(charset, name);
     const chunks: Buffer[] = [];
     let numBytes = 0;
     return {
@@ -112,10 +115,22 @@ export class FormReader {
   }
 }
 
-function decoderOf(charset = 'utf-8'): (bytes: Buffer) => string {
+/** Returns the decoder of a field's text; it refuses bytes that are not of the charset. */
+function decoderOf(charset: string | undefined, name: string): (bytes: Buffer) => string {
+  const decoder = textDecoder(charset ?? 'utf-8');
+  if (decoder.encoding === 'utf-8') return (bytes) => utf8Text(bytes, name, name);
+  return (bytes) => {
+    try {
+      return decoder.decode(bytes);
+    } catch {
+      throw refusal(`${name} is not ${decoder.encoding}, as its header says; send UTF-8`, name);
+    }
+  };
+}
+
+function textDecoder(charset: string): InstanceType<typeof TextDecoder> {
   try {
-    const decoder = new TextDecoder(charset, { ignoreBOM: true });
-    return (bytes) => decoder.decode(bytes);
+    return new TextDecoder(charset, { fatal: true });
   } catch (cause: unknown) {
     throw malformed('a text is of a charset that is not known; send UTF-8', cause);
   }

@@ -1,51 +1,44 @@
 import type { IncomingMessage } from 'node:http';
-import { StringDecoder } from 'node:string_decoder';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { MeshError } from '#mesh/errors.ts';
+import { BodyBytes } from './body-bytes.ts';
 import { JsonBounds, type JsonLimits } from './json-bounds.ts';
+import type { JsonParser } from './json-parser.ts';
 import { type ReceiveLimits, receiveBody } from './receive-body.ts';
 
-type JsonBodyLimits = JsonLimits & ReceiveLimits;
+export interface JsonReading extends JsonLimits {
+  readonly receive: ReceiveLimits;
+  readonly parser: JsonParser;
+}
 
 /** Makes the routes of `app` take JSON bodies within limits, and refuse others with a MeshError. */
-export function acceptJson(app: FastifyInstance, limits: JsonBodyLimits): void {
+export function acceptJson(app: FastifyInstance, reading: JsonReading): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', (_request: FastifyRequest, raw: IncomingMessage) =>
-    receiveJson(raw, limits),
+    receiveJson(raw, reading),
   );
 }
 
-/** Decodes the text as it comes, so that only parsing is left when the body has ended. */
-async function receiveJson(raw: IncomingMessage, limits: JsonBodyLimits): Promise<unknown> {
+async function receiveJson(
+  raw: IncomingMessage,
+  { receive, parser, ...limits }: JsonReading,
+): Promise<unknown> {
   const bounds = new JsonBounds(limits);
-  const decoder = new StringDecoder('utf8');
-  let text = '';
+  const bytes = new BodyBytes();
   await receiveBody(raw, {
-    limits,
+    limits: receive,
     take: (block) => {
       bounds.push(block);
-      text += decoder.write(block);
+      bytes.push(block);
     },
   });
-  return parseJson(text + decoder.end());
-}
-
-function parseJson(text: string): unknown {
-  if (text === '') throw new MeshError('INVALID_REQUEST', 'the body is empty; send a JSON object');
+  const client = new AbortController();
+  const onClose = () => client.abort(new MeshError('CANCELLED', 'the client has gone'));
+  raw.socket.once('close', onClose);
   try {
-    return JSON.parse(text);
-  } catch (cause: unknown) {
-    throw new MeshError('INVALID_REQUEST', `the body is not valid JSON${placeOf(cause)}`, {
-      cause,
-    });
+    const { numValues } = bounds;
+    return await parser.parse({ bytes, numValues, signal: client.signal });
+  } finally {
+    raw.socket.off('close', onClose);
   }
-}
-
-/**
- * Returns the place at which parsing stopped; the parser's own message would repeat parts of the
- * body.
- */
-function placeOf(cause: unknown): string {
-  const place = cause instanceof Error ? /position \d+/.exec(cause.message) : null;
-  return place === null ? '' : ` at ${place[0]}`;
 }

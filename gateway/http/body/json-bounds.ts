@@ -1,11 +1,17 @@
 import { MeshError } from '#mesh/errors.ts';
 
 export interface JsonLimits {
-  /** Most values and field names in a body, on all levels together. */
+  /**
+   * Most values and field names in a body, on all levels together; an object or a list counts as
+   * ten, since it costs as much to parse, hand over and check.
+   */
   readonly maxValues: number;
   /** Most objects and lists nested in each other. */
   readonly maxDepth: number;
 }
+
+/** Values that an object or a list counts as. */
+const CONTAINER_WEIGHT = 10;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -32,6 +38,8 @@ KINDS[QUOTE] = TEXT;
 export class JsonBounds {
   readonly #limits: JsonLimits;
   #numValues = 0;
+  /** Values so far, weighted. */
+  #weight = 0;
   #depth = 0;
   #isInText = false;
   #isInWord = false;
@@ -40,6 +48,11 @@ export class JsonBounds {
 
   constructor(limits: JsonLimits) {
     this.#limits = limits;
+  }
+
+  /** Number of values and field names so far. */
+  get numValues(): number {
+    return this.#numValues;
   }
 
   /** Takes the next bytes; throws INVALID_REQUEST at the first value or level over the limits. */
@@ -57,7 +70,7 @@ export class JsonBounds {
     while (i < bytes.length && !this.#isInText) {
       const kind = KINDS[bytes[i] ?? 0];
       i++;
-      if (kind !== SEPARATOR && kind !== CLOSING && !(kind === WORD && isInWord)) this.#addValue();
+      if (kind === TEXT || (kind === WORD && !isInWord)) this.#addValue(1);
       isInWord = kind === WORD;
       if (kind === TEXT) this.#isInText = true;
       else if (kind === OPENING) this.#descend();
@@ -82,16 +95,21 @@ export class JsonBounds {
     }
   }
 
-  #addValue(): void {
+  #addValue(weight: number): void {
     const { maxValues } = this.#limits;
     this.#numValues++;
-    if (this.#numValues > maxValues) {
-      throw refusal(`has more than ${maxValues} values and field names (key "max-json-values")`);
+    this.#weight += weight;
+    if (this.#weight > maxValues) {
+      throw refusal(
+        `has more than ${maxValues} values and field names, of which an object or a list counts ` +
+          `as ${CONTAINER_WEIGHT} (key "max-json-values")`,
+      );
     }
   }
 
   #descend(): void {
     const { maxDepth } = this.#limits;
+    this.#addValue(CONTAINER_WEIGHT);
     this.#depth++;
     if (this.#depth > maxDepth) {
       throw refusal(`is nested deeper than ${maxDepth} levels (key "max-json-depth")`);

@@ -1,22 +1,39 @@
 import type { FastifyInstance } from 'fastify';
+import { ERRORS } from '#mesh/errors.ts';
+import { watchPace } from './pace.ts';
+import type { ReceiveLimits } from './receive-body.ts';
 
 /** Number of largest bodies after which a client that still sends is not expected to read. */
 const MAX_DROPPED_BODIES = 8;
+/** Bytes that are dropped of a client without a valid key: those that are on their way. */
+const MAX_FOREIGN_BYTES = 1_000_000;
 
 /**
  * Lets a client read an answer that is given before its body has arrived completely. If the
  * connection were closed at once, as Fastify does, bytes that arrive later would reset it and the
  * answer would be lost. So the rest of the body is received and dropped, which costs only the
- * network, and a client is cut off only if it sends many times more than a body may have.
+ * network, and a client is cut off only if it sends many times more than a body may have, or slowly.
  */
-export function dropUnreadBodies(app: FastifyInstance, maxBytes: number): void {
+export function dropUnreadBodies(app: FastifyInstance, { maxBytes, pace }: ReceiveLimits): void {
   app.addHook('onSend', async ({ raw }, reply) => {
-    if (raw.complete) return;
+    if (raw.complete || raw.socket.destroyed || reply.statusCode === ERRORS.BODY_TOO_SLOW.http)
+      return;
     reply.removeHeader('connection');
+    const maxDropped =
+      reply.statusCode === ERRORS.UNAUTHENTICATED.http
+        ? MAX_FOREIGN_BYTES
+        : MAX_DROPPED_BODIES * maxBytes;
     let numDropped = 0;
+    const cutOff = () => raw.socket.destroy();
+    const stopWatch = watchPace(raw, pace, cutOff);
     raw.on('data', (chunk: Buffer) => {
       numDropped += chunk.length;
-      if (numDropped > MAX_DROPPED_BODIES * maxBytes) raw.socket.destroy();
+      if (numDropped > maxDropped) cutOff();
+    });
+    raw.socket.once('close', stopWatch);
+    raw.on('end', () => {
+      stopWatch();
+      raw.socket.off('close', stopWatch);
     });
   });
 }

@@ -9,10 +9,12 @@ export interface AnswerForm {
   readonly tokensAsIds: boolean;
   /** True to add `token_ids` and `prompt_token_ids`. */
   readonly returnsTokenIds: boolean;
-  /** True to send thoughts apart from the content. */
-  readonly splitsReasoning: boolean;
+  readonly reasoning: ReasoningForm;
   readonly streamUsage: StreamUsage;
 }
+
+/** Where thoughts go: into the content as the model wrote them, into a field, or nowhere. */
+export type ReasoningForm = 'inline' | 'apart' | 'hidden';
 
 /** The chunks of a stream that carry usage. */
 export interface StreamUsage {

@@ -11,13 +11,15 @@ import { type AnswerEvent, finishReason, stopReason } from './event.ts';
 import { chatLogprobs } from './logprobs.ts';
 import { totalUsage, UsageMeter } from './usage.ts';
 
-/** Writes a chat completion stream: role, content, finish, usage, [DONE]. */
+/** Writes a chat completion stream: role, content, finish with the last token, usage, [DONE]. */
 export class ChatChunks {
   readonly #frame: ChunkFrame;
   readonly #form: AnswerForm;
   readonly #echoText: string;
   readonly #meter = new UsageMeter();
   readonly #usage = () => totalUsage([this.#meter]);
+  /** Indices of the choices whose finish has been written. */
+  readonly #finished = new Set<number>();
 
   constructor(envelope: Envelope, form: AnswerForm, echoText: string) {
     this.#frame = new ChunkFrame('chat.completion.chunk', envelope, form.streamUsage);
@@ -34,7 +36,9 @@ export class ChatChunks {
       case 'promptLogprobs':
         return '';
       case 'delta':
-        return event.value.choices.map((choice) => this.#delta(choice)).join('');
+        return stepsOf(event.value.choices)
+          .map((step) => this.#step(step))
+          .join('');
       case 'finished':
         return event.value.choices.map((choice) => this.#finish(choice)).join('');
     }
@@ -46,49 +50,97 @@ export class ChatChunks {
   }
 
   #opening(accepted: Accepted): string {
-    const ids = this.#form.returnsTokenIds
-      ? `,"prompt_token_ids":${JSON.stringify(accepted.promptTokenIds)}`
-      : '';
+    const { numChoices, returnsTokenIds } = this.#form;
+    const ids = returnsTokenIds ? JSON.stringify(accepted.promptTokenIds) : 'null';
     const echo = JSON.stringify(this.#echoText);
     let frames = '';
-    for (let index = 0; index < this.#form.numChoices; index++) {
-      frames += this.#choice(index, '{"role":"assistant","content":""}', ids);
-      if (this.#echoText !== '') frames += this.#choice(index, `{"content":${echo}}`, '');
+    for (let index = 0; index < numChoices; index++) {
+      const role = opening(index, '{"role":"assistant","content":""}');
+      frames += this.#frame.chunk(role, this.#usage, `,"prompt_token_ids":${ids}`);
+      if (this.#echoText === '') continue;
+      frames += this.#frame.chunk(opening(index, `{"content":${echo}}`), this.#usage);
     }
     return frames;
   }
 
-  #choice(index: number, delta: string, extras: string): string {
-    const json = `{"index":${index},"delta":${delta},"logprobs":null,"finish_reason":null${extras}}`;
-    return this.#frame.chunk(json, this.#usage);
-  }
-
-  #delta({ index, text, channel, tokenIds, logprobs }: ChoiceDelta): string {
-    const { numLogprobs, returnsTokenIds, tokensAsIds } = this.#form;
+  #step({ index, content, thoughts, tokenIds, logprobs, finish }: Step): string {
+    const { numLogprobs, returnsTokenIds, tokensAsIds, reasoning } = this.#form;
+    const shown = reasoning === 'hidden' ? '' : thoughts;
     const hasLogprobs = numLogprobs !== undefined && logprobs.length > 0;
+    const hasNews = content !== '' || shown !== '' || hasLogprobs || returnsTokenIds;
     // Text may lag behind its tokens; a chunk without any news is not sent.
-    if (text === '' && !hasLogprobs && !returnsTokenIds) return '';
-    const written = JSON.stringify(text);
-    const delta =
-      channel === Channel.CHANNEL_REASONING
-        ? `{"reasoning_content":${written},"reasoning":${written}}`
-        : `{"content":${written}}`;
+    if (!hasNews && finish === undefined) return '';
+    if (finish !== undefined) this.#finished.add(index);
     const list = hasLogprobs
       ? JSON.stringify({ content: chatLogprobs(logprobs, tokensAsIds) })
       : 'null';
-    const ids = returnsTokenIds ? `,"token_ids":${JSON.stringify(tokenIds)}` : '';
-    const json = `{"index":${index},"delta":${delta},"logprobs":${list},"finish_reason":null${ids}}`;
+    const ids = returnsTokenIds ? JSON.stringify(tokenIds) : 'null';
+    const json = `{"index":${index},"delta":${deltaJson(content, shown)},"logprobs":${list},${endJson(finish)},"token_ids":${ids}}`;
     return this.#frame.chunk(json, this.#usage);
   }
 
+  /** Writes the finish of a choice that no token of this answer has ended. */
   #finish(finish: ChoiceFinish): string {
-    const choice = {
-      index: finish.index,
-      delta: {},
-      logprobs: null,
-      finish_reason: finishReason(finish),
-      stop_reason: stopReason(finish),
-    };
-    return this.#frame.chunk(JSON.stringify(choice), this.#usage);
+    if (this.#finished.has(finish.index)) return '';
+    const { numLogprobs, returnsTokenIds } = this.#form;
+    const list = numLogprobs === undefined ? 'null' : '{"content":[]}';
+    const ids = returnsTokenIds ? '[]' : 'null';
+    const json = `{"index":${finish.index},"delta":{},"logprobs":${list},${endJson(finish)},"token_ids":${ids}}`;
+    return this.#frame.chunk(json, this.#usage);
   }
+}
+
+/** Everything that one event adds to one choice. */
+interface Step extends Pick<ChoiceDelta, 'index' | 'tokenIds' | 'logprobs' | 'finish'> {
+  readonly content: string;
+  readonly thoughts: string;
+}
+
+/** Joins the entries of each choice: a choice may have one for each channel. */
+function stepsOf(entries: readonly ChoiceDelta[]): Step[] {
+  const [first] = entries;
+  if (first !== undefined && entries.length === 1) return [stepOf(first)];
+  const steps = new Map<number, Step>();
+  for (const entry of entries) {
+    const step = stepOf(entry);
+    const before = steps.get(entry.index);
+    steps.set(entry.index, before === undefined ? step : joined(before, step));
+  }
+  return [...steps.values()];
+}
+
+// Every token of every stream passes here; copying the entry by a spread would cost a microsecond.
+function stepOf({ index, text, channel, tokenIds, logprobs, finish }: ChoiceDelta): Step {
+  const isThought = channel === Channel.CHANNEL_REASONING;
+  const [content, thoughts] = isThought ? ['', text] : [text, ''];
+  return { index, tokenIds, logprobs, finish, content, thoughts };
+}
+
+function joined(a: Step, b: Step): Step {
+  return {
+    index: a.index,
+    content: a.content + b.content,
+    thoughts: a.thoughts + b.thoughts,
+    tokenIds: [...a.tokenIds, ...b.tokenIds],
+    logprobs: [...a.logprobs, ...b.logprobs],
+    finish: b.finish,
+  };
+}
+
+function opening(index: number, delta: string): string {
+  return `{"index":${index},"delta":${delta},"logprobs":null,"finish_reason":null}`;
+}
+
+function deltaJson(content: string, thoughts: string): string {
+  const written = JSON.stringify(content);
+  if (thoughts === '') return `{"content":${written}}`;
+  const apart = JSON.stringify(thoughts);
+  const names = `"reasoning_content":${apart},"reasoning":${apart}`;
+  return content === '' ? `{${names}}` : `{"content":${written},${names}}`;
+}
+
+function endJson(finish: ChoiceFinish | undefined): string {
+  if (finish === undefined) return '"finish_reason":null';
+  const stop = JSON.stringify(stopReason(finish));
+  return `"finish_reason":"${finishReason(finish)}","stop_reason":${stop}`;
 }

@@ -16,11 +16,14 @@ export function chatResponse(
     object: 'chat.completion',
     ...rest,
     choices: answer.choices.map((choice, index) => chatChoice(choice, { index, form, echoText })),
+    service_tier: null,
     usage: totalUsage([answer.usage]),
-    ...(form.hasPromptLogprobs && answer.promptLogprobs !== undefined
-      ? { prompt_logprobs: promptLogprobs(answer.promptLogprobs) }
-      : {}),
-    ...(form.returnsTokenIds ? { prompt_token_ids: answer.accepted?.promptTokenIds ?? [] } : {}),
+    prompt_logprobs:
+      form.hasPromptLogprobs && answer.promptLogprobs !== undefined
+        ? promptLogprobs(answer.promptLogprobs)
+        : null,
+    prompt_token_ids: form.returnsTokenIds ? (answer.accepted?.promptTokenIds ?? []) : null,
+    kv_transfer_params: null,
   };
 }
 
@@ -35,14 +38,19 @@ function chatChoice(
   { index, form, echoText }: Omit<ChatResponseOptions, 'envelope'> & { readonly index: number },
 ) {
   const finish = finishOf(choice);
-  const reasoning = choice.reasoning === '' ? null : choice.reasoning;
+  const isShown = form.reasoning === 'apart' && choice.reasoning !== '';
+  const reasoning = isShown ? choice.reasoning : null;
   return {
     index,
     message: {
       role: 'assistant',
       content: echoText + choice.content,
       refusal: null,
-      ...(form.splitsReasoning ? { reasoning_content: reasoning, reasoning } : {}),
+      annotations: null,
+      audio: null,
+      function_call: null,
+      reasoning_content: reasoning,
+      reasoning,
     },
     logprobs:
       form.numLogprobs === undefined
@@ -50,6 +58,6 @@ function chatChoice(
         : { content: chatLogprobs(choice.logprobs, form.tokensAsIds) },
     finish_reason: finishReason(finish),
     stop_reason: stopReason(finish),
-    ...(form.returnsTokenIds ? { token_ids: choice.tokenIds } : {}),
+    token_ids: form.returnsTokenIds ? choice.tokenIds : null,
   };
 }

@@ -24,11 +24,15 @@ export class ChunkFrame {
     this.#streamUsage = streamUsage;
   }
 
-  /** Returns a chunk with one choice, given as JSON; calls `usage` only if chunks carry it. */
-  chunk(choice: string, usage: () => Usage): string {
+  /**
+   * Returns a chunk with one choice and more fields, both given as JSON; calls `usage` only if
+   * chunks carry it.
+   */
+  chunk(choice: string, usage: () => Usage, extras = ''): string {
     const { isContinuous, isFinal } = this.#streamUsage;
-    if (isContinuous) return `${this.#prefix}${choice}],"usage":${JSON.stringify(usage())}}\n\n`;
-    return `${this.#prefix}${choice}]${isFinal ? ',"usage":null' : ''}}\n\n`;
+    const head = `${this.#prefix}${choice}]${extras}`;
+    if (isContinuous) return `${head},"usage":${JSON.stringify(usage())}}\n\n`;
+    return `${head}${isFinal ? ',"usage":null' : ''}}\n\n`;
   }
 
   /** Returns the end of a complete stream. */

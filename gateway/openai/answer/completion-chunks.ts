@@ -8,7 +8,7 @@ import type { AnswerForm } from './answer-form.ts';
 import type { ChunkFrame } from './chunk-frame.ts';
 import type { Echo } from './echo.ts';
 import { type AnswerEvent, finishReason, stopReason } from './event.ts';
-import { CompletionLogprobsWriter } from './logprobs.ts';
+import { CompletionLogprobsWriter, emptyLists } from './logprobs.ts';
 import type { Usage, UsageMeter } from './usage.ts';
 
 export interface CompletionChunksOptions {
@@ -26,6 +26,8 @@ export interface CompletionChunksOptions {
 export class CompletionChunks {
   readonly #options: CompletionChunksOptions;
   readonly #logprobs: readonly CompletionLogprobsWriter[];
+  /** Indices of the choices whose finish has been written. */
+  readonly #finished = new Set<number>();
   #echo: Echo | undefined;
 
   constructor(options: CompletionChunksOptions) {
@@ -78,33 +80,45 @@ export class CompletionChunks {
       .join('');
   }
 
-  #delta({ index, text, tokenIds, logprobs }: ChoiceDelta): string {
+  #delta({ index, text, tokenIds, logprobs, finish }: ChoiceDelta): string {
     const { form } = this.#options;
     const hasLogprobs = form.numLogprobs !== undefined && logprobs.length > 0;
-    if (text === '' && !hasLogprobs && !form.returnsTokenIds) return '';
+    const hasNews = text !== '' || hasLogprobs || form.returnsTokenIds;
+    // Text may lag behind its tokens; a chunk without any news is not sent.
+    if (!hasNews && finish === undefined) return '';
+    if (finish !== undefined) this.#finished.add(index);
     return this.#chunk(index, {
       text,
       ...(hasLogprobs ? { logprobs: this.#logprobs[index]?.write(logprobs) } : {}),
+      ...(finish === undefined ? {} : endOf(finish)),
       ...(form.returnsTokenIds ? { token_ids: tokenIds } : {}),
     });
   }
 
+  /** Writes the finish of a choice that no token of this answer has ended. */
   #finish(finish: ChoiceFinish): string {
-    return this.#chunk(finish.index, {
-      text: '',
-      finish_reason: finishReason(finish),
-      stop_reason: stopReason(finish),
-    });
+    if (this.#finished.has(finish.index)) return '';
+    const ids = this.#options.form.returnsTokenIds ? { token_ids: [] } : {};
+    return this.#chunk(finish.index, { ...endOf(finish), ...ids });
   }
 
   #chunk(index: number, parts: Readonly<Record<string, unknown>>): string {
+    const { firstIndex, form, frame, usage } = this.#options;
     const choice = {
-      index: this.#options.firstIndex + index,
+      index: firstIndex + index,
       text: '',
-      logprobs: null,
+      // Clients index the lists of every chunk of an answer with log-probabilities.
+      logprobs: form.numLogprobs === undefined ? null : emptyLists(),
       finish_reason: null,
+      stop_reason: null,
+      prompt_token_ids: null,
+      token_ids: null,
       ...parts,
     };
-    return this.#options.frame.chunk(JSON.stringify(choice), this.#options.usage);
+    return frame.chunk(JSON.stringify(choice), usage);
   }
+}
+
+function endOf(finish: ChoiceFinish) {
+  return { finish_reason: finishReason(finish), stop_reason: stopReason(finish) };
 }

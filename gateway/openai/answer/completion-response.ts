@@ -28,7 +28,9 @@ export function completionResponse(
         ...completionChoice(choice, { ...prompt, form }),
       })),
     ),
+    service_tier: null,
     usage: totalUsage(prompts.map(({ answer }) => answer.usage)),
+    kv_transfer_params: null,
   };
 }
 
@@ -42,12 +44,12 @@ function completionChoice(
     logprobs: form.numLogprobs === undefined ? null : logprobs(choice, { answer, echo, form }),
     finish_reason: finishReason(finish),
     stop_reason: stopReason(finish),
-    ...(form.hasPromptLogprobs && answer.promptLogprobs !== undefined
-      ? { prompt_logprobs: promptLogprobs(answer.promptLogprobs) }
-      : {}),
-    ...(form.returnsTokenIds
-      ? { token_ids: choice.tokenIds, prompt_token_ids: answer.accepted?.promptTokenIds ?? [] }
-      : {}),
+    prompt_logprobs:
+      form.hasPromptLogprobs && answer.promptLogprobs !== undefined
+        ? promptLogprobs(answer.promptLogprobs)
+        : null,
+    token_ids: form.returnsTokenIds ? choice.tokenIds : null,
+    prompt_token_ids: form.returnsTokenIds ? (answer.accepted?.promptTokenIds ?? []) : null,
   };
 }
 

@@ -15,9 +15,11 @@ const FINGERPRINT_DIGITS = 10;
 export function createEnvelope(
   idPrefix: 'chatcmpl' | 'cmpl',
   model: { readonly name: string; readonly fingerprint: string },
+  /** The name that the client gave the request. */
+  requestId = randomUUID().replaceAll('-', ''),
 ): Envelope {
   return {
-    id: `${idPrefix}-${randomUUID().replaceAll('-', '')}`,
+    id: `${idPrefix}-${requestId}`,
     created: Math.floor(Date.now() / 1000),
     model: model.name,
     system_fingerprint: `fp_${model.fingerprint.slice(0, FINGERPRINT_DIGITS)}`,

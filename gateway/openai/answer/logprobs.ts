@@ -96,7 +96,7 @@ export class CompletionLogprobsWriter {
   }
 }
 
-function emptyLists(): CompletionLogprobs {
+export function emptyLists(): CompletionLogprobs {
   return { tokens: [], token_logprobs: [], top_logprobs: [], text_offset: [] };
 }
 

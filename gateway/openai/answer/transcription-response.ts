@@ -7,7 +7,6 @@ import { type TranscriptionUsage, transcriptionUsage } from './transcription-usa
 /** The form of a transcription that the client asked for. */
 export interface TranscriptionForm {
   readonly format: 'json' | 'text' | 'verbose_json';
-  readonly language: string | undefined;
   readonly temperature: number;
 }
 
@@ -41,7 +40,7 @@ interface Verbose {
 
 function verbose(choice: AnswerChoice, { form, durationS }: Verbose): object {
   const { content: text } = choice;
-  const { language, temperature } = form;
+  const { temperature } = form;
   const segment = {
     id: 0,
     seek: 0,
@@ -57,7 +56,8 @@ function verbose(choice: AnswerChoice, { form, durationS }: Verbose): object {
   };
   return {
     task: 'transcribe',
-    ...(language === undefined ? {} : { language }),
+    // Nothing here tells which language was spoken.
+    language: null,
     duration: durationS,
     text,
     segments: [segment],

@@ -1,15 +1,16 @@
 import { type Static, Type } from 'typebox';
-import type { AnswerForm, StreamUsage } from '#gateway/openai/answer/answer-form.ts';
+import type { AnswerForm, ReasoningForm, StreamUsage } from '#gateway/openai/answer/answer-form.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { OutputOptions } from '#protos/autoglm/llm/v1/llm_backbone.ts';
-import { flagField, integerField, textField } from './fields.ts';
+import { flagField, integerField } from './fields.ts';
+import { servingFields } from './serving-fields.ts';
 
 /** Most alternatives that a token's log-probabilities may list. */
 export const MAX_LOGPROBS = 20;
 
 /** Fields of chat and text completions that say how to answer, not what to sample. */
 export const answerFields = {
-  model: textField('a model name'),
+  ...servingFields,
   stream: flagField(),
   stream_options: Type.Optional(
     Type.Object(
@@ -30,7 +31,6 @@ export const answerFields = {
   return_token_ids: flagField(),
   return_tokens_as_token_ids: flagField(),
   echo: flagField(),
-  priority: integerField({ min: -2_147_483_648, max: 2_147_483_647 }),
   truncate_prompt_tokens: Type.Optional(
     Type.Union([Type.Literal(-1), Type.Integer({ minimum: 1, maximum: 2_147_483_647 })], {
       description: 'an integer from 1, or -1 for as many as the model can take',
@@ -54,45 +54,46 @@ export function checkStreaming(request: AnswerRequest): void {
   }
 }
 
-function streamUsage(request: AnswerRequest): StreamUsage {
-  return {
-    isFinal: request.stream_options?.include_usage ?? false,
-    isContinuous: request.stream_options?.continuous_usage_stats ?? false,
-  };
+/** Continuous counts are a part of the usage: without it there are none, as in vLLM. */
+function streamUsage({ stream_options: options }: AnswerRequest): StreamUsage {
+  const isContinuous = options?.continuous_usage_stats ?? false;
+  const isFinal = options?.include_usage ?? isContinuous;
+  return { isFinal, isContinuous: isFinal && isContinuous };
 }
 
 /** Wishes that chat and text completions express in different fields. */
 export interface AnswerWish {
   /** Number of alternatives per sampled token; undefined for no log-probabilities. */
   readonly numLogprobs: number | undefined;
-  readonly splitsReasoning: boolean;
+  readonly reasoning: ReasoningForm;
 }
 
+/** Returns the form of the answer; token ids, which would give hidden thoughts away, are left out. */
 export function answerForm(
   request: AnswerRequest & { readonly n?: number },
-  { numLogprobs, splitsReasoning }: AnswerWish,
+  { numLogprobs, reasoning }: AnswerWish,
 ): AnswerForm {
   return {
     numChoices: request.n ?? 1,
     numLogprobs,
     hasPromptLogprobs: request.prompt_logprobs !== undefined,
     tokensAsIds: request.return_tokens_as_token_ids ?? false,
-    returnsTokenIds: request.return_token_ids ?? false,
-    splitsReasoning,
+    returnsTokenIds: reasoning !== 'hidden' && (request.return_token_ids ?? false),
+    reasoning,
     streamUsage: streamUsage(request),
   };
 }
 
 export function outputOptions(
   request: AnswerRequest,
-  { numLogprobs, splitsReasoning }: AnswerWish,
+  { numLogprobs, reasoning }: AnswerWish,
 ): OutputOptions {
   return {
     numLogprobs,
     numPromptLogprobs: request.prompt_logprobs,
     skipSpecialTokens: request.skip_special_tokens,
     includeStopString: request.include_stop_str_in_output ?? false,
-    splitReasoning: splitsReasoning,
+    splitReasoning: reasoning !== 'inline',
     returnPromptTokenIds: request.return_token_ids ?? false,
   };
 }

@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
 import type { AnswerForm } from '#gateway/openai/answer/answer-form.ts';
+import { CHAT_USES } from '#gateway/openai/fields/request-uses.ts';
 import { MeshError } from '#mesh/errors.ts';
 import {
   answerFields,
@@ -13,13 +14,15 @@ import { compileCheck } from './check.ts';
 import { flagField, integerField, objectField } from './fields.ts';
 import type { RequestedMedia } from './media-reference.ts';
 import { conversation, openAssistantText } from './messages.ts';
-import { refuseUnsupported } from './refused-fields.ts';
 import type { RequestedStart } from './requested-start.ts';
 import { MAX_COUNT, samplingFields, samplingParams } from './sampling.ts';
+import { type RequestNames, requestNames, servingParams } from './serving-fields.ts';
 import { templateFields, templateOptions } from './template-args.ts';
+import { reasoningFields, reasoningForm } from './thinking.ts';
 
 const check = compileCheck(
   Type.Object({
+    ...reasoningFields,
     ...samplingFields,
     ...answerFields,
     ...templateFields,
@@ -30,16 +33,14 @@ const check = compileCheck(
     max_tokens: integerField({ min: 1, max: MAX_COUNT }),
     max_completion_tokens: integerField({ min: 1, max: MAX_COUNT }),
     logprobs: flagField(),
-    return_reasoning: flagField(),
     top_logprobs: integerField({ min: 0, max: MAX_LOGPROBS }),
     mm_processor_kwargs: objectField('an object of image preprocessing options'),
   }),
+  CHAT_USES,
 );
 
 /** A chat completion request, translated. */
-export interface ChatRequest {
-  /** The model's name, as the client wrote it. */
-  readonly model: string | undefined;
+export interface ChatRequest extends RequestNames {
   readonly isStream: boolean;
   readonly start: RequestedStart;
   readonly media: RequestedMedia;
@@ -50,17 +51,17 @@ export interface ChatRequest {
 
 export function parseChatRequest(json: unknown): ChatRequest {
   const body = openBody(json);
-  refuseUnsupported(body);
-  const request = check(body);
+  const { request, unknownFields } = check(body);
   checkStreaming(request);
-  const wish = {
-    numLogprobs: chatLogprobsCount(request.logprobs, request.top_logprobs),
-    splitsReasoning: request.return_reasoning ?? false,
-  };
+  const reasoning = reasoningForm(request);
+  const numLogprobs = chatLogprobsCount(request.logprobs, request.top_logprobs);
+  // Log-probabilities would give hidden thoughts away.
+  const wish = { numLogprobs: reasoning === 'hidden' ? undefined : numLogprobs, reasoning };
   const { messages, references } = conversation(request.messages);
   const maxTokens = request.max_completion_tokens ?? request.max_tokens;
   return {
-    model: request.model,
+    ...requestNames(request),
+    unknownFields,
     isStream: request.stream ?? false,
     start: {
       prompt: {
@@ -70,7 +71,7 @@ export function parseChatRequest(json: unknown): ChatRequest {
       },
       sampling: samplingParams(request, maxTokens),
       output: outputOptions(request, wish),
-      priority: request.priority,
+      ...servingParams(request),
     },
     media: { references, processorKwargs: request.mm_processor_kwargs },
     form: answerForm(request, wish),

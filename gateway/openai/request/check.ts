@@ -1,19 +1,36 @@
+import assert from 'node:assert/strict';
 import type { Static, TObject, TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { checkFields, type UnknownField } from '#gateway/openai/fields/check-fields.ts';
+import type { FieldTable } from '#gateway/openai/fields/field-use.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { briefly, isRecord } from '#mesh/json-value.ts';
 import type { Body } from './body.ts';
 
+/** A body whose fields have been checked. */
+export interface Checked<Request> {
+  readonly request: Request;
+  /** Fields that were ignored because nobody knows them. */
+  readonly unknownFields: readonly UnknownField[];
+}
+
 /**
- * Compiles a schema into a check. Every field's `description` says which values are allowed; a
- * refusal names the innermost described field at fault, the allowed values and the received one.
+ * Compiles a route's schema and its table of fields into a check. Every field's `description` says
+ * which values are allowed; a refusal names the innermost described field at fault, the allowed
+ * values and the received one. The table must honour exactly the fields of the schema.
  */
-export function compileCheck<S extends TObject>(schema: S): (body: Body) => Static<S> {
+export function compileCheck<S extends TObject>(
+  schema: S,
+  uses: FieldTable,
+): (body: Body) => Checked<Static<S>> {
   const compiled = Compile(schema);
   const fields = fieldsOf(schema);
+  const honoured = [...uses].filter(([, { kind }]) => kind === 'honoured').map(([name]) => name);
+  assert.deepEqual(fields.map(({ name }) => name).sort(), honoured.sort());
   return (body) => {
+    const unknownFields = checkFields(body, uses);
     const candidate: unknown = body;
-    if (compiled.Check(candidate)) return candidate;
+    if (compiled.Check(candidate)) return { request: candidate, unknownFields };
     throw refusal(faultIn(fields, body, '') ?? UNKNOWN_FAULT);
   };
 }
@@ -58,7 +75,7 @@ const UNKNOWN_FAULT: Fault = { param: 'body', allowed: 'as documented', received
 
 function faultIn(fields: readonly Field[], value: Body, at: string): Fault | undefined {
   for (const { name, description, accepts, fields: inner } of fields) {
-    const received = value[name];
+    const received = Object.hasOwn(value, name) ? value[name] : undefined;
     if (accepts(received)) continue;
     const param = at === '' ? name : `${at}.${name}`;
     const innermost = isRecord(received) ? faultIn(inner, received, param) : undefined;

@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
 import type { AnswerForm } from '#gateway/openai/answer/answer-form.ts';
+import { COMPLETION_USES } from '#gateway/openai/fields/request-uses.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { OutputOptions } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import {
@@ -13,10 +14,10 @@ import { openBody } from './body.ts';
 import { compileCheck } from './check.ts';
 import { completionPrompts } from './completion-prompts.ts';
 import { flagField, integerField } from './fields.ts';
-import { refuseUnsupported } from './refused-fields.ts';
 import { checkRepeatedLists } from './repeated-lists.ts';
 import type { RequestedStart } from './requested-start.ts';
 import { MAX_COUNT, samplingFields, samplingParams } from './sampling.ts';
+import { type RequestNames, requestNames, servingParams } from './serving-fields.ts';
 
 const check = compileCheck(
   Type.Object({
@@ -27,12 +28,11 @@ const check = compileCheck(
     logprobs: integerField({ min: 0, max: MAX_LOGPROBS }),
     add_special_tokens: flagField(),
   }),
+  COMPLETION_USES,
 );
 
 /** A text completion request, translated: one generation per prompt. */
-export interface CompletionRequest {
-  /** The model's name, as the client wrote it. */
-  readonly model: string | undefined;
+export interface CompletionRequest extends RequestNames {
   readonly isStream: boolean;
   readonly starts: readonly RequestedStart[];
   readonly form: AnswerForm;
@@ -44,25 +44,25 @@ export interface CompletionRequest {
 
 export function parseCompletionRequest(json: unknown): CompletionRequest {
   const body = openBody(json);
-  refuseUnsupported(body);
-  const request = check(body);
+  const { request, unknownFields } = check(body);
   checkStreaming(request);
   const echoes = request.echo ?? false;
   const isPromptOnly = echoes && request.max_tokens === 0;
   // The mesh generates at least one token; a prompt-only answer omits it.
   const sampling = samplingParams(request, isPromptOnly ? 1 : positive(request.max_tokens));
-  const wish = { numLogprobs: request.logprobs, splitsReasoning: false };
+  const wish = { numLogprobs: request.logprobs, reasoning: 'inline' as const };
   const output = outputOptions(request, wish);
   const prompts = completionPrompts(request.prompt, request.add_special_tokens ?? true);
   checkRepeatedLists(sampling, prompts.length);
   return {
-    model: request.model,
+    ...requestNames(request),
+    unknownFields,
     isStream: request.stream ?? false,
     starts: prompts.map((form) => ({
       prompt: { form, media: [], maxPromptTokens: request.truncate_prompt_tokens },
       sampling,
       output: echoes ? echoOutput(output) : output,
-      priority: request.priority,
+      ...servingParams(request),
     })),
     form: answerForm(request, wish),
     echoes,

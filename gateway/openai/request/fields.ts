@@ -26,6 +26,12 @@ export function flagField() {
   return Type.Optional(Type.Boolean({ description: 'true or false' }));
 }
 
+/** Makes a field that takes one of a few words. */
+export function literalsField<const Word extends string>(words: readonly Word[]) {
+  const literals = words.map((word) => Type.Literal(word));
+  return Type.Optional(Type.Union(literals, { description: `one of ${words.join(', ')}` }));
+}
+
 export function textField(description: string) {
   return Type.Optional(Type.String({ description }));
 }

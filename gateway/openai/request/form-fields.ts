@@ -21,31 +21,54 @@ export interface FieldKinds {
   readonly lists: readonly string[];
 }
 
-const FLAGS: Readonly<Record<string, boolean>> = { true: true, false: false };
-const NUMBER = /^-?\d+(?:\.\d+)?$/;
+/** Words for true and false that pydantic takes, in any case. */
+const FLAGS: ReadonlyMap<string, boolean> = new Map([
+  ...['true', 't', 'yes', 'y', 'on', '1'].map((word) => [word, true] as const),
+  ...['false', 'f', 'no', 'n', 'off', '0'].map((word) => [word, false] as const),
+]);
+
+/** A finite number as JSON or Python writes it: "-1", "+.5", "5.", "1e-05", "1_000". */
+const NUMBER = /^[+-]?(?:\d+(?:_\d+)*\.?(?:\d+(?:_\d+)*)?|\.\d+(?:_\d+)*)(?:e[+-]?\d+)?$/i;
+const INTEGER = /^[+-]?\d{1,20}$/;
+
+/** Most characters of a number; bounds the work for one. */
+const MAX_NUMBER_CHARS = 64;
 
 /**
  * Reads a form's texts as the fields of a JSON body. An empty text counts as unset. A malformed
- * number or flag stays a text, which the check of the fields refuses.
+ * number or flag stays a text, which the check of the fields refuses. A file stands for itself as
+ * its field's name, so that the check sees which fields it has.
  */
-export function formFields({ texts }: SubmittedForm, kinds: FieldKinds): Body {
-  const body: Record<string, unknown> = {};
+export function formFields({ texts, files }: SubmittedForm, kinds: FieldKinds): Body {
+  const fields = new Map<string, unknown>(files.map(({ field }) => [plainName(field), field]));
   for (const [key, all] of texts) {
-    const name = key.endsWith('[]') ? key.slice(0, -2) : key;
+    const name = plainName(key);
     const values = all.filter((value) => value !== '');
     const [value] = values;
     if (value === undefined) continue;
-    if (kinds.lists.includes(name)) body[name] = values;
+    if (kinds.lists.includes(name)) fields.set(name, values);
     else if (values.length > 1) throw givenTwice(name);
-    else body[name] = fieldValue(name, value, kinds);
+    else fields.set(name, fieldValue(name, value, kinds));
   }
-  return body;
+  return Object.fromEntries(fields);
+}
+
+function plainName(key: string): string {
+  return key.endsWith('[]') ? key.slice(0, -2) : key;
 }
 
 function fieldValue(name: string, text: string, { numbers, flags }: FieldKinds): unknown {
-  if (numbers.includes(name)) return NUMBER.test(text) ? Number(text) : text;
-  if (flags.includes(name)) return FLAGS[text.toLowerCase()] ?? text;
+  if (numbers.includes(name)) return numberOf(text.trim()) ?? text;
+  if (flags.includes(name)) return FLAGS.get(text.trim().toLowerCase()) ?? text;
   return text;
+}
+
+/** Returns a number, as a bigint where a number would lose digits of an integer. */
+function numberOf(text: string): number | bigint | undefined {
+  if (text.length > MAX_NUMBER_CHARS || !NUMBER.test(text)) return undefined;
+  const number = Number(text.replaceAll('_', ''));
+  const isExact = !INTEGER.test(text) || Number.isSafeInteger(number);
+  return isExact ? number : BigInt(text.replace('+', ''));
 }
 
 function givenTwice(name: string): MeshError {

@@ -5,6 +5,8 @@ import type { MediaModality } from '#mesh/modality.ts';
 /** The source of a media item's bytes. */
 export type MediaSource =
   | { readonly kind: 'base64'; readonly text: string }
+  /** Percent-encoded text of a data URL, of base64 or of the bytes themselves. */
+  | { readonly kind: 'percent'; readonly text: string; readonly isBase64: boolean }
   | { readonly kind: 'bytes'; readonly bytes: Buffer }
   | { readonly kind: 'remote'; readonly url: URL }
   | { readonly kind: 'file'; readonly url: URL };
@@ -31,6 +33,17 @@ const MAX_URL_CHARS = 8192;
 
 /** Most characters of "image/png;base64" in a data URL. */
 const MAX_DATA_HEADER_CHARS = 256;
+
+/** First characters of files in base64, each with the media type of such files. */
+const BARE_BASE64 = [
+  ['iVBORw0KGgo', 'image/png'],
+  ['/9j/', 'image/jpeg'],
+  ['R0lGOD', 'image/gif'],
+  ['UklGR', 'image/webp'],
+  ['SUQz', 'audio/mpeg'],
+  ['T2dnUw', 'audio/ogg'],
+  ['ZkxhQ', 'audio/flac'],
+] as const;
 
 const MEDIA_TYPE = /^[\w.+-]+\/[\w.+-]+$/;
 
@@ -89,6 +102,13 @@ type Located = Pick<MediaReference, 'source' | 'declaredType'>;
 
 function urlSource(text: string, param: string): Located {
   if (isDataUrl(text)) return dataUrl(text, param);
+  const bareType = bareBase64Type(text);
+  if (bareType !== undefined) {
+    throw refusal(
+      param,
+      `must be a data:, http:// or https:// URL, not base64 alone; send ${bareType}`,
+    );
+  }
   if (text.length > MAX_URL_CHARS) {
     throw refusal(param, `has ${text.length} characters, a URL may have ${MAX_URL_CHARS}`);
   }
@@ -108,16 +128,34 @@ function isDataUrl(text: string): boolean {
   return /^\s*data:/i.test(text.slice(0, MAX_DATA_HEADER_CHARS));
 }
 
-/** Reads `data:[<media type>][;<parameter>]*;base64,<data>` (RFC 2397); refuses other encodings. */
+/**
+ * Returns the beginning of the data URL that a text would be the data of; undefined unless the text
+ * is base64 of a file by its first characters.
+ */
+function bareBase64Type(text: string): string | undefined {
+  const head = text.slice(0, MAX_DATA_HEADER_CHARS).trimStart();
+  if (!/^[\w+/-]{12,}[=\s]*/.test(head) || /[^\w+/=\s-]/.test(head)) return undefined;
+  const known = BARE_BASE64.find(([start]) => head.startsWith(start));
+  return known && `data:${known[1]};base64,${known[0]}…`;
+}
+
+/**
+ * Reads `data:[<media type>][;<parameter>]*[;base64],<data>` (RFC 2397), whose data may be
+ * percent-encoded. Without base64 it must be, for no media are all of characters that a URL has.
+ */
 function dataUrl(text: string, param: string): Located {
   const head = text.slice(0, MAX_DATA_HEADER_CHARS);
   const comma = head.indexOf(',');
   const [type = '', ...parameters] = head.slice(head.indexOf(':') + 1, comma).split(';');
-  if (comma === -1 || parameters.at(-1)?.trim().toLowerCase() !== 'base64') {
+  const isBase64 = parameters.at(-1)?.trim().toLowerCase() === 'base64';
+  const data = text.slice(comma + 1);
+  const isPercentEncoded = data.includes('%');
+  if (comma === -1 || !(isBase64 || isPercentEncoded)) {
     throw refusal(param, 'must be a base64 data URL: data:<media type>;base64,<data>');
   }
-  const declaredType = MEDIA_TYPE.test(type) ? type.toLowerCase() : undefined;
-  return { source: { kind: 'base64', text: text.slice(comma + 1) }, declaredType };
+  const declaredType = MEDIA_TYPE.test(type.trim()) ? type.trim().toLowerCase() : undefined;
+  if (isPercentEncoded) return { source: { kind: 'percent', text: data, isBase64 }, declaredType };
+  return { source: { kind: 'base64', text: data }, declaredType };
 }
 
 function optionalText(value: unknown, param: string): string | undefined {

@@ -1,7 +1,9 @@
 import { MeshError } from '#mesh/errors.ts';
-import { briefly, isRecord } from '#mesh/json-value.ts';
+import { isRecord } from '#mesh/json-value.ts';
 import type { ChatMessage, ContentPart } from '#protos/autoglm/llm/v1/prompt.ts';
 import { type MediaReference, mediaReference } from './media-reference.ts';
+import { refusal } from './refusal.ts';
+import { toolCalls } from './tool-calls.ts';
 
 /** Role in the template for each role that a client may write. */
 const ROLES: Readonly<Record<string, string>> = {
@@ -41,35 +43,38 @@ interface Place {
 
 function chatMessage(message: unknown, { at, references }: Place): ChatMessage {
   if (!isRecord(message)) throw refusal(at, 'an object with role and content', message);
-  const { role, content, name, metadata } = message;
+  const { role, content, name, metadata, tool_call_id } = message;
   if (typeof role !== 'string' || !Object.hasOwn(ROLES, role)) {
     throw refusal(`${at}.role`, `one of ${Object.keys(ROLES).join(', ')}`, role);
   }
-  for (const field of ['tool_calls', 'function_call']) refuseToolCalls(message[field], at, field);
   return {
     role: ROLES[role] ?? role,
-    content: contentOf(content, { role, at: `${at}.content`, references }),
-    metadata: stringOr(metadata, `${at}.metadata`) || stringOr(name, `${at}.name`),
+    content: contentOf(content, { at: `${at}.content`, references }),
+    metadata: optionalText(metadata, `${at}.metadata`) ?? '',
+    name: optionalText(name, `${at}.name`),
+    reasoning: role === 'assistant' ? reasoningOf(message, at) : undefined,
+    toolCalls: toolCalls(message, { role, at }),
+    toolCallId: optionalText(tool_call_id, `${at}.tool_call_id`),
   };
 }
 
-function refuseToolCalls(value: unknown, at: string, field: string): void {
-  const isUnset = value === undefined || value === null;
-  if (isUnset || (Array.isArray(value) && value.length === 0)) return;
-  const message = `${at}.${field}: tool calls are not supported by this server`;
-  throw new MeshError('INVALID_REQUEST', message, { param: `${at}.${field}` });
+/** Reads the thoughts of an earlier turn under both names they have. */
+function reasoningOf(message: Readonly<Record<string, unknown>>, at: string): string | undefined {
+  const [ours, theirs] = ['reasoning', 'reasoning_content'].map((name) =>
+    optionalText(message[name], `${at}.${name}`),
+  );
+  return ours || theirs;
 }
 
-function stringOr(value: unknown, at: string): string {
-  if (value === undefined || value === null) return '';
+function optionalText(value: unknown, at: string): string | undefined {
+  if (value === undefined || value === null) return undefined;
   if (typeof value !== 'string') throw refusal(at, 'a text', value);
   return value;
 }
 
-function contentOf(
-  content: unknown,
-  { role, at, references }: Place & { readonly role: string },
-): ChatMessage['content'] {
+/** Reads the content of a message; null and missing content mean that it is empty. */
+function contentOf(content: unknown, { at, references }: Place): ChatMessage['content'] {
+  if (content === null || content === undefined) return undefined;
   if (typeof content === 'string') return { $case: 'text', value: content };
   if (Array.isArray(content)) {
     const parts = content.map((part: unknown, i) =>
@@ -77,7 +82,6 @@ function contentOf(
     );
     return { $case: 'parts', value: { parts } };
   }
-  if ((content === null || content === undefined) && role === 'assistant') return undefined;
   throw refusal(at, 'a text or a list of parts', content);
 }
 
@@ -104,11 +108,6 @@ function contentPart(part: unknown, { at, references }: Place): ContentPart {
 
 function textPart(text: string): ContentPart {
   return { part: { $case: 'text', value: text } };
-}
-
-function refusal(at: string, allowed: string, received: unknown): MeshError {
-  const message = `${at} must be ${allowed}, got ${briefly(received)}`;
-  return new MeshError('INVALID_REQUEST', message, { param: at });
 }
 
 /**

@@ -10,6 +10,7 @@ import {
 } from '#mesh/sampling-fields.ts';
 import type { SamplingParams } from '#protos/autoglm/llm/v1/sampling.ts';
 import { flagField, listField, samplingField, tokenId } from './fields.ts';
+import { seedField, seedOf } from './seed.ts';
 
 /** Largest count, a uint32 on the wire. */
 export const MAX_COUNT = UINT32_MAX;
@@ -33,9 +34,7 @@ export const samplingFields = {
       },
     ),
   ),
-  seed: Type.Optional(
-    Type.Integer({ minimum: -(2 ** 63), maximum: 2 ** 64 - 2048, description: 'a 64-bit integer' }),
-  ),
+  seed: seedField(),
   allowed_token_ids: listField(tokenId, 'a list of at least one token id', 1),
   bad_words: listField(filledText, 'a list of texts that are not empty'),
   min_tokens: samplingField(COUNT_FIELDS.minTokens),
@@ -74,12 +73,4 @@ export function samplingParams(
     ignoreEos: request.ignore_eos ?? false,
     numChoices: request.n,
   };
-}
-
-/**
- * Returns the seed; -1 asks for a drawn one, as in vLLM, and other negative numbers keep their 64
- * bits.
- */
-function seedOf(seed: number | undefined): bigint | undefined {
-  return seed === undefined || seed === -1 ? undefined : BigInt.asUintN(64, BigInt(seed));
 }

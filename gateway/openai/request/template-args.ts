@@ -1,7 +1,8 @@
-import { type Static, Type } from 'typebox';
+import type { Static, Type } from 'typebox';
 import { MeshError } from '#mesh/errors.ts';
 import { isRecord } from '#mesh/json-value.ts';
 import { flagField, objectField } from './fields.ts';
+import { thinkingFields, thinkingSwitch } from './thinking.ts';
 
 /** Most values of `chat_template_kwargs`, each of which has to be translated for the template. */
 const MAX_ARG_VALUES = 10_000;
@@ -11,13 +12,7 @@ export const templateFields = {
   add_generation_prompt: flagField(),
   continue_final_message: flagField(),
   chat_template_kwargs: objectField('an object of template arguments'),
-  enable_thinking: flagField(),
-  reasoning_effort: Type.Optional(
-    Type.Union(
-      ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'].map((one) => Type.Literal(one)),
-      { description: 'one of none, minimal, low, medium, high, xhigh, max' },
-    ),
-  ),
+  ...thinkingFields,
 } as const;
 
 export type TemplateRequest = Static<ReturnType<typeof Type.Object<typeof templateFields>>>;
@@ -41,23 +36,14 @@ export function templateOptions(request: TemplateRequest): TemplateOptions {
   };
 }
 
-/**
- * Reads `enable_thinking` from both places it may have; if neither sets it, `reasoning_effort`
- * does.
- */
+/** Returns the client's arguments, and among them whether the model is to think. */
 function templateArgs(request: TemplateRequest): Record<string, unknown> {
   checkNumValues(request.chat_template_kwargs);
   const args = { ...request.chat_template_kwargs };
-  const inside = args['enable_thinking'];
-  const outside = request.enable_thinking;
-  if (outside !== undefined && inside !== undefined && outside !== inside) {
-    const message = 'enable_thinking differs from chat_template_kwargs.enable_thinking';
-    throw new MeshError('INVALID_REQUEST', message, { param: 'enable_thinking' });
-  }
-  const effort = request.reasoning_effort;
-  const fromEffort = effort === undefined ? undefined : effort !== 'none';
-  const enableThinking = outside ?? inside ?? fromEffort;
+  const enableThinking = thinkingSwitch(request, args);
   if (enableThinking !== undefined) args['enable_thinking'] = enableThinking;
+  const clearThinking = request.thinking?.clear_thinking ?? undefined;
+  if (clearThinking !== undefined) args['clear_thinking'] ??= clearThinking;
   return args;
 }
 

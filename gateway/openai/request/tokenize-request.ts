@@ -1,4 +1,6 @@
 import { Type } from 'typebox';
+import type { UnknownField } from '#gateway/openai/fields/check-fields.ts';
+import { DETOKENIZE_USES, TOKENIZE_USES } from '#gateway/openai/fields/request-uses.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { DetokenizeRequest, TokenizeRequest } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { openBody } from './body.ts';
@@ -7,7 +9,7 @@ import { tokenIds } from './completion-prompts.ts';
 import { flagField, objectField, textField } from './fields.ts';
 import type { RequestedMedia } from './media-reference.ts';
 import { conversation } from './messages.ts';
-import { refuseUnsupported } from './refused-fields.ts';
+import { modelName } from './serving-fields.ts';
 import { templateFields, templateOptions } from './template-args.ts';
 
 const checkTokenize = compileCheck(
@@ -22,6 +24,7 @@ const checkTokenize = compileCheck(
     return_token_strs: flagField(),
     mm_processor_kwargs: objectField('an object of image preprocessing options'),
   }),
+  TOKENIZE_USES,
 );
 
 type PromptForm = NonNullable<NonNullable<TokenizeRequest['prompt']>['form']>;
@@ -29,16 +32,15 @@ type PromptForm = NonNullable<NonNullable<TokenizeRequest['prompt']>['form']>;
 /** vLLM's tokenize request, translated. */
 export interface TokenizeCall {
   readonly model: string | undefined;
+  readonly unknownFields: readonly UnknownField[];
   readonly form: PromptForm;
-  /** Media that are never loaded: here an item's placeholder is one token. */
   readonly media: RequestedMedia;
   readonly returnsTokenStrings: boolean;
 }
 
 export function parseTokenizeRequest(json: unknown): TokenizeCall {
   const body = openBody(json);
-  refuseUnsupported(body);
-  const request = checkTokenize(body);
+  const { request, unknownFields } = checkTokenize(body);
   const { prompt, messages } = request;
   if ((prompt === undefined) === (messages === undefined)) {
     throw new MeshError('INVALID_REQUEST', 'give either prompt or messages', { param: 'prompt' });
@@ -46,7 +48,8 @@ export function parseTokenizeRequest(json: unknown): TokenizeCall {
   const chat = conversation(messages ?? []);
   const text = { text: prompt ?? '', addSpecialTokens: request.add_special_tokens ?? true };
   return {
-    model: request.model,
+    model: modelName(request.model),
+    unknownFields,
     form:
       messages === undefined
         ? { $case: 'text', value: text }
@@ -61,14 +64,17 @@ const checkDetokenize = compileCheck(
     model: textField('a model name'),
     tokens: Type.Array(Type.Unknown(), { description: 'a list of token ids' }),
   }),
+  DETOKENIZE_USES,
 );
 
 /** vLLM's detokenize request, translated. */
 export type DetokenizeCall = Pick<DetokenizeRequest, 'tokenIds'> & {
   readonly model: string | undefined;
+  readonly unknownFields: readonly UnknownField[];
 };
 
 export function parseDetokenizeRequest(json: unknown): DetokenizeCall {
-  const request = checkDetokenize(openBody(json));
-  return { model: request.model, tokenIds: tokenIds(request.tokens, 'tokens') };
+  const { request, unknownFields } = checkDetokenize(openBody(json));
+  const { model, tokens } = request;
+  return { model: modelName(model), unknownFields, tokenIds: tokenIds(tokens, 'tokens') };
 }

@@ -1,16 +1,27 @@
-import { Type } from 'typebox';
+import { type Static, Type } from 'typebox';
 import type { TranscriptionForm } from '#gateway/openai/answer/transcription-response.ts';
+import { TRANSCRIPTION_USES } from '#gateway/openai/fields/request-uses.ts';
 import { MeshError } from '#mesh/errors.ts';
+import { SAMPLING_FIELDS, valuesByName } from '#mesh/sampling-fields.ts';
 import type { ChatMessage } from '#protos/autoglm/llm/v1/prompt.ts';
 import { compileCheck } from './check.ts';
-import { flagField, listField, numberField, textField } from './fields.ts';
+import {
+  flagField,
+  integerField,
+  listField,
+  numberField,
+  samplingField,
+  textField,
+} from './fields.ts';
 import { formFields, type SubmittedForm } from './form-fields.ts';
 import type { RequestedMedia } from './media-reference.ts';
 import type { RequestedStart } from './requested-start.ts';
-import { samplingParams } from './sampling.ts';
+import { MAX_COUNT, samplingParams } from './sampling.ts';
+import { seedField } from './seed.ts';
+import { type RequestNames, requestNames, servingFields, servingParams } from './serving-fields.ts';
 
-/** The prompt to the models if the caller gives none. */
-const PROMPT = 'Please transcribe this audio into text';
+/** What the models are told to do if the caller does not say it. */
+const INSTRUCTION = 'Please transcribe this audio into text';
 
 const answerFormat = Type.Union(
   [Type.Literal('json'), Type.Literal('text'), Type.Literal('verbose_json')],
@@ -20,8 +31,14 @@ const answerFormat = Type.Union(
 );
 
 const fields = Type.Object({
-  model: textField('a model name'),
+  ...servingFields,
+  ...valuesByName(SAMPLING_FIELDS, samplingField),
+  // Its uploads are read apart from the texts of the form.
+  file: Type.Optional(Type.Unknown()),
+  instruction: textField('a text'),
+  /** A hint. How one reaches a model is the checkpoint's business, and none of them takes one. */
   prompt: textField('a text'),
+  /** A hint as well; the language of a recording is not detected. */
   language: Type.Optional(
     Type.String({
       pattern: '^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$',
@@ -30,6 +47,8 @@ const fields = Type.Object({
   ),
   response_format: Type.Optional(answerFormat),
   temperature: numberField({ min: 0, max: 1 }),
+  seed: seedField(),
+  max_completion_tokens: integerField({ min: 1, max: MAX_COUNT }),
   stream: flagField(),
   timestamp_granularities: listField(
     Type.Literal('segment'),
@@ -43,41 +62,48 @@ const fields = Type.Object({
   ),
 });
 
-const check = compileCheck(fields);
+const check = compileCheck(fields, TRANSCRIPTION_USES);
 
 /** Fields of a form that are not texts. */
 const FIELD_KINDS = {
-  numbers: ['temperature'],
-  flags: ['stream'],
+  numbers: [
+    ...Object.values(SAMPLING_FIELDS).map(({ name }) => name),
+    'seed',
+    'max_completion_tokens',
+    'priority',
+    'n',
+    'length_penalty',
+  ],
+  flags: ['stream', 'use_beam_search', 'include_stop_str_in_output'],
   lists: ['timestamp_granularities', 'include'],
 } as const;
 
 /** A transcription request, translated. */
-export interface TranscriptionRequest extends TranscriptionForm {
-  /** The model's name, as the client wrote it. */
-  readonly model: string | undefined;
+export interface TranscriptionRequest extends TranscriptionForm, RequestNames {
   readonly isStream: boolean;
   readonly start: RequestedStart;
   readonly media: RequestedMedia;
 }
 
 export function parseTranscriptionRequest(form: SubmittedForm): TranscriptionRequest {
-  const request = check(formFields(form, FIELD_KINDS));
+  const { request, unknownFields } = check(formFields(form, FIELD_KINDS));
   const { response_format: format = 'json', stream: isStream = false, temperature = 0 } = request;
   if (isStream && format === 'verbose_json') {
     const message = 'response_format must be json or text with stream: true, got "verbose_json"';
     throw new MeshError('INVALID_REQUEST', message, { param: 'response_format' });
   }
   return {
-    model: request.model,
+    ...requestNames(request),
+    unknownFields,
     isStream,
     format,
-    language: request.language,
     temperature,
-    start: start(request.prompt ?? PROMPT, { temperature, isVerbose: format === 'verbose_json' }),
+    start: start(request, { temperature, isVerbose: format === 'verbose_json' }),
     media: { references: [recording(form)], processorKwargs: undefined },
   };
 }
+
+type FormRequest = Static<typeof fields>;
 
 interface Style {
   readonly temperature: number;
@@ -89,15 +115,17 @@ interface Style {
  * Returns the recording, then the instruction; thoughts are off, since they are not part of a
  * transcript.
  */
-function start(prompt: string, { temperature, isVerbose }: Style): RequestedStart {
+function start(request: FormRequest, { temperature, isVerbose }: Style): RequestedStart {
+  const { instruction = INSTRUCTION, max_completion_tokens: maxTokens } = request;
   const parts = [
     { part: { $case: 'mediaIndex', value: 0 } as const },
-    { part: { $case: 'text', value: prompt } as const },
+    { part: { $case: 'text', value: instruction } as const },
   ];
   const message: ChatMessage = {
     role: 'user',
     content: { $case: 'parts', value: { parts } },
     metadata: '',
+    toolCalls: [],
   };
   const chat = {
     messages: [message],
@@ -107,13 +135,14 @@ function start(prompt: string, { temperature, isVerbose }: Style): RequestedStar
   };
   return {
     prompt: { form: { $case: 'chat', value: chat }, media: [], maxPromptTokens: undefined },
-    sampling: samplingParams({ temperature }, undefined),
+    sampling: samplingParams({ ...request, temperature }, maxTokens),
     output: {
       numLogprobs: isVerbose ? 0 : undefined,
       includeStopString: false,
       splitReasoning: true,
       returnPromptTokenIds: false,
     },
+    ...servingParams(request),
   };
 }
 

@@ -15,9 +15,21 @@ struct Avx2Vector {
   using Pairs = __m256i;  // [kWidth] pairs of bfloat16, the earlier one in the low half
 
   static constexpr int kWidth = 8;
-  static constexpr int kTileRows = 4;
+  static constexpr int kTileRows = 5;
   static constexpr int kTileVectors = 2;
+  static constexpr int kLaneTileRows = 5;
   static constexpr bool kHasBfloat16Dot = false;
+
+  // Keeps a sum in its register. The compiler would reorder the additions of a tile, and sums that wait
+  // for each other would need more registers than there are.
+  static Float Pin(Float sum) {
+    asm("" : "+x"(sum));
+    return sum;
+  }
+  static Pairs Pin(Pairs sum) {
+    asm("" : "+x"(sum));
+    return sum;
+  }
 
   static Float Zero() { return _mm256_setzero_ps(); }
   static Float Set(float value) { return _mm256_set1_ps(value); }
@@ -106,10 +118,89 @@ struct Avx2Vector {
   static Pairs LoadPairs(const uint32_t* p) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   }
+  static void StoreLanes(uint32_t* p, Pairs a) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a);
+  }
   static Float LowHalves(Pairs a) { return _mm256_castsi256_ps(_mm256_slli_epi32(a, 16)); }
   static Float HighHalves(Pairs a) {
     return _mm256_castsi256_ps(
         _mm256_and_si256(a, _mm256_set1_epi32(static_cast<int>(0xffff0000u))));
+  }
+
+  // Lanes of four int8 or eight int4: see simd/packed_lanes.h.
+  static Float ConvertLanes(Pairs a) { return _mm256_cvtepi32_ps(a); }
+  static Float LanesAsBits(Pairs a) { return _mm256_castsi256_ps(a); }
+  static Pairs BitsAsLanes(Float a) { return _mm256_castps_si256(a); }
+  template <int kByte>
+  static Float SignedByte(Pairs a) {
+    return ConvertLanes(_mm256_srai_epi32(_mm256_slli_epi32(a, 24 - 8 * kByte), 24));
+  }
+  template <int kShift>
+  static Float SignedNibble(Pairs a) {
+    return ConvertLanes(_mm256_srai_epi32(_mm256_slli_epi32(a, 28 - kShift), 28));
+  }
+  // sum + the products of four int8 of each lane with the four uint8 of x.
+  static Pairs AddByteDots(Pairs sum, Pairs a, uint32_t x) {
+    const __m256i bytes = _mm256_set1_epi32(static_cast<int>(x));
+    const __m256i even = _mm256_madd_epi16(_mm256_srai_epi16(_mm256_slli_epi16(a, 8), 8),
+                                           _mm256_and_si256(bytes, _mm256_set1_epi16(0xff)));
+    const __m256i odd =
+        _mm256_madd_epi16(_mm256_srai_epi16(a, 8), _mm256_srli_epi16(bytes, 8));
+    return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
+  }
+  // The int4 at bit kShift of the low and high half of each lane as a pair of int16.
+  template <int kShift>
+  static Pairs NibbleInt16(Pairs a) {
+    return _mm256_srai_epi16(_mm256_slli_epi16(a, 12 - kShift), 12);
+  }
+  // sum + a.low * b.low + a.high * b.high in each lane of int16; b: one pair for all.
+  static Pairs AddInt16Dots(Pairs sum, Pairs a, uint32_t b) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, _mm256_set1_epi32(static_cast<int>(b))));
+  }
+  static Float LoadFirst(const int16_t* p, int64_t count) {
+    return _mm256_cvtepi32_ps(
+        _mm256_cvtepi16_epi32(LoadHalvesFirst(reinterpret_cast<const uint16_t*>(p), count)));
+  }
+  static void StoreInt16First(int16_t* p, Float a, int64_t count) {
+    const __m256i lanes = _mm256_cvtps_epi32(a);
+    StoreHalvesFirst(
+        reinterpret_cast<uint16_t*>(p),
+        _mm_packs_epi32(_mm256_castsi256_si128(lanes), _mm256_extracti128_si256(lanes, 1)), count);
+  }
+  // uint8 with 128 subtracted.
+  static Float LoadFirst(const uint8_t* p, int64_t count) {
+    __m128i bytes = _mm_set1_epi8(-128);
+    if (count == kWidth) {
+      bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+    } else {
+      __builtin_memcpy(&bytes, p, static_cast<size_t>(count));
+    }
+    return _mm256_cvtepi32_ps(
+        _mm256_sub_epi32(_mm256_cvtepu8_epi32(bytes), _mm256_set1_epi32(128)));
+  }
+  static Float LoadInt8(const int8_t* p) {
+    return _mm256_cvtepi32_ps(
+        _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+  }
+  static void StoreUint8First(uint8_t* p, Float a, int64_t count) {
+    const __m256i lanes = _mm256_cvtps_epi32(a);
+    const __m128i halves =
+        _mm_packus_epi32(_mm256_castsi256_si128(lanes), _mm256_extracti128_si256(lanes, 1));
+    StoreBytesFirst(p, _mm_packus_epi16(halves, halves), count);
+  }
+  static void StoreInt8First(int8_t* p, Float a, int64_t count) {
+    const __m256i lanes = _mm256_cvtps_epi32(a);
+    const __m128i halves =
+        _mm_packs_epi32(_mm256_castsi256_si128(lanes), _mm256_extracti128_si256(lanes, 1));
+    StoreBytesFirst(reinterpret_cast<uint8_t*>(p), _mm_packs_epi16(halves, halves), count);
+  }
+  // Lanes of eight int4 from one a byte, [8 * kWidth].
+  static Pairs JoinNibbles(const int8_t* p) {
+    const __m256i* const bytes = reinterpret_cast<const __m256i*>(p);
+    const __m256 low = _mm256_castsi256_ps(JoinNibbles(_mm256_loadu_si256(bytes)));
+    const __m256 high = _mm256_castsi256_ps(JoinNibbles(_mm256_loadu_si256(bytes + 1)));
+    const __m256 halves = _mm256_shuffle_ps(low, high, _MM_SHUFFLE(2, 0, 2, 0));
+    return _mm256_permute4x64_epi64(_mm256_castps_si256(halves), _MM_SHUFFLE(3, 1, 2, 0));
   }
 
   // (2i, 2i + 1) lanes exchanged; and four values at p, `count` of them read, each in two lanes.
@@ -150,6 +241,25 @@ struct Avx2Vector {
   }
 
  private:
+  static void StoreBytesFirst(uint8_t* p, __m128i bytes, int64_t count) {
+    if (count == kWidth) return _mm_storel_epi64(reinterpret_cast<__m128i*>(p), bytes);
+    uint8_t first[16];
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(first), bytes);
+    for (int64_t i = 0; i < count; ++i) p[i] = first[i];
+  }
+  // Returns a lane in the low half of each 64 bits. Even bytes become its low half and odd bytes its
+  // high half, in two steps that each move upper nibbles beside the lower ones.
+  static __m256i JoinNibbles(__m256i bytes) {
+    const __m256i nibble = _mm256_set1_epi16(0xf);
+    const auto join = [](__m256i a) {
+      a = _mm256_or_si256(a, _mm256_srli_epi64(a, 12));
+      a = _mm256_or_si256(a, _mm256_srli_epi64(a, 24));
+      return _mm256_and_si256(a, _mm256_set1_epi64x(0xffff));
+    };
+    const __m256i even = join(_mm256_and_si256(bytes, nibble));
+    const __m256i odd = join(_mm256_and_si256(_mm256_srli_epi16(bytes, 8), nibble));
+    return _mm256_or_si256(even, _mm256_slli_epi64(odd, 16));
+  }
   static __m256i FirstLanes(int64_t count) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)),
                               _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));

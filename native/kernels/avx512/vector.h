@@ -17,11 +17,16 @@ struct Avx512Vector {
   static constexpr int kWidth = 16;
   static constexpr int kTileRows = 6;
   static constexpr int kTileVectors = 4;
+  static constexpr int kLaneTileRows = 5;
   static constexpr bool kHasBfloat16Dot = false;
 
   static __mmask16 FirstLanes(int64_t count) {
     return static_cast<__mmask16>((1u << static_cast<unsigned>(count)) - 1u);
   }
+
+  // Keeps a sum in its register where there are few: not here.
+  static Float Pin(Float sum) { return sum; }
+  static Pairs Pin(Pairs sum) { return sum; }
 
   static Float Zero() { return _mm512_setzero_ps(); }
   static Float Set(float value) { return _mm512_set1_ps(value); }
@@ -76,7 +81,13 @@ struct Avx512Vector {
     return Widen(_mm256_maskz_loadu_epi16(FirstLanes(count), bfloat16));
   }
   static void StoreBfloat16First(uint16_t* p, Float a, int64_t count) {
-    _mm512_mask_cvtepi32_storeu_epi16(p, FirstLanes(count), RoundToBfloat16(a));
+    _mm256_mask_storeu_epi16(p, FirstLanes(count), _mm512_cvtepi32_epi16(RoundToBfloat16(a)));
+  }
+  // The 32 bfloat16 of `low` and `high`, in order.
+  static Pairs RoundPairOfVectors(Float low, Float high) {
+    const __m256i first = _mm512_cvtepi32_epi16(RoundToBfloat16(low));
+    const __m256i second = _mm512_cvtepi32_epi16(RoundToBfloat16(high));
+    return _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1);
   }
   static Float LoadFloat16(const uint16_t* p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
@@ -90,10 +101,87 @@ struct Avx512Vector {
   }
 
   static Pairs LoadPairs(const uint32_t* p) { return _mm512_loadu_si512(p); }
+  static void StoreLanes(uint32_t* p, Pairs a) { _mm512_storeu_si512(p, a); }
   static Float LowHalves(Pairs a) { return _mm512_castsi512_ps(_mm512_slli_epi32(a, 16)); }
   static Float HighHalves(Pairs a) {
     return _mm512_castsi512_ps(
         _mm512_and_si512(a, _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
+  }
+
+  // Lanes of four int8 or eight int4: see simd/packed_lanes.h.
+  static Float ConvertLanes(Pairs a) { return _mm512_cvtepi32_ps(a); }
+  static Float LanesAsBits(Pairs a) { return _mm512_castsi512_ps(a); }
+  static Pairs BitsAsLanes(Float a) { return _mm512_castps_si512(a); }
+  template <int kByte>
+  static Float SignedByte(Pairs a) {
+    return ConvertLanes(_mm512_srai_epi32(_mm512_slli_epi32(a, 24 - 8 * kByte), 24));
+  }
+  // The lowest four bits of a lane shifted right are the index of the number that they stand for.
+  template <int kShift>
+  static Float SignedNibble(Pairs a) {
+    const __m512 numbers =
+        _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1);
+    return _mm512_permutexvar_ps(_mm512_srli_epi32(a, kShift), numbers);
+  }
+  // The int4 at bit kShift of the low and high half of each lane as a pair of bfloat16: the lowest
+  // five bits of a half are an index, of which the upper one makes no difference.
+  template <int kShift>
+  static Pairs NibblePairs(Pairs a) {
+    const __m256i numbers = _mm256_setr_epi16(
+        0, 0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0, 0x40c0, 0x40e0,  // 0, 1, ... 7
+        static_cast<int16_t>(0xc100), static_cast<int16_t>(0xc0e0), static_cast<int16_t>(0xc0c0),
+        static_cast<int16_t>(0xc0a0), static_cast<int16_t>(0xc080), static_cast<int16_t>(0xc040),
+        static_cast<int16_t>(0xc000), static_cast<int16_t>(0xbf80));  // -8, -7, ... -1
+    return _mm512_permutexvar_epi16(_mm512_srli_epi16(a, kShift),
+                                    _mm512_broadcast_i64x4(numbers));
+  }
+  // sum + the products of four int8 of each lane with the four uint8 of x.
+  static Pairs AddByteDots(Pairs sum, Pairs a, uint32_t x) {
+    const __m512i bytes = _mm512_set1_epi32(static_cast<int>(x));
+    const __m512i even = _mm512_madd_epi16(_mm512_srai_epi16(_mm512_slli_epi16(a, 8), 8),
+                                           _mm512_and_si512(bytes, _mm512_set1_epi16(0xff)));
+    const __m512i odd =
+        _mm512_madd_epi16(_mm512_srai_epi16(a, 8), _mm512_srli_epi16(bytes, 8));
+    return _mm512_add_epi32(sum, _mm512_add_epi32(even, odd));
+  }
+  // The int4 at bit kShift of the low and high half of each lane as a pair of int16.
+  template <int kShift>
+  static Pairs NibbleInt16(Pairs a) {
+    return _mm512_srai_epi16(_mm512_slli_epi16(a, 12 - kShift), 12);
+  }
+  // sum + a.low * b.low + a.high * b.high in each lane of int16; b: one pair for all.
+  static Pairs AddInt16Dots(Pairs sum, Pairs a, uint32_t b) {
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(a, _mm512_set1_epi32(static_cast<int>(b))));
+  }
+  static Float LoadFirst(const int16_t* p, int64_t count) {
+    return _mm512_cvtepi32_ps(
+        _mm512_cvtepi16_epi32(_mm256_maskz_loadu_epi16(FirstLanes(count), p)));
+  }
+  static void StoreInt16First(int16_t* p, Float a, int64_t count) {
+    _mm256_mask_storeu_epi16(p, FirstLanes(count), _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(a)));
+  }
+  // uint8 with 128 subtracted.
+  static Float LoadFirst(const uint8_t* p, int64_t count) {
+    const __m128i bytes = _mm_mask_loadu_epi8(_mm_set1_epi8(-128), FirstLanes(count), p);
+    return _mm512_cvtepi32_ps(
+        _mm512_sub_epi32(_mm512_cvtepu8_epi32(bytes), _mm512_set1_epi32(128)));
+  }
+  static Float LoadInt8(const int8_t* p) {
+    return _mm512_cvtepi32_ps(
+        _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+  }
+  static void StoreUint8First(uint8_t* p, Float a, int64_t count) {
+    // Narrowed in a register: the form that writes memory is several times slower.
+    _mm_mask_storeu_epi8(p, FirstLanes(count), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a)));
+  }
+  static void StoreInt8First(int8_t* p, Float a, int64_t count) {
+    _mm_mask_storeu_epi8(p, FirstLanes(count), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a)));
+  }
+  // Lanes of eight int4 from one a byte, [8 * kWidth].
+  static Pairs JoinNibbles(const int8_t* p) {
+    const __m256i low = JoinNibbles(_mm512_loadu_si512(p));
+    const __m256i high = JoinNibbles(_mm512_loadu_si512(p + 64));
+    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
   }
 
   // (2i, 2i + 1) lanes exchanged; and eight values at p, `count` of them read, each in two lanes.
@@ -131,6 +219,19 @@ struct Avx512Vector {
   }
 
  private:
+  // Even bytes become the low half of a lane and odd bytes the high half, in two steps that each
+  // move upper nibbles beside the lower ones.
+  static __m256i JoinNibbles(__m512i bytes) {
+    const __m512i nibble = _mm512_set1_epi16(0xf);
+    const auto join = [](__m512i a) {
+      a = _mm512_or_si512(a, _mm512_srli_epi64(a, 12));
+      a = _mm512_or_si512(a, _mm512_srli_epi64(a, 24));
+      return _mm512_and_si512(a, _mm512_set1_epi64(0xffff));
+    };
+    const __m512i even = join(_mm512_and_si512(bytes, nibble));
+    const __m512i odd = join(_mm512_and_si512(_mm512_srli_epi16(bytes, 8), nibble));
+    return _mm512_cvtepi64_epi32(_mm512_or_si512(even, _mm512_slli_epi64(odd, 16)));
+  }
   static Float Widen(__m256i bfloat16) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bfloat16), 16));
   }

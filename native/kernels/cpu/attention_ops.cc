@@ -1,6 +1,6 @@
 #include <algorithm>
+#include <cstring>
 
-#include "kernels/cpu/convert.h"
 #include "kernels/cpu/cpu_context.h"
 #include "kernels/cpu/cpu_ops.h"
 
@@ -10,14 +10,46 @@ namespace {
 // The kernels compute the widest head that ops.h promises to models.
 static_assert(kMaxHeadDim <= kernels::kMaxHeadDim);
 
-constexpr int64_t kMaxQueriesPerTask = 32;
-// Queries of one head in a full task; a kernel shares each block of keys among them.
-constexpr int64_t kQueriesPerFullTask = 96;
+// Rows of a full task, a row being a query of one head; a kernel shares each block of keys among
+// them.
+constexpr int64_t kRowsPerTask = 512;
 constexpr int64_t kTasksPerThread = 4;
 
-// Returns the number of values between two KV heads of a cache.
-int64_t HeadStride(const KvCacheView& cache) { return cache.block_size * cache.head_dim; }
-int64_t BlockStride(const KvCacheView& cache) { return cache.num_kv_heads * HeadStride(cache); }
+// The keys, or the values, of one KV head in one block of a cache.
+class HeadBlock {
+ public:
+  HeadBlock(const KvCacheView& cache, void* plane, int64_t block, int64_t head)
+      : cache_(cache),
+        data_(static_cast<char*>(plane) + block * cache.BlockBytes() + head * cache.HeadBytes()) {}
+
+  char* data() const { return data_; }
+  // [block_size]; null if the rows of the cache have no scales.
+  float* scales() const {
+    if (cache_.dtype != KvDtype::kInt8) return nullptr;
+    return reinterpret_cast<float*>(data_ + cache_.NumberBytes());
+  }
+
+  // Writes the row [head_dim] of the token at `offset` in the block.
+  void Store(const kernels::ConvertKernels& convert, const float* row, int64_t offset) const {
+    char* target = data_ + offset * cache_.head_dim * KvDtypeBytes(cache_.dtype);
+    switch (cache_.dtype) {
+      case KvDtype::kFloat32:
+        std::memcpy(target, row, static_cast<size_t>(cache_.head_dim) * sizeof(float));
+        break;
+      case KvDtype::kBfloat16:
+        convert.float32_to_bfloat16(row, reinterpret_cast<uint16_t*>(target), cache_.head_dim);
+        break;
+      case KvDtype::kInt8:
+        scales()[offset] = convert.float32_to_uint8(row, reinterpret_cast<uint8_t*>(target),
+                                                    cache_.head_dim);
+        break;
+    }
+  }
+
+ private:
+  const KvCacheView& cache_;
+  char* data_;
+};
 
 void StoreKv(OpsContext& context, const StoreKvOp& op) {
   const KvCacheView& cache = op.cache;
@@ -25,16 +57,10 @@ void StoreKv(OpsContext& context, const StoreKvOp& op) {
   CHECK(op.values.columns == op.keys.columns && op.values.rows == op.keys.rows);
   CpuContext& cpu = Cpu(context);
 
-  const auto store = [&](const float* row, void* target, int64_t slot) {
+  const auto store = [&](const float* row, void* plane, int64_t slot) {
     for (int64_t head = 0; head < cache.num_kv_heads; ++head) {
-      const int64_t offset = slot / cache.block_size * BlockStride(cache) +
-                             head * HeadStride(cache) + slot % cache.block_size * cache.head_dim;
-      ConvertValues(cpu.kernels().convert,
-                    {.source = row + head * cache.head_dim,
-                     .source_dtype = Dtype::kFloat32,
-                     .target = static_cast<char*>(target) + offset * DtypeBytes(cache.dtype),
-                     .target_dtype = cache.dtype,
-                     .count = cache.head_dim});
+      HeadBlock(cache, plane, slot / cache.block_size, head)
+          .Store(cpu.kernels().convert, row + head * cache.head_dim, slot % cache.block_size);
     }
   };
   cpu.ForRows(op.keys.rows, 2 * op.keys.columns, [&](int64_t begin, int64_t count) {
@@ -55,11 +81,11 @@ struct PagedTask {
 };
 
 // Runs a task sequence by sequence.
-void AttendPaged(const kernels::AttentionKernels& attention, const PagedAttentionOp& op,
-                 const PagedTask& task) {
+void AttendPaged(const CpuContext& cpu, const PagedAttentionOp& op, const PagedTask& task,
+                 int thread) {
   const KvCacheView& cache = op.cache;
-  const size_t head_offset =
-      static_cast<size_t>(task.kv_head * HeadStride(cache)) * DtypeBytes(cache.dtype);
+  const HeadBlock keys(cache, cache.keys, 0, task.kv_head);
+  const HeadBlock values(cache, cache.values, 0, task.kv_head);
   const int32_t* starts_end = op.query_starts + op.num_sequences + 1;
   int64_t sequence =
       std::upper_bound(op.query_starts, starts_end, static_cast<int32_t>(task.begin)) -
@@ -70,22 +96,26 @@ void AttendPaged(const kernels::AttentionKernels& attention, const PagedAttentio
     const int64_t query_begin = op.query_starts[sequence];
     const int64_t cached =
         op.context_lens[sequence] - (op.query_starts[sequence + 1] - query_begin);
-    attention.paged({.q = op.q.data + begin * op.q.stride + task.first_head * cache.head_dim,
+    cpu.kernels().attention.paged({.q = op.q.data + begin * op.q.stride + task.first_head * cache.head_dim,
                      .q_stride = op.q.stride,
                      .num_queries = end - begin,
                      .num_heads = task.num_heads,
                      .head_dim = cache.head_dim,
                      .first_position = cached + begin - query_begin,
                      .kv_dtype = cache.dtype,
-                     .keys = static_cast<const char*>(cache.keys) + head_offset,
-                     .values = static_cast<const char*>(cache.values) + head_offset,
-                     .block_stride = BlockStride(cache),
+                     .keys = keys.data(),
+                     .values = values.data(),
+                     .block_stride = cache.BlockBytes() / KvDtypeBytes(cache.dtype),
                      .token_stride = cache.head_dim,
                      .block_size = cache.block_size,
+                     .key_scales = keys.scales(),
+                     .value_scales = values.scales(),
+                     .scale_stride = cache.BlockBytes() / int64_t{sizeof(float)},
                      .block_table = op.block_tables + sequence * op.max_blocks_per_sequence,
                      .scale = op.scale,
                      .out = op.out.data + begin * op.out.stride + task.first_head * cache.head_dim,
-                     .out_stride = op.out.stride});
+                     .out_stride = op.out.stride,
+                     .scratch = cpu.AttentionScratch(thread)});
     begin = end;
   }
 }
@@ -97,28 +127,31 @@ void PagedAttention(OpsContext& context, const PagedAttentionOp& op) {
   CHECK(cache.head_dim <= kernels::kMaxHeadDim);
   CpuContext& cpu = Cpu(context);
 
-  // There must be enough tasks to keep every thread busy: first a task gets fewer queries, then
-  // fewer heads.
-  const int64_t wanted_tasks = kTasksPerThread * cpu.threads().num_threads();
-  const int64_t queries_per_task =
-      std::clamp<int64_t>(op.q.rows * cache.num_kv_heads / wanted_tasks, 1, kMaxQueriesPerTask);
-  const int64_t num_chunks = DivideUp(op.q.rows, queries_per_task);
+  // There must be enough tasks to keep every thread busy: a task gets fewer queries, and where threads
+  // would have none, fewer heads, although the keys are then read once more.
+  const int64_t num_threads = cpu.threads().num_threads();
+  const int64_t wanted_tasks = kTasksPerThread * num_threads;
   const int64_t group = op.num_heads / cache.num_kv_heads;
-  const int64_t wanted_splits = DivideUp(wanted_tasks, num_chunks * cache.num_kv_heads + 1);
+  const int64_t queries_per_task =
+      std::clamp<int64_t>(op.q.rows * cache.num_kv_heads / wanted_tasks, 1,
+                          std::max<int64_t>(kRowsPerTask / group, 1));
+  const int64_t num_chunks = DivideUp(op.q.rows, queries_per_task);
+  const int64_t wanted_splits = DivideUp(num_threads, num_chunks * cache.num_kv_heads);
   const int64_t heads_per_task = DivideUp(group, std::min(wanted_splits, group));
   const int64_t num_splits = DivideUp(group, heads_per_task);
 
   const int64_t num_tasks = num_chunks * cache.num_kv_heads * num_splits;
-  cpu.threads().ParallelFor(num_tasks, [&](int64_t index) {
+  cpu.threads().ParallelFor(num_tasks, [&](int64_t index, int thread) {
     const int64_t split = index % num_splits;
     const int64_t kv_head = index / num_splits % cache.num_kv_heads;
     const int64_t begin = index / num_splits / cache.num_kv_heads * queries_per_task;
-    AttendPaged(cpu.kernels().attention, op,
+    AttendPaged(cpu, op,
                 {.begin = begin,
                  .end = std::min(begin + queries_per_task, op.q.rows),
                  .kv_head = kv_head,
                  .first_head = kv_head * group + split * heads_per_task,
-                 .num_heads = std::min(heads_per_task, group - split * heads_per_task)});
+                 .num_heads = std::min(heads_per_task, group - split * heads_per_task)},
+                thread);
   });
 }
 
@@ -132,15 +165,18 @@ void FullAttention(OpsContext& context, const FullAttentionOp& op) {
   CpuContext& cpu = Cpu(context);
   const bool has_relative = op.relative_q.data != nullptr;
 
-  const int64_t num_chunks = DivideUp(op.q.rows, kQueriesPerFullTask);
-  cpu.threads().ParallelFor(num_chunks * op.num_heads, [&](int64_t index) {
-    const int64_t begin = index % num_chunks * kQueriesPerFullTask;
+  const int64_t wanted_tasks = kTasksPerThread * cpu.threads().num_threads();
+  const int64_t queries_per_task =
+      std::clamp<int64_t>(op.q.rows * op.num_heads / wanted_tasks, 1, kRowsPerTask);
+  const int64_t num_chunks = DivideUp(op.q.rows, queries_per_task);
+  cpu.threads().ParallelFor(num_chunks * op.num_heads, [&](int64_t index, int thread) {
+    const int64_t begin = index % num_chunks * queries_per_task;
     const int64_t column = index / num_chunks * head_dim;
     const int64_t q_offset = begin * op.q.stride + column;
     cpu.kernels().attention.full(
         {.q = op.q.data + q_offset,
          .q_stride = op.q.stride,
-         .num_queries = std::min(kQueriesPerFullTask, op.q.rows - begin),
+         .num_queries = std::min(queries_per_task, op.q.rows - begin),
          .keys = op.keys.data + column,
          .values = op.values.data + column,
          .kv_stride = op.keys.stride,
@@ -151,8 +187,10 @@ void FullAttention(OpsContext& context, const FullAttentionOp& op) {
          .relative_keys = has_relative ? op.relative_keys + column : nullptr,
          .relative_stride = op.relative_stride,
          .first_query = begin,
+         .product_dtype = op.product_dtype,
          .out = op.out.data + begin * op.out.stride + column,
-         .out_stride = op.out.stride});
+         .out_stride = op.out.stride,
+         .scratch = cpu.AttentionScratch(thread)});
   });
 }
 

@@ -16,7 +16,7 @@ void SetOutputOps(Ops& ops);
 
 // Opens a CPU device that uses the given kernels. Binds the calling thread to the first of the
 // device's cores, if `id` names any.
-Device OpenCpu(const kernels::CpuKernels& kernels, const DeviceId& id);
+Result<Device> OpenCpu(const kernels::CpuKernels& kernels, const DeviceId& id);
 
 }  // namespace autoglm::cpu
 

@@ -1,7 +1,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/cpu/convert.h"
+#include "device/host_memory.h"
+#include "kernels/packing/convert.h"
 #include "kernels/cpu/cpu_context.h"
 #include "kernels/cpu/cpu_ops.h"
 
@@ -11,6 +12,11 @@ namespace {
 constexpr int64_t kValuesPerUploadTask = int64_t{1} << 20;
 
 Result<DeviceBuffer> Allocate(OpsContext&, size_t bytes) { return AllocateHostMemory(bytes); }
+
+FreeMemory FindFreeMemory(OpsContext&) {
+  const HostMemory memory = ReadHostMemory();
+  return {memory.FreeBytes(), memory.InWords(), true};
+}
 
 void Upload(OpsContext& context, const UploadOp& op) {
   CpuContext& cpu = Cpu(context);
@@ -56,6 +62,7 @@ void Gather(OpsContext& context, const GatherOp& op) {
 }  // namespace
 
 void SetMemoryOps(Ops& ops) {
+  ops.free_memory = FindFreeMemory;
   ops.allocate = Allocate;
   ops.upload = Upload;
   ops.copy_in = CopyIn;

@@ -1,5 +1,6 @@
 #include "kernels/cpu/cpu_context.h"
 #include "kernels/cpu/cpu_ops.h"
+#include "kernels/group/device_group.h"
 #include "kernels/sampling/sampler.h"
 
 namespace autoglm::cpu {
@@ -27,14 +28,25 @@ void Sample(OpsContext& context, const SampleOp& op) {
   cpu.threads().ParallelFor(op.logits.rows, [&](int64_t row) { SampleRow(cpu, op, row); });
 }
 
-// Does nothing: a CPU is the only rank of its group, so its values are the sum.
-void AllReduce(OpsContext&, const AllReduceOp&) {}
+void AllReduce(OpsContext& context, const AllReduceOp& op) {
+  if (context.group_rank == nullptr) return;
+  CHECK(op.x.stride == op.x.columns);
+  const auto& [group, rank] = *context.group_rank;
+  group->Sum(rank, {op.x.data, static_cast<size_t>(op.x.rows * op.x.columns)}, context.threads());
+}
+
+void AllGather(OpsContext& context, const AllGatherOp& op) {
+  CHECK(context.group_rank != nullptr);
+  const auto& [group, rank] = *context.group_rank;
+  group->Gather(rank, op.part, op.whole, context.threads());
+}
 
 }  // namespace
 
 void SetOutputOps(Ops& ops) {
   ops.sample = Sample;
   ops.all_reduce = AllReduce;
+  ops.all_gather = AllGather;
 }
 
 }  // namespace autoglm::cpu

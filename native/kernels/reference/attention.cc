@@ -45,11 +45,18 @@ class OnlineSoftmax {
 };
 
 // Returns one token's key or value as float32: in the cache's own memory, or as a copy in `row`.
-const float* CacheRow(const PagedAttentionArgs& args, const void* cache, int64_t position,
-                      float row[kMaxHeadDim]) {
+const float* CacheRow(const PagedAttentionArgs& args, const void* cache, const float* scales,
+                      int64_t position, float row[kMaxHeadDim]) {
   const int64_t block = args.block_table[position / args.block_size];
-  const int64_t offset = block * args.block_stride + position % args.block_size * args.token_stride;
-  if (args.kv_dtype == Dtype::kFloat32) return static_cast<const float*>(cache) + offset;
+  const int64_t place = position % args.block_size;
+  const int64_t offset = block * args.block_stride + place * args.token_stride;
+  if (args.kv_dtype == KvDtype::kFloat32) return static_cast<const float*>(cache) + offset;
+  if (args.kv_dtype == KvDtype::kInt8) {
+    const uint8_t* bytes = static_cast<const uint8_t*>(cache) + offset;
+    const float scale = scales[block * args.scale_stride + place];
+    for (int64_t i = 0; i < args.head_dim; ++i) row[i] = static_cast<float>(bytes[i] - 128) * scale;
+    return row;
+  }
   const uint16_t* bits = static_cast<const uint16_t*>(cache) + offset;
   for (int64_t i = 0; i < args.head_dim; ++i) row[i] = BFloat16ToFloat(bits[i]);
   return row;
@@ -64,8 +71,8 @@ void Paged(const PagedAttentionArgs& args) {
       OnlineSoftmax softmax(args.head_dim,
                             args.out + query * args.out_stride + head * args.head_dim);
       for (int64_t key = 0; key <= args.first_position + query; ++key) {
-        const float* k = CacheRow(args, args.keys, key, key_row);
-        const float* v = CacheRow(args, args.values, key, value_row);
+        const float* k = CacheRow(args, args.keys, args.key_scales, key, key_row);
+        const float* v = CacheRow(args, args.values, args.value_scales, key, value_row);
         softmax.Add(Dot(q, k, args.head_dim) * args.scale, v);
       }
       softmax.Normalise();
@@ -92,6 +99,6 @@ void Full(const FullAttentionArgs& args) {
 
 }  // namespace
 
-AttentionKernels Attention() { return {.isa = "reference", .paged = Paged, .full = Full}; }
+AttentionKernels Attention() { return {.isa = "reference", .scratch_bytes = 0, .paged = Paged, .full = Full}; }
 
 }  // namespace autoglm::kernels::reference

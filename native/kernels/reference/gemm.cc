@@ -2,16 +2,17 @@
 #include <bit>
 
 #include "base/float_bits.h"
+#include "kernels/reference/quantized_gemm.h"
 #include "kernels/reference/reference.h"
 
 namespace autoglm::kernels::reference {
 namespace {
 
-// A panel holds kPanelWidth output columns as [depth][kPanelWidth], so that the inner loop runs
-// over columns and each column's sum grows strictly in the order of depth.
-constexpr int64_t kPanelWidth = 16;
+// A panel of floats holds kPanelWidth output columns as [depth][kPanelWidth], so that the inner
+// loop runs over columns and each column's sum grows strictly in the order of depth.
 
 size_t PanelBytes(const WeightFormat& format, int64_t depth) {
+  if (IsQuantized(format)) return QuantizedPanelBytes(format, depth);
   const size_t bytes =
       static_cast<size_t>(depth) * kPanelWidth * DtypeBytes(UnpackedDtype(format));
   return (bytes + kPanelAlignment - 1) / kPanelAlignment * kPanelAlignment;
@@ -35,6 +36,9 @@ void PackPanel(const PackPanelArgs& args) {
     case WeightType::kBfloat16:
     case WeightType::kFloat16:
       return PackPanelOf<uint16_t>(args);
+    case WeightType::kInt8:
+    case WeightType::kInt4:
+      return PackQuantizedPanel(args);
   }
 }
 
@@ -81,6 +85,9 @@ void MultiplyX(const GemmArgs& args) {
       return MultiplyOf<X, kReadX, uint16_t, BFloat16ToFloat>(args);
     case WeightType::kFloat16:
       return MultiplyOf<X, kReadX, uint16_t, Float16ToFloat>(args);
+    case WeightType::kInt8:
+    case WeightType::kInt4:
+      return MultiplyQuantized(args);
   }
 }
 
@@ -92,6 +99,10 @@ void Multiply(const GemmArgs& args) {
   }
 }
 
+GemmTask LargestTask(const WeightFormat&, Dtype, int64_t, int64_t) {
+  return {.num_rows = 64, .num_panels = 1};
+}
+
 }  // namespace
 
 GemmKernels Gemm() {
@@ -99,7 +110,10 @@ GemmKernels Gemm() {
           .panel_width = kPanelWidth,
           .panel_bytes = PanelBytes,
           .pack_panel = PackPanel,
-          .multiply = Multiply};
+          .multiply = Multiply,
+          .largest_task = LargestTask,
+          .scratch_bytes = 0,
+          .arrange_row = nullptr};
 }
 
 }  // namespace autoglm::kernels::reference

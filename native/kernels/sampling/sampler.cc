@@ -13,21 +13,21 @@ namespace {
 
 constexpr float kNegativeInfinity = -std::numeric_limits<float>::infinity();
 
-Status NotFinite() {
-  return EngineFailed("the logits of this sequence are not finite, so no token can be chosen");
-}
-
 bool IsAllowed(const std::vector<uint32_t>& mask, uint32_t token_id) {
   return (mask[token_id / kTokensPerMaskWord] >> (token_id % kTokensPerMaskWord) & 1u) != 0;
+}
+
+void Forbid(const std::vector<uint32_t>& token_ids, std::vector<uint32_t>& mask) {
+  for (const uint32_t token_id : token_ids) {
+    mask[token_id / kTokensPerMaskWord] &= ~(1u << (token_id % kTokensPerMaskWord));
+  }
 }
 
 // Returns true if the forbidden ids cover all of `num_tokens` tokens that the mask allows.
 bool ForbidsMask(const std::vector<uint32_t>& mask, const std::vector<uint32_t>& forbidden,
                  size_t num_tokens) {
   std::vector<uint32_t> left = mask;
-  for (const uint32_t token_id : forbidden) {
-    left[token_id / kTokensPerMaskWord] &= ~(1u << (token_id % kTokensPerMaskWord));
-  }
+  Forbid(forbidden, left);
   for (uint32_t token_id = 0; token_id < num_tokens; ++token_id) {
     if (IsAllowed(left, token_id)) return false;
   }
@@ -54,8 +54,7 @@ Status NothingToChoose(std::span<const float> logits, const SampleParams& params
       (!params.forbidden_token_ids.empty() || params.allowed_tokens.has_value()) &&
       std::all_of(logits.begin(), logits.end(),
                   [](float logit) { return logit == kNegativeInfinity; });
-  if (all_forbidden) return InvalidRequest("the sampling parameters forbid every token");
-  return NotFinite();
+  return all_forbidden ? EveryTokenForbidden() : LogitsNotFinite();
 }
 
 // Returns the token at `unit`, in [0, 1), of the cumulative distribution; weights are probabilities
@@ -72,6 +71,22 @@ uint32_t Draw(std::span<const Candidate> candidates, double total, double unit) 
 }
 
 }  // namespace
+
+Status LogitsNotFinite() {
+  return EngineFailed("the logits of this sequence are not finite, so no token can be chosen");
+}
+
+Status EveryTokenForbidden() {
+  return InvalidRequest("the sampling parameters forbid every token");
+}
+
+std::vector<uint32_t> AllowedTokens(const SampleParams& params, size_t vocab_size) {
+  const size_t num_words = (vocab_size + kTokensPerMaskWord - 1) / kTokensPerMaskWord;
+  std::vector<uint32_t> mask =
+      params.allowed_tokens.value_or(std::vector<uint32_t>(num_words, ~uint32_t{0}));
+  if (!LeavesNothing(params, params.vocab_limit)) Forbid(params.forbidden_token_ids, mask);
+  return mask;
+}
 
 void AdjustLogits(std::span<float> logits, const SampleParams& params) {
   if (params.allowed_tokens.has_value()) KeepMasked(logits, *params.allowed_tokens);
@@ -144,7 +159,7 @@ Status Sampler::Run(std::span<float> logits, const TokenChoice& output,
   const uint32_t limit =
       output.sample.has_value() ? output.sample->vocab_limit : static_cast<uint32_t>(raw.size());
   ScoreToken(kernels_, raw, {.num_top = output.num_logprobs, .top_limit = limit}, result);
-  return std::isfinite(result.logprob) ? Status() : NotFinite();
+  return std::isfinite(result.logprob) ? Status() : LogitsNotFinite();
 }
 
 }  // namespace autoglm

@@ -1,6 +1,7 @@
 #ifndef AUTOGLM_KERNELS_SAMPLING_SAMPLER_H_
 #define AUTOGLM_KERNELS_SAMPLING_SAMPLER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -36,6 +37,14 @@ class Sampler {
 
 // Applies mask, allowed and forbidden ids, bias and penalties to the logits, in this order.
 void AdjustLogits(std::span<float> logits, const SampleParams& params);
+
+// Returns why no token can be chosen from logits that are not finite, or of which all are forbidden.
+Status LogitsNotFinite();
+Status EveryTokenForbidden();
+
+// Returns the mask of what may be chosen: the tokens that `allowed_tokens` allows, less the forbidden
+// ones unless that leaves none below vocab_limit.
+std::vector<uint32_t> AllowedTokens(const SampleParams& params, size_t vocab_size);
 
 // Returns a number in [0, 1) that depends on (seed, stream, position) alone.
 double RandomUnit(const SampleParams& params);

@@ -42,6 +42,9 @@ struct AttentionShape {
 struct AttentionScratch {
   alignas(64) float block[kMaxHeadDim * kKeyBlock];    // keys [head_dim][kKeyBlock], then values
   alignas(64) float scores[kRowsPerChunk][kKeyBlock];  // scores, then probabilities
+  // Of the keys and the values of the block, zeros where there are no more.
+  alignas(64) float key_scales[kKeyBlock];
+  alignas(64) float value_scales[kKeyBlock];
 };
 
 // Sets scores[row][j] to q . k_j for the whole block.
@@ -73,6 +76,15 @@ float Dot(const float* a, const float* b, int64_t count) {
         return V::MultiplyAdd(V::LoadFirst(a + i, n), V::LoadFirst(b + i, n), sum);
       },
       V::Add));
+}
+
+// Multiplies each number of a row of queries by the scale of its key, or of its value: the cache's
+// rows enter both products as they are stored.
+template <typename V>
+void MultiplyByScales(const float scales[kKeyBlock], float numbers[kKeyBlock]) {
+  for (int64_t j = 0; j < kKeyBlock; j += V::kWidth) {
+    V::Store(numbers + j, V::Multiply(V::Load(numbers + j), V::Load(scales + j)));
+  }
 }
 
 // Adds r . p to scores[j], for p of the distance to key j.
@@ -202,9 +214,19 @@ void AttendRows(AttentionRow* rows, int64_t num_rows, const AttentionShape& shap
     const int64_t count = num_keys - key < kKeyBlock ? num_keys - key : kKeyBlock;
     LoadTransposed<V>(keys, key, count, shape.head_dim, scratch.block, kKeyBlock);
     ScoreKeys<V>(rows, begin, num_rows, shape.head_dim, scratch);
+    if constexpr (KeyRows::kHasScales) {
+      LoadScales(keys, key, count, scratch.key_scales, kKeyBlock);
+      LoadScales(values, key, count, scratch.value_scales, kKeyBlock);
+    }
     for (int64_t row = begin; row < num_rows; ++row) {
+      if constexpr (KeyRows::kHasScales) {
+        MultiplyByScales<V>(scratch.key_scales, scratch.scores[row]);
+      }
       AddRelativeScores<V>(rows[row], key, shape, scratch.scores[row]);
       UpdateSoftmax<V>(rows[row], rows[row].VisibleKeys(key), shape, scratch.scores[row]);
+      if constexpr (KeyRows::kHasScales) {
+        MultiplyByScales<V>(scratch.value_scales, scratch.scores[row]);
+      }
     }
     LoadRows<V>(values, key, count, shape.head_dim, scratch.block, kMaxHeadDim);
     WeighValues<V>(rows, begin, num_rows, key, shape.head_dim, scratch);
@@ -217,37 +239,64 @@ void AttendRows(AttentionRow* rows, int64_t num_rows, const AttentionShape& shap
   }
 }
 
-template <typename V, typename T>
-void AttendPaged(const PagedAttentionArgs& args) {
-  const PagedRows<T> keys = {static_cast<const T*>(args.keys), args.block_table, args.block_size,
-                             args.block_stride, args.token_stride};
-  const PagedRows<T> values = {static_cast<const T*>(args.values), args.block_table,
-                               args.block_size, args.block_stride, args.token_stride};
+// Row `row` of the queries and heads of a call.
+inline AttentionRow PagedRow(const PagedAttentionArgs& args, int64_t row) {
+  const int64_t query = row / args.num_heads;
+  const int64_t head = row % args.num_heads;
+  return {.q = args.q + query * args.q_stride + head * args.head_dim,
+          .out = args.out + query * args.out_stride + head * args.head_dim,
+          .num_keys = args.first_position + query + 1,
+          .relative_q = nullptr,
+          .relative_key = nullptr};
+}
+
+template <typename V, typename KeyRows>
+void AttendPaged(const PagedAttentionArgs& args, const KeyRows& keys, const KeyRows& values) {
   const AttentionShape shape = {args.head_dim, args.scale, 0};
   const int64_t num_rows = args.num_queries * args.num_heads;
   AttentionRow rows[kRowsPerChunk];
   for (int64_t begin = 0; begin < num_rows; begin += kRowsPerChunk) {
     const int64_t count = num_rows - begin < kRowsPerChunk ? num_rows - begin : kRowsPerChunk;
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t query = (begin + i) / args.num_heads;
-      const int64_t head = (begin + i) % args.num_heads;
-      rows[i] = {.q = args.q + query * args.q_stride + head * args.head_dim,
-                 .out = args.out + query * args.out_stride + head * args.head_dim,
-                 .num_keys = args.first_position + query + 1,
-                 .relative_q = nullptr,
-                 .relative_key = nullptr};
-    }
+    for (int64_t i = 0; i < count; ++i) rows[i] = PagedRow(args, begin + i);
     AttendRows<V>(rows, count, shape, keys, values);
   }
 }
 
+template <typename T>
+PagedRows<T> PagedRowsOf(const PagedAttentionArgs& args, const void* rows) {
+  return {static_cast<const T*>(rows), args.block_table, args.block_size, args.block_stride,
+          args.token_stride};
+}
+
+inline ScaledRows ScaledRowsOf(const PagedAttentionArgs& args, const void* rows,
+                               const float* scales) {
+  return {PagedRowsOf<uint8_t>(args, rows), scales, args.scale_stride};
+}
+
 template <typename V>
 void Paged(const PagedAttentionArgs& args) {
-  if (args.kv_dtype == Dtype::kFloat32) {
-    AttendPaged<V, float>(args);
-  } else {
-    AttendPaged<V, uint16_t>(args);
+  switch (args.kv_dtype) {
+    case KvDtype::kFloat32:
+      return AttendPaged<V>(args, PagedRowsOf<float>(args, args.keys),
+                            PagedRowsOf<float>(args, args.values));
+    case KvDtype::kBfloat16:
+      return AttendPaged<V>(args, PagedRowsOf<uint16_t>(args, args.keys),
+                            PagedRowsOf<uint16_t>(args, args.values));
+    case KvDtype::kInt8:
+      return AttendPaged<V>(args, ScaledRowsOf(args, args.keys, args.key_scales),
+                            ScaledRowsOf(args, args.values, args.value_scales));
   }
+}
+
+inline AttentionRow FullRow(const FullAttentionArgs& args, int64_t query) {
+  const bool has_relative = args.relative_q != nullptr;
+  const int64_t distance = args.first_query + query;  // to key 0
+  return {.q = args.q + query * args.q_stride,
+          .out = args.out + query * args.out_stride,
+          .num_keys = args.num_keys,
+          .relative_q = has_relative ? args.relative_q + query * args.q_stride : nullptr,
+          .relative_key =
+              has_relative ? args.relative_keys - distance * args.relative_stride : nullptr};
 }
 
 template <typename V>
@@ -259,24 +308,14 @@ void Full(const FullAttentionArgs& args) {
   for (int64_t begin = 0; begin < args.num_queries; begin += kRowsPerChunk) {
     const int64_t rest = args.num_queries - begin;
     const int64_t count = rest < kRowsPerChunk ? rest : kRowsPerChunk;
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t query = begin + i;
-      const bool has_relative = args.relative_q != nullptr;
-      const int64_t distance = args.first_query + query;  // to key 0
-      rows[i] = {.q = args.q + query * args.q_stride,
-                 .out = args.out + query * args.out_stride,
-                 .num_keys = args.num_keys,
-                 .relative_q = has_relative ? args.relative_q + query * args.q_stride : nullptr,
-                 .relative_key =
-                     has_relative ? args.relative_keys - distance * args.relative_stride : nullptr};
-    }
+    for (int64_t i = 0; i < count; ++i) rows[i] = FullRow(args, begin + i);
     AttendRows<V>(rows, count, shape, keys, values);
   }
 }
 
 template <typename V>
 AttentionKernels Attention(const char* isa) {
-  return {.isa = isa, .paged = Paged<V>, .full = Full<V>};
+  return {.isa = isa, .scratch_bytes = 0, .paged = Paged<V>, .full = Full<V>};
 }
 
 }  // namespace

@@ -3,11 +3,13 @@
 
 #include <cstdint>
 
+#include "kernels/simd/packed_lanes.h"
+
 namespace autoglm::kernels {
 namespace {
 
 // A tile is kRows rows times kVectors vectors of columns whose sums live in registers; V::kTileRows
-// and V::kTileVectors fill them. Each sum grows by one fused multiply-add per depth, strictly in
+// and V::kTileVectors fill them. Vectors beyond those of one panel are of the next. Each sum grows by one fused multiply-add per depth, strictly in
 // order, so that its bits depend neither on the tile's shape nor on the depth at which a sum was
 // stored to memory and loaded again.
 
@@ -15,9 +17,11 @@ template <typename V>
 struct Float32Weights {
   const float* data;  // [depth][stride]
   int64_t stride;
+  int64_t panel_stride = 0;  // from a panel to the next
 
   typename V::Float Even(int64_t depth, int vector) const {
-    return V::Load(data + depth * stride + vector * V::kWidth);
+    return V::Load(data + vector / V::kTileVectors * panel_stride + depth * stride +
+                   vector % V::kTileVectors * V::kWidth);
   }
   typename V::Float Odd(int64_t depth, int vector) const { return Even(depth + 1, vector); }
 };
@@ -26,9 +30,11 @@ template <typename V>
 struct Float16Weights {
   const uint16_t* data;  // [depth][stride]
   int64_t stride;
+  int64_t panel_stride = 0;  // from a panel to the next
 
   typename V::Float Even(int64_t depth, int vector) const {
-    return V::LoadFloat16(data + depth * stride + vector * V::kWidth);
+    return V::LoadFloat16(data + vector / V::kTileVectors * panel_stride + depth * stride +
+                          vector % V::kTileVectors * V::kWidth);
   }
   typename V::Float Odd(int64_t depth, int vector) const { return Even(depth + 1, vector); }
 };
@@ -39,9 +45,11 @@ template <typename V>
 struct PairWeights {
   const uint32_t* data;  // [ceil(depth / 2)][stride]
   int64_t stride;
+  int64_t panel_stride;  // from a panel to the next
 
   typename V::Pairs At(int64_t depth, int vector) const {
-    return V::LoadPairs(data + depth / 2 * stride + vector * V::kWidth);
+    return V::LoadPairs(data + vector / V::kTileVectors * panel_stride + depth / 2 * stride +
+                        vector % V::kTileVectors * V::kWidth);
   }
   typename V::Float Even(int64_t depth, int vector) const {
     return V::LowHalves(At(depth, vector));
@@ -60,7 +68,7 @@ struct Tile {
   void Clear() {
 #pragma GCC unroll 8
     for (int row = 0; row < kRows; ++row) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) sums[row][v] = V::Zero();
     }
   }
@@ -71,21 +79,12 @@ struct Tile {
   template <typename Weights>
   void Accumulate(const float* const x[kRows], int64_t depth, Weights weights) {
     Tile local = *this;
-    Float w[kVectors];
     int64_t d = 0;
     for (; d + 1 < depth; d += 2) {
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) w[v] = weights.Even(d, v);
-      local.AddProducts(x, d, w);
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) w[v] = weights.Odd(d, v);
-      local.AddProducts(x, d + 1, w);
+      local.AddProducts(x, d, [&](int v) { return weights.Even(d, v); });
+      local.AddProducts(x, d + 1, [&](int v) { return weights.Odd(d, v); });
     }
-    if (d < depth) {
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) w[v] = weights.Even(d, v);
-      local.AddProducts(x, d, w);
-    }
+    if (d < depth) local.AddProducts(x, d, [&](int v) { return weights.Even(d, v); });
     *this = local;
   }
 
@@ -99,15 +98,62 @@ struct Tile {
     *this = local;
   }
 
+  // Does the same as Accumulate for lanes of several depths: see packed_lanes.h.
+  template <typename Lanes>
+  void AccumulateLanes(const float* const x[kRows], int64_t depth, PackedLanes weights) {
+    Tile local = *this;
+    int64_t d = 0;
+    for (; d + Lanes::kDepths <= depth; d += Lanes::kDepths) {
+      local.template AddLanes<Lanes>(x, d, Lanes::kDepths, weights);
+      weights.data += weights.stride;
+    }
+    if (d < depth) local.template AddLanes<Lanes>(x, d, depth - d, weights);
+    *this = local;
+  }
+
  private:
-  [[gnu::always_inline]] void AddProducts(const float* const x[kRows], int64_t depth,
-                                          const Float (&weights)[kVectors]) {
+  // Adds the products of the first `count` depths of a lane.
+  template <typename Lanes>
+  [[gnu::always_inline]] void AddLanes(const float* const x[kRows], int64_t depth, int64_t count,
+                                       const PackedLanes& weights) {
+    typename V::Pairs lanes[kVectors];
 #pragma GCC unroll 8
-    for (int row = 0; row < kRows; ++row) {
-      const Float value = V::Set(x[row][depth]);
-#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) lanes[v] = weights.At<V>(v);
+    ForEachIndex<Lanes::kDepths>([&](auto index) __attribute__((always_inline)) {
+      if (index.kValue >= count) return;
+      AddProducts(x, depth + index.kValue,
+                  [&](int v) { return Lanes::template At<index.kValue>(lanes[v]); });
+    });
+  }
+
+  // Adds x[row][depth] * weight(v). What there are fewer of, numbers of the input or vectors of
+  // weights, is held in registers, and the others pass by.
+  template <typename Weight>
+  [[gnu::always_inline]] void AddProducts(const float* const x[kRows], int64_t depth,
+                                          const Weight& weight) {
+    if constexpr (kRows < kVectors) {
+      Float values[kRows];
+#pragma GCC unroll 8
+      for (int row = 0; row < kRows; ++row) values[row] = V::Set(x[row][depth]);
+#pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) {
-        sums[row][v] = V::MultiplyAdd(value, weights[v], sums[row][v]);
+        const Float w = weight(v);
+#pragma GCC unroll 8
+        for (int row = 0; row < kRows; ++row) {
+          sums[row][v] = V::Pin(V::MultiplyAdd(values[row], w, sums[row][v]));
+        }
+      }
+    } else {
+      Float w[kVectors];
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) w[v] = weight(v);
+#pragma GCC unroll 8
+      for (int row = 0; row < kRows; ++row) {
+        const Float value = V::Set(x[row][depth]);
+#pragma GCC unroll 8
+        for (int v = 0; v < kVectors; ++v) {
+          sums[row][v] = V::Pin(V::MultiplyAdd(value, w[v], sums[row][v]));
+        }
       }
     }
   }
@@ -116,13 +162,13 @@ struct Tile {
   [[gnu::always_inline]] void AddPairs(const uint16_t* const x[kRows], int64_t depth,
                                        const PairWeights<V>& weights) {
     typename V::Pairs w[kVectors];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) w[v] = weights.At(depth, v);
 #pragma GCC unroll 8
     for (int row = 0; row < kRows; ++row) {
       uint32_t pair = 0;
       __builtin_memcpy(&pair, x[row] + depth, kDepths * sizeof(uint16_t));
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) sums[row][v] = V::AddDots(sums[row][v], w[v], pair);
     }
   }

@@ -135,6 +135,15 @@ Status Checkpoint::AddTensor(const StoredTensor& tensor, const SafetensorsFile& 
                            entry->second.file->path());
 }
 
+std::string Checkpoint::Version() const {
+  std::string version = "config.json " + FileVersion(directory_ + "/config.json") + "\n";
+  for (const std::unique_ptr<SafetensorsFile>& file : files_) {
+    const std::string name = file->path().substr(directory_.size() + 1);
+    version += name + " " + file->version() + "\n";
+  }
+  return version;
+}
+
 bool Checkpoint::Has(ModelPart part, const std::string& name) const {
   return tensors_.contains({part, name});
 }
@@ -144,15 +153,25 @@ bool Checkpoint::HasPart(ModelPart part) const {
   return first != tensors_.end() && first->first.first == part;
 }
 
+const StoredTensor* Checkpoint::FindStored(ModelPart part, const std::string& name) const {
+  const auto found = tensors_.find({part, name});
+  return found == tensors_.end() ? nullptr : found->second.tensor;
+}
+
+std::string Checkpoint::WhereStored(ModelPart part, const std::string& name) const {
+  const auto found = tensors_.find({part, name});
+  if (found == tensors_.end()) return directory_ + ": tensor \"" + name + "\"";
+  return found->second.file->path() + ": tensor \"" + found->second.tensor->name + "\"";
+}
+
 Result<TensorView> Checkpoint::Find(ModelPart part, const std::string& name,
                                     const std::vector<int64_t>& shape) const {
-  const auto found = tensors_.find({part, name});
-  if (found == tensors_.end()) {
-    return InvalidCheckpoint(directory_ + ": tensor \"" + name + "\" is missing; expected shape " +
-                             ShapeText(shape));
+  const StoredTensor* const stored = FindStored(part, name);
+  const std::string where = WhereStored(part, name);
+  if (stored == nullptr) {
+    return InvalidCheckpoint(where + " is missing; expected shape " + ShapeText(shape));
   }
-  const StoredTensor& tensor = *found->second.tensor;
-  const std::string where = found->second.file->path() + ": tensor \"" + tensor.name + "\"";
+  const StoredTensor& tensor = *stored;
   if (tensor.shape != shape) {
     return InvalidCheckpoint(where + ": expected shape " + ShapeText(shape) + ", found " +
                              ShapeText(tensor.shape));
@@ -161,7 +180,7 @@ Result<TensorView> Checkpoint::Find(ModelPart part, const std::string& name,
   if (!dtype.has_value()) {
     return InvalidCheckpoint(where + ": expected dtype F32, BF16 or F16, found " + tensor.dtype);
   }
-  return TensorView{tensor.data, *dtype, tensor.shape};
+  return TensorView{tensor.data, *dtype, tensor.shape, tensor.is_mapped};
 }
 
 }  // namespace autoglm

@@ -24,6 +24,10 @@ class TensorSource {
   // of a type that is no float.
   virtual Result<TensorView> Find(ModelPart part, const std::string& name,
                                   const std::vector<int64_t>& shape) const = 0;
+  // Returns the tensor of this name, of any shape and type; null if there is none.
+  virtual const StoredTensor* FindStored(ModelPart part, const std::string& name) const = 0;
+  // Returns the file and the name of a tensor, for messages.
+  virtual std::string WhereStored(ModelPart part, const std::string& name) const = 0;
 };
 
 // All tensors of a model directory: `model.safetensors`, or the shards that
@@ -34,6 +38,12 @@ class Checkpoint final : public TensorSource {
 
   Result<TensorView> Find(ModelPart part, const std::string& name,
                           const std::vector<int64_t>& shape) const override;
+  const StoredTensor* FindStored(ModelPart part, const std::string& name) const override;
+  std::string WhereStored(ModelPart part, const std::string& name) const override;
+
+  // Returns what tells this content of the directory's files from any other: the weights, and
+  // config.json, which says what they mean.
+  std::string Version() const;
 
   bool Has(ModelPart part, const std::string& name) const;
   // Returns true if there are tensors of this part. A checkpoint of a bare encoder has no prefixes:

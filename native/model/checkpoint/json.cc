@@ -1,5 +1,7 @@
 #include "model/checkpoint/json.h"
 
+#include <sys/stat.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -14,6 +16,35 @@ struct CloseFile {
   void operator()(std::FILE* file) const { std::fclose(file); }
 };
 
+constexpr size_t kMaxFileBytes = 64'000'000;
+
+// Counts what the parser would build, without building it.
+Status CheckBounds(std::string_view text, const std::string& where, const JsonLimits& limits) {
+  int64_t depth = 0;
+  int64_t num_values = 1;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '"') in_string = !in_string;
+    if (in_string) {
+      if (c == '\\') ++i;
+      continue;
+    }
+    if (c == '[' || c == '{') ++depth;
+    if (c == ']' || c == '}') --depth;
+    if (c == '[' || c == '{' || c == ',' || c == ':') ++num_values;
+    if (depth > limits.max_depth) {
+      return InvalidCheckpoint(where + ": more than " + std::to_string(limits.max_depth) +
+                               " objects and lists within each other");
+    }
+    if (num_values > limits.max_values) {
+      return InvalidCheckpoint(where + ": more than " + std::to_string(limits.max_values) +
+                               " values");
+    }
+  }
+  return Status();
+}
+
 const Json& EmptyObject() {
   static const Json empty = Json::object();
   return empty;
@@ -21,18 +52,40 @@ const Json& EmptyObject() {
 
 }  // namespace
 
+Status CheckIsNoGitLfsPointer(std::string_view text, const std::string& where) {
+  if (!text.starts_with("version https://git-lfs.github.com/spec/")) return Status();
+  return InvalidCheckpoint(where + ": is a git-lfs pointer, not the file it stands for; run " +
+                           "\"git lfs pull\" in the model directory");
+}
+
+Result<Json> ParseJson(std::string_view text, const std::string& where, const JsonLimits& limits) {
+  const Status bounds = CheckBounds(text, where, limits);
+  if (!bounds.ok()) return bounds;
+  Json json = Json::parse(text, nullptr, false);
+  if (json.is_discarded()) return InvalidCheckpoint(where + ": not valid JSON");
+  return json;
+}
+
 Result<Json> ReadJsonFile(const std::string& path) {
+  // A pipe or a device would be read without an end.
+  struct stat info = {};
+  if (stat(path.c_str(), &info) != 0) return InvalidCheckpoint(path + ": " + std::strerror(errno));
+  if (!S_ISREG(info.st_mode)) return InvalidCheckpoint(path + ": not a regular file");
   const std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path.c_str(), "rb"));
   if (file == nullptr) return InvalidCheckpoint(path + ": " + std::strerror(errno));
   std::string text;
   char buffer[1 << 16];
   for (size_t count = 0; (count = std::fread(buffer, 1, sizeof(buffer), file.get())) > 0;) {
     text.append(buffer, count);
+    if (text.size() > kMaxFileBytes) {
+      return InvalidCheckpoint(path + ": larger than " + std::to_string(kMaxFileBytes) +
+                               " bytes, the most that is read of a JSON file");
+    }
   }
   if (std::ferror(file.get()) != 0) return InvalidCheckpoint(path + ": cannot be read");
-  Json json = Json::parse(text, nullptr, false);
-  if (json.is_discarded()) return InvalidCheckpoint(path + ": not valid JSON");
-  return json;
+  const Status pointer = CheckIsNoGitLfsPointer(text, path);
+  if (!pointer.ok()) return pointer;
+  return ParseJson(text, path);
 }
 
 JsonObject::JsonObject(const Json& object, std::string where, Status& status)
@@ -48,6 +101,14 @@ const Json* JsonObject::Find(const char* name) const {
 }
 
 bool JsonObject::Has(const char* name) const { return Find(name) != nullptr; }
+
+std::vector<std::string> JsonObject::Names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : object_->items()) {
+    if (!value.is_null() && value != false) names.push_back(name);
+  }
+  return names;
+}
 
 bool JsonObject::IsArray(const char* name) const {
   const Json* found = Find(name);

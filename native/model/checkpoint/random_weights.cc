@@ -25,9 +25,17 @@ Result<TensorView> RandomWeights::Find(ModelPart, const std::string& name,
                                        const std::vector<int64_t>& shape) const {
   const TensorView tensor = {values_.data(), Dtype::kBfloat16, shape};
   if (tensor.NumElements() > static_cast<int64_t>(values_.size())) {
-    return InvalidRequest("random weights: \"" + name + "\" is larger than announced");
+    return InvalidRequest(WhereStored(ModelPart::kText, name) + " is larger than announced");
   }
   return tensor;
+}
+
+const StoredTensor* RandomWeights::FindStored(ModelPart, const std::string&) const {
+  return nullptr;
+}
+
+std::string RandomWeights::WhereStored(ModelPart, const std::string& name) const {
+  return "random weights: \"" + name + "\"";
 }
 
 }  // namespace autoglm

@@ -17,6 +17,8 @@ class RandomWeights final : public TensorSource {
 
   Result<TensorView> Find(ModelPart part, const std::string& name,
                           const std::vector<int64_t>& shape) const override;
+  const StoredTensor* FindStored(ModelPart part, const std::string& name) const override;
+  std::string WhereStored(ModelPart part, const std::string& name) const override;
 
  private:
   std::vector<uint16_t> values_;  // bfloat16

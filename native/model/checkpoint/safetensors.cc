@@ -17,9 +17,12 @@ namespace autoglm {
 namespace {
 
 constexpr size_t kLengthBytes = 8;
-constexpr size_t kMaxAlignment = 8;
+// A git-lfs pointer is three short lines.
+constexpr size_t kPointerBytes = 128;
 // Limit of the format.
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
+// A tensor's entry is an object of lists, and has about ten values.
+constexpr JsonLimits kHeaderLimits = {.max_depth = 8, .max_values = 5'000'000};
 
 struct StoredDtype {
   const char* name;
@@ -33,7 +36,12 @@ constexpr StoredDtype kStoredDtypes[] = {{"F64", 8},     {"F32", 4},     {"F16",
 
 void Unmap(void* data, size_t bytes) { munmap(data, bytes); }
 
-Result<DeviceBuffer> MapFile(const std::string& path) {
+std::string VersionText(const struct stat& info) {
+  return std::to_string(info.st_size) + " " + std::to_string(info.st_mtim.tv_sec) + "." +
+         std::to_string(info.st_mtim.tv_nsec) + " " + std::to_string(info.st_ino);
+}
+
+Result<DeviceBuffer> MapFile(const std::string& path, std::string& version) {
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return InvalidCheckpoint(path + ": " + std::strerror(errno));
   struct stat info = {};
@@ -41,6 +49,7 @@ Result<DeviceBuffer> MapFile(const std::string& path) {
     close(file);
     return InvalidCheckpoint(path + ": not a regular file");
   }
+  version = VersionText(info);
   const size_t bytes = static_cast<size_t>(info.st_size);
   if (bytes < kLengthBytes) {
     close(file);
@@ -55,6 +64,9 @@ Result<DeviceBuffer> MapFile(const std::string& path) {
 // Returns the offset at which the tensors' bytes begin. The header's text lies between the header's
 // length and this offset.
 Result<size_t> DataOffset(const std::string& path, const DeviceBuffer& memory) {
+  const Status pointer =
+      CheckIsNoGitLfsPointer({memory.as<char>(), std::min(memory.bytes(), kPointerBytes)}, path);
+  if (!pointer.ok()) return pointer;
   uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, memory.data(), kLengthBytes);
   if (header_bytes > kMaxHeaderBytes || header_bytes > memory.bytes() - kLengthBytes) {
@@ -117,6 +129,33 @@ Result<StoredTensor> ReadEntry(const std::string& path, const std::string& name,
   return tensor;
 }
 
+// Returns the bytes of the largest element of any tensor, 1 if there are none. Types that are not
+// known are refused later.
+size_t LargestElement(const Json& header) {
+  size_t largest = 1;
+  for (const auto& [name, entry] : header.items()) {
+    const auto dtype = entry.is_object() ? entry.find("dtype") : entry.end();
+    if (!entry.is_object() || dtype == entry.end() || !dtype->is_string()) continue;
+    for (const StoredDtype& known : kStoredDtypes) {
+      if (dtype->get<std::string>() == known.name) largest = std::max(largest, known.bytes);
+    }
+  }
+  return largest;
+}
+
+// Copies part of a mapped file, whose pages are given back on the way.
+Result<DeviceBuffer> CopyOfPages(const char* data, size_t bytes) {
+  constexpr size_t kPiece = size_t{16} << 20;
+  Result<DeviceBuffer> copy = AllocateHostMemory(bytes);
+  if (!copy.ok()) return copy;
+  for (size_t begin = 0; begin < bytes; begin += kPiece) {
+    const size_t count = std::min(kPiece, bytes - begin);
+    std::memcpy(copy.value().as<char>() + begin, data + begin, count);
+    DropFilePages(data + begin, count);
+  }
+  return copy;
+}
+
 Status CheckOverlap(const std::string& path, const std::vector<StoredTensor>& tensors) {
   std::vector<const StoredTensor*> sorted;
   for (const StoredTensor& tensor : tensors) {
@@ -136,6 +175,11 @@ Status CheckOverlap(const std::string& path, const std::vector<StoredTensor>& te
 
 }  // namespace
 
+std::string FileVersion(const std::string& path) {
+  struct stat info = {};
+  return stat(path.c_str(), &info) == 0 ? VersionText(info) : "";
+}
+
 std::string ShapeText(const std::vector<int64_t>& shape) {
   std::string text = "[";
   for (size_t i = 0; i < shape.size(); ++i) {
@@ -145,33 +189,39 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
 }
 
 Result<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
-  Result<DeviceBuffer> mapped = MapFile(path);
-  if (!mapped.ok()) return mapped.status();
   SafetensorsFile file;
+  Result<DeviceBuffer> mapped = MapFile(path, file.version_);
+  if (!mapped.ok()) return mapped.status();
   file.path_ = path;
   file.memory_ = std::move(mapped.value());
   const Result<size_t> offset = DataOffset(path, file.memory_);
   if (!offset.ok()) return offset.status();
 
   const char* start = file.memory_.as<char>();
-  const Json header = Json::parse(start + kLengthBytes, start + offset.value(), nullptr, false);
-  if (!header.is_object()) return InvalidCheckpoint(path + ": header is not a JSON object");
+  const Result<Json> header =
+      ParseJson({start + kLengthBytes, offset.value() - kLengthBytes}, path + ": header",
+                kHeaderLimits);
+  if (!header.ok()) return header.status();
+  if (!header.value().is_object()) {
+    return InvalidCheckpoint(path + ": header is not a JSON object");
+  }
   const char* data = start + offset.value();
   const size_t data_bytes = file.memory_.bytes() - offset.value();
-  if (offset.value() % kMaxAlignment != 0) {
+  const bool is_mapped = offset.value() % LargestElement(header.value()) == 0;
+  if (!is_mapped) {
     // Early writers did not pad the header: the data is moved to a place where its elements are
     // aligned.
-    Result<DeviceBuffer> aligned = AllocateHostMemory(data_bytes);
+    Result<DeviceBuffer> aligned = CopyOfPages(data, data_bytes);
     if (!aligned.ok()) return aligned.status();
-    if (data_bytes > 0) std::memcpy(aligned.value().data(), data, data_bytes);
     file.memory_ = std::move(aligned.value());
     data = file.memory_.as<char>();
   }
 
-  for (const auto& [name, entry] : header.items()) {
+  for (const auto& [name, entry] : header.value().items()) {
     if (name == "__metadata__") continue;
     Result<StoredTensor> tensor = ReadEntry(path, name, entry, data, data_bytes);
     if (!tensor.ok()) return tensor.status();
+    tensor.value().is_mapped = is_mapped;
     file.tensors_.push_back(std::move(tensor.value()));
   }
   const Status overlap = CheckOverlap(path, file.tensors_);

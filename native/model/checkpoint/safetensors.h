@@ -22,6 +22,7 @@ struct StoredTensor {
   std::vector<int64_t> shape;
   const void* data = nullptr;
   size_t bytes = 0;
+  bool is_mapped = false;  // data are pages of the file, not a copy
 };
 
 // A file mapped to memory. Opening it checks the type, shape, range and overlap of every tensor.
@@ -31,12 +32,18 @@ class SafetensorsFile {
 
   const std::string& path() const { return path_; }
   const std::vector<StoredTensor>& tensors() const { return tensors_; }
+  // Returns what tells this content of the file from any other: its size, time of change and inode.
+  const std::string& version() const { return version_; }
 
  private:
   std::string path_;
+  std::string version_;
   DeviceBuffer memory_;
   std::vector<StoredTensor> tensors_;
 };
+
+// Returns size, time of change (ns) and inode of a file as text; "" if there is no such file.
+std::string FileVersion(const std::string& path);
 
 // Returns a shape as text such as "[2, 3]", for messages.
 std::string ShapeText(const std::vector<int64_t>& shape);

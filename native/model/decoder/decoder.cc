@@ -1,143 +1,156 @@
 #include "model/decoder/decoder.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
-#include <cmath>
-
-#include "model/layers/layer_ops.h"
+#include <string>
+#include <utility>
 
 namespace autoglm {
+namespace {
 
-void Decoder::Multiply(const MatrixView& x, const Linear& linear, const MatrixView& y) {
-  LayerOps(device_, activation_dtype_).Multiply(x, linear, y);
-}
-
-// Computes x = x + norm(o(attention(rope(qkv(norm(x)))))).
-void Decoder::Attend(const DecoderLayerWeights& weights, const KvCacheView& cache) {
-  const Ops& ops = *device_.ops;
-  OpsContext& context = *device_.context;
-  const float epsilon = config_.rms_norm_eps;
-  const int64_t q_columns = config_.num_heads * config_.head_dim;
-  const int64_t kv_columns = config_.num_kv_heads * config_.head_dim;
-  const MatrixView q = step_.qkv.Columns(0, q_columns);
-  const MatrixView k = step_.qkv.Columns(q_columns, kv_columns);
-  const MatrixView v = step_.qkv.Columns(q_columns + kv_columns, kv_columns);
-  const MatrixView qk = step_.qkv.Columns(0, q_columns + kv_columns);
-
-  ops.rms_norm(context, {step_.residual, weights.input_norm, nullptr, epsilon, step_.normed});
-  Multiply(step_.normed, weights.qkv, step_.qkv);
-  ops.rope(context, {.pairs = RopePairs::kInterleaved,
-                     .x = qk,
-                     .num_heads = config_.num_heads + config_.num_kv_heads,
-                     .num_pairs = config_.num_rope_pairs,
-                     .cos = inputs_.cos(),
-                     .sin = inputs_.sin()});
-  ops.store_kv(context, {k, v, inputs_.slots(), cache});
-  ops.paged_attention(context, {.q = q,
-                                .num_heads = config_.num_heads,
-                                .cache = cache,
-                                .num_sequences = inputs_.num_sequences(),
-                                .query_starts = inputs_.query_starts(),
-                                .context_lens = inputs_.context_lens(),
-                                .block_tables = inputs_.block_tables(),
-                                .max_blocks_per_sequence = inputs_.max_blocks_per_sequence(),
-                                .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim)),
-                                .out = step_.attention});
-  Multiply(step_.attention, weights.o, step_.projected);
-  ops.all_reduce(context, {step_.projected});
-  ops.rms_norm_residual(
-      context, {step_.projected, weights.post_attention_norm, nullptr, epsilon, step_.residual});
-}
-
-// Computes x = x + norm(down(silu(gate(norm(x))) * up(norm(x)))).
-void Decoder::RunMlp(const DecoderLayerWeights& weights) {
-  const Ops& ops = *device_.ops;
-  OpsContext& context = *device_.context;
-  const float epsilon = config_.rms_norm_eps;
-
-  ops.rms_norm(context, {step_.residual, weights.pre_mlp_norm, nullptr, epsilon, step_.normed});
-  Multiply(step_.normed, weights.gate_up, step_.gate_up);
-  ops.silu_mul(context, {step_.gate_up, step_.mlp});
-  Multiply(step_.mlp, weights.down, step_.projected);
-  ops.all_reduce(context, {step_.projected});
-  ops.rms_norm_residual(context,
-                        {step_.projected, weights.post_mlp_norm, nullptr, epsilon, step_.residual});
-}
-
-void Decoder::RunLayer(int64_t layer, const KvCache& cache) {
-  const DecoderLayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
-  Attend(weights, cache.Layer(layer));
-  RunMlp(weights);
-}
-
-Status Decoder::Begin(const StepPlan& plan, const KvCache& cache) {
-  const Status checked = CheckStepPlan(plan, Limits(cache));
-  if (!checked.ok()) return checked;
-  const Status written = inputs_.Write(device_, *rope_, plan);
-  if (!written.ok()) return written;
-
-  const Status laid_out = step_.LayOut(device_, config_, plan.num_tokens());
-  if (!laid_out.ok()) return laid_out;
-  device_.ops->gather(*device_.context, {.table = weights_.embedding.rows,
-                                         .dtype = weights_.embedding.dtype,
-                                         .num_rows = weights_.embedding.num_rows,
-                                         .rows = inputs_.token_ids(),
-                                         .y = step_.residual});
-  for (const MediaRows& media : plan.media_rows) {
-    const MatrixView rows = step_.residual.Rows(media.first_token, media.num_rows);
-    device_.ops->upload(*device_.context,
-                        {.source = {media.rows, media.dtype, {rows.rows, rows.columns}},
-                         .dtype = Dtype::kFloat32,
-                         .target = rows.data});
+Status CheckOptions(const DecoderOptions& options) {
+  if (options.block_size <= 0 || options.block_size > 1024) {
+    return InvalidRequest("blockSize is " + std::to_string(options.block_size) +
+                          ", expected 1..1024 tokens");
+  }
+  if (options.max_num_batched_tokens <= 0 || options.max_num_batched_tokens > (1 << 20)) {
+    return InvalidRequest("maxNumBatchedTokens is " +
+                          std::to_string(options.max_num_batched_tokens) +
+                          ", expected 1..1048576 tokens");
+  }
+  if (options.activation_dtype == Dtype::kFloat16) {
+    return InvalidRequest(
+        "activationDtype float16 overflows in this family of models; use "
+        "bfloat16 or float32");
   }
   return Status();
 }
 
-Result<MatrixView> Decoder::ComputeLogits(std::span<const int32_t> rows) {
-  const Status written = logit_rows_.Write(device_, rows);
-  if (!written.ok()) return written;
-  const int64_t num_rows = static_cast<int64_t>(rows.size());
-  const MatrixView last = step_.last.Rows(0, num_rows);
-  const MatrixView logits = step_.logits.Rows(0, num_rows);
-  device_.ops->gather(*device_.context, {.table = step_.residual.data,
-                                         .dtype = Dtype::kFloat32,
-                                         .num_rows = step_.residual.rows,
-                                         .rows = logit_rows_.data(),
-                                         .y = last});
-  device_.ops->rms_norm(*device_.context,
-                        {last, weights_.final_norm, nullptr, config_.rms_norm_eps, last});
-  Multiply(last, weights_.head, logits);
-  return logits;
+bool AreEqual(const Status& a, const Status& b) {
+  return a.reason() == b.reason() && a.message() == b.message();
 }
 
-Status Decoder::SampleOutputs(const StepPlan& plan, OutputRange range, StepResult& result) {
-  const std::span<const int32_t> tokens = plan.output_tokens;
-  const std::span<const TokenChoice> choices = plan.outputs;
-  const std::span<ChosenToken> chosen = result.outputs;
-  const Result<MatrixView> logits = ComputeLogits(tokens.subspan(range.begin, range.count));
-  if (!logits.ok()) return logits.status();
-  device_.ops->sample(*device_.context, {.logits = logits.value(),
-                                         .choices = choices.subspan(range.begin, range.count),
-                                         .chosen = chosen.subspan(range.begin, range.count)});
-  return Status();
+}  // namespace
+
+Decoder::Decoder(const std::vector<DeviceId>& devices)
+    : devices_(devices),
+      group_(static_cast<int>(devices.size())),
+      threads_(static_cast<int>(devices.size())),
+      ranks_(devices.size()) {
+  for (int rank = 0; rank < group_.num_ranks(); ++rank) places_.push_back({&group_, rank});
 }
 
-Status Decoder::Execute(const StepPlan& plan, StepResult& result) {
+// A device is closed by the thread that opened it.
+Decoder::~Decoder() {
+  threads_.Run([this](int rank) { ranks_[static_cast<size_t>(rank)].reset(); });
+}
+
+template <typename Task>
+Status Decoder::OnRanks(const Task& task) {
+  std::vector<Status> outcomes(ranks_.size());
+  threads_.Run([&](int rank) {
+    Status& outcome = outcomes[static_cast<size_t>(rank)];
+    outcome = task(rank);
+    if (!outcome.ok()) group_.Break();
+  });
+  group_.Repair();
+  return Outcome(outcomes);
+}
+
+Status Decoder::Outcome(const std::vector<Status>& outcomes) const {
+  const auto agrees = [&](const Status& one) { return AreEqual(one, outcomes[0]); };
+  if (std::all_of(outcomes.begin(), outcomes.end(), agrees)) return outcomes[0];
+  // A rank whose load was cancelled has nothing to say but that another one failed.
+  const auto fails = [](const Status& one) {
+    return !one.ok() && one.reason() != Reason::kEngineClosed;
+  };
+  const auto failed = std::find_if(outcomes.begin(), outcomes.end(), fails);
+  if (failed == outcomes.end()) return Status(Reason::kEngineClosed, "closed while it was loading");
+  const size_t rank = static_cast<size_t>(failed - outcomes.begin());
+  return Status(failed->reason(), "rank " + std::to_string(rank) + " of " +
+                                      std::to_string(outcomes.size()) + ", " +
+                                      DeviceName(devices_[rank]) + ": " + failed->message());
+}
+
+Result<std::unique_ptr<Decoder>> Decoder::Load(const DecoderOptions& options,
+                                               DeviceOpener open_device) {
   const auto start = std::chrono::steady_clock::now();
-  const Status begun = Begin(plan, cache_);
-  if (!begun.ok()) return begun;
-  for (int64_t layer = 0; layer < config_.num_layers; ++layer) RunLayer(layer, cache_);
-
-  result.outputs.assign(plan.outputs.size(), {});
-  for (size_t begin = 0; begin < plan.outputs.size(); begin += kMaxLogitRows) {
-    const size_t count = std::min<size_t>(kMaxLogitRows, plan.outputs.size() - begin);
-    const Status status = SampleOutputs(plan, {.begin = begin, .count = count}, result);
-    if (!status.ok()) return status;
+  const Status checked = CheckOptions(options);
+  if (!checked.ok()) return checked;
+  const Result<DecoderSource> source = DecoderSource::Open(options);
+  if (!source.ok()) return source.status();
+  const int num_ranks = static_cast<int>(options.devices.size());
+  std::vector<DecoderShard> shards;
+  for (int rank = 0; rank < num_ranks; ++rank) {
+    const Result<DecoderShard> shard = MakeShard(source.value().config, rank, num_ranks);
+    if (!shard.ok()) return shard.status();
+    shards.push_back(shard.value());
   }
-  result.forward_us = std::chrono::duration_cast<std::chrono::microseconds>(
-                          std::chrono::steady_clock::now() - start)
-                          .count();
+
+  std::unique_ptr<Decoder> decoder(new Decoder(options.devices));
+  std::atomic<bool> alone = false;
+  DecoderOptions rank_options = options;
+  if (options.cancelled == nullptr) rank_options.cancelled = &alone;
+  MemoryCheck memory_check(num_ranks);
+  const Status loaded = decoder->OnRanks([&](int rank) {
+    const size_t i = static_cast<size_t>(rank);
+    Result<std::unique_ptr<DecoderRank>> one =
+        DecoderRank::Load(rank_options,
+                          {.source = source.value(),
+                           .shard = shards[i],
+                           .group_rank = num_ranks == 1 ? nullptr : &decoder->places_[i],
+                           .memory_check = &memory_check},
+                          open_device);
+    if (one.ok()) decoder->ranks_[i] = std::move(one.value());
+    if (!one.ok()) rank_options.cancelled->store(true);
+    return one.status();
+  });
+  if (!loaded.ok()) return loaded;
+  decoder->Describe();
+  decoder->description_.load_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                                      std::chrono::steady_clock::now() - start)
+                                      .count();
+  return decoder;
+}
+
+// Describes all ranks together: memory adds up, and of the caches the one that fared worst counts.
+void Decoder::Describe() {
+  description_ = ranks_[0]->description();
+  for (size_t rank = 1; rank < ranks_.size(); ++rank) {
+    const DecoderDescription& other = ranks_[rank]->description();
+    CHECK(other.num_blocks == description_.num_blocks);
+    description_.weight_bytes += other.weight_bytes;
+    description_.kv_cache_bytes += other.kv_cache_bytes;
+    if (other.weights_cache.outcome > description_.weights_cache.outcome) {
+      description_.weights_cache = other.weights_cache;
+    }
+  }
+}
+
+Status Decoder::Execute(StepPlan plan, StepResult& result) {
+  const std::vector<uint32_t> chosen = std::exchange(chosen_, {});
+  const Status taken = TakeChosenTokens(chosen, plan);
+  if (!taken.ok()) return taken;
+  std::vector<StepResult> results(ranks_.size());
+  const Status executed = OnRanks([&](int rank) {
+    const size_t i = static_cast<size_t>(rank);
+    return ranks_[i]->Execute(plan, results[i]);
+  });
+  if (!executed.ok()) return executed;
+  result = std::move(results[0]);
+  for (const ChosenToken& output : result.outputs) chosen_.push_back(output.token_id);
   return Status();
+}
+
+Status Decoder::Trace(const TraceRequest& request, DecoderTrace& trace) {
+  std::vector<DecoderTrace> traces(ranks_.size());
+  const Status traced = OnRanks([&](int rank) {
+    const size_t i = static_cast<size_t>(rank);
+    return ranks_[i]->Trace(request, traces[i]);
+  });
+  if (traced.ok()) trace = std::move(traces[0]);
+  return traced;
 }
 
 }  // namespace autoglm

@@ -38,10 +38,6 @@ Status CheckArchitecture(const JsonObject& root, const JsonObject& text, Status&
     return Unsupported(text.where() + ": hidden_act \"" + hidden_act +
                        "\" is not supported; supported: silu");
   }
-  if (root.Has("quantization_config") || text.Has("quantization_config")) {
-    return Unsupported(root.where() + ": quantization_config: quantized checkpoints are not " +
-                       "supported");
-  }
   return Status();
 }
 

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "model/decoder/decoder.h"
+#include "model/decoder/decoder_rank.h"
 
 namespace autoglm {
 namespace {
@@ -25,16 +25,16 @@ StepPlan PlanOf(const TraceRequest& request, int64_t block_size) {
 
 }  // namespace
 
-std::vector<float> Decoder::CopyToHost(const MatrixView& x) {
+std::vector<float> DecoderRank::CopyToHost(const MatrixView& x) {
   const float* rows = device_.ops->host_rows(*device_.context, x);
   return std::vector<float>(rows, rows + x.rows * x.columns);
 }
 
-Status Decoder::Trace(const TraceRequest& request, DecoderTrace& trace) {
+Status DecoderRank::Trace(const TraceRequest& request, DecoderTrace& trace) {
   const StepPlan plan = PlanOf(request, cache_.shape().block_size);
   KvCache::Shape shape = cache_.shape();
   shape.num_blocks = plan.max_blocks_per_sequence;
-  const Result<KvCache> cache = KvCache::Allocate(device_, config_, shape);
+  const Result<KvCache> cache = KvCache::Allocate(device_, local_, shape);
   if (!cache.ok()) return cache.status();
   const Status begun = Begin(plan, cache.value());
   if (!begun.ok()) return begun;
@@ -54,6 +54,7 @@ Status Decoder::Trace(const TraceRequest& request, DecoderTrace& trace) {
     const Result<MatrixView> logits =
         ComputeLogits(std::span<const int32_t>(rows).subspan(begin, count));
     if (!logits.ok()) return logits.status();
+    if (!IsFirst()) continue;
     const std::vector<float> values = CopyToHost(logits.value());
     const std::vector<float> last = CopyToHost(step_.last.Rows(0, static_cast<int64_t>(count)));
     trace.logits.insert(trace.logits.end(), values.begin(), values.end());

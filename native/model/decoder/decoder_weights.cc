@@ -5,7 +5,24 @@
 namespace autoglm {
 namespace {
 
-DecoderLayerWeights LoadLayer(WeightLoader& loader, const DecoderConfig& config, int64_t index) {
+// Returns the rows or inputs of heads.
+Slice OfHeads(const Slice& heads, const DecoderConfig& config) {
+  return {heads.first * config.head_dim, heads.count * config.head_dim};
+}
+
+// Returns the gate's rows and those above them of a shard, which lie in one tensor.
+std::vector<LinearPart> GateUpParts(const std::string& name, const DecoderConfig& config,
+                                    const DecoderShard& shard) {
+  const int64_t inner = config.intermediate_size;
+  if (shard.IsWhole()) return {{name, 2 * inner}};
+  const Slice& gate = shard.intermediate;
+  return {{name, 2 * inner, gate}, {name, 2 * inner, Slice{inner + gate.first, gate.count}}};
+}
+
+DecoderLayerWeights LoadLayer(WeightLoader& loader, const DecoderWeightSource& source,
+                              int64_t index) {
+  const DecoderConfig& config = source.config;
+  const DecoderShard& shard = source.shard;
   const std::string prefix = "layers." + std::to_string(index) + ".";
   const std::string attention = prefix + "self_attn.";
   const int64_t hidden = config.hidden_size;
@@ -14,38 +31,49 @@ DecoderLayerWeights LoadLayer(WeightLoader& loader, const DecoderConfig& config,
 
   DecoderLayerWeights layer;
   layer.input_norm = loader.LoadVector(prefix + "input_layernorm.weight", hidden);
-  layer.qkv = loader.LoadLinear({{attention + "q_proj", q_columns},
-                                 {attention + "k_proj", kv_columns},
-                                 {attention + "v_proj", kv_columns}},
+  const Slice q_rows = OfHeads(shard.heads, config);
+  const Slice kv_rows = OfHeads(shard.kv_heads, config);
+  layer.qkv = loader.LoadLinear({{attention + "q_proj", q_columns, q_rows},
+                                 {attention + "k_proj", kv_columns, kv_rows},
+                                 {attention + "v_proj", kv_columns, kv_rows}},
                                 {hidden}, config.attention_bias);
-  layer.o = loader.LoadLinear({{attention + "o_proj", hidden}}, {q_columns}, false);
+  layer.o = loader.LoadInputs({attention + "o_proj", hidden}, q_columns, q_rows);
   layer.post_attention_norm = loader.LoadVector(prefix + "post_self_attn_layernorm.weight", hidden);
   layer.pre_mlp_norm = loader.LoadVector(prefix + "post_attention_layernorm.weight", hidden);
-  layer.gate_up = loader.LoadLinear({{prefix + "mlp.gate_up_proj", 2 * config.intermediate_size}},
+  layer.gate_up = loader.LoadLinear(GateUpParts(prefix + "mlp.gate_up_proj", config, shard),
                                     {hidden}, false);
-  layer.down =
-      loader.LoadLinear({{prefix + "mlp.down_proj", hidden}}, {config.intermediate_size}, false);
+  layer.down = loader.LoadInputs({prefix + "mlp.down_proj", hidden}, config.intermediate_size,
+                                 shard.intermediate);
   layer.post_mlp_norm = loader.LoadVector(prefix + "post_mlp_layernorm.weight", hidden);
   return layer;
 }
 
 }  // namespace
 
-Result<DecoderWeights> LoadDecoderWeights(const Device& device, const TensorSource& source,
-                                          const DecoderConfig& config,
-                                          const WeightLoader::Options& options) {
+Result<DecoderWeights> LoadDecoderWeights(const Device& device, const DecoderWeightSource& source,
+                                          WeightMemory& memory) {
+  const DecoderConfig& config = source.config;
+  const DecoderShard& shard = source.shard;
   DecoderWeights weights;
-  WeightLoader loader(device, source, weights.memory, options);
+  WeightLoader loader(device, source.tensors, memory, source.loading);
+  const std::string embedding = "embed_tokens.weight";
   weights.embedding =
-      loader.LoadTable("embed_tokens.weight", config.vocab_size, config.hidden_size);
-  for (int64_t i = 0; i < config.num_layers; ++i) {
-    weights.layers.push_back(LoadLayer(loader, config, i));
+      shard.IsWhole() ? loader.LoadTable(embedding, config.vocab_size, config.hidden_size)
+                      : loader.LoadTableRows(embedding, config.vocab_size, config.hidden_size,
+                                             shard.vocabulary);
+  for (int64_t i = 0; i < config.num_layers && loader.status().ok(); ++i) {
+    weights.layers.push_back(LoadLayer(loader, source, i));
   }
   weights.final_norm = loader.LoadVector("norm.weight", config.hidden_size);
-  weights.head = loader.LoadLinear(
-      {{config.tie_word_embeddings ? "embed_tokens" : "lm_head", config.vocab_size}},
-      {config.hidden_size}, false);
   if (!loader.status().ok()) return loader.status();
+  WeightLoader::Options head_options = source.loading;
+  if (!source.quantizes_head) head_options.linear_format = head_options.format;
+  WeightLoader head_loader(device, source.tensors, memory, head_options);
+  weights.head = head_loader.LoadLinear(
+      {{config.tie_word_embeddings ? "embed_tokens" : "lm_head", config.vocab_size,
+        shard.vocabulary}},
+      {config.hidden_size}, false);
+  if (!head_loader.status().ok()) return head_loader.status();
   return weights;
 }
 

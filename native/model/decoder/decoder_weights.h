@@ -5,11 +5,13 @@
 
 #include "base/status.h"
 #include "model/decoder/decoder_config.h"
-#include "model/checkpoint/weight_loader.h"
+#include "model/decoder/decoder_shard.h"
+#include "model/weights/weight_loader.h"
 
 namespace autoglm {
 
-// Weights of one GLM-4 layer. Comments give the checkpoint's name if it differs.
+// Weights of one GLM-4 layer, as far as they are the rank's. Comments give the checkpoint's name if it
+// differs.
 struct DecoderLayerWeights {
   const float* input_norm = nullptr;           // [hidden_size], input_layernorm
   Linear qkv;                                  // q_proj | k_proj | v_proj
@@ -22,18 +24,24 @@ struct DecoderLayerWeights {
 };
 
 struct DecoderWeights {
-  WeightMemory memory;
-  EmbeddingTable embedding;  // embed_tokens
+  EmbeddingTable embedding;  // embed_tokens; of a shard with a row of zeros, see DecoderShard
   std::vector<DecoderLayerWeights> layers;
   const float* final_norm = nullptr;  // norm
   Linear head;                        // lm_head
 };
 
-// Loads the weights of a decoder and packs them in memory of the device; `options` are those of
-// WeightLoader.
-Result<DecoderWeights> LoadDecoderWeights(const Device& device, const TensorSource& source,
-                                          const DecoderConfig& config,
-                                          const WeightLoader::Options& options);
+// Where the weights of a decoder come from.
+struct DecoderWeightSource {
+  const TensorSource& tensors;
+  const DecoderConfig& config;  // of the whole decoder
+  const DecoderShard& shard;
+  WeightLoader::Options loading;
+  bool quantizes_head;  // the head has the linear_format too
+};
+
+// Loads the weights of a rank's shard of a decoder and packs them in `memory`, which must outlive them.
+Result<DecoderWeights> LoadDecoderWeights(const Device& device, const DecoderWeightSource& source,
+                                          WeightMemory& memory);
 
 }  // namespace autoglm
 

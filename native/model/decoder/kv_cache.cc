@@ -5,8 +5,16 @@
 namespace autoglm {
 
 int64_t KvCache::BlockBytes(const DecoderConfig& config, const Shape& shape) {
-  return 2 * config.num_layers * config.num_kv_heads * config.head_dim * shape.block_size *
-         static_cast<int64_t>(DtypeBytes(shape.dtype));
+  return 2 * config.num_layers * View(config, shape).BlockBytes();
+}
+
+KvCacheView KvCache::View(const DecoderConfig& config, const Shape& shape) {
+  return {.keys = nullptr,
+          .values = nullptr,
+          .dtype = shape.dtype,
+          .num_kv_heads = config.num_kv_heads,
+          .block_size = shape.block_size,
+          .head_dim = config.head_dim};
 }
 
 Result<KvCache> KvCache::Allocate(const Device& device, const DecoderConfig& config,
@@ -16,17 +24,17 @@ Result<KvCache> KvCache::Allocate(const Device& device, const DecoderConfig& con
   if (!memory.ok()) return memory.status();
   KvCache cache;
   cache.shape_ = shape;
-  cache.num_kv_heads_ = config.num_kv_heads;
-  cache.head_dim_ = config.head_dim;
+  cache.view_ = View(config, shape);
   cache.memory_ = std::move(memory.value());
   return cache;
 }
 
 KvCacheView KvCache::Layer(int64_t layer) const {
-  const int64_t plane_bytes = shape_.num_blocks * num_kv_heads_ * shape_.block_size * head_dim_ *
-                              static_cast<int64_t>(DtypeBytes(shape_.dtype));
-  char* keys = memory_.as<char>() + 2 * layer * plane_bytes;
-  return {keys, keys + plane_bytes, shape_.dtype, num_kv_heads_, shape_.block_size, head_dim_};
+  const int64_t plane_bytes = shape_.num_blocks * view_.BlockBytes();
+  KvCacheView view = view_;
+  view.keys = memory_.as<char>() + 2 * layer * plane_bytes;
+  view.values = static_cast<char*>(view.keys) + plane_bytes;
+  return view;
 }
 
 }  // namespace autoglm

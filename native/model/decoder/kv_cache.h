@@ -17,7 +17,7 @@ class KvCache {
   struct Shape {
     int64_t num_blocks;
     int64_t block_size;  // tokens
-    Dtype dtype;
+    KvDtype dtype;
   };
 
   static Result<KvCache> Allocate(const Device& device, const DecoderConfig& config,
@@ -31,11 +31,12 @@ class KvCache {
   size_t bytes() const { return memory_.bytes(); }
 
  private:
+  // Returns the shape of a layer without its memory.
+  static KvCacheView View(const DecoderConfig& config, const Shape& shape);
+
   Shape shape_ = {};
-  int64_t num_kv_heads_ = 0;
-  int64_t head_dim_ = 0;
-  DeviceBuffer
-      memory_;  // [num_layers][keys, values][num_blocks, num_kv_heads, block_size, head_dim]
+  KvCacheView view_ = {};
+  DeviceBuffer memory_;  // [num_layers][keys, values][num_blocks] of KvCacheView
 };
 
 }  // namespace autoglm

@@ -4,10 +4,11 @@
 
 namespace autoglm {
 
-RopeTable::RopeTable(const DecoderConfig& config, ThreadPool& threads)
-    : num_pairs_(config.num_rope_pairs),
+RopeTable::RopeTable(const DecoderConfig& config, int64_t num_positions, ThreadPool& threads)
+    : num_positions_(num_positions),
+      num_pairs_(config.num_rope_pairs),
       axis_(static_cast<size_t>(num_pairs_), 0),
-      cos_(static_cast<size_t>(config.max_position_embeddings * num_pairs_)),
+      cos_(static_cast<size_t>(num_positions_ * num_pairs_)),
       sin_(cos_.size()) {
   if (config.mrope_section.has_value()) {
     // Sections divide the sequence of frequencies; a section does not start again at the first one.
@@ -25,7 +26,7 @@ RopeTable::RopeTable(const DecoderConfig& config, ThreadPool& threads)
     frequency[static_cast<size_t>(i)] =
         static_cast<float>(1.0 / std::pow(config.rope_theta, exponent));
   }
-  threads.ParallelFor(config.max_position_embeddings, [&](int64_t position) {
+  threads.ParallelFor(num_positions_, [&](int64_t position) {
     for (int64_t i = 0; i < num_pairs_; ++i) {
       const float angle = static_cast<float>(position) * frequency[static_cast<size_t>(i)];
       const size_t index = static_cast<size_t>(position * num_pairs_ + i);

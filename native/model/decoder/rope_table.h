@@ -11,21 +11,23 @@
 
 namespace autoglm {
 
-// Cosines and sines of every rotary angle a decoder can need, in host memory.
+// Cosines and sines of the rotary angles of positions 0 to num_positions - 1, in host memory.
 class RopeTable {
  public:
-  RopeTable(const DecoderConfig& config, ThreadPool& threads);
+  RopeTable(const DecoderConfig& config, int64_t num_positions, ThreadPool& threads);
 
   // Writes the angles of the tokens of a step: pair i of token n turns with positions[axis_[i]][n].
   // positions [3, num_tokens]; cos and sin [num_tokens, num_pairs].
   void Lookup(std::span<const int32_t> positions, float* cos, float* sin) const;
 
+  int64_t num_positions() const { return num_positions_; }
   int64_t num_pairs() const { return num_pairs_; }
 
  private:
+  int64_t num_positions_;
   int64_t num_pairs_;
   std::vector<int> axis_;   // [num_pairs]: 0 time, 1 height, 2 width
-  std::vector<float> cos_;  // [max_position_embeddings, num_pairs]
+  std::vector<float> cos_;  // [num_positions, num_pairs]
   std::vector<float> sin_;
 };
 

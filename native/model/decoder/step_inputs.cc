@@ -27,7 +27,8 @@ Status StepInputs::Allocate(const Device& device, const RopeTable& rope, int64_t
   return Status();
 }
 
-Status StepInputs::Write(const Device& device, const RopeTable& rope, const StepPlan& plan) {
+Status StepInputs::Write(const Device& device, const RopeTable& rope, const DecoderShard& shard,
+                         const StepPlan& plan) {
   num_tokens_ = plan.num_tokens();
   num_sequences_ = plan.num_sequences();
   max_blocks_per_sequence_ = plan.max_blocks_per_sequence;
@@ -36,6 +37,7 @@ Status StepInputs::Write(const Device& device, const RopeTable& rope, const Step
   for (const MediaRows& media : plan.media_rows) {
     std::fill_n(embedded_ids_.begin() + media.first_token, media.num_rows, 0);
   }
+  for (int32_t& id : embedded_ids_) id = shard.TableRow(id);
   for (const Status& status :
        {token_ids_.Write(device, embedded_ids_), slots_.Write(device, plan.slots),
         query_starts_.Write(device, plan.query_starts),

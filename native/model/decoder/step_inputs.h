@@ -7,6 +7,7 @@
 
 #include "base/status.h"
 #include "kernels/ops.h"
+#include "model/decoder/decoder_shard.h"
 #include "model/decoder/rope_table.h"
 #include "model/decoder/step_plan.h"
 
@@ -27,7 +28,9 @@ class StepInputs {
  public:
   // Allocates memory for plans of at most max_num_tokens tokens.
   Status Allocate(const Device& device, const RopeTable& rope, int64_t max_num_tokens);
-  Status Write(const Device& device, const RopeTable& rope, const StepPlan& plan);
+  // Writes a plan for a rank: token ids become rows of its embedding table.
+  Status Write(const Device& device, const RopeTable& rope, const DecoderShard& shard,
+               const StepPlan& plan);
 
   int64_t num_tokens() const { return num_tokens_; }
   int64_t num_sequences() const { return num_sequences_; }
@@ -50,7 +53,8 @@ class StepInputs {
   StepArray query_starts_;
   StepArray context_lens_;
   StepArray block_tables_;
-  std::vector<int32_t> embedded_ids_;  // token ids, with 0 for tokens that media rows replace
+  // Rows of the embedding table, that of token 0 for tokens that media rows replace.
+  std::vector<int32_t> embedded_ids_;
   std::vector<float> host_angles_;     // [cos, sin][num_tokens, num_pairs]
   DeviceBuffer angles_;
 };

@@ -1,5 +1,7 @@
 #include "model/decoder/step_plan.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <string>
 
 #include "base/array_checks.h"
@@ -131,7 +133,50 @@ Status CheckOutput(const StepPlan& plan, const StepLimits& limits, size_t index)
                         " is not in the vocabulary of " + Text(limits.vocab_size));
 }
 
+// Counts a token as generated, for the penalties that are in use.
+void CountGenerated(uint32_t token_id, SampleParams& params) {
+  if (params.repetition_penalty != 1.0f) {
+    std::vector<uint32_t>& seen = params.seen_token_ids;
+    if (std::find(seen.begin(), seen.end(), token_id) == seen.end()) seen.push_back(token_id);
+  }
+  if (params.presence_penalty == 0.0f && params.frequency_penalty == 0.0f) return;
+  std::vector<uint32_t>& ids = params.generated_token_ids;
+  const std::ptrdiff_t place = std::find(ids.begin(), ids.end(), token_id) - ids.begin();
+  if (place < std::ssize(params.generated_counts)) {
+    ++params.generated_counts[static_cast<size_t>(place)];
+  } else {
+    ids.push_back(token_id);
+    params.generated_counts.push_back(1);
+  }
+}
+
 }  // namespace
+
+Status TakeChosenTokens(std::span<const uint32_t> chosen, StepPlan& plan) {
+  if (plan.previous_outputs.empty()) return Status();
+  const Status same = CheckLength("step plan: previousOutputs", plan.previous_outputs.size(),
+                                  plan.num_tokens());
+  if (!same.ok()) return same;
+  for (size_t token = 0; token < plan.token_ids.size(); ++token) {
+    const int32_t output = plan.previous_outputs[token];
+    if (output < 0) continue;
+    if (output >= std::ssize(chosen)) {
+      return InvalidRequest("step plan: token " + Text(static_cast<int64_t>(token)) +
+                            " is that of output " + Text(output) + " of the step before, which " +
+                            (chosen.empty() ? "brought none"
+                                            : "brought " + Text(std::ssize(chosen))));
+    }
+    plan.token_ids[token] = static_cast<int32_t>(chosen[static_cast<size_t>(output)]);
+  }
+  for (size_t i = 0; i < std::min(plan.outputs.size(), plan.output_tokens.size()); ++i) {
+    const int32_t token = plan.output_tokens[i];
+    if (token < 0 || token >= plan.num_tokens() || !plan.outputs[i].sample.has_value()) continue;
+    if (plan.previous_outputs[static_cast<size_t>(token)] < 0) continue;
+    CountGenerated(static_cast<uint32_t>(plan.token_ids[static_cast<size_t>(token)]),
+                   *plan.outputs[i].sample);
+  }
+  return Status();
+}
 
 Status CheckStepPlan(const StepPlan& plan, const StepLimits& limits) {
   for (const auto check : {CheckLengths, CheckSequences, CheckTokens}) {

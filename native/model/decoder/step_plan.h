@@ -2,6 +2,7 @@
 #define AUTOGLM_MODEL_STEP_PLAN_H_
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/dtype.h"
@@ -21,6 +22,8 @@ struct MediaRows {
 // One engine step; see StepPlan in native/step-plan.ts.
 struct StepPlan {
   std::vector<int32_t> token_ids;     // [num_tokens]
+  // [num_tokens] or empty: the output of the step before that chose the token; -1: token_ids has it.
+  std::vector<int32_t> previous_outputs;
   std::vector<int32_t> positions;     // [3, num_tokens]
   std::vector<int32_t> slots;         // [num_tokens]
   std::vector<int32_t> query_starts;  // [num_sequences + 1]
@@ -41,6 +44,11 @@ struct StepResult {
   std::vector<ChosenToken> outputs;
   int64_t forward_us = 0;
 };
+
+// Puts the tokens that the step before chose where the plan asks for them: into token_ids, and into
+// what penalties count of the outputs at those tokens. Refuses an output that this step did not have.
+// `chosen`: the tokens of its outputs; empty if it failed.
+Status TakeChosenTokens(std::span<const uint32_t> chosen, StepPlan& plan);
 
 // Limits of the numbers in a plan.
 struct StepLimits {

@@ -100,6 +100,7 @@ void Conformer::Attend(const TowerBatch& batch, const Attention& attention,
          .relative_q = rows.Columns(hidden, hidden),
          .relative_keys = a.relative_keys.Rows(distance_zero, 1).data,
          .relative_stride = a.relative_keys.stride,
+         .product_dtype = layer_ops_.activation_dtype(),
          .out = ItemRows(a.normed, batch.items, index)});
   }
   layer_ops_.Multiply(a.normed, attention.output, a.branch);

@@ -10,7 +10,7 @@
 #include "model/layers/layer_ops.h"
 #include "model/encoder/subsampling.h"
 #include "model/encoder/tower.h"
-#include "model/checkpoint/weight_loader.h"
+#include "model/weights/weight_loader.h"
 #include "model/layers/workspace.h"
 
 namespace autoglm {

@@ -48,47 +48,82 @@ Result<std::unique_ptr<Encoder>> Encoder::Load(const EncoderOptions& options,
   description.model_type = config.value().model_type;
   description.modality = options.modality;
   description.hidden_size = config.value().OutSize();
-  description.weight_bytes = encoder->weights_.bytes();
+  description.weight_bytes = encoder->weights_->bytes();
   description.sample_rate_hz =
       options.modality == Modality::kAudio ? config.value().mel.sample_rate_hz : 0;
   description.max_rows = encoder->MaxRows();
   description.max_batch_cells = kMaxBatchCells;
+  description.unused_settings = config.value().unused_settings;
   description.load_ms = MicrosecondsSince(begin) / 1000;
   return encoder;
 }
 
 Status Encoder::LoadWeights(const EncoderOptions& options) {
+  sharing_ = options.sharing;
+  min_shared_bytes_ = options.min_shared_bytes;
   const Result<Checkpoint> checkpoint = Checkpoint::Open(options.directory);
   if (!checkpoint.ok()) return checkpoint.status();
   const WeightFormat format =
       options.weight_format.value_or(PlainFormat(config_.dtype.value_or(Dtype::kFloat32)));
+  const Result<QuantizationConfig> quantization =
+      ReadUsedQuantization(options.directory, options.quantize, options.activation_dtype);
+  if (!quantization.ok()) return quantization.status();
+  const WeightLoader::Options loading = {
+      .part = TowerPart(checkpoint.value(), options.modality),
+      .format = format,
+      .linear_format = LinearFormat(format, options.quantize, options.activation_dtype),
+      .quantization = quantization.value(),
+      .cancelled = options.cancelled,
+      .progress = options.progress};
   description_.weight_format = format;
-  const ModelPart part = TowerPart(checkpoint.value(), options.modality);
-  WeightLoader loader(device_, checkpoint.value(), weights_, {part, format});
+  description_.linear_format = loading.linear_format;
+  const char* const tower = options.modality == Modality::kImage ? "vision, " : "speech, ";
+  const WeightLoad load = {.cache = {.folder = options.weights_cache,
+                                     .model = options.directory,
+                                     .settings = tower + LoadingName(loading),
+                                     .version = checkpoint.value().Version()},
+                           .cancelled = options.cancelled,
+                           .progress = options.progress};
+  Result<LoadedWeights> loaded = autoglm::LoadWeights(device_, load, [&](WeightMemory& memory) {
+    const Status status = LoadTower(checkpoint.value(), loading, options.activation_dtype, memory);
+    return status.ok() ? LoadProjector(checkpoint.value(), loading, options, memory) : status;
+  });
+  if (!loaded.ok()) return loaded.status();
+  weights_ = std::move(loaded.value().memory);
+  description_.weights_cache = std::move(loaded.value().cache);
+  return Status();
+}
 
+Status Encoder::LoadTower(const Checkpoint& checkpoint, const WeightLoader::Options& loading,
+                          Dtype activation_dtype, WeightMemory& memory) {
+  WeightLoader loader(device_, checkpoint, memory, loading);
   const auto keep = [this](auto tower) {
     if (tower.ok()) tower_ = std::move(tower.value());
     return tower.status();
   };
-  Status status;
   if (const auto* glm4v = std::get_if<Glm4vVisionConfig>(&config_.tower)) {
-    status = keep(Glm4vVision::Load(device_, *glm4v, options.activation_dtype, loader));
-  } else if (const auto* vit = std::get_if<VitConfig>(&config_.tower)) {
-    status = keep(Vit::Load(device_, *vit, options.activation_dtype, loader));
-  } else {
-    WeightLoader front_loader(device_, checkpoint.value(), weights_, {part, PlainFormat(Dtype::kFloat32)});
-    status = keep(Conformer::Load(device_, std::get<ConformerConfig>(config_.tower),
-                                  options.activation_dtype, loader, front_loader));
+    return keep(Glm4vVision::Load(device_, *glm4v, activation_dtype, loader));
   }
-  if (!status.ok() || !config_.projector.has_value()) return status;
+  if (const auto* vit = std::get_if<VitConfig>(&config_.tower)) {
+    return keep(Vit::Load(device_, *vit, activation_dtype, loader));
+  }
+  WeightLoader::Options front = loading;
+  front.format = front.linear_format = PlainFormat(Dtype::kFloat32);
+  WeightLoader front_loader(device_, checkpoint, memory, front);
+  return keep(Conformer::Load(device_, std::get<ConformerConfig>(config_.tower), activation_dtype,
+                              loader, front_loader));
+}
 
-  const ModelPart projector_part = options.modality == Modality::kImage
-                                       ? ModelPart::kVisionProjector
-                                       : ModelPart::kSpeechProjector;
-  WeightLoader projector_loader(device_, checkpoint.value(), weights_, {projector_part, format});
+Status Encoder::LoadProjector(const Checkpoint& checkpoint, const WeightLoader::Options& loading,
+                              const EncoderOptions& options, WeightMemory& memory) {
+  if (!config_.projector.has_value()) return Status();
+  WeightLoader::Options projecting = loading;
+  projecting.part = options.modality == Modality::kImage ? ModelPart::kVisionProjector
+                                                         : ModelPart::kSpeechProjector;
+  WeightLoader loader(device_, checkpoint, memory, projecting);
   projector_.emplace(device_, *config_.projector, options.activation_dtype);
-  projector_->Load(projector_loader);
-  return projector_loader.status();
+  projector_->Load(loader);
+  return loader.status();
 }
 
 int64_t Encoder::MaxRows() const {
@@ -161,9 +196,9 @@ MatrixView Encoder::RunBatch(std::span<Prepared* const> batch) {
     encoded.status = status;
     if (!status.ok() || encoded.cancelled) continue;
     const StateRange range = tower_->StatesOf(items, static_cast<int64_t>(i));
-    Result<std::vector<float>> rows = Project(states.Rows(range.begin, range.count));
+    const Result<MatrixView> rows = Project(states.Rows(range.begin, range.count));
     encoded.status = rows.status();
-    if (rows.ok()) encoded.rows = std::move(rows.value());
+    if (rows.ok()) Keep(rows.value(), encoded);
   }
   for (Prepared* prepared : batch) prepared->encoded.encode_us = MicrosecondsSince(begin);
   return outcome == TowerOutcome::kDone ? states : MatrixView{};
@@ -185,11 +220,25 @@ Status Encoder::RunTower(std::span<Prepared* const> batch, std::span<const Tower
   return Status();
 }
 
-Result<std::vector<float>> Encoder::Project(const MatrixView& states) {
-  if (!projector_.has_value()) return CopyToHost(states);
+Result<MatrixView> Encoder::Project(const MatrixView& states) {
+  if (!projector_.has_value()) return states;
   const Status status = projector_->Reserve(projector_->NumRows(states.rows));
   if (!status.ok()) return status;
-  return CopyToHost(projector_->Apply(states));
+  return projector_->Apply(states);
+}
+
+void Encoder::Keep(const MatrixView& rows, EncodedItem& encoded) {
+  const size_t num_values = static_cast<size_t>(rows.rows * rows.columns);
+  if (sharing_ != nullptr && num_values * sizeof(float) >= min_shared_bytes_) {
+    const std::span<const float> values(device_.ops->host_rows(*device_.context, rows), num_values);
+    Result<SharedSegment> shared = SharedSegment::Copy(std::as_bytes(values), sharing_);
+    if (shared.ok()) {
+      encoded.shared_rows = std::move(shared.value());
+      return;
+    }
+  }
+  // Without room in shared memory, the rows travel as those of a small item do.
+  encoded.rows = CopyToHost(rows);
 }
 
 std::vector<float> Encoder::CopyToHost(const MatrixView& dense) {

@@ -1,6 +1,7 @@
 #ifndef AUTOGLM_MODEL_ENCODER_H_
 #define AUTOGLM_MODEL_ENCODER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -9,13 +10,16 @@
 #include <vector>
 
 #include "base/status.h"
+#include "device/shared_memory.h"
 #include "kernels/ops.h"
 #include "model/encoder/encoder_config.h"
 #include "model/encoder/media_item.h"
 #include "model/encoder/media_preprocess.h"
 #include "model/encoder/projector.h"
 #include "model/encoder/tower.h"
-#include "model/checkpoint/weight_loader.h"
+#include "model/checkpoint/quantize_options.h"
+#include "model/weights/weight_cache.h"
+#include "model/weights/weight_loader.h"
 
 namespace autoglm {
 
@@ -24,21 +28,32 @@ struct EncoderOptions {
   Modality modality = Modality::kImage;
   DeviceId device;
   std::optional<WeightFormat> weight_format;  // none: the checkpoint's
+  QuantizeOptions quantize;  // quantizes_head is not used
   Dtype activation_dtype = Dtype::kFloat32;
+  std::string weights_cache;                     // folder of packed weights; "": none
+  const std::atomic<bool>* cancelled = nullptr;  // set to cancel loading; null: cannot be
+  LoadProgress* progress = nullptr;              // null: no one looks
+  // Rows of at least `min_shared_bytes` go to shared memory while this has room; null: none do.
+  // The process shares it with what else it shares.
+  std::shared_ptr<SharedMemoryBudget> sharing;
+  size_t min_shared_bytes = 0;
 };
 
 struct EncoderDescription {
   std::string model_type;  // of the tower
   Modality modality;
   int64_t hidden_size;  // of an embedding row
-  WeightFormat weight_format;
+  WeightFormat weight_format;  // of what is not quantized
+  WeightFormat linear_format;  // of matrices that the checkpoint has as floats
   size_t weight_bytes;
+  WeightCacheReport weights_cache;
   int64_t sample_rate_hz;  // 0 for images
   int64_t max_rows;        // of one item within the checkpoint's own bounds
   // Most grid cells that are worth encoding together: more use the weights no better and take more
   // memory.
   int64_t max_batch_cells;
   int64_t load_ms;
+  std::vector<std::string> unused_settings;  // as EncoderConfig's
 };
 
 // Outcome of one item. If the status is not ok, or the item was cancelled, nothing else is set.
@@ -46,7 +61,8 @@ struct EncodedItem {
   Status status;
   bool cancelled = false;
   ItemPlan plan;
-  std::vector<float> rows;  // [plan.num_rows, hidden_size]
+  std::vector<float> rows;  // [plan.num_rows, hidden_size]; empty if they are in `shared_rows`
+  std::optional<SharedSegment> shared_rows;  // the same as float32
   int64_t preprocess_us = 0;
   int64_t encode_us = 0;  // tower and projector, of all items multiplied together
 };
@@ -94,6 +110,10 @@ class Encoder {
         preprocessor_(std::make_shared<const MediaPreprocessor>(config)) {}
 
   Status LoadWeights(const EncoderOptions& options);
+  Status LoadTower(const Checkpoint& checkpoint, const WeightLoader::Options& loading,
+                   Dtype activation_dtype, WeightMemory& memory);
+  Status LoadProjector(const Checkpoint& checkpoint, const WeightLoader::Options& loading,
+                       const EncoderOptions& options, WeightMemory& memory);
   int64_t MaxRows() const;
 
   // Preprocesses one item; if it fails, its outcome is in `encoded`.
@@ -103,17 +123,21 @@ class Encoder {
   MatrixView RunBatch(std::span<Prepared* const> batch);
   Status RunTower(std::span<Prepared* const> batch, std::span<const TowerItem> items,
                   MatrixView& states, TowerOutcome& outcome);
-  // Computes the embedding rows of an item's states, in host memory.
-  Result<std::vector<float>> Project(const MatrixView& states);
+  // Computes the embedding rows of an item's states.
+  Result<MatrixView> Project(const MatrixView& states);
+  // Copies rows to where the item's reader finds them.
+  void Keep(const MatrixView& rows, EncodedItem& encoded);
   std::vector<float> CopyToHost(const MatrixView& dense);
 
   Device device_;
   const EncoderConfig config_;
   const std::shared_ptr<const MediaPreprocessor> preprocessor_;
-  WeightMemory weights_;
+  std::unique_ptr<WeightMemory> weights_;
   std::unique_ptr<Tower> tower_;
   std::optional<GatedProjector> projector_;
   EncoderDescription description_ = {};
+  std::shared_ptr<SharedMemoryBudget> sharing_;
+  size_t min_shared_bytes_ = 0;
 };
 
 }  // namespace autoglm

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "base/dtype.h"
 #include "base/status.h"
@@ -95,6 +96,8 @@ struct EncoderConfig {
   std::optional<Dtype> dtype;  // of the checkpoint, if the file names one
   ImagePreprocessConfig image;  // of an image encoder
   MelConfig mel;                // of an audio encoder
+  // Files and members of the processor that are there and have no effect, each with the reason.
+  std::vector<std::string> unused_settings;
 
   // Returns the width of an embedding row.
   int64_t OutSize() const;
@@ -105,7 +108,7 @@ struct EncoderConfig {
   int64_t MaxMelFrames() const;
 };
 
-// Reads config.json and preprocessor_config.json. A directory that holds a bare tower is an encoder
+// Reads config.json and the files of the processor. A directory that holds a bare tower is an encoder
 // without a projector. Refuses a checkpoint that has no tower of this modality.
 Result<EncoderConfig> ReadEncoderConfig(const std::string& directory, Modality modality);
 

@@ -25,7 +25,7 @@ Result<std::unique_ptr<Glm4vVision>> Glm4vVision::Load(const Device& device,
                                                        WeightLoader& loader) {
   std::unique_ptr<Glm4vVision> tower(new Glm4vVision(device, config, activation_dtype));
   tower->LoadStem(loader);
-  for (int64_t i = 0; i < config.num_layers; ++i) {
+  for (int64_t i = 0; i < config.num_layers && loader.status().ok(); ++i) {
     tower->layers_.push_back(tower->LoadLayer(loader, "blocks." + std::to_string(i) + "."));
   }
   tower->post_norm_ = loader.LoadVector("post_layernorm.weight", config.hidden_size);
@@ -159,6 +159,7 @@ TowerOutcome Glm4vVision::Attend(const TowerBatch& batch, const Activations& a) 
                              .relative_q = {},
                              .relative_keys = nullptr,
                              .relative_stride = 0,
+                             .product_dtype = layer_ops_.activation_dtype(),
                              .out = out.Rows(begin, count)});
     });
     if (outcome == TowerOutcome::kCancelled) return outcome;

@@ -12,7 +12,7 @@
 #include "model/layers/layer_ops.h"
 #include "model/encoder/position_table.h"
 #include "model/encoder/tower.h"
-#include "model/checkpoint/weight_loader.h"
+#include "model/weights/weight_loader.h"
 #include "model/layers/workspace.h"
 
 namespace autoglm {

@@ -35,10 +35,10 @@ struct MediaItem {
   const CancelFlag* cancelled = nullptr;  // null: cannot be cancelled
 };
 
-// Facts of an item that decide its rows: a picture's size and its bound, or a recording's length.
+// Facts of an item that decide its rows: a picture's size and its bounds, or a recording's length.
 struct ImageFacts {
   ImageSize size;
-  MaxPixels max_pixels;
+  PixelLimits limits;
 };
 struct AudioFacts {
   int64_t num_samples = 0;

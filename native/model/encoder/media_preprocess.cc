@@ -105,7 +105,7 @@ Result<Grid> MediaPreprocessor::PlanImage(const ImageFacts& facts) const {
   if (config_.modality != Modality::kImage) {
     return NotForSpeech();
   }
-  const Result<ImageSize> size = PlanImageSize(config_.image, facts.size, facts.max_pixels);
+  const Result<ImageSize> size = PlanImageSize(config_.image, facts.size, facts.limits);
   if (!size.ok()) return size.status();
   return PatchGrid(config_.image, size.value());
 }

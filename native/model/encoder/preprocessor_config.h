@@ -8,9 +8,10 @@
 
 namespace autoglm {
 
-// Completes `config`, whose tower has been read, from DIRECTORY/preprocessor_config.json. If the
-// file or a member is missing, the published processors' defaults are used. The members of the
-// image processor and of the feature extractor are at the top or in a block of that name.
+// Completes `config`, whose tower has been read, from the processor's files in the directory, in the
+// order of the reference implementation: the block of this modality in processor_config.json, else
+// preprocessor_config.json, whose members are at the top or in a block. If there is neither, or a
+// member is missing, the published processors' defaults are used.
 Status ReadPreprocessorConfig(const std::string& directory, EncoderConfig& config);
 
 }  // namespace autoglm

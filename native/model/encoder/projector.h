@@ -4,7 +4,7 @@
 #include "kernels/ops.h"
 #include "model/encoder/encoder_config.h"
 #include "model/layers/layer_ops.h"
-#include "model/checkpoint/weight_loader.h"
+#include "model/weights/weight_loader.h"
 #include "model/layers/workspace.h"
 
 namespace autoglm {

@@ -10,7 +10,7 @@ Result<std::unique_ptr<Vit>> Vit::Load(const Device& device, const VitConfig& co
   std::unique_ptr<Vit> vit(new Vit(device, config, activation_dtype));
   const Status status = vit->LoadEmbeddings(loader);
   if (!status.ok()) return status;
-  for (int64_t i = 0; i < config.num_layers; ++i) {
+  for (int64_t i = 0; i < config.num_layers && loader.status().ok(); ++i) {
     vit->layers_.push_back(
         vit->LoadLayer(loader, "encoder.layer." + std::to_string(i) + "."));
   }
@@ -110,6 +110,7 @@ void Vit::Attend(const TowerBatch& batch, const Layer& layer, const Activations&
          .relative_q = {},
          .relative_keys = nullptr,
          .relative_stride = 0,
+         .product_dtype = layer_ops_.activation_dtype(),
          .out = a.normed.Rows(begin, RowsPerItem())});
   }
   const MatrixView branch = DenseMatrix(a.qkv.data, a.x.rows, hidden);

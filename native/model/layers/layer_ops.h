@@ -5,7 +5,7 @@
 #include <string>
 
 #include "kernels/ops.h"
-#include "model/checkpoint/weight_loader.h"
+#include "model/weights/weight_loader.h"
 
 namespace autoglm {
 
@@ -23,6 +23,8 @@ class LayerOps {
  public:
   LayerOps(const Device& device, Dtype activation_dtype)
       : device_(device), activation_dtype_(activation_dtype) {}
+
+  Dtype activation_dtype() const { return activation_dtype_; }
 
   // Computes y = x * transpose(weight) + bias.
   void Multiply(const MatrixView& x, const Linear& linear, const MatrixView& y) const;

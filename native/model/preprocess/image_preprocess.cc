@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include "base/check.h"
@@ -47,13 +48,28 @@ void WritePatch(const ImagePreprocessConfig& config, const NormalisedBytes& norm
 
 }  // namespace
 
+namespace {
+
+// Refuses limits that the one size of a model does not keep.
+Status CheckLimits(const ImagePreprocessConfig& config, const PixelLimits& limits) {
+  if (limits.mode == MaxPixelsMode::kIgnore) return Status();
+  const int64_t frames = limits.mode == MaxPixelsMode::kVolume ? config.temporal_patch_size : 1;
+  const int64_t pixels = frames * config.fixed_size->height * config.fixed_size->width;
+  if ((limits.max == 0 || pixels <= limits.max) && pixels >= limits.min) return Status();
+  return InvalidRequest("the model resizes every picture to " + std::to_string(pixels) +
+                        " pixels, which max_pixels and min_pixels must allow");
+}
+
+}  // namespace
+
 Result<ImageSize> PlanImageSize(const ImagePreprocessConfig& config, const ImageSize& size,
-                                const MaxPixels& max_pixels) {
+                                const PixelLimits& limits) {
   if (!config.fixed_size.has_value()) {
-    return SmartResize(size,
-                       WithMaxPixels(config.smart_resize, max_pixels.mode, max_pixels.value));
+    return SmartResize(size, WithLimits(config.smart_resize, limits));
   }
   if (size.height < 1 || size.width < 1) return InvalidRequest("the image has no pixels");
+  const Status allowed = CheckLimits(config, limits);
+  if (!allowed.ok()) return allowed;
   return *config.fixed_size;
 }
 

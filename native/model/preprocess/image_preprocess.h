@@ -40,15 +40,9 @@ struct ImagePreprocessConfig {
   }
 };
 
-// Bound that a caller requests; models of fixed size do not read it.
-struct MaxPixels {
-  MaxPixelsMode mode = MaxPixelsMode::kIgnore;
-  int64_t value = 0;  // above 0 if the mode is not kIgnore
-};
-
 // Returns the size to which a picture is resized.
 Result<ImageSize> PlanImageSize(const ImagePreprocessConfig& config, const ImageSize& size,
-                                const MaxPixels& max_pixels);
+                                const PixelLimits& limits);
 
 // Returns the patches of a picture that has been resized to `size`.
 Grid PatchGrid(const ImagePreprocessConfig& config, const ImageSize& size);

@@ -21,19 +21,14 @@ double RoundToMultiple(double value, double factor) {
 
 }  // namespace
 
-SmartResizeRule WithMaxPixels(const SmartResizeRule& rule, MaxPixelsMode mode, int64_t max_pixels) {
+SmartResizeRule WithLimits(const SmartResizeRule& rule, const PixelLimits& limits) {
   SmartResizeRule bounded = rule;
-  switch (mode) {
-    case MaxPixelsMode::kIgnore:
-      break;
-    case MaxPixelsMode::kVolume:
-      bounded.bounds.max_volume = std::min(rule.bounds.max_volume, max_pixels);
-      break;
-    case MaxPixelsMode::kArea:
-      bounded.bounds.max_volume =
-          std::min(rule.bounds.max_volume, max_pixels * rule.temporal_patch_size);
-      break;
-  }
+  if (limits.mode == MaxPixelsMode::kIgnore) return bounded;
+  const int64_t frames = limits.mode == MaxPixelsMode::kArea ? rule.temporal_patch_size : 1;
+  PixelBounds& bounds = bounded.bounds;
+  if (limits.max > 0) bounds.max_volume = std::min(bounds.max_volume, limits.max * frames);
+  if (limits.min > 0) bounds.min_volume = limits.min * frames;
+  bounds.min_volume = std::min(bounds.min_volume, bounds.max_volume);
   return bounded;
 }
 

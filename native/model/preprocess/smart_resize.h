@@ -16,9 +16,17 @@ struct PixelBounds {
   int64_t max_volume = 0;  // size.longest_edge
 };
 
-// Reading of a caller's `max_pixels`: the reference stack ignores it, other stacks bound the volume
-// by it, and its name says that it bounds the area.
+// Reading of the bounds that a caller requests: none are requested, they are volumes as the
+// checkpoint's own, or they are areas of the resized picture.
 enum class MaxPixelsMode { kIgnore, kVolume, kArea };
+
+// Bounds that a caller requests, pixels. A model of fixed size refuses those that its size does not
+// keep. Not read if the mode is kIgnore.
+struct PixelLimits {
+  MaxPixelsMode mode = MaxPixelsMode::kIgnore;
+  int64_t max = 0;  // 0: the checkpoint's
+  int64_t min = 0;  // 0: the checkpoint's
+};
 
 struct SmartResizeRule {
   int64_t factor = 28;              // sides become multiples: patch size x merge size
@@ -26,9 +34,10 @@ struct SmartResizeRule {
   PixelBounds bounds;
 };
 
-// Returns the rule with max_pixels applied to its upper bound. It can lower the bound and never
-// raise it, because a tower was sized and trained for the checkpoint's bound.
-SmartResizeRule WithMaxPixels(const SmartResizeRule& rule, MaxPixelsMode mode, int64_t max_pixels);
+// Returns the rule with the limits applied. They can lower the upper bound and never raise it,
+// because a tower was sized and trained for the checkpoint's bound; the lower one is at most the
+// upper one.
+SmartResizeRule WithLimits(const SmartResizeRule& rule, const PixelLimits& limits);
 
 // Returns the size that Glm4vImageProcessor gives a picture: sides rounded half to even to
 // multiples of `factor`, then scaled into the bounds. Refuses aspect ratios above 200.

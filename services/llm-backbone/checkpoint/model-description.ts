@@ -1,9 +1,9 @@
 import { basename } from 'node:path';
-import { type BackboneOptions, encoderAddresses } from '#backbone/options.ts';
+import { type BackboneOptions, mayHaveEncoders } from '#backbone/options.ts';
 import { MeshError } from '#mesh/errors.ts';
-import { fingerprint } from '#mesh/fingerprint.ts';
 import { bytesOfMb } from '#mesh/megabytes.ts';
 import { WIRE_MODALITIES } from '#mesh/modality.ts';
+import { fingerprint } from '#mesh/model/fingerprint.ts';
 import type { DecoderDescription } from '#native';
 import type { GetModelResponse, PromptLimits } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { ModelFiles } from './model-files.ts';
@@ -28,7 +28,7 @@ export async function describeModel(
     hiddenSize: description.hiddenSize,
     vocabSize: vocabSize(checkpoint.tokenizer, description),
     modalities: checkpoint.files.modalities
-      .filter((modality) => encoderAddresses(options, modality).length > 0)
+      .filter((modality) => mayHaveEncoders(options, modality))
       .map((modality) => WIRE_MODALITIES[modality]),
     blockSize: description.blockSize,
     numBlocks: description.numBlocks,

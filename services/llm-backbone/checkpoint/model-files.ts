@@ -1,10 +1,13 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Static, type TSchema, Type } from 'typebox';
 import Value from 'typebox/value';
+import { errorMessage } from '#mesh/error-message.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { MediaModality } from '#mesh/modality.ts';
+import { readModelFile } from '#mesh/model/model-file.ts';
 import { CHECKPOINT_FIELDS, valuesByName } from '#mesh/sampling-fields.ts';
+import { type ChosenTemplate, chooseTemplate, type TemplatePlace } from './chat-template-choice.ts';
 
 const EosIds = Type.Union([Type.Integer(), Type.Array(Type.Integer()), Type.Null()]);
 const OptionalNumber = Type.Optional(Type.Union([Type.Number(), Type.Null()]));
@@ -14,6 +17,11 @@ const GenerationConfig = Type.Object({
   do_sample: Type.Optional(Type.Union([Type.Boolean(), Type.Null()])),
   ...valuesByName(CHECKPOINT_FIELDS, () => OptionalNumber),
 });
+
+/** Most MB of a JSON file; a tokenizer_config.json with many added tokens has one or two. */
+const MAX_CONFIG_MB = 64;
+/** Most MB of a chat template. */
+const MAX_TEMPLATE_MB = 4;
 
 /** Null in the language model's block of a multimodal checkpoint whose top level has the dtype. */
 const DtypeName = Type.Optional(Type.Union([Type.String(), Type.Null()]));
@@ -51,9 +59,14 @@ const TokenizerConfig = Type.Object({
     Type.Union([
       Type.String(),
       Type.Array(Type.Object({ name: Type.String(), template: Type.String() })),
+      Type.Record(Type.String(), Type.String()),
+      Type.Null(),
     ]),
   ),
 });
+
+/** A file of a processor, of which only the template matters here. */
+const ProcessorFile = Type.Object({ chat_template: TokenizerConfig.properties.chat_template });
 
 export type GenerationConfig = Static<typeof GenerationConfig>;
 
@@ -72,7 +85,7 @@ export interface ModelFiles {
   readonly dtype: string;
   readonly maxPositionEmbeddings: number | undefined;
   /** Null if the checkpoint has none. */
-  readonly chatTemplate: { readonly text: string; readonly path: string } | null;
+  readonly chatTemplate: ChosenTemplate | null;
   /** `bos_token`, `eos_token` and the like, for the template. */
   readonly specialTokens: Readonly<Record<string, string>>;
 }
@@ -82,7 +95,6 @@ export async function readModelFiles(
   directory: string,
   chatTemplate: string | undefined,
 ): Promise<ModelFiles> {
-  await checkDirectory(directory);
   const config = await readJson(join(directory, 'config.json'), ModelConfig);
   if (config === null) {
     const path = join(directory, 'config.json');
@@ -109,14 +121,6 @@ export async function readModelFiles(
   };
 }
 
-async function checkDirectory(directory: string): Promise<void> {
-  const found = await stat(directory).catch(() => undefined);
-  if (found?.isDirectory()) return;
-  throw new MeshError('INVALID_REQUEST', `key "model": ${directory} is not a directory`, {
-    param: 'model',
-  });
-}
-
 function eosIds(ids: Static<typeof EosIds> | undefined): readonly number[] {
   if (ids === undefined || ids === null) return [];
   return typeof ids === 'number' ? [ids] : ids;
@@ -126,25 +130,47 @@ async function readChatTemplate(
   directory: string,
   override: string | undefined,
   config: Static<typeof TokenizerConfig>,
-): Promise<ModelFiles['chatTemplate']> {
+): Promise<ChosenTemplate | null> {
   if (override !== undefined) {
-    const text = await readText(override);
-    if (text !== null) return { text, path: override };
+    const text = await readModelFile(override, MAX_TEMPLATE_MB);
+    if (text !== null) return { text, path: override, unused: [] };
     throw new MeshError('INVALID_REQUEST', `key "chat-template": ${override} not found`, {
       param: 'chat-template',
     });
   }
-  const file = join(directory, 'chat_template.jinja');
-  const text = await readText(file);
-  if (text !== null) return { text, path: file };
-  const embedded = config.chat_template;
-  const chosen =
-    typeof embedded === 'string'
-      ? embedded
-      : embedded?.find(({ name }) => name === 'default')?.template;
-  return chosen === undefined
-    ? null
-    : { text: chosen, path: join(directory, 'tokenizer_config.json') };
+  return chooseTemplate(await templatePlaces(directory, config));
+}
+
+/** Returns the places of chat templates in the order of the reference implementation. */
+async function templatePlaces(
+  directory: string,
+  { chat_template }: Static<typeof TokenizerConfig>,
+): Promise<TemplatePlace[]> {
+  const inFile = async (name: string): Promise<TemplatePlace> => {
+    const path = join(directory, name);
+    return { path, template: (await readJson(path, ProcessorFile))?.chat_template };
+  };
+  const path = join(directory, 'chat_template.jinja');
+  return [
+    { path, template: await readModelFile(path, MAX_TEMPLATE_MB) },
+    await additionalTemplates(join(directory, 'additional_chat_templates')),
+    await inFile('chat_template.json'),
+    await inFile('processor_config.json'),
+    { path: join(directory, 'tokenizer_config.json'), template: chat_template },
+  ];
+}
+
+/** Reads a folder with one template in each file, which has the template's name. */
+async function additionalTemplates(path: string): Promise<TemplatePlace> {
+  const names = await readdir(path).catch(() => []);
+  const files = names.filter((name) => name.endsWith('.jinja')).sort();
+  const entries = files.map(async (file) => {
+    return [
+      file.slice(0, -'.jinja'.length),
+      await readModelFile(join(path, file), MAX_TEMPLATE_MB),
+    ] as const;
+  });
+  return { path, template: Object.fromEntries(await Promise.all(entries)) };
 }
 
 function specialTokens(config: Static<typeof TokenizerConfig>): Record<string, string> {
@@ -157,18 +183,8 @@ function specialTokens(config: Static<typeof TokenizerConfig>): Record<string, s
   );
 }
 
-/** Reads the text of a file; null if it does not exist. */
-async function readText(path: string): Promise<string | null> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error: unknown) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
-    throw error;
-  }
-}
-
 async function readJson<S extends TSchema>(path: string, schema: S): Promise<Static<S> | null> {
-  const text = await readText(path);
+  const text = await readModelFile(path, MAX_CONFIG_MB);
   if (text === null) return null;
   const parsed = parseJson(path, text);
   if (Value.Check(schema, parsed)) return parsed;
@@ -183,7 +199,7 @@ function parseJson(path: string, text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause: unknown) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = errorMessage(cause);
     throw new MeshError('INVALID_REQUEST', `${path}: not JSON: ${why}`, { cause });
   }
 }

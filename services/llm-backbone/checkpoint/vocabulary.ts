@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { Type } from 'typebox';
 import Value from 'typebox/value';
 import { MeshError } from '#mesh/errors.ts';
+import { readModelFile } from '#mesh/model/model-file.ts';
 
 const TokenizerFile = Type.Object({
   added_tokens: Type.Array(
@@ -11,17 +11,35 @@ const TokenizerFile = Type.Object({
   decoder: Type.Object({ type: Type.String() }),
 });
 
+/** A token such as `<|user|>` or `<think>`, which the tokenizer finds before it splits a text. */
+export interface AddedToken {
+  readonly content: string;
+  readonly id: number;
+  /** True if the token is left out of answers, as roles and placeholders are. */
+  readonly special: boolean;
+}
+
+/** Most MB of tokenizer.json; that of GLM-4 has 20. */
+const MAX_FILE_MB = 256;
+
 const NO_BYTES = new Uint8Array(0);
 
 /** The bytes of every token, and which tokens are special, read from `tokenizer.json`. */
 export class Vocabulary {
+  readonly addedTokens: readonly AddedToken[];
   readonly #bytes: Uint8Array[] = [];
   readonly #specialIds = new Set<number>();
   readonly #addedIds = new Map<string, number>();
 
   /** Reads a byte-level BPE `tokenizer.json`; refuses any other kind. */
   static async load(path: string): Promise<Vocabulary> {
-    const parsed: unknown = JSON.parse(await readFile(path, 'utf8'));
+    const text = await readModelFile(path, MAX_FILE_MB);
+    if (text === null) {
+      throw new MeshError('INVALID_REQUEST', `${path}: not found; a model needs its tokenizer`, {
+        param: 'model',
+      });
+    }
+    const parsed: unknown = JSON.parse(text);
     if (!Value.Check(TokenizerFile, parsed)) {
       const problem = Value.Errors(TokenizerFile, parsed)[0];
       const where = `${problem?.instancePath ?? ''} ${problem?.message ?? ''}`;
@@ -37,6 +55,7 @@ export class Vocabulary {
   }
 
   constructor(file: Type.Static<typeof TokenizerFile>) {
+    this.addedTokens = file.added_tokens.filter(({ content }) => content !== '');
     for (const [token, id] of Object.entries(file.model.vocab)) {
       this.#bytes[id] = byteLevelBytes(token);
     }

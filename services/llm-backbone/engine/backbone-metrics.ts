@@ -7,11 +7,14 @@ import {
   TPOT_BUCKETS_S,
   TTFT_BUCKETS_S,
 } from '#mesh/metrics.ts';
+import type { DecoderDescription } from '#native';
 import type { Scheduler, SchedulerCounts } from './scheduler.ts';
 
 /** vLLM's buckets for token counts: 1, 2, 5, 10, … */
 const TOKEN_BUCKETS = [1, 10, 100, 1000, 10_000, 100_000].flatMap((n) => [n, 2 * n, 5 * n]);
 const STEP_TOKEN_BUCKETS = [1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384];
+/** From what a thread needs to wake to what a busy event loop takes. */
+const STEP_GAP_BUCKETS_S = [20e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 0.01, 0.1, 1];
 const CHOICE_BUCKETS = [1, 2, 5, 10, 20];
 
 export type FinishedReason = 'stop' | 'length' | 'abort' | 'error';
@@ -72,6 +75,10 @@ export class BackboneMetrics {
   readonly #preemptions: Counter;
   readonly #prefixQueries: Counter;
   readonly #prefixHits: Counter;
+  readonly #drafts: Counter;
+  readonly #draftTokens: Counter;
+  readonly #acceptedTokens: Counter;
+  readonly #acceptedByPlace: Counter;
   readonly #ttft: Histogram;
   readonly #interToken: Histogram;
   readonly #tpot: Histogram;
@@ -82,6 +89,7 @@ export class BackboneMetrics {
   readonly #inferenceTime: Histogram;
   readonly #stepTokens: Histogram;
   readonly #stepTime: Histogram;
+  readonly #stepGap: Histogram;
   readonly #requestPromptTokens: Histogram;
   readonly #requestGenerationTokens: Histogram;
   readonly #paramsN: Histogram;
@@ -106,6 +114,13 @@ export class BackboneMetrics {
     this.#preemptions = counter('num_preemptions', 'Sequences preempted');
     this.#prefixQueries = counter('prefix_cache_queries', 'Prompt tokens looked up');
     this.#prefixHits = counter('prefix_cache_hits', 'Prompt tokens found');
+    this.#drafts = counter('spec_decode_num_drafts', 'Drafts verified');
+    this.#draftTokens = counter('spec_decode_num_draft_tokens', 'Drafted tokens verified');
+    this.#acceptedTokens = counter('spec_decode_num_accepted_tokens', 'Drafted tokens accepted');
+    this.#acceptedByPlace = counter(
+      'spec_decode_num_accepted_tokens_per_pos',
+      'Drafted tokens accepted, by place in the draft',
+    );
     this.#ttft = seconds('time_to_first_token', 'Arrival to first token', TTFT_BUCKETS_S);
     this.#interToken = seconds('inter_token_latency', 'Between tokens of a choice', TPOT_BUCKETS_S);
     this.#tpot = seconds('request_time_per_output_token', 'Mean time per token', TPOT_BUCKETS_S);
@@ -118,8 +133,21 @@ export class BackboneMetrics {
       'Start to last token',
       REQUEST_BUCKETS_S,
     );
-    this.#stepTokens = tokens('iteration_tokens_total', 'Tokens of a step', STEP_TOKEN_BUCKETS);
-    this.#stepTime = seconds('step_time', 'Submitting a step to its commit', TPOT_BUCKETS_S);
+    this.#stepTokens = tokens(
+      'iteration_tokens_total',
+      'Prompt tokens computed and tokens generated in a step',
+      STEP_TOKEN_BUCKETS,
+    );
+    this.#stepTime = seconds(
+      'step_time',
+      'Submitting a step, or the end of the one before, to its commit',
+      TPOT_BUCKETS_S,
+    );
+    this.#stepGap = seconds(
+      'step_gap',
+      'Idle time of the device between two steps while there was work',
+      STEP_GAP_BUCKETS_S,
+    );
     this.#requestPromptTokens = tokens('request_prompt_tokens', 'Prompt tokens', TOKEN_BUCKETS);
     this.#requestGenerationTokens = tokens(
       'request_generation_tokens',
@@ -135,21 +163,30 @@ export class BackboneMetrics {
   }
 
   /** Adds the gauges that read a scheduler. */
-  watch(scheduler: Scheduler): void {
+  watch(scheduler: Scheduler, cache: Pick<DecoderDescription, 'kvCacheDtype'>): void {
     const { pool, options } = scheduler;
     const level = (name: string, help: string, read: () => number) => ({ name, help, read });
+    const reasons = 'Sequences waiting for room (capacity) or for rows of media (deferred)';
+    const waitingFor = (read: () => number) =>
+      level('num_requests_waiting_by_reason', reasons, read);
     const usage = 'Share of KV cache blocks in use, 0 to 1';
     const shape = {
       ...level('cache_config_info', 'Shape of the KV cache', () => 1),
       labels: {
         block_size: String(options.blockSize),
         num_gpu_blocks: String(options.numBlocks),
+        cache_dtype: cache.kvCacheDtype,
         enable_prefix_caching: 'True',
       },
     };
     const levels = [
       level('num_requests_running', 'Sequences running', () => scheduler.running.length),
       level('num_requests_waiting', 'Sequences waiting', () => scheduler.waiting.length),
+      {
+        ...waitingFor(() => scheduler.waiting.length - scheduler.numWaitingForMedia),
+        labels: { reason: 'capacity' },
+      },
+      { ...waitingFor(() => scheduler.numWaitingForMedia), labels: { reason: 'deferred' } },
       level('kv_cache_usage_perc', usage, () => 1 - pool.numFree / options.numBlocks),
       level('engine_healthy', '1 while the engine computes', () => Number(this.#isHealthy)),
       shape,
@@ -161,18 +198,30 @@ export class BackboneMetrics {
     this.#isHealthy = false;
   }
 
+  /** `gapUs` is the device's idle time before the step; null if there was nothing to do. */
   stepFinished(
-    step: { readonly numTokens: number; readonly ms: number },
+    step: { readonly numTokens: number; readonly ms: number; readonly gapUs: number | null },
     counts: SchedulerCounts,
   ): void {
     this.#stepTokens.observe(step.numTokens, this.#labels);
     this.#stepTime.observe(step.ms / 1000, this.#labels);
+    if (step.gapUs !== null) this.#stepGap.observe(step.gapUs / 1e6, this.#labels);
     const counted = this.#counted;
     this.#counted = { ...counts };
     const since = (name: keyof SchedulerCounts) => counts[name] - counted[name];
     this.#preemptions.add(since('numPreemptions'), this.#labels);
     this.#prefixQueries.add(since('numPrefixQueryTokens'), this.#labels);
     this.#prefixHits.add(since('numPrefixHitTokens'), this.#labels);
+  }
+
+  /** Counts a draft of which the first `numAccepted` tokens are what the sequence goes on with. */
+  verified(numTokens: number, numAccepted: number): void {
+    this.#drafts.add(1, this.#labels);
+    this.#draftTokens.add(numTokens, this.#labels);
+    this.#acceptedTokens.add(numAccepted, this.#labels);
+    for (let place = 0; place < numAccepted; place++) {
+      this.#acceptedByPlace.add(1, { ...this.#labels, position: String(place) });
+    }
   }
 
   stepFailed(): void {

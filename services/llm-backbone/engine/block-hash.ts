@@ -22,3 +22,8 @@ export function blockHash(
   const parts = [Buffer.from(`${previous};${media.join(';')};`), Buffer.from(ids.buffer)];
   return hash('sha256', Buffer.concat(parts), 'hex');
 }
+
+/** Returns what stands for the previous hash of a first block; only equal salts share blocks. */
+export function chainStart(cacheSalt: string): string {
+  return cacheSalt === '' ? '' : `salt ${hash('sha256', cacheSalt, 'hex')}`;
+}

@@ -30,6 +30,22 @@ export class CountedIds {
     this.#counts[index] = 1;
   }
 
+  /** Returns copies of `ids` and `counts` as they would be if `more` were added. */
+  withMore(more: readonly number[]): Pick<CountedIds, 'ids' | 'counts'> {
+    const unknown = [...new Set(more)].filter((id) => !this.#indices.has(id));
+    const numDistinct = this.#indices.size + unknown.length;
+    const ids = new Uint32Array(numDistinct);
+    const counts = new Uint32Array(numDistinct);
+    ids.set(this.ids);
+    ids.set(unknown, this.#indices.size);
+    counts.set(this.counts);
+    for (const id of more) {
+      const index = this.#indices.get(id) ?? this.#indices.size + unknown.indexOf(id);
+      counts[index] = (counts[index] ?? 0) + 1;
+    }
+    return { ids, counts };
+  }
+
   #grow(): void {
     const ids = new Uint32Array(2 * this.#ids.length);
     const counts = new Uint32Array(2 * this.#counts.length);

@@ -1,7 +1,8 @@
+import assert from 'node:assert/strict';
 import { SAMPLING_FIELDS, type SamplingNumbers, valuesByKey } from '#mesh/sampling-fields.ts';
 import type { SampleParams } from '#native';
 import { CountedIds } from './counted-ids.ts';
-import { type Pattern, sharedPatterns } from './pattern.ts';
+import { type PatternAutomaton, sharedAutomaton } from './pattern-automaton.ts';
 import type { TokenConstraint } from './token-constraint.ts';
 
 /** One request's sampling parameters, checked and complete. */
@@ -44,12 +45,12 @@ export function greedySettings(vocabLimit: number): SamplingSettings {
  */
 export class SamplerState {
   readonly #settings: SamplingSettings;
-  readonly #numbers: SamplingNumbers;
   readonly #stream: number;
-  /** For each bad word, all its tokens but the last. */
-  readonly #beginnings: readonly Pattern[];
-  /** For each bad word, how many tokens of its beginning the completion ends in. */
-  readonly #matched: number[];
+  /** Finds the beginnings of bad words: all their tokens but the last. */
+  readonly #beginnings: PatternAutomaton;
+  /** State of `#beginnings` after the completion. */
+  #matched = 0;
+  readonly #endTokenIds: Uint32Array;
   readonly #constraint: TokenConstraint | null;
   #numCompletion = 0;
   /** Null if the repetition penalty is off. */
@@ -65,10 +66,9 @@ export class SamplerState {
     stream: number,
   ) {
     this.#settings = settings;
-    this.#numbers = valuesByKey(SAMPLING_FIELDS, (_, key) => settings[key]);
     this.#stream = stream;
-    this.#beginnings = sharedPatterns(settings.badWords, (word) => word.slice(0, -1));
-    this.#matched = settings.badWords.map(() => 0);
+    this.#beginnings = sharedAutomaton(settings.badWords, (word) => word.slice(0, -1));
+    this.#endTokenIds = Uint32Array.from(settings.endTokenIds);
     this.#constraint = settings.createConstraint?.() ?? null;
     const countsGenerated = settings.presencePenalty !== 0 || settings.frequencyPenalty !== 0;
     this.#seen = settings.repetitionPenalty === 1 ? null : new CountedIds();
@@ -79,41 +79,94 @@ export class SamplerState {
 
   append(tokenId: number): void {
     this.#numCompletion++;
-    for (let i = 0; i < this.#beginnings.length; i++) {
-      this.#matched[i] = this.#beginnings[i]?.next(this.#matched[i] ?? 0, tokenId) ?? 0;
-    }
+    this.#matched = this.#beginnings.next(this.#matched, tokenId);
     this.#constraint?.accept(tokenId);
     this.#seen?.add(tokenId);
     this.#generated?.add(tokenId);
   }
 
-  /** Returns the parameters of the next token; valid until the next `append`. */
-  nextParams(): SampleParams {
-    const settings = this.#settings;
-    const allowedTokens = this.#constraint?.mask();
-    return {
-      ...this.#numbers,
-      seed: settings.seed,
-      stream: this.#stream,
-      position: this.#numCompletion,
-      vocabLimit: settings.vocabLimit,
-      seenTokenIds: this.#seen?.ids ?? NO_IDS,
-      generatedTokenIds: this.#generated?.ids ?? NO_IDS,
-      generatedCounts: this.#generated?.counts ?? NO_IDS,
-      biasTokenIds: settings.biasTokenIds,
-      biasValues: settings.biasValues,
-      forbiddenTokenIds: this.#forbidden(),
-      ...(allowedTokens !== undefined && { allowedTokens }),
-    };
+  /**
+   * Tells whether the parameters of a token are known before the token in front of it, except for what
+   * penalties count.
+   */
+  get isForeseeable(): boolean {
+    return !this.isConstrained && this.#settings.badWords.length === 0;
   }
 
-  #forbidden(): Uint32Array {
-    const { minTokens, endTokenIds, badWords } = this.#settings;
-    const ids = this.#numCompletion < minTokens ? [...endTokenIds] : [];
-    for (let i = 0; i < badWords.length; i++) {
-      if (this.#matched[i] === this.#beginnings[i]?.length)
-        ids.push(...(badWords[i]?.slice(-1) ?? []));
-    }
-    return ids.length === 0 ? NO_IDS : Uint32Array.from(ids);
+  /** Tells whether the tokens that may come next depend on all that came before. */
+  get isConstrained(): boolean {
+    return this.#constraint !== null;
   }
+
+  /** Returns the parameters of the next token; valid until the next `append`. */
+  nextParams(): SampleParams {
+    return this.paramsAfter([]);
+  }
+
+  /**
+   * Returns the parameters of the token behind one that is not known yet and that penalties have still
+   * to count; valid until the next `append`. Only a foreseeable state has them.
+   */
+  paramsAhead(): SampleParams {
+    assert(this.isForeseeable, 'parameters that depend on the token before');
+    return this.#paramsAt(this.#numCompletion + 1, []);
+  }
+
+  /**
+   * Returns the parameters of the token behind `draftIds`, as if these had been appended; valid until
+   * the next `append`. Only a state without a constraint has drafts.
+   */
+  paramsAfter(draftIds: readonly number[]): SampleParams {
+    assert(draftIds.length === 0 || !this.isConstrained, 'a draft of a constrained sequence');
+    return this.#paramsAt(this.#numCompletion + draftIds.length, draftIds);
+  }
+
+  #paramsAt(position: number, draftIds: readonly number[]): SampleParams {
+    const settings = this.#settings;
+    const allowedTokens = this.#constraint?.mask();
+    const seen = withDraft(this.#seen, draftIds);
+    const generated = withDraft(this.#generated, draftIds);
+    // Spelled out, since this is done for each token of each sequence.
+    const params: SampleParams = {
+      temperature: settings.temperature,
+      topK: settings.topK,
+      topP: settings.topP,
+      minP: settings.minP,
+      repetitionPenalty: settings.repetitionPenalty,
+      presencePenalty: settings.presencePenalty,
+      frequencyPenalty: settings.frequencyPenalty,
+      seed: settings.seed,
+      stream: this.#stream,
+      position,
+      vocabLimit: settings.vocabLimit,
+      seenTokenIds: seen?.ids ?? NO_IDS,
+      generatedTokenIds: generated?.ids ?? NO_IDS,
+      generatedCounts: generated?.counts ?? NO_IDS,
+      biasTokenIds: settings.biasTokenIds,
+      biasValues: settings.biasValues,
+      forbiddenTokenIds: this.#forbidden(position, draftIds),
+    };
+    return allowedTokens === undefined ? params : { ...params, allowedTokens };
+  }
+
+  #forbidden(position: number, draftIds: readonly number[]): Uint32Array {
+    const { minTokens, badWords } = this.#settings;
+    const ends = position < minTokens ? this.#endTokenIds : NO_IDS;
+    if (badWords.length === 0) return ends;
+    const lasts: number[] = [];
+    const matched = draftIds.reduce((state, id) => this.#beginnings.next(state, id), this.#matched);
+    this.#beginnings.forEachEnd(matched, (word) => {
+      const last = badWords[word]?.at(-1);
+      if (last !== undefined) lasts.push(last);
+    });
+    return lasts.length === 0 ? ends : Uint32Array.from([...ends, ...lasts]);
+  }
+}
+
+/** Returns what is counted with a draft behind it; without one, the counts themselves. */
+function withDraft(
+  counted: CountedIds | null,
+  draftIds: readonly number[],
+): Pick<CountedIds, 'ids' | 'counts'> | null {
+  return draftIds.length === 0 ? counted : (counted?.withMore(draftIds) ?? null);
 }

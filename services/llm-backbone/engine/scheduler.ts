@@ -1,19 +1,26 @@
 import assert from 'node:assert/strict';
-import { MeshError } from '#mesh/errors.ts';
 import { BlockPool } from './block-pool.ts';
+import { FairShares } from './fair-shares.ts';
 import type { PlaceholderRange } from './placeholder-range.ts';
 import { PrefixCache } from './prefix-cache.ts';
 import type { Sequence } from './sequence.ts';
-import { insertInOrder, removeFrom } from './sequence-order.ts';
-import { type ScheduledChunk, type ScheduledStep, StepDraft } from './step-draft.ts';
+import { removeFrom, SequenceOrder } from './sequence-order.ts';
+import { Speculation } from './speculation.ts';
+import type { SpeculationOptions } from './speculation-options.ts';
+import { type ScheduledChunk, type ScheduledStep, StepDraft, stepAhead } from './step-draft.ts';
+import type { Ticket } from './ticket.ts';
+import { type WaitingLimits, WaitingRoom } from './waiting-room.ts';
 
-export interface SchedulerOptions {
+export interface SchedulerOptions extends WaitingLimits {
   readonly numBlocks: number;
   /** Tokens in a block. */
   readonly blockSize: number;
   readonly maxNumSeqs: number;
   readonly maxNumBatchedTokens: number;
-  readonly maxNumWaiting: number;
+  /** Waiting time that makes up for one step of priority, milliseconds. */
+  readonly priorityAgingMs: number;
+  /** Null if nothing is drafted. */
+  readonly speculation: SpeculationOptions | null;
 }
 
 /** Totals since the scheduler was made. */
@@ -36,9 +43,15 @@ export interface WantedRows {
  * ends it. Running sequences hold the blocks of all their known tokens; when blocks run out, the
  * sequence of lowest priority and latest arrival is preempted and later recomputed.
  *
+ * Waiting sequences start in fair order: of the client that got the fewest tokens first, in order of
+ * arrival within a client. One that was preempted, resumed, or did not fit keeps its place before
+ * these.
+ *
  * A sequence whose next rows of media are missing never runs: it waits without blocks, and others
  * overtake it. Meanwhile the text before those rows prefills in full blocks, which the prefix cache
  * keeps.
+ *
+ * Drafts take what budget and blocks are left when everything else has been planned.
  */
 export class Scheduler {
   readonly options: SchedulerOptions;
@@ -49,18 +62,26 @@ export class Scheduler {
     numPrefixQueryTokens: 0,
     numPrefixHitTokens: 0,
   };
-  /** Sequences that wait, like those that run, in the order of priority, then arrival. */
+  /** Sequences that wait, like those that run, in the order of rank, then arrival. */
   readonly #waiting: Sequence[] = [];
   readonly #running: Sequence[] = [];
+  readonly #shares = new FairShares();
+  readonly #order: SequenceOrder;
+  readonly #room: WaitingRoom;
+  readonly #speculation: Speculation | null;
   #wanted: WantedRows[] = [];
-  /** Places in the waiting queue that are reserved for sequences of requests being read. */
-  #numExpected = 0;
   #step: ScheduledStep | null = null;
+  /** Step that follows the open one, planned before that has ended. */
+  #ahead: ScheduledStep | null = null;
+  #isSuspectsTurn = false;
 
   constructor(options: SchedulerOptions) {
     this.options = options;
     this.pool = new BlockPool(options.numBlocks);
     this.prefixCache = new PrefixCache(this.pool);
+    this.#order = new SequenceOrder(options, this.#shares);
+    this.#room = new WaitingRoom(options, this.#order, this.#waiting);
+    this.#speculation = options.speculation === null ? null : new Speculation(options.speculation);
   }
 
   get waiting(): readonly Sequence[] {
@@ -76,54 +97,122 @@ export class Scheduler {
     return this.options.numBlocks * this.options.blockSize;
   }
 
-  /** Refuses `numSequences` more sequences if the waiting queue has no room for them. */
-  #checkRoom(numSequences: number): void {
-    const { maxNumWaiting } = this.options;
-    const numWaiting = this.#waiting.length + this.#numExpected;
-    if (numWaiting + numSequences <= maxNumWaiting) return;
-    throw new MeshError(
-      'QUEUE_FULL',
-      `${numWaiting} sequences are waiting and at most ${maxNumWaiting} may; ${numSequences} more do not fit, retry later`,
-    );
+  /** Number of clients that have waiting or running sequences. */
+  get numClients(): number {
+    return this.#shares.numClients;
+  }
+
+  /** Number of waiting sequences that lack rows of media. */
+  get numWaitingForMedia(): number {
+    return this.#waiting.filter(({ lacksRows }) => lacksRows).length;
   }
 
   /**
-   * Reserves places in the waiting queue for a request that is being read; throws QUEUE_FULL. Call
-   * the returned function once to give them up.
+   * Reserves places in the waiting queue for a request that is being read; throws QUEUE_FULL. The
+   * places become those of its sequences when they are added; call `giveUp` if they never are.
    */
-  expect(numSequences: number): () => void {
-    this.#checkRoom(numSequences);
-    this.#numExpected += numSequences;
-    return () => {
-      this.#numExpected -= numSequences;
-    };
+  reserve(ticket: Ticket, numSequences: number): void {
+    this.#room.reserve(ticket, numSequences);
+  }
+
+  giveUp(ticket: Ticket): void {
+    this.#room.giveUp(ticket);
   }
 
   /** Queues the sequences of one request, all or none. */
   add(sequences: readonly Sequence[]): void {
-    this.#checkRoom(sequences.length);
+    const unexpected = sequences.filter(({ ticket }) => !this.#room.hasReserved(ticket));
+    const [first] = unexpected;
+    if (first !== undefined) this.#room.makeRoom(first.ticket, unexpected.length);
     for (const sequence of sequences) {
       assert(this.#numBlocksFor(sequence) <= this.options.numBlocks, 'sequence can never fit');
-      insertInOrder(this.#waiting, sequence);
+      this.#room.giveUp(sequence.ticket);
+      this.#shares.join(sequence.ticket.client);
+      this.#order.insert(this.#waiting, sequence);
     }
   }
 
-  /** Takes a sequence out and frees its blocks. Not allowed while a step that holds it runs. */
+  /**
+   * Takes a sequence out and frees its blocks. Not allowed while a step that holds it runs, unless
+   * that was planned ahead.
+   */
   remove(sequence: Sequence): void {
     if (sequence.state === 'finished') return;
     removeFrom(sequence.state === 'waiting' ? this.#waiting : this.#running, sequence);
     this.#release(sequence);
+    this.#shares.leave(sequence.ticket.client);
     sequence.state = 'finished';
   }
 
   /** Plans the next step and reserves its blocks; null when there is nothing to compute. */
   schedule(): ScheduledStep | null {
     assert(this.#step === null, 'a step is still open');
-    const draft = new StepDraft(this.options.maxNumBatchedTokens);
-    this.#scheduleRunning(draft);
-    if (!draft.hasPreempted) this.#scheduleWaiting(draft);
-    this.#step = draft.finish();
+    for (const suspectKey of this.#turns()) {
+      const draft = new StepDraft(this.options.maxNumBatchedTokens);
+      const takesPart = (sequence: Sequence) => sequence.suspectKey === suspectKey;
+      this.#scheduleRunning(draft, takesPart);
+      if (!draft.hasPreempted) this.#scheduleWaiting(draft, takesPart);
+      this.#speculate(draft);
+      this.#step = draft.finish();
+      if (this.#step !== null) break;
+    }
     return this.#step;
+  }
+
+  /**
+   * Plans the step after the open one while that runs, and reserves its blocks: of each sequence the
+   * token that the open step chooses. Null if that step does more than choose tokens, if the next
+   * one cannot be foreseen, if another sequence could start, or if blocks are missing. A sequence that
+   * ends meanwhile has a row in the step for nothing.
+   *
+   * Blocks that are freed before such a step has ended may be given to the next one: the device runs
+   * them in order.
+   */
+  scheduleAhead(): ScheduledStep | null {
+    const step = this.#step;
+    if (step === null || this.#ahead !== null || !this.#isForeseeable(step)) return null;
+    const ahead = stepAhead(step);
+    if (ahead === null) return null;
+    const { blockSize } = this.options;
+    const missing = ahead.chunks.map(
+      ({ sequence, firstToken }) =>
+        Math.ceil((firstToken + 1) / blockSize) - sequence.blockTable.length,
+    );
+    if (missing.reduce((sum, count) => sum + count, 0) > this.pool.numFree) return null;
+    for (const [i, { sequence }] of ahead.chunks.entries()) {
+      this.#takeBlocks(sequence, missing[i] ?? 0);
+    }
+    this.#ahead = ahead;
+    return ahead;
+  }
+
+  /** Tells whether the step after a step is another token of the sequences that are in it. */
+  #isForeseeable({ chunks }: ScheduledStep): boolean {
+    const live = chunks.filter(({ sequence }) => sequence.state === 'running');
+    if (this.#speculation !== null || live.length !== this.#running.length) return false;
+    const isFull = this.#running.length >= this.options.maxNumSeqs;
+    if (!isFull && this.#waiting.some(mayStart)) return false;
+    return chunks.every(
+      ({ sequence, samples, scoredRows }) =>
+        samples &&
+        scoredRows.start === scoredRows.end &&
+        sequence.suspectKey === '' &&
+        sequence.sampler.isForeseeable,
+    );
+  }
+
+  /**
+   * Returns whose turn it is, then who else has one if nothing of theirs can be computed: "" stands
+   * for all that are no suspects. These take turns with the suspects, so that a suspect is alone in
+   * its steps and holds nobody up.
+   */
+  #turns(): string[] {
+    const suspects = new Set<string>();
+    for (const { suspectKey } of this.#running) if (suspectKey !== '') suspects.add(suspectKey);
+    for (const { suspectKey } of this.#waiting) if (suspectKey !== '') suspects.add(suspectKey);
+    if (suspects.size === 0) return [''];
+    this.#isSuspectsTurn = !this.#isSuspectsTurn;
+    return this.#isSuspectsTurn ? [...suspects, ''] : ['', ...suspects];
   }
 
   /** Returns the rows that planning has found missing since the last call, each of them once. */
@@ -134,19 +223,25 @@ export class Scheduler {
   }
 
   /**
-   * Ends a step that succeeded. `sampledIds` has one entry per chunk, null if the chunk samples
-   * nothing. Sequences removed meanwhile are skipped.
+   * Ends a step that succeeded. `sampledIds` has the tokens that each chunk brought: none if it
+   * samples nothing, and one more than it has accepted drafts otherwise. Sequences removed meanwhile
+   * are skipped.
    */
-  commit(step: ScheduledStep, sampledIds: readonly (number | null)[]): void {
+  commit(step: ScheduledStep, sampledIds: readonly (readonly number[])[]): void {
     this.#close(step);
     for (const [i, chunk] of step.chunks.entries()) {
       const { sequence } = chunk;
       if (sequence.state !== 'running') continue;
       this.#commitTokens(chunk);
-      const tokenId = sampledIds[i] ?? null;
-      if (tokenId !== null) sequence.append(tokenId);
-      else if (sequence.numUncomputedTokens === 0) sequence.end = { reason: 'length' };
+      const tokenIds = sampledIds[i] ?? [];
+      for (const tokenId of tokenIds) sequence.append(tokenId);
+      this.#shares.charge(sequence.ticket.client, tokenIds.length);
+      if (tokenIds.length > 1) this.#computed(sequence, tokenIds.length - 1);
+      if (tokenIds.length === 0 && sequence.numUncomputedTokens === 0) {
+        sequence.end = { reason: 'length' };
+      }
       if (sequence.end !== null) this.remove(sequence);
+      else if (chunk.draftIds.length > 0) this.#trim(sequence);
     }
   }
 
@@ -158,21 +253,30 @@ export class Scheduler {
 
   #close(step: ScheduledStep): void {
     assert(this.#step === step, 'not the open step');
-    this.#step = null;
+    this.#step = this.#ahead;
+    this.#ahead = null;
   }
 
-  #scheduleRunning(draft: StepDraft): void {
+  #scheduleRunning(draft: StepDraft, takesPart: (sequence: Sequence) => boolean): void {
     for (const sequence of [...this.#running]) {
       if (this.#computableEnd(sequence) <= sequence.numComputedTokens) this.#suspend(sequence);
     }
-    const decodes = this.#running.filter((sequence) => sequence.numUncomputedTokens === 1);
-    const prefills = this.#running.filter((sequence) => sequence.numUncomputedTokens > 1);
+    const taking = this.#running.filter(takesPart);
+    const decodes = taking.filter((sequence) => sequence.numUncomputedTokens === 1);
+    const prefills = taking.filter((sequence) => sequence.numUncomputedTokens > 1);
     for (const sequence of [...decodes, ...prefills]) {
       if (draft.budget === 0) return;
       // An earlier sequence may have taken this one's blocks.
       if (sequence.state !== 'running' || !this.#grow(sequence, draft)) continue;
-      draft.add(sequence, this.#computableEnd(sequence));
+      this.#plan(sequence, draft);
     }
+  }
+
+  /** Puts the sequence's next tokens into the step. */
+  #plan(sequence: Sequence, draft: StepDraft): void {
+    const end = this.#computableEnd(sequence);
+    if (end === sequence.numTokens) sequence.ticket.hasStarted = true;
+    draft.add(sequence, end);
   }
 
   /** Completes the block table for all known tokens; false if the sequence itself was preempted. */
@@ -191,6 +295,7 @@ export class Scheduler {
   #preempt(victim: Sequence, draft: StepDraft): void {
     draft.drop(victim);
     this.#suspend(victim);
+    victim.isDue = true;
     this.counts.numPreemptions++;
   }
 
@@ -199,7 +304,7 @@ export class Scheduler {
     removeFrom(this.#running, sequence);
     this.#release(sequence);
     sequence.state = 'waiting';
-    insertInOrder(this.#waiting, sequence);
+    this.#order.insert(this.#waiting, sequence);
   }
 
   /** Returns the index after the last token that can be computed with the rows at hand. */
@@ -213,19 +318,52 @@ export class Scheduler {
     return Math.floor(end / blockSize) * blockSize;
   }
 
-  #scheduleWaiting(draft: StepDraft): void {
-    for (const sequence of [...this.#waiting]) {
-      if (draft.budget === 0 || this.#running.length >= this.options.maxNumSeqs) return;
-      if (isBehindLeader(sequence)) continue;
+  #scheduleWaiting(draft: StepDraft, takesPart: (sequence: Sequence) => boolean): void {
+    const isOpen = () => draft.budget > 0 && this.#running.length < this.options.maxNumSeqs;
+    const isCandidate = (sequence: Sequence) => takesPart(sequence) && mayStart(sequence);
+    // A full batch is the common case under load, and looks at no waiting sequence.
+    const candidates = new Set(isOpen() ? this.#waiting.filter(isCandidate) : []);
+    while (isOpen()) {
+      const sequence = this.#order.next(candidates);
+      if (sequence === undefined) return;
+      candidates.delete(sequence);
       const cached = this.#cachedPrefix(sequence);
-      if (this.#waitsForRows(sequence, cached.length)) continue;
-      // A sequence that does not fit keeps its place: later ones do not overtake it.
-      if (!this.#allocate(sequence, cached)) return;
-      removeFrom(this.#waiting, sequence);
-      sequence.state = 'running';
-      insertInOrder(this.#running, sequence);
-      draft.add(sequence, this.#computableEnd(sequence));
+      if (this.#waitsForRows(sequence, cached.length)) {
+        sequence.stall();
+        continue;
+      }
+      if (!this.#allocate(sequence, cached)) {
+        // Others do not overtake it until it fits.
+        sequence.isDue = true;
+        return;
+      }
+      this.#start(sequence, draft);
     }
+  }
+
+  /** Lets sequences that decode verify drafted tokens, as far as the budget and free blocks go. */
+  #speculate(draft: StepDraft): void {
+    if (this.#speculation?.isWorthwhile(this.#running.length) !== true) return;
+    const { blockSize } = this.options;
+    for (const sequence of draft.decoding) {
+      const { blockTable, numTokens } = sequence;
+      const room = (blockTable.length + this.pool.numFree) * blockSize - numTokens;
+      const draftIds = this.#speculation.draft(sequence, Math.min(draft.budget, room));
+      if (draftIds.length === 0) continue;
+      const numBlocks = Math.ceil((numTokens + draftIds.length) / blockSize);
+      this.#takeBlocks(sequence, numBlocks - blockTable.length);
+      draft.speculate(sequence, draftIds);
+    }
+  }
+
+  #start(sequence: Sequence, draft: StepDraft): void {
+    removeFrom(this.#waiting, sequence);
+    sequence.state = 'running';
+    this.#order.insert(this.#running, sequence);
+    const numTokens = this.#computableEnd(sequence) - sequence.numComputedTokens;
+    // What preemption makes the engine compute again is not the client's doing.
+    if (!sequence.isDue) this.#shares.charge(sequence.ticket.client, numTokens);
+    this.#plan(sequence, draft);
   }
 
   /**
@@ -280,17 +418,28 @@ export class Scheduler {
   }
 
   #commitTokens({ sequence, numTokens, scoredRows }: ScheduledChunk): void {
-    const { blockSize } = this.options;
-    const firstOpen = Math.floor(sequence.numComputedTokens / blockSize);
-    sequence.numComputedTokens += numTokens;
+    this.#computed(sequence, numTokens);
     sequence.media.dropBefore(sequence.numComputedTokens);
     sequence.numScoredRows = Math.max(sequence.numScoredRows, scoredRows.end);
     if (sequence.numUncomputedTokens === 0) sequence.hasPrefilled = true;
+  }
+
+  /** Notes that the keys and values of the next tokens are in the cache. */
+  #computed(sequence: Sequence, numTokens: number): void {
+    const { blockSize } = this.options;
+    const firstOpen = Math.floor(sequence.numComputedTokens / blockSize);
+    sequence.numComputedTokens += numTokens;
     // The blocks hold what their hashes say only after the step.
     const numFull = Math.floor(sequence.numComputedTokens / blockSize);
     for (const [i, block] of sequence.blockTable.slice(firstOpen, numFull).entries()) {
       this.prefixCache.insert(sequence.blockHash(firstOpen + i, blockSize), block);
     }
+  }
+
+  /** Gives back the blocks that only refused drafts needed. */
+  #trim(sequence: Sequence): void {
+    const surplus = sequence.blockTable.splice(this.#numBlocksFor(sequence));
+    this.prefixCache.release(surplus);
   }
 
   #release(sequence: Sequence): void {
@@ -304,6 +453,8 @@ export class Scheduler {
   }
 }
 
-function isBehindLeader({ leader }: Sequence): boolean {
-  return leader !== null && leader.state !== 'finished' && !leader.hasPrefilled;
+/** Tells whether nothing but room keeps a waiting sequence from running. */
+function mayStart({ leader, isStalled, ticket }: Sequence): boolean {
+  const isBehindLeader = leader !== null && leader.state !== 'finished' && !leader.hasPrefilled;
+  return !isBehindLeader && !isStalled && !ticket.displaced.aborted;
 }

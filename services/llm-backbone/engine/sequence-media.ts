@@ -11,6 +11,9 @@ export class SequenceMedia {
   /** An item has an entry once it has been asked for; null until its rows arrive. */
   readonly #rows = new Map<PlaceholderRange, Embedding | null>();
 
+  /** Number of times rows were supplied. */
+  numSupplied = 0;
+
   constructor(placeholders: readonly PlaceholderRange[]) {
     this.placeholders = placeholders;
   }
@@ -35,6 +38,7 @@ export class SequenceMedia {
     const { numRows } = rows;
     assert(numRows === range.numTokens, `${numRows} rows for ${range.numTokens} placeholders`);
     this.#rows.set(range, rows);
+    this.numSupplied++;
   }
 
   /** Returns the rows `[range.numTokens, hidden_size]`, or null if they are not at hand. */

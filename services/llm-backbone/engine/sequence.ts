@@ -1,8 +1,9 @@
-import { blockHash } from './block-hash.ts';
+import { blockHash, chainStart } from './block-hash.ts';
 import type { PlaceholderRange } from './placeholder-range.ts';
 import type { RowSource } from './row-source.ts';
 import type { SamplerState } from './sampler-state.ts';
 import { SequenceMedia } from './sequence-media.ts';
+import type { Ticket } from './ticket.ts';
 
 export type SequenceState = 'waiting' | 'running' | 'finished';
 
@@ -32,11 +33,13 @@ export interface MropePositions {
 export interface SequenceOptions {
   /** Order of arrival; unique. */
   readonly id: number;
-  /** Sequences of lower priority numbers are scheduled first. */
-  readonly priority: number;
+  /** The request in the waiting queue; its sequences share it. */
+  readonly ticket: Ticket;
   readonly promptTokenIds: readonly number[];
   /** Completion tokens that another instance generated before a resume. */
   readonly completionTokenIds: readonly number[];
+  /** Only sequences with equal salt share blocks of the prefix cache. */
+  readonly cacheSalt: string;
   readonly placeholders: readonly PlaceholderRange[];
   /** Gives the rows of the placeholders; null if there are none. */
   readonly rowSource: RowSource | null;
@@ -51,6 +54,8 @@ export interface SequenceOptions {
   readonly numPromptLogprobs: number;
   /** A sequence of the same prompt that prefills first, so that this one finds its blocks. */
   readonly leader: Sequence | null;
+  /** Key of its prompt if that may have crashed a process; "" otherwise. */
+  readonly suspectKey: string;
 }
 
 /**
@@ -60,7 +65,7 @@ export interface SequenceOptions {
  */
 export class Sequence {
   readonly id: number;
-  readonly priority: number;
+  readonly ticket: Ticket;
   readonly numPromptTokens: number;
   readonly media: SequenceMedia;
   readonly rowSource: RowSource | null;
@@ -69,6 +74,8 @@ export class Sequence {
   readonly numLogprobs: number;
   readonly numPromptLogprobs: number;
   readonly leader: Sequence | null;
+  /** If not "", only sequences with the same key are with it in a step. */
+  readonly suspectKey: string;
   /** Token ids of the prompt, then of the completion. */
   readonly tokenIds: number[];
   state: SequenceState = 'waiting';
@@ -80,13 +87,18 @@ export class Sequence {
   /** Prompt tokens found in the prefix cache when first scheduled; null before that. */
   numCachedTokens: number | null = null;
   hasPrefilled = false;
+  /** Tells that it comes before sequences that never had a turn: preempted, resumed or too large. */
+  isDue: boolean;
   end: SequenceEnd | null = null;
   readonly #positions: MropePositions | null;
+  readonly #cacheSalt: string;
   readonly #blockHashes: string[] = [];
+  /** Number of items supplied when no token could be computed for lack of rows. */
+  #stalledAt = -1;
 
   constructor(options: SequenceOptions) {
     this.id = options.id;
-    this.priority = options.priority;
+    this.ticket = options.ticket;
     this.numPromptTokens = options.promptTokenIds.length;
     this.media = new SequenceMedia(options.placeholders);
     this.rowSource = options.rowSource;
@@ -96,7 +108,10 @@ export class Sequence {
     this.numLogprobs = options.numLogprobs;
     this.numPromptLogprobs = options.numPromptLogprobs;
     this.leader = options.leader;
+    this.suspectKey = options.suspectKey;
     this.tokenIds = [...options.promptTokenIds, ...options.completionTokenIds];
+    this.isDue = options.completionTokenIds.length > 0;
+    this.#cacheSalt = options.cacheSalt;
   }
 
   get numTokens(): number {
@@ -109,6 +124,21 @@ export class Sequence {
 
   get numUncomputedTokens(): number {
     return this.tokenIds.length - this.numComputedTokens;
+  }
+
+  /** Tells whether rows of media are missing that the uncomputed tokens need. */
+  get lacksRows(): boolean {
+    return this.media.firstMissing(this.numComputedTokens) !== Infinity;
+  }
+
+  /** Tells that nothing can be computed until more rows come. */
+  get isStalled(): boolean {
+    return this.#stalledAt === this.media.numSupplied;
+  }
+
+  /** Notes that nothing can be computed with the rows at hand. */
+  stall(): void {
+    this.#stalledAt = this.media.numSupplied;
   }
 
   /** Adds a sampled token and decides whether it ends the sequence. */
@@ -130,7 +160,7 @@ export class Sequence {
   /** Returns the hash of a full block; every token of it must be known. */
   blockHash(index: number, blockSize: number): string {
     for (let i = this.#blockHashes.length; i <= index; i++) {
-      const previous = this.#blockHashes[i - 1] ?? '';
+      const previous = this.#blockHashes[i - 1] ?? chainStart(this.#cacheSalt);
       const block = { index: i, size: blockSize };
       this.#blockHashes.push(blockHash(previous, this.tokenIds, this.media.placeholders, block));
     }

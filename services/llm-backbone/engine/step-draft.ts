@@ -1,13 +1,18 @@
 import assert from 'node:assert/strict';
 import type { Sequence } from './sequence.ts';
 
-/** Tokens of one sequence that one step computes. */
+/** Tokens of one sequence that one step computes, and those it verifies. */
 export interface ScheduledChunk {
   readonly sequence: Sequence;
   /** Index of the chunk's first token within the sequence. */
   readonly firstToken: number;
+  /** Output of the step before that chooses the chunk's only token; null if the tokens are known. */
+  readonly previousOutput: number | null;
+  /** Number of tokens of the sequence itself. */
   readonly numTokens: number;
-  /** Tells whether a token is sampled from the last row. */
+  /** Tokens that may follow them; a token is sampled from each of their rows too. */
+  readonly draftIds: readonly number[];
+  /** Tells whether a token is sampled from the row of the sequence's last token. */
   readonly samples: boolean;
   /** Prompt rows whose log-probabilities are wanted, `[start, end)`; row r scores token r + 1. */
   readonly scoredRows: { readonly start: number; readonly end: number };
@@ -16,7 +21,28 @@ export interface ScheduledChunk {
 /** The tokens that one engine step computes, by sequence. */
 export interface ScheduledStep {
   readonly chunks: readonly ScheduledChunk[];
+  /** Number of rows, those of drafts included. */
   readonly numTokens: number;
+}
+
+/** Returns the number of rows that a chunk has in its step. */
+export function numRowsOf({ numTokens, draftIds }: ScheduledChunk): number {
+  return numTokens + draftIds.length;
+}
+
+/**
+ * Returns the step after one that chooses a token of each of its sequences and nothing else: these
+ * tokens, before they are known. Sequences that are gone have none, and those that certainly end.
+ */
+export function stepAhead({ chunks }: ScheduledStep): ScheduledStep | null {
+  const ahead = chunks.flatMap((chunk, output): ScheduledChunk[] => {
+    const { sequence, firstToken, numTokens } = chunk;
+    const next = firstToken + numTokens;
+    const isLast = next + 1 - sequence.numPromptTokens >= sequence.endRules.maxTokens;
+    if (sequence.state !== 'running' || isLast) return [];
+    return [{ ...chunk, firstToken: next, previousOutput: output, numTokens: 1 }];
+  });
+  return ahead.length === 0 ? null : { chunks: ahead, numTokens: ahead.length };
 }
 
 /** A step while it is being planned. */
@@ -48,6 +74,22 @@ export class StepDraft {
     this.#budget -= numTokens;
   }
 
+  /** Sequences of which the step computes the last token alone and samples the next one. */
+  get decoding(): readonly Sequence[] {
+    const chunks = [...this.#chunks.values()].filter(
+      ({ numTokens, samples }) => samples && numTokens === 1,
+    );
+    return chunks.map(({ sequence }) => sequence);
+  }
+
+  /** Puts drafted tokens behind the tokens of a sequence; the budget must have room for them. */
+  speculate(sequence: Sequence, draftIds: readonly number[]): void {
+    const chunk = this.#chunks.get(sequence);
+    assert(chunk?.samples === true && draftIds.length <= this.#budget, 'a draft has no place');
+    this.#chunks.set(sequence, { ...chunk, draftIds });
+    this.#budget -= draftIds.length;
+  }
+
   /** Gives back the tokens that a preempted sequence had taken. */
   drop(sequence: Sequence): void {
     this.#hasPreempted = true;
@@ -67,7 +109,9 @@ function chunkOf(sequence: Sequence, numTokens: number): ScheduledChunk {
   return {
     sequence,
     firstToken,
+    previousOutput: null,
     numTokens,
+    draftIds: [],
     samples: end === sequence.numTokens && sequence.endRules.maxTokens > 0,
     scoredRows: scoredRows(sequence, firstToken, end),
   };

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { EngineError, MediaRows, StepOutput, StepPlan, StepResult } from '#native';
-import type { ScheduledChunk, ScheduledStep } from './step-draft.ts';
+import { endAfter } from './sequence.ts';
+import { numRowsOf, type ScheduledChunk, type ScheduledStep } from './step-draft.ts';
 
 /** Executes step plans: the native decoder, or a double in tests. */
 export interface StepExecutor {
@@ -29,8 +30,11 @@ export interface ChunkResult {
   readonly failure: EngineError | null;
   /** Prompt tokens that were scored, in prompt order. */
   readonly promptScores: readonly ScoredToken[];
-  /** Null if the chunk samples nothing. */
-  readonly sampled: ScoredToken | null;
+  /**
+   * Tokens that the sequence goes on with: none if the chunk samples nothing; otherwise its accepted
+   * drafts and one more, unless one of them ends it.
+   */
+  readonly sampled: readonly ScoredToken[];
 }
 
 /** Lays a scheduled step out as the arrays the decoder reads. */
@@ -49,17 +53,37 @@ export function buildStepPlan(step: ScheduledStep, blockSize: number): StepPlan 
   const mediaRows: MediaRows[] = [];
   const outputs: StepOutput[] = [];
   for (const [s, chunk] of chunks.entries()) {
-    for (let i = 0; i < chunk.numTokens; i++)
+    const numRows = numRowsOf(chunk);
+    for (let i = 0; i < numRows; i++)
       writeToken(arrays, chunk, { row: row + i, token: chunk.firstToken + i }, blockSize);
     const table = chunk.sequence.blockTable.slice(0, numBlocksRead(blockSize)(chunk));
     arrays.blockTables.set(table, s * maxBlocksPerSequence);
-    arrays.contextLens[s] = chunk.firstToken + chunk.numTokens;
+    arrays.contextLens[s] = chunk.firstToken + numRows;
     for (const rows of mediaRowsOf(chunk, row)) mediaRows.push(rows);
     for (const output of outputsOf(chunk, row)) outputs.push(output);
-    row += chunk.numTokens;
+    row += numRows;
     arrays.queryStarts[s + 1] = row;
   }
-  return { ...arrays, maxBlocksPerSequence, mediaRows, outputs };
+  const previousOutputs = previousOutputsOf(step);
+  return {
+    ...arrays,
+    ...(previousOutputs !== null && { previousOutputs }),
+    maxBlocksPerSequence,
+    mediaRows,
+    outputs,
+  };
+}
+
+/** Returns for each row the output of the step before that chooses its token; null if there is none. */
+function previousOutputsOf({ chunks, numTokens }: ScheduledStep): Int32Array | null {
+  if (chunks.every(({ previousOutput }) => previousOutput === null)) return null;
+  const outputs = new Int32Array(numTokens).fill(-1);
+  let row = 0;
+  for (const chunk of chunks) {
+    if (chunk.previousOutput !== null) outputs[row] = chunk.previousOutput;
+    row += numRowsOf(chunk);
+  }
+  return outputs;
 }
 
 /** Assigns the parts of a result to the chunks of its step. */
@@ -67,19 +91,46 @@ export function readStepResult(step: ScheduledStep, result: StepResult): ChunkRe
   let output = 0;
   const failures = new Map(result.failures.map((failure) => [failure.output, failure.error]));
   return step.chunks.map((chunk) => {
-    const { sequence, scoredRows, samples } = chunk;
+    const { sequence, scoredRows, samples, draftIds } = chunk;
     const firstOutput = output;
     const promptScores: ScoredToken[] = [];
     for (let row = scoredRows.start; row < scoredRows.end; row++) {
       promptScores.push(scoredToken(result, output++, sequence.numPromptLogprobs));
     }
-    const sampled = samples ? scoredToken(result, output++, sequence.numLogprobs) : null;
+    const firstSample = output;
+    if (samples) output += 1 + draftIds.length;
+    // A failure behind the first sample counts only once its draft has been accepted.
+    const failure = firstFailure(failures, {
+      from: firstOutput,
+      to: samples ? firstSample + 1 : output,
+    });
+    const isFine = (one: number) => !failures.has(one);
     return {
-      failure: firstFailure(failures, { from: firstOutput, to: output }),
+      failure,
       promptScores,
-      sampled,
+      sampled: samples ? acceptedTokens(chunk, result, { firstSample, isFine }) : [],
     };
   });
+}
+
+/**
+ * Returns the sampled tokens up to the first that is not the one drafted at its place, that ends the
+ * sequence, or that is followed by an output without a token.
+ */
+function acceptedTokens(
+  { sequence, draftIds }: ScheduledChunk,
+  result: StepResult,
+  outputs: { readonly firstSample: number; readonly isFine: (output: number) => boolean },
+): ScoredToken[] {
+  const { numLogprobs, numCompletionTokens, endRules } = sequence;
+  const accepted: ScoredToken[] = [];
+  for (let i = 0; i <= draftIds.length && outputs.isFine(outputs.firstSample + i); i++) {
+    const token = scoredToken(result, outputs.firstSample + i, numLogprobs);
+    accepted.push(token);
+    const isLast = endAfter(endRules, token.tokenId, numCompletionTokens + i + 1) !== null;
+    if (isLast || token.tokenId !== draftIds[i]) break;
+  }
+  return accepted;
 }
 
 function firstFailure(
@@ -96,19 +147,18 @@ function firstFailure(
 
 /** Returns how many blocks hold the chunk's context; the table may already reach beyond. */
 function numBlocksRead(blockSize: number) {
-  return ({ firstToken, numTokens }: ScheduledChunk) =>
-    Math.ceil((firstToken + numTokens) / blockSize);
+  return (chunk: ScheduledChunk) => Math.ceil((chunk.firstToken + numRowsOf(chunk)) / blockSize);
 }
 
 function writeToken(
   arrays: Pick<StepPlan, 'tokenIds' | 'positions' | 'slotMapping'>,
-  { sequence }: ScheduledChunk,
+  { sequence, draftIds }: ScheduledChunk,
   { row, token }: { readonly row: number; readonly token: number },
   blockSize: number,
 ): void {
   const numRows = arrays.tokenIds.length;
   const block = sequence.blockTable[Math.floor(token / blockSize)] ?? -1;
-  arrays.tokenIds[row] = sequence.tokenIds[token] ?? 0;
+  arrays.tokenIds[row] = sequence.tokenIds[token] ?? draftIds[token - sequence.numTokens] ?? 0;
   arrays.slotMapping[row] = block * blockSize + (token % blockSize);
   for (let axis = 0; axis < 3; axis++) {
     arrays.positions[axis * numRows + row] = sequence.rotaryPosition(token, axis);
@@ -136,7 +186,7 @@ function mediaRowsOf(
 }
 
 function outputsOf(chunk: ScheduledChunk, row: number): StepOutput[] {
-  const { sequence, firstToken, numTokens, scoredRows, samples } = chunk;
+  const { sequence, firstToken, numTokens, scoredRows, samples, draftIds } = chunk;
   const outputs: StepOutput[] = [];
   for (let scored = scoredRows.start; scored < scoredRows.end; scored++) {
     outputs.push({
@@ -146,10 +196,12 @@ function outputsOf(chunk: ScheduledChunk, row: number): StepOutput[] {
       numLogprobs: sequence.numPromptLogprobs,
     });
   }
-  if (samples) {
+  for (let i = 0; samples && i <= draftIds.length; i++) {
+    const { sampler } = sequence;
+    const isAhead = chunk.previousOutput !== null;
     outputs.push({
-      token: row + numTokens - 1,
-      sample: sequence.sampler.nextParams(),
+      token: row + numTokens - 1 + i,
+      sample: isAhead ? sampler.paramsAhead() : sampler.paramsAfter(draftIds.slice(0, i)),
       targetToken: 0,
       numLogprobs: sequence.numLogprobs,
     });

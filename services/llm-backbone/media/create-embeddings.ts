@@ -1,9 +1,11 @@
-import { type BackboneOptions, encoderAddresses } from '#backbone/options.ts';
+import { type BackboneOptions, encoderAddresses, mayHaveEncoders } from '#backbone/options.ts';
+import { systemClock } from '#mesh/async/clock.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { bytesOfMb } from '#mesh/megabytes.ts';
+import { endsByLease, openMembership } from '#mesh/membership/open-membership.ts';
+import { isToldOf } from '#mesh/membership/supervised-membership.ts';
 import type { MetricRegistry } from '#mesh/metrics.ts';
-import type { MediaModality } from '#mesh/modality.ts';
-import { staticMembership } from '#mesh/peers/static-membership.ts';
+import { ENCODER_ROLES, type MediaModality } from '#mesh/modality.ts';
 import type { GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { Embeddings } from './embeddings.ts';
 import { EncoderClient } from './encoder-client.ts';
@@ -27,13 +29,23 @@ export function createEmbeddings(
   const metrics = new MediaMetrics(registry, model.servedNames[0] ?? '');
   const clients = new Map(
     modalities.flatMap((modality) => {
-      const addresses = encoderAddresses(options, modality);
-      if (addresses.length === 0) return [];
+      const role = ENCODER_ROLES[modality];
+      if (!mayHaveEncoders(options, modality) && !isToldOf(role)) return [];
+      const { registry: address } = options;
+      const sources = { registry: address, addresses: encoderAddresses(options, modality) };
       const client = new EncoderClient({
         modality,
-        membership: staticMembership(addresses),
+        membership: openMembership(sources, role, { log, clock: systemClock }),
+        keepsReady: endsByLease(options),
         expected: model,
         maxStreams: options.maxEncodeStreams,
+        maxWaiting: options.maxEncodeStreams,
+        progressTimeoutS: options.progressTimeoutS,
+        recoveryWaitS: options.recoveryWaitS,
+        maxFails: options.maxFails,
+        failTimeoutS: options.failTimeoutS,
+        isHedging: options.encodeHedge,
+        isSharing: options.sharedMemory === 'auto',
         metrics,
         log,
         onChange,

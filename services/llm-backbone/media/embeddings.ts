@@ -53,11 +53,16 @@ export class Embeddings {
 
   /** Returns how many encoders can be asked, by modality. */
   encoders(): EncoderReadiness[] {
-    return [...this.#options.clients].map(([modality, { numReady, peers }]) => ({
-      modality: WIRE_MODALITIES[modality],
-      numReady,
-      numKnown: peers.length,
-    }));
+    return [...this.#options.clients].map(([modality, { numReady, peers }]) => {
+      const refusals = peers.flatMap(({ mismatch }) => mismatch ?? []);
+      return {
+        modality: WIRE_MODALITIES[modality],
+        numReady,
+        numKnown: peers.length,
+        numRefused: refusals.length,
+        refusal: refusals[0] ?? '',
+      };
+    });
   }
 
   /** Refuses a modality that the checkpoint lacks or that no encoder is configured for. */

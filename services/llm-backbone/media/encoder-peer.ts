@@ -1,9 +1,11 @@
 import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
 import type { EncoderStub } from '#mesh/encode/encoder-call.ts';
 import { createMeshClient } from '#mesh/grpc/grpc-client.ts';
+import type { Log } from '#mesh/log/log.ts';
 import { ENCODER_NAMES, type MediaModality, WIRE_MODALITIES } from '#mesh/modality.ts';
 import type { Peer, PeerKind } from '#mesh/peers/peer.ts';
 import type { GetModelResponse } from '#protos/autoglm/encoder/v1/encoder.ts';
+import { openRowReader, type RowReader } from './row-reader.ts';
 
 /** The checkpoint that an encoder must belong to. */
 export interface ExpectedModel {
@@ -13,19 +15,40 @@ export interface ExpectedModel {
   readonly hiddenSize: number;
 }
 
-/** An encoder that items can be sent to. */
-export type EncoderPeer = Peer<EncoderStub, GetModelResponse>;
+/** An encoder's model, and what reads rows out of that run's memory, if this process can. */
+export interface EncoderModel extends GetModelResponse {
+  readonly reader: RowReader | undefined;
+}
 
-/** Describes the encoders of one modality, which must be of the expected checkpoint. */
-export function encoderKind(
-  modality: MediaModality,
-  expected: ExpectedModel,
-): PeerKind<EncoderStub, GetModelResponse> {
+/** An encoder that items can be sent to. */
+export type EncoderPeer = Peer<EncoderStub, EncoderModel>;
+
+export interface EncoderKindOptions {
+  readonly modality: MediaModality;
+  /** The checkpoint that the encoders must be of. */
+  readonly expected: ExpectedModel;
+  /** Whether rows may come through shared memory. */
+  readonly isSharing: boolean;
+  readonly log: Log;
+}
+
+/** Describes the encoders of one modality. */
+export function encoderKind({
+  modality,
+  expected,
+  isSharing,
+  log,
+}: EncoderKindOptions): PeerKind<EncoderStub, EncoderModel> {
+  const title = ENCODER_NAMES[modality];
   return {
-    title: ENCODER_NAMES[modality],
+    title,
     channelUse: 'tensors',
     open: (channel) => createMeshClient(encoderServiceDefinition, channel),
-    describe: (stub, signal) => stub.getModel({}, { signal }),
+    describe: async (stub, signal) => {
+      const model = await stub.getModel({}, { signal });
+      const reader = isSharing ? openRowReader(model.sharedMemory, { title, log }) : undefined;
+      return { ...model, reader };
+    },
     mismatch: (model) => mismatchOf(model, expected, modality),
   };
 }

@@ -12,11 +12,12 @@ export interface MediaLimits {
 
 /**
  * Bounds the media bytes that requests hold. They keep them in case evicted rows must be encoded
- * again.
+ * again. No client holds more than what is left free for others, apart from its only request.
  */
 export class MediaBuffer {
   readonly #limits: MediaLimits;
   #numBytes = 0;
+  readonly #bytesOf = new Map<string, number>();
 
   constructor(limits: MediaLimits) {
     this.#limits = limits;
@@ -27,9 +28,9 @@ export class MediaBuffer {
   }
 
   /** Reserves room for a request's items; call the returned function once to give it back. */
-  reserve(items: readonly MediaIdentity[]): () => void {
+  reserve(items: readonly MediaIdentity[], client: string): () => void {
     const numBytes = items.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-    const { maxRequestBytes, maxBufferBytes } = this.#limits;
+    const { maxRequestBytes } = this.#limits;
     if (items.length > MAX_ITEMS) {
       const message = `the prompt has ${items.length} media items, at most ${MAX_ITEMS} are allowed`;
       throw new MeshError('INVALID_REQUEST', message, { param: 'media' });
@@ -38,15 +39,28 @@ export class MediaBuffer {
       const message = `the media of the request have ${numBytes} bytes, at most ${maxRequestBytes} are allowed`;
       throw new MeshError('PAYLOAD_TOO_LARGE', message, { param: 'media' });
     }
-    if (this.#numBytes + numBytes > maxBufferBytes) {
-      const message = `requests hold ${this.#numBytes} bytes of media and at most ${maxBufferBytes} may be held; ${numBytes} more do not fit, retry later`;
-      throw new MeshError('QUEUE_FULL', message);
-    }
-    this.#numBytes += numBytes;
+    this.#checkRoom(numBytes, client);
+    this.#take(numBytes, client);
     let isHeld = true;
     return () => {
-      if (isHeld) this.#numBytes -= numBytes;
+      if (isHeld) this.#take(-numBytes, client);
       isHeld = false;
     };
+  }
+
+  #checkRoom(numBytes: number, client: string): void {
+    const { maxBufferBytes } = this.#limits;
+    const numOwn = this.#bytesOf.get(client) ?? 0;
+    const numFree = maxBufferBytes - this.#numBytes - numBytes;
+    if (numFree >= (numOwn === 0 ? 0 : numOwn + numBytes)) return;
+    const message = `requests hold ${this.#numBytes} bytes of media, ${numOwn} of them this client's, and at most ${maxBufferBytes} may be held (key "media-buffer-mb"), a client's at most what is left for others; ${numBytes} more do not fit, retry later`;
+    throw new MeshError('QUEUE_FULL', message);
+  }
+
+  #take(numBytes: number, client: string): void {
+    this.#numBytes += numBytes;
+    const numOwn = (this.#bytesOf.get(client) ?? 0) + numBytes;
+    if (numOwn > 0) this.#bytesOf.set(client, numOwn);
+    else this.#bytesOf.delete(client);
   }
 }

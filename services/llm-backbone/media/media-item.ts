@@ -1,7 +1,9 @@
+import { hash } from 'node:crypto';
 import { imagePreprocessing, preprocessingKey } from '#mesh/encode/preprocess-options.ts';
 import { checkMediaType } from '#mesh/encode/upload-limits.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { type MediaModality, modalityOf } from '#mesh/modality.ts';
+import type { CallTrace } from '#mesh/trace/call-trace.ts';
 import type { PreprocessOptions } from '#protos/autoglm/common/v1/media.ts';
 import type { EncodePlan } from '#protos/autoglm/encoder/v1/encoder.ts';
 import type { MediaItem } from '#protos/autoglm/llm/v1/prompt.ts';
@@ -11,19 +13,28 @@ const HASH_BYTES = 32;
 /** The facts that decide an item's embedding, and the key they make. */
 export interface MediaIdentity {
   readonly modality: MediaModality;
-  /** Equal keys have equal rows: content hash, modality, media type and preprocessing options. */
+  /**
+   * Equal keys have equal rows: content hash, modality, media type and preprocessing options. A salt
+   * makes it another key.
+   */
   readonly key: string;
   readonly mediaType: string;
   /** SHA-256 of the bytes, 32 bytes. */
   readonly contentHash: Buffer;
   readonly sizeBytes: number;
   readonly options: PreprocessOptions | undefined;
+  /** Only items with equal salt share what is cached; empty for the common cache. */
+  readonly cacheSalt: string;
 }
 
 /** A media item of a request whose bytes have arrived. */
 export interface EncodableItem extends MediaIdentity {
   /** The request that brought it, for logs; equal items may come with others. */
   readonly requestId: string;
+  /** Who asks; encode streams are shared out between clients. */
+  readonly client: string;
+  /** The call that brought it, whose stages its encoding is. */
+  readonly call: CallTrace;
   /** The bytes of the item, in order. */
   readonly chunks: readonly Uint8Array[];
 }
@@ -60,5 +71,11 @@ export function readIdentity(item: MediaItem, index: number): MediaIdentity {
   const variant =
     modality === 'image' ? preprocessingKey(imagePreprocessing(options, mediaParam(index))) : '';
   const key = `${contentHash.toString('hex')} ${modality} ${mediaType} ${variant}`;
-  return { modality, key, mediaType, contentHash, sizeBytes, options };
+  return { modality, key, mediaType, contentHash, sizeBytes, options, cacheSalt: '' };
+}
+
+/** Returns an item that shares nothing cached with items of another salt. */
+export function salted(item: MediaIdentity, cacheSalt: string): MediaIdentity {
+  if (cacheSalt === '') return item;
+  return { ...item, cacheSalt, key: `${item.key} salt ${hash('sha256', cacheSalt, 'hex')}` };
 }

@@ -1,6 +1,8 @@
+import type { RowTransport } from '#mesh/encode/encoder-call.ts';
 import type { Counter, Labels, MetricRegistry } from '#mesh/metrics.ts';
 import type { MediaModality } from '#mesh/modality.ts';
 import { PeerReadiness, type PeerReadinessOptions } from '#mesh/peers/peer-readiness.ts';
+import type { HedgeResult } from './hedging.ts';
 
 /** How an `Encode` stream ended. */
 export type EncodeResult = 'encoded' | 'cache_hit' | 'refused' | 'failed' | 'cancelled';
@@ -18,6 +20,7 @@ export class MediaMetrics {
   readonly #queries: Counter;
   readonly #hits: Counter;
   readonly #encodes: Counter;
+  readonly #hedges: Counter;
   readonly #receivedBytes: Counter;
 
   constructor(registry: MetricRegistry, modelName: string) {
@@ -27,7 +30,8 @@ export class MediaMetrics {
     this.#queries = counter('mm_cache_queries', 'Items looked up in the embedding cache');
     this.#hits = counter('mm_cache_hits', 'Items found in the embedding cache');
     this.#encodes = counter('encode_requests', 'Encode streams by modality and result');
-    this.#receivedBytes = counter('embedding_received_bytes', 'Bytes of rows encoders sent');
+    this.#hedges = counter('encode_hedges', 'Items that a second encoder was asked for beside');
+    this.#receivedBytes = counter('embedding_received_bytes', 'Bytes of rows, by transport');
   }
 
   /** Adds the gauges of the buffer and the cache. */
@@ -67,7 +71,11 @@ export class MediaMetrics {
     this.#encodes.add(1, { ...this.#labels, modality, result });
   }
 
-  rowsReceived(bytes: number): void {
-    this.#receivedBytes.add(bytes, this.#labels);
+  hedgeEnded(modality: MediaModality, result: HedgeResult): void {
+    this.#hedges.add(1, { ...this.#labels, modality, result });
+  }
+
+  rowsReceived(bytes: number, transport: RowTransport): void {
+    this.#receivedBytes.add(bytes, { ...this.#labels, transport });
   }
 }

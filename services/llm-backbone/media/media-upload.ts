@@ -1,3 +1,4 @@
+import { abortable } from '#mesh/async/abortable.ts';
 import { ContentHash } from '#mesh/encode/content-hash.ts';
 import { checkChunkLength } from '#mesh/encode/upload-limits.ts';
 import { MeshError } from '#mesh/errors.ts';
@@ -6,7 +7,7 @@ import type { GenerateRequest, MediaChunk } from '#protos/autoglm/llm/v1/llm_bac
 import { type EncodableItem, type MediaIdentity, mediaParam } from './media-item.ts';
 
 /** An item with its bytes, whoever asked for it. */
-export type ReceivedItem = Omit<EncodableItem, 'requestId'>;
+export type ReceivedItem = Omit<EncodableItem, 'requestId' | 'client' | 'call'>;
 
 /**
  * Reads the messages after a start up to the half-close: the bytes of the announced items. Size and
@@ -19,7 +20,7 @@ export async function receiveMedia(
 ): Promise<readonly ReceivedItem[]> {
   const uploads = announced.map((identity, index) => new ItemUpload(identity, index));
   for (;;) {
-    const message = await messages.next();
+    const message = await abortable(messages.next(), signal);
     // A cancelled call ends its request stream just as a half-close does.
     signal.throwIfAborted();
     if (message.done === true) break;

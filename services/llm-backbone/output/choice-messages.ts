@@ -6,11 +6,20 @@ import {
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { ChoiceEnd, TextPiece } from './output-stage.ts';
 
-/** Makes one entry per piece of text; the first one holds the tokens. */
+/** What a step added to a choice besides text. */
+export interface StepFacts extends Pick<ChoiceDelta, 'tokenIds' | 'logprobs'> {
+  /** Null if the choice goes on. */
+  readonly end: ChoiceEnd | null;
+}
+
+/**
+ * Makes one entry per piece of text; the first one holds the tokens, the last one how the choice
+ * ended.
+ */
 export function choiceDeltas(
   index: number,
   pieces: readonly TextPiece[],
-  tokens: Pick<ChoiceDelta, 'tokenIds' | 'logprobs'>,
+  { tokenIds, logprobs, end }: StepFacts,
 ): ChoiceDelta[] {
   const shown: readonly TextPiece[] =
     pieces.length > 0 ? pieces : [{ channel: 'content', text: '' }];
@@ -18,8 +27,9 @@ export function choiceDeltas(
     index,
     text,
     channel: channel === 'reasoning' ? Channel.CHANNEL_REASONING : Channel.CHANNEL_CONTENT,
-    tokenIds: i === 0 ? tokens.tokenIds : [],
-    logprobs: i === 0 ? tokens.logprobs : [],
+    tokenIds: i === 0 ? tokenIds : [],
+    logprobs: i === 0 ? logprobs : [],
+    finish: end !== null && i === shown.length - 1 ? choiceFinish(index, end) : undefined,
   }));
 }
 

@@ -27,11 +27,17 @@ export class Detokenizer implements OutputStage<number> {
     if (numComplete > 0) emit({ channel: 'content', text: bytes.toString('utf8', 0, numComplete) });
   }
 
-  /** Emits bytes that never became a character as replacement characters. */
+  /**
+   * Drops a character that the answer's end has cut; bytes that could never become one are
+   * replaced.
+   */
   flush(emit: Emit): void {
-    if (this.#pending.length === 0) return;
-    emit({ channel: 'content', text: this.#pending.toString('utf8') });
+    // A stream that goes on keeps the beginning of a character back.
+    const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(this.#pending, {
+      stream: true,
+    });
     this.#pending = Buffer.alloc(0);
+    if (text !== '') emit({ channel: 'content', text });
   }
 }
 

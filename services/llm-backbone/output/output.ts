@@ -11,6 +11,8 @@ import { StageChain } from './stage-chain.ts';
  */
 export class ChoiceOutput {
   readonly #endRules: EndRules;
+  /** True if the text of a token that stops the answer is a part of the answer. */
+  readonly #includesStop: boolean;
   readonly #chain: StageChain;
   readonly #counter: ReasoningCounter;
   #numTokens = 0;
@@ -27,6 +29,7 @@ export class ChoiceOutput {
     const startsInReasoning = endsInReasoning(promptTokenIds, tags);
     const mayStop = () => this.#numTokens > options.minTokens;
     this.#endRules = options.endRules;
+    this.#includesStop = options.includeStopString;
     this.#chain = new StageChain(listStages({ options, vocabulary, startsInReasoning, mayStop }));
     this.#counter = new ReasoningCounter(tags, { isOpen: startsInReasoning });
   }
@@ -52,8 +55,8 @@ export class ChoiceOutput {
     this.#numTokens++;
     this.#counter.push(tokenId);
     const end = endAfter(this.#endRules, tokenId, this.#numTokens);
-    // The text of a token that stops the answer is not a part of the answer.
-    const pieces = end?.reason === 'stop' ? [] : this.#chain.push(tokenId);
+    const isShown = end?.reason !== 'stop' || this.#includesStop;
+    const pieces = isShown ? this.#chain.push(tokenId) : [];
     if (end === null && this.#chain.end === null) return pieces;
     return [...pieces, ...this.#finish(end)];
   }

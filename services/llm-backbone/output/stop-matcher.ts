@@ -1,4 +1,4 @@
-import { type Pattern, sharedPatterns } from '#backbone/engine/pattern.ts';
+import { type PatternAutomaton, sharedAutomaton } from '#backbone/engine/pattern-automaton.ts';
 import type { ChoiceEnd, Emit, OutputStage, TextPiece } from './output-stage.ts';
 
 export interface StopMatcherOptions {
@@ -15,17 +15,16 @@ export interface StopMatcherOptions {
 export class StopMatcher implements OutputStage {
   readonly #stopStrings: readonly string[];
   readonly #options: StopMatcherOptions;
-  readonly #patterns: readonly Pattern[];
-  /** For each stop string, how many characters of its beginning the text ends in. */
-  readonly #matched: number[];
+  readonly #automaton: PatternAutomaton;
+  /** State of the automaton after the text. */
+  #state = 0;
   #held = '';
   #end: ChoiceEnd | null = null;
 
   constructor(stopStrings: readonly string[], options: StopMatcherOptions) {
     this.#stopStrings = stopStrings;
     this.#options = options;
-    this.#patterns = sharedPatterns(stopStrings, charCodes);
-    this.#matched = stopStrings.map(() => 0);
+    this.#automaton = sharedAutomaton(stopStrings, charCodes);
   }
 
   /** Returns the stop string that was completed, if any; text after it does not count. */
@@ -49,7 +48,7 @@ export class StopMatcher implements OutputStage {
       emitText(text.slice(0, shown), emit);
       return;
     }
-    const numCertain = text.length - Math.max(0, ...this.#matched);
+    const numCertain = text.length - this.#automaton.depth(this.#state);
     this.#held = text.slice(numCertain);
     emitText(text.slice(0, numCertain), emit);
   }
@@ -62,16 +61,11 @@ export class StopMatcher implements OutputStage {
 
   /** Returns the longest stop string that a character completes; null if there is none. */
   #advance(char: number): string | null {
+    this.#state = this.#automaton.next(this.#state, char);
     let longest: string | null = null;
-    // Written without iterators, because a resume may replay a million tokens.
-    for (let i = 0; i < this.#patterns.length; i++) {
-      const pattern = this.#patterns[i];
-      if (pattern === undefined) continue;
-      const matched = pattern.next(this.#matched[i] ?? 0, char);
-      this.#matched[i] = matched;
-      if (matched < pattern.length || matched <= (longest?.length ?? 0)) continue;
-      longest = this.#stopStrings[i] ?? null;
-    }
+    this.#automaton.forEachEnd(this.#state, (index) => {
+      longest ??= this.#stopStrings[index] ?? null;
+    });
     return longest;
   }
 }

@@ -1,31 +1,23 @@
-import { Template } from '@huggingface/jinja';
+import { randomUUID } from 'node:crypto';
+import { LimitReached, type RenderLimits } from '#backbone/template/scope.ts';
+import { Template } from '#backbone/template/template.ts';
+import { Text } from '#backbone/template/text.ts';
+import { List, type Value } from '#backbone/template/value.ts';
 import { excerpt } from '#mesh/client-text.ts';
+import { errorMessage } from '#mesh/error-message.ts';
 import { MeshError } from '#mesh/errors.ts';
-import {
-  type ContentFormat,
-  detectContentFormat,
-  flattenContent,
-  type TemplateMessage,
-} from './content-format.ts';
+import { type ContentFormat, detectContentFormat } from './content-format.ts';
+import { allowedArgs } from './template-args.ts';
+import { messageValue, type TemplateMessage } from './template-message.ts';
 
 /** Most characters of a rendered prompt; a longer one means a faulty template or request. */
 const MAX_RENDERED_CHARS = 16 * 1024 * 1024;
 
-/** Arguments that a request may pass to the template, by type; others are ignored, as vLLM does. */
-const ALLOWED_ARGS = {
-  enable_thinking: 'boolean',
-  clear_thinking: 'boolean',
-  reasoning_effort: 'string',
-} as const;
-
-/** Short, because a template may print a text as often as it likes. */
-const MAX_ARG_CHARS = 64;
-
 /**
- * A text that nobody writes. Its last space shows whether a template keeps spaces at the end of a
- * text.
+ * A text that nobody can write. Its last space shows whether a template keeps spaces at the end of
+ * a text.
  */
-const MARK = '\uE000continue final message\uE000 ';
+const MARK = `\uE000${randomUUID()}\uE000 `;
 
 export interface RenderOptions {
   readonly addGenerationPrompt: boolean;
@@ -43,11 +35,16 @@ export interface ChatTemplateSource {
   readonly contentFormat: ContentFormat | 'auto';
 }
 
+/** The time a rendering has. */
+export type RenderTime = Pick<RenderLimits, 'deadlineMs' | 'now'>;
+
+const NO_DEADLINE: RenderTime = { deadlineMs: Number.POSITIVE_INFINITY, now: () => 0 };
+
 /** Renders conversations with a checkpoint's chat template. */
 export class ChatTemplate {
   readonly contentFormat: ContentFormat;
+  readonly source: ChatTemplateSource;
   readonly #template: Template;
-  readonly #specialTokens: Readonly<Record<string, string>>;
 
   constructor(source: ChatTemplateSource) {
     try {
@@ -56,13 +53,23 @@ export class ChatTemplate {
       this.contentFormat =
         contentFormat === 'auto' ? detectContentFormat(source.text) : contentFormat;
     } catch (cause: unknown) {
-      const message = `${source.path}: not a Jinja template: ${messageOf(cause)}`;
+      const message = `${source.path}: not a Jinja template that can be used: ${errorMessage(cause)}`;
       throw new MeshError('INVALID_REQUEST', message, { param: 'chat-template', cause });
     }
-    this.#specialTokens = source.specialTokens;
+    this.source = source;
   }
 
-  render(messages: readonly TemplateMessage[], options: RenderOptions): string {
+  /** Tells whether the template reads a variable that the request may set. */
+  reads(name: string): boolean {
+    return this.#template.variables.has(name);
+  }
+
+  /** Renders a conversation; throws LimitReached when its time is over. */
+  render(
+    messages: readonly TemplateMessage[],
+    options: RenderOptions,
+    time: RenderTime = NO_DEADLINE,
+  ): Text {
     if (options.addGenerationPrompt && options.continueFinalMessage) {
       const message =
         'add_generation_prompt and continue_final_message exclude each other; set one to false';
@@ -70,47 +77,48 @@ export class ChatTemplate {
         param: 'prompt.chat.continue_final_message',
       });
     }
-    const given = options.continueFinalMessage ? marked(messages) : messages;
-    const shown = this.contentFormat === 'string' ? given.map(flattenContent) : given;
-    const rendered = this.#run({
-      ...this.#specialTokens,
-      ...allowedArgs(options.args),
-      messages: shown,
-      add_generation_prompt: options.addGenerationPrompt,
-    });
+    const shown = options.continueFinalMessage ? marked(messages) : messages;
+    const rendered = this.#run(this.#variables(shown, options), time);
     return options.continueFinalMessage ? cutAtMark(rendered) : rendered;
   }
 
-  #run(context: Record<string, unknown>): string {
-    let rendered: string;
+  #variables(messages: readonly TemplateMessage[], options: RenderOptions): Map<string, Value> {
+    const tokens = Object.entries(this.source.specialTokens).map(
+      ([name, token]) => [name, Text.of(token)] as const,
+    );
+    return new Map<string, Value>([
+      // transformers hands over both, without a value.
+      ['tools', null],
+      ['documents', null],
+      ...tokens,
+      ...allowedArgs(options.args),
+      ['messages', new List(messages.map((one, i) => this.#message(one, i)))],
+      ['add_generation_prompt', options.addGenerationPrompt],
+    ]);
+  }
+
+  #message(message: TemplateMessage, index: number): Value {
     try {
-      rendered = this.#template.render(context);
+      return messageValue(message, this.contentFormat);
     } catch (cause: unknown) {
-      const message = `the model's chat template refuses these messages: ${excerpt(messageOf(cause))}`;
+      const param = `prompt.chat.messages[${index}].tool_calls`;
+      const text = `${param}: the arguments of a call must be JSON: ${excerpt(errorMessage(cause))}`;
+      throw new MeshError('INVALID_REQUEST', text, { param, cause });
+    }
+  }
+
+  #run(names: ReadonlyMap<string, Value>, time: RenderTime): Text {
+    try {
+      return this.#template.render(names, { ...time, maxChars: MAX_RENDERED_CHARS });
+    } catch (cause: unknown) {
+      if (cause instanceof LimitReached && cause.limit === 'time') throw cause;
+      const message =
+        cause instanceof LimitReached
+          ? `the prompt has more than the ${MAX_RENDERED_CHARS} characters that are allowed`
+          : `the model's chat template refuses these messages: ${excerpt(errorMessage(cause))}`;
       throw new MeshError('INVALID_REQUEST', message, { param: 'prompt.chat.messages', cause });
     }
-    if (rendered.length <= MAX_RENDERED_CHARS) return rendered;
-    throw new MeshError(
-      'INVALID_REQUEST',
-      `the prompt has ${rendered.length} characters, at most ${MAX_RENDERED_CHARS} are allowed`,
-      { param: 'prompt.chat.messages' },
-    );
   }
-}
-
-function allowedArgs(args: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const given = Object.entries(ALLOWED_ARGS).flatMap(([name, type]) => {
-    const value = args[name];
-    return value === undefined || value === null ? [] : [{ name, type, value }];
-  });
-  for (const { name, type, value } of given) {
-    if (typeof value === type && String(value).length <= MAX_ARG_CHARS) continue;
-    const allowed =
-      type === 'boolean' ? 'true or false' : `a text of at most ${MAX_ARG_CHARS} characters`;
-    const param = `prompt.chat.template_args.${name}`;
-    throw new MeshError('INVALID_REQUEST', `${name} must be ${allowed}`, { param });
-  }
-  return Object.fromEntries(given.map(({ name, value }) => [name, value]));
 }
 
 /**
@@ -132,12 +140,13 @@ function markedContent(content: TemplateMessage['content']): TemplateMessage['co
   return typeof content === 'string' ? text : parts.with(index, { type: 'text', text });
 }
 
-function cutAtMark(rendered: string): string {
-  const at = rendered.lastIndexOf(MARK.trimEnd());
+function cutAtMark(rendered: Text): Text {
+  const at = rendered.value.lastIndexOf(MARK.trimEnd());
   if (at === -1) throw nothingToContinue();
-  const isAsWritten = rendered.startsWith(MARK, at);
+  const isAsWritten = rendered.value.startsWith(MARK, at);
   // If the template trimmed the mark, it would have trimmed the text too.
-  return isAsWritten ? rendered.slice(0, at) : rendered.slice(0, at).trimEnd();
+  const end = isAsWritten ? at : rendered.value.slice(0, at).trimEnd().length;
+  return rendered.slice(0, end);
 }
 
 function nothingToContinue(): MeshError {
@@ -146,8 +155,4 @@ function nothingToContinue(): MeshError {
     'continue_final_message needs a last message with text that the template shows',
     { param: 'prompt.chat.continue_final_message' },
   );
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

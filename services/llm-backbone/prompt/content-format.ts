@@ -1,31 +1,14 @@
-import { parse, tokenize } from '@huggingface/jinja';
-
-/** A part of a message; a media item is only named by its kind. */
-export type TemplatePart =
-  | { readonly type: 'text'; readonly text: string }
-  | { readonly type: 'image' | 'audio' };
-
-/** A message in the form that templates read. */
-export interface TemplateMessage {
-  readonly role: string;
-  readonly content: string | readonly TemplatePart[];
-  readonly metadata?: string;
-}
+import { parse } from '@huggingface/jinja';
+import { readTokens } from '#backbone/template/tokens.ts';
 
 /** How a message's parts reach the template: as a list, or flattened to one string. */
 export type ContentFormat = 'openai' | 'string';
-
-/** Text that stands for an item if the template sees only strings. */
-const PLACEHOLDERS = {
-  image: '<|begin_of_image|><|image|><|end_of_image|>',
-  audio: '<|begin_of_audio|><|audio|><|end_of_audio|>',
-} as const;
 
 /**
  * Returns the list form if the template loops over a message's content; the same test as vLLM's.
  */
 export function detectContentFormat(template: string): ContentFormat {
-  const program = parse(tokenize(template, { lstrip_blocks: true, trim_blocks: true }));
+  const program = parse(readTokens(template));
   const aliases = new Set<string>();
   let isLooped = false;
   visit(program, (node) => {
@@ -36,18 +19,6 @@ export function detectContentFormat(template: string): ContentFormat {
     if (type === 'For' && mentionsContent(iterable, aliases)) isLooped = true;
   });
   return isLooped ? 'openai' : 'string';
-}
-
-/** Joins placeholders, then texts, by newlines, as vLLM's string mode does. */
-export function flattenContent(message: TemplateMessage): TemplateMessage {
-  if (typeof message.content === 'string') return message;
-  const texts = message.content.flatMap((part) => (part.type === 'text' ? [part.text] : []));
-  const placeholders = message.content.flatMap((part) => placeholderOf(part));
-  return { ...message, content: [...placeholders, ...texts].join('\n') };
-}
-
-function placeholderOf(part: TemplatePart): string[] {
-  return part.type === 'text' ? [] : [PLACEHOLDERS[part.type]];
 }
 
 type Node = Readonly<Record<string, unknown>>;

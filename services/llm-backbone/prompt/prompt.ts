@@ -2,6 +2,7 @@ import type { Tokenizer } from '#backbone/checkpoint/tokenizer.ts';
 import type { MropePositions } from '#backbone/engine/sequence.ts';
 import type { ItemShape, MediaIdentity } from '#backbone/media/media-item.ts';
 import { abortable } from '#mesh/async/abortable.ts';
+import { contextLength, contextOverflow } from '#mesh/context-overflow.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { MediaModality } from '#mesh/modality.ts';
 import { Modality } from '#protos/autoglm/common/v1/media.ts';
@@ -11,8 +12,7 @@ import type {
   ContentPart,
   Prompt,
 } from '#protos/autoglm/llm/v1/prompt.ts';
-import type { ChatTemplate } from './chat-template.ts';
-import type { TemplateMessage, TemplatePart } from './content-format.ts';
+import type { ChatTemplate, RenderOptions } from './chat-template.ts';
 import {
   cutFront,
   type ExpandedPrompt,
@@ -21,6 +21,8 @@ import {
   type MediaSyntax,
   rotaryPositions,
 } from './media-prompt.ts';
+import type { DeskCall, EncodedText, PromptDesk } from './prompt-desk.ts';
+import type { TemplateMessage, TemplatePart } from './template-message.ts';
 
 const MESSAGES = 'prompt.chat.messages';
 
@@ -29,6 +31,7 @@ export interface PromptReader {
   readonly tokenizer: Tokenizer;
   /** Null if the checkpoint has none. */
   readonly chatTemplate: ChatTemplate | null;
+  readonly desk: PromptDesk;
   readonly media: MediaSyntax;
 }
 
@@ -59,6 +62,8 @@ export interface PreparationOptions extends LengthLimits {
   readonly maxTokens: number | undefined;
   readonly media: PromptMedia;
   readonly signal: AbortSignal;
+  /** Name of the client, between which large prompts take turns. */
+  readonly client: string;
 }
 
 /**
@@ -66,19 +71,24 @@ export interface PreparationOptions extends LengthLimits {
  */
 export async function tokenizePrompt(
   prompt: Prompt | undefined,
-  reader: PromptReader,
-): Promise<readonly number[]> {
+  { desk, tokenizer }: PromptReader,
+  call: DeskCall,
+): Promise<EncodedText> {
   switch (prompt?.form?.$case) {
     case 'chat': {
-      const rendered = renderChat(prompt.form.value, prompt.media, reader.chatTemplate);
-      return reader.tokenizer.encode(rendered, { addSpecialTokens: false });
+      const chat = prompt.form.value;
+      const messages = templateMessages(chat, prompt.media);
+      return desk.readChat(messages, renderOptions(chat), call);
     }
     case 'text': {
       const { text, addSpecialTokens = true } = prompt.form.value;
-      return reader.tokenizer.encode(text, { addSpecialTokens });
+      return desk.readText(text, { addSpecialTokens }, call);
     }
     case 'tokens':
-      return checkTokenIds(prompt.form.value.tokenIds, reader.tokenizer.vocabulary.size);
+      return {
+        tokenIds: checkTokenIds(prompt.form.value.tokenIds, tokenizer.vocabulary.size),
+        isWhole: true,
+      };
     case undefined:
       throw new MeshError('INVALID_REQUEST', 'the request has no prompt', { param: 'prompt' });
   }
@@ -94,8 +104,12 @@ export async function preparePrompt(
   options: PreparationOptions,
 ): Promise<PreparedPrompt> {
   const { items } = options.media;
-  const written = await tokenizePrompt(prompt, reader);
-  if (prompt?.maxPromptTokens === undefined) checkTokens(written.length, options);
+  const isCut = prompt?.maxPromptTokens !== undefined;
+  const { client, signal, maxModelLen } = options;
+  const maxTokens = isCut ? undefined : maxModelLen;
+  const encoded = await tokenizePrompt(prompt, reader, { client, signal, maxTokens });
+  const { tokenIds: written, isWhole } = encoded;
+  if (!isCut) checkTokens(written.length, options, { isWhole });
   const references = mediaReferences(prompt);
   checkReferences(references, items);
   const placeholders = findPlaceholders(written, reader.media, { items, references });
@@ -135,42 +149,39 @@ export function completionRoom(numPromptTokens: number, limits: LengthLimits): n
   return Math.min(maxModelLen - numPromptTokens, numCacheTokens - numPromptTokens + 1);
 }
 
-function renderChat(
-  chat: ChatPrompt,
-  media: Prompt['media'],
-  template: ChatTemplate | null,
-): string {
-  if (template === null) {
-    const message =
-      'the model has no chat template; start it with --chat-template or send a text prompt';
-    throw new MeshError('INVALID_REQUEST', message, { param: MESSAGES });
-  }
-  if (chat.messages.length === 0) {
-    throw new MeshError('INVALID_REQUEST', `${MESSAGES} is empty`, { param: MESSAGES });
-  }
-  const messages = chat.messages.map((message) => templateMessage(message, media));
-  return template.render(messages, {
+function templateMessages(chat: ChatPrompt, media: Prompt['media']): TemplateMessage[] {
+  if (chat.messages.length > 0) return chat.messages.map((one) => templateMessage(one, media));
+  throw new MeshError('INVALID_REQUEST', `${MESSAGES} is empty`, { param: MESSAGES });
+}
+
+function renderOptions(chat: ChatPrompt): RenderOptions {
+  return {
     addGenerationPrompt: chat.addGenerationPrompt ?? !chat.continueFinalMessage,
     continueFinalMessage: chat.continueFinalMessage,
     args: chat.templateArgs ?? {},
-  });
+  };
 }
 
 function templateMessage(message: ChatMessage, media: Prompt['media']): TemplateMessage {
-  const { role, content, metadata } = message;
-  const shown = metadata === '' ? {} : { metadata };
-  switch (content?.$case) {
-    case 'parts':
-      return {
-        role,
-        content: content.value.parts.map((part) => templatePart(part, media)),
-        ...shown,
-      };
-    case 'text':
-      return { role, content: content.value, ...shown };
-    case undefined:
-      return { role, content: '', ...shown };
-  }
+  const { role, metadata, name, reasoning, toolCalls, toolCallId } = message;
+  return {
+    role,
+    content: templateContent(message.content, media),
+    ...(metadata === '' ? {} : { metadata }),
+    ...(name === undefined ? {} : { name }),
+    ...(reasoning === undefined ? {} : { reasoning }),
+    ...(toolCalls.length === 0 ? {} : { toolCalls }),
+    ...(toolCallId === undefined ? {} : { toolCallId }),
+  };
+}
+
+function templateContent(
+  content: ChatMessage['content'],
+  media: Prompt['media'],
+): TemplateMessage['content'] {
+  if (content === undefined) return '';
+  if (content.$case === 'text') return content.value;
+  return content.value.parts.map((part) => templatePart(part, media));
 }
 
 function templatePart({ part }: ContentPart, media: Prompt['media']): TemplatePart {
@@ -250,11 +261,11 @@ function checkLength(
   const { maxModelLen, numCacheTokens, blockSize } = limits;
   const numTokens = prompt.tokenIds.length;
   const spare = { prompt, shapes, excess: numTokens + 1 - Math.min(maxModelLen, numCacheTokens) };
-  checkTokens(numTokens, limits, () => mediaShare(spare));
+  checkTokens(numTokens, limits, { share: () => mediaShare(spare) });
   if (numTokens <= numCacheTokens) return;
   throw new MeshError(
     'REQUEST_EXCEEDS_KV_CACHE',
-    `the prompt has ${numTokens} tokens, which need ${Math.ceil(numTokens / blockSize)} blocks of KV cache; this instance has ${numCacheTokens / blockSize}, ${numCacheTokens} tokens${mediaShare(spare)}`,
+    `the prompt has ${numTokens} tokens, which need ${Math.ceil(numTokens / blockSize)} blocks of KV cache; this instance has ${numCacheTokens / blockSize}, ${numCacheTokens} tokens${mediaShare(spare)}. ${contextLength(numCacheTokens)} there; shorten the prompt`,
     { param: 'prompt' },
   );
 }
@@ -263,15 +274,12 @@ function checkLength(
 function checkTokens(
   numTokens: number,
   { maxModelLen, maxTokens }: Pick<PreparationOptions, 'maxModelLen' | 'maxTokens'>,
-  share = () => '',
+  { share = () => '', isWhole = true },
 ): void {
   const numLeast = numTokens + (maxTokens === 0 ? 0 : 1);
   if (numLeast <= maxModelLen) return;
-  throw new MeshError(
-    'CONTEXT_LENGTH_EXCEEDED',
-    `the prompt has ${numTokens} tokens and this model takes at most ${maxModelLen} in prompt and completion together${share()}; shorten the prompt`,
-    { param: 'prompt' },
-  );
+  const overflow = { maxModelLen, numPromptTokens: numTokens, isWhole, maxTokens, share: share() };
+  throw contextOverflow({ ...overflow, param: 'prompt' });
 }
 
 /**

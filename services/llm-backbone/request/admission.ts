@@ -1,28 +1,36 @@
 import { randomUUID } from 'node:crypto';
 import type { DescribedModel } from '#backbone/checkpoint/model-description.ts';
 import type { Scheduler } from '#backbone/engine/scheduler.ts';
+import { Ticket } from '#backbone/engine/ticket.ts';
 import type { Embeddings } from '#backbone/media/embeddings.ts';
 import type { MediaBuffer } from '#backbone/media/media-buffer.ts';
-import { readIdentity } from '#backbone/media/media-item.ts';
+import { readIdentity, salted } from '#backbone/media/media-item.ts';
 import { receiveMedia } from '#backbone/media/media-upload.ts';
 import { RequestMedia } from '#backbone/media/request-media.ts';
 import { excerpt, quoted } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
+import type { FailedWork } from '#mesh/log/log-failure.ts';
+import type { CallTrace } from '#mesh/trace/call-trace.ts';
+import { traceFields } from '#mesh/trace/trace-context.ts';
 import type { GenerateRequest, GenerateStart } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { checkStart, type RequestReader, readRequest } from './generate-request.ts';
 import { Generation, type GenerationContext, type GenerationRequest } from './generation.ts';
+import { promptKey } from './prompt-key.ts';
 import type { CheckedSampling } from './sampling.ts';
 
 /** A request whose start has been read. */
 export interface Arrival {
   /** The caller's name of the request, or a generated one, for logs. */
   readonly requestId: string;
+  /** Who asks, by the caller's word or by its address; queues are shared out between clients. */
+  readonly client: string;
   readonly start: GenerateStart;
   /** The messages after the start. */
   readonly messages: AsyncIterator<GenerateRequest>;
   /** Monotonic time, milliseconds. */
   readonly arrivalMs: number;
   readonly signal: AbortSignal;
+  readonly call: CallTrace;
 }
 
 /** The parts of a model that admit requests. */
@@ -38,13 +46,24 @@ export interface AdmissionContext {
 /** Takes the first message of a call, which must be a start. */
 export async function readArrival(
   requests: AsyncIterable<GenerateRequest>,
-  { signal }: { readonly signal: AbortSignal },
+  { signal, peer, call }: Pick<Arrival, 'signal' | 'call'> & { readonly peer: string },
 ): Promise<Arrival> {
-  const arrivalMs = performance.now();
+  const arrivalMs = call.stages.startMs;
   const messages = requests[Symbol.asyncIterator]();
   const start = await readStart(messages);
   const requestId = start.requestId === '' ? randomUUID() : excerpt(start.requestId);
-  return { requestId, start, messages, arrivalMs, signal };
+  const client = start.clientId === '' ? hostOf(peer) : start.clientId;
+  return { requestId, client, start, messages, arrivalMs, signal, call };
+}
+
+/** Names a request for the line that says why it failed. */
+export function failedRequest({ requestId, call }: Arrival): FailedWork {
+  return { what: 'request', requestId, trace: traceFields(call.trace) };
+}
+
+/** Returns the address of a peer without its port, which differs from connection to connection. */
+function hostOf(peer: string): string {
+  return peer.replace(/:\d+$/, '');
 }
 
 async function readStart(messages: AsyncIterator<GenerateRequest>): Promise<GenerateStart> {
@@ -59,14 +78,39 @@ async function readStart(messages: AsyncIterator<GenerateRequest>): Promise<Gene
 
 /** Checks, tokenizes and queues a request. */
 export async function admit(arrival: Arrival, context: AdmissionContext): Promise<Generation> {
-  const { start, arrivalMs } = arrival;
+  const { start, client, arrivalMs } = arrival;
   checkModelName(start.model, context.model);
   const sampling = checkStart(start, context.reader);
+  const { priority = 0, prompt } = start;
+  const needsMedia = (prompt?.media.length ?? 0) > 0;
+  const isResumed = start.resume?.choices.some(({ tokenIds }) => tokenIds.length > 0) ?? false;
+  const ticket = new Ticket({ client, priority, arrivalMs, needsMedia, isResumed });
   // A full queue must refuse before media are read and the prompt is tokenized.
-  const arrive = context.scheduler.expect(sampling.numChoices);
-  const request = await readRest(arrival, sampling, context).finally(arrive);
-  const generation = new Generation({ ...request, arrivalMs }, context.generations);
+  context.scheduler.reserve(ticket, sampling.numChoices);
   try {
+    return await readAndStart(arrival, { sampling, ticket }, context);
+  } finally {
+    context.scheduler.giveUp(ticket);
+  }
+}
+
+/** Reads the rest of a request and queues it, unless it loses its place meanwhile. */
+async function readAndStart(
+  arrival: Arrival,
+  { sampling, ticket }: { readonly sampling: CheckedSampling; readonly ticket: Ticket },
+  context: AdmissionContext,
+): Promise<Generation> {
+  const { prompt } = arrival.start;
+  const signal = AbortSignal.any([arrival.signal, ticket.displaced]);
+  const request = await readRest({ ...arrival, signal }, sampling, context);
+  const hashes = (prompt?.media ?? []).map(({ contentHash }) => contentHash);
+  const key = promptKey(request.prompt.tokenIds, hashes);
+  try {
+    signal.throwIfAborted();
+    context.generations.quarantine.check(key, 'the prompt');
+    const { stages } = arrival.call;
+    const known = { ...request, ticket, stages, promptKey: key };
+    const generation = new Generation(known, context.generations);
     generation.start();
     return generation;
   } catch (error: unknown) {
@@ -80,7 +124,7 @@ async function readRest(
   arrival: Arrival,
   sampling: CheckedSampling,
   context: AdmissionContext,
-): Promise<Omit<GenerationRequest, 'arrivalMs'>> {
+): Promise<Omit<GenerationRequest, 'ticket' | 'promptKey' | 'stages'>> {
   const { start, signal } = arrival;
   const media = await readMedia(arrival, context);
   try {
@@ -94,15 +138,17 @@ async function readRest(
 
 /** Reads the request messages up to the half-close: the bytes of the media that the start names. */
 async function readMedia(
-  { start, messages, requestId, signal }: Arrival,
+  { start, messages, requestId, client, call, signal }: Arrival,
   { embeddings, mediaBuffer }: AdmissionContext,
 ): Promise<RequestMedia> {
-  const identities = (start.prompt?.media ?? []).map(readIdentity);
+  const identities = (start.prompt?.media ?? [])
+    .map(readIdentity)
+    .map((item) => salted(item, start.cacheSalt));
   embeddings.checkSupported(identities);
-  const giveBack = mediaBuffer.reserve(identities);
+  const giveBack = mediaBuffer.reserve(identities, client);
   try {
     const received = await receiveMedia(messages, identities, signal);
-    const items = received.map((item) => ({ ...item, requestId }));
+    const items = received.map((item) => ({ ...item, requestId, client, call }));
     return new RequestMedia(items, embeddings, giveBack);
   } catch (error: unknown) {
     giveBack();

@@ -3,6 +3,8 @@ import type { Tokenizer } from '#backbone/checkpoint/tokenizer.ts';
 import { ChatTemplate } from '#backbone/prompt/chat-template.ts';
 import type { ContentFormat } from '#backbone/prompt/content-format.ts';
 import type { LengthLimits } from '#backbone/prompt/prompt.ts';
+import { PromptDesk } from '#backbone/prompt/prompt-desk.ts';
+import type { ContentTokens } from '#backbone/prompt/text-pieces.ts';
 import type { PromptLimits } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { RequestReader } from './generate-request.ts';
 import { samplingDefaults } from './sampling.ts';
@@ -13,6 +15,10 @@ export interface ReaderOptions {
   readonly chatTemplateContentFormat: ContentFormat | 'auto';
   readonly generationConfig: 'auto' | 'vllm';
   readonly seed?: number | undefined;
+  readonly specialTokensInContent: ContentTokens;
+  readonly promptTimeoutS: number;
+  readonly maxLargePrompts: number;
+  readonly schedulingPolicy: 'fcfs' | 'priority';
 }
 
 export interface ReaderParts {
@@ -24,17 +30,26 @@ export interface ReaderParts {
   readonly hasMrope: boolean;
   /** Rows of the decoder's head. */
   readonly numLogits: number;
+  /** Called once for each template argument of requests that has no effect. */
+  readonly onUnreadArg?: (name: string) => void;
 }
 
 /** Makes the reader for requests of a checkpoint. */
 export function createReader(options: ReaderOptions, parts: ReaderParts): RequestReader {
-  const { files, tokenizer, promptLimits, limits, hasMrope, numLogits } = parts;
+  const { files, tokenizer, promptLimits, limits, hasMrope, numLogits, onUnreadArg } = parts;
   const contentFormat = options.chatTemplateContentFormat;
   const { chatTemplate: template, specialTokens } = files;
+  const chatTemplate = template && new ChatTemplate({ ...template, specialTokens, contentFormat });
   return {
     prompt: {
       tokenizer,
-      chatTemplate: template && new ChatTemplate({ ...template, specialTokens, contentFormat }),
+      chatTemplate,
+      desk: new PromptDesk(tokenizer, chatTemplate, {
+        contentTokens: options.specialTokensInContent,
+        timeoutMs: options.promptTimeoutS * 1000,
+        maxWaiting: options.maxLargePrompts,
+        ...(onUnreadArg === undefined ? {} : { onUnreadArg }),
+      }),
       media: {
         placeholderIds: {
           image: files.placeholderIds.image ?? tokenizer.vocabulary.addedId('<|image|>'),
@@ -53,5 +68,6 @@ export function createReader(options: ReaderOptions, parts: ReaderParts): Reques
     },
     promptLimits,
     limits,
+    schedulingPolicy: options.schedulingPolicy,
   };
 }

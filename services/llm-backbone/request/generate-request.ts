@@ -7,6 +7,7 @@ import {
   type PromptReader,
   preparePrompt,
 } from '#backbone/prompt/prompt.ts';
+import { MAX_CACHE_SALT_BYTES } from '#mesh/encode/upload-limits.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { checkPromptSize } from '#mesh/prompt-limits.ts';
 import {
@@ -25,6 +26,10 @@ import {
 } from './sampling.ts';
 
 const MAX_LOGPROBS = 20;
+const MAX_CLIENT_ID_BYTES = 256;
+
+/** Greatest distance of a priority from 0; with the aging time, it bounds every wait. */
+const MAX_PRIORITY = 100;
 
 /** The model and the instance's limits, against which requests are read. */
 export interface RequestReader {
@@ -32,11 +37,17 @@ export interface RequestReader {
   readonly promptLimits: PromptLimits;
   readonly sampling: SamplingFacts;
   readonly limits: LengthLimits;
+  /** Tells whether requests may name a priority. */
+  readonly schedulingPolicy: 'fcfs' | 'priority';
 }
 
 /** Checks those parts of a request that can be checked before its prompt is tokenized. */
 export function checkStart(start: GenerateStart, reader: RequestReader): CheckedSampling {
-  checkPromptSize(start.prompt, reader.promptLimits);
+  const { promptLimits, limits } = reader;
+  checkPromptSize(start.prompt, { ...promptLimits, maxModelLen: limits.maxModelLen });
+  checkLength('client_id', start.clientId, MAX_CLIENT_ID_BYTES);
+  checkLength('cache_salt', start.cacheSalt, MAX_CACHE_SALT_BYTES);
+  checkPriority(start.priority ?? 0, reader);
   const sampling = checkSampling(start.sampling, reader.sampling);
   const output = start.output ?? OutputOptions.create();
   checkNumLogprobs('output.num_logprobs', output.numLogprobs);
@@ -51,10 +62,11 @@ export async function readRequest(
   sampling: CheckedSampling,
   reader: RequestReader,
   { media, signal }: Pick<PreparationOptions, 'media' | 'signal'>,
-): Promise<Omit<GenerationRequest, 'arrivalMs' | 'media'>> {
+): Promise<Omit<GenerationRequest, 'ticket' | 'media' | 'promptKey' | 'stages'>> {
   const { tokenizer } = reader.prompt;
   const { maxTokens } = sampling;
-  const preparation = { ...reader.limits, maxTokens, media, signal };
+  const client = start.clientId;
+  const preparation = { ...reader.limits, maxTokens, media, signal, client };
   const [prompt, badWords] = await Promise.all([
     preparePrompt(start.prompt, reader.prompt, preparation),
     badWordTokens(sampling.badWords, tokenizer),
@@ -69,10 +81,11 @@ export async function readRequest(
     settings: resume === undefined ? settings : { ...settings, seed: resume.seed },
     output: outputOptions(sampling, output, prompt, reader),
     numChoices: sampling.numChoices,
-    priority: start.priority ?? 0,
+    cacheSalt: start.cacheSalt,
     numLogprobs: output.numLogprobs ?? -1,
     numPromptLogprobs: output.numPromptLogprobs ?? -1,
     returnPromptTokenIds: output.returnPromptTokenIds,
+    planOnly: start.planOnly,
     delivered: deliveredTokens(resume, sampling.numChoices),
   };
 }
@@ -105,6 +118,29 @@ function outputOptions(
     skipSpecialTokens: output.skipSpecialTokens ?? true,
     splitReasoning: output.splitReasoning,
   };
+}
+
+function checkLength(param: string, text: string, maxBytes: number): void {
+  const numBytes = Buffer.byteLength(text);
+  if (numBytes <= maxBytes) return;
+  const message = `${param}: ${numBytes} bytes, at most ${maxBytes} are allowed`;
+  throw new MeshError('INVALID_REQUEST', message, { param });
+}
+
+/** Refuses a priority where it has no effect, in vLLM's words, and one whose aging has no end. */
+function checkPriority(priority: number, { schedulingPolicy }: RequestReader): void {
+  const refuse = (message: string): never => {
+    throw new MeshError('INVALID_REQUEST', `priority: ${message}`, { param: 'priority' });
+  };
+  if (priority === 0) return;
+  if (schedulingPolicy !== 'priority') {
+    refuse(
+      `Got priority ${priority} but Priority scheduling is not enabled; leave it out, or start llm-backbone with the key "scheduling-policy" set to "priority"`,
+    );
+  }
+  if (Math.abs(priority) > MAX_PRIORITY) {
+    refuse(`got ${priority}, allowed is -${MAX_PRIORITY} to ${MAX_PRIORITY}`);
+  }
 }
 
 function checkNumLogprobs(param: string, value: number | undefined): void {

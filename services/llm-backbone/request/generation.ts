@@ -4,12 +4,17 @@ import type { EngineLoop, SequenceOwner, SequenceResult } from '#backbone/engine
 import type { RowSource } from '#backbone/engine/row-source.ts';
 import { SamplerState, type SamplingSettings } from '#backbone/engine/sampler-state.ts';
 import { Sequence } from '#backbone/engine/sequence.ts';
-import type { ChunkResult } from '#backbone/engine/step-plan.ts';
+import type { ChunkResult, ScoredToken } from '#backbone/engine/step-plan.ts';
+import type { Ticket } from '#backbone/engine/ticket.ts';
 import { choiceDeltas, choiceFinish } from '#backbone/output/choice-messages.ts';
 import { ChoiceOutput } from '#backbone/output/output.ts';
 import type { ChoiceOptions } from '#backbone/output/output-stages.ts';
 import { tokenLogprobs } from '#backbone/output/token-logprob.ts';
 import { countMediaTokens, type PreparedPrompt } from '#backbone/prompt/prompt.ts';
+import type { MeshError } from '#mesh/errors.ts';
+import type { Quarantine } from '#mesh/process/quarantine.ts';
+import type { Stages } from '#mesh/trace/stages.ts';
+import type { Stage } from '#protos/autoglm/common/v1/stage.ts';
 import type { ChoiceDelta, TokenLogprob } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { RequestTimer } from './request-timer.ts';
 import { ResponseQueue } from './response-queue.ts';
@@ -28,17 +33,25 @@ export interface GenerationRequest {
   readonly settings: SamplingSettings;
   readonly output: ChoiceOptions;
   readonly numChoices: number;
-  readonly priority: number;
+  /** The request's place in the waiting queue. */
+  readonly ticket: Ticket;
+  /** Separates what the request leaves in the prefix cache; empty for the common cache. */
+  readonly cacheSalt: string;
   /** Number of alternatives per sampled token; -1 for no log-probabilities. */
   readonly numLogprobs: number;
   /** Number of alternatives per prompt token; -1 for no log-probabilities. */
   readonly numPromptLogprobs: number;
   readonly returnPromptTokenIds: boolean;
+  /** Generates nothing; the answer is the prompt as it would be computed. */
+  readonly planOnly: boolean;
   /**
    * Token ids already delivered, one list per choice; the lists are empty if nothing was delivered.
    */
   readonly delivered: readonly (readonly number[])[];
-  readonly arrivalMs: number;
+  /** Hex hash of the prompt's tokens and media. */
+  readonly promptKey: string;
+  /** The stages of its call. */
+  readonly stages: Stages;
 }
 
 /** The parts that the generations of one engine share. */
@@ -46,6 +59,7 @@ export interface GenerationContext {
   readonly engine: EngineLoop;
   readonly vocabulary: Vocabulary;
   readonly metrics: BackboneMetrics;
+  readonly quarantine: Quarantine;
   readonly now: () => number;
   /** Numbers sequences in order of arrival. */
   readonly nextSequenceId: () => number;
@@ -55,7 +69,7 @@ export interface GenerationContext {
 interface Choice {
   readonly index: number;
   readonly output: ChoiceOutput;
-  /** Null if the delivered tokens already ended the choice. */
+  /** Null if nothing is left to generate. */
   readonly sequence: Sequence | null;
 }
 
@@ -64,6 +78,7 @@ interface Choice {
  * ends its sequences when their text ends.
  */
 export class Generation implements SequenceOwner {
+  readonly promptKey: string;
   readonly responses = new ResponseQueue();
   readonly #request: GenerationRequest;
   readonly #context: GenerationContext;
@@ -75,14 +90,16 @@ export class Generation implements SequenceOwner {
   #isOver = false;
 
   constructor(request: GenerationRequest, context: GenerationContext) {
+    this.promptKey = request.promptKey;
     this.#request = request;
     this.#context = context;
-    this.#timer = new RequestTimer({ arrivalMs: request.arrivalMs, now: context.now });
+    this.#timer = new RequestTimer({ arrivalMs: request.ticket.arrivalMs, now: context.now });
     let leader: Sequence | null = null;
     this.#choices = Array.from({ length: request.numChoices }, (_, index): Choice => {
       const delivered = request.delivered[index] ?? [];
       const output = this.#replay(delivered);
-      const sequence = output.end === null ? this.#sequence(index, delivered, leader) : null;
+      const isOpen = output.end === null && !request.planOnly;
+      const sequence = isOpen ? this.#sequence(index, delivered, leader) : null;
       leader ??= sequence;
       return { index, output, sequence };
     });
@@ -92,6 +109,8 @@ export class Generation implements SequenceOwner {
   start(): void {
     const sequences = this.#openSequences();
     this.#timer.queued();
+    const { displaced } = this.#request.ticket;
+    displaced.addEventListener('abort', () => this.#refuse(displaced.reason), { once: true });
     if (sequences.length > 0) {
       this.#context.engine.submit(this, sequences);
       return;
@@ -129,10 +148,22 @@ export class Generation implements SequenceOwner {
       const choice = this.#choices.find((candidate) => candidate.sequence === sequence);
       if (choice === undefined) continue;
       this.#collectPromptLogprobs(sequence, result);
-      deltas.push(...this.#advance(choice, sequence, result));
+      if (result.sampled.length === 0 && sequence.end !== null && choice.output.end === null) {
+        choice.output.finishEmpty();
+      }
+      for (const sampled of result.sampled) {
+        deltas.push(...this.#advance(choice, sequence, sampled));
+      }
     }
     if (deltas.length > 0) this.responses.push({ $case: 'delta', value: { choices: deltas } });
     if (this.#choices.every(({ output }) => output.end !== null)) this.#finish();
+  }
+
+  /** Ends a request that has lost its place in the queue to another. */
+  #refuse(error: MeshError): void {
+    if (this.#isOver) return;
+    this.#context.metrics.rejected(error.reason);
+    this.failed(error);
   }
 
   failed(error: Error): void {
@@ -156,11 +187,12 @@ export class Generation implements SequenceOwner {
   }
 
   #sequence(index: number, delivered: readonly number[], leader: Sequence | null): Sequence {
-    const { prompt, media, settings, output, priority } = this.#request;
+    const { prompt, media, settings, output, ticket, cacheSalt } = this.#request;
     const { numLogprobs, numPromptLogprobs } = this.#request;
     return new Sequence({
       id: this.#context.nextSequenceId(),
-      priority,
+      ticket,
+      cacheSalt,
       promptTokenIds: prompt.tokenIds,
       completionTokenIds: delivered,
       placeholders: prompt.placeholders,
@@ -172,6 +204,7 @@ export class Generation implements SequenceOwner {
       // All choices have the same prompt, so only the first one scores it.
       numPromptLogprobs: leader === null ? numPromptLogprobs : -1,
       leader,
+      suspectKey: this.#context.quarantine.isSuspect(this.promptKey) ? this.promptKey : '',
     });
   }
 
@@ -208,19 +241,16 @@ export class Generation implements SequenceOwner {
     this.responses.push({ $case: 'promptLogprobs', value: { tokens: this.#promptLogprobs } });
   }
 
-  #advance(choice: Choice, sequence: Sequence, { sampled }: ChunkResult): ChoiceDelta[] {
+  #advance(choice: Choice, sequence: Sequence, sampled: ScoredToken): ChoiceDelta[] {
     const { output, index } = choice;
-    // The step was already running when a stop string ended the choice.
+    // A stop string has ended the choice, and the tokens behind it were under way.
     if (output.end !== null) return [];
-    if (sampled === null) {
-      if (sequence.end !== null) output.finishEmpty();
-      return [];
-    }
     this.#context.metrics.tokenGenerated(this.#timer.tokenCame(index));
     const pieces = output.push(sampled.tokenId);
     if (output.end !== null && sequence.end === null) this.#context.engine.withdraw([sequence]);
     const logprobs = tokenLogprobs(sampled, this.#context.vocabulary);
-    return choiceDeltas(index, pieces, { tokenIds: [sampled.tokenId], logprobs });
+    const { end } = output;
+    return choiceDeltas(index, pieces, { tokenIds: [sampled.tokenId], logprobs, end });
   }
 
   #finish(): void {
@@ -239,15 +269,26 @@ export class Generation implements SequenceOwner {
         ttftMs: this.#timer.ttftMs,
         numImageTokens: countMediaTokens(prompt, 'image'),
         numAudioTokens: countMediaTokens(prompt, 'audio'),
+        stages: this.#noteStages(),
       },
     });
     this.responses.end();
+    this.#context.quarantine.clear(this.promptKey);
     this.#end(this.#choices[0]?.output.end?.reason ?? 'stop');
+  }
+
+  /** Notes where the call's time went, and returns it as its caller is told. */
+  #noteStages(): Stage[] {
+    const { stages } = this.#request;
+    this.#timer.noteStages(stages);
+    return stages.messages();
   }
 
   #end(reason: FinishedReason): void {
     this.#isOver = true;
+    if (reason === 'abort' || reason === 'error') this.#noteStages();
     this.#request.media?.close();
+    if (this.#request.planOnly) return;
     this.#context.metrics.requestEnded({
       reason,
       numPromptTokens: this.#request.prompt.tokenIds.length,

@@ -1,5 +1,7 @@
 import type { RequestTimes } from '#backbone/engine/backbone-metrics.ts';
 
+import type { Stages } from '#mesh/trace/stages.ts';
+
 export interface RequestTimerOptions {
   readonly arrivalMs: number;
   /** Monotonic time, milliseconds. */
@@ -46,6 +48,20 @@ export class RequestTimer {
   /** Time to the first token, milliseconds; 0 if there is none. */
   get ttftMs(): number {
     return this.#firstTokenMs === null ? 0 : this.#firstTokenMs - this.#options.arrivalMs;
+  }
+
+  /** Notes the stages of a request that ends: until it was queued, and how far it came from there. */
+  noteStages(stages: Stages): void {
+    const endMs = this.#options.now();
+    const times = [
+      ['prompt', this.#options.arrivalMs],
+      ['queue', this.#queuedMs],
+      ['prefill', this.#scheduledMs],
+      ['decode', this.#firstTokenMs],
+    ] as const;
+    for (const [at, [name, startMs]] of times.entries()) {
+      if (startMs !== null) stages.note({ name }, startMs, times[at + 1]?.[1] ?? endMs);
+    }
   }
 
   /** Returns all times of a request that ends. */

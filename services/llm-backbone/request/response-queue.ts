@@ -82,4 +82,5 @@ function mergeChoice(delta: Delta, added: ChoiceDelta): void {
   last.text += added.text;
   last.tokenIds.push(...added.tokenIds);
   last.logprobs.push(...added.logprobs);
+  last.finish = added.finish;
 }

@@ -4,6 +4,7 @@ import { MeshError } from '#mesh/errors.ts';
 import {
   CHECKPOINT_FIELDS,
   COUNT_FIELDS,
+  FLOAT32_MIN_NORMAL,
   LOGIT_BIAS_RANGE,
   type Range,
   rangeText,
@@ -16,15 +17,18 @@ import { SamplingParams } from '#protos/autoglm/llm/v1/sampling.ts';
 
 /** Temperatures below this are greedy, as in vLLM. */
 const GREEDY_BELOW = 1e-5;
-/** Bounds the work per token: every token is compared with every stop string. */
+/** Bounds the automaton that finds them. */
 const MAX_STOP_STRINGS = 64;
 const MAX_STOP_CHARS = 1024;
 const MAX_BAD_WORDS = 1024;
 const MAX_BAD_WORD_CHARS = 1024;
 /**
- * Characters of all bad words together: each word is tokenized twice and matched in every choice.
+ * Characters of all bad words together: each word is tokenized twice and has states in an automaton.
  */
 const MAX_BAD_WORDS_CHARS = 65_536;
+/** Bounds the work per token: each of them is applied to the logits of every choice. */
+const MAX_STOP_TOKEN_IDS = 4096;
+const MAX_LOGIT_BIASES = 4096;
 const MAX_SEED = 2n ** 64n - 1n;
 
 /**
@@ -123,7 +127,9 @@ function settingsOf(params: SamplingParams, facts: SamplingFacts): CheckedSettin
   const numbers = valuesByKey(SAMPLING_FIELDS, (field, key) =>
     checked(field, params[key] ?? defaults[key]),
   );
+  checkCount('allowed_token_ids', params.allowedTokenIds, facts.vocabSize);
   const bias = Object.entries(params.logitBias).map(([id, value]) => ({ id: Number(id), value }));
+  checkCount('logit_bias', bias, MAX_LOGIT_BIASES);
   checkIds(
     'logit_bias',
     bias.map(({ id }) => id),
@@ -132,9 +138,11 @@ function settingsOf(params: SamplingParams, facts: SamplingFacts): CheckedSettin
   for (const { value } of bias) checkRange('logit_bias', value, LOGIT_BIAS_RANGE);
   checkIds('allowed_token_ids', params.allowedTokenIds, facts);
   const allowed = params.allowedTokenIds;
+  const isGreedy = numbers.temperature < GREEDY_BELOW || numbers.topP < FLOAT32_MIN_NORMAL;
   return {
     ...numbers,
-    temperature: numbers.temperature < GREEDY_BELOW ? 0 : numbers.temperature,
+    temperature: isGreedy ? 0 : numbers.temperature,
+    topP: Math.max(numbers.topP, FLOAT32_MIN_NORMAL),
     topK: Math.max(0, numbers.topK),
     seed: seedOf(params, facts),
     vocabLimit: facts.vocabSize,
@@ -176,6 +184,7 @@ function checkStops(params: SamplingParams, facts: SamplingFacts): void {
       `a string of ${length} characters, allowed is 1 to ${MAX_STOP_CHARS}`,
     );
   }
+  checkCount('stop_token_ids', params.stopTokenIds, MAX_STOP_TOKEN_IDS);
   checkIds('stop_token_ids', params.stopTokenIds, facts);
 }
 

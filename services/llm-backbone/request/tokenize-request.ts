@@ -1,23 +1,32 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Vocabulary } from '#backbone/checkpoint/vocabulary.ts';
-import { detokenize } from '#backbone/output/detokenizer.ts';
 import { type LengthLimits, tokenizePrompt } from '#backbone/prompt/prompt.ts';
+import { contextLength } from '#mesh/context-overflow.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { checkPromptSize } from '#mesh/prompt-limits.ts';
 import type { PromptLimits, TokenizeResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { Prompt } from '#protos/autoglm/llm/v1/prompt.ts';
 import type { RequestReader } from './generate-request.ts';
 
+/** Tokens whose texts are made before others have their turn on the event loop. */
+const TOKENS_A_TURN = 20_000;
+
 /** Returns the token ids of a prompt and the text of each. */
 export async function readTokens(
   prompt: Prompt | undefined,
   { prompt: promptReader, promptLimits, limits }: RequestReader,
+  signal: AbortSignal,
 ): Promise<TokenizeResponse> {
-  checkPromptSize(prompt, promptLimits);
+  checkPromptSize(prompt, { ...promptLimits, maxModelLen: limits.maxModelLen });
   checkNumIds(prompt, limits);
   const { vocabulary } = promptReader.tokenizer;
-  const tokenIds = [...(await tokenizePrompt(prompt, promptReader))];
-  const tokens = tokenIds.map((id) => Buffer.from(vocabulary.bytesOf(id)).toString('utf8'));
-  return { tokenIds, maxModelLen: limits.maxModelLen, tokens };
+  const { tokenIds } = await tokenizePrompt(prompt, promptReader, { client: '', signal });
+  const tokens: string[] = [];
+  for (const [i, id] of tokenIds.entries()) {
+    if (i % TOKENS_A_TURN === TOKENS_A_TURN - 1) await nextTurn();
+    tokens.push(Buffer.from(vocabulary.bytesOf(id)).toString('utf8'));
+  }
+  return { tokenIds: [...tokenIds], maxModelLen: limits.maxModelLen, tokens };
 }
 
 /** Refuses more token ids than a context holds: they all come back, with the text of each. */
@@ -25,15 +34,15 @@ function checkNumIds(prompt: Prompt | undefined, { maxModelLen }: LengthLimits):
   if (prompt?.form?.$case !== 'tokens') return;
   const { length } = prompt.form.value.tokenIds;
   if (length <= maxModelLen) return;
-  const message = `the prompt has ${length} token ids and this model takes at most ${maxModelLen}; shorten the prompt`;
+  const message = `the prompt has ${length} token ids. ${contextLength(maxModelLen)}; shorten the prompt`;
   throw new MeshError('CONTEXT_LENGTH_EXCEEDED', message, { param: 'prompt.tokens.token_ids' });
 }
 
 /** Returns the text of token ids, special tokens included. */
-export function readText(
+export async function readText(
   tokenIds: readonly number[],
   { prompt, promptLimits }: RequestReader,
-): string {
+): Promise<string> {
   const { vocabulary } = prompt.tokenizer;
   const unknown = tokenIds.find((id) => id >= vocabulary.size);
   if (unknown !== undefined) {
@@ -41,7 +50,13 @@ export function readText(
     throw new MeshError('INVALID_REQUEST', message, { param: 'token_ids' });
   }
   checkTextSize(tokenIds, vocabulary, promptLimits);
-  return detokenize(vocabulary, tokenIds, { skipSpecialTokens: false });
+  const pieces: Buffer[] = [];
+  for (let i = 0; i < tokenIds.length; i += TOKENS_A_TURN) {
+    const some = tokenIds.slice(i, i + TOKENS_A_TURN);
+    pieces.push(Buffer.concat(some.map((id) => vocabulary.bytesOf(id))));
+    if (some.length === TOKENS_A_TURN) await nextTurn();
+  }
+  return Buffer.concat(pieces).toString('utf8');
 }
 
 /** Refuses more text than a prompt may have, so that an answer has the bound of a request. */

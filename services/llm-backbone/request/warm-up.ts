@@ -1,6 +1,8 @@
 import { BackboneMetrics } from '#backbone/engine/backbone-metrics.ts';
 import { greedySettings } from '#backbone/engine/sampler-state.ts';
+import { Ticket } from '#backbone/engine/ticket.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
+import { Stages } from '#mesh/trace/stages.ts';
 import { Generation, type GenerationContext } from './generation.ts';
 
 /** Generates one token, so that "ready" means that the engine computes; throws if it does not. */
@@ -19,12 +21,20 @@ export async function warmUp(context: GenerationContext): Promise<void> {
         splitReasoning: false,
       },
       numChoices: 1,
-      priority: 0,
+      ticket: new Ticket({
+        client: '',
+        priority: 0,
+        arrivalMs: context.now(),
+        needsMedia: false,
+      }),
+      cacheSalt: '',
       numLogprobs: -1,
       numPromptLogprobs: -1,
       returnPromptTokenIds: false,
+      planOnly: false,
       delivered: [[]],
-      arrivalMs: context.now(),
+      promptKey: '',
+      stages: new Stages('llm-backbone', context.now()),
     },
     // The warm-up is no client's request and must not count in any metric.
     { ...context, metrics: new BackboneMetrics(new MetricRegistry(), '') },

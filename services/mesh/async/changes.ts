@@ -13,6 +13,7 @@ export interface ChangeWait {
  */
 export class Changes {
   readonly #waiting = new Set<() => void>();
+  readonly #listeners = new Set<() => void>();
   #count = 0;
 
   /** Number of changes so far. A reader notes it before it reads, then waits for later changes. */
@@ -23,6 +24,12 @@ export class Changes {
   notify(): void {
     this.#count += 1;
     for (const wake of [...this.#waiting]) wake();
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** Calls `listener` at every change. */
+  listen(listener: () => void): void {
+    this.#listeners.add(listener);
   }
 
   /** Resolves when there are more than `seen` changes, at the limit, or when the signal aborts. */

@@ -6,6 +6,7 @@ import {
   EncodeResponse,
   type EncodeRows,
   EncoderServiceDefinition,
+  SharedRows,
 } from '#protos/autoglm/encoder/v1/encoder.ts';
 
 // The generated codec copies tensor bytes at every level of nesting; this one writes them once, into
@@ -15,6 +16,7 @@ import {
 const RESPONSE_PLAN = tag(1, WireType.LengthDelimited);
 const RESPONSE_ROWS = tag(2, WireType.LengthDelimited);
 const RESPONSE_DONE = tag(3, WireType.LengthDelimited);
+const RESPONSE_SHARED_ROWS = tag(4, WireType.LengthDelimited);
 const ROWS_FIRST_ROW = tag(1, WireType.Varint);
 const ROWS_TENSOR = tag(2, WireType.LengthDelimited);
 const TENSOR_DTYPE = tag(1, WireType.Varint);
@@ -41,6 +43,9 @@ export const EncodeResponseCodec = {
         message.event = { $case: 'rows', value: decodeRows(reader, endOfField(reader)) };
       } else if (field === RESPONSE_DONE) {
         message.event = { $case: 'done', value: EncodeDone.decode(reader, reader.uint32()) };
+      } else if (field === RESPONSE_SHARED_ROWS) {
+        const value = SharedRows.decode(reader, reader.uint32());
+        message.event = { $case: 'sharedRows', value };
       } else return false;
       return true;
     });

@@ -1,5 +1,9 @@
 import type { Client } from 'nice-grpc';
+import { Metadata } from 'nice-grpc-common';
+import { withResolvers } from '#mesh/async/with-resolvers.ts';
+import { errorMessage } from '#mesh/error-message.ts';
 import { MeshError } from '#mesh/errors.ts';
+import type { SharedMemory } from '#protos/autoglm/common/v1/shared_memory.ts';
 import { DType } from '#protos/autoglm/common/v1/tensor.ts';
 import {
   type EncodeDone,
@@ -8,6 +12,7 @@ import {
   type EncodeRequest,
   type EncodeResponse,
   type EncodeRows,
+  type SharedRows,
 } from '#protos/autoglm/encoder/v1/encoder.ts';
 import type { encoderServiceDefinition } from './encode-response-codec.ts';
 import { MAX_CHUNK_BYTES } from './upload-limits.ts';
@@ -27,13 +32,28 @@ export interface ExpectedRows {
   readonly hiddenSize: number;
 }
 
+/** Reads rows that an encoder of this host keeps in shared memory. */
+export interface SharedRowsReader {
+  /** The encoder's secret, which shows it that its memory can be read. */
+  readonly secret: Buffer;
+  /** Maps memory of the encoder; throws if that is not possible. */
+  map(memory: SharedMemory): Buffer;
+}
+
+/** The way that rows took: through the channel, or through memory that both processes map. */
+export type RowTransport = 'message' | 'shared_memory';
+
 /** Consecutive embedding rows whose shape and length have been checked. */
 export interface ReceivedRows {
   readonly firstRow: number;
   readonly numRows: number;
   readonly dtype: 'float32' | 'bfloat16';
-  /** `[numRows, hidden_size]` of `dtype`, little-endian; a view of the received message. */
+  /**
+   * `[numRows, hidden_size]` of `dtype`, little-endian; a view of the received message or of the
+   * encoder's memory.
+   */
   readonly data: Buffer;
+  readonly transport: RowTransport;
 }
 
 /** The events of a call: `plan`, then `rows` in order without gaps, then `done`. */
@@ -49,18 +69,52 @@ const DTYPES = new Map<DType, { readonly name: ReceivedRows['dtype']; readonly b
 
 /**
  * Encodes one item and checks all responses. A response that breaks the contract is refused with
- * ENGINE_FAILED, so that no row of it is used.
+ * ENGINE_FAILED, so that no row of it is used. With `sharing`, rows may come through shared memory;
+ * an `UnreadableRowsError` then says that the call has to be made again without it.
  */
 export async function* encodeItem(
   client: EncoderStub,
   item: OutgoingItem,
-  options: ExpectedRows & { readonly signal: AbortSignal },
+  options: ExpectedRows & {
+    readonly signal: AbortSignal;
+    readonly sharing?: SharedRowsReader | undefined;
+    /** Metadata of the call; unset: none. */
+    readonly headers?: Readonly<Record<string, string>> | undefined;
+  },
 ): AsyncGenerator<EncodeEvent> {
   const course = new EncodeCourse(options);
-  for await (const response of client.encode(requestsOf(item), { signal: options.signal })) {
-    yield course.accept(response);
+  const requests =
+    options.sharing === undefined ? requestsOf(item) : sharingRequestsOf(item, course);
+  try {
+    const { signal, headers } = options;
+    const metadata = headers && Metadata(headers);
+    for await (const response of client.encode(requests, {
+      signal,
+      ...(metadata && { metadata }),
+    })) {
+      yield course.accept(response);
+    }
+    course.end();
+  } finally {
+    course.leave();
   }
-  course.end();
+}
+
+/**
+ * The requests of a call that may get shared rows: their memory stays until half-close. Rows that are
+ * there before the item is sent make the rest of it superfluous.
+ */
+async function* sharingRequestsOf(
+  item: OutgoingItem,
+  course: EncodeCourse,
+): AsyncGenerator<EncodeRequest> {
+  const header = { ...item.header, sharedMemorySecret: course.secret };
+  for await (const request of requestsOf({ ...item, header })) {
+    yield request;
+    if (course.isTaken) return;
+  }
+  yield { event: { $case: 'contentEnd', value: {} } };
+  await course.taken;
 }
 
 async function* requestsOf(item: OutgoingItem): AsyncGenerator<EncodeRequest> {
@@ -78,12 +132,30 @@ async function* requestsOf(item: OutgoingItem): AsyncGenerator<EncodeRequest> {
 /** Follows one call from its plan to its end. */
 class EncodeCourse {
   readonly #expected: ExpectedRows;
+  readonly #sharing: SharedRowsReader | undefined;
+  readonly #taken = withResolvers<void>();
+  #isTaken = false;
   #plan: EncodePlan | undefined;
   #nextRow = 0;
   #isDone = false;
 
-  constructor(expected: ExpectedRows) {
-    this.#expected = expected;
+  constructor(options: ExpectedRows & { readonly sharing?: SharedRowsReader | undefined }) {
+    this.#expected = options;
+    this.#sharing = options.sharing;
+  }
+
+  /** The encoder's secret; empty if no rows are shared. */
+  get secret(): Buffer {
+    return this.#sharing?.secret ?? Buffer.alloc(0);
+  }
+
+  /** Resolves when the call needs nothing of the encoder's memory any more. */
+  get taken(): Promise<void> {
+    return this.#taken.promise;
+  }
+
+  get isTaken(): boolean {
+    return this.#isTaken;
   }
 
   accept({ event }: EncodeResponse): EncodeEvent {
@@ -95,7 +167,9 @@ class EncodeCourse {
         this.#plan = event.value;
         return { kind: 'plan', plan: event.value };
       case 'rows':
-        return { kind: 'rows', rows: this.#acceptRows(event.value) };
+        return { kind: 'rows', rows: this.#acceptRows(event.value, 'message') };
+      case 'sharedRows':
+        return { kind: 'rows', rows: this.#acceptShared(event.value) };
       case 'done':
         this.#refuseMissingRows('before "done"');
         this.#isDone = true;
@@ -107,7 +181,21 @@ class EncodeCourse {
     if (!this.#isDone) throw brokenContract('the stream ended before "done"');
   }
 
-  #acceptRows({ firstRow, rows }: EncodeRows): ReceivedRows {
+  /** Notes that nothing is read out of the encoder's memory any more. */
+  leave(): void {
+    this.#isTaken = true;
+    this.#taken.resolve();
+  }
+
+  #acceptShared({ dtype, shape, memory }: SharedRows): ReceivedRows {
+    if (this.#sharing === undefined) throw brokenContract('shared rows without a secret');
+    if (memory === undefined) throw brokenContract('shared rows without their memory');
+    const data = mapped(this.#sharing, memory);
+    this.leave();
+    return this.#acceptRows({ firstRow: 0, rows: { dtype, shape, data } }, 'shared_memory');
+  }
+
+  #acceptRows({ firstRow, rows }: EncodeRows, transport: RowTransport): ReceivedRows {
     if (this.#plan === undefined) throw brokenContract('rows before the plan');
     if (firstRow !== this.#nextRow)
       throw brokenContract(`row ${firstRow} where ${this.#nextRow} was due`);
@@ -130,7 +218,7 @@ class EncodeCourse {
     if (this.#nextRow > this.#plan.numRows) {
       throw brokenContract(`${this.#nextRow} rows where the plan says ${this.#plan.numRows}`);
     }
-    return { firstRow, numRows, dtype: dtype.name, data: rows.data };
+    return { firstRow, numRows, dtype: dtype.name, data: rows.data, transport };
   }
 
   #refuseMissingRows(when: string): void {
@@ -138,6 +226,21 @@ class EncodeCourse {
     if (planned === undefined) throw brokenContract(`no plan ${when}`);
     if (this.#nextRow !== planned)
       throw brokenContract(`${this.#nextRow} of ${planned} rows ${when}`);
+  }
+}
+
+function mapped(reader: SharedRowsReader, memory: SharedMemory): Buffer {
+  try {
+    return reader.map(memory);
+  } catch (cause: unknown) {
+    throw new UnreadableRowsError(errorMessage(cause), { cause });
+  }
+}
+
+/** Says that rows are in memory of the encoder that this process cannot map. */
+export class UnreadableRowsError extends MeshError {
+  constructor(why: string, options: ErrorOptions) {
+    super('ENGINE_FAILED', `the encoder's rows cannot be mapped: ${why}`, options);
   }
 }
 

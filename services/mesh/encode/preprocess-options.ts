@@ -11,14 +11,16 @@ export const WIRE_MAX_PIXELS_MODES: Readonly<Record<MaxPixelsReading, MaxPixelsM
   area: MaxPixelsMode.MAX_PIXELS_MODE_AREA,
 };
 
-/** How an image is preprocessed; `maxPixels` is null if and only if the mode is `ignore`. */
+/** How an image is preprocessed; both bounds are null if and only if the mode is `ignore`. */
 export interface ImagePreprocessing {
   readonly maxPixels: number | null;
+  readonly minPixels: number | null;
   readonly maxPixelsMode: MaxPixelsReading;
 }
 
 export const DEFAULT_IMAGE_PREPROCESSING: ImagePreprocessing = {
   maxPixels: null,
+  minPixels: null,
   maxPixelsMode: 'ignore',
 };
 
@@ -30,17 +32,14 @@ export function imagePreprocessing(
   options: PreprocessOptions | undefined,
   param?: string,
 ): ImagePreprocessing {
-  const maxPixels = options?.maxPixels;
-  if (maxPixels === undefined) return DEFAULT_IMAGE_PREPROCESSING;
-  if (maxPixels < 1n || maxPixels > BigInt(Number.MAX_SAFE_INTEGER)) {
-    const message = `max_pixels must be between 1 and ${Number.MAX_SAFE_INTEGER}, got ${maxPixels}`;
-    throw new MeshError('INVALID_REQUEST', message, { param: param ?? 'options.max_pixels' });
-  }
+  const maxPixels = numPixels('max_pixels', { value: options?.maxPixels, param });
+  const minPixels = numPixels('min_pixels', { value: options?.minPixels, param });
+  if (maxPixels === null && minPixels === null) return DEFAULT_IMAGE_PREPROCESSING;
   switch (options?.maxPixelsMode) {
     case MaxPixelsMode.MAX_PIXELS_MODE_VOLUME:
-      return { maxPixels: Number(maxPixels), maxPixelsMode: 'volume' };
+      return { maxPixels, minPixels, maxPixelsMode: 'volume' };
     case MaxPixelsMode.MAX_PIXELS_MODE_AREA:
-      return { maxPixels: Number(maxPixels), maxPixelsMode: 'area' };
+      return { maxPixels, minPixels, maxPixelsMode: 'area' };
     case undefined:
     case MaxPixelsMode.MAX_PIXELS_MODE_UNSPECIFIED:
     case MaxPixelsMode.MAX_PIXELS_MODE_IGNORE:
@@ -53,7 +52,21 @@ export function imagePreprocessing(
   }
 }
 
+interface PixelBound {
+  readonly value: bigint | undefined;
+  readonly param: string | undefined;
+}
+
+function numPixels(name: string, { value, param }: PixelBound): number | null {
+  if (value === undefined) return null;
+  if (value >= 1n && value <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(value);
+  const message = `${name} must be between 1 and ${Number.MAX_SAFE_INTEGER}, got ${value}`;
+  throw new MeshError('INVALID_REQUEST', message, { param: param ?? `options.${name}` });
+}
+
 /** Returns the part of a cache key for the preprocessing; equal preprocessing has an equal key. */
-export function preprocessingKey({ maxPixels, maxPixelsMode }: ImagePreprocessing): string {
-  return maxPixels === null ? '' : `${maxPixelsMode} ${maxPixels}`;
+export function preprocessingKey(preprocessing: ImagePreprocessing): string {
+  const { maxPixels, minPixels, maxPixelsMode } = preprocessing;
+  if (maxPixelsMode === 'ignore') return '';
+  return `${maxPixelsMode} ${maxPixels ?? ''} ${minPixels ?? ''}`;
 }

@@ -3,6 +3,9 @@ import { MeshError } from '#mesh/errors.ts';
 /** Most bytes of one chunk of media, on its way to a backbone or an encoder. */
 export const MAX_CHUNK_BYTES = 256 * 1024;
 
+/** Longest salt of the caches, in bytes of UTF-8. */
+export const MAX_CACHE_SALT_BYTES = 1024;
+
 /** Most characters of a media type: two names of 127 characters and a few parameters. */
 const MAX_MEDIA_TYPE_CHARS = 512;
 

@@ -34,6 +34,9 @@ const REASON_OF_BARE_STATUS: Partial<Record<Status, ErrorReason>> = {
   [Status.UNAUTHENTICATED]: 'UNAUTHENTICATED',
 };
 
+/** Statuses that grpc-js gives, without ErrorInfo, to calls of a process that ended. */
+const LOSS_STATUSES: ReadonlySet<Status> = new Set([Status.CANCELLED, Status.UNAVAILABLE]);
+
 function reasonOfBareStatus({ code, details: message }: ClientError): ErrorReason {
   // grpc-js has one status for a peer without room and for a message over the peer's limit.
   if (message.startsWith('Received message larger than max')) return 'PAYLOAD_TOO_LARGE';
@@ -67,6 +70,7 @@ export function meshErrorFromStatus(error: ClientError, trailer: Metadata | unde
   let retryAfterMs: number | undefined;
   // The text of grpc-js names addresses and sockets, so it stays in the cause.
   const isConnectionLoss = encoded === undefined && error.code === Status.UNAVAILABLE;
+  const isPeerLost = encoded === undefined && LOSS_STATUSES.has(error.code);
   const message = isConnectionLoss ? 'the connection to a service was lost' : error.details;
   for (const detail of encoded === undefined ? [] : RichStatus.decode(encoded).details) {
     if (detail.typeUrl.endsWith('ErrorInfo')) {
@@ -80,6 +84,7 @@ export function meshErrorFromStatus(error: ClientError, trailer: Metadata | unde
   }
   return new MeshError(reason, message, {
     cause: error,
+    isPeerLost,
     ...(param === undefined ? {} : { param }),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });

@@ -1,7 +1,8 @@
 import type { ChannelOptions } from '@grpc/grpc-js';
 import type { TsProtoServiceDefinition } from 'nice-grpc';
-import { type Channel, type Client, createChannel, createClientFactory } from 'nice-grpc';
+import { type Channel, type Client, createClientFactory } from 'nice-grpc';
 import { statusToErrorMiddleware } from './error-status.ts';
+import { RenewingChannel } from './renewing-channel.ts';
 
 const MIB = 1024 * 1024;
 
@@ -9,13 +10,15 @@ const MIB = 1024 * 1024;
 export type ChannelUse = 'tokens' | 'tensors';
 
 const COMMON_OPTIONS: ChannelOptions = {
-  'grpc.keepalive_time_ms': 30_000,
-  'grpc.keepalive_timeout_ms': 10_000,
+  // A connection that swallows what is sent is noticed by this if its peer is heard on another one.
+  'grpc.keepalive_time_ms': 10_000,
+  'grpc.keepalive_timeout_ms': 5_000,
   'grpc.enable_channelz': 0,
   // The router retries, because it knows whether a first token has been delivered.
   'grpc.enable_retries': 0,
+  // A refused connection costs little, and a process that was restarted is to be used at once.
   'grpc.initial_reconnect_backoff_ms': 100,
-  'grpc.max_reconnect_backoff_ms': 2000,
+  'grpc.max_reconnect_backoff_ms': 100,
   // Channels share no connection, so that bulk data does not delay tokens.
   'grpc.use_local_subchannel_pool': 1,
   'grpc.max_receive_message_length': 16 * MIB,
@@ -26,7 +29,7 @@ const TENSOR_OPTIONS: ChannelOptions = { 'grpc-node.flow_control_window': 16 * M
 
 export function openChannel(address: string, use: ChannelUse): Channel {
   const options = use === 'tensors' ? { ...COMMON_OPTIONS, ...TENSOR_OPTIONS } : COMMON_OPTIONS;
-  return createChannel(address, undefined, options);
+  return new RenewingChannel(address, options);
 }
 
 /** Makes a typed client whose failed calls throw MeshError. */

@@ -1,6 +1,8 @@
 import type { ChannelOptions } from '@grpc/grpc-js';
 import { createServer, type Server } from 'nice-grpc';
 import type { Clock } from '#mesh/async/clock.ts';
+import { quoted } from '#mesh/client-text.ts';
+import { errorMessage } from '#mesh/error-message.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { isInUse, listenWhenFree } from '#mesh/listen-when-free.ts';
 import type { Log } from '#mesh/log/log.ts';
@@ -52,10 +54,28 @@ export async function startMeshServer(options: MeshServerOptions): Promise<MeshS
   return { address: `${host}:${port}`, close: (graceMs) => close(server, graceMs) };
 }
 
+/** A host without a zone, in brackets if it is an IPv6 address, and a port. */
+const LISTEN_ADDRESS = /^(?:\[[\da-f:.]+\]|[^\s:%/[\]]+):(\d{1,5})$/i;
+
+/**
+ * Refuses an address that callers could not reach: gRPC reads "host" as port 443 and a zone as part
+ * of a name.
+ */
+function checkAddress(address: string): void {
+  const port = LISTEN_ADDRESS.exec(address)?.[1];
+  if (port !== undefined && Number(port) <= 65_535) return;
+  const zone = address.includes('%')
+    ? '; the zone of an IPv6 address (%eth0) is not supported'
+    : '';
+  const message = `key "listen": ${quoted(address)} is not host:port; write 127.0.0.1:8051 or [::1]:8051${zone}`;
+  throw new MeshError('INVALID_REQUEST', message, { param: 'listen' });
+}
+
 async function listen(
   server: Server,
   { listen: address, log, clock }: MeshServerOptions,
 ): Promise<number> {
+  checkAddress(address);
   try {
     return await listenWhenFree(
       async () => {
@@ -69,7 +89,7 @@ async function listen(
       { address, log, ...(clock && { clock }) },
     );
   } catch (cause: unknown) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = errorMessage(cause);
     const message = `cannot listen on ${address}: ${why}; choose another address with the key "listen"`;
     throw new MeshError('INVALID_REQUEST', message, { param: 'listen', cause });
   }

@@ -30,6 +30,16 @@ export class LogFile implements LogSink {
     }
   }
 
+  /**
+   * Goes on in the file that has the path now, after the old one was renamed; in the old one if that
+   * cannot be opened.
+   */
+  reopen(): void {
+    const fd = openForAppending(this.#path);
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = fd;
+  }
+
   write(bytes: Uint8Array): number {
     this.#fd ??= openForAppending(this.#path);
     return writeSync(this.#fd, bytes);

@@ -3,11 +3,12 @@ import type { Clock } from '#mesh/async/clock.ts';
 /** Longest time between two messages of a process to its watchers, in milliseconds. */
 export const HEARTBEAT_INTERVAL_MS = 1000;
 
-/** Number of intervals without a message after which a peer counts as silent. */
-const MAX_MISSED_HEARTBEATS = 3;
-
-/** Milliseconds without a message after which a peer is not asked. */
-export const SILENCE_LIMIT_MS = MAX_MISSED_HEARTBEATS * HEARTBEAT_INTERVAL_MS;
+export interface HeartbeatOptions {
+  readonly clock: Clock;
+  /** Number of intervals without a message after which a peer counts as silent. */
+  readonly maxMissed: number;
+  readonly onSilence: () => void;
+}
 
 /**
  * Notices that a peer has fallen silent. It counts intervals instead of waiting once for the whole
@@ -15,14 +16,17 @@ export const SILENCE_LIMIT_MS = MAX_MISSED_HEARTBEATS * HEARTBEAT_INTERVAL_MS;
  * meanwhile are read before the next.
  */
 export class Heartbeat {
-  readonly #clock: Clock;
-  readonly #onSilence: () => void;
+  readonly #options: HeartbeatOptions;
   #numMissed = 0;
   #callOff = () => {};
 
-  constructor(clock: Clock, onSilence: () => void) {
-    this.#clock = clock;
-    this.#onSilence = onSilence;
+  constructor(options: HeartbeatOptions) {
+    this.#options = options;
+  }
+
+  /** Whether a message should have come. */
+  get isOverdue(): boolean {
+    return this.#numMissed > 0;
   }
 
   /** Notes that a message has come. */
@@ -34,13 +38,15 @@ export class Heartbeat {
 
   stop(): void {
     this.#callOff();
+    this.#numMissed = 0;
   }
 
   #wait(): void {
-    this.#callOff = this.#clock.after(HEARTBEAT_INTERVAL_MS, () => {
+    const { clock, maxMissed, onSilence } = this.#options;
+    this.#callOff = clock.after(HEARTBEAT_INTERVAL_MS, () => {
       this.#numMissed += 1;
-      if (this.#numMissed < MAX_MISSED_HEARTBEATS) this.#wait();
-      else this.#onSilence();
+      if (this.#numMissed < maxMissed) this.#wait();
+      else onSilence();
     });
   }
 }

@@ -1,5 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { connectivityState as ConnectivityState } from '@grpc/grpc-js';
 import { type Channel, ClientError, Status } from 'nice-grpc';
+import { Backoff } from '#mesh/async/backoff.ts';
+import { systemClock } from '#mesh/async/clock.ts';
+import { pause } from '#mesh/async/pause.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { createMeshClient } from '#mesh/grpc/grpc-client.ts';
 import { InstanceServiceDefinition, type WatchResponse } from '#protos/autoglm/mesh/v1/instance.ts';
@@ -8,8 +11,11 @@ import {
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from '#protos/grpc/health/v1/health.ts';
 
-const MIN_BACKOFF_MS = 100;
-const MAX_BACKOFF_MS = 1000;
+/** Waits between two attempts to follow a process, milliseconds. */
+const RETRY = { minMs: 100, maxMs: 2000 };
+
+/** Longest wait for a change of the connection before the end of this link is looked at, ms. */
+const CONNECTION_LOOK_MS = 200;
 
 /** Callbacks for events of a process. */
 export interface PeerEvents {
@@ -26,9 +32,9 @@ export class PeerLink {
   readonly #events: PeerEvents;
   readonly #closing = new AbortController();
   readonly #running: Promise<void>;
+  readonly #backoff = new Backoff(RETRY);
   /** Aborts the streams that are open. */
   #streams = new AbortController();
-  #backoffMs = MIN_BACKOFF_MS;
 
   constructor(channel: Channel, events: PeerEvents) {
     this.#channel = channel;
@@ -55,6 +61,7 @@ export class PeerLink {
   async #run(): Promise<void> {
     const { signal } = this.#closing;
     while (!signal.aborted) {
+      await this.#connected();
       this.#streams = new AbortController();
       const streams = [this.#followHealth(), this.#followFacts()];
       const error: unknown = await Promise.all(streams).catch((error: unknown) => error);
@@ -64,7 +71,7 @@ export class PeerLink {
       await Promise.allSettled(streams);
       if (signal.aborted) return;
       this.#events.onBroken(why);
-      await this.#backOff();
+      await pause(this.#backoff.next(), { signal, clock: systemClock });
     }
   }
 
@@ -73,7 +80,7 @@ export class PeerLink {
     const { signal } = this.#streams;
     for await (const { status } of health.watch({ service: '' }, { signal })) {
       if (signal.aborted) break;
-      this.#backoffMs = MIN_BACKOFF_MS;
+      this.#backoff.reset();
       this.#events.onHealth(status === ServingStatus.SERVING);
     }
     throw ended();
@@ -95,12 +102,19 @@ export class PeerLink {
     throw ended();
   }
 
-  async #backOff(): Promise<void> {
-    // Jitter spreads the callers of a process that comes back.
-    const jitterMs = Math.random() * this.#backoffMs;
-    const { signal } = this.#closing;
-    await delay(this.#backoffMs + jitterMs, undefined, { signal }).catch(() => {});
-    this.#backoffMs = Math.min(this.#backoffMs * 2, MAX_BACKOFF_MS);
+  /**
+   * Waits until the channel is connected, or this link is closed. The channel tries it ten times a
+   * second, so that a process is used as soon as it listens.
+   */
+  async #connected(): Promise<void> {
+    while (!this.#closing.signal.aborted) {
+      const state = this.#channel.getConnectivityState(true);
+      if (state === ConnectivityState.READY) return;
+      const deadline = Date.now() + CONNECTION_LOOK_MS;
+      await new Promise<void>((resolve) => {
+        this.#channel.watchConnectivityState(state, deadline, () => resolve());
+      });
+    }
   }
 }
 

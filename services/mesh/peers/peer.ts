@@ -1,11 +1,16 @@
 import type { Channel, Client } from 'nice-grpc';
 import { type Clock, systemClock } from '#mesh/async/clock.ts';
+import { hash32 } from '#mesh/balance/hash.ts';
+import { MeshError } from '#mesh/errors.ts';
 import { type ChannelUse, createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { InstanceServiceDefinition, type WatchResponse } from '#protos/autoglm/mesh/v1/instance.ts';
-import { Heartbeat, SILENCE_LIMIT_MS } from './heartbeat.ts';
+import { HEARTBEAT_INTERVAL_MS, Heartbeat } from './heartbeat.ts';
+import type { Member } from './membership.ts';
 import { PeerLink } from './peer-link.ts';
 import { type Occasion, PeerModel } from './peer-model.ts';
+import { PeerWork } from './peer-work.ts';
+import { Recovery } from './recovery.ts';
 
 /** The parts in which the kinds of peers differ. */
 export interface PeerKind<Calls, Model> {
@@ -28,6 +33,8 @@ export interface PeerKind<Calls, Model> {
 export interface PeerOptions {
   readonly log: Log;
   readonly clock?: Clock;
+  /** Seconds without a message after which a peer is not asked and its calls are given up. */
+  readonly progressTimeoutS: number;
   /** Called when the peer's readiness or its model has changed. */
   readonly onChange?: () => void;
 }
@@ -42,13 +49,21 @@ type Standing = 'away' | 'ready' | 'mismatched';
  */
 export class Peer<Calls, Model> {
   readonly address: string;
+  /** `hash32` of the address. */
+  readonly hash: number;
+  /** What the registry says of it. */
+  member: Member;
   readonly calls: Calls;
   readonly instance: Client<typeof InstanceServiceDefinition>;
   readonly #kind: PeerKind<Calls, Model>;
   readonly #options: PeerOptions;
   readonly #channel: Channel;
   readonly #link: PeerLink;
+  readonly #clock: Clock;
   readonly #heartbeat: Heartbeat;
+  readonly #recovery: Recovery;
+  /** Called, for each running call, if the peer falls silent. */
+  readonly #onLost = new Set<(why: MeshError) => void>();
   readonly #model: PeerModel<Model>;
   #isServing = false;
   #isHeard = false;
@@ -57,10 +72,14 @@ export class Peer<Calls, Model> {
   #occasion: Occasion = { numOutages: 0, facts: '' };
   #standing: Standing = 'away';
   #numOutstanding = 0;
+  readonly #work = new PeerWork();
   #onIdle = () => {};
 
-  constructor(kind: PeerKind<Calls, Model>, address: string, options: PeerOptions) {
+  constructor(kind: PeerKind<Calls, Model>, member: Member, options: PeerOptions) {
+    const { address } = member;
     this.address = address;
+    this.hash = hash32(address);
+    this.member = member;
     this.#kind = kind;
     this.#options = options;
     this.#channel = openChannel(address, kind.channelUse);
@@ -70,7 +89,14 @@ export class Peer<Calls, Model> {
       describe: (signal) => kind.describe(this.calls, signal),
       mismatch: kind.mismatch,
     });
-    this.#heartbeat = new Heartbeat(options.clock ?? systemClock, () => this.#onSilence());
+    const { clock = systemClock, progressTimeoutS } = options;
+    this.#clock = clock;
+    this.#recovery = new Recovery(() => clock.now());
+    this.#heartbeat = new Heartbeat({
+      clock,
+      maxMissed: Math.ceil((progressTimeoutS * 1000) / HEARTBEAT_INTERVAL_MS),
+      onSilence: () => this.#onSilence(),
+    });
     this.#link = new PeerLink(this.#channel, {
       onHealth: (isServing) => this.#onHealth(isServing),
       onFacts: (facts) => this.#onFacts(facts),
@@ -78,8 +104,14 @@ export class Peer<Calls, Model> {
     });
   }
 
+  /** Whether it may be asked. */
   get isReady(): boolean {
-    return this.#standing === 'ready';
+    return this.#standing === 'ready' && !this.member.isLeaving;
+  }
+
+  /** Whether a message of the peer is late, so that others are asked first. */
+  get isOverdue(): boolean {
+    return this.#heartbeat.isOverdue;
   }
 
   /**
@@ -100,16 +132,36 @@ export class Peer<Calls, Model> {
     return this.#facts;
   }
 
-  /** Number of calls sent to the peer that have not ended. */
-  get numOutstanding(): number {
-    return this.#numOutstanding;
+  /** Work inside the peer as far as it is known. */
+  get work(): Pick<PeerWork, 'total' | 'own' | 'surge'> {
+    return this.#work;
   }
 
-  /** Counts a call; returns a function that ends it. */
-  begin(): () => void {
+  /** Number of this run of the process; another one after each outage. */
+  get life(): number {
+    return this.#occasion.numOutages;
+  }
+
+  /**
+   * Milliseconds until the peer can probably be asked; if it is ready, after a loss that is not
+   * noticed yet. Undefined if it never was ready, or runs and is refused.
+   */
+  get recoveryMs(): number | undefined {
+    return this.#standing === 'mismatched' ? undefined : this.#recovery.expectedMs;
+  }
+
+  /**
+   * Counts a call and its work; returns a function that ends it. `onLost` is called if the peer
+   * falls silent meanwhile; the call is to be given up then.
+   */
+  begin(onLost: (why: MeshError) => void, work = 0): () => void {
     this.#numOutstanding += 1;
+    this.#work.begin(work);
+    this.#onLost.add(onLost);
     return () => {
+      this.#onLost.delete(onLost);
       this.#numOutstanding -= 1;
+      this.#work.end(work);
       if (this.#numOutstanding === 0) this.#onIdle();
     };
   }
@@ -146,25 +198,53 @@ export class Peer<Calls, Model> {
   }
 
   #onFacts(facts: WatchResponse | undefined): void {
+    if (facts?.load !== undefined) {
+      this.#work.report(facts.load.numOutstandingTokens, this.#clock.now());
+    }
+    if (facts?.loadOnly === true) this.#onLoad(facts);
+    else this.#onAllFacts(facts);
+  }
+
+  #onLoad({ load }: WatchResponse): void {
+    if (this.#facts === undefined) return;
+    this.#facts = { ...this.#facts, load };
+    this.#heartbeat.beat();
+    // It is heard again after a silence.
+    if (!this.#isHeard) {
+      this.#isHeard = true;
+      this.#refresh();
+    }
+  }
+
+  #onAllFacts(facts: WatchResponse | undefined): void {
     this.#facts = facts;
     this.#isHeard = true;
     this.#occasion = { ...this.#occasion, facts: facts === undefined ? '' : servedText(facts) };
-    if (facts !== undefined) this.#heartbeat.beat();
+    if (facts !== undefined) {
+      this.#heartbeat.beat();
+      if (facts.startMs > 0) this.#recovery.tookToStart(facts.startMs);
+    }
     this.#refresh();
   }
 
   #onSilence(): void {
     this.#isHeard = false;
     this.#enter();
+    const message = `a process has been silent for ${this.#options.progressTimeoutS} s`;
+    const why = new MeshError('NO_READY_ENDPOINT', message, { isPeerLost: true });
+    for (const giveUp of [...this.#onLost]) giveUp(why);
   }
 
   #onBroken(err: unknown): void {
     const { address } = this;
+    // A silent process has been ended, so its next start is under way.
+    if (this.#isSilent) this.#recovery.went({ isSilent: false });
     this.#options.log.debug({ err, address }, `${this.#kind.title} watch ended`);
     this.#heartbeat.stop();
     this.#isServing = false;
     this.#isHeard = false;
     this.#facts = undefined;
+    this.#work.forget();
     this.#noteOutage();
     this.#enter();
   }
@@ -198,8 +278,15 @@ export class Peer<Calls, Model> {
     const previous = this.#standing;
     this.#standing = this.#judge();
     if (previous === this.#standing) return;
+    if (this.#standing === 'ready') this.#recovery.came();
+    else if (previous === 'ready') this.#recovery.went({ isSilent: this.#isSilent });
     this.#options.onChange?.();
     if (!this.#isClosing) this.#logStanding();
+  }
+
+  /** Tells whether the peer serves, by its last word, and says nothing. */
+  get #isSilent(): boolean {
+    return this.#isServing && !this.#isHeard;
   }
 
   #judge(): Standing {
@@ -208,7 +295,7 @@ export class Peer<Calls, Model> {
   }
 
   #logStanding(): void {
-    const silence = this.#isServing ? `: silent for ${SILENCE_LIMIT_MS} ms` : '';
+    const silence = this.#isSilent ? `: silent for ${this.#options.progressTimeoutS} s` : '';
     if (this.#standing === 'away') this.#log('warn', `is not ready${silence}`);
     else if (this.#standing === 'ready') this.#log('info', `is ready${this.#named()}`);
     else this.#log('error', `is refused: ${this.#model.mismatch}`);

@@ -1,4 +1,5 @@
 import { MeshError } from '#mesh/errors.ts';
+import { Turnover } from './turnover.ts';
 
 export interface GateOptions {
   /** Message for a call that comes when the gate is closed. */
@@ -9,14 +10,18 @@ export interface GateOptions {
 
 export interface GateLimit {
   readonly maxInside: number;
-  /** Makes the error for a call that finds `maxInside` calls inside. */
-  readonly refusal: () => MeshError;
+  /**
+   * Makes the error for a call that finds `maxInside` calls inside; the next place is expected in
+   * this many milliseconds.
+   */
+  readonly refusal: (expectedMs: number) => MeshError;
 }
 
 /** Counts the calls inside; admits at most its limit, and none once it is closed. */
 export class AdmissionGate {
   readonly #options: GateOptions;
   readonly #waiting = new Set<() => void>();
+  readonly #turnover = new Turnover(() => performance.now());
   #numInside = 0;
   #isClosed = false;
 
@@ -32,6 +37,11 @@ export class AdmissionGate {
     return this.#isClosed;
   }
 
+  /** Milliseconds until the next call inside will probably end. */
+  get expectedMs(): number {
+    return this.#turnover.expectedMs;
+  }
+
   /**
    * Admits a call, or throws DRAINING or the limit's refusal. Call the returned function once, when
    * the call ends.
@@ -39,7 +49,9 @@ export class AdmissionGate {
   enter(): () => void {
     const { closed, limit } = this.#options;
     if (this.#isClosed) throw new MeshError('DRAINING', closed);
-    if (limit !== undefined && this.#numInside >= limit.maxInside) throw limit.refusal();
+    if (limit !== undefined && this.#numInside >= limit.maxInside) {
+      throw limit.refusal(this.#turnover.expectedMs);
+    }
     this.#numInside++;
     return () => this.#leave();
   }
@@ -79,6 +91,7 @@ export class AdmissionGate {
   }
 
   #leave(): void {
+    if (this.#numInside === this.#options.limit?.maxInside) this.#turnover.left();
     this.#numInside--;
     if (this.#numInside > 0) return;
     for (const wake of this.#waiting) wake();

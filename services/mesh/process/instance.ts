@@ -6,16 +6,16 @@ import { Changes } from '#mesh/async/changes.ts';
 import { type Clock, systemClock } from '#mesh/async/clock.ts';
 import type { MetricRegistry } from '#mesh/metrics.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
-import { HEARTBEAT_INTERVAL_MS } from '#mesh/peers/heartbeat.ts';
 import {
   type EncoderReadiness,
   type InstanceLoad,
   InstanceServiceDefinition,
   type InstanceServiceImplementation,
-  type InstanceState,
+  InstanceState,
   type Numerics,
   type WatchResponse,
 } from '#protos/autoglm/mesh/v1/instance.ts';
+import { StatusBroadcast } from './status-broadcast.ts';
 
 export const INSTANCE_SERVICE = InstanceServiceDefinition.fullName;
 
@@ -23,7 +23,7 @@ export const INSTANCE_SERVICE = InstanceServiceDefinition.fullName;
 export const VERSION = readVersion();
 
 /** Distinguishes this run of the process from an earlier one at the same address. */
-const INSTANCE_NAME = `${hostname()}-${randomBytes(4).toString('hex')}`;
+export const INSTANCE_NAME = `${hostname()}-${randomBytes(4).toString('hex')}`;
 
 function readVersion(): string {
   const parsed: unknown = JSON.parse(readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8'));
@@ -54,9 +54,12 @@ export interface LiveFacts {
 
 /** Holds the state of this process, in one place; watchers are told of every change. */
 export class InstanceStatus {
+  /** Changes of the facts, load excepted. */
   readonly changes = new Changes();
   readonly #live: LiveFacts;
   #facts: InstanceFacts;
+  /** Milliseconds from the start of the process until it could serve; 0 until then. */
+  #startMs = 0;
 
   constructor(facts: InstanceFacts, live: LiveFacts) {
     this.#facts = facts;
@@ -69,19 +72,28 @@ export class InstanceStatus {
 
   change(facts: Partial<InstanceFacts>): void {
     this.#facts = { ...this.#facts, ...facts };
+    if (facts.state === InstanceState.INSTANCE_STATE_READY && this.#startMs === 0) {
+      this.#startMs = Math.ceil(process.uptime() * 1000);
+    }
     this.changes.notify();
   }
 
-  /** Returns the message for watchers. */
+  get load(): InstanceLoad {
+    return this.#live.load();
+  }
+
+  /** Returns the message with all facts for watchers. */
   message(): WatchResponse {
     const { device: _, servedNames, ...facts } = this.#facts;
     return {
       ...facts,
+      loadOnly: false,
       servedNames: [...servedNames],
       instanceName: INSTANCE_NAME,
       version: VERSION,
-      load: this.#live.load(),
+      load: this.load,
       encoders: this.#live.encoders?.() ?? [],
+      startMs: this.#startMs,
     };
   }
 }
@@ -92,6 +104,7 @@ export function createInstanceService(
   metrics: MetricRegistry,
   clock: Clock = systemClock,
 ): InstanceServiceImplementation {
+  const broadcast = new StatusBroadcast(status, clock);
   return {
     getStatus: async () => {
       const { servedNames: _, numerics, ...facts } = status.facts;
@@ -99,22 +112,12 @@ export function createInstanceService(
         ...facts,
         isa: numerics.isa,
         version: VERSION,
+        load: status.load,
         pid: process.pid,
         uptimeMs: BigInt(Math.round(process.uptime() * 1000)),
       };
     },
     getMetrics: async () => ({ families: metrics.collect() }),
-    watch: (_, { signal }) => watch(status, { signal, clock }),
+    watch: (_, { signal }) => broadcast.watch(signal),
   };
-}
-
-async function* watch(
-  status: InstanceStatus,
-  wait: { readonly signal: AbortSignal; readonly clock: Clock },
-): AsyncGenerator<WatchResponse> {
-  while (!wait.signal.aborted) {
-    const seen = status.changes.count;
-    yield status.message();
-    await status.changes.after(seen, { ...wait, limitMs: HEARTBEAT_INTERVAL_MS });
-  }
 }

@@ -1,10 +1,13 @@
 import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
+import { answerPings, isSupervised, onSupervisor, tellSupervisor } from './supervision.ts';
 
 /** The phases in which a process ends. */
 export interface Stoppable {
   /** Refuses new work and lets running work finish; cancels it after `graceMs`. */
   drain(graceMs: number): Promise<void>;
+  /** Ends the running work of a drain at once; whoever waits for it is told. */
+  hasten?(): void;
 }
 
 /** The parts of a process that end with it. */
@@ -21,6 +24,8 @@ export interface EndingParts {
 
 /** Milliseconds that the last bytes of the last answer have to reach their reader. */
 const LAST_WRITES_MS = 500;
+/** Milliseconds after a second signal within which a process is gone. */
+const HASTE_MS = 1500;
 
 /**
  * Ends a process in the order that loses nothing: its work, while the server still answers; the
@@ -38,58 +43,60 @@ export interface LifecycleOptions {
   readonly drainTimeoutMs: number;
 }
 
-/** Message of a supervisor to a process that is to drain and end. */
-export const DRAIN = 'drain';
-
-/** Message of a process to its supervisor when it has received a signal. */
-export const SIGNALLED = 'signalled';
-
 /**
- * Ends the process in order on SIGTERM or SIGINT: drains, then exits with 0. A second signal exits
- * at once. A process that a supervisor started (it has an IPC channel) instead reports the signal
- * to it and drains when told to: if all processes of a mesh are signalled at once, as systemd does,
- * the backbone must not refuse requests that the gateway still passes on. Only the supervisor ends
- * such a process at once.
+ * Ends the process in order on SIGTERM or SIGINT: drains, then exits with 0. A second signal ends
+ * the running work, so that clients are told, and exits at once if there is none to tell. A process
+ * that a supervisor started (it has an IPC channel) instead reports the signal to it and drains when
+ * told to, within the time left to the mesh: if all processes of a mesh are signalled at once, as
+ * systemd does, the backbone must not refuse requests that the gateway still passes on. Only the
+ * supervisor ends such a process at once.
  */
 export function endOnSignal(service: Stoppable, options: LifecycleOptions): void {
-  const isSupervised = process.env[SUPERVISED] !== undefined;
   let isStopping = false;
-  const drain = (why: string) => {
+  let isHasty = false;
+  const drain = (why: string, limitMs = options.drainTimeoutMs) => {
     if (isStopping) return;
     isStopping = true;
-    options.log.info(`${why}: draining, at most ${options.drainTimeoutMs / 1000} s`);
-    service.drain(options.drainTimeoutMs).then(
-      () => process.exit(0),
+    const graceMs = Math.min(limitMs, options.drainTimeoutMs);
+    options.log.info(`${why}: draining, at most ${(graceMs / 1000).toFixed(1)} s`);
+    service.drain(graceMs).then(
+      () => process.exit(isHasty ? 130 : 0),
       (err: unknown) => {
         options.log.error({ err }, 'drain failed');
         process.exit(1);
       },
     );
   };
+  const hasten = () => {
+    if (isHasty || service.hasten === undefined) process.exit(130);
+    isHasty = true;
+    service.hasten();
+    setTimeout(() => process.exit(130), HASTE_MS).unref();
+  };
   const onSignal = (signal: NodeJS.Signals) => {
-    if (isSupervised && process.connected) process.send?.(SIGNALLED);
-    else if (isStopping) process.exit(130);
+    if (isSupervised() && process.connected) tellSupervisor({ kind: 'signalled' });
+    else if (isStopping) hasten();
     else drain(signal);
   };
-  process.on('message', (message) => {
-    if (isSupervised && message === DRAIN) drain('told to end');
+  onSupervisor((message) => {
+    if (message.kind !== 'drain') return;
+    if (isStopping && service.hasten !== undefined) hasten();
+    else drain('told to end', message.limitMs);
   });
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
 }
 
-/** Set in the environment of every process the supervisor starts. */
-export const SUPERVISED = 'AUTOGLM_SUPERVISED';
-
 /**
- * Ends this process, without draining, when the supervisor that started it is gone, even during
- * start-up: no child survives its supervisor, however that died.
+ * Answers the supervisor's pings, and ends this process, without draining, when the supervisor that
+ * started it is gone, even during start-up: no child survives its supervisor, however that died.
  */
-export function dieWithSupervisor(): void {
+export function liveWithSupervisor(): void {
   // If the supervisor died while this process was loading its modules, the channel is already
   // closed.
-  if (process.env[SUPERVISED] !== undefined && !process.connected) process.exit(1);
+  if (isSupervised() && !process.connected) process.exit(1);
   if (process.channel === undefined) return;
+  answerPings();
   process.on('disconnect', () => process.exit(1));
   // The channel alone must not keep a finished process alive.
   process.channel.unref();
@@ -100,7 +107,7 @@ export function dieWithSupervisor(): void {
  * error that nothing caught also ends the process, with a line in its log.
  */
 export function runMain(log: () => Log, main: () => Promise<void>): void {
-  dieWithSupervisor();
+  liveWithSupervisor();
   // If the reader of standard error is gone, only the text that libraries and warnings write there
   // is lost.
   process.stderr.on('error', () => {});
@@ -109,8 +116,14 @@ export function runMain(log: () => Log, main: () => Promise<void>): void {
     process.exit(1);
   });
   main().catch((err: unknown) => {
-    if (err instanceof MeshError) log().error(err.message);
+    const isRefusal = err instanceof MeshError || isEngineError(err);
+    if (isRefusal) log().error(err.message);
     else log().error({ err }, 'failed to start');
     process.exit(1);
   });
+}
+
+/** Tells whether the engine refused a device or its settings; its class is the addon's. */
+function isEngineError(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'EngineError';
 }

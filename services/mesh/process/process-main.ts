@@ -1,11 +1,42 @@
-import type { Static, TNumber, TObject } from 'typebox';
-import { createLog, type Log } from '#mesh/log/log.ts';
-import type { logOptionFields } from '#mesh/log/log-options.ts';
-import { helpText, parseFlags, resolveOptions } from '#mesh/options.ts';
+import type { Static, TObject } from 'typebox';
+import { environmentValues, unknownVariables } from '#mesh/command-line/environment.ts';
+import { parseFlags } from '#mesh/command-line/flags.ts';
+import type { lifeOptionFields } from '#mesh/life-options.ts';
+import { createLog, type Log, reopenLog } from '#mesh/log/log.ts';
+import { logOf, type logOptionFields } from '#mesh/log/log-options.ts';
+import {
+  helpText,
+  type OptionSchema,
+  type OptionValues,
+  optionsOf,
+  resolveOptions,
+  variableName,
+} from '#mesh/options.ts';
 import { endOnSignal, runMain, type Stoppable } from './lifecycle.ts';
+import { isSupervised, onSupervisor, ownName, tellSupervisor } from './supervision.ts';
 
-/** Options that every process has: those for its log, and the time it drains. */
-type ProcessSchema = TObject<typeof logOptionFields & { drainTimeoutS: TNumber }>;
+/** The environment's part of the options, with what is to be said about it. */
+interface EnvironmentPart {
+  readonly values: OptionValues;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Reads the environment. A supervisor has read it already and passes on all values by flags.
+ */
+function fromEnvironment(role: string, schema: OptionSchema): EnvironmentPart {
+  const { env } = process;
+  if (isSupervised()) return { values: {}, warnings: [] };
+  const known = optionsOf(schema).flatMap(([name]) => [
+    variableName(name),
+    variableName(name, role),
+  ]);
+  const values = { ...environmentValues(schema, env), ...environmentValues(schema, env, role) };
+  return { values, warnings: unknownVariables(env, known) };
+}
+
+/** Options that every process has: those for its log, its life and its end. */
+type ProcessSchema = TObject<typeof logOptionFields & typeof lifeOptionFields>;
 
 export interface ProcessMain<Schema extends ProcessSchema> {
   /** Name of the process in usage and log lines. */
@@ -21,19 +52,28 @@ export function runProcess<Schema extends ProcessSchema>(main: ProcessMain<Schem
   const { role, required, schema, start } = main;
   let log: Log | undefined;
   runMain(
-    () => log ?? createLog({ role, level: 'info', format: 'auto' }),
+    () => log ?? createLog({ role, process: ownName(role), level: 'info', format: 'auto' }),
     async () => {
       const args = process.argv.slice(2);
-      if (args.includes('--help')) {
-        const usage = ['Usage:', role, required, '[options]'].filter((word) => word !== '');
+      if (args.includes('--help') || args.includes('-h')) {
+        const usage = ['Usage: autoglm run', role, required, '[options]'].filter(
+          (word) => word !== '',
+        );
         process.stdout.write(`${usage.join(' ')}\n\n${helpText(schema)}\n`);
         return;
       }
-      const options = resolveOptions(schema, parseFlags(schema, args));
-      const { logLevel: level, logFormat: format, logPath: path, drainTimeoutS } = options;
-      log = createLog({ role, level, format, path });
+      const { values, warnings } = fromEnvironment(role, schema);
+      const options = resolveOptions(schema, { ...values, ...parseFlags(schema, args) });
+      const { drainTimeoutS } = options;
+      const opened = createLog({ role, process: ownName(role), ...logOf(options) });
+      log = opened;
+      onSupervisor(({ kind }) => {
+        if (kind === 'reopen log') reopenLog(opened);
+      });
+      for (const warning of warnings) log.warn(warning);
       const service = await start(options, log);
       endOnSignal(service, { log, drainTimeoutMs: drainTimeoutS * 1000 });
+      tellSupervisor({ kind: 'started' });
     },
   );
 }

@@ -7,6 +7,7 @@ import type { MetricRegistry } from '#mesh/metrics.ts';
 import { InstanceServiceDefinition, InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
 import { createInstanceService, INSTANCE_SERVICE, type InstanceStatus } from './instance.ts';
 import { drainInOrder, type Stoppable } from './lifecycle.ts';
+import { watchProcess } from './process-metrics.ts';
 
 /** The work that a process serves; after `drain`, when no call is left, comes `close`. */
 export interface Served extends Stoppable {
@@ -24,6 +25,8 @@ export interface ShellOptions {
   /** Full name of the service that `addService` adds. */
   readonly serviceName: string;
   readonly addService: (server: Server) => void;
+  /** Makes the process known to others by the address that it listens on; unset: by nothing. */
+  readonly announce?: (address: string) => { close(): Promise<void> };
 }
 
 /**
@@ -35,21 +38,24 @@ export class ProcessShell implements Stoppable {
   readonly #status: InstanceStatus;
   readonly #health: Health;
   readonly #server: MeshServer;
+  readonly #announcement: { close(): Promise<void> } | undefined;
 
   private constructor(
-    { served, status }: ShellOptions,
+    { served, status, announce }: ShellOptions,
     parts: { readonly health: Health; readonly server: MeshServer },
   ) {
     this.#served = served;
     this.#status = status;
     this.#health = parts.health;
     this.#server = parts.server;
+    this.#announcement = announce?.(parts.server.address);
   }
 
   /** Starts to listen; health reports NOT_SERVING until `ready` is called. */
   static async open(options: ShellOptions): Promise<ProcessShell> {
     const { listen, log, registry, status, serviceName } = options;
     new LogMetrics(registry).watch(log);
+    watchProcess(registry, status.facts.role);
     const health = new Health([serviceName]);
     const server = await startMeshServer({
       listen,
@@ -84,7 +90,9 @@ export class ProcessShell implements Stoppable {
   async drain(graceMs: number): Promise<void> {
     this.#enter(InstanceState.INSTANCE_STATE_DRAINING, 'finishing the running requests');
     this.#health.setServing(false);
-    const close = () => this.#served.close();
+    const close = async () => {
+      await Promise.all([this.#served.close(), this.#announcement?.close()]);
+    };
     await drainInOrder({ work: this.#served, server: this.#server, close }, graceMs);
   }
 

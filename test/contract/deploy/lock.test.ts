@@ -90,8 +90,9 @@ describe('exclusively', { skip: process.platform === 'linux' ? false : 'Linux on
     await last.lines.match(/waiting/);
     second.child.stdin?.end();
 
-    for (const { child, lines } of [...others, last]) {
-      child.stdin?.end();
+    // Nobody says in which order those that wait come in.
+    for (const { child } of [...others, last]) child.stdin?.end();
+    for (const { lines } of [...others, last]) {
       await lines.match(/held/);
       await lines.ended;
     }

@@ -1,11 +1,15 @@
 // Runs as a process of a mesh that behaves as its flags say, in place of gateway and services.
 import { createServer } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseFlags } from '#mesh/command-line/flags.ts';
 import { createLog } from '#mesh/log/log.ts';
-import { parseFlags, resolveOptions } from '#mesh/options.ts';
-import { dieWithSupervisor, endOnSignal } from '#mesh/process/lifecycle.ts';
+import { resolveOptions } from '#mesh/options.ts';
+import { endOnSignal, liveWithSupervisor } from '#mesh/process/lifecycle.ts';
+import { RESTARTS } from '#mesh/process/process-metrics.ts';
+import { tellSupervisor } from '#mesh/process/supervision.ts';
 import { scriptedOptions } from './scripted-role.ts';
 
-dieWithSupervisor();
+liveWithSupervisor();
 const options = resolveOptions(scriptedOptions, parseFlags(scriptedOptions, process.argv.slice(2)));
 const say = (word: string) => process.stdout.write(`${options.name} ${word} ${process.pid}\n`);
 
@@ -19,4 +23,13 @@ else {
 process.on('SIGINT', () => say('SIGINT'));
 const health = options.behaviour === 'unready' ? 503 : 200;
 const server = createServer((_, response) => response.writeHead(health).end('{}'));
-server.listen(options.port, options.host, () => say('started'));
+process.stdout.write(`${options.name} restarted ${process.env[RESTARTS]} times\n`);
+if (options.behaviour === 'late') {
+  tellSupervisor({ kind: 'starting', progress: 'loading 43 %' });
+  await delay(2000);
+}
+server.listen(options.port, options.host, () => {
+  // The supervisor's message goes first: whoever reads the line may kill this process at once.
+  tellSupervisor({ kind: 'started' });
+  say('started');
+});

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import type { ProcessConfig } from '#deploy/local/config.ts';
+import type { ProcessConfig } from '#deploy/local/config/config.ts';
 import { type OptionValues, resolveOptions } from '#mesh/options.ts';
 import { freePort } from '#test/free-port.ts';
 
@@ -9,6 +9,8 @@ export const scriptedOptions = Type.Object({
     Type.Literal('obey'),
     /** Exits with status 3 at once. */
     Type.Literal('refuse'),
+    /** Starts two seconds later than others, and says that it loads. */
+    Type.Literal('late'),
     /** Answers health checks with 503. */
     Type.Literal('unready'),
     /** Ignores SIGTERM. */
@@ -17,6 +19,7 @@ export const scriptedOptions = Type.Object({
   host: Type.String({ default: '127.0.0.1' }),
   port: Type.Integer(),
   drainTimeoutS: Type.Number(),
+  livenessTimeoutS: Type.Number({ default: 0 }),
 });
 
 /**
@@ -24,8 +27,11 @@ export const scriptedOptions = Type.Object({
  * its health that the mesh is ready.
  */
 export async function scripted(name: string, values: OptionValues): Promise<ProcessConfig> {
+  const role = name.replace(/-\d+$/, '');
   return {
-    role: { name, options: scriptedOptions, main: 'test/contract/deploy/scripted-process' },
+    role: { name: role, options: scriptedOptions, main: 'test/contract/deploy/scripted-process' },
+    name,
+    follows: [],
     values: resolveOptions(scriptedOptions, { name, port: await freePort(), ...values }),
   };
 }

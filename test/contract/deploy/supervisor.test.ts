@@ -96,7 +96,8 @@ describe('Supervisor', () => {
     process.kill(pidIn(started), 'SIGTERM');
 
     await running.lines.match(/^backbone drains/, before);
-    await running.lines.match(/backbone exited with status 0 after .* starting it again/, before);
+    const ended = await running.lines.match(/backbone exited with status 0 after/, before);
+    assert.match(ended, /"level":30,.*; starting it again in [^(]*"/);
     await running.lines.match(/^backbone started/, before);
     running.child.kill('SIGTERM');
     assert.equal(await exitOf(running), 0);
@@ -120,7 +121,7 @@ describe('Supervisor', () => {
     await running.lines.ended;
   });
 
-  it('starts a process again that was killed, and says why it ended', async () => {
+  it('starts a process again that was killed, and says why it ended and how often it did', async () => {
     const running = await ready('backbone=obey', 'gateway=obey');
     const before = running.lines.seen.length;
     const started = await running.lines.match(/^backbone started/);
@@ -129,6 +130,7 @@ describe('Supervisor', () => {
 
     const again = await running.lines.match(/^backbone started/, before);
     assert.notEqual(again, started);
+    await running.lines.match(/^backbone restarted 1 times/, before);
     await running.lines.match(/backbone was killed by SIGKILL after .* starting it again in 0\.2/);
     running.child.kill('SIGTERM');
     assert.equal(await exitOf(running), 0);
@@ -155,14 +157,61 @@ describe('Supervisor', () => {
     running.child.kill('SIGTERM');
 
     assert.equal(await exitOf(running), 0);
-    await running.lines.match(/backbone did not end within 3 s; killing it/);
+    await running.lines.match(/backbone did not end in time; killing it/);
+  });
+
+  it('starts a process again that was killed before another had started', async () => {
+    const running = supervise('backbone=obey', 'gateway=late');
+    const started = await running.lines.match(/^backbone started/);
+    const before = running.lines.seen.length;
+
+    process.kill(pidIn(started), 'SIGKILL');
+
+    await running.lines.match(/^backbone started/, before);
+    await running.lines.match(/Ready\. Try: curl/);
+    running.child.kill('SIGTERM');
+    assert.equal(await exitOf(running), 0);
+  });
+
+  it('kills a process that is stopped, and starts it again', async () => {
+    const running = await ready('backbone=obey', 'gateway=obey');
+    const started = await running.lines.match(/^gateway started/);
+    const before = running.lines.seen.length;
+
+    process.kill(pidIn(started), 'SIGSTOP');
+
+    await running.lines.match(/gateway does not answer .*killing it/, before);
+    await running.lines.match(/gateway was killed by SIGKILL/, before);
+    await running.lines.match(/^gateway started/, before);
+    running.child.kill('SIGTERM');
+    assert.equal(await exitOf(running), 0);
+  });
+
+  it('stops encoders at the same time, and everything within one limit', async () => {
+    const running = await ready(
+      'vision-encoder=stubborn',
+      'speech-encoder=stubborn',
+      'backbone=stubborn',
+      'gateway=stubborn',
+    );
+    const beganMs = performance.now();
+
+    running.child.kill('SIGTERM');
+
+    assert.equal(await exitOf(running), 0);
+    assert(performance.now() - beganMs < 5000, 'four processes that do not end take 3 s together');
+    const killed = running.lines.seen.flatMap(
+      (line) => /"msg":"(\S+) did not end/.exec(line)?.[1] ?? [],
+    );
+    assert.deepEqual(killed.slice(0, 2), ['gateway', 'backbone']);
+    assert.deepEqual(killed.slice(2).sort(), ['speech-encoder', 'vision-encoder']);
   });
 
   it('ends everything when a process refuses to start', async () => {
     const running = supervise('backbone=refuse', 'gateway=unready');
 
     assert.equal(await exitOf(running), 1);
-    await running.lines.match(/backbone exited with status 3 after .* before the mesh was ready/);
+    await running.lines.match(/backbone exited with status 3 after .* before it had started/);
   });
 
   it('names the key of a port that is in use and starts nothing', async (t) => {

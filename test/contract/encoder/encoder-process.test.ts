@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { pino } from 'pino';
+import { openRowSharing } from '#encoder/row-sharing.ts';
 import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
-import { EngineError } from '#native';
+import { resolveOptions } from '#mesh/options.ts';
+import { type EncoderOptions, EngineError } from '#native';
 import { Modality } from '#protos/autoglm/common/v1/media.ts';
 import { EncodeHeader, EncodeRequest, EncodeResponse } from '#protos/autoglm/encoder/v1/encoder.ts';
 import { InstanceServiceDefinition, InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
@@ -14,6 +17,7 @@ import { within } from '#test/bounded.ts';
 import { FakeClock } from '#test/fake-clock.ts';
 import { refusal } from '#test/refusal.ts';
 import { FakeEncoder, HIDDEN_SIZE, until } from '#test/unit/encoder/doubles.ts';
+import { visionEncoderOptions } from '#vision/options.ts';
 import { modelDirectory, pngOf, startSpeech, startVision } from './harness.ts';
 
 describe('an encoder process', () => {
@@ -68,8 +72,50 @@ describe('an encoder process', () => {
     assert.equal(ready?.state, InstanceState.INSTANCE_STATE_READY);
     assert.equal(ready.role, 'vision-encoder');
     assert.equal(ready.numerics?.weightDtype, tower.description.weightDtype);
-    assert.deepEqual(ready.load, { numRunning: 0, numWaiting: 0, capacity: 32 });
+    assert.deepEqual(ready.load, {
+      numRunning: 0,
+      numWaiting: 0,
+      capacity: 32,
+      numOutstandingTokens: 0,
+      kvCacheUse: 0,
+    });
     assert.equal(draining?.state, InstanceState.INSTANCE_STATE_DRAINING);
+  });
+
+  it('gives its tower the threads that it may have, and a size from which rows are shared', async (test) => {
+    const loaded: EncoderOptions[] = [];
+    const load = async (options: EncoderOptions) => {
+      loaded.push(options);
+      return new FakeEncoder();
+    };
+    const values = { model: 'x', threads: 3 };
+    const log = pino({ level: 'silent' });
+    const sharing = openRowSharing(resolveOptions(visionEncoderOptions, values, {}), log);
+
+    await startVision(test, { options: { threads: 3 }, load, sharing });
+
+    assert.deepEqual(
+      loaded.map(({ threads, minSharedBytes }) => [threads, minSharedBytes]),
+      [[3, 256 * 1024]],
+    );
+  });
+
+  it('computes in the type of the weights, unless it is told another', async (test) => {
+    const loaded: EncoderOptions[] = [];
+    const load = async (options: EncoderOptions) => {
+      loaded.push(options);
+      return new FakeEncoder();
+    };
+    const model = await modelDirectory(test, { dtype: 'bfloat16' });
+
+    await startVision(test, { options: { model }, load });
+    await startVision(test, { options: { model, activationDtype: 'float32' }, load });
+    await startVision(test, { load });
+
+    assert.deepEqual(
+      loaded.map(({ activationDtype }) => activationDtype),
+      ['bfloat16', 'float32', 'float32'],
+    );
   });
 
   it('counts items, rows and cache hits', async (test) => {
@@ -103,7 +149,9 @@ describe('an encoder process', () => {
   });
 
   it('ends a call at its deadline and stops the tower', async (test) => {
-    const { process, tower } = await startVision(test);
+    const { process, encode, tower } = await startVision(test);
+    // The decoder has started when an item has passed; the next one reaches the tower in time.
+    await encode({ header: {}, content: await pngOf(2) });
     tower.isHeld = true;
     const client = new Client(process.address, credentials.createInsecure());
     test.after(() => client.close());
@@ -112,7 +160,7 @@ describe('an encoder process', () => {
       (request: EncodeRequest) => Buffer.from(EncodeRequest.encode(request).finish()),
       (bytes) => EncodeResponse.decode(bytes),
       new Metadata(),
-      { deadline: Date.now() + 300 },
+      { deadline: Date.now() + 1000 },
     );
 
     const failure = new Promise<ServiceError>((resolve) => call.on('error', resolve));
@@ -237,18 +285,18 @@ describe('a lazy encoder', () => {
     assert.equal(towers.length, 2);
   });
 
-  it('fails the item whose load fails and tries again for the next', async (test) => {
+  it('is away for the item whose load fails, names no path, and tries again for the next', async (test) => {
     let numLoads = 0;
     const load = async () => {
       numLoads += 1;
-      if (numLoads === 1) throw new EngineError('ENGINE_FAILED', 'out of memory');
+      if (numLoads === 1) throw new EngineError('INVALID_CHECKPOINT', '/models/x is gone');
       return new FakeEncoder();
     };
     const { encode } = await startVision(test, { options: { lazy: true }, load });
 
     await assert.rejects(
       encode({ header: {}, content: await pngOf(4) }),
-      refusal('ENGINE_FAILED', /out of memory/),
+      refusal('NO_READY_ENDPOINT', /^the vision encoder cannot load its model; its log says why$/),
     );
 
     assert.deepEqual((await encode({ header: {}, content: await pngOf(4) })).values, [4]);
@@ -261,7 +309,7 @@ describe('a lazy encoder', () => {
     const { process, encode } = await startVision(test, { options: { lazy: true }, load });
     await assert.rejects(
       encode({ header: {}, content: await pngOf(4) }),
-      refusal('ENGINE_FAILED', /memory/),
+      refusal('NO_READY_ENDPOINT'),
     );
 
     await process.drain(0);

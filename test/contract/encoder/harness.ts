@@ -16,6 +16,8 @@ import {
   type EncoderStub,
   encodeItem,
   type OutgoingItem,
+  type ReceivedRows,
+  type SharedRowsReader,
 } from '#mesh/encode/encoder-call.ts';
 import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import type { Log } from '#mesh/log/log.ts';
@@ -34,6 +36,7 @@ export interface Overrides {
   readonly load?: EncoderEngine['load'];
   readonly clock?: Clock;
   readonly log?: Log;
+  readonly sharing?: EncoderEngine['sharing'];
 }
 
 /** A running encoder, its tower and a client of it. */
@@ -42,7 +45,7 @@ export interface RunningEncoder {
   readonly tower: FakeEncoder;
   readonly client: EncoderStub;
   /** Encodes an item and collects the answer. */
-  encode(item: OutgoingItem, signal?: AbortSignal): Promise<Answer>;
+  encode(item: OutgoingItem, signal?: AbortSignal, sharing?: SharedRowsReader): Promise<Answer>;
 }
 
 /** All events of one call. */
@@ -52,6 +55,7 @@ export interface Answer {
   readonly cacheHit: boolean;
   readonly contentHash: Buffer;
   readonly durationMs: number;
+  readonly rows: readonly ReceivedRows[];
   /** First value of each rows message. */
   readonly values: readonly number[];
 }
@@ -96,11 +100,14 @@ async function start(
     resolved,
     load,
     clock,
+    sharing,
     log = pino({ level: 'silent' }),
   }: Overrides & { readonly resolved: EncoderProcessOptions },
 ): Promise<RunningEncoder> {
   const tower = new FakeEncoder(role.modality);
-  const engine = { load: load ?? (async () => tower), device: 'cpu:0', isa: 'reference' };
+  tower.isSharing = sharing !== undefined;
+  const fake = { load: async () => tower, device: 'cpu:0', isa: 'reference' };
+  const engine = { ...fake, ...(load !== undefined && { load }), sharing };
   const process = await startEncoderProcess(role, resolved, {
     engine,
     log,
@@ -115,8 +122,8 @@ async function start(
     await process.drain(0);
   });
   const { hiddenSize } = await client.getModel({});
-  const encode: RunningEncoder['encode'] = (item, signal = present) =>
-    within(gather(client, item, { hiddenSize, signal }), {
+  const encode: RunningEncoder['encode'] = (item, signal = present, sharing = undefined) =>
+    within(gather(client, item, { hiddenSize, signal, sharing }), {
       what: 'the end of an answer; the tower did this',
       trace: () => tower.trace,
     });
@@ -126,7 +133,7 @@ async function start(
 async function gather(
   client: EncoderStub,
   item: OutgoingItem,
-  options: { readonly hiddenSize: number; readonly signal: AbortSignal },
+  options: Parameters<typeof encodeItem>[2],
 ): Promise<Answer> {
   const events: EncodeEvent[] = [];
   for await (const event of encodeItem(client, item, options)) events.push(event);
@@ -138,6 +145,7 @@ async function gather(
     cacheHit: plan?.cacheHit ?? false,
     contentHash: plan?.contentHash ?? Buffer.alloc(0),
     durationMs: plan?.durationMs ?? 0,
+    rows,
     values: rows.map(({ data }) => data.readFloatLE(0)),
   };
 }

@@ -49,6 +49,19 @@ describe('an item an encoder knows', () => {
     assert.deepEqual(tower.trace, ['encode 1', 'encode 1']);
   });
 
+  it('is another item to callers of another salt', async (test) => {
+    const { encode, tower } = await startVision(test);
+    const content = await pngOf(5);
+    const hits = [];
+    for (const cacheSalt of ['', 'a', 'b', 'a', '']) {
+      const header = { contentHash: sha256(content), cacheSalt };
+      hits.push((await encode({ header, content })).cacheHit);
+    }
+
+    assert.deepEqual(hits, [false, false, false, true, true]);
+    assert.equal(tower.trace.length, 3);
+  });
+
   it('is encoded once for all who ask at the same time', async (test) => {
     const { encode, tower } = await startVision(test);
     tower.isHeld = true;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Channel, FinishReason } from '#protos/autoglm/llm/v1/llm_backbone.ts';
-import { accepted, candidate, delta, finished, saying } from './fake-backbone.ts';
+import { accepted, candidate, delta, finished, saying, stopped } from './fake-backbone.ts';
 import { CHAT, eventsOf, type Harness, startHarness } from './harness.ts';
 
 interface AnyObject {
@@ -20,9 +20,35 @@ function stable(value: unknown): AnyObject {
 const COMMON = { model: 'phone-nano', system_fingerprint: 'fp_0123456789' };
 const CHUNK = { object: 'chat.completion.chunk', ...COMMON };
 
-function chunk(deltaFields: AnyObject, extras: AnyObject = {}): AnyObject {
-  const choice = { index: 0, delta: deltaFields, logprobs: null, finish_reason: null };
+/** The fields that a whole answer has besides OpenAI's, which vLLM writes too. */
+const UNSET = {
+  service_tier: null,
+  prompt_logprobs: null,
+  prompt_token_ids: null,
+  kv_transfer_params: null,
+};
+const UNSET_MESSAGE = {
+  refusal: null,
+  annotations: null,
+  audio: null,
+  function_call: null,
+  reasoning_content: null,
+  reasoning: null,
+};
+const STOP = { finish_reason: 'stop', stop_reason: null };
+
+function opening(content: AnyObject, extras: AnyObject = {}): AnyObject {
+  const choice = { index: 0, delta: content, logprobs: null, finish_reason: null };
   return { ...CHUNK, choices: [{ ...choice, ...extras }] };
+}
+
+/** The chunk that opens a choice. */
+function role(index = 0): AnyObject {
+  return { ...opening({ role: 'assistant', content: '' }, { index }), prompt_token_ids: null };
+}
+
+function chunk(content: AnyObject, extras: AnyObject = {}): AnyObject {
+  return opening(content, { token_ids: null, ...extras });
 }
 
 describe('POST /v1/chat/completions', () => {
@@ -50,12 +76,13 @@ describe('POST /v1/chat/completions', () => {
       choices: [
         {
           index: 0,
-          message: { role: 'assistant', content: 'Hello world', refusal: null },
+          message: { role: 'assistant', content: 'Hello world', ...UNSET_MESSAGE },
           logprobs: null,
-          finish_reason: 'stop',
-          stop_reason: null,
+          ...STOP,
+          token_ids: null,
         },
       ],
+      ...UNSET,
       usage: {
         prompt_tokens: 7,
         completion_tokens: 2,
@@ -66,7 +93,7 @@ describe('POST /v1/chat/completions', () => {
     });
   });
 
-  it('streams role, content, finish, usage and the end mark in exactly this shape', async () => {
+  it('streams role, content, finish with the last token, usage and the end mark', async () => {
     harness.backbone.script = () => saying('He', '"llo');
 
     const events = await streamed({ stream_options: { include_usage: true } });
@@ -80,10 +107,9 @@ describe('POST /v1/chat/completions', () => {
       completion_tokens_details: { reasoning_tokens: 0 },
     };
     assert.deepEqual(chunks, [
-      { ...chunk({ role: 'assistant', content: '' }), usage: null },
+      { ...role(), usage: null },
       { ...chunk({ content: 'He' }), usage: null },
-      { ...chunk({ content: '"llo' }), usage: null },
-      { ...chunk({}, { finish_reason: 'stop', stop_reason: null }), usage: null },
+      { ...chunk({ content: '"llo' }, STOP), usage: null },
       { ...CHUNK, choices: [], usage },
     ]);
     assert.equal(events.at(-1), '[DONE]');
@@ -94,7 +120,7 @@ describe('POST /v1/chat/completions', () => {
 
     const events = await streamed({});
 
-    assert.equal(events.length, 4);
+    assert.equal(events.length, 3);
     assert(!JSON.stringify(events).includes('usage'));
   });
 
@@ -110,13 +136,14 @@ describe('POST /v1/chat/completions', () => {
       assert(typeof usage === 'object' && usage !== null && 'completion_tokens' in usage);
       return usage.completion_tokens;
     });
-    assert.deepEqual(counts, [0, 1, 2, 2, 2]);
+    assert.deepEqual(counts, [0, 1, 2, 2]);
   });
 
   it('streams several choices, each with its own finish', async () => {
     harness.backbone.script = async function* () {
       yield accepted();
-      yield delta({ index: 0, text: 'a' }, { index: 1, text: 'b' });
+      yield delta({ index: 0, text: 'a', finish: stopped(0) }, { index: 1, text: 'b' });
+      yield delta({ index: 1, text: 'c' });
       yield finished({
         choices: [
           { index: 0, reason: FinishReason.FINISH_REASON_STOP },
@@ -128,11 +155,12 @@ describe('POST /v1/chat/completions', () => {
     const events = await streamed({ n: 2 });
 
     assert.deepEqual(events.slice(0, -1).map(stable), [
-      chunk({ role: 'assistant', content: '' }),
-      chunk({ role: 'assistant', content: '' }, { index: 1 }),
-      chunk({ content: 'a' }),
+      role(0),
+      role(1),
+      chunk({ content: 'a' }, STOP),
       chunk({ content: 'b' }, { index: 1 }),
-      chunk({}, { finish_reason: 'stop', stop_reason: null }),
+      chunk({ content: 'c' }, { index: 1 }),
+      // This choice ended without a token of its own.
       chunk({}, { index: 1, finish_reason: 'length', stop_reason: null }),
     ]);
   });
@@ -156,13 +184,13 @@ describe('POST /v1/chat/completions', () => {
         message: {
           role: 'assistant',
           content: 'yes',
-          refusal: null,
+          ...UNSET_MESSAGE,
           reasoning_content: 'hm',
           reasoning: 'hm',
         },
         logprobs: null,
-        finish_reason: 'stop',
-        stop_reason: null,
+        ...STOP,
+        token_ids: null,
       },
     ]);
     assert.deepEqual(JSON.parse(JSON.stringify(usage)).completion_tokens_details, {
@@ -171,12 +199,51 @@ describe('POST /v1/chat/completions', () => {
     assert.equal(harness.backbone.starts.at(-1)?.output?.splitReasoning, true);
   });
 
+  it('joins thoughts and answer of one step, and writes neither twice', async () => {
+    harness.backbone.script = async function* () {
+      yield accepted();
+      yield delta(
+        { text: 'hm', channel: Channel.CHANNEL_REASONING },
+        { text: 'yes', tokenIds: [], finish: stopped() },
+      );
+      yield finished();
+    };
+
+    const shown = await streamed({ return_reasoning: true, return_token_ids: true });
+    const hidden = await streamed({ include_reasoning: false, return_token_ids: true });
+
+    const names = { reasoning_content: 'hm', reasoning: 'hm' };
+    assert.deepEqual(
+      stable(shown[1]),
+      chunk({ content: 'yes', ...names }, { ...STOP, token_ids: [42] }),
+    );
+    assert.equal(shown.length, 3);
+    assert.deepEqual(stable(hidden[1]), chunk({ content: 'yes' }, STOP));
+  });
+
+  it('keeps hidden thoughts out of a whole answer', async () => {
+    harness.backbone.script = async function* () {
+      yield accepted();
+      yield delta({ text: 'hm', channel: Channel.CHANNEL_REASONING });
+      yield delta({ text: 'yes', finish: stopped() });
+      yield finished();
+    };
+
+    const body = { ...CHAT, include_reasoning: false, logprobs: true };
+    const text = await (await harness.post('/v1/chat/completions', body)).text();
+
+    assert(!text.includes('hm'), text);
+    assert.match(text, /"content":"yes".*"logprobs":null/);
+  });
+
   it('writes log-probabilities, bytes of part characters included', async () => {
     const token = { tokenId: 3, text: Buffer.from([0xe4, 0xbd]), logprob: -0.5 };
     const other = candidate(9, 'x', -Infinity);
     harness.backbone.script = async function* () {
       yield accepted();
-      yield delta({ text: '', logprobs: [{ token, rank: 1, top: [token, other] }] });
+      const logprobs = [{ token, rank: 1, top: [token, other] }];
+      yield delta({ text: '', logprobs });
+      yield delta({ text: '', logprobs, finish: stopped() });
       yield finished();
     };
 
@@ -187,6 +254,8 @@ describe('POST /v1/chat/completions', () => {
     const second = { token: 'x', logprob: -9999, bytes: [0x78] };
     const logprobs = { content: [{ ...first, top_logprobs: [first, second] }] };
     assert.deepEqual(stable(events[1]), chunk({ content: '' }, { logprobs }));
+    assert.deepEqual(stable(events[2]), chunk({ content: '' }, { logprobs, ...STOP }));
+    assert.equal(events[3], '[DONE]');
     assert.match(JSON.stringify(ids[1]), /"token":"token_id:3"/);
     assert.equal(harness.backbone.starts.at(-1)?.output?.numLogprobs, 0);
   });
@@ -211,11 +280,9 @@ describe('POST /v1/chat/completions', () => {
     const events = await streamed({ return_token_ids: true });
     const whole = await harness.post('/v1/chat/completions', { ...CHAT, return_token_ids: true });
 
-    assert.deepEqual(
-      stable(events[0]),
-      chunk({ role: 'assistant', content: '' }, { prompt_token_ids: [1, 2, 3] }),
-    );
+    assert.deepEqual(stable(events[0]), { ...role(), prompt_token_ids: [1, 2, 3] });
     assert.deepEqual(stable(events[1]), chunk({ content: 'a' }, { token_ids: [42] }));
+    assert.deepEqual(stable(events[2]), chunk({ content: 'b' }, { token_ids: [42], ...STOP }));
     const body = stable(await whole.json());
     assert.deepEqual(body['prompt_token_ids'], [1, 2, 3]);
     assert.match(JSON.stringify(body['choices']), /"token_ids":\[42,42\]/);
@@ -249,7 +316,7 @@ describe('POST /v1/chat/completions', () => {
     const events = await streamed(body);
     const whole = await harness.post('/v1/chat/completions', body);
 
-    assert.deepEqual(stable(events[1]), chunk({ content: 'Hey' }));
+    assert.deepEqual(stable(events[1]), opening({ content: 'Hey' }));
     assert.match(await whole.text(), /"content":"Hey there"/);
     const form = harness.backbone.starts.at(-1)?.prompt?.form;
     assert(form?.$case === 'chat');
@@ -270,5 +337,29 @@ describe('POST /v1/chat/completions', () => {
     assert.equal(harness.backbone.starts.at(-2)?.requestId, 'abc-1');
     assert.match(unsafe.headers.get('x-request-id') ?? '', /^[0-9a-f-]{36}$/);
     await Promise.all([response.text(), unsafe.text()]);
+  });
+
+  it('takes the name of a request from its body, unless a header has named it', async () => {
+    const body = { ...CHAT, request_id: 'mine-1' };
+    const named = await harness.post('/v1/chat/completions', body);
+    const twice = await harness.post('/v1/chat/completions', body, {
+      headers: { 'content-type': 'application/json', 'x-request-id': 'head-1' },
+    });
+
+    assert.equal(named.headers.get('x-request-id'), 'mine-1');
+    assert.equal(twice.headers.get('x-request-id'), 'head-1');
+    const ids = harness.backbone.starts.slice(-2).map(({ requestId }) => requestId);
+    assert.deepEqual(ids, ['mine-1', 'head-1']);
+    assert.match(await named.text(), /^{"id":"chatcmpl-mine-1"/);
+    await twice.text();
+  });
+
+  it('sends the salt of the cache and the default model on', async () => {
+    const body = { ...CHAT, model: '', cache_salt: 'tenant' };
+
+    const answer = await (await harness.post('/v1/chat/completions', body)).text();
+
+    assert.match(answer, /"model":"phone-nano"/);
+    assert.equal(harness.backbone.starts.at(-1)?.cacheSalt, 'tenant');
   });
 });

@@ -4,7 +4,7 @@ import { ChatOpenAI } from '@langchain/openai';
 import OpenAI from 'openai';
 import { MeshError } from '#mesh/errors.ts';
 import { Channel } from '#protos/autoglm/llm/v1/llm_backbone.ts';
-import { aborted, accepted, delta, finished, saying } from './fake-backbone.ts';
+import { aborted, accepted, candidate, delta, finished, saying, stopped } from './fake-backbone.ts';
 import { type Harness, startHarness } from './harness.ts';
 import { dataUrl, PNG } from './media-files.ts';
 
@@ -78,6 +78,43 @@ describe('The openai package', () => {
 
     assert.equal(text, 'Hello world');
     assert.equal(usage?.total_tokens, 10);
+  });
+
+  it('finds the scores of a token in every chunk of a text, the last included', async () => {
+    harness.backbone.script = async function* () {
+      const logprobs = [{ token: candidate(3, '!', -0.5), rank: 1, top: [] }];
+      yield accepted();
+      yield delta({ text: '!', logprobs });
+      yield delta({ text: '!', logprobs, finish: stopped() });
+      yield finished({ numCompletionTokens: 2 });
+    };
+    const request = { model: MODEL, prompt: 'a', logprobs: 1, stream: true } as const;
+
+    const found: unknown[] = [];
+    for await (const { choices } of await client().completions.create(request)) {
+      for (const { text, logprobs, finish_reason: end } of choices) {
+        found.push([text, logprobs?.tokens, end]);
+      }
+    }
+
+    assert.deepEqual(found, [
+      ['!', ['!'], null],
+      ['!', ['!'], 'stop'],
+    ]);
+  });
+
+  it('repeats no request that ran out of its time', async () => {
+    let numCalls = 0;
+    harness.backbone.script = async function* () {
+      yield* [];
+      numCalls++;
+      throw new MeshError('DEADLINE_EXCEEDED', 'out of time');
+    };
+
+    const answer = client().chat.completions.create({ model: MODEL, messages: MESSAGES });
+
+    await assert.rejects(answer, { status: 504 });
+    assert.equal(numCalls, 1);
   });
 
   it('gathers a stream with its own helper', async () => {
@@ -220,6 +257,7 @@ describe('A phone agent', () => {
         temperature: 0,
         stream: true,
         stream_options: { include_usage: true },
+        ...{ thinking: { type: 'disabled' } },
       },
       { signal: AbortSignal.timeout(60_000) },
     );
@@ -234,6 +272,9 @@ describe('A phone agent', () => {
     assert.equal(text, 'Hello world');
     assert.equal(usage?.prompt_tokens_details?.cached_tokens, 4);
     assert.deepEqual(harness.backbone.uploads.at(-1), [PNG]);
+    const form = harness.backbone.starts.at(-1)?.prompt?.form;
+    assert(form?.$case === 'chat');
+    assert.deepEqual(form.value.templateArgs, { enable_thinking: false });
   });
 });
 

@@ -10,10 +10,13 @@ import {
   type Events,
   finished,
   saying,
+  stopped,
 } from './fake-backbone.ts';
 import { errorOf, eventsOf, type Harness, jsonOf, startHarness } from './harness.ts';
 
 const PATH = '/v1/completions';
+/** Fields of a choice that nothing has set. */
+const UNSET = { stop_reason: null, prompt_token_ids: null, token_ids: null };
 
 /** Returns the text of the start's prompt. */
 function promptOf(start: GenerateStart): string {
@@ -72,9 +75,12 @@ describe('POST /v1/completions', () => {
           text: 'Hello world',
           logprobs: null,
           finish_reason: 'stop',
-          stop_reason: null,
+          ...UNSET,
+          prompt_logprobs: null,
         },
       ],
+      service_tier: null,
+      kv_transfer_params: null,
       usage: {
         prompt_tokens: 7,
         completion_tokens: 2,
@@ -85,15 +91,32 @@ describe('POST /v1/completions', () => {
     });
   });
 
-  it('streams text and finish', async () => {
+  it('streams text, and the finish with the last of it', async () => {
     harness.backbone.script = () => saying('He', 'y');
 
-    const choice = { index: 0, logprobs: null, finish_reason: null };
+    const choice = { index: 0, logprobs: null, finish_reason: null, ...UNSET };
     assert.deepEqual(await choicesOf({ prompt: 'Say' }), [
       { ...choice, text: 'He' },
-      { ...choice, text: 'y' },
-      { ...choice, text: '', finish_reason: 'stop', stop_reason: null },
+      { ...choice, text: 'y', finish_reason: 'stop' },
     ]);
+  });
+
+  it('has the lists of log-probabilities in every chunk', async () => {
+    const logprob = { token: candidate(3, '!', -0.5), rank: 1, top: [] };
+    harness.backbone.script = async function* () {
+      yield accepted();
+      yield delta({ text: '!', logprobs: [logprob] });
+      yield delta({ text: '!', logprobs: [logprob], finish: stopped() });
+      yield finished({ numCompletionTokens: 2 });
+    };
+    const body = { prompt: 'Say', logprobs: 0, echo: true, return_token_ids: true };
+
+    const tokens = (await choicesOf(body)).map((choice) => {
+      const { logprobs } = Object(choice);
+      return logprobs.tokens;
+    });
+
+    assert.deepEqual(tokens, [[], ['!'], ['!']]);
   });
 
   it('numbers the choices of several prompts prompt by prompt and adds up usage', async () => {
@@ -144,7 +167,8 @@ describe('POST /v1/completions', () => {
           text_offset: [0],
         },
         finish_reason: 'stop',
-        stop_reason: null,
+        ...UNSET,
+        prompt_logprobs: null,
       },
     ]);
   });
@@ -216,7 +240,7 @@ describe('POST /v1/completions', () => {
       top_logprobs: [...prompt.top_logprobs, ...own.top_logprobs],
       text_offset: [...prompt.text_offset, ...own.text_offset],
     });
-    const choice = { index: 0, finish_reason: null };
+    const choice = { index: 0, finish_reason: null, ...UNSET };
     assert.deepEqual(echo, { ...choice, text: 'aé', logprobs: prompt });
     assert.deepEqual(answer, { ...choice, text: '!', logprobs: own });
   });
@@ -231,6 +255,7 @@ describe('POST /v1/completions', () => {
       text: '<1><2><3>',
       logprobs: null,
       finish_reason: null,
+      ...UNSET,
     });
   });
 
@@ -240,7 +265,14 @@ describe('POST /v1/completions', () => {
     const { choices, usage } = await whole({ prompt: 'Say', echo: true, max_tokens: 0 });
 
     assert.deepEqual(choices, [
-      { index: 0, text: 'Say', logprobs: null, finish_reason: 'length', stop_reason: null },
+      {
+        index: 0,
+        text: 'Say',
+        logprobs: null,
+        finish_reason: 'length',
+        ...UNSET,
+        prompt_logprobs: null,
+      },
     ]);
     assert.match(JSON.stringify(usage), /"completion_tokens":0/);
     assert.equal(harness.backbone.starts.at(-1)?.sampling?.maxTokens, 1);

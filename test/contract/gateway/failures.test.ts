@@ -27,6 +27,13 @@ function failing(reason: ErrorReason, details = {}) {
   };
 }
 
+/** Asserts that an answer asks to come back this much later, or up to a quarter more. */
+function assertComesBack({ headers }: Response, leastMs: number): void {
+  const ms = Number(headers.get('retry-after-ms'));
+  assert(ms > leastMs * 0.8 && ms <= leastMs * 1.25 + 1, `${ms} ms`);
+  assert.equal(Number(headers.get('retry-after')), Math.ceil(ms / 1000));
+}
+
 const REFUSALS = Object.keys(ERRORS)
   .filter(isErrorReason)
   .filter((reason) => reason !== 'CANCELLED');
@@ -43,8 +50,7 @@ describe('A failure before the first token', () => {
         const response = await post(PATH, { ...CHAT, stream });
 
         assert.equal(response.status, ERRORS[reason].http);
-        assert.equal(response.headers.get('retry-after'), '3');
-        assert.equal(response.headers.get('retry-after-ms'), '2500');
+        assertComesBack(response, 2500);
         assert.deepEqual(await errorOf(response), {
           message: `told ${reason}`,
           type: ERRORS[reason].type,
@@ -104,6 +110,26 @@ describe('A failure before the first token', () => {
     assert.equal(backbones.flatMap(({ starts }) => starts).length, 2);
   });
 
+  it('is retried for a fifth of the requests at most while the whole pool refuses', async () => {
+    const backbones = [new FakeBackbone(), new FakeBackbone(), new FakeBackbone()];
+    const { post } = await start({ backbones });
+    for (const one of backbones) one.script = failing('QUEUE_FULL');
+    const numRequests = 400;
+    const numAtOnce = 40;
+
+    const ask = async () => {
+      for (let i = 0; i < numRequests / numAtOnce; i++) {
+        assert.equal((await post(PATH, CHAT)).status, 429);
+      }
+    };
+    await Promise.all(Array.from({ length: numAtOnce }, ask));
+
+    const numAttempts = backbones.flatMap(({ starts }) => starts).length;
+    // Ten are saved up at the beginning.
+    assert(numAttempts <= 1.2 * numRequests + 10, `${numAttempts} attempts`);
+    assert(numAttempts > numRequests, `${numAttempts} attempts`);
+  });
+
   it('is not retried where another endpoint would refuse as well', async () => {
     const backbones = [new FakeBackbone(), new FakeBackbone()];
     const { post } = await start({ backbones });
@@ -143,7 +169,7 @@ describe('A failure before the first token', () => {
     const response = await post(PATH, CHAT);
 
     assert.equal(response.status, 503);
-    assert.equal(response.headers.get('retry-after'), '1');
+    assertComesBack(response, 600);
     assert.equal((await errorOf(response)).code, 'no_ready_endpoint');
   });
 
@@ -162,6 +188,52 @@ describe('A failure before the first token', () => {
     const { message } = await errorOf(response);
     assert.equal(response.status, 503);
     assert(!message.includes('127.0.0.1'), message);
+  });
+
+  it('waits for the only backbone when it dies, and is sent again', async () => {
+    const { backbone, post } = await start({ recoveryWaitS: 10 });
+    const { address } = backbone;
+    backbone.script = async function* (_, signal) {
+      yield accepted();
+      await aborted(signal);
+    };
+    const answers = [post(PATH, CHAT), post(PATH, { ...CHAT, stream: true })];
+    await backbone.until('start');
+
+    await backbone.kill();
+    backbone.script = () => saying('again');
+    backbone.health.setServing(true);
+    await backbone.start(address);
+
+    for (const answer of await Promise.all(answers)) {
+      assert.equal(answer.status, 200);
+      assert.match(await answer.text(), /again/);
+    }
+  });
+
+  it('waits for a backbone that is away when it comes', async () => {
+    const { backbone, post, url } = await start({ recoveryWaitS: 10 });
+    backbone.health.setServing(false);
+    await untilReady(url, 0);
+
+    const answer = post(PATH, CHAT);
+    backbone.health.setServing(true);
+
+    assert.equal((await answer).status, 200);
+  });
+
+  it('is 503 when more wait for a backbone than may', async () => {
+    const { backbone, post, url } = await start({ recoveryWaitS: 10, maxHeldRequests: 1 });
+    backbone.health.setServing(false);
+    await untilReady(url, 0);
+
+    const answers = [1, 2, 3].map(() => post(PATH, CHAT));
+    const refused = await Promise.race(answers);
+    backbone.health.setServing(true);
+
+    assert.equal(refused.status, 503);
+    const statuses = (await Promise.all(answers)).map(({ status }) => status);
+    assert.deepEqual(statuses.sort(), [200, 503, 503]);
   });
 
   it('says 404 and what exists for an unknown model', async () => {
@@ -197,7 +269,7 @@ describe('A failure before the first token', () => {
     finish();
 
     assert.equal(second.status, 429);
-    assert.equal(second.headers.get('retry-after'), '1');
+    assertComesBack(second, 1000);
     assert.equal((await errorOf(second)).type, 'rate_limit_error');
     assert.deepEqual(load, { server_load: 1 });
     assert.equal((await first).status, 200);
@@ -233,9 +305,9 @@ describe('A failure before the first token', () => {
 describe('A failure after the first token', () => {
   afterEach(() => harness.close());
 
-  it('is an explicit error event, never a silent or a complete end', async () => {
+  it('is an explicit error event in the end, never a silent or a complete one', async () => {
     const backbones = [new FakeBackbone(), new FakeBackbone()];
-    const { post } = await start({ backbones });
+    const { post } = await start({ backbones, maxResumes: 2 });
     for (const one of backbones) {
       one.script = async function* () {
         yield accepted();
@@ -252,7 +324,7 @@ describe('A failure after the first token', () => {
       error: { message: 'step failed', type: 'server_error', param: null, code: 'engine_failed' },
     });
     assert(!text.includes('[DONE]'));
-    assert.equal(backbones.flatMap(({ starts }) => starts).length, 1);
+    assert.equal(backbones.flatMap(({ starts }) => starts).length, 3);
   });
 
   it('is an error event when the backbone dies', async () => {

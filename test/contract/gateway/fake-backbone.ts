@@ -9,6 +9,7 @@ import {
   type CandidateToken,
   Channel,
   type ChoiceDelta,
+  type ChoiceFinish,
   type DeepPartial,
   FinishReason,
   type GenerateRequest,
@@ -19,6 +20,7 @@ import {
   type PromptLimits,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import {
+  type EncoderReadiness,
   InstanceServiceDefinition,
   InstanceState,
   Numerics,
@@ -43,6 +45,10 @@ export class FakeBackbone {
   modalities: Modality[] = [Modality.MODALITY_IMAGE, Modality.MODALITY_AUDIO];
   /** Prompt limits that it declares; undefined, as by a backbone without such limits. */
   promptLimits: PromptLimits | undefined;
+  /** Encoders that it counts. */
+  encoders: EncoderReadiness[] = [];
+  /** The `traceparent` of each start. */
+  readonly parents: unknown[] = [];
   readonly trace: string[] = [];
   /**
    * Status that it pushes to watchers; GetModel answers with the names and the fingerprint in it.
@@ -57,7 +63,7 @@ export class FakeBackbone {
   #server: MeshServer | undefined;
 
   constructor(servedNames: string[] = ['phone-nano']) {
-    this.status = createStatus(servedNames);
+    this.status = createStatus(servedNames, () => this.encoders);
     this.health.setServing(true);
   }
 
@@ -140,6 +146,7 @@ export class FakeBackbone {
     const start = first.done === true ? undefined : first.value.event;
     if (start?.$case !== 'start') throw new Error('the first message is no start');
     this.starts.push(start.value);
+    this.parents.push(context.metadata.get('traceparent'));
     this.record('start');
     context.signal.addEventListener('abort', () => this.record('cancelled'));
     if (this.readsMedia) this.uploads.push(await mediaOf(upload, start.value));
@@ -163,7 +170,10 @@ async function mediaOf(
   }
 }
 
-function createStatus(servedNames: readonly string[]): InstanceStatus {
+function createStatus(
+  servedNames: readonly string[],
+  encoders: () => EncoderReadiness[],
+): InstanceStatus {
   const facts = {
     role: 'llm-backbone',
     state: InstanceState.INSTANCE_STATE_READY,
@@ -175,7 +185,14 @@ function createStatus(servedNames: readonly string[]): InstanceStatus {
     numerics: Numerics.fromPartial({ isa: 'reference', numRanks: 1 }),
   } as const;
   return new InstanceStatus(facts, {
-    load: () => ({ numRunning: 0, numWaiting: 0, capacity: 8 }),
+    load: () => ({
+      numRunning: 0,
+      numWaiting: 0,
+      capacity: 8,
+      numOutstandingTokens: 0,
+      kvCacheUse: 0,
+    }),
+    encoders,
   });
 }
 
@@ -192,6 +209,7 @@ export function delta(
     tokenIds: [42],
     channel: Channel.CHANNEL_CONTENT,
     logprobs: [],
+    finish: undefined,
     ...choice,
   }));
   return { event: { $case: 'delta', value: { choices: filled } } };
@@ -212,10 +230,16 @@ export function candidate(tokenId: number, text: string, logprob: number): Candi
   return { tokenId, text: Buffer.from(text), logprob };
 }
 
-/** Answers with one choice and one token per text. */
+/** The end of a choice at the model's own end token. */
+export function stopped(index = 0): ChoiceFinish {
+  return { index, reason: FinishReason.FINISH_REASON_STOP, stop: undefined };
+}
+
+/** Answers with one choice and one token per text; the last one brings the finish. */
 export async function* saying(...texts: string[]): Events {
   yield accepted();
-  for (const text of texts) yield delta({ text });
+  for (const text of texts.slice(0, -1)) yield delta({ text });
+  for (const text of texts.slice(-1)) yield delta({ text, finish: stopped() });
   yield finished({ numCompletionTokens: texts.length });
 }
 

@@ -29,7 +29,14 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
   const addresses = backbones.map(({ address }) => address);
   const complete = resolveOptions(
     gatewayOptions,
-    { host: '127.0.0.1', port: 0, backbone: addresses, ...values },
+    {
+      host: '127.0.0.1',
+      port: 0,
+      backbone: addresses,
+      recoveryWaitS: 0,
+      console: false,
+      ...values,
+    },
     {},
   );
   const gateway = await startGateway(complete, pino({ enabled: false }));

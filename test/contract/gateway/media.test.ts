@@ -45,6 +45,25 @@ function partsOf({ starts }: FakeBackbone): (string | number)[][] {
 }
 
 describe('Media of a chat', () => {
+  it('that are fetched count as the bodies do, and only until the answer', async () => {
+    const large = Buffer.concat([PNG, Buffer.alloc(600_000)]);
+    const server = await startMediaServer((_, response) => response.end(large));
+    servers.push(server);
+    const { post } = await start({ mediaFetchAllowPrivate: true, bodyBufferMb: 1 });
+    const url = `${server.origin}/x.png`;
+
+    const refused = await post(PATH, asking(imageUrl(url), imageUrl(`${url}?2`)));
+    const answers = [];
+    for (let n = 0; n < 3; n++) answers.push(await post(PATH, asking(imageUrl(`${url}?${n}`))));
+
+    assert.equal(refused.status, 429);
+    assert.match((await errorOf(refused)).message, /their media .* \(key "body-buffer-mb"\)/);
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      [200, 200, 200],
+    );
+  });
+
   it('reach the backbone in their order, described and whole', async () => {
     const server = await startMediaServer((_, response) => response.end(testdata('still.gif')));
     servers.push(server);
@@ -117,10 +136,10 @@ describe('Media of a chat', () => {
     assert.deepEqual(
       backbone.starts.flatMap(({ prompt }) => prompt?.media.map(({ options }) => options)),
       [
-        { maxPixels: 5_000_000n, maxPixelsMode },
+        { maxPixels: 5_000_000n, minPixels: undefined, maxPixelsMode },
         undefined,
-        { maxPixels: 99n, maxPixelsMode },
-        { maxPixels: 5_000_000n, maxPixelsMode },
+        { maxPixels: 99n, minPixels: undefined, maxPixelsMode },
+        { maxPixels: 5_000_000n, minPixels: undefined, maxPixelsMode },
       ],
     );
   });
@@ -198,7 +217,7 @@ describe('Media of a chat', () => {
     const response = await post(PATH, asking(image));
 
     assert.equal(response.status, 503);
-    assert.equal(response.headers.get('retry-after'), '1');
+    assert.match(response.headers.get('retry-after') ?? '', /^[12]$/);
     assert.match((await errorOf(response)).message, /vision-encoder/);
   });
 });
@@ -322,14 +341,36 @@ describe('A media fetch', () => {
 });
 
 describe('POST /tokenize with media', () => {
-  it('counts a placeholder an item and loads nothing', async () => {
-    const { backbone, post } = await start();
-    const body = asking(imageUrl('http://127.0.0.1/never-fetched.png'), audio, text('?'));
+  it('counts the rows that a generation of the same chat has', async () => {
+    const { backbone, post } = await start({ mmProcessorKwargs: '{"max_pixels":99}' });
+    backbone.script = async function* () {
+      yield accepted({ promptTokenIds: [5, 7, 7, 7, 6] });
+      yield finished();
+    };
 
-    const response = await post('/tokenize', body);
+    const response = await post('/tokenize', asking(image, audio, text('?')));
 
     assert.equal(response.status, 200);
-    await response.text();
-    assert.deepEqual(backbone.trace, ['tokenize phone-nano chat 2']);
+    assert.equal(Object(await response.json()).count, 2);
+    assert.deepEqual(backbone.trace.at(-1), 'tokenize phone-nano tokens 0');
+    assert.deepEqual(backbone.uploads, [[PNG, WAV]]);
+    const [sent] = backbone.starts;
+    assert.equal(sent?.planOnly, true);
+    assert.equal(sent?.sampling?.maxTokens, 0);
+    assert.equal(sent?.prompt?.media[0]?.options?.maxPixels, 99n);
+  });
+
+  it('are refused as those of a generation', async () => {
+    const { backbone, post } = await start({ limitMmPerPrompt: 'image=1' });
+    backbone.script = async function* () {
+      throw new MeshError('INVALID_REQUEST', 'media[0]: too long', { param: 'media[0]' });
+    };
+
+    const refused = await errorOf(await post('/tokenize', asking(image)));
+    const many = await post('/tokenize', asking(image, image));
+
+    assert.equal(refused.param, 'messages[0].content[0].image_url.url');
+    assert.equal(many.status, 400);
+    assert.match(await many.text(), /at most 1 are allowed/);
   });
 });

@@ -101,9 +101,9 @@ describe('A backbone behind the gateway', { timeout: 60_000 }, () => {
     const lines = (await (await get('/metrics')).text()).split('\n');
 
     for (const { address } of backbones) {
-      assert(lines.includes(`autoglm:gateway_backbone_ready{instance="${address}"} 1`));
+      assert(lines.includes(`autoglm:gateway_backbone_ready{address="${address}"} 1`));
       // vLLM gives the one engine of an instance this label.
-      assert(lines.includes(`vllm:steps_total{engine="0",instance="${address}"} 1`));
+      assert(lines.includes(`vllm:steps_total{engine="0",address="${address}"} 1`));
     }
   });
 });

@@ -2,6 +2,9 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, describe, it } from 'node:test';
+import { watchProcess } from '#mesh/process/process-metrics.ts';
+import { Modality } from '#protos/autoglm/common/v1/media.ts';
+import { EncoderReadiness } from '#protos/autoglm/mesh/v1/instance.ts';
 import { FakeBackbone } from './fake-backbone.ts';
 import {
   CHAT,
@@ -179,6 +182,24 @@ describe('The HTTP server', () => {
     assert.match(await notReady.text(), /no llm-backbone is ready/);
   });
 
+  it('stays healthy, and names the media that are away, while text can be generated', async () => {
+    const { backbone, get } = await start();
+    const image = { modality: Modality.MODALITY_IMAGE, numReady: 1, numKnown: 1 };
+    const audio = { modality: Modality.MODALITY_AUDIO, numReady: 0, numKnown: 1 };
+
+    backbone.encoders = [image, audio].map((one) => EncoderReadiness.fromPartial(one));
+    backbone.status.change({});
+
+    for (;;) {
+      const health = await get('/health');
+      assert.equal(health.status, 200);
+      const { status, away } = await jsonOf(health);
+      if (status === 'ready') continue;
+      assert.deepEqual([status, away], ['degraded', ['audio']]);
+      break;
+    }
+  });
+
   it('follows a backbone across its restart', async () => {
     const { backbone, post, url } = await start();
     const { address } = backbone;
@@ -248,17 +269,34 @@ describe('The HTTP server', () => {
     const response = await get('/metrics');
 
     const text = await response.text();
-    const labels = `engine="0",instance="${backbone.address}",model_name="nano"`;
+    const labels = `engine="0",address="${backbone.address}",model_name="nano"`;
     assert.match(response.headers.get('content-type') ?? '', /text\/plain; version=0\.0\.4/);
     for (const line of [
       `autoglm:generation_tokens_total{${labels}} 3`,
       `vllm:generation_tokens_total{${labels}} 3`,
       `http_requests_total{handler="${PATH}",method="POST",status="2xx"} 1`,
-      `autoglm:gateway_backbone_ready{instance="${backbone.address}"} 1`,
+      `autoglm:gateway_backbone_ready{address="${backbone.address}"} 1`,
       'autoglm:gateway_requests_in_flight 0',
     ]) {
       assert(text.split('\n').includes(line), `${line} in\n${text}`);
     }
+  });
+
+  it('serves what every process measures of itself under the names of Prometheus clients', async () => {
+    const { backbone, get } = await start();
+    watchProcess(backbone.metrics, 'llm-backbone');
+
+    const text = await (await get('/metrics')).text();
+
+    const backboneLabels = `engine="0",address="${backbone.address}",role="llm-backbone"`;
+    for (const labels of ['role="gateway"', backboneLabels]) {
+      for (const name of ['process_open_fds', 'process_restarts_total', 'autoglm_build_info']) {
+        assert(text.includes(`\n${name}{${labels}`), `${name}{${labels}} in\n${text}`);
+      }
+    }
+    assert.doesNotMatch(text, /(vllm|autoglm):(process|autoglm_build)_/);
+    // Prometheus gives this label to what it scrapes.
+    assert.doesNotMatch(text, /[{,]instance="/);
   });
 
   it('serves the metrics of encoders under its own prefix', async () => {
@@ -270,7 +308,7 @@ describe('The HTTP server', () => {
     const text = await (await get('/metrics')).text();
     await encoder.kill();
 
-    const sample = `encoder_items_total{instance="${encoder.address}",result="ok"} 2`;
+    const sample = `encoder_items_total{address="${encoder.address}",result="ok"} 2`;
     assert(text.split('\n').includes(`autoglm:${sample}`), text);
     assert.doesNotMatch(text, /vllm:encoder_items/);
   });

@@ -64,14 +64,14 @@ describe('POST /v1/audio/transcriptions', () => {
     assert.equal(await response.text(), 'go to Weather\n');
   });
 
-  it('answers verbosely with language, duration and one segment', async () => {
+  it('answers verbosely with duration and one segment, and claims to have heard no language', async () => {
     const fields = { response_format: 'verbose_json', language: 'en', temperature: '0.5' };
 
     const { segments, ...answer } = await jsonOf(await post(formOf(fields)));
 
     assert.deepEqual(answer, {
       task: 'transcribe',
-      language: 'en',
+      language: null,
       duration: 1.25,
       text: 'go to Weather',
       usage: { type: 'duration', seconds: 2 },
@@ -92,10 +92,40 @@ describe('POST /v1/audio/transcriptions', () => {
     });
   });
 
-  it('leaves out a language nobody gave', async () => {
-    const answer = await jsonOf(await post(formOf({ response_format: 'verbose_json' })));
+  it('reads numbers and flags of a form as JSON or Python writes them', async () => {
+    const fields = {
+      temperature: '1e-05',
+      top_p: '.5',
+      seed: '18446744073709551615',
+      stream: 'on',
+    };
 
-    assert(!('language' in answer));
+    const response = await post(formOf({ ...fields, prompt: 'AutoGLM' }));
+
+    assert.match(response.headers.get('content-type') ?? '', /^text\/event-stream/);
+    await response.text();
+    const { sampling, prompt } = harness.backbone.starts.at(-1) ?? {};
+    assert.equal(sampling?.topP, 0.5);
+    assert.equal(sampling?.seed, 2n ** 64n - 1n);
+    assert(!JSON.stringify(prompt?.form).includes('AutoGLM'));
+  });
+
+  it('refuses a flag that names a prototype', async () => {
+    for (const stream of ['constructor', '__proto__', 'toString']) {
+      const response = await post(formOf({ stream }));
+
+      assert.equal(response.status, 400);
+      assert.equal((await errorOf(response)).param, 'stream');
+    }
+  });
+
+  it('is not found for translations', async () => {
+    const path = '/v1/audio/translations';
+
+    const response = await fetch(harness.url + path, { method: 'POST', body: formOf() });
+
+    assert.equal(response.status, 404);
+    assert.match((await errorOf(response)).message, /no such path: POST \/v1\/audio\/translations/);
   });
 
   it('streams deltas and then the whole text', async () => {

@@ -26,6 +26,8 @@ export interface EncodeCall {
   readonly header: EncodeHeader;
   readonly bytes: Buffer;
   readonly signal: AbortSignal;
+  /** Resolves when the caller has half-closed. */
+  readonly halfClosed: () => Promise<void>;
 }
 
 export type EncodeScript = (call: EncodeCall) => AsyncIterable<EncodeResponse>;
@@ -83,7 +85,11 @@ export class FakeEncoder {
   async *#encode(requests: AsyncIterable<EncodeRequest>, signal: AbortSignal) {
     let header: EncodeHeader | undefined;
     const chunks: Buffer[] = [];
-    for await (const { event } of requests) {
+    // The rest of the call's requests is left to the end of the call.
+    const upload = requests[Symbol.asyncIterator]();
+    for (let next = await upload.next(); next.done !== true; next = await upload.next()) {
+      const { event } = next.value;
+      if (event?.$case === 'contentEnd') break;
       if (event?.$case === 'header') header = event.value;
       if (event?.$case === 'chunk') chunks.push(event.value);
     }
@@ -94,7 +100,10 @@ export class FakeEncoder {
     signal.addEventListener('abort', () => {
       this.numCancelled++;
     });
-    yield* this.script({ header, bytes, signal });
+    const halfClosed = async () => {
+      while ((await upload.next()).done !== true);
+    };
+    yield* this.script({ header, bytes, signal, halfClosed });
   }
 }
 

@@ -32,14 +32,7 @@ export async function startTestBackbone(
     ...values,
   });
   const files = await readModelFiles(options.model, undefined);
-  const loaded = {
-    executor: decoder,
-    description: decoder.description,
-    device: 'cpu',
-    isa: '',
-    close: () => decoder.close(),
-  } as const;
-  const backbone = await startBackbone(options, loaded, files, log);
+  const backbone = await startBackbone(options, decoder.loaded, files, log);
   const channel = openChannel(backbone.address, 'tokens');
   return {
     backbone,

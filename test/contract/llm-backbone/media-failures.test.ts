@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { MeshError } from '#mesh/errors.ts';
 import { Modality } from '#protos/autoglm/common/v1/media.ts';
@@ -206,6 +207,27 @@ describe('the choice of an encoder', () => {
 
     assert.equal(most, 2);
     assert.deepEqual(numCalls(vision), [4]);
+  });
+
+  it('sends other items past an encoder that hangs, whose slots they do not need', async (test) => {
+    const options = { maxEncodeStreams: 2, embeddingCacheMb: 0 };
+    const { ask, vision } = await startMedia(test, { numVision: 2, options });
+    const [hanging, fine] = vision;
+    assert.ok(hanging && fine);
+    hanging.script = async function* ({ signal }) {
+      await once(signal, 'abort');
+    };
+    const abort = new AbortController();
+    const stuck = ids(0, 12).map((n) =>
+      ask(PROMPT, [`2 stuck, ${n}`], { signal: abort.signal }).catch(() => {}),
+    );
+    while (hanging.headers.length < 2) await settled();
+
+    for (const n of ids(0, 6)) await ask(PROMPT, [`2 cats, ${n}`]);
+
+    assert.equal(hanging.headers.length, 2);
+    abort.abort();
+    await Promise.all(stuck);
   });
 
   it('leaves out an encoder that drains', async (test) => {

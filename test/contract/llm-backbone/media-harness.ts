@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { BackboneOptions } from '#backbone/options.ts';
-import { fingerprint } from '#mesh/fingerprint.ts';
+import { fingerprint } from '#mesh/model/fingerprint.ts';
 import { Modality } from '#protos/autoglm/common/v1/media.ts';
 import { readyEncoders } from '#test/ready-encoders.ts';
 import { ids } from '#test/unit/llm-backbone/engine/scheduling.ts';

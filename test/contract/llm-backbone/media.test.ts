@@ -31,6 +31,25 @@ describe('a request with images', () => {
     assert.equal(finishedOf(events).numAudioTokens, 0);
   });
 
+  it('is planned without computing: the tokens of its rows come back, and the encoder is left', async (test) => {
+    const { ask, decoder, vision, metric } = await startMedia(test);
+    const changes = { planOnly: true, output: { returnPromptTokenIds: true } };
+
+    const { events } = await ask([5, IMAGE, 6], ['4 cats'], { changes });
+
+    const planned = events[0]?.$case === 'accepted' ? events[0].value : undefined;
+    assert.deepEqual(planned?.promptTokenIds, [5, IMAGE, IMAGE, IMAGE, IMAGE, 6]);
+    assert.equal(planned?.numImageTokens, 4);
+    assert.deepEqual(
+      events.map(({ $case }) => $case),
+      ['accepted', 'finished'],
+    );
+    assert.equal(finishedOf(events).numCompletionTokens, 0);
+    assert.equal(vision[0]?.headers.length, 1);
+    assert.deepEqual(decoder.mediaRows, []);
+    assert.equal(await metric('request_success'), 0);
+  });
+
   it('repeats free of charge: nothing is encoded, transferred or prefilled', async (test) => {
     const { ask, decoder, vision, metric } = await startMedia(test);
     const prompt = [...ids(0, 5), IMAGE, ...ids(100, 20)];
@@ -47,6 +66,27 @@ describe('a request with images', () => {
     assert.equal(await metric('embedding_received_bytes'), received);
     assert.equal(decoder.mediaRows.length, 1);
     assert.equal(await metric('prompt_image_tokens'), 60);
+  });
+
+  it('shares nothing that is cached with requests of another salt', async (test) => {
+    const { ask, vision, metric } = await startMedia(test);
+    const prompt = [...ids(100, 32), IMAGE, 6];
+    const askSalted = async (cacheSalt: string) => {
+      const { events } = await ask(prompt, ['4 cats'], { changes: { cacheSalt } });
+      return finishedOf(events).numCachedTokens;
+    };
+
+    const cached = [];
+    for (const salt of ['', 'a', 'b', 'a', '']) cached.push(await askSalted(salt));
+
+    const [first, ...others] = cached;
+    assert.deepEqual([first, ...others.slice(0, 2)], [0, 0, 0]);
+    assert.ok(others.slice(2).every((count) => count === 32));
+    assert.deepEqual(
+      vision[0]?.headers.map(({ cacheSalt }) => cacheSalt),
+      ['', 'a', 'b'],
+    );
+    assert.equal(await metric('encode_requests', { result: 'encoded' }), 3);
   });
 
   it('takes an image under another text from the embedding cache', async (test) => {
@@ -239,7 +279,7 @@ describe('a request with audio', () => {
       ask([5, AUDIO, 6], ['600 words'], { modality: Modality.MODALITY_AUDIO }),
       refusal(
         'CONTEXT_LENGTH_EXCEEDED',
-        /602 tokens .* at most 512 .*600\.0 s of audio take 600 tokens, 509\.0 s would fit/,
+        /maximum context length is 512 tokens.* 602 input tokens.*600\.0 s of audio take 600 tokens, 509\.0 s would fit/,
       ),
     );
     await until(() => encoder.numCancelled === 1);

@@ -5,10 +5,11 @@ import { after, before, describe, it } from 'node:test';
 import type { SchedulerOptions } from '#backbone/engine/scheduler.ts';
 import type { GenerationRequest } from '#backbone/request/generation.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
-import { type Decoder, loadDecoder } from '#native';
+import { type Decoder, type KvCacheDtype, loadDecoder, type StepPlan } from '#native';
 import { ids } from '#test/unit/llm-backbone/engine/scheduling.ts';
 import {
   createTestEngine,
+  type DescribedExecutor,
   generate,
   type RequestShape,
 } from '#test/unit/llm-backbone/test-engine.ts';
@@ -47,24 +48,32 @@ const untilEnd: RequestShape = {
   },
 };
 
+function loadNano(kvCacheDtype: KvCacheDtype): Promise<Decoder> {
+  return loadDecoder({
+    model: { directory: MODEL },
+    device: 'cpu',
+    weightDtype: 'auto',
+    activationDtype: 'bfloat16',
+    kvCacheDtype,
+    blockSize: 16,
+    kvCacheBytes: 64 * 1024 * 1024,
+    maxNumBatchedTokens: 512,
+  });
+}
+
 describe('phone-nano', { skip }, () => {
   let decoder: Decoder;
   before(async () => {
-    decoder = await loadDecoder({
-      model: { directory: MODEL },
-      device: 'cpu',
-      weightDtype: 'auto',
-      activationDtype: 'bfloat16',
-      blockSize: 16,
-      kvCacheBytes: 64 * 1024 * 1024,
-      maxNumBatchedTokens: 512,
-    });
+    decoder = await loadNano('auto');
   });
   after(() => decoder.close());
 
   /** Makes an engine with a scheduler and a cache of its own over the shared decoder. */
-  function engineOf(options: Partial<SchedulerOptions> = {}) {
-    return createTestEngine(decoder, { maxNumSeqs: 64, maxNumBatchedTokens: 512, ...options });
+  function engineOf(
+    options: Partial<SchedulerOptions> = {},
+    executor: DescribedExecutor = decoder,
+  ) {
+    return createTestEngine(executor, { maxNumSeqs: 64, maxNumBatchedTokens: 512, ...options });
   }
 
   async function answerOf(shape: RequestShape, options: Partial<SchedulerOptions> = {}) {
@@ -134,6 +143,31 @@ describe('phone-nano', { skip }, () => {
     });
   });
 
+  it('gives the same tokens with drafts, greedy and sampled, in fewer steps', async () => {
+    const speculation = { numTokens: 4, lookup: { min: 1, max: 4 }, maxRunning: 8 };
+    const numSteps = { drafted: 0, plain: 0 };
+    for (const { prompt_ids } of cases) {
+      for (const temperature of [0, 0.7]) {
+        const settings = { temperature, seed: 7n, presencePenalty: temperature };
+        const shape = { ...untilEnd, settings, promptTokenIds: [...prompt_ids, ...prompt_ids] };
+        const count = (steps: keyof typeof numSteps) => ({
+          execute: (plan: StepPlan) => {
+            numSteps[steps]++;
+            return decoder.execute(plan);
+          },
+          description: decoder.description,
+        });
+        const plain = await generate(engineOf({}, count('plain')), shape);
+
+        const drafted = await generate(engineOf({ speculation }, count('drafted')), shape);
+
+        assert.deepEqual(drafted.answers[0]?.tokenIds, plain.answers[0]?.tokenIds);
+        assert.equal(drafted.answers[0]?.text, plain.answers[0]?.text);
+      }
+    }
+    assert(numSteps.drafted < numSteps.plain, `${numSteps.drafted} of ${numSteps.plain} steps`);
+  });
+
   it('scores a prompt the same however it is cut, and the sampled token first', async () => {
     const shape = {
       promptTokenIds: ids(300, 40),
@@ -183,6 +217,32 @@ describe('phone-nano', { skip }, () => {
           assert.equal(sent + rest.text, whole.text, `cut at ${cut}`);
         }
       });
+    }
+  });
+});
+
+describe('phone-nano with a KV cache of int8', { skip }, () => {
+  it('gives the same tokens whatever the chunks, after a prefix-cache hit and after preemption', async (test) => {
+    const decoder = await loadNano('int8');
+    test.after(() => decoder.close());
+    const engineOf = (options: Partial<SchedulerOptions>) =>
+      createTestEngine(decoder, { maxNumSeqs: 64, maxNumBatchedTokens: 512, ...options });
+    const prompt = [...ids(300, 60), ...(cases[0]?.prompt_ids ?? [])];
+    const shape: RequestShape = { promptTokenIds: prompt, maxTokens: 40 };
+    const roomy = engineOf({});
+    const crowded = engineOf({ numBlocks: 11 });
+
+    const whole = await generate(roomy, shape);
+    const hit = await generate(roomy, shape);
+    const cut = await generate(engineOf({ maxNumBatchedTokens: 7, maxNumSeqs: 1 }), shape);
+    const other = generate(crowded, { promptTokenIds: ids(500, 70), maxTokens: 60 });
+    const preempted = await generate(crowded, shape);
+    await other;
+
+    assert.equal(roomy.scheduler.counts.numPrefixHitTokens, 64);
+    assert.ok(crowded.scheduler.counts.numPreemptions > 0);
+    for (const { answers } of [hit, cut, preempted]) {
+      assert.deepEqual(answers[0]?.tokenIds, whole.answers[0]?.tokenIds);
     }
   });
 });

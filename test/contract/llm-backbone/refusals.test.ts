@@ -56,17 +56,27 @@ describe('what Generate refuses', () => {
     {
       name: 'a prompt beyond the context, with both numbers',
       start: startOf({ prompt: tokens(Array(600).fill(1)) }),
-      matches: refusal('CONTEXT_LENGTH_EXCEEDED', /600 tokens .* 512/),
+      matches: refusal(
+        'CONTEXT_LENGTH_EXCEEDED',
+        /maximum context length is 512 tokens\. However, .* 600 input tokens/,
+      ),
     },
     {
       name: 'a prompt of 150,000 tokens',
       start: startOf({ prompt: tokens(Array(150_000).fill(1)) }),
-      matches: refusal('CONTEXT_LENGTH_EXCEEDED', /150000 tokens .* 512/),
+      matches: refusal(
+        'CONTEXT_LENGTH_EXCEEDED',
+        /maximum context length is 512 tokens\. However, .* 150000 input tokens/,
+      ),
     },
     {
       name: 'more text than the context can hold',
       start: startOf({ prompt: text('x'.repeat(100_000)) }),
-      matches: refusal('CONTEXT_LENGTH_EXCEEDED', /100000 bytes of text/, 'prompt.text'),
+      matches: refusal(
+        'CONTEXT_LENGTH_EXCEEDED',
+        /100000 bytes of text.* maximum context length is 512 tokens/,
+        'prompt.text',
+      ),
     },
     {
       name: 'more text than is taken at all',
@@ -201,6 +211,55 @@ describe('what Generate refuses', () => {
     );
     release();
     await Promise.all([running, waiting]);
+  });
+
+  it('gives the place of a flood to a client that has none, and refuses the flood', async () => {
+    const decoder = new FakeDecoder();
+    backbone = await startTestBackbone(decoder, { maxNumSeqs: 1, maxNumWaiting: 2 });
+    const { client, backbone: process } = backbone;
+    const release = decoder.hold();
+    const ask = (clientId: string) => collect(client.generate(requestsOf(startOf({ clientId }))));
+    const running = ask('flood');
+    await until(() => process.scheduler.running.length > 0);
+    const flood = [ask('flood'), ask('flood')];
+    await until(() => process.scheduler.waiting.length > 1);
+
+    const single = ask('single');
+
+    await assert.rejects(
+      Promise.race(flood),
+      refusal('QUEUE_FULL', /another client.* took this one's place/),
+    );
+    release();
+    await Promise.all([running, single]);
+    const outcomes = await Promise.allSettled(flood);
+    assert.deepEqual(outcomes.map(({ status }) => status).toSorted(), ['fulfilled', 'rejected']);
+    await assert.rejects(ask('x'.repeat(257)), refusal('INVALID_REQUEST', /256/, 'client_id'));
+  });
+
+  it('refuses a priority unless it is told to honour it', async () => {
+    backbone = await startTestBackbone(new FakeDecoder());
+    const { client } = backbone;
+    const ask = (priority: number) => collect(client.generate(requestsOf(startOf({ priority }))));
+
+    await assert.rejects(
+      ask(-1),
+      refusal(
+        'INVALID_REQUEST',
+        /Got priority -1 but Priority scheduling is not enabled.*"scheduling-policy"/,
+        'priority',
+      ),
+    );
+    await ask(0);
+  });
+
+  it('honours a priority if it is told to, within the range that aging bounds', async () => {
+    backbone = await startTestBackbone(new FakeDecoder(), { schedulingPolicy: 'priority' });
+    const { client } = backbone;
+    const ask = (priority: number) => collect(client.generate(requestsOf(startOf({ priority }))));
+
+    await assert.rejects(ask(101), refusal('INVALID_REQUEST', /-100 to 100/, 'priority'));
+    await ask(-100);
   });
 
   it('reports a failed step as ENGINE_FAILED and answers the next request', async () => {

@@ -23,6 +23,7 @@ import {
 import { FakeClock } from '#test/fake-clock.ts';
 import { freePort } from '#test/free-port.ts';
 import { Lines } from '#test/lines.ts';
+import { refusal } from '#test/refusal.ts';
 
 const log = pino({ level: 'silent' });
 
@@ -71,6 +72,27 @@ describe('an internal gRPC server', () => {
     assert.equal(received.message, '9 requests wait, 8 are allowed');
     assert.equal(received.param, 'n');
     assert.equal(received.retryAfterMs, 1500);
+    channel.close();
+  });
+
+  it('keeps a stream though more than a thousand calls beside it are cancelled', async () => {
+    const { channel } = instanceClient();
+    const watcher = createMeshClient(HealthDefinition, channel);
+    const kept = watcher.watch({ service: '' })[Symbol.asyncIterator]();
+    await kept.next();
+
+    // HTTP/2 ends a session with everything on it after a thousand of them.
+    for (let round = 0; round < 30; round++) {
+      const cancelled = Array.from({ length: 50 }, async () => {
+        for await (const _ of watcher.watch({ service: '' })) break;
+      });
+      await Promise.all(cancelled);
+    }
+
+    health.setServing(true);
+    assert.equal((await kept.next()).value?.status, ServingStatus.SERVING);
+    health.setServing(false);
+    await kept.return?.();
     channel.close();
   });
 
@@ -169,6 +191,43 @@ describe('an internal gRPC server', () => {
       'autoglm.mesh.v1.InstanceService',
       'grpc.health.v1.Health',
     ]);
+  });
+
+  for (const [listen, message] of [
+    ['[fe80::1%lo]:8051', /zone of an IPv6 address/],
+    ['fe80::1%lo:8051', /zone of an IPv6 address/],
+    ['::1:8051', /\[::1\]:8051/],
+    ['127.0.0.1', /is not host:port/],
+    ['127.0.0.1:', /is not host:port/],
+    [':8051', /is not host:port/],
+    ['127.0.0.1:99999', /is not host:port/],
+    ['[::1]:x', /is not host:port/],
+    ['unix:/tmp/socket', /is not host:port/],
+  ] as const) {
+    it(`refuses to listen on ${listen}, where no caller would reach it`, async () => {
+      const starting = startMeshServer({
+        listen,
+        log,
+        health: new Health([]),
+        serviceNames: [],
+        addServices: () => {},
+      });
+
+      await assert.rejects(starting, refusal('INVALID_REQUEST', message, 'listen'));
+    });
+  }
+
+  it('listens on an IPv6 address', async () => {
+    const six = await startMeshServer({
+      listen: '[::1]:0',
+      log,
+      health: new Health([]),
+      serviceNames: [],
+      addServices: () => {},
+    });
+    await six.close(0);
+
+    assert.match(six.address, /^\[::1\]:[1-9]\d*$/);
   });
 
   it('names the key to change when the address stays taken', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -171,6 +171,53 @@ describe('the log of a process', () => {
     await Promise.all(children.map(endOf));
 
     assert.equal(messages(readFileSync(path, 'utf8')).length, 1500);
+  });
+
+  it('goes on in a new file when its own was renamed and SIGUSR2 says so', async () => {
+    const path = filePath('renamed.log');
+    const child = run(`
+      const log = open('${path}');
+      setTimeout(() => {}, 1_000_000);
+      process.once('SIGUSR2', () => {
+        log.info('two');
+        process.exit(0);
+      });
+      log.info('one');`);
+    assert(child.stdout !== null);
+    await once(child.stdout, 'data');
+
+    renameSync(path, `${path}.1`);
+    child.kill('SIGUSR2');
+
+    assert.deepEqual(await endOf(child), { status: 0, stderr: '' });
+    assert.deepEqual(messages(readFileSync(`${path}.1`, 'utf8')), ['one']);
+    assert.deepEqual(messages(readFileSync(path, 'utf8')), ['two']);
+  });
+
+  it('does not end a process without a file at SIGUSR2', async () => {
+    const child = run(`
+      const log = open();
+      setTimeout(() => {}, 1_000_000);
+      process.once('SIGTERM', () => process.exit(3));
+      log.info('ready');`);
+    assert(child.stdout !== null);
+    await once(child.stdout, 'data');
+
+    child.kill('SIGUSR2');
+    child.kill('SIGTERM');
+
+    assert.equal((await endOf(child)).status, 3);
+  });
+
+  it('has a file of its own beside the path if it is isolated', async () => {
+    const path = filePath('isolated/mesh.log');
+    const child = run(`
+      const options = { role: 'gateway', process: 'gateway-2', level: 'info', format: 'json' };
+      createLog({ ...options, path: '${path}', isIsolated: true }).info('mine');`);
+    child.stdout?.resume();
+
+    assert.deepEqual(await endOf(child), { status: 0, stderr: '' });
+    assert.deepEqual(messages(readFileSync(filePath('isolated/gateway-2.log'), 'utf8')), ['mine']);
   });
 
   it('refuses the file that is standard output already', async () => {

@@ -3,7 +3,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { pino } from 'pino';
 import type { Clock } from '#mesh/async/clock.ts';
 import { MeshError } from '#mesh/errors.ts';
-import { SILENCE_LIMIT_MS } from '#mesh/peers/heartbeat.ts';
+import { memberAt } from '#mesh/peers/membership.ts';
 import { Peer, type PeerKind } from '#mesh/peers/peer.ts';
 import type { InstanceFacts } from '#mesh/process/instance.ts';
 import { Numerics } from '#protos/autoglm/mesh/v1/instance.ts';
@@ -11,6 +11,8 @@ import { FakeClock } from '#test/fake-clock.ts';
 import { ScriptedInstance, type ScriptedInstanceOptions } from '#test/scripted-instance.ts';
 
 const log = pino({ level: 'silent' });
+const PROGRESS_TIMEOUT_S = 3;
+const SILENCE_LIMIT_MS = PROGRESS_TIMEOUT_S * 1000;
 
 /** A peer of a scripted process, with functions to wait for its changes. */
 interface Watched {
@@ -49,8 +51,9 @@ async function watch(test: TestContext, options: WatchedOptions = {}): Promise<W
     ...(mismatch && { mismatch }),
   };
   let onChange = () => {};
-  const peer = new Peer(kind, instance.address, {
+  const peer = new Peer(kind, memberAt(instance.address), {
     log,
+    progressTimeoutS: PROGRESS_TIMEOUT_S,
     onChange: () => onChange(),
     ...(watcherClock && { clock: watcherClock }),
   });
@@ -141,6 +144,54 @@ describe('A peer', { timeout: 20_000 }, () => {
     assert.deepEqual(described, ['tiny']);
   });
 
+  it('gives up its calls once it has been silent, and only those that still run', async (test) => {
+    const watcherClock = new FakeClock();
+    const clock = new FakeClock();
+    const { peer, until } = await watch(test, { clock, watcherClock });
+    await until(() => peer.isReady);
+    const lost: string[] = [];
+    peer.begin(() => lost.push('ended before'))();
+    peer.begin((why) => lost.push(`${why.reason}: ${why.message}`));
+
+    watcherClock.advance(SILENCE_LIMIT_MS - 1);
+    assert.deepEqual(lost, []);
+    watcherClock.advance(1);
+
+    assert.deepEqual(lost, ['NO_READY_ENDPOINT: a process has been silent for 3 s']);
+  });
+
+  it('is used at once when it listens again after a long outage', async (test) => {
+    const { instance, peer, until } = await watch(test);
+    await until(() => peer.isReady);
+    const { address } = instance;
+    await instance.stop();
+    await until(() => !peer.isReady);
+    // Several attempts to connect fail meanwhile.
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+
+    await instance.start(address);
+    const beganMs = performance.now();
+    await until(() => peer.isReady);
+
+    const ms = performance.now() - beganMs;
+    assert(ms < 300, `it was ready ${ms} ms after it listened`);
+  });
+
+  it('says when it is expected back, by the time its last start took', async (test) => {
+    const watcherClock = new FakeClock();
+    const { instance, peer, until } = await watch(test, { watcherClock });
+    assert.equal(peer.recoveryMs, undefined);
+    await until(() => peer.isReady);
+    const whole = peer.recoveryMs ?? 0;
+    assert(whole >= (peer.facts?.startMs ?? Infinity), 'a whole start is ahead');
+
+    await instance.stop();
+    await until(() => !peer.isReady);
+    watcherClock.advance(100);
+
+    assert.equal(peer.recoveryMs, whole - 100);
+  });
+
   it('stays ready as long as its heartbeat comes', async (test) => {
     const watcherClock = new FakeClock();
     const clock = new FakeClock();
@@ -210,7 +261,7 @@ describe('A peer', { timeout: 20_000 }, () => {
   it('finishes the calls it has before it leaves, and takes no other', async (test) => {
     const { peer, until } = await watch(test);
     await until(() => peer.isReady);
-    const end = peer.begin();
+    const end = peer.begin(() => {});
     let hasLeft = false;
 
     const left = peer.leave().then(() => {

@@ -1,4 +1,4 @@
-import { sseData } from '#deploy/cli/sse-data.ts';
+import { sseData } from '#deploy/cli/chat/sse-data.ts';
 import { property } from '#test/e2e/mesh.ts';
 
 export type Body = Readonly<Record<string, unknown>>;
@@ -31,6 +31,16 @@ export interface StreamedAnswer {
   readonly done: boolean;
   /** Message of an error event or of a refusal. */
   readonly error: string | undefined;
+}
+
+/**
+ * Makes a listener to chunks that hears of those with text. The first chunk has none: it names the
+ * role, before the model has begun.
+ */
+export function onText(listener: () => void): (content: string) => void {
+  return (content) => {
+    if (content !== '') listener();
+  };
 }
 
 /** Streams a chat answer to its end; `onChunk` sees the text of every chunk as it arrives. */

@@ -1,12 +1,20 @@
-import { type Body, type StreamedAnswer, streamAnswer, userMessage } from './chat-request.ts';
+import {
+  type Body,
+  onText,
+  type StreamedAnswer,
+  streamAnswer,
+  userMessage,
+} from './chat-request.ts';
 
 export interface LoadOptions {
   readonly url: string;
   readonly numStreams: number;
   /** When it aborts, no further stream starts and the running streams are finished. */
   readonly until: AbortSignal;
-  /** Called at the first chunk of every answer. */
-  readonly onFirstChunk?: () => void;
+  /** Length of an answer; unset: that of `LONG_ANSWER`. */
+  readonly numTokens?: number;
+  /** Called at the first text of every answer. */
+  readonly onFirstText?: () => void;
 }
 
 /** Request whose answer is long enough to be interrupted in the middle. */
@@ -20,15 +28,20 @@ export const LONG_ANSWER: Body = {
 
 /** Keeps `numStreams` streams running; resolves to the outcome of each answer. */
 export async function runLoad(options: LoadOptions): Promise<StreamedAnswer[]> {
-  const { url, numStreams, until, onFirstChunk = () => {} } = options;
+  const { url, numStreams, until, numTokens, onFirstText = () => {} } = options;
+  const body = numTokens === undefined ? LONG_ANSWER : { ...LONG_ANSWER, max_tokens: numTokens };
   const answers: StreamedAnswer[] = [];
   const keepAsking = async () => {
     while (!until.aborted) {
       let isFirst = true;
-      const answer = await streamAnswer(url, LONG_ANSWER, () => {
-        if (isFirst) onFirstChunk();
-        isFirst = false;
-      });
+      const answer = await streamAnswer(
+        url,
+        body,
+        onText(() => {
+          if (isFirst) onFirstText();
+          isFirst = false;
+        }),
+      );
       answers.push(answer);
     }
   };

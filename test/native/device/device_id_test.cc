@@ -52,8 +52,40 @@ TEST_CASE("A core the process may not use is refused by its number") {
   CHECK_NE(id.status().message().find("core " + core), std::string::npos);
 }
 
+TEST_CASE("The name of a device is what it was parsed from, in order") {
+  CHECK_EQ(DeviceName({}), "cpu");
+  CHECK_EQ(DeviceName({.kind = DeviceKind::kCuda, .cores = {}, .ordinal = 3}), "cuda:3");
+  CHECK_EQ(DeviceName({.cores = {0, 1, 2, 4, 6, 7}}), "cpu:0-2,4,6-7");
+}
+
+TEST_CASE("Devices that cannot compute one model together are refused by their names") {
+  const DeviceId all = {};
+  const DeviceId first = {.cores = {0, 1}};
+  const DeviceId second = {.cores = {2, 3}};
+  const DeviceId overlapping = {.cores = {1, 4}};
+  const DeviceId gpu = {.kind = DeviceKind::kCuda, .cores = {}, .ordinal = 1};
+  const DeviceId other_gpu = {.kind = DeviceKind::kCuda, .cores = {}, .ordinal = 2};
+  const auto refusal = [](const std::vector<DeviceId>& devices) {
+    const Status status = CheckDeviceGroup(devices);
+    if (!status.ok()) CHECK_EQ(status.message().find("key \"device\": "), 0);
+    return status.message();
+  };
+
+  CHECK_EQ(refusal({all}), "");
+  CHECK_EQ(refusal({first, second}), "");
+  CHECK_EQ(refusal({gpu, other_gpu}), "");
+  CHECK_NE(refusal({first, second, overlapping}).find("cpu:0-1 and cpu:1,4 share core 1"),
+           std::string::npos);
+  CHECK_NE(refusal({first, first}).find("share core 0"), std::string::npos);
+  CHECK_NE(refusal({gpu, other_gpu, gpu}).find("cuda:1 stands there twice"), std::string::npos);
+  CHECK_NE(refusal({first, gpu}).find("cpu:0-1 and cuda:1 are of different kinds"),
+           std::string::npos);
+  CHECK_NE(refusal({all, second}).find("cpu stands for every core"), std::string::npos);
+}
+
 TEST_CASE("The list of devices begins with the CPU and its cores") {
-  const std::vector<DeviceDescription> devices = ListDevices();
+  const std::vector<DeviceDescription> devices =
+      ListDevices(GpuDriver({"libno-such-driver.so", "libno-such-nvml.so"}));
 
   REQUIRE_FALSE(devices.empty());
   CHECK_EQ(devices[0].id, "cpu");

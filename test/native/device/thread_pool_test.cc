@@ -40,10 +40,29 @@ TEST_CASE("A thread pool has finished all tasks when the call returns, many time
   }
 }
 
+TEST_CASE("A task may ask which thread runs it, and no two threads have one number") {
+  ThreadPool pool(CrowdedCores(3));
+  std::vector<std::atomic<int>> inside(3);
+  std::atomic<int> collisions = 0;
+
+  pool.ParallelFor(1000, [&](int64_t, int thread) {
+    if (inside[static_cast<size_t>(thread)].fetch_add(1) != 0) ++collisions;
+    inside[static_cast<size_t>(thread)].fetch_sub(1);
+  });
+
+  CHECK_EQ(collisions.load(), 0);
+}
+
 TEST_CASE("A thread pool that never worked ends") {
   const ThreadPool pool(CrowdedCores(4));
 
   CHECK_EQ(pool.num_threads(), 4);
+}
+
+TEST_CASE("A thread pool has at most as many threads as it may, and no more than cores") {
+  CHECK_EQ(ThreadPool(CrowdedCores(4), 3).num_threads(), 3);
+  CHECK_EQ(ThreadPool(CrowdedCores(4), 9).num_threads(), 4);
+  CHECK_EQ(ThreadPool({}, 1).num_threads(), 1);
 }
 
 }  // namespace

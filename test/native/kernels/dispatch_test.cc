@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "doctest/doctest.h"
+#include "kernels/amx_support.h"
 
 namespace autoglm::kernels {
 namespace {
@@ -48,7 +49,10 @@ TEST_CASE("A level this machine lacks is refused, never replaced") {
     const Result<KernelChoice> choice = ChooseKernels(name.c_str());
 
     CHECK_EQ(choice.ok(), is_supported);
-    if (!is_supported) CHECK_EQ(choice.status().reason(), Reason::kUnsupported);
+    if (is_supported) continue;
+    CHECK_EQ(choice.status().reason(), Reason::kUnsupported);
+    if (level != IsaLevel::kAmx) continue;
+    CHECK_NE(choice.status().message().find(DescribeAmxSupport(RequestAmx())), std::string::npos);
   }
 }
 

@@ -1,6 +1,7 @@
 #include "kernels/ops.h"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "base/float_bits.h"
@@ -14,7 +15,13 @@ namespace {
 
 using kernels::RandomFloats;
 
-Device OpenReference() { return cpu::OpenCpu(kernels::ReferenceKernels(), DeviceId{}); }
+Device Open(const kernels::CpuKernels& kernels, const DeviceId& id = {}) {
+  Result<Device> device = cpu::OpenCpu(kernels, id);
+  REQUIRE(device.ok());
+  return std::move(device.value());
+}
+
+Device OpenReference() { return Open(kernels::ReferenceKernels()); }
 
 MatrixView View(std::vector<float>& values, int64_t rows, int64_t columns) {
   return DenseMatrix(values.data(), rows, columns);
@@ -41,6 +48,7 @@ TEST_CASE("A packed matrix may be made of rows of several weights of several typ
   const DeviceBuffer packed = Allocate(device, device.ops->packed_bytes(*device.context, shape));
   const WeightRows rows[] = {{narrow.data(), Dtype::kBfloat16, 7},
                              {wide.data(), Dtype::kFloat32, 12}};
+  REQUIRE(device.ops->prepare_gemm(*device.context, shape).ok());
   REQUIRE(device.ops->pack(*device.context, {rows, shape, packed.data()}).ok());
   const PackedMatrix matrix = {shape, packed.data()};
   std::vector<float> x = {1, 1, 1, 1, 1};
@@ -59,6 +67,7 @@ TEST_CASE("Rounding to bfloat16 acts on the input of a product and on nothing el
   const WeightShape shape = {PlainFormat(Dtype::kFloat32), 1, 1};
   const DeviceBuffer packed = Allocate(device, device.ops->packed_bytes(*device.context, shape));
   const WeightRows rows[] = {{weight.data(), Dtype::kFloat32, 1}};
+  REQUIRE(device.ops->prepare_gemm(*device.context, shape).ok());
   REQUIRE(device.ops->pack(*device.context, {rows, shape, packed.data()}).ok());
   const PackedMatrix matrix = {shape, packed.data()};
   std::vector<float> x = {1.00390625f};
@@ -78,6 +87,7 @@ TEST_CASE("A rounded product of any number of rows gives each row the bits it ha
   const WeightShape shape = {PlainFormat(Dtype::kBfloat16), kColumns, kDepth};
   const DeviceBuffer packed = Allocate(device, device.ops->packed_bytes(*device.context, shape));
   const WeightRows rows[] = {{weight.data(), Dtype::kFloat32, kColumns}};
+  REQUIRE(device.ops->prepare_gemm(*device.context, shape).ok());
   REQUIRE(device.ops->pack(*device.context, {rows, shape, packed.data()}).ok());
   const PackedMatrix matrix = {shape, packed.data()};
   std::vector<float> x = RandomFloats(kNumRows * kDepth, 2, 1.0f);
@@ -92,6 +102,42 @@ TEST_CASE("A rounded product of any number of rows gives each row the bits it ha
                                        Dtype::kBfloat16, View(alone, 1, kColumns)});
     REQUIRE(std::equal(alone.begin(), alone.end(), y.begin() + row * kColumns));
   }
+}
+
+TEST_CASE("At every level a rounded row has the bits it has alone, also among the rows of tiles") {
+  constexpr int64_t kDepth = 330, kColumns = 90, kNumRows = 1071;
+  const WeightFormat formats[] = {PlainFormat(Dtype::kBfloat16),
+                                  {.type = WeightType::kInt8, .quantizes_input = true},
+                                  {.type = WeightType::kInt8},
+                                  {.type = WeightType::kInt4,
+                                   .group_size = 64,
+                                   .scale_dtype = Dtype::kBfloat16}};
+  const std::vector<float> weight = RandomFloats(kColumns * kDepth, 1, 1.0f);
+  std::vector<float> x = RandomFloats(kNumRows * kDepth, 2, 1.0f);
+  const WeightRows rows[] = {{weight.data(), Dtype::kFloat32, kColumns}};
+  kernels::ForEachLevel([&](const kernels::CpuKernels& kernels) {
+    const Device device = Open(kernels, DeviceId{});
+    for (const WeightFormat& format : formats) {
+      CAPTURE(WeightFormatName(format));
+      const WeightShape shape = {format, kColumns, kDepth};
+      const DeviceBuffer packed =
+          Allocate(device, device.ops->packed_bytes(*device.context, shape));
+      REQUIRE(device.ops->prepare_gemm(*device.context, shape).ok());
+      REQUIRE(device.ops->pack(*device.context, {rows, shape, packed.data()}).ok());
+      const PackedMatrix matrix = {shape, packed.data()};
+      std::vector<float> together(kNumRows * kColumns);
+      std::vector<float> alone(kColumns);
+
+      device.ops->gemm(*device.context, {View(x, kNumRows, kDepth), matrix, nullptr,
+                                         Dtype::kBfloat16, View(together, kNumRows, kColumns)});
+
+      for (int64_t row = 0; row < kNumRows; row += 35) {
+        device.ops->gemm(*device.context, {View(x, kNumRows, kDepth).Rows(row, 1), matrix, nullptr,
+                                           Dtype::kBfloat16, View(alone, 1, kColumns)});
+        CHECK(std::equal(alone.begin(), alone.end(), together.begin() + row * kColumns));
+      }
+    }
+  });
 }
 
 TEST_CASE("Uploading converts between any two types") {
@@ -169,6 +215,59 @@ TEST_CASE("A GPU is refused where there are no kernels for it") {
   REQUIRE_FALSE(device.ok());
   CHECK_EQ(device.status().reason(), Reason::kUnsupported);
   CHECK_NE(device.status().message().find("cuda:1"), std::string::npos);
+}
+
+TEST_CASE("Attention over an int8 cache is that over the same rows rounded by hand") {
+  constexpr int64_t kTokens = 11, kHeads = 6, kKvHeads = 3, kHeadDim = 5, kBlockSize = 3;
+  constexpr int64_t kBlocks = 5, kWidth = kKvHeads * kHeadDim;
+  std::vector<float> q = RandomFloats(kTokens * kHeads * kHeadDim, 1, 2.0f);
+  std::vector<float> keys = RandomFloats(kTokens * kWidth, 2, 1.0f);
+  std::vector<float> values = RandomFloats(kTokens * kWidth, 3, 1.0f);
+  const std::vector<int32_t> table = {3, 0, 4, 1};
+  std::vector<int32_t> slots;
+  for (int32_t i = 0; i < kTokens; ++i) {
+    slots.push_back(table[static_cast<size_t>(i / kBlockSize)] * kBlockSize + i % kBlockSize);
+  }
+  const std::vector<int32_t> starts = {0, kTokens};
+  const std::vector<int32_t> lengths = {kTokens};
+  const Device device = OpenReference();
+  const auto attend = [&](KvDtype dtype) {
+    KvCacheView cache = {nullptr, nullptr, dtype, kKvHeads, kBlockSize, kHeadDim};
+    const DeviceBuffer memory =
+        Allocate(device, 2 * kBlocks * static_cast<size_t>(cache.BlockBytes()));
+    cache.keys = memory.as<char>();
+    cache.values = memory.as<char>() + kBlocks * cache.BlockBytes();
+    device.ops->store_kv(*device.context, {.keys = View(keys, kTokens, kWidth),
+                                           .values = View(values, kTokens, kWidth),
+                                           .slots = slots.data(),
+                                           .cache = cache});
+    std::vector<float> out(q.size());
+    device.ops->paged_attention(*device.context,
+                                {.q = View(q, kTokens, kHeads * kHeadDim),
+                                 .num_heads = kHeads,
+                                 .cache = cache,
+                                 .num_sequences = 1,
+                                 .query_starts = starts.data(),
+                                 .context_lens = lengths.data(),
+                                 .block_tables = table.data(),
+                                 .max_blocks_per_sequence = 4,
+                                 .scale = 0.4f,
+                                 .out = View(out, kTokens, kHeads * kHeadDim)});
+    return out;
+  };
+
+  const std::vector<float> got = attend(KvDtype::kInt8);
+
+  for (std::vector<float>* rows : {&keys, &values}) {
+    for (size_t row = 0; row < rows->size(); row += kHeadDim) {
+      float max = 0.0f;
+      for (size_t i = row; i < row + kHeadDim; ++i) max = std::max(max, std::abs((*rows)[i]));
+      for (size_t i = row; i < row + kHeadDim; ++i) {
+        (*rows)[i] = std::nearbyint((*rows)[i] * (127.0f / max)) * (max / 127.0f);
+      }
+    }
+  }
+  CHECK_EQ(got, attend(KvDtype::kFloat32));
 }
 
 }  // namespace

@@ -125,7 +125,7 @@ TEST_CASE("Paged attention finds its keys through the block table and sees none 
                                       .num_heads = 1,
                                       .head_dim = kHeadDim,
                                       .first_position = 4,
-                                      .kv_dtype = Dtype::kFloat32,
+                                      .kv_dtype = KvDtype::kFloat32,
                                       .keys = cache_k.data(),
                                       .values = cache_v.data(),
                                       .block_stride = kBlockSize * kHeadDim,

@@ -6,6 +6,33 @@ import { parseHostPort } from '#mesh/port-probe.ts';
 /** First port of Linux's default range for outgoing connections. */
 const FIRST_OUTGOING_PORT = 32_768;
 
+interface NumberFacts {
+  readonly type?: string;
+  readonly minimum?: number;
+  readonly exclusiveMinimum?: number;
+  readonly maximum?: number;
+}
+
+describe('the options of the processes', () => {
+  it('have a lower and an upper bound if they are numbers', () => {
+    const numbers = ROLES.flatMap(({ name: role, options }) =>
+      Object.entries<NumberFacts>(options.properties)
+        .filter(([, { type }]) => type === 'integer' || type === 'number')
+        .map(([name, facts]) => ({ name: `${role} ${name}`, ...facts })),
+    );
+    const unbounded = numbers.filter(
+      ({ minimum, exclusiveMinimum, maximum }) =>
+        (minimum ?? exclusiveMinimum) === undefined || maximum === undefined,
+    );
+
+    assert(numbers.length > 30);
+    assert.deepEqual(
+      unbounded.map(({ name }) => name),
+      [],
+    );
+  });
+});
+
 describe('the default ports', () => {
   const defaults = ROLES.flatMap(({ name, options }) => {
     const { port, listen }: Record<string, { readonly default?: unknown }> = options.properties;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { sseData } from '#deploy/cli/sse-data.ts';
+import { sseData } from '#deploy/cli/chat/sse-data.ts';
 import { formatTable } from '#deploy/cli/table.ts';
 import { curlLine, gatewayUrl } from '#deploy/local/readiness.ts';
 import { collect } from './collect.ts';
@@ -44,7 +44,19 @@ describe('gatewayUrl', () => {
 
 describe('curlLine', () => {
   it('carries the key only where one is needed', () => {
-    assert.doesNotMatch(curlLine('http://h:1', false), /Authorization/);
-    assert.match(curlLine('http://h:1', true), /-H "Authorization: Bearer \$AUTOGLM_API_KEY"/);
+    assert.doesNotMatch(
+      curlLine('http://h:1', { needsKey: false, takesMessages: true }),
+      /Authorization/,
+    );
+    assert.match(
+      curlLine('http://h:1', { needsKey: true, takesMessages: true }),
+      /-H "Authorization: Bearer \$AUTOGLM_API_KEY"/,
+    );
+  });
+
+  it('asks for the end of a text where the model takes no messages', () => {
+    const line = curlLine('http://h:1', { needsKey: false, takesMessages: false });
+
+    assert.match(line, /^curl http:\/\/h:1\/v1\/completions .*"prompt":"Hello"/);
   });
 });

@@ -25,11 +25,14 @@ async function pathWith(...names: readonly string[]): Promise<string> {
   return folder;
 }
 
+const WANTED = 'autoglm-mesh needs Node 20.19 or newer, but not 21';
+
 describe('the set-up', () => {
   const versions = [
-    { version: '18.20.0', says: 'autoglm-mesh needs Node 20.19 or newer; this is 18.20.0.' },
-    { version: '20.18.3', says: 'autoglm-mesh needs Node 20.19 or newer; this is 20.18.3.' },
+    { version: '18.20.0', says: `${WANTED}; this is 18.20.0.` },
+    { version: '20.18.3', says: `${WANTED}; this is 20.18.3.` },
     { version: '20.19.0', says: 'accepted' },
+    { version: '21.7.3', says: `${WANTED}; this is 21.7.3.` },
     { version: '22.0.0', says: 'accepted' },
   ];
   for (const { version, says } of versions) {

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { setImmediate } from 'node:timers/promises';
+import type { KeyedItem } from '#encoder/encoder-batch-queue.ts';
 import {
   type EncodedItem,
   type EncoderDescription,
@@ -10,6 +11,7 @@ import {
   type ItemFacts,
   type ItemPlan,
   type MediaEncoder,
+  shareBytes,
 } from '#native';
 import { within } from '#test/bounded.ts';
 
@@ -50,6 +52,8 @@ export class FakeEncoder implements MediaEncoder {
   readonly trace: string[] = [];
   readonly description: EncoderDescription;
   isHeld = false;
+  /** Whether its rows are in shared memory. */
+  isSharing = false;
   #pending: PendingItem[] = [];
 
   constructor(modality: 'image' | 'audio' = 'image') {
@@ -58,7 +62,10 @@ export class FakeEncoder implements MediaEncoder {
       modelType: 'fake',
       hiddenSize: HIDDEN_SIZE,
       weightDtype: 'float32',
+      quantization: '',
       weightBytes: 1,
+      weightsCache: null,
+      unusedSettings: [],
       loadMs: 1,
       sampleRateHz: modality === 'audio' ? 16_000 : 0,
       maxRows: 100_000,
@@ -116,23 +123,27 @@ export class FakeEncoder implements MediaEncoder {
     const plan = this.plan(factsOf(item));
     const value = (item.kind === 'image' ? item.rgb[0] : item.samples[0]) ?? 0;
     const rows = new Float32Array(plan.numRows * HIDDEN_SIZE).fill(value);
-    return { rows, plan, preprocessUs: 20, encodeUs: 300 };
+    const facts = { plan, preprocessUs: 20, encodeUs: 300 };
+    if (!this.isSharing) return { rows, ...facts };
+    const { bytes, shared } = shareBytes(new Uint8Array(rows.buffer));
+    return { rows: new Float32Array(bytes.buffer, 0, rows.length), shared, ...facts };
   }
 }
 
 function factsOf(item: EncoderItem): ItemFacts {
   return item.kind === 'image'
-    ? { ...item, options: { maxPixels: null, maxPixelsMode: 'ignore' } }
+    ? { ...item, options: { maxPixels: null, minPixels: null, maxPixelsMode: 'ignore' } }
     : { kind: 'audio', numSamples: item.samples.length, sampleRateHz: item.sampleRateHz };
 }
 
 /** Makes an image of one colour. */
-export function grayImage(value: number): EncoderItem {
+export function grayImage(value: number): KeyedItem {
   return {
     kind: 'image',
     rgb: new Uint8Array(8 * 8 * 3).fill(value),
     width: 8,
     height: 8,
     grid: { t: 1, h: 8, w: 8 },
+    contentKey: String(value),
   };
 }

@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { EncoderBatchQueue } from '#encoder/encoder-batch-queue.ts';
+import { Quarantine } from '#mesh/process/quarantine.ts';
+import { StepWatchdog } from '#mesh/process/step-watchdog.ts';
 import { FakeClock } from '#test/fake-clock.ts';
+import { refusal } from '#test/refusal.ts';
 import { FakeEncoder, grayImage, settled } from './doubles.ts';
+
+/** Time that every batch may take, ms. */
+const STEP_LIMIT_MS = 10_000;
 
 const present = new AbortController().signal;
 
@@ -10,15 +16,53 @@ function setUp() {
   const clock = new FakeClock();
   const encoder = new FakeEncoder();
   const sizes: number[] = [];
+  const trace: string[] = [];
+  const quarantine = new Quarantine({
+    journal: { write: (keys) => trace.push(`[${keys.join(' ')}]`) },
+    onCleared: (key) => trace.push(`${key} cleared`),
+  });
+  const deaths: unknown[] = [];
   const queue = new EncoderBatchQueue({
     limits: { maxBatchSize: 2, windowMs: 5 },
     clock,
+    quarantine,
+    watchdog: new StepWatchdog({ clock, limitMs: STEP_LIMIT_MS }),
+    onDeath: (why) => deaths.push(why),
     onBatch: (numItems) => sizes.push(numItems),
   });
-  return { clock, encoder, queue, sizes };
+  return { clock, encoder, queue, sizes, trace, quarantine, deaths };
 }
 
 describe('EncoderBatchQueue', () => {
+  it('notes what it encodes while it does', async () => {
+    const { encoder, queue, trace } = setUp();
+
+    const items = [1, 2].map((value) => queue.encode(encoder, grayImage(value), present));
+    assert.deepEqual(trace, ['[1 2]']);
+    await Promise.all(items);
+    await settled();
+
+    assert.deepEqual(trace, ['[1 2]', '[]']);
+  });
+
+  it('encodes a suspect by itself, and beside others once it is cleared', async () => {
+    const { encoder, queue, trace, quarantine, clock } = setUp();
+    quarantine.learn([{ key: '2', numDeaths: 1 }]);
+
+    const items = [1, 2, 3].map((value) => queue.encode(encoder, grayImage(value), present));
+    clock.advance(5);
+    for (const item of items) {
+      await item;
+      await settled();
+      clock.advance(5);
+    }
+    const again = [1, 2].map((value) => queue.encode(encoder, grayImage(value), present));
+    await Promise.all(again);
+
+    assert.deepEqual(trace.slice(0, 6), ['[1]', '[]', '[2]', '[]', '2 cleared', '[3]']);
+    assert.equal(trace.at(-1), '[1 2]');
+  });
+
   it('encodes items that arrive within the window together', async () => {
     const { clock, encoder, queue, sizes } = setUp();
 
@@ -116,6 +160,30 @@ describe('EncoderBatchQueue', () => {
 
     assert.equal((await staying).encoded.rows[0], 2);
     assert.deepEqual(encoder.trace, ['encode 1']);
+  });
+
+  it('fails its items, and all later ones, when the tower stands still', async () => {
+    const { clock, encoder, queue, trace, deaths } = setUp();
+    const known = queue.encode(encoder, grayImage(1), present);
+    clock.advance(5);
+    await known;
+    await settled();
+    encoder.isHeld = true;
+    const items = [1, 2, 3].map((value) => queue.encode(encoder, grayImage(value), present));
+    const outcomes = Promise.allSettled(items);
+
+    clock.advance(STEP_LIMIT_MS - 1);
+    await settled();
+    assert.deepEqual(deaths, []);
+    clock.advance(1);
+
+    for (const outcome of await outcomes) {
+      assert(outcome.status === 'rejected');
+      refusal('ENGINE_DEAD', /has not ended for 10 s/)(outcome.reason);
+    }
+    assert.equal(deaths.length, 1);
+    await assert.rejects(queue.encode(encoder, grayImage(4), present), refusal('ENGINE_DEAD'));
+    assert.equal(trace.at(-1), '[1 2]');
   });
 
   it('hands the signal of a running item to the tower', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { StepExecutor } from '#backbone/engine/step-plan.ts';
+import type { LoadedDecoder } from '#backbone/load-decoder.ts';
 import type {
   DecoderDescription,
   EngineError,
@@ -40,11 +41,16 @@ export class FakeDecoder implements StepExecutor {
   /** Media rows of all steps. */
   readonly mediaRows: MediaRows[] = [];
   nextToken: NextToken;
+  /** Time that a step claims to have taken, microseconds; long steps are not planned ahead. */
+  forwardUs = 1;
   /** Lets single outputs fail by their parameters. */
   failureOf: (params: SampleParams) => EngineError | undefined = () => undefined;
   #slots: Int32Array;
   #failures: Error[] = [];
   #held: Promise<void> = Promise.resolve();
+  /** End of the last step that was given, and the tokens that it chose; none if it failed. */
+  #last: Promise<unknown> = Promise.resolve();
+  #chosen: Uint32Array = new Uint32Array(0);
 
   constructor(options: { readonly nextToken?: NextToken; readonly numBlocks?: number } = {}) {
     const { nextToken = hashedToken, numBlocks = 64 } = options;
@@ -57,13 +63,23 @@ export class FakeDecoder implements StepExecutor {
       vocabSize: 1536,
       maxPositionEmbeddings: 512,
       weightDtype: 'float32',
+      quantization: 'int4 in groups of 128',
       weightBytes: 0,
+      weightsCache: null,
       numBlocks,
       blockSize: 16,
       kvCacheBytes: 0,
+      kvCacheDtype: 'float32',
       loadMs: 1,
       mropeSection: null,
     };
+  }
+
+  /** The decoder as a backbone takes it once it is loaded. */
+  get loaded(): LoadedDecoder {
+    const { description } = this;
+    const close = () => this.close();
+    return { executor: this, description, device: 'cpu', numRanks: 1, isa: '', close };
   }
 
   /** Lets the next step fail. */
@@ -84,9 +100,21 @@ export class FakeDecoder implements StepExecutor {
     this.trace.push('closed');
   }
 
-  async execute(plan: StepPlan): Promise<StepResult> {
+  /** Runs one step after another, as a device does. */
+  execute(plan: StepPlan): Promise<StepResult> {
     this.trace.push(`execute ${plan.tokenIds.length}`);
+    const before = this.#last;
+    // Like the native decoder's, the numbers of the plan are copied when it is given.
+    const step = this.#step({ ...plan, outputs: structuredClone(plan.outputs) }, before);
+    this.#last = step.catch(() => undefined);
+    return step;
+  }
+
+  async #step(given: StepPlan, before: Promise<unknown>): Promise<StepResult> {
+    await before;
     await this.#held;
+    const chosen = this.#chosen;
+    this.#chosen = new Uint32Array(0);
     // A device answers in a later turn of the event loop.
     await new Promise((resolve) => setImmediate(resolve));
     const failure = this.#failures.shift();
@@ -94,18 +122,21 @@ export class FakeDecoder implements StepExecutor {
       this.trace.push('failed');
       throw failure;
     }
+    const plan = withChosen(given, chosen);
     this.mediaRows.push(...plan.mediaRows);
     plan.tokenIds.forEach((id, row) => {
       this.#slots[plan.slotMapping[row] ?? -1] = id;
     });
     this.trace.push('executed');
-    return this.#result(plan);
+    const result = this.#result(plan);
+    this.#chosen = result.tokenIds;
+    return result;
   }
 
   #result(plan: StepPlan): StepResult {
     const { outputs } = plan;
     const maxTop = Math.max(0, ...outputs.map(({ numLogprobs }) => numLogprobs));
-    const tokenIds = Uint32Array.from(outputs, (output) => this.#chosen(plan, output));
+    const tokenIds = Uint32Array.from(outputs, (output) => this.#choose(plan, output));
     return {
       tokenIds,
       logprobs: Float32Array.from(outputs, (_, i) => -0.25 * (i + 1)),
@@ -113,7 +144,8 @@ export class FakeDecoder implements StepExecutor {
       topTokenIds: Uint32Array.from({ length: outputs.length * maxTop }, (_, i) => i % maxTop),
       topLogprobs: Float32Array.from({ length: outputs.length * maxTop }, (_, i) => -(i % maxTop)),
       maxTop,
-      forwardUs: 1,
+      idleUs: 0,
+      forwardUs: this.forwardUs,
       failures: outputs.flatMap(({ sample }, output) => {
         const error = sample === null ? undefined : this.failureOf(sample);
         return error === undefined ? [] : [{ output, error }];
@@ -121,7 +153,7 @@ export class FakeDecoder implements StepExecutor {
     };
   }
 
-  #chosen(plan: StepPlan, output: StepOutput): number {
+  #choose(plan: StepPlan, output: StepOutput): number {
     if (output.sample === null) return output.targetToken;
     return this.nextToken(this.#context(plan, output.token), output.sample);
   }
@@ -138,4 +170,40 @@ export class FakeDecoder implements StepExecutor {
       return id;
     });
   }
+}
+
+/** Returns a plan with the tokens that the step before chose, counted where penalties need them. */
+function withChosen(plan: StepPlan, chosen: Uint32Array): StepPlan {
+  const { previousOutputs } = plan;
+  if (previousOutputs === undefined) return plan;
+  const tokenIds = plan.tokenIds.map((id, row) => {
+    const output = previousOutputs[row] ?? -1;
+    if (output < 0) return id;
+    const token = chosen[output];
+    assert(token !== undefined, `the step before had no output ${output}`);
+    return token;
+  });
+  const outputs = plan.outputs.map((output) => {
+    const { token, sample } = output;
+    if (sample === null || (previousOutputs[token] ?? -1) < 0) return output;
+    return { ...output, sample: withGenerated(sample, tokenIds[token] ?? 0) };
+  });
+  return { ...plan, tokenIds, outputs };
+}
+
+function withGenerated(params: SampleParams, id: number): SampleParams {
+  const { repetitionPenalty, presencePenalty, frequencyPenalty } = params;
+  const seen = new Set(params.seenTokenIds);
+  if (repetitionPenalty !== 1) seen.add(id);
+  const counts = new Map<number, number>();
+  for (const [i, one] of params.generatedTokenIds.entries()) {
+    counts.set(one, params.generatedCounts[i] ?? 0);
+  }
+  if (presencePenalty !== 0 || frequencyPenalty !== 0) counts.set(id, (counts.get(id) ?? 0) + 1);
+  return {
+    ...params,
+    seenTokenIds: Uint32Array.from(seen),
+    generatedTokenIds: Uint32Array.from(counts.keys()),
+    generatedCounts: Uint32Array.from(counts.values()),
+  };
 }

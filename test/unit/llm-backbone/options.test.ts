@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { backboneOptions, checkBackboneOptions, kvCacheBytes } from '#backbone/options.ts';
-import { parseFlags, resolveOptions } from '#mesh/options.ts';
+import { parseFlags } from '#mesh/command-line/flags.ts';
+import { resolveOptions } from '#mesh/options.ts';
 import { refusal } from '#test/refusal.ts';
 
 const GIB = 1024 ** 3;
@@ -19,10 +20,11 @@ describe('backbone options', () => {
     assert.deepEqual(options('--served-model-name', 'a', 'b').servedModelName, ['a', 'b']);
   });
 
-  it('refuses more than one device a decoder', () => {
+  it('refuses another number of ranks than the list of devices has', () => {
+    const flags = ['--device=cpu:0,cpu:1', '--tensor-parallel-size=3'];
     assert.throws(
-      () => checkBackboneOptions(options('--tensor-parallel-size', '2')),
-      refusal('INVALID_REQUEST', /tensor-parallel-size.*set it to 1/, 'tensor-parallel-size'),
+      () => checkBackboneOptions(options(...flags)),
+      refusal('INVALID_REQUEST', /got 3, and "device" names 2 devices/, 'tensor-parallel-size'),
     );
   });
 
@@ -30,6 +32,13 @@ describe('backbone options', () => {
     assert.throws(
       () => checkBackboneOptions(options('--max-num-seqs', '8', '--max-num-batched-tokens', '7')),
       refusal('INVALID_REQUEST', /7 is below max-num-seqs, 8/),
+    );
+  });
+
+  it('names the types of a KV cache', () => {
+    assert.throws(
+      () => options('--kv-cache-dtype', 'fp8'),
+      refusal('INVALID_REQUEST', /kv-cache-dtype.*auto, bfloat16, float32, int8/),
     );
   });
 
@@ -49,10 +58,9 @@ describe('kvCacheBytes', () => {
     assert.equal(kvCacheBytes(options('--kv-cache-gb', '0.5'), cpu), GIB / 2);
   });
 
-  it('is at most 4 GiB on a CPU', () => {
-    const bytes = kvCacheBytes(options(), cpu);
-
-    assert.ok(bytes > 0 && bytes <= 4 * GIB);
+  it('is a tenth of memory on a CPU, at most 4 GiB', () => {
+    assert.equal(kvCacheBytes(options(), { ...cpu, memoryBytes: 10 * GIB }), GIB);
+    assert.equal(kvCacheBytes(options(), { ...cpu, memoryBytes: 100 * GIB }), 4 * GIB);
   });
 
   it('is what utilization leaves beside the weights on a GPU', () => {

@@ -10,6 +10,7 @@ import { MetricRegistry } from '#mesh/metrics.ts';
 import { resolveOptions } from '#mesh/options.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { GenerateRequest } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { samplesOf } from '#test/metric-samples.ts';
 import { refusal } from '#test/refusal.ts';
 import { until } from '#test/unit/encoder/doubles.ts';
 import { FakeDecoder, scripted } from './fake-decoder.ts';
@@ -27,15 +28,8 @@ async function serve(
 ) {
   const decoder = new FakeDecoder({ nextToken: scripted(Array<number>(16).fill(token)) });
   const options = resolveOptions(backboneOptions, { model: MODEL, servedModelName: [name] });
-  const loaded = {
-    executor: decoder,
-    description: decoder.description,
-    device: 'cpu',
-    isa: '',
-    close: () => decoder.close(),
-  } as const;
   const files = await readModelFiles(MODEL, undefined);
-  const model = await ServedModel.create(options, loaded, files, {
+  const model = await ServedModel.create(options, decoder.loaded, files, {
     registry,
     log,
     onEncoders: () => {},
@@ -51,15 +45,15 @@ async function* requests() {
 }
 
 async function ask(service: BackboneService): Promise<readonly number[]> {
-  const { answers } = await collect(service.generate(requests(), { signal }));
+  const caller = { signal, peer: '127.0.0.1:5000' };
+  const { answers } = await collect(service.generate(requests(), caller));
   return answers[0]?.tokenIds ?? [];
 }
 
 /** Returns the values of a metric by model. */
 function valuesOf(registry: MetricRegistry, name: string): Record<string, number> {
-  const family = registry.collect().find((one) => one.name === name);
   return Object.fromEntries(
-    family?.samples.map(({ labels, value }) => [labels['model_name'] ?? '', value]) ?? [],
+    samplesOf(registry, name).map(({ labels, value }) => [labels['model_name'] ?? '', value]),
   );
 }
 

@@ -4,6 +4,9 @@ import { Scheduler, type SchedulerOptions } from '#backbone/engine/scheduler.ts'
 import type { StepExecutor } from '#backbone/engine/step-plan.ts';
 import { Generation, type GenerationRequest } from '#backbone/request/generation.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
+import { Quarantine } from '#mesh/process/quarantine.ts';
+import { StepWatchdog } from '#mesh/process/step-watchdog.ts';
+import { Stages } from '#mesh/trace/stages.ts';
 import type { DecoderDescription } from '#native';
 import type {
   ChoiceDelta,
@@ -11,12 +14,16 @@ import type {
   GenerateResponse,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { within } from '#test/bounded.ts';
-import { GREEDY, ids } from '#test/unit/llm-backbone/engine/scheduling.ts';
+import { FakeClock } from '#test/fake-clock.ts';
+import { GREEDY, ids, ticketOf } from '#test/unit/llm-backbone/engine/scheduling.ts';
 import { vocabulary } from './text-model.ts';
+
+/** Time that every step of a test engine may take, ms. */
+export const STEP_LIMIT_MS = 5000;
 
 /** A decoder and its description. */
 export interface DescribedExecutor extends StepExecutor {
-  readonly description: Pick<DecoderDescription, 'numBlocks'>;
+  readonly description: Pick<DecoderDescription, 'numBlocks' | 'kvCacheDtype'>;
 }
 
 /** Creates an engine over a decoder, without gRPC. */
@@ -30,17 +37,30 @@ export function createTestEngine(
     maxNumSeqs: 16,
     maxNumBatchedTokens: 64,
     maxNumWaiting: 100,
+    maxNumWaitingMedia: 100,
+    priorityAgingMs: 1000,
+    speculation: null,
     ...options,
   });
   let time = 0;
   const now = () => time++;
   const registry = new MetricRegistry();
   const metrics = new BackboneMetrics(registry, 'test');
-  metrics.watch(scheduler);
-  const engine = new EngineLoop({ scheduler, executor: decoder, metrics, now });
+  metrics.watch(scheduler, decoder.description);
+  const trace: string[] = [];
+  const quarantine = new Quarantine({
+    journal: { write: (keys) => trace.push(keys.join(' ')) },
+    onCleared: (key) => trace.push(`${key} cleared`),
+  });
+  const clock = new FakeClock();
+  const watchdog = new StepWatchdog({ clock, limitMs: STEP_LIMIT_MS });
+  const parts = { scheduler, executor: decoder, metrics, quarantine, watchdog, now };
+  const engine = new EngineLoop(parts);
   let numSequences = 0;
-  const context = { engine, vocabulary, metrics, now, nextSequenceId: () => numSequences++ };
-  return { scheduler, engine, registry, context, done: engine.run() };
+  const nextSequenceId = () => numSequences++;
+  const context = { engine, vocabulary, metrics, quarantine, now, nextSequenceId };
+  const done = engine.run();
+  return { scheduler, engine, registry, context, quarantine, trace, clock, done };
 }
 
 export type TestEngine = ReturnType<typeof createTestEngine>;
@@ -62,12 +82,15 @@ export function requestOf({
     prompt: { tokenIds: promptTokenIds, placeholders: [], positions: null, audioDurationMs: 0 },
     media: null,
     numChoices,
-    priority: 0,
+    ticket: ticketOf(),
+    cacheSalt: '',
     numLogprobs: -1,
     numPromptLogprobs: -1,
     returnPromptTokenIds: false,
+    planOnly: false,
     delivered: Array.from({ length: numChoices }, () => []),
-    arrivalMs: 0,
+    promptKey: '',
+    stages: new Stages('llm-backbone', 0),
     ...shape,
     settings: { ...GREEDY, vocabLimit: vocabulary.size, ...shape.settings },
     output: {

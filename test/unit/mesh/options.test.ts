@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import Type from 'typebox';
-import { helpText, parseFlags, parseSection, resolveOptions, toFlags } from '#mesh/options.ts';
+import { parseFlags, toFlags } from '#mesh/command-line/flags.ts';
+import { helpText, parseSection, resolveOptions } from '#mesh/options.ts';
 import { refusalOf } from '#test/refusal.ts';
 
 const schema = Type.Object(
@@ -13,7 +14,7 @@ const schema = Type.Object(
     }),
     servedModelName: Type.Optional(Type.Array(Type.String(), { description: 'names' })),
     enableCache: Type.Boolean({ default: true, description: 'prefix cache' }),
-    apiKey: Type.Optional(Type.String({ description: 'secret', env: 'TEST_API_KEY' })),
+    apiKey: Type.Optional(Type.String({ description: 'secret', secret: true })),
   },
   { additionalProperties: false },
 );
@@ -51,7 +52,7 @@ describe('options', () => {
   });
 
   it('takes a secret from its environment variable and never writes it into flags', () => {
-    const values = resolveOptions(schema, {}, { TEST_API_KEY: 'k' });
+    const values = resolveOptions(schema, {}, { AUTOGLM_API_KEY: 'k' });
 
     assert.equal(values.apiKey, 'k');
     assert.ok(!toFlags(schema, values).join(' ').includes('k '));
@@ -59,7 +60,7 @@ describe('options', () => {
   });
 
   it('prefers an explicit value to the environment', () => {
-    assert.equal(resolveOptions(schema, { apiKey: 'a' }, { TEST_API_KEY: 'b' }).apiKey, 'a');
+    assert.equal(resolveOptions(schema, { apiKey: 'a' }, { AUTOGLM_API_KEY: 'b' }).apiKey, 'a');
   });
 
   it('writes flags that read back as the same values', () => {
@@ -93,8 +94,91 @@ describe('options', () => {
     assert.match(error.message, /unknown key "prot".*port/);
   });
 
-  it('refuses an unknown flag', () => {
-    assert.match(refusalOf(() => parseFlags(schema, ['--prot', '1'])).message, /prot.*--help/);
+  for (const port of ['3.5', '1e3', '0x10', ' 5 ', '-1', 'NaN', '', '99999999999999999999', '5k']) {
+    it(`refuses ${JSON.stringify(port)} as a port, in a flag and in a file`, () => {
+      const flags = parseFlags(schema, [`--port=${port}`]);
+
+      assert.match(refusalOf(() => resolveOptions(schema, flags, {})).message, /^key "port": must/);
+    });
+  }
+
+  for (const port of [3.5, Number.NaN, Number.POSITIVE_INFINITY, -1, 1e20, true]) {
+    it(`refuses the number ${port} of a file as a port`, () => {
+      const error = refusalOf(() => resolveOptions(schema, { port }, {}));
+
+      assert.match(error.message, new RegExp(`^key "port": must .*got ${port}`.replace('+', '.')));
+    });
+  }
+
+  const numbers = Type.Object({ timeS: Type.Number({ minimum: 0, maximum: 100 }) });
+  for (const [text, number] of Object.entries({ '1e1': 10, '.5': 0.5, '2.': 2, '1E-1': 0.1 })) {
+    it(`reads ${text} as a number of seconds`, () => {
+      assert.equal(resolveOptions(numbers, { timeS: text }).timeS, number);
+    });
+  }
+
+  for (const text of ['1e999', 'inf', 'nan', '0x1', '1_0', '1s', '-']) {
+    it(`refuses ${text} as a number of seconds`, () => {
+      assert.match(refusalOf(() => resolveOptions(numbers, { timeS: text })).message, /"time-s"/);
+    });
+  }
+
+  for (const [text, value] of Object.entries({ on: true, False: false, '0': false, yes: true })) {
+    it(`reads ${text} as a switch`, () => {
+      assert.equal(resolveOptions(schema, { enableCache: text }, {}).enableCache, value);
+    });
+  }
+
+  it('refuses a word that is no switch', () => {
+    const error = refusalOf(() => resolveOptions(schema, { enableCache: 'maybe' }, {}));
+
+    assert.match(error.message, /^key "enable-cache": must be boolean, got "maybe"/);
+  });
+
+  it('refuses digits that stand for a text without quotes, since some may be lost', () => {
+    const error = refusalOf(() => resolveOptions(schema, { apiKey: 123 }, {}));
+
+    assert.match(error.message, /"api-key": must be string, got 123; in a file, put it in quotes/);
+  });
+
+  const addresses = Type.Object({
+    peers: Type.Array(Type.String(), { meaning: 'address' }),
+  });
+  for (const one of ['127.0.0.1', 'a:', ':8051', '::1:8051', 'a: 1', 'a:65536', 'http://a:1']) {
+    it(`refuses the address ${JSON.stringify(one)}`, () => {
+      const error = refusalOf(() => resolveOptions(addresses, { peers: ['a:1', one] }));
+
+      assert.match(error.message, /^key "peers": must be host:port/);
+    });
+  }
+
+  it('takes addresses of names, IPv4 and IPv6', () => {
+    const peers = ['node-1.local:80', '127.0.0.1:0', '[::1]:65535'];
+
+    assert.deepEqual(resolveOptions(addresses, { peers }).peers, peers);
+  });
+
+  it('refuses an unknown flag and names the one that was meant', () => {
+    const { message } = refusalOf(() => parseFlags(schema, ['--prot', '1']));
+
+    assert.equal(message, 'unknown flag --prot; did you mean "port"? (--help lists the options)');
+  });
+
+  it('refuses a flag without its value, and an argument without a flag', () => {
+    assert.match(refusalOf(() => parseFlags(schema, ['--port'])).message, /--port needs a value/);
+    assert.match(
+      refusalOf(() => parseFlags(schema, ['--port', '--dtype'])).message,
+      /--port needs a value/,
+    );
+    assert.match(refusalOf(() => parseFlags(schema, ['9000'])).message, /argument "9000"/);
+    assert.match(refusalOf(() => parseFlags(schema, ['-x'])).message, /unknown flag -x/);
+  });
+
+  it('takes flags with underscores, and switches with a value', () => {
+    const flags = ['--served_model_name', 'a', '--no_enable_cache'];
+
+    assert.deepEqual(parseFlags(schema, flags), { servedModelName: ['a'], enableCache: false });
+    assert.deepEqual(parseFlags(schema, ['--enable-cache=false']), { enableCache: 'false' });
   });
 
   it('lists every option with its unit and default in the help', () => {
@@ -102,6 +186,6 @@ describe('options', () => {
 
     assert.match(help, /--port INTEGER\s+TCP port \[8000\]/);
     assert.match(help, /--dtype auto\|half/);
-    assert.match(help, /--api-key STRING\s+secret \(or TEST_API_KEY\)/);
+    assert.match(help, /--api-key STRING\s+secret \(or AUTOGLM_API_KEY\)/);
   });
 });

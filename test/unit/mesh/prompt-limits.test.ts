@@ -4,7 +4,13 @@ import { checkPromptSize } from '#mesh/prompt-limits.ts';
 import { Prompt } from '#protos/autoglm/llm/v1/prompt.ts';
 import { refusal } from '#test/refusal.ts';
 
-const limits = { maxMessages: 3, maxMessageParts: 4, maxTextBytes: 100, maxContextBytes: 50n };
+const limits = {
+  maxMessages: 3,
+  maxMessageParts: 4,
+  maxTextBytes: 100,
+  maxContextBytes: 50n,
+  maxModelLen: 7,
+};
 
 type Shape = Parameters<typeof Prompt.fromPartial>[0];
 type Message = { role?: string; text?: string; parts?: string[]; metadata?: string };
@@ -72,7 +78,11 @@ const refused: { name: string; prompt: Shape; matches: ReturnType<typeof refusal
   {
     name: 'text beyond the context, bytes counted and not characters',
     prompt: text('微'.repeat(17)),
-    matches: refusal('CONTEXT_LENGTH_EXCEEDED', /51 bytes .* 50 bytes/, 'prompt.text'),
+    matches: refusal(
+      'CONTEXT_LENGTH_EXCEEDED',
+      /51 bytes .* 50 bytes.* maximum context length is 7 tokens/,
+      'prompt.text',
+    ),
   },
   {
     name: 'text of roles, names, texts and parts together',

@@ -27,7 +27,7 @@ class BoundedTurns extends Turns {
   #numLeft: number;
 
   constructor(bytes: Buffer) {
-    super(new AbortController().signal);
+    super();
     this.#numLeft = bytes.length + 2;
   }
 

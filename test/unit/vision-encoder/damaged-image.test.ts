@@ -6,12 +6,12 @@ import { MeshError } from '#mesh/errors.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { checkMutants, type Specimen } from '#test/mutations.ts';
 import { refuseManyFrames } from '#vision/animation.ts';
-import { createImageFormat } from '#vision/image-format.ts';
+import { refuseManyScans } from '#vision/jpeg-scans.ts';
+import { openImage } from '#vision/open-image.ts';
 import { refuseManyChunks } from '#vision/png-chunks.ts';
 
 const FIXTURES = join(PACKAGE_ROOT, 'test/testdata/image-formats');
 const MAX_IMAGE_PIXELS = 100_000;
-const { signal } = new AbortController();
 
 /** Reads a file of testdata as a specimen. No mark is in its first bytes, which tell its format. */
 function specimen(name: string, marks: readonly number[] = []): Specimen {
@@ -28,16 +28,11 @@ const WEBP_MARKS = [4, 12, 16];
 const GIF_MARKS = [6, 10, 13];
 
 async function decode(bytes: Buffer): Promise<void> {
-  const reader = createImageFormat({ maxImagePixels: MAX_IMAGE_PIXELS }).begin({
-    mediaType: '',
-    options: undefined,
-  });
-  reader.push(bytes);
-  const opened = await reader.open(signal);
-  const item = await opened.load(signal);
-  assert(item.kind === 'image');
-  assert.equal(item.rgb.length, item.width * item.height * 3);
-  assert(item.width * item.height <= MAX_IMAGE_PIXELS, `${item.width}×${item.height}`);
+  const { facts, load } = await openImage(bytes, { maxImagePixels: MAX_IMAGE_PIXELS });
+  assert(facts.kind === 'image');
+  const rgb = await load();
+  assert.equal(rgb.length, facts.width * facts.height * 3);
+  assert(facts.width * facts.height <= MAX_IMAGE_PIXELS, `${facts.width}×${facts.height}`);
 }
 
 /** Runs a reading and ignores a refusal. */
@@ -63,6 +58,12 @@ describe('a damaged image is read or refused', () => {
   it('while its chunks are counted: PNG', async () => {
     await checkMutants([specimen('display-p3.png', PNG_MARKS)], 3000, (bytes) =>
       readOrRefused(() => refuseManyChunks(bytes)),
+    );
+  });
+
+  it('while its scans are counted: JPEG', async () => {
+    await checkMutants([specimen('orient8.jpg', [2, 20])], 3000, (bytes) =>
+      readOrRefused(() => refuseManyScans(bytes)),
     );
   });
 

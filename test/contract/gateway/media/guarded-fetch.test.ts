@@ -26,6 +26,7 @@ const OPEN: FetchOptions = {
   timeoutMs: 10_000,
   connectTimeoutMs: 2000,
   maxConcurrent: 32,
+  resolveHost: () => Promise.resolve([]),
 };
 
 /** Options that allow one address only: 127.0.0.1. */
@@ -55,13 +56,17 @@ interface FetchSetup {
 }
 
 function fetchFrom(url: string, { options = OPEN, resolveHost, signal = never }: FetchSetup = {}) {
-  const fetcher = new GuardedFetch(options, resolveHost);
+  const fetcher = new GuardedFetch({ ...options, resolveHost: resolveHost ?? options.resolveHost });
   return fetcher.fetch(new URL(url), { ...call(), signal });
 }
 
 function call() {
   const limits = { maxItemBytes: MAX_ITEM_BYTES, maxTotalBytes: MAX_ITEM_BYTES };
-  return { param: PARAM, budget: new ByteBudget(limits).item(PARAM) };
+  return {
+    param: PARAM,
+    budget: new ByteBudget(limits).item(PARAM),
+    asker: { clientId: 'client' },
+  };
 }
 
 /** Checks that a refusal has this reason, names the field and names no address. */

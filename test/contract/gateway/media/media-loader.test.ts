@@ -21,7 +21,7 @@ const TESTDATA = fileURLToPath(new URL('../../../testdata', import.meta.url));
 const PNG = readFileSync(`${TESTDATA}/resize/0.in.png`);
 const WAV = readFileSync(`${TESTDATA}/conformer-tiny/audio0.wav`);
 const GIF = Buffer.from('GIF89a\x01\0\x01\0\0\0\0;', 'latin1');
-const never = new AbortController().signal;
+const never = { clientId: 'client', hold: () => {}, signal: new AbortController().signal };
 
 const servers: MediaServer[] = [];
 afterEach(async () => {
@@ -105,6 +105,46 @@ describe('MediaLoader', () => {
     );
   });
 
+  for (const [what, url] of [
+    [
+      'percent-encoded base64',
+      `data:image/png;base64,${encodeURIComponent(PNG.toString('base64'))}`,
+    ],
+    ['percent-encoded bytes', `data:image/png,${PNG.toString('hex').replaceAll(/../g, '%$&')}`],
+    ['the URL alphabet without padding', `data:image/png;base64,${PNG.toString('base64url')}`],
+    ['no media type', `data:;base64,${PNG.toString('base64')}`],
+    ['parameters', `data:image/png;name=a.png;charset=utf-8;base64,${PNG.toString('base64')}`],
+    ['another declared type', `data:image/jpeg;base64,${PNG.toString('base64')}`],
+  ] as const) {
+    it(`loads a data URL with ${what}`, async () => {
+      const [item] = await loader().load(references(imageUrl(url)), never);
+
+      assert.deepEqual(item?.bytes, PNG);
+      assert.equal(item?.mediaType, 'image/png');
+    });
+  }
+
+  it('counts the bytes that are memory of their own', async () => {
+    const server = await serve((_, response) => response.end(GIF));
+    const held: number[] = [];
+    const call = { ...never, hold: (numBytes: number) => held.push(numBytes) };
+    const upload: MediaReference = {
+      modality: 'audio',
+      source: { kind: 'bytes', bytes: WAV },
+      declaredType: undefined,
+      param: 'file',
+    };
+    const local = imageUrl(pathToFileURL(`${TESTDATA}/resize/0.in.png`).href);
+
+    await loader({ allowedLocalMediaPath: TESTDATA }).load(
+      [...references(imageUrl(`${server.origin}/a.gif`), imageData(PNG), local), upload],
+      call,
+    );
+
+    const sum = held.reduce((a, b) => a + b, 0);
+    assert.equal(sum, GIF.length + 2 * PNG.length);
+  });
+
   it('loads uploaded bytes', async () => {
     const upload: MediaReference = {
       modality: 'audio',
@@ -155,6 +195,33 @@ describe('MediaLoader refusals', () => {
       'messages[0].content[0].image_url.url',
       /not valid base64/,
     );
+  });
+
+  for (const [url, message] of [
+    ['data:image/png;base64,', /is empty/],
+    ['data:image/svg+xml,%3Csvg%20xmlns=', /looks like SVG \(declared as image\/svg\+xml\)/],
+    ['data:image/png;base64,%zz%zz', /not valid base64/],
+    [
+      `data:image/png;base64,${WAV.toString('base64')}`,
+      /looks like WAV \(declared as image\/png\)/,
+    ],
+  ] as const) {
+    it(`refuses ${url.slice(0, 40)}`, async () => {
+      await assert.rejects(loader().load(references(imageUrl(url)), never), { message });
+    });
+  }
+
+  it('refuses percent-encoded items over the limit', async () => {
+    const text = PNG.toString('hex').replaceAll(/../g, '%$&');
+    for (const url of [
+      `data:image/png,${text}`,
+      `data:image/png;base64,${encodeURIComponent(PNG.toString('base64'))}`,
+    ]) {
+      const loading = loader({ maxMediaMb: 0.0001 }).load(references(imageUrl(url)), never);
+      const param = 'messages[0].content[0].image_url.url';
+
+      await refused(loading, 'PAYLOAD_TOO_LARGE', param, /larger than the 0.0001 MB/);
+    }
   });
 
   it('refuses an inline item over the limit', async () => {
@@ -263,7 +330,10 @@ describe('MediaLoader and cancellation', () => {
     });
     const parts = Array.from({ length: 3 }, (_, i) => imageUrl(`${server.origin}/${i}`));
 
-    await assert.rejects(loader().load(references(...parts), controller.signal), left);
+    await assert.rejects(
+      loader().load(references(...parts), { ...never, signal: controller.signal }),
+      left,
+    );
     await server.allClosed();
   });
 
@@ -271,11 +341,12 @@ describe('MediaLoader and cancellation', () => {
     const left = new Error('the client left');
     const signal = AbortSignal.abort(left);
 
-    await assert.rejects(loader().load(references(imageData(PNG)), signal), left);
+    await assert.rejects(loader().load(references(imageData(PNG)), { ...never, signal }), left);
   });
 });
 
 describe('createMediaLoader', () => {
+  const withPort: string[] = ['example.com:8080'];
   const warnings = (values: Partial<MediaOptions>): string[] => {
     const lines: string[] = [];
     createMediaLoader(options(values), { warn: (line) => lines.push(line) });
@@ -294,6 +365,7 @@ describe('createMediaLoader', () => {
     ['allowed-local-media-path', { allowedLocalMediaPath: '/nowhere/at/all' }],
     ['allowed-local-media-path', { allowedLocalMediaPath: `${TESTDATA}/resize/0.in.png` }],
     ['limit-mm-per-prompt', { limitMmPerPrompt: 'video=1' }],
+    ['allowed-media-domains', { allowedMediaDomains: withPort }],
   ] as const) {
     it(`refuses ${JSON.stringify(values)} at start, naming ${key}`, () => {
       assert.throws(

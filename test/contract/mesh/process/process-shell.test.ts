@@ -35,7 +35,15 @@ async function openShell(test: TestContext, served: Served = NOTHING) {
         fingerprint: '',
         numerics: Numerics.fromPartial({}),
       },
-      { load: () => ({ numRunning: 0, numWaiting: 0, capacity: 1 }) },
+      {
+        load: () => ({
+          numRunning: 0,
+          numWaiting: 0,
+          capacity: 1,
+          numOutstandingTokens: 0,
+          kvCacheUse: 0,
+        }),
+      },
     ),
     served,
     serviceName: LlmBackboneServiceDefinition.fullName,

@@ -71,9 +71,21 @@ TEST_CASE("A file without room for its header is refused") {
 }
 
 TEST_CASE("A header that is no JSON object is refused") {
-  CheckRefusal(FileOf("{", ""), "not a JSON object");
-  CheckRefusal(FileOf("[]", ""), "not a JSON object");
-  CheckRefusal(FileOf(std::string(200, '['), ""), "not a JSON object");
+  CheckRefusal(FileOf("{", ""), "header: not valid JSON");
+  CheckRefusal(FileOf("[]", ""), "header is not a JSON object");
+}
+
+TEST_CASE("A header of values deep within each other is refused before it is parsed") {
+  for (const char* nested : {"[", "{\"a\":"}) {
+    std::string header;
+    for (int i = 0; i < 100'000; ++i) header += nested;
+    CheckRefusal(FileOf(header, ""), "more than 8 objects and lists within each other");
+  }
+}
+
+TEST_CASE("A git-lfs pointer in place of weights is refused with what to do") {
+  CheckRefusal("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 19876541\n",
+               "is a git-lfs pointer, not the file it stands for; run \"git lfs pull\"");
 }
 
 TEST_CASE("A tensor outside the file is refused with both numbers") {

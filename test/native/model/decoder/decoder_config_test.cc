@@ -103,8 +103,6 @@ TEST_CASE("An architecture that is not computed is refused by name") {
   CheckRefusal(ReadGlm4(R"(,"rope_scaling":{"rope_type":"yarn"})"), Reason::kUnsupported,
                "rope_type \"yarn\"");
   CheckRefusal(ReadGlm4(R"(,"dtype":"float8")"), Reason::kUnsupported, "dtype \"float8\"");
-  CheckRefusal(ReadGlm4(R"(,"quantization_config":{})"), Reason::kUnsupported,
-               "quantization_config");
   CheckRefusal(ReadGlm4(R"(,"head_dim":512)"), Reason::kUnsupported, "head_dim 512");
 }
 

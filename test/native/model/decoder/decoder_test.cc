@@ -1,7 +1,7 @@
 #include "model/decoder/decoder.h"
 
 #include <algorithm>
-#include <cstring>
+#include <cmath>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -9,107 +9,33 @@
 
 #include "doctest/doctest.h"
 #include "kernels/open_device.h"
+#include "model/decoder/decoder_steps.h"
 #include "temporary_directory.h"
 
 namespace autoglm {
 namespace {
 
-constexpr int64_t kBlockSize = 4;
-
-DecoderOptions SmallOptions() {
-  DecoderConfig shape;
-  shape.model_type = "glm4";
-  shape.hidden_size = 48;
-  shape.num_layers = 2;
-  shape.num_heads = 6;
-  shape.num_kv_heads = 2;
-  shape.head_dim = 20;
-  shape.num_rope_pairs = 5;
-  shape.intermediate_size = 72;
-  shape.vocab_size = 101;
-  shape.max_position_embeddings = 256;
-  DecoderOptions options;
-  options.random = shape;
-  options.block_size = kBlockSize;
-  options.kv_cache_bytes = 1 << 20;
-  options.max_num_batched_tokens = 128;
-  return options;
-}
-
-std::unique_ptr<Decoder> LoadSmall(const DecoderOptions& options) {
-  Result<std::unique_ptr<Decoder>> decoder = Decoder::Load(options, OpenDevice);
-  REQUIRE(decoder.ok());
-  return std::move(decoder.value());
-}
-
-// Tokens `begin` .. `end` - 1 of a sequence that owns blocks from `first_block`.
-struct Chunk {
-  const std::vector<int32_t>* tokens;
-  int32_t first_block;
-  int32_t begin;
-  int32_t end;
+struct Numbers {
+  Dtype activation;
+  KvDtype cache;
 };
 
-// Plans a step of these chunks that scores the last token of each against all others.
-StepPlan PlanOf(const std::vector<Chunk>& chunks) {
-  StepPlan plan;
-  plan.max_blocks_per_sequence = 16;
-  plan.query_starts = {0};
-  std::vector<int32_t> positions;
-  for (const Chunk& chunk : chunks) {
-    for (int32_t i = chunk.begin; i < chunk.end; ++i) {
-      plan.token_ids.push_back((*chunk.tokens)[static_cast<size_t>(i)]);
-      positions.push_back(i);
-      plan.slots.push_back(chunk.first_block * kBlockSize + i);
-    }
-    plan.query_starts.push_back(static_cast<int32_t>(plan.num_tokens()));
-    plan.context_lens.push_back(chunk.end);
-    for (int32_t block = 0; block < 16; ++block) {
-      plan.block_tables.push_back(chunk.first_block + block);
-    }
-    TokenChoice output;
-    plan.output_tokens.push_back(static_cast<int32_t>(plan.num_tokens()) - 1);
-    output.num_logprobs = kMaxLogprobs;
-    plan.outputs.push_back(output);
-  }
-  for (int axis = 0; axis < 3; ++axis) {
-    plan.positions.insert(plan.positions.end(), positions.begin(), positions.end());
-  }
-  return plan;
-}
-
-// Runs a step and returns the log-probabilities of its last output: their bits tell any difference.
-std::vector<TokenLogprob> RunStep(Decoder& decoder, const std::vector<Chunk>& chunks) {
-  StepResult result;
-  const Status status = decoder.Execute(PlanOf(chunks), result);
-  REQUIRE_MESSAGE(status.ok(), status.message());
-  return result.outputs.back().top;
-}
-
-bool SameBits(const std::vector<TokenLogprob>& a, const std::vector<TokenLogprob>& b) {
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(), [](const auto& x, const auto& y) {
-           return x.token_id == y.token_id &&
-                  std::memcmp(&x.logprob, &y.logprob, sizeof(float)) == 0;
-         });
-}
-
-std::vector<int32_t> Prompt(int32_t length, int32_t seed) {
-  std::vector<int32_t> tokens(static_cast<size_t>(length));
-  for (int32_t i = 0; i < length; ++i) tokens[static_cast<size_t>(i)] = (seed + 37 * i * i) % 101;
-  return tokens;
-}
-
 TEST_CASE("A prompt gives the same bits whole and in chunks of any size") {
-  for (const Dtype activation : {Dtype::kFloat32, Dtype::kBfloat16}) {
+  for (const Numbers& numbers : {Numbers{Dtype::kFloat32, KvDtype::kFloat32},
+                                 Numbers{Dtype::kBfloat16, KvDtype::kBfloat16},
+                                 Numbers{Dtype::kFloat32, KvDtype::kBfloat16},
+                                 Numbers{Dtype::kFloat32, KvDtype::kInt8},
+                                 Numbers{Dtype::kBfloat16, KvDtype::kInt8}}) {
     DecoderOptions options = SmallOptions();
-    options.activation_dtype = activation;
+    options.activation_dtype = numbers.activation;
+    options.kv_dtype = numbers.cache;
     const std::unique_ptr<Decoder> decoder = LoadSmall(options);
     const std::vector<int32_t> tokens = Prompt(41, 5);
     const std::vector<TokenLogprob> whole = RunStep(*decoder, {{&tokens, 0, 0, 41}});
     for (const int32_t size : {1, 3, 17}) {
       CAPTURE(size);
-      CAPTURE(DtypeName(activation));
+      CAPTURE(DtypeName(numbers.activation));
+      CAPTURE(KvDtypeName(numbers.cache));
       std::vector<TokenLogprob> last;
       for (int32_t begin = 0; begin < 41; begin += size) {
         last = RunStep(*decoder, {{&tokens, 20, begin, std::min(begin + size, 41)}});
@@ -117,6 +43,38 @@ TEST_CASE("A prompt gives the same bits whole and in chunks of any size") {
 
       CHECK(SameBits(last, whole));
     }
+  }
+}
+
+TEST_CASE("A smaller type of KV cache holds more blocks and moves the logits a little") {
+  DecoderOptions options = SmallOptions();
+  const std::vector<int32_t> tokens = Prompt(60, 7);
+  const TraceRequest request = {tokens, PlanOf({{&tokens, 0, 0, 60}}).positions, {}};
+  const std::unique_ptr<Decoder> exact = LoadSmall(options);
+  DecoderTrace expected;
+  REQUIRE(exact->Trace(request, expected).ok());
+  CHECK_EQ(exact->description().kv_dtype, KvDtype::kFloat32);
+  // Two layers of keys and values of two heads: four tokens of 20 numbers, in int8 with a scale.
+  CHECK_EQ(exact->description().num_blocks, (1 << 20) / (8 * 4 * 20 * 4));
+
+  for (const KvDtype dtype : {KvDtype::kBfloat16, KvDtype::kInt8}) {
+    CAPTURE(KvDtypeName(dtype));
+    options.kv_dtype = dtype;
+    const std::unique_ptr<Decoder> decoder = LoadSmall(options);
+    DecoderTrace trace;
+    REQUIRE(decoder->Trace(request, trace).ok());
+
+    const int64_t row_bytes = dtype == KvDtype::kInt8 ? 20 + 4 : 2 * 20;
+    CHECK_EQ(decoder->description().kv_dtype, dtype);
+    CHECK_EQ(decoder->description().num_blocks, (1 << 20) / (8 * 4 * row_bytes));
+    double difference = 0.0;
+    double norm = 0.0;
+    for (size_t i = 0; i < trace.logits.size(); ++i) {
+      difference += std::pow(trace.logits[i] - expected.logits[i], 2.0);
+      norm += std::pow(expected.logits[i], 2.0);
+    }
+    CHECK_GT(difference, 0.0);
+    CHECK_LT(std::sqrt(difference / norm), dtype == KvDtype::kInt8 ? 1e-2 : 3e-3);
   }
 }
 
@@ -139,7 +97,7 @@ TEST_CASE("A sequence gives the same bits on any number of threads") {
   const std::vector<int32_t> tokens = Prompt(50, 3);
   DecoderOptions options = SmallOptions();
   const std::vector<TokenLogprob> many = RunStep(*LoadSmall(options), {{&tokens, 0, 0, 50}});
-  options.device.cores = {AvailableCores().front()};
+  options.devices[0].cores = {AvailableCores().front()};
 
   CHECK(SameBits(RunStep(*LoadSmall(options), {{&tokens, 0, 0, 50}}), many));
 }
@@ -231,12 +189,12 @@ TEST_CASE("Options that cannot work are refused with what could") {
            std::string::npos);
   CHECK_EQ(refusal([](DecoderOptions& o) { o.random->num_kv_heads = 0; }).reason(),
            Reason::kInvalidCheckpoint);
-  CHECK_EQ(refusal([](DecoderOptions& o) { o.device.kind = DeviceKind::kCuda; }).reason(),
+  CHECK_EQ(refusal([](DecoderOptions& o) { o.devices[0].kind = DeviceKind::kCuda; }).reason(),
            Reason::kUnsupported);
 }
 
 TEST_CASE("Loading gives up when it is cancelled") {
-  const std::atomic<bool> cancelled{true};
+  std::atomic<bool> cancelled{true};
   DecoderOptions options = SmallOptions();
   options.cancelled = &cancelled;
 
@@ -269,6 +227,38 @@ TEST_CASE("A checkpoint that is truncated or lacks a tensor is refused by name")
   CHECK_NE(missing.message().find("\"layers.1.mlp.down_proj.weight\" is missing"),
            std::string::npos);
   CHECK_NE(truncated.message().find("outside the"), std::string::npos);
+}
+
+TEST_CASE("A number of layers that the weights do not have is refused before it sizes memory") {
+  const std::filesystem::path source = std::filesystem::path(TESTDATA) / "glm4-tiny";
+  const TemporaryDirectory directory;
+  std::filesystem::copy_file(source / "model.safetensors", directory.path() + "/model.safetensors");
+  std::string config((std::istreambuf_iterator<char>(std::ifstream(source / "config.json").rdbuf())),
+                     {});
+  const std::string key = "\"num_hidden_layers\": ";
+  const size_t at = config.find(key);
+  REQUIRE_NE(at, std::string::npos);
+  directory.Write("config.json", config.insert(at + key.size(), "9000000"));
+  DecoderOptions options = SmallOptions();
+  options.random.reset();
+  options.directory = directory.path();
+
+  const Status status = Decoder::Load(options, OpenDevice).status();
+
+  CHECK_EQ(status.reason(), Reason::kInvalidCheckpoint);
+  CHECK_MESSAGE(status.message().find("config.json: num_hidden_layers is 9000000") !=
+                    std::string::npos,
+                status.message());
+}
+
+TEST_CASE("Positions beyond the cache take no memory") {
+  DecoderOptions options = SmallOptions();
+  options.random->max_position_embeddings = std::numeric_limits<int32_t>::max();
+  const std::unique_ptr<Decoder> decoder = LoadSmall(options);
+  const std::vector<int32_t> prompt = Prompt(9, 3);
+
+  CHECK(SameBits(RunStep(*decoder, {{&prompt, 0, 0, 9}}),
+                 RunStep(*LoadSmall(SmallOptions()), {{&prompt, 0, 0, 9}})));
 }
 
 TEST_CASE("An output that fails leaves the others of its step as they are alone") {

@@ -2,6 +2,9 @@
 
 #include <functional>
 #include <limits>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "doctest/doctest.h"
 
@@ -50,6 +53,48 @@ void CheckRefusals(const std::vector<Damage>& damages) {
     CHECK_EQ(status.reason(), Reason::kInvalidRequest);
     CHECK_MESSAGE(status.message().find(damage.message) != std::string::npos, status.message());
   }
+}
+
+TEST_CASE("A plan gets the tokens that the step before chose, where it asks for them") {
+  StepPlan plan = ValidPlan();
+  plan.previous_outputs = {-1, 1, 0};
+  SampleParams& params = *plan.outputs[0].sample;
+  params.repetition_penalty = 1.5f;
+  params.frequency_penalty = 0.5f;
+  params.seen_token_ids = {7, 30};
+  params.generated_token_ids = {30};
+  params.generated_counts = {2};
+
+  REQUIRE(TakeChosenTokens(std::vector<uint32_t>{30, 31}, plan).ok());
+
+  CHECK_EQ(plan.token_ids, std::vector<int32_t>{10, 31, 30});
+  CHECK_EQ(params.seen_token_ids, std::vector<uint32_t>{7, 30});
+  CHECK_EQ(params.generated_token_ids, std::vector<uint32_t>{30});
+  CHECK_EQ(params.generated_counts, std::vector<uint32_t>{3});
+}
+
+TEST_CASE("A chosen token that is new is counted by the penalties in use alone") {
+  StepPlan plan = ValidPlan();
+  plan.previous_outputs = {-1, -1, 0};
+  plan.outputs[0].sample->presence_penalty = 0.5f;
+
+  REQUIRE(TakeChosenTokens(std::vector<uint32_t>{9}, plan).ok());
+
+  const SampleParams& params = *plan.outputs[0].sample;
+  CHECK(params.seen_token_ids.empty());
+  CHECK_EQ(params.generated_token_ids, std::vector<uint32_t>{9});
+  CHECK_EQ(params.generated_counts, std::vector<uint32_t>{1});
+}
+
+TEST_CASE("An output that the step before did not have is refused") {
+  const auto message = [](std::vector<int32_t> previous, const std::vector<uint32_t>& chosen) {
+    StepPlan plan = ValidPlan();
+    plan.previous_outputs = std::move(previous);
+    return TakeChosenTokens(chosen, plan).message();
+  };
+  CHECK_NE(message({-1, -1, 1}, {4}).find("token 2 is that of output 1"), std::string::npos);
+  CHECK_NE(message({0, -1, -1}, {}).find("brought none"), std::string::npos);
+  CHECK_NE(message({0, -1}, {4}).find("previousOutputs"), std::string::npos);
 }
 
 TEST_CASE("A plan within its limits is accepted") {

@@ -91,6 +91,71 @@ TEST_CASE("The bounds of a picture are those of preprocessor_config.json") {
   CHECK_EQ(std::get<Glm4vVisionConfig>(config.value().tower).rope_theta, 500.0);
 }
 
+TEST_CASE("A processor's block in processor_config.json wins over preprocessor_config.json") {
+  const std::string nested =
+      R"({"processor_class":"Glm4vProcessor","image_processor":{"size":{"shortest_edge":784,
+          "longest_edge":200704},"max_pixels":5,"do_pad":null,"do_center_crop":false}})";
+  const TemporaryDirectory directory;
+  directory.Write("config.json", R"({"model_type":"glm4v","vision_config":{"model_type":"glm4v",)" +
+                                     std::string(kGlm4vSizes) + "}}");
+  directory.Write("processor_config.json", nested);
+  const Result<EncoderConfig> alone = ReadEncoderConfig(directory.path(), Modality::kImage);
+  directory.Write("preprocessor_config.json",
+                  R"({"size":{"shortest_edge":3136,"longest_edge":100352}})");
+  const Result<EncoderConfig> both = ReadEncoderConfig(directory.path(), Modality::kImage);
+
+  REQUIRE(alone.ok());
+  CHECK_EQ(alone.value().image.smart_resize.bounds.max_volume, 200704);
+  CHECK_EQ(alone.value().unused_settings,
+           std::vector<std::string>{directory.path() + "/processor_config.json: image_processor: "
+                                                       "\"max_pixels\" has no effect here"});
+  REQUIRE(both.ok());
+  CHECK_EQ(both.value().image.smart_resize.bounds.max_volume, 200704);
+  REQUIRE_EQ(both.value().unused_settings.size(), 2);
+  CHECK_EQ(both.value().unused_settings[1],
+           directory.path() + "/preprocessor_config.json: not read, because processor_config.json "
+                              "has \"image_processor\"");
+}
+
+TEST_CASE("preprocessor_config.json is read where processor_config.json has no block for it") {
+  const TemporaryDirectory directory;
+  directory.Write("config.json", R"({"model_type":"glm4v","vision_config":{"model_type":"glm4v",)" +
+                                     std::string(kGlm4vSizes) + "}}");
+  directory.Write("processor_config.json", R"({"processor_class":"Glm4vProcessor"})");
+  directory.Write("preprocessor_config.json",
+                  R"({"size":{"shortest_edge":3136,"longest_edge":100352}})");
+  const Result<EncoderConfig> config = ReadEncoderConfig(directory.path(), Modality::kImage);
+
+  REQUIRE(config.ok());
+  CHECK_EQ(config.value().image.smart_resize.bounds.max_volume, 100352);
+  CHECK(config.value().unused_settings.empty());
+}
+
+TEST_CASE("A processor that does not rescale or normalise is obeyed, one that does not resize refused") {
+  const Result<EncoderConfig> raw =
+      ReadGlm4v(R"(,"model_type":"glm4v")", R"({"do_rescale":false,"do_normalize":false})");
+  const Result<EncoderConfig> unsized =
+      ReadGlm4v(R"(,"model_type":"glm4v")", R"({"do_resize":false})");
+
+  REQUIRE(raw.ok());
+  CHECK_EQ(raw.value().image.rescale_factor, 1.0f);
+  CHECK_EQ(raw.value().image.mean[0], 0.0f);
+  CHECK_EQ(raw.value().image.std[2], 1.0f);
+  CheckRefusal(unsized, Reason::kUnsupported, "do_resize");
+}
+
+TEST_CASE("A lower bound to which every image would be enlarged has a limit") {
+  for (const char* size : {R"({"shortest_edge":2147483647,"longest_edge":2147483647})",
+                           R"({"shortest_edge":785,"longest_edge":784})"}) {
+    const Result<EncoderConfig> config = ReadGlm4v(
+        R"(,"model_type":"glm4v_vision")", std::string(R"({"size":)") + size + "}");
+
+    REQUIRE_FALSE(config.ok());
+    CHECK_NE(config.status().message().find("\"shortest_edge\": expected at most"),
+             std::string::npos);
+  }
+}
+
 TEST_CASE("A ViT's image size is a number or a pair") {
   const Result<EncoderConfig> square = ReadVit(R"(,"image_size":224)", "");
   const Result<EncoderConfig> tall = ReadVit(R"(,"image_size":[96,48])", "");

@@ -1,3 +1,4 @@
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <numbers>
@@ -143,6 +144,31 @@ TEST_CASE("Resampler keeps a constant exactly level inside the recording") {
       resampler.value().Resample(std::vector<float>(44100, 0.25f), threads);
 
   for (size_t i = 500; i < 15500; ++i) CHECK_EQ(resampled[i], doctest::Approx(0.25f));
+}
+
+TEST_CASE("Resampler keeps tones at rates that have a phase for every sample") {
+  ThreadPool threads({});
+  for (const int64_t from_hz : {4001, 15999, 16001, 44099, 191999}) {
+    CAPTURE(from_hz);
+    const Result<Resampler> resampler = Resampler::Create({.from_hz = from_hz, .to_hz = 16000});
+    REQUIRE(resampler.ok());
+    const std::vector<float> samples =
+        resampler.value().Resample(Tone(1000.0, from_hz, from_hz / 2), threads);
+    const std::vector<float> expected = Tone(1000.0, 16000, 8000);
+    for (size_t i = 1000; i < 7000; ++i) CHECK_LT(std::fabs(samples[i] - expected[i]), 1e-4f);
+  }
+}
+
+TEST_CASE("Resampler makes taps only for the samples there are") {
+  ThreadPool threads({});
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < 20; ++i) {
+    const Result<Resampler> resampler = Resampler::Create({.from_hz = 191999, .to_hz = 16000});
+    REQUIRE(resampler.ok());
+    CHECK_EQ(resampler.value().Resample(std::vector<float>(100), threads).size(), 9);
+  }
+  // All taps of these rates take 5 s each time.
+  CHECK_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
 }
 
 TEST_CASE("Resampler rounds a fraction of a sample up") {

@@ -93,5 +93,22 @@ TEST_CASE("PlanImageSize gives every picture the size of a model that has a fixe
   CHECK_FALSE(PlanImageSize(config, {0, 4000}, {}).ok());
 }
 
+TEST_CASE("A model of fixed size refuses limits that its size does not keep") {
+  ImagePreprocessConfig config;
+  config.fixed_size = ImageSize{384, 192};
+  const int64_t area = 384 * 192;
+  const auto is_allowed = [&config](const PixelLimits& limits) {
+    return PlanImageSize(config, {10, 10}, limits).ok();
+  };
+
+  CHECK(is_allowed({.mode = MaxPixelsMode::kArea, .max = area}));
+  CHECK_FALSE(is_allowed({.mode = MaxPixelsMode::kArea, .max = area - 1}));
+  CHECK(is_allowed({.mode = MaxPixelsMode::kArea, .min = area}));
+  CHECK_FALSE(is_allowed({.mode = MaxPixelsMode::kArea, .min = area + 1}));
+  CHECK(is_allowed({.mode = MaxPixelsMode::kIgnore, .max = 1, .min = area + 1}));
+  config.temporal_patch_size = 2;
+  CHECK_FALSE(is_allowed({.mode = MaxPixelsMode::kVolume, .max = 2 * area - 1}));
+}
+
 }  // namespace
 }  // namespace autoglm

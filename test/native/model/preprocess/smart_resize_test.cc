@@ -57,12 +57,12 @@ TEST_CASE("SmartResize reads max_pixels as frames x height x width in volume mod
               {{1920, 1080}, {1932, 1092}},
               {{3200, 1440}, {2352, 1036}},
               {{3840, 2160}, {2100, 1176}}},
-             WithMaxPixels(kPublished, MaxPixelsMode::kVolume, 5000000));
+             WithLimits(kPublished, {.mode = MaxPixelsMode::kVolume, .max = 5000000}));
 }
 
 TEST_CASE("max_pixels never raises the checkpoint's own bound") {
   for (const MaxPixelsMode mode : {MaxPixelsMode::kVolume, MaxPixelsMode::kArea}) {
-    const SmartResizeRule rule = WithMaxPixels(kPublished, mode, int64_t{1} << 53);
+    const SmartResizeRule rule = WithLimits(kPublished, {.mode = mode, .max = int64_t{1} << 53});
 
     CHECK_EQ(rule.bounds.max_volume, kPublished.bounds.max_volume);
   }
@@ -70,13 +70,25 @@ TEST_CASE("max_pixels never raises the checkpoint's own bound") {
 
 TEST_CASE("SmartResize reads max_pixels as height x width in area mode") {
   CheckSizes({{{2400, 1080}, {2408, 1092}}, {{100, 100}, {112, 112}}},
-             WithMaxPixels(kPublished, MaxPixelsMode::kArea, 5000000));
+             WithLimits(kPublished, {.mode = MaxPixelsMode::kArea, .max = 5000000}));
   CheckSizes({{{1000, 1000}, {700, 700}}},
-             WithMaxPixels(kPublished, MaxPixelsMode::kArea, 500000));
+             WithLimits(kPublished, {.mode = MaxPixelsMode::kArea, .max = 500000}));
 }
 
 TEST_CASE("SmartResize leaves the bounds alone in ignore mode") {
-  CheckSizes({{{2400, 1080}, {2408, 1092}}}, WithMaxPixels(kPublished, MaxPixelsMode::kIgnore, 1));
+  CheckSizes({{{2400, 1080}, {2408, 1092}}},
+             WithLimits(kPublished, {.mode = MaxPixelsMode::kIgnore, .max = 1}));
+}
+
+TEST_CASE("min_pixels enlarges a small picture, at most to the upper bound") {
+  CheckSizes({{{100, 100}, {224, 224}}},
+             WithLimits(kPublished, {.mode = MaxPixelsMode::kArea, .min = 50000}));
+  CheckSizes({{{100, 100}, {168, 168}}},
+             WithLimits(kPublished, {.mode = MaxPixelsMode::kVolume, .min = 50000}));
+  const SmartResizeRule rule = WithLimits(
+      kPublished, {.mode = MaxPixelsMode::kVolume, .max = 100000, .min = int64_t{1} << 32});
+
+  CHECK_EQ(rule.bounds.min_volume, 100000);
 }
 
 TEST_CASE("SmartResize refuses a picture without pixels") {

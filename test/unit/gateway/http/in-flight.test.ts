@@ -3,6 +3,7 @@ import { PassThrough } from 'node:stream';
 import { describe, it, mock } from 'node:test';
 import { InFlight } from '#gateway/http/in-flight.ts';
 import { MeshError } from '#mesh/errors.ts';
+import { refusal } from '#test/refusal.ts';
 
 const OPTIONS = { maxRequests: 2, timeoutMs: 1000 };
 
@@ -22,23 +23,38 @@ async function closedResponse(response = new PassThrough()): Promise<PassThrough
 describe('InFlight', () => {
   it('counts the requests it admitted and frees their places', () => {
     const inFlight = new InFlight(OPTIONS);
-    const first = inFlight.admit(new PassThrough());
-    const second = inFlight.admit(new PassThrough());
+    const first = inFlight.admit(new PassThrough(), 'one');
+    const second = inFlight.admit(new PassThrough(), 'one');
     assert.equal(inFlight.count, 2);
-    assert.throws(() => inFlight.admit(new PassThrough()), { reason: 'QUEUE_FULL' });
+    assert.throws(() => inFlight.admit(new PassThrough(), 'one'), { reason: 'QUEUE_FULL' });
 
     first.end();
 
     assert.equal(inFlight.count, 1);
-    const third = inFlight.admit(new PassThrough());
+    const third = inFlight.admit(new PassThrough(), 'one');
     for (const flight of [second, third]) flight.end();
+    assert.equal(inFlight.count, 0);
+  });
+
+  it('keeps its last places for clients that have few requests', () => {
+    const inFlight = new InFlight({ ...OPTIONS, maxRequests: 16 });
+    const flood = Array.from({ length: 14 }, () => inFlight.admit(new PassThrough(), 'one'));
+
+    assert.throws(
+      () => inFlight.admit(new PassThrough(), 'one'),
+      refusal('QUEUE_FULL', /14 requests of yours are in flight, and its last 2 places of 16/),
+    );
+    const others = ['two', 'two'].map((client) => inFlight.admit(new PassThrough(), client));
+
+    for (const flight of [...flood, ...others]) flight.end();
+    inFlight.admit(new PassThrough(), 'one').end();
     assert.equal(inFlight.count, 0);
   });
 
   it('aborts the request of a client that goes', async () => {
     const inFlight = new InFlight(OPTIONS);
     const response = new PassThrough();
-    const flight = inFlight.admit(response);
+    const flight = inFlight.admit(response, 'one');
 
     await closedResponse(response);
 
@@ -49,7 +65,7 @@ describe('InFlight', () => {
   it('aborts the request of a client that has already gone', async () => {
     const inFlight = new InFlight(OPTIONS);
 
-    const flight = inFlight.admit(await closedResponse());
+    const flight = inFlight.admit(await closedResponse(), 'one');
 
     assert.equal(reasonOf(flight.signal), 'CANCELLED');
     flight.end();
@@ -59,7 +75,7 @@ describe('InFlight', () => {
     mock.timers.enable({ apis: ['setTimeout'] });
     const inFlight = new InFlight(OPTIONS);
     const response = new PassThrough();
-    const flight = inFlight.admit(response);
+    const flight = inFlight.admit(response, 'one');
 
     flight.end();
     mock.timers.tick(OPTIONS.timeoutMs);
@@ -72,7 +88,7 @@ describe('InFlight', () => {
   it('aborts a request at its deadline', () => {
     mock.timers.enable({ apis: ['setTimeout'] });
     const inFlight = new InFlight(OPTIONS);
-    const flight = inFlight.admit(new PassThrough());
+    const flight = inFlight.admit(new PassThrough(), 'one');
 
     mock.timers.tick(OPTIONS.timeoutMs - 1);
     assert.equal(flight.signal.aborted, false);
@@ -89,13 +105,13 @@ describe('InFlight', () => {
     await inFlight.drain(60_000);
 
     assert.equal(inFlight.isDraining, true);
-    assert.throws(() => inFlight.admit(new PassThrough()), { reason: 'DRAINING' });
+    assert.throws(() => inFlight.admit(new PassThrough(), 'one'), { reason: 'DRAINING' });
   });
 
   it('waits for what runs, then ends it past the limit', async () => {
     mock.timers.enable({ apis: ['setTimeout'] });
     const inFlight = new InFlight({ ...OPTIONS, timeoutMs: 100_000 });
-    const flight = inFlight.admit(new PassThrough());
+    const flight = inFlight.admit(new PassThrough(), 'one');
 
     const drained = inFlight.drain(5000);
     mock.timers.tick(4999);

@@ -3,15 +3,34 @@ import { describe, it } from 'node:test';
 import { pino } from 'pino';
 import { ApiKeys } from '#gateway/http/auth.ts';
 import { BodyMemory } from '#gateway/http/body/body-memory.ts';
+import { ClientAddresses } from '#gateway/http/client-address.ts';
+import { Connections } from '#gateway/http/connections.ts';
 import { HttpMetrics } from '#gateway/http/http-metrics.ts';
+import { InFlight } from '#gateway/http/in-flight.ts';
 import { createServer } from '#gateway/http/server.ts';
+import { RequestHistory } from '#gateway/requests/request-history.ts';
+import { RequestObserver } from '#gateway/requests/request-observer.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
+import { createSampler } from '#mesh/trace/sampler.ts';
+import { FakeClock } from '#test/fake-clock.ts';
 
 /** Creates a server whose only route throws an unexpected error; keeps the lines of its log. */
 function createFailingServer() {
   const lines: string[] = [];
   const log = pino({ level: 'debug' }, { write: (line: string) => lines.push(line) });
-  const app = createServer({
+  const clock = new FakeClock();
+  const memory = new BodyMemory({
+    maxBytes: 1000,
+    maxUnfinishedBytes: 1000,
+    clock,
+    clientOf: () => '',
+  });
+  const addresses = new ClientAddresses([]);
+  const connections = new Connections(
+    { maxConnections: 10, maxPerAddress: 10 },
+    { addresses, log, clock },
+  );
+  const { app } = createServer({
     routes: [
       {
         method: 'POST',
@@ -23,13 +42,23 @@ function createFailingServer() {
     ],
     apiKeys: new ApiKeys(undefined),
     metrics: new HttpMetrics(new MetricRegistry()),
+    observer: new RequestObserver({
+      history: new RequestHistory({ maxEnded: 10, maxBytes: 100_000 }),
+      tracing: undefined,
+      sampler: createSampler({}, {}),
+      slowMs: 1000,
+    }),
     log,
     bodies: {
-      receive: { maxBytes: 1000, memory: new BodyMemory(1000) },
+      receive: { maxBytes: 1000, memory, pace: { windowMs: 1000, clock } },
       json: { maxValues: 100, maxDepth: 8 },
       form: { maxParts: 4, files: () => ({ item: () => ({ take: () => {} }) }) },
     },
+    connections,
+    inFlight: new InFlight({ maxRequests: 10, timeoutMs: 1000 }),
     corsAllowOrigin: [],
+    allowedHosts: [],
+    stallMs: 1000,
   });
   return { app, lines };
 }

@@ -4,7 +4,7 @@ import { describe, it, mock } from 'node:test';
 import { SseStream } from '#gateway/http/sse.ts';
 import { refusal } from '#test/refusal.ts';
 
-const OPTIONS = { heartbeatMs: 1000, stallMs: 5000 };
+const OPTIONS = { heartbeatMs: 1000, stallMs: 5000, signal: new AbortController().signal };
 
 /** An output whose reader takes a chunk only when told to. */
 class SlowOutput extends Writable {

@@ -10,7 +10,7 @@ const PUBLIC: UrlRules = {
   allowedDomains: [],
 };
 const INTRANET: UrlRules = { isAllowedAddress: isAnyAddress, intranet: true, allowedDomains: [] };
-const LISTED: UrlRules = { ...PUBLIC, allowedDomains: ['Example.com', '*.cdn.example.net'] };
+const LISTED: UrlRules = { ...PUBLIC, allowedDomains: ['example.com', '*.cdn.example.net'] };
 
 const ALLOWED: readonly (readonly [string, UrlRules])[] = [
   ['https://example.com/a.png?x=1', PUBLIC],

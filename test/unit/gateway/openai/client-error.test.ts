@@ -74,7 +74,7 @@ describe('clientError', () => {
     ['transcription', 'sampling.temperature', 'temperature'],
     ['transcription', 'prompt', 'file'],
     ['transcription', 'media', 'file'],
-    ['transcription', 'prompt.chat.messages', 'prompt'],
+    ['transcription', 'prompt.chat.messages', 'instruction'],
     ['tokenize', 'prompt.text', 'prompt'],
     ['tokenize', 'prompt.chat.messages', 'messages'],
     ['detokenize', 'token_ids', 'tokens'],

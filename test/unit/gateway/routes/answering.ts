@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import fastify from 'fastify';
 import { pino } from 'pino';
 import { answerErrors } from '#gateway/http/errors-to-http.ts';
@@ -10,7 +11,6 @@ import type { AnswerWriter } from '#gateway/routes/answer-writer.ts';
 import { GenerationMetrics } from '#gateway/routes/generation-metrics.ts';
 import type { AnswerContext } from '#gateway/routes/route-context.ts';
 import type { GenerateEvent, GenerateUpload } from '#gateway/routing/generate-call.ts';
-import { ModelRoute } from '#gateway/routing/model-route.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import { MaxPixelsMode } from '#protos/autoglm/common/v1/media.ts';
 import {
@@ -49,7 +49,7 @@ export function startOf(text: string): RequestedStart {
     prompt: { form: { $case: 'text', value: { text } } },
     output: {},
   });
-  return { prompt, sampling, output };
+  return { prompt, sampling, output, cacheSalt: '' };
 }
 
 /**
@@ -76,9 +76,9 @@ export async function askOnce(options: AnsweringOptions) {
   const uploads: GenerateUpload[] = [];
   const context: AnswerContext = {
     router: {
-      resolve: (name = 'nano') =>
-        new ModelRoute(name, { model: GetModelResponse.fromPartial(model) }),
-      generate: async function* (upload, _, signal) {
+      resolve: (name = 'nano') => ({ name, model: GetModelResponse.fromPartial(model) }),
+      models: () => [],
+      generate: async function* (upload, _, { signal }) {
         uploads.push(upload);
         yield* script(upload, signal);
       },
@@ -91,6 +91,10 @@ export async function askOnce(options: AnsweringOptions) {
       }),
       load: async () => [],
     },
+    clients: { nameOf: () => 'address:192.0.2.1' },
+    memory: { add: () => {} },
+    degradation: undefined,
+    kept: { join: () => assert.fail('the request has no Idempotency-Key') },
     metrics,
     stream: { heartbeatMs: 60_000, stallMs: 60_000 },
     maxAnswerLogprobs,
@@ -98,6 +102,8 @@ export async function askOnce(options: AnsweringOptions) {
   };
   const complete: AnswerCall = {
     model: undefined,
+    requestId: undefined,
+    unknownFields: [],
     isStream: false,
     starts: [startOf('hi')],
     media: { references: [], processorKwargs: undefined },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { readModelFiles } from '#backbone/checkpoint/model-files.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
@@ -16,7 +16,9 @@ afterEach(() => rmSync(directory, { recursive: true }));
 function write(files: Readonly<Record<string, unknown>>): void {
   for (const [name, content] of Object.entries(files)) {
     const text = typeof content === 'string' ? content : JSON.stringify(content);
-    writeFileSync(join(directory, name), text);
+    const path = join(directory, name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text);
   }
 }
 
@@ -64,6 +66,40 @@ describe('readModelFiles', () => {
     assert.equal(files.chatTemplate?.text, 'given');
   });
 
+  it('looks for the template where the reference does, in its order', async () => {
+    const places: readonly (readonly [string, unknown])[] = [
+      ['tokenizer_config.json', { chat_template: { default: 'tokenizer', tool_use: 't' } }],
+      ['processor_config.json', { chat_template: 'processor' }],
+      ['chat_template.json', { chat_template: 'json' }],
+      ['additional_chat_templates/default.jinja', 'additional'],
+      ['chat_template.jinja', 'jinja'],
+    ];
+    const texts: (string | undefined)[] = [];
+    write({ 'config.json': {} });
+    for (const [name, content] of places) {
+      write({ [name]: content });
+      texts.push((await readModelFiles(directory, undefined)).chatTemplate?.text);
+    }
+
+    assert.deepEqual(texts, ['tokenizer', 'processor', 'json', 'additional', 'jinja']);
+  });
+
+  it('names the templates that are there and not used', async () => {
+    write({
+      'config.json': {},
+      'chat_template.jinja': 'jinja',
+      'additional_chat_templates/tool_use.jinja': 'tools',
+      'chat_template.json': { chat_template: 'jinja' },
+      'tokenizer_config.json': { chat_template: [{ name: 'default', template: 'older' }] },
+    });
+    const used = join(directory, 'chat_template.jinja');
+
+    assert.deepEqual((await readModelFiles(directory, undefined)).chatTemplate?.unused, [
+      `${join(directory, 'additional_chat_templates')}: the chat template "tool_use" has no effect, that of ${used} is used`,
+      `${join(directory, 'tokenizer_config.json')}: the chat template "default" has no effect, that of ${used} is used`,
+    ]);
+  });
+
   it('does without a template', async () => {
     write({ 'config.json': {} });
 
@@ -73,7 +109,7 @@ describe('readModelFiles', () => {
   it('refuses a directory that does not exist', async () => {
     await assert.rejects(
       readModelFiles(join(directory, 'missing'), undefined),
-      refusal('INVALID_REQUEST', /missing is not a directory/, 'model'),
+      refusal('INVALID_REQUEST', /config\.json: not found; is it a model directory/, 'model'),
     );
   });
 

@@ -71,7 +71,7 @@ describe('Tokenizer', () => {
     );
     await assert.rejects(
       Tokenizer.load(join(directory, 'missing')),
-      refusal('INVALID_REQUEST', /not a tokenizer/),
+      refusal('INVALID_REQUEST', /tokenizer\.json: not found; a model needs its tokenizer/),
     );
   });
 });

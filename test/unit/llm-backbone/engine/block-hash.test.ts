@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { blockHash } from '#backbone/engine/block-hash.ts';
+import { blockHash, chainStart } from '#backbone/engine/block-hash.ts';
 import { imageAt } from './scheduling.ts';
 
 const image = (firstToken: number, itemKey: string) => imageAt(firstToken, 6, itemKey);
@@ -41,5 +41,14 @@ describe('blockHash', () => {
       blockHash('p', tokens, [image(2, 'aa')], at(2)),
       blockHash('p', tokens, [], at(2)),
     );
+  });
+});
+
+describe('chainStart', () => {
+  it('separates the first block, and so all that follow, by the salt', () => {
+    const starts = ['', 'a', 'b', 'salt', ' '].map(chainStart);
+
+    assert.equal(new Set(starts).size, 5);
+    assert.equal(chainStart('a'), starts[1]);
   });
 });

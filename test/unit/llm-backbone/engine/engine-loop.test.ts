@@ -4,12 +4,14 @@ import { assertSchedulerInvariants } from '#backbone/engine/scheduler-invariants
 import { Generation } from '#backbone/request/generation.ts';
 import { EngineError } from '#native';
 import { refusal } from '#test/refusal.ts';
+import { until } from '#test/unit/encoder/doubles.ts';
 import { FakeDecoder, scripted } from '#test/unit/llm-backbone/fake-decoder.ts';
 import {
   collect,
   createTestEngine,
   generate,
   requestOf,
+  STEP_LIMIT_MS,
 } from '#test/unit/llm-backbone/test-engine.ts';
 import { golden } from '#test/unit/llm-backbone/text-model.ts';
 import { ids } from './scheduling.ts';
@@ -41,6 +43,27 @@ describe('EngineLoop', () => {
       'delta',
       'finished',
     ]);
+  });
+
+  it('notes the prompts of each step before it, and none when it rests', async () => {
+    const engine = createTestEngine(new FakeDecoder());
+
+    await Promise.all([
+      generate(engine, { promptKey: 'a', maxTokens: 1 }),
+      generate(engine, { promptKey: 'b', maxTokens: 1, promptTokenIds: ids(60, 9) }),
+    ]);
+
+    assert.deepEqual(engine.trace.slice(-2), ['a b', '']);
+  });
+
+  it('clears a suspected prompt whose answer came to its end', async () => {
+    const engine = createTestEngine(new FakeDecoder());
+    engine.quarantine.learn([{ key: 'a', numDeaths: 1 }]);
+
+    await generate(engine, { promptKey: 'a', maxTokens: 3 });
+
+    assert(engine.trace.includes('a cleared'));
+    assert.equal(engine.quarantine.isSuspect('a'), false);
   });
 
   it('fails the sequences of a failed step and goes on with the others', async () => {
@@ -126,12 +149,33 @@ describe('EngineLoop', () => {
     const requests = [1, 2, 3, 4].map((id) => generate(engine, { promptTokenIds: [id] }));
     const outcomes = Promise.allSettled(requests);
 
-    await assert.rejects(engine.done, /device is gone/);
+    await assert.rejects(engine.done, refusal('ENGINE_DEAD', /3 steps .* device is gone/));
 
     assert.deepEqual(
       (await outcomes).map(({ status }) => status),
       Array(4).fill('rejected'),
     );
+  });
+
+  it('dies when a step stands still: fails all it has, tells why, keeps the step noted', async () => {
+    const decoder = new FakeDecoder();
+    const engine = createTestEngine(decoder, { maxNumSeqs: 1 });
+    await generate(engine, { promptTokenIds: [1], maxTokens: 1 });
+    decoder.hold();
+    const inStep = generate(engine, { promptTokenIds: [2], promptKey: 'a' });
+    const waiting = generate(engine, { promptTokenIds: [3] });
+    const outcomes = Promise.allSettled([inStep, waiting]);
+    await until(() => engine.clock.numTimers > 0);
+
+    engine.clock.advance(STEP_LIMIT_MS);
+
+    await assert.rejects(engine.done, refusal('ENGINE_DEAD', /has not ended for 5 s/));
+    for (const outcome of await outcomes) {
+      assert(outcome.status === 'rejected');
+      refusal('ENGINE_DEAD', /stands still/)(outcome.reason);
+    }
+    await assert.rejects(generate(engine), refusal('ENGINE_DEAD', /stands still/));
+    assert.equal(engine.trace.at(-1), 'a');
   });
 
   it('ends when it is closed and takes nothing more', async () => {

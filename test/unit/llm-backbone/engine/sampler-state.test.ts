@@ -54,6 +54,26 @@ describe('SamplerState', () => {
     assert.deepEqual(stateOf(settings, [1], [4, 5, 4]).nextParams(), generated.nextParams());
   });
 
+  it('gives the parameters behind a draft as if it had been appended, and keeps its own', () => {
+    const settings = {
+      repetitionPenalty: 2,
+      presencePenalty: 1,
+      minTokens: 5,
+      endTokenIds: [2],
+      badWords: [[4, 9, 7]],
+    };
+    const state = stateOf(settings, [1], [4]);
+    const before = state.nextParams();
+
+    for (const draft of [[], [9], [4, 9], [9, 9, 8, 4, 9]]) {
+      assert.deepEqual(
+        state.paramsAfter(draft),
+        stateOf(settings, [1], [4, ...draft]).nextParams(),
+      );
+    }
+    assert.deepEqual(state.nextParams(), before);
+  });
+
   it('forbids whatever ends the answer before minTokens', () => {
     const state = stateOf({ minTokens: 1, endTokenIds: [2, 3] });
 

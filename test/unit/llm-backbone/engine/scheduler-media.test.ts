@@ -4,7 +4,7 @@ import type { Scheduler } from '#backbone/engine/scheduler.ts';
 import { assertSchedulerInvariants } from '#backbone/engine/scheduler-invariants.ts';
 import { buildStepPlan } from '#backbone/engine/step-plan.ts';
 import { refusal } from '#test/refusal.ts';
-import { ids, imageAt, rowsFor, runStep, schedulerOf, sequenceOf } from './scheduling.ts';
+import { ids, imageAt, rowsFor, runStep, schedulerOf, sequenceOf, ticketOf } from './scheduling.ts';
 
 /** Returns the missing rows, as pairs of sequence id and first token. */
 function wantedOf(scheduler: Scheduler): [number, number][] {
@@ -170,13 +170,17 @@ describe('Scheduler with media', () => {
   });
 
   it('counts requests whose media are being read among those that wait', () => {
-    const scheduler = schedulerOf({ maxNumWaiting: 3 });
-    const arrive = scheduler.expect(2);
-    assert.throws(() => scheduler.expect(2), refusal('QUEUE_FULL', /2 sequences are waiting/));
+    const scheduler = schedulerOf({ maxNumWaitingMedia: 3 });
+    const ticket = ticketOf({ needsMedia: true });
+    scheduler.reserve(ticket, 2);
+    assert.throws(
+      () => scheduler.reserve(ticketOf({ needsMedia: true }), 2),
+      refusal('QUEUE_FULL', /2 sequences that need media are waiting/),
+    );
 
-    arrive();
+    scheduler.giveUp(ticket);
 
-    scheduler.expect(3);
+    scheduler.reserve(ticketOf({ needsMedia: true }), 3);
   });
 
   it('starts a prompt whose tokens are scored only with all its rows', () => {

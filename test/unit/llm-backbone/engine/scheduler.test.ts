@@ -16,6 +16,28 @@ describe('Scheduler batching', () => {
     assert.deepEqual(sequence.tokenIds.slice(8), [7, 7, 7]);
   });
 
+  it('gives suspects steps of their own, in turns with all others', () => {
+    const scheduler = schedulerOf();
+    scheduler.add([
+      sequenceOf({ id: 1 }),
+      sequenceOf({ id: 2, suspectKey: 'bad' }),
+      sequenceOf({ id: 3 }),
+    ]);
+
+    const steps = [1, 2, 3, 4].map(() => runStep(scheduler).map(([id]) => id));
+
+    assert.deepEqual(steps, [[2], [1, 3], [2], [1, 3]]);
+  });
+
+  it('gives a suspect every step while nobody else has work', () => {
+    const scheduler = schedulerOf();
+    scheduler.add([sequenceOf({ id: 2, suspectKey: 'bad' })]);
+
+    const steps = [1, 2, 3].map(() => runStep(scheduler).map(([id]) => id));
+
+    assert.deepEqual(steps, [[2], [2], [2]]);
+  });
+
   it('plans nothing when nothing waits or runs', () => {
     assert.equal(schedulerOf().schedule(), null);
   });

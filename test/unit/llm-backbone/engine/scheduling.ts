@@ -5,6 +5,7 @@ import { Scheduler, type SchedulerOptions } from '#backbone/engine/scheduler.ts'
 import { assertSchedulerInvariants } from '#backbone/engine/scheduler-invariants.ts';
 import { Sequence, type SequenceOptions } from '#backbone/engine/sequence.ts';
 import type { ScheduledStep } from '#backbone/engine/step-draft.ts';
+import { Ticket, type TicketOptions } from '#backbone/engine/ticket.ts';
 
 export const GREEDY = greedySettings(1000);
 
@@ -13,9 +14,14 @@ export function ids(first: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) => first + i);
 }
 
-export interface SequenceShape extends Partial<SequenceOptions> {
+export interface SequenceShape extends Partial<SequenceOptions>, Partial<TicketOptions> {
   readonly id: number;
   readonly maxTokens?: number;
+}
+
+/** Makes the ticket of a request of the client "a". */
+export function ticketOf(options: Partial<TicketOptions> = {}): Ticket {
+  return new Ticket({ client: 'a', priority: 0, arrivalMs: 0, needsMedia: false, ...options });
 }
 
 /** Makes the place of an image with as many rows as tokens. */
@@ -32,8 +38,15 @@ export function rowsFor({ numTokens }: PlaceholderRange): Embedding {
 export function sequenceOf({ maxTokens = 100, ...shape }: SequenceShape): Sequence {
   const promptTokenIds = shape.promptTokenIds ?? ids(shape.id * 1000, 8);
   const completionTokenIds = shape.completionTokenIds ?? [];
+  const { client, priority, arrivalMs, needsMedia } = shape;
   return new Sequence({
-    priority: 0,
+    ticket: ticketOf({
+      ...(client !== undefined && { client }),
+      ...(priority !== undefined && { priority }),
+      ...(arrivalMs !== undefined && { arrivalMs }),
+      needsMedia: needsMedia ?? (shape.placeholders ?? []).length > 0,
+    }),
+    cacheSalt: '',
     placeholders: [],
     rowSource: null,
     positions: null,
@@ -42,6 +55,7 @@ export function sequenceOf({ maxTokens = 100, ...shape }: SequenceShape): Sequen
     numLogprobs: -1,
     numPromptLogprobs: -1,
     leader: null,
+    suspectKey: '',
     ...shape,
     promptTokenIds,
     completionTokenIds,
@@ -55,6 +69,9 @@ export function schedulerOf(options: Partial<SchedulerOptions> = {}): Scheduler 
     maxNumSeqs: 8,
     maxNumBatchedTokens: 32,
     maxNumWaiting: 100,
+    maxNumWaitingMedia: 100,
+    priorityAgingMs: 1000,
+    speculation: null,
     ...options,
   });
 }
@@ -69,7 +86,7 @@ export function commitWith(scheduler: Scheduler, step: ScheduledStep | null, tok
   if (step === null) throw new Error('nothing was scheduled');
   scheduler.commit(
     step,
-    step.chunks.map((chunk) => (chunk.samples ? tokenId : null)),
+    step.chunks.map((chunk) => (chunk.samples ? [tokenId] : [])),
   );
   assertSchedulerInvariants(scheduler);
 }

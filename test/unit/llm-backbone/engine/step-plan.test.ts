@@ -140,6 +140,7 @@ describe('readStepResult', () => {
       topLogprobs: Float32Array.of(0, 0, 0, -0.5),
       maxTop: 1,
       forwardUs: 1,
+      idleUs: 0,
       failures: [],
     });
 
@@ -151,8 +152,8 @@ describe('readStepResult', () => {
       first?.promptScores.map((scored) => scored.score?.logprob),
       [-1, -2],
     );
-    assert.deepEqual(first?.sampled, { tokenId: 5, score: null });
-    assert.equal(second?.sampled?.tokenId, 6);
-    assert.deepEqual([...(second?.sampled?.score?.topTokenIds ?? [])], [9]);
+    assert.deepEqual(first?.sampled, [{ tokenId: 5, score: null }]);
+    assert.equal(second?.sampled[0]?.tokenId, 6);
+    assert.deepEqual([...(second?.sampled[0]?.score?.topTokenIds ?? [])], [9]);
   });
 });

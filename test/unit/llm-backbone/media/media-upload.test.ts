@@ -172,7 +172,7 @@ describe('MediaBuffer', () => {
 
   it('holds what requests reserved until they give it back, once', () => {
     const buffer = new MediaBuffer({ maxRequestBytes: 20, maxBufferBytes: 20 });
-    const giveBack = buffer.reserve(items);
+    const giveBack = buffer.reserve(items, 'a');
     assert.equal(buffer.numBytes, 12);
 
     giveBack();
@@ -185,7 +185,7 @@ describe('MediaBuffer', () => {
     const buffer = new MediaBuffer({ maxRequestBytes: 11, maxBufferBytes: 20 });
 
     assert.throws(
-      () => buffer.reserve(items),
+      () => buffer.reserve(items, 'a'),
       refusal('PAYLOAD_TOO_LARGE', /12 bytes, at most 11/),
     );
   });
@@ -194,17 +194,27 @@ describe('MediaBuffer', () => {
     const buffer = new MediaBuffer({ maxRequestBytes: 1e6, maxBufferBytes: 1e6 });
     const many = Array.from({ length: 257 }, (_, i) => readIdentity(announce('hello'), i));
 
-    assert.throws(() => buffer.reserve(many), refusal('INVALID_REQUEST', /257 media items/));
+    assert.throws(() => buffer.reserve(many, 'a'), refusal('INVALID_REQUEST', /257 media items/));
   });
 
   it('refuses for now what does not fit beside others', () => {
     const buffer = new MediaBuffer({ maxRequestBytes: 20, maxBufferBytes: 20 });
-    buffer.reserve(items);
+    buffer.reserve(items, 'a');
 
     assert.throws(
-      () => buffer.reserve(items),
+      () => buffer.reserve(items, 'a'),
       refusal('QUEUE_FULL', /hold 12 bytes .* 20 .* 12 more/),
     );
     assert.equal(buffer.numBytes, 12);
+  });
+
+  it('keeps room for others from a client that holds much', () => {
+    const buffer = new MediaBuffer({ maxRequestBytes: 100, maxBufferBytes: 48 });
+    buffer.reserve(items, 'flood');
+    buffer.reserve(items, 'flood');
+
+    assert.throws(() => buffer.reserve(items, 'flood'), refusal('QUEUE_FULL', /this client's/));
+
+    buffer.reserve(items, 'single');
   });
 });

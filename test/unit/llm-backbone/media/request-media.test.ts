@@ -7,6 +7,7 @@ import { MediaMetrics } from '#backbone/media/media-metrics.ts';
 import { RequestMedia } from '#backbone/media/request-media.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
+import { CallTrace } from '#mesh/trace/call-trace.ts';
 import { refusal } from '#test/refusal.ts';
 import { settled } from '#test/unit/encoder/doubles.ts';
 import { imageAt, rowsFor } from '#test/unit/llm-backbone/engine/scheduling.ts';
@@ -50,7 +51,10 @@ function itemOf(key: string): EncodableItem {
   const identity = { modality: 'image', key, mediaType: '', options: undefined } as const;
   return {
     ...identity,
+    client: 'a',
+    cacheSalt: '',
     requestId: 'req',
+    call: new CallTrace('llm-backbone', undefined),
     contentHash: Buffer.alloc(32),
     sizeBytes: 1,
     chunks: [Buffer.alloc(1)],

@@ -64,15 +64,31 @@ describe('ChoiceOutput', () => {
     assert.deepEqual(output.end, { reason: 'stop', stopTokenId: ANSWER_END });
   });
 
-  it('ends at maxTokens with all text, half characters replaced', () => {
+  it('ends at maxTokens before a character that it cuts, and counts its token', () => {
     const output = outputOf({
       endRules: { maxTokens: 5, eosTokenIds: new Set(), stopTokenIds: new Set() },
     });
 
     const text = textOf(output, CHINESE.slice(0, 5));
 
-    assert.equal(text, '你好，世�');
+    assert.equal(text, '你好，世');
     assert.deepEqual(output.end, { reason: 'length' });
+    assert.equal(output.numTokens, 5);
+  });
+
+  it('keeps the text of a stop id with includeStopString, as that of a stop string', () => {
+    const output = outputOf({ includeStopString: true });
+
+    assert.equal(textOf(output, [...HELLO, ANSWER_END]), 'Hello, world!</answer>');
+    assert.deepEqual(output.end, { reason: 'stop', stopTokenId: ANSWER_END });
+  });
+
+  it('shows an end-of-sequence id with includeStopString only if special tokens are shown', () => {
+    const hidden = outputOf({ includeStopString: true });
+    const shown = outputOf({ includeStopString: true, skipSpecialTokens: false });
+
+    assert.equal(textOf(hidden, [...HELLO, EOS]), 'Hello, world!');
+    assert.equal(textOf(shown, [...HELLO, EOS]), 'Hello, world!<|user|>');
   });
 
   it('ends at a stop string across tokens', () => {
@@ -147,12 +163,9 @@ describe('ChoiceOutput', () => {
   });
 
   it('finds a stop string in the replacement of a character that was never completed', () => {
-    const output = outputOf({
-      endRules: { maxTokens: 5, eosTokenIds: new Set(), stopTokenIds: new Set() },
-      stopStrings: ['�'],
-    });
+    const output = outputOf({ stopStrings: ['�'] });
 
-    assert.equal(textOf(output, CHINESE.slice(0, 5)), '你好，世');
+    assert.equal(textOf(output, [...CHINESE.slice(0, 5), ...HELLO]), '你好，世');
     assert.deepEqual(output.end, { reason: 'stop', stopString: '�' });
   });
 });

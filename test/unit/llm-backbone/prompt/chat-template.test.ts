@@ -2,15 +2,24 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { ChatTemplate } from '#backbone/prompt/chat-template.ts';
-import type { TemplateMessage, TemplatePart } from '#backbone/prompt/content-format.ts';
+import { ChatTemplate, type RenderOptions } from '#backbone/prompt/chat-template.ts';
 import { type ContentFormat, detectContentFormat } from '#backbone/prompt/content-format.ts';
+import type { TemplateMessage, TemplatePart } from '#backbone/prompt/template-message.ts';
 import { refusal } from '#test/refusal.ts';
 import { golden, TEXT_MODEL } from '#test/unit/llm-backbone/text-model.ts';
 
 const GLM = readFileSync(join(TEXT_MODEL, 'chat_template.jinja'), 'utf8');
 const PLAIN = { addGenerationPrompt: true, continueFinalMessage: false, args: {} };
 const CONTINUE = { addGenerationPrompt: false, continueFinalMessage: true, args: {} };
+
+/** Renders messages with a template; the text without its origins. */
+function render(
+  template: ChatTemplate,
+  messages: readonly TemplateMessage[],
+  options: RenderOptions,
+): string {
+  return template.render(messages, options).value;
+}
 
 function templateOf(text: string, contentFormat: ContentFormat | 'auto' = 'auto') {
   return new ChatTemplate({
@@ -49,20 +58,20 @@ describe('ChatTemplate', () => {
   it('renders every conversation of the reference', () => {
     for (const { messages, enable_thinking, rendered } of golden.templates) {
       const args = { enable_thinking };
-      assert.equal(templateOf(GLM).render(messages.map(messageOf), { ...PLAIN, args }), rendered);
+      assert.equal(render(templateOf(GLM), messages.map(messageOf), { ...PLAIN, args }), rendered);
     }
     assert.equal(golden.templates.length, 15);
   });
 
   it('hands parts over as a list where the template loops over them', () => {
     assert.match(
-      templateOf(GLM).render([SCREEN], PLAIN),
+      render(templateOf(GLM), [SCREEN], PLAIN),
       /\na<\|begin_of_image\|>.*<\|begin_of_audio\|><\|audio\|><\|end_of_audio\|>b<\|assistant\|>/,
     );
   });
 
   it('flattens parts in string mode: placeholders first, joined by newlines', () => {
-    const rendered = templateOf(GLM, 'string').render([SCREEN], PLAIN);
+    const rendered = render(templateOf(GLM, 'string'), [SCREEN], PLAIN);
 
     assert.equal(
       rendered,
@@ -71,26 +80,26 @@ describe('ChatTemplate', () => {
   });
 
   it('offers the special tokens to the template', () => {
-    assert.equal(templateOf('{{ eos_token }}').render([], PLAIN), '<eos>');
+    assert.equal(render(templateOf('{{ eos_token }}'), [], PLAIN), '<eos>');
   });
 
   it('passes allowed arguments on and no others', () => {
     const template = templateOf('{{ reasoning_effort }}|{{ secret }}|{{ messages | length }}');
     const args = { reasoning_effort: 'high', secret: 'x', messages: [1, 2, 3] };
 
-    assert.equal(template.render([SCREEN], { ...PLAIN, args }), 'high||1');
+    assert.equal(render(template, [SCREEN], { ...PLAIN, args }), 'high||1');
   });
 
   it('refuses an enable_thinking that is not a boolean', () => {
     assert.throws(
-      () => templateOf(GLM).render([], { ...PLAIN, args: { enable_thinking: 'no' } }),
+      () => render(templateOf(GLM), [], { ...PLAIN, args: { enable_thinking: 'no' } }),
       refusal('INVALID_REQUEST', /true or false/, 'prompt.chat.template_args.enable_thinking'),
     );
   });
 
   it('reports what the template itself refuses', () => {
     assert.throws(
-      () => templateOf("{{ raise_exception('roles must alternate') }}").render([], PLAIN),
+      () => render(templateOf("{{ raise_exception('roles must alternate') }}"), [], PLAIN),
       refusal('INVALID_REQUEST', /roles must alternate/, 'prompt.chat.messages'),
     );
   });
@@ -107,7 +116,7 @@ describe('ChatTemplate', () => {
     const template = templateOf('{% for i in range(20000) %}{{ messages[0].content }}{% endfor %}');
 
     assert.throws(
-      () => template.render([message], PLAIN),
+      () => render(template, [message], PLAIN),
       refusal('INVALID_REQUEST', /characters/),
     );
   });
@@ -121,7 +130,7 @@ describe('continue_final_message', () => {
     ];
 
     assert.equal(
-      templateOf(GLM).render(messages, CONTINUE),
+      render(templateOf(GLM), messages, CONTINUE),
       '[gMASK]<sop><|user|>\nhi<|assistant|>\nI think ',
     );
   });
@@ -129,17 +138,13 @@ describe('continue_final_message', () => {
   it('drops trailing space the template trimmed', () => {
     const template = templateOf('{% for m in messages %}[{{ m.content.strip() }}]{% endfor %}');
 
-    assert.equal(template.render([{ role: 'assistant', content: ' so ' }], CONTINUE), '[so');
+    assert.equal(render(template, [{ role: 'assistant', content: ' so ' }], CONTINUE), '[so');
   });
 
   it('continues the last text part of a list', () => {
     const content = [{ type: 'image' }, { type: 'text', text: 'half' }] as const;
 
-    assert.ok(
-      templateOf(GLM)
-        .render([{ role: 'user', content }], CONTINUE)
-        .endsWith('half'),
-    );
+    assert.ok(render(templateOf(GLM), [{ role: 'user', content }], CONTINUE).endsWith('half'));
   });
 
   it('ends the prompt in the last message, though its text stands elsewhere too', () => {
@@ -149,7 +154,7 @@ describe('continue_final_message', () => {
     ];
     const template = templateOf('{% for m in messages %}{{ m.content }};{% endfor %} yes or no?');
 
-    assert.equal(template.render(messages, CONTINUE), 'say yes or no;no');
+    assert.equal(render(template, messages, CONTINUE), 'say yes or no;no');
   });
 
   it('refuses a last message that is not shown, though its text stands elsewhere', () => {
@@ -162,14 +167,14 @@ describe('continue_final_message', () => {
     ];
 
     assert.throws(
-      () => template.render(messages, CONTINUE),
+      () => render(template, messages, CONTINUE),
       refusal('INVALID_REQUEST', /needs a last message/, 'prompt.chat.continue_final_message'),
     );
   });
 
   it('refuses a last message without text', () => {
     assert.throws(
-      () => templateOf(GLM).render([{ role: 'assistant', content: '' }], CONTINUE),
+      () => render(templateOf(GLM), [{ role: 'assistant', content: '' }], CONTINUE),
       refusal('INVALID_REQUEST', /needs a last message/, 'prompt.chat.continue_final_message'),
     );
   });
@@ -182,14 +187,14 @@ describe('continue_final_message', () => {
     const content = `${'a'.repeat(600_000)}b`;
 
     assert.throws(
-      () => template.render([shown, { role: 'assistant', content }], CONTINUE),
+      () => render(template, [shown, { role: 'assistant', content }], CONTINUE),
       refusal('INVALID_REQUEST', /needs a last message/, 'prompt.chat.continue_final_message'),
     );
   });
 
   it('refuses to open an assistant message as well', () => {
     assert.throws(
-      () => templateOf(GLM).render([SCREEN], { ...CONTINUE, addGenerationPrompt: true }),
+      () => render(templateOf(GLM), [SCREEN], { ...CONTINUE, addGenerationPrompt: true }),
       refusal('INVALID_REQUEST', /exclude each other/),
     );
   });

@@ -21,6 +21,7 @@ function itemsOf(...modalities: MediaModality[]): MediaIdentity[] {
     contentHash: Buffer.alloc(32),
     sizeBytes: 1,
     options: undefined,
+    cacheSalt: '',
   }));
 }
 

@@ -3,10 +3,12 @@ import { describe, it } from 'node:test';
 import { assertSchedulerInvariants } from '#backbone/engine/scheduler-invariants.ts';
 import { Generation } from '#backbone/request/generation.ts';
 import { FinishReason } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { samplesOf } from '#test/metric-samples.ts';
 import { refusal } from '#test/refusal.ts';
-import { ids } from '#test/unit/llm-backbone/engine/scheduling.ts';
+import { ids, ticketOf } from '#test/unit/llm-backbone/engine/scheduling.ts';
 import { FakeDecoder, scripted } from '#test/unit/llm-backbone/fake-decoder.ts';
 import {
+  collect,
   createTestEngine,
   finishedOf,
   generate,
@@ -33,6 +35,20 @@ describe('Generation', () => {
     assert.deepEqual(finished.choices, [
       { index: 0, reason: FinishReason.FINISH_REASON_LENGTH, stop: undefined },
     ]);
+  });
+
+  it('says with the last token of each choice how it ended', async () => {
+    const engine = createTestEngine(new FakeDecoder({ nextToken: scripted(HELLO) }));
+
+    const { events } = await generate(engine, { maxTokens: HELLO.length, numChoices: 2 });
+
+    const entries = events.flatMap((event) => (event.$case === 'delta' ? event.value.choices : []));
+    for (const index of [0, 1]) {
+      const ends = entries.filter((one) => one.index === index).map(({ finish }) => finish);
+      const finish = { index, reason: FinishReason.FINISH_REASON_LENGTH, stop: undefined };
+      assert.deepEqual(ends, [...ends.slice(1).map(() => undefined), finish]);
+    }
+    assert.equal(finishedOf(events).choices.length, 2);
   });
 
   it('ends at a stop string, discards the token computed meanwhile and frees everything', async () => {
@@ -132,6 +148,31 @@ describe('Generation', () => {
     assertSchedulerInvariants(engine.scheduler);
     assert.equal(engine.scheduler.pool.numFree, 64);
     assert.equal(engine.scheduler.running.length, 0);
+  });
+
+  it('counts the prompt tokens computed and the tokens generated in each step', async () => {
+    const engine = createTestEngine(new FakeDecoder(), { maxNumBatchedTokens: 16 });
+
+    await generate(engine, { promptTokenIds: ids(40, 20), maxTokens: 3 });
+
+    const samples = samplesOf(engine.registry, 'iteration_tokens_total');
+    const metric = (suffix: string) => samples.find((sample) => sample.suffix === suffix)?.value;
+    assert.equal(metric('_sum'), 20 + 3);
+    // Chunks of 16 and 4 prompt tokens, then two steps of one token.
+    assert.equal(metric('_count'), 4);
+  });
+
+  it('ends with QUEUE_FULL when another request takes its place', async () => {
+    const engine = createTestEngine(new FakeDecoder(), { maxNumWaiting: 2 });
+    const flood = new Generation(requestOf({ numChoices: 2 }), engine.context);
+    flood.start();
+
+    engine.scheduler.reserve(ticketOf({ client: 'single' }), 1);
+
+    await assert.rejects(
+      collect(flood.responses.read(never)),
+      refusal('QUEUE_FULL', /took this one's place/),
+    );
   });
 
   it('refuses a request the waiting queue has no room for', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ResponseQueue } from '#backbone/request/response-queue.ts';
 import { MeshError } from '#mesh/errors.ts';
-import { Channel, type ChoiceDelta } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { Channel, type ChoiceDelta, FinishReason } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { ids } from '#test/unit/llm-backbone/engine/scheduling.ts';
 
 const never = new AbortController().signal;
@@ -17,6 +17,7 @@ function delta(...choices: Partial<ChoiceDelta>[]) {
         text: '',
         channel: Channel.CHANNEL_CONTENT,
         logprobs: [],
+        finish: undefined,
         ...choice,
       })),
     },
@@ -47,6 +48,20 @@ describe('ResponseQueue', () => {
         { index: 0, tokenIds: [1, 2], text: 'ab' },
         { index: 1, tokenIds: [8, 9], text: 'xy' },
       ],
+    );
+  });
+
+  it('keeps how a choice ended when it melts the last delta into the one before', async () => {
+    const queue = new ResponseQueue();
+    const finish = { index: 0, reason: FinishReason.FINISH_REASON_STOP, stop: undefined };
+    queue.push(delta({ tokenIds: [1], text: 'a' }));
+    queue.push(delta({ tokenIds: [2], text: 'b', finish }));
+
+    const [choices] = await choicesOf(queue);
+
+    assert.deepEqual(
+      choices?.map(({ text, finish: end }) => [text, end]),
+      [['ab', finish]],
     );
   });
 

@@ -57,6 +57,15 @@ describe('samplingDefaults', () => {
 });
 
 describe('checkSampling', () => {
+  it('takes the likeliest token for a top_p of 0, or of what float32 calls 0', () => {
+    for (const topP of [0, 1e-46]) {
+      const { settings } = check({ topP });
+
+      assert.equal(settings.temperature, 0);
+      assert(settings.topP > 0);
+    }
+  });
+
   it('lets the request override the defaults, field by field', () => {
     const defaults = samplingDefaults({ temperature: 0.8, top_p: 0.6 }, 'auto');
 
@@ -114,7 +123,7 @@ describe('checkSampling', () => {
     { params: { temperature: -0.1 }, param: 'temperature' },
     { params: { temperature: 2.1 }, param: 'temperature' },
     { params: { temperature: Number.NaN }, param: 'temperature' },
-    { params: { topP: 0 }, param: 'top_p' },
+    { params: { topP: -0.1 }, param: 'top_p' },
     { params: { topP: 1.1 }, param: 'top_p' },
     { params: { topK: -2 }, param: 'top_k' },
     { params: { minP: -0.1 }, param: 'min_p' },
@@ -123,7 +132,6 @@ describe('checkSampling', () => {
     { params: { repetitionPenalty: Number.POSITIVE_INFINITY }, param: 'repetition_penalty' },
     { params: { repetitionPenalty: 3e38 }, param: 'repetition_penalty' },
     { params: { repetitionPenalty: 1e-44 }, param: 'repetition_penalty' },
-    { params: { topP: 1e-46 }, param: 'top_p' },
     { params: { logitBias: { 1: Number.NaN } }, param: 'logit_bias' },
     { params: { presencePenalty: 2.5 }, param: 'presence_penalty' },
     { params: { frequencyPenalty: -2.5 }, param: 'frequency_penalty' },
@@ -135,6 +143,12 @@ describe('checkSampling', () => {
     { params: { stopStrings: ['x'.repeat(1025)] }, param: 'stop_strings' },
     { params: { stopStrings: Array(65).fill('x') }, param: 'stop_strings' },
     { params: { badWords: Array(1025).fill('x') }, param: 'bad_words' },
+    { params: { stopTokenIds: Array(4097).fill(1) }, param: 'stop_token_ids' },
+    { params: { allowedTokenIds: Array(101).fill(1) }, param: 'allowed_token_ids' },
+    {
+      params: { logitBias: Object.fromEntries(Array.from({ length: 4097 }, (_, id) => [id, 1])) },
+      param: 'logit_bias',
+    },
     { params: { badWords: Array(65).fill('x'.repeat(1024)) }, param: 'bad_words' },
     { params: { seed: -1n }, param: 'seed' },
     { params: { numChoices: 0 }, param: 'num_choices' },

@@ -22,10 +22,25 @@ const plan = EncodeResponse.fromPartial({
     value: { numRows: 72, grid: { t: 1, h: 24, w: 12 }, contentHash: Buffer.alloc(32, 7) },
   },
 });
+const shared = EncodeResponse.fromPartial({
+  event: {
+    $case: 'sharedRows',
+    value: {
+      dtype: DType.D_TYPE_FLOAT32,
+      shape: [72, 128],
+      memory: { processId: 7, fileDescriptor: 31, sizeBytes: 36_864n, token: Buffer.alloc(16, 1) },
+    },
+  },
+});
 const done = EncodeResponse.fromPartial({ event: { $case: 'done', value: { encodeUs: 900n } } });
 
 describe('EncodeResponseCodec', () => {
-  for (const [name, message] of Object.entries({ plan, done, empty: { event: undefined } })) {
+  for (const [name, message] of Object.entries({
+    plan,
+    shared,
+    done,
+    empty: { event: undefined },
+  })) {
     it(`writes and reads the ${name} message as the generated codec does`, () => {
       const bytes = EncodeResponseCodec.encode(message).finish();
 

@@ -21,6 +21,7 @@ describe('imagePreprocessing', () => {
 
       assert.deepEqual(imagePreprocessing({ maxPixels: 9n, maxPixelsMode }), {
         maxPixels: 9,
+        minPixels: null,
         maxPixelsMode: reading,
       });
     });
@@ -36,7 +37,7 @@ describe('imagePreprocessing', () => {
     ].map((options) => imagePreprocessing(options));
 
     for (const form of without) {
-      assert.deepEqual(form, { maxPixels: null, maxPixelsMode: 'ignore' });
+      assert.deepEqual(form, { maxPixels: null, minPixels: null, maxPixelsMode: 'ignore' });
       assert.equal(preprocessingKey(form), '');
     }
   });
@@ -48,6 +49,8 @@ describe('imagePreprocessing', () => {
       keyOf({ maxPixels: 9n, maxPixelsMode: MAX_PIXELS_MODE_AREA }),
       keyOf({ maxPixels: 8n, maxPixelsMode: MAX_PIXELS_MODE_AREA }),
       keyOf({ maxPixels: 9n, maxPixelsMode: MAX_PIXELS_MODE_VOLUME }),
+      keyOf({ minPixels: 9n, maxPixelsMode: MAX_PIXELS_MODE_VOLUME }),
+      keyOf({ maxPixels: 9n, minPixels: 9n, maxPixelsMode: MAX_PIXELS_MODE_VOLUME }),
     ];
 
     assert.equal(new Set(keys).size, keys.length);
@@ -65,6 +68,12 @@ describe('imagePreprocessing', () => {
       partial: { maxPixels: 2n ** 53n },
       param: 'options.max_pixels',
       matches: /between 1 and 9007199254740991/,
+    },
+    {
+      name: 'no fewest pixels',
+      partial: { minPixels: 0n },
+      param: 'options.min_pixels',
+      matches: /min_pixels must be .* got 0/,
     },
     {
       name: 'a mode nobody knows',

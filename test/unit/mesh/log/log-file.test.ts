@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   openSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -48,6 +49,23 @@ describe('LogFile', () => {
     append(file, 'two\n');
 
     assert.equal(readFileSync(path, 'utf8'), 'two\n');
+  });
+
+  it('opens its path again, and keeps what it has if it cannot', () => {
+    const path = join(folder, 'again', 'mesh.log');
+    const file = new LogFile(path);
+    append(file, 'one\n');
+
+    renameSync(path, `${path}.1`);
+    file.reopen();
+    append(file, 'two\n');
+    renameSync(path, `${path}.2`);
+    mkdirSync(path);
+    assert.throws(() => file.reopen(), /EISDIR/);
+    append(file, 'three\n');
+
+    assert.equal(readFileSync(`${path}.1`, 'utf8'), 'one\n');
+    assert.equal(readFileSync(`${path}.2`, 'utf8'), 'two\nthree\n');
   });
 
   it('ends a line that a predecessor left in its middle', () => {

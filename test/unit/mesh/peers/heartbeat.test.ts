@@ -1,12 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { HEARTBEAT_INTERVAL_MS, Heartbeat, SILENCE_LIMIT_MS } from '#mesh/peers/heartbeat.ts';
+import { HEARTBEAT_INTERVAL_MS, Heartbeat } from '#mesh/peers/heartbeat.ts';
 import { FakeClock } from '#test/fake-clock.ts';
+
+const SILENCE_LIMIT_MS = 3 * HEARTBEAT_INTERVAL_MS;
 
 function start() {
   const clock = new FakeClock();
   const silences: number[] = [];
-  const heartbeat = new Heartbeat(clock, () => silences.push(clock.now()));
+  const heartbeat = new Heartbeat({
+    clock,
+    maxMissed: 3,
+    onSilence: () => silences.push(clock.now()),
+  });
   return { clock, silences, heartbeat };
 }
 
@@ -57,7 +63,11 @@ describe('Heartbeat', () => {
         return () => timers.splice(timers.indexOf(action), 1);
       },
     };
-    const heartbeat = new Heartbeat(stalled, () => silences.push('silent'));
+    const heartbeat = new Heartbeat({
+      clock: stalled,
+      maxMissed: 3,
+      onSilence: () => silences.push('silent'),
+    });
     heartbeat.beat();
 
     // A minute has passed in one turn of the event loop: the timer runs before the messages that

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { pino } from 'pino';
-import { type Member, PeerSet } from '#mesh/peers/peer-set.ts';
-import { staticMembership } from '#mesh/peers/static-membership.ts';
+import { type Member, memberAt } from '#mesh/peers/membership.ts';
+import { PeerSet, type SetPeer } from '#mesh/peers/peer-set.ts';
 
 const log = pino({ level: 'silent' });
 
@@ -13,12 +13,12 @@ function settled(): Promise<void> {
 
 /** A membership whose lists a test sends. */
 class ScriptedMembership {
-  #send: (addresses: readonly string[] | Error) => void = () => {};
+  #send: (members: readonly Member[] | Error) => void = () => {};
   isAborted = false;
 
   readonly members = async function* (this: ScriptedMembership, signal: AbortSignal) {
     for (;;) {
-      const next = new Promise<readonly string[]>((resolve, reject) => {
+      const next = new Promise<readonly Member[]>((resolve, reject) => {
         this.#send = (list) => (list instanceof Error ? reject(list) : resolve(list));
         signal.addEventListener('abort', () => {
           this.isAborted = true;
@@ -29,8 +29,11 @@ class ScriptedMembership {
     }
   }.bind(this);
 
-  async send(addresses: readonly string[] | Error): Promise<void> {
-    this.#send(addresses);
+  async send(members: readonly (string | Member)[] | Error): Promise<void> {
+    const isError = members instanceof Error;
+    this.#send(
+      isError ? members : members.map((one) => (typeof one === 'string' ? memberAt(one) : one)),
+    );
     await settled();
   }
 }
@@ -39,13 +42,15 @@ class ScriptedMembership {
  * Starts a set over a scripted membership. Its members write a trace and leave when the test says
  * so.
  */
-function start() {
+function start({ keepsReady = false } = {}) {
   const trace: string[] = [];
   const leaves = new Map<string, () => void>();
-  const open = (address: string): Member => {
+  const open = (member: Member): SetPeer => {
+    const { address } = member;
     trace.push(`open ${address}`);
     return {
       address,
+      member,
       isReady: address !== 'b',
       leave: async () => {
         trace.push(`leave ${address}`);
@@ -60,7 +65,7 @@ function start() {
   };
   const membership = new ScriptedMembership();
   const onChange = () => trace.push('changed');
-  const set = new PeerSet({ membership: membership.members, open, log, onChange });
+  const set = new PeerSet({ membership: membership.members, keepsReady, open, log, onChange });
   const addresses = () => set.peers.map(({ address }) => address);
   return { set, membership, trace, leaves, addresses };
 }
@@ -101,6 +106,44 @@ describe('PeerSet', () => {
     assert.deepEqual(trace, ['open a', 'changed', 'leave a', 'changed', 'open a', 'changed']);
   });
 
+  it('tells a peer what its registry says anew, without opening it again', async () => {
+    const { set, membership, trace } = start();
+    await membership.send(['a']);
+    trace.length = 0;
+
+    await membership.send([{ ...memberAt('a'), isLeaving: true }]);
+
+    assert.equal(set.peers[0]?.member.isLeaving, true);
+    assert.deepEqual(trace, ['changed']);
+  });
+
+  it('keeps a peer whose entry has ended for as long as it is ready, where entries end by a lease', async () => {
+    const { set, membership, trace, addresses } = start({ keepsReady: true });
+    await membership.send(['a', 'c']);
+    trace.length = 0;
+
+    await membership.send(['c']);
+    assert.deepEqual(addresses(), ['c', 'a']);
+    assert.deepEqual(trace, ['changed']);
+
+    const [, unlisted] = set.peers;
+    assert(unlisted !== undefined);
+    Object.assign(unlisted, { isReady: false });
+    await membership.send(['c']);
+    assert.deepEqual(addresses(), ['c']);
+    assert.deepEqual(trace, ['changed', 'leave a', 'changed']);
+  });
+
+  it('takes a peer back whose entry has come again', async () => {
+    const { membership, trace, addresses } = start({ keepsReady: true });
+    await membership.send(['a', 'c']);
+    await membership.send(['c']);
+    await membership.send(['a', 'c']);
+
+    assert.deepEqual(addresses(), ['a', 'c']);
+    assert.equal(trace.filter((event) => event === 'open a').length, 1);
+  });
+
   it('stands by the last list when the membership breaks', async () => {
     const { membership, addresses } = start();
     await membership.send(['a']);
@@ -120,16 +163,5 @@ describe('PeerSet', () => {
 
     assert.equal(membership.isAborted, true);
     assert.deepEqual(trace, ['close b', 'close a', 'left a']);
-  });
-});
-
-describe('staticMembership', () => {
-  it('names each configured address once', async () => {
-    const { signal } = new AbortController();
-
-    const lists: (readonly string[])[] = [];
-    for await (const list of staticMembership(['a', 'b', 'a'])(signal)) lists.push(list);
-
-    assert.deepEqual(lists, [['a', 'b']]);
   });
 });

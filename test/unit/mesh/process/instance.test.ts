@@ -4,18 +4,25 @@ import { type CallContext, Metadata } from 'nice-grpc-common';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import { HEARTBEAT_INTERVAL_MS } from '#mesh/peers/heartbeat.ts';
 import { createInstanceService } from '#mesh/process/instance.ts';
-import { InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
+import { StatusBroadcast } from '#mesh/process/status-broadcast.ts';
+import { InstanceState, WatchResponse } from '#protos/autoglm/mesh/v1/instance.ts';
 import { FakeClock } from '#test/fake-clock.ts';
-import { statusOf } from '#test/scripted-instance.ts';
+import { IDLE, statusOf } from '#test/scripted-instance.ts';
 
 function contextOf(signal: AbortSignal): CallContext {
   const [metadata, header, trailer] = [Metadata(), Metadata(), Metadata()];
   return { metadata, peer: '', header, trailer, sendHeader: () => {}, signal };
 }
 
+/** Resolves when all work that is due has run. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 /** Starts a watcher of a process whose time a test moves. */
 function startWatch() {
-  const status = statusOf();
+  const load = { ...IDLE };
+  const status = statusOf({}, { load });
   const clock = new FakeClock();
   const abort = new AbortController();
   const service = createInstanceService(status, new MetricRegistry(), clock);
@@ -25,7 +32,7 @@ function startWatch() {
     const { done, value } = await messages.next();
     return done === true ? undefined : value;
   };
-  return { status, clock, abort, next };
+  return { status, load, clock, abort, next };
 }
 
 describe('InstanceService.Watch', () => {
@@ -38,7 +45,7 @@ describe('InstanceService.Watch', () => {
     assert.equal(facts.state, InstanceState.INSTANCE_STATE_READY);
     assert.deepEqual(facts.servedNames, ['tiny']);
     assert.equal(facts.numerics?.isa, 'reference');
-    assert.deepEqual(facts.load, { numRunning: 0, numWaiting: 0, capacity: 8 });
+    assert.deepEqual(facts.load, IDLE);
     assert.match(facts.instanceName ?? '', /-[0-9a-f]{8}$/);
   });
 
@@ -54,22 +61,82 @@ describe('InstanceService.Watch', () => {
     assert.equal(facts.detail, 'leaving');
   });
 
-  it('repeats itself once a second if nothing changes', async () => {
+  it('beats before a second has passed if nothing changes', async () => {
     const { clock, next } = startWatch();
-    const first = await next();
+    await next();
     let hasCome = false;
 
     const second = next().finally(() => {
       hasCome = true;
     });
-    await new Promise((resolve) => setImmediate(resolve));
-    clock.advance(HEARTBEAT_INTERVAL_MS - 1);
-    await new Promise((resolve) => setImmediate(resolve));
+    await settled();
+    clock.advance(HEARTBEAT_INTERVAL_MS - 101);
+    await settled();
     assert.equal(hasCome, false);
     clock.advance(1);
 
-    assert.deepEqual(await second, first);
+    assert.deepEqual(await second, WatchResponse.create({ loadOnly: true, load: IDLE }));
     assert.equal(HEARTBEAT_INTERVAL_MS, 1000);
+  });
+
+  it('tells of a change of the load alone, at most every 100 ms', async () => {
+    const { clock, next, load } = startWatch();
+    await next();
+
+    const second = next();
+    await settled();
+    clock.advance(50);
+    load.numRunning = 1;
+    load.numRunning = 2;
+    clock.advance(50);
+
+    assert.deepEqual(
+      await second,
+      WatchResponse.create({ loadOnly: true, load: { ...IDLE, numRunning: 2 } }),
+    );
+  });
+
+  it('tells of the load in turn if many watch, and of facts at once', async () => {
+    const load = { ...IDLE };
+    const status = statusOf({}, { load });
+    const clock = new FakeClock();
+    const broadcast = new StatusBroadcast(status, clock);
+    const { signal } = new AbortController();
+    const counts = Array.from({ length: 150 }, () => ({ loads: 0, facts: 0 }));
+    for (const count of counts) {
+      void (async () => {
+        for await (const { loadOnly } of broadcast.watch(signal)) {
+          count[loadOnly ? 'loads' : 'facts'] += 1;
+        }
+      })();
+    }
+    await settled();
+
+    load.numRunning = 1;
+    clock.advance(100);
+    await settled();
+    const first = counts.filter(({ loads }) => loads === 1).length;
+    clock.advance(100);
+    await settled();
+    const second = counts.filter(({ loads }) => loads === 1).length;
+    status.change({ detail: 'new' });
+    await settled();
+
+    assert.deepEqual([first, second], [100, 150]);
+    assert(counts.every(({ facts, loads }) => facts === 2 && loads === 1));
+  });
+
+  it('joins the messages that a slow watcher has not read', async () => {
+    const { status, load, clock, next } = startWatch();
+    status.change({ detail: 'new' });
+    load.numRunning = 3;
+    clock.advance(100);
+
+    const message = await next();
+
+    assert.equal(message?.loadOnly, false);
+    assert.equal(message.detail, 'new');
+    assert.equal(message.load?.numRunning, 3);
   });
 
   it('ends with the call', async () => {

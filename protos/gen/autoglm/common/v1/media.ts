@@ -35,7 +35,7 @@ export namespace Modality {
 export const MaxPixelsMode = {
   /** MAX_PIXELS_MODE_UNSPECIFIED - Not set: MAX_PIXELS_MODE_IGNORE. */
   MAX_PIXELS_MODE_UNSPECIFIED: 0,
-  /** MAX_PIXELS_MODE_IGNORE - The value is accepted and has no effect. */
+  /** MAX_PIXELS_MODE_IGNORE - The values are accepted and have no effect. */
   MAX_PIXELS_MODE_IGNORE: 1,
   /** MAX_PIXELS_MODE_VOLUME - The value bounds frames × height × width (an image counts two frames). */
   MAX_PIXELS_MODE_VOLUME: 2,
@@ -66,8 +66,16 @@ export interface PreprocessOptions {
   maxPixels?:
     | bigint
     | undefined;
-  /** Reading of `max_pixels`. Unset: MAX_PIXELS_MODE_IGNORE, as the reference stack does. */
+  /**
+   * Reading of `max_pixels` and `min_pixels`. Unset: MAX_PIXELS_MODE_IGNORE, as the reference stack
+   * does.
+   */
   maxPixelsMode: MaxPixelsMode;
+  /**
+   * Fewest pixels of an image after resizing, in the same reading. Unset: the checkpoint's
+   * `shortest_edge`.
+   */
+  minPixels?: bigint | undefined;
 }
 
 /** Counts the cells into which an encoder cuts an item, along t, h and w. */
@@ -81,7 +89,7 @@ export interface Grid {
 }
 
 function createBasePreprocessOptions(): PreprocessOptions {
-  return { maxPixels: undefined, maxPixelsMode: 0 };
+  return { maxPixels: undefined, maxPixelsMode: 0, minPixels: undefined };
 }
 
 export const PreprocessOptions: MessageFns<PreprocessOptions> = {
@@ -94,6 +102,12 @@ export const PreprocessOptions: MessageFns<PreprocessOptions> = {
     }
     if (message.maxPixelsMode !== 0) {
       writer.uint32(16).int32(message.maxPixelsMode);
+    }
+    if (message.minPixels !== undefined) {
+      if (BigInt.asUintN(64, message.minPixels) !== message.minPixels) {
+        throw new globalThis.Error("value provided for field message.minPixels of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.minPixels);
     }
     return writer;
   },
@@ -127,6 +141,14 @@ export const PreprocessOptions: MessageFns<PreprocessOptions> = {
             message.maxPixelsMode = reader.int32() as any;
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.minPixels = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -148,6 +170,9 @@ export const PreprocessOptions: MessageFns<PreprocessOptions> = {
       ? BigInt(object.maxPixels)
       : undefined;
     message.maxPixelsMode = object.maxPixelsMode ?? 0;
+    message.minPixels = (object.minPixels !== undefined && object.minPixels !== null)
+      ? BigInt(object.minPixels)
+      : undefined;
     return message;
   },
 };

@@ -8,6 +8,7 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { CallContext, CallOptions } from "nice-grpc-common";
 import { Grid, Modality, PreprocessOptions } from "../../common/v1/media.ts";
+import { SharedMemory } from "../../common/v1/shared_memory.ts";
 import { DType, Tensor } from "../../common/v1/tensor.ts";
 
 export const protobufPackage = "autoglm.encoder.v1";
@@ -24,7 +25,14 @@ export interface EncodeRequest {
     | //
     /** Next bytes of the item, at most 256 KiB. */
     { $case: "chunk"; value: Buffer }
+    | //
+    /** Ends the item instead of half-close, if the header has a shared memory secret. */
+    { $case: "contentEnd"; value: ContentEnd }
     | undefined;
+}
+
+/** Says that the item has no more bytes; has no fields. */
+export interface ContentEnd {
 }
 
 /** Describes the item whose bytes follow. */
@@ -46,7 +54,19 @@ export interface EncodeHeader {
   /** Weights fingerprint of the caller's checkpoint (hex). Set: an encoder with another one refuses. */
   expectedFingerprint: string;
   /** Size of the item in bytes, if the caller knows it. Set: an item of another size is refused. */
-  sizeBytes?: bigint | undefined;
+  sizeBytes?:
+    | bigint
+    | undefined;
+  /**
+   * Separates what is cached: the item finds only rows that were encoded with equal salt, at most
+   * 1024 bytes. Empty: the cache that all items without salt share.
+   */
+  cacheSalt: string;
+  /**
+   * Bytes that the caller has read from the shared memory of GetModelResponse, which proves that it
+   * can map what this encoder shares. Rows may then come as `shared_rows`. Empty: they do not.
+   */
+  sharedMemorySecret: Buffer;
 }
 
 /** Carries one event of an Encode call's result. */
@@ -62,6 +82,12 @@ export interface EncodeResponse {
     | //
     /** Sent once, as the last message. */
     { $case: "done"; value: EncodeDone }
+    | //
+    /**
+     * Sent instead of `rows`, once, with all rows, to a caller whose header has the secret. The
+     * memory stays until the caller half-closes, which it does when it has mapped the rows.
+     */
+    { $case: "sharedRows"; value: SharedRows }
     | undefined;
 }
 
@@ -89,6 +115,16 @@ export interface EncodeRows {
   rows: Tensor | undefined;
 }
 
+/** Says where all embedding rows of the item are. */
+export interface SharedRows {
+  /** Element type. */
+  dtype: DType;
+  /** Dimensions, `[num_rows, hidden_size]`. */
+  shape: number[];
+  /** The rows, little-endian, row-major, no padding. */
+  memory: SharedMemory | undefined;
+}
+
 /** Closes the call with the time each stage took, in microseconds. */
 export interface EncodeDone {
   /** Time in the queue. */
@@ -99,6 +135,10 @@ export interface EncodeDone {
   preprocessUs: bigint;
   /** Time of tower and projector for the whole batch; equal for all items of one batch. */
   encodeUs: bigint;
+  /** Time in which the item's bytes were received; 0 if its rows were there before. */
+  uploadUs: bigint;
+  /** Time in which its rows were sent, as far as the caller has taken them. */
+  rowsUs: bigint;
 }
 
 /** Asks for the model; has no fields. */
@@ -111,7 +151,7 @@ export interface GetModelResponse {
   modality: Modality;
   /** Name of the model directory. */
   modelId: string;
-  /** Weights fingerprint: hex SHA-256, as `services/mesh/fingerprint.ts` defines it. */
+  /** Weights fingerprint: hex SHA-256, as `services/mesh/model/fingerprint.ts` defines it. */
   fingerprint: string;
   /** Width of an embedding row. */
   hiddenSize: number;
@@ -123,6 +163,8 @@ export interface GetModelResponse {
   maxRows: number;
   /** Device the tower runs on, such as "cpu:0". */
   device: string;
+  /** Memory with the secret by which a caller shows that it can map rows; unset: none are shared. */
+  sharedMemory: SharedMemory | undefined;
 }
 
 function createBaseEncodeRequest(): EncodeRequest {
@@ -137,6 +179,9 @@ export const EncodeRequest: MessageFns<EncodeRequest> = {
         break;
       case "chunk":
         writer.uint32(18).bytes(message.event.value);
+        break;
+      case "contentEnd":
+        ContentEnd.encode(message.event.value, writer.uint32(26).fork()).join();
         break;
     }
     return writer;
@@ -171,6 +216,14 @@ export const EncodeRequest: MessageFns<EncodeRequest> = {
             message.event = { $case: "chunk", value: Buffer.from(reader.bytes()) };
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.event = { $case: "contentEnd", value: ContentEnd.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -201,7 +254,56 @@ export const EncodeRequest: MessageFns<EncodeRequest> = {
         }
         break;
       }
+      case "contentEnd": {
+        if (object.event?.value !== undefined && object.event?.value !== null) {
+          message.event = { $case: "contentEnd", value: ContentEnd.fromPartial(object.event.value) };
+        }
+        break;
+      }
     }
+    return message;
+  },
+};
+
+function createBaseContentEnd(): ContentEnd {
+  return {};
+}
+
+export const ContentEnd: MessageFns<ContentEnd> = {
+  encode(_: ContentEnd, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ContentEnd {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseContentEnd();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ContentEnd>): ContentEnd {
+    return ContentEnd.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ContentEnd>): ContentEnd {
+    const message = createBaseContentEnd();
     return message;
   },
 };
@@ -214,6 +316,8 @@ function createBaseEncodeHeader(): EncodeHeader {
     options: undefined,
     expectedFingerprint: "",
     sizeBytes: undefined,
+    cacheSalt: "",
+    sharedMemorySecret: Buffer.alloc(0),
   };
 }
 
@@ -239,6 +343,12 @@ export const EncodeHeader: MessageFns<EncodeHeader> = {
         throw new globalThis.Error("value provided for field message.sizeBytes of type uint64 too large");
       }
       writer.uint32(48).uint64(message.sizeBytes);
+    }
+    if (message.cacheSalt !== "") {
+      writer.uint32(58).string(message.cacheSalt);
+    }
+    if (message.sharedMemorySecret.length !== 0) {
+      writer.uint32(66).bytes(message.sharedMemorySecret);
     }
     return writer;
   },
@@ -304,6 +414,22 @@ export const EncodeHeader: MessageFns<EncodeHeader> = {
             message.sizeBytes = reader.uint64() as bigint;
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.cacheSalt = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.sharedMemorySecret = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -331,6 +457,8 @@ export const EncodeHeader: MessageFns<EncodeHeader> = {
     message.sizeBytes = (object.sizeBytes !== undefined && object.sizeBytes !== null)
       ? BigInt(object.sizeBytes)
       : undefined;
+    message.cacheSalt = object.cacheSalt ?? "";
+    message.sharedMemorySecret = object.sharedMemorySecret ?? Buffer.alloc(0);
     return message;
   },
 };
@@ -350,6 +478,9 @@ export const EncodeResponse: MessageFns<EncodeResponse> = {
         break;
       case "done":
         EncodeDone.encode(message.event.value, writer.uint32(26).fork()).join();
+        break;
+      case "sharedRows":
+        SharedRows.encode(message.event.value, writer.uint32(34).fork()).join();
         break;
     }
     return writer;
@@ -392,6 +523,14 @@ export const EncodeResponse: MessageFns<EncodeResponse> = {
             message.event = { $case: "done", value: EncodeDone.decode(reader, reader.uint32()) };
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.event = { $case: "sharedRows", value: SharedRows.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -425,6 +564,12 @@ export const EncodeResponse: MessageFns<EncodeResponse> = {
       case "done": {
         if (object.event?.value !== undefined && object.event?.value !== null) {
           message.event = { $case: "done", value: EncodeDone.fromPartial(object.event.value) };
+        }
+        break;
+      }
+      case "sharedRows": {
+        if (object.event?.value !== undefined && object.event?.value !== null) {
+          message.event = { $case: "sharedRows", value: SharedRows.fromPartial(object.event.value) };
         }
         break;
       }
@@ -603,8 +748,103 @@ export const EncodeRows: MessageFns<EncodeRows> = {
   },
 };
 
+function createBaseSharedRows(): SharedRows {
+  return { dtype: 0, shape: [], memory: undefined };
+}
+
+export const SharedRows: MessageFns<SharedRows> = {
+  encode(message: SharedRows, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.dtype !== 0) {
+      writer.uint32(8).int32(message.dtype);
+    }
+    if (message.shape.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.shape) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.memory !== undefined) {
+      SharedMemory.encode(message.memory, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SharedRows {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSharedRows();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.dtype = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.shape.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.shape.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.memory = SharedMemory.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SharedRows>): SharedRows {
+    return SharedRows.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SharedRows>): SharedRows {
+    const message = createBaseSharedRows();
+    message.dtype = object.dtype ?? 0;
+    message.shape = object.shape?.map((e) => e) || [];
+    message.memory = (object.memory !== undefined && object.memory !== null)
+      ? SharedMemory.fromPartial(object.memory)
+      : undefined;
+    return message;
+  },
+};
+
 function createBaseEncodeDone(): EncodeDone {
-  return { queueUs: 0n, decodeUs: 0n, preprocessUs: 0n, encodeUs: 0n };
+  return { queueUs: 0n, decodeUs: 0n, preprocessUs: 0n, encodeUs: 0n, uploadUs: 0n, rowsUs: 0n };
 }
 
 export const EncodeDone: MessageFns<EncodeDone> = {
@@ -632,6 +872,18 @@ export const EncodeDone: MessageFns<EncodeDone> = {
         throw new globalThis.Error("value provided for field message.encodeUs of type uint64 too large");
       }
       writer.uint32(32).uint64(message.encodeUs);
+    }
+    if (message.uploadUs !== 0n) {
+      if (BigInt.asUintN(64, message.uploadUs) !== message.uploadUs) {
+        throw new globalThis.Error("value provided for field message.uploadUs of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.uploadUs);
+    }
+    if (message.rowsUs !== 0n) {
+      if (BigInt.asUintN(64, message.rowsUs) !== message.rowsUs) {
+        throw new globalThis.Error("value provided for field message.rowsUs of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.rowsUs);
     }
     return writer;
   },
@@ -681,6 +933,22 @@ export const EncodeDone: MessageFns<EncodeDone> = {
             message.encodeUs = reader.uint64() as bigint;
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.uploadUs = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.rowsUs = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -704,6 +972,8 @@ export const EncodeDone: MessageFns<EncodeDone> = {
       ? BigInt(object.preprocessUs)
       : 0n;
     message.encodeUs = (object.encodeUs !== undefined && object.encodeUs !== null) ? BigInt(object.encodeUs) : 0n;
+    message.uploadUs = (object.uploadUs !== undefined && object.uploadUs !== null) ? BigInt(object.uploadUs) : 0n;
+    message.rowsUs = (object.rowsUs !== undefined && object.rowsUs !== null) ? BigInt(object.rowsUs) : 0n;
     return message;
   },
 };
@@ -761,6 +1031,7 @@ function createBaseGetModelResponse(): GetModelResponse {
     maxItemBytes: 0n,
     maxRows: 0,
     device: "",
+    sharedMemory: undefined,
   };
 }
 
@@ -792,6 +1063,9 @@ export const GetModelResponse: MessageFns<GetModelResponse> = {
     }
     if (message.device !== "") {
       writer.uint32(66).string(message.device);
+    }
+    if (message.sharedMemory !== undefined) {
+      SharedMemory.encode(message.sharedMemory, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -873,6 +1147,14 @@ export const GetModelResponse: MessageFns<GetModelResponse> = {
             message.device = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.sharedMemory = SharedMemory.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -900,6 +1182,9 @@ export const GetModelResponse: MessageFns<GetModelResponse> = {
       : 0n;
     message.maxRows = object.maxRows ?? 0;
     message.device = object.device ?? "";
+    message.sharedMemory = (object.sharedMemory !== undefined && object.sharedMemory !== null)
+      ? SharedMemory.fromPartial(object.sharedMemory)
+      : undefined;
     return message;
   },
 };

@@ -8,6 +8,7 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { CallContext, CallOptions } from "nice-grpc-common";
 import { Modality } from "../../common/v1/media.ts";
+import { Stage } from "../../common/v1/stage.ts";
 import { Prompt } from "./prompt.ts";
 import { SamplingParams } from "./sampling.ts";
 
@@ -91,7 +92,24 @@ export interface GenerateStart {
     | number
     | undefined;
   /** Tokens of an answer that broke off. Set: generation continues after them. */
-  resume?: Resume | undefined;
+  resume?:
+    | Resume
+    | undefined;
+  /**
+   * Opaque name of who asks, at most 256 bytes. Places in queues are shared out fairly between
+   * names. Empty: the address of the caller that the backbone sees.
+   */
+  clientId: string;
+  /**
+   * Separates what is cached: a request finds only KV blocks and embeddings of requests with equal
+   * salt, at most 1024 bytes. Empty: the cache that all requests without salt share.
+   */
+  cacheSalt: string;
+  /**
+   * Ends after `accepted`, with nothing generated: the prompt is checked, tokenized and laid out with
+   * the rows of its media, which the encoders only plan.
+   */
+  planOnly: boolean;
 }
 
 /**
@@ -141,7 +159,7 @@ export interface OutputOptions {
   skipSpecialTokens?:
     | boolean
     | undefined;
-  /** Keeps the stop string that ended a choice in the choice's text. */
+  /** Keeps the stop string or stop token that ended a choice in the choice's text. */
   includeStopString: boolean;
   /**
    * Sends the text between `<think>` and `</think>` on CHANNEL_REASONING, without the tags. If
@@ -213,13 +231,15 @@ export interface ChoiceDelta {
   /**
    * Text that became certain in this step, possibly empty. It lags behind the tokens while they end
    * in part of a character or in a possible stop string. The text so far is a function of the token
-   * ids so far.
+   * ids so far. Part of a character at the end of an answer is left out.
    */
   text: string;
   /** Channel of `text`. */
   channel: Channel;
   /** One entry per token of `token_ids` if `num_logprobs` is set, otherwise empty. */
   logprobs: TokenLogprob[];
+  /** Set in the last entry of a choice that a token of this step has ended; `finished` repeats it. */
+  finish: ChoiceFinish | undefined;
 }
 
 /**
@@ -267,6 +287,8 @@ export interface Finished {
   numImageTokens: number;
   /** Equal to the field of this name in `accepted`. */
   numAudioTokens: number;
+  /** Stages of the call, for a caller that shows where its time went; not all of a long list. */
+  stages: Stage[];
 }
 
 /** Says how one choice ended. */
@@ -293,7 +315,7 @@ export interface ChoiceFinish {
 export interface TokenizeRequest {
   /** Name of a served model. Empty: the instance's first. */
   model: string;
-  /** A chat or text prompt. Media placeholders are not expanded. */
+  /** A chat or text prompt. Media placeholders are not expanded; a Generate with `plan_only` does. */
   prompt: Prompt | undefined;
 }
 
@@ -331,7 +353,7 @@ export interface GetModelResponse {
   servedNames: string[];
   /** Name of the model directory. */
   modelId: string;
-  /** Weights fingerprint: hex SHA-256, as `services/mesh/fingerprint.ts` defines it. */
+  /** Weights fingerprint: hex SHA-256, as `services/mesh/model/fingerprint.ts` defines it. */
   fingerprint: string;
   /** Longest sequence in tokens. */
   maxModelLen: number;
@@ -468,6 +490,9 @@ function createBaseGenerateStart(): GenerateStart {
     output: undefined,
     priority: undefined,
     resume: undefined,
+    clientId: "",
+    cacheSalt: "",
+    planOnly: false,
   };
 }
 
@@ -493,6 +518,15 @@ export const GenerateStart: MessageFns<GenerateStart> = {
     }
     if (message.resume !== undefined) {
       Resume.encode(message.resume, writer.uint32(58).fork()).join();
+    }
+    if (message.clientId !== "") {
+      writer.uint32(66).string(message.clientId);
+    }
+    if (message.cacheSalt !== "") {
+      writer.uint32(74).string(message.cacheSalt);
+    }
+    if (message.planOnly !== false) {
+      writer.uint32(128).bool(message.planOnly);
     }
     return writer;
   },
@@ -566,6 +600,30 @@ export const GenerateStart: MessageFns<GenerateStart> = {
             message.resume = Resume.decode(reader, reader.uint32());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.cacheSalt = reader.string();
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.planOnly = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -598,6 +656,9 @@ export const GenerateStart: MessageFns<GenerateStart> = {
     message.resume = (object.resume !== undefined && object.resume !== null)
       ? Resume.fromPartial(object.resume)
       : undefined;
+    message.clientId = object.clientId ?? "";
+    message.cacheSalt = object.cacheSalt ?? "";
+    message.planOnly = object.planOnly ?? false;
     return message;
   },
 };
@@ -1320,7 +1381,7 @@ export const Delta: MessageFns<Delta> = {
 };
 
 function createBaseChoiceDelta(): ChoiceDelta {
-  return { index: 0, tokenIds: [], text: "", channel: 0, logprobs: [] };
+  return { index: 0, tokenIds: [], text: "", channel: 0, logprobs: [], finish: undefined };
 }
 
 export const ChoiceDelta: MessageFns<ChoiceDelta> = {
@@ -1343,6 +1404,9 @@ export const ChoiceDelta: MessageFns<ChoiceDelta> = {
     }
     for (const v of message.logprobs) {
       TokenLogprob.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.finish !== undefined) {
+      ChoiceFinish.encode(message.finish, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -1410,6 +1474,14 @@ export const ChoiceDelta: MessageFns<ChoiceDelta> = {
             message.logprobs.push(TokenLogprob.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.finish = ChoiceFinish.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1432,6 +1504,9 @@ export const ChoiceDelta: MessageFns<ChoiceDelta> = {
     message.text = object.text ?? "";
     message.channel = object.channel ?? 0;
     message.logprobs = object.logprobs?.map((e) => TokenLogprob.fromPartial(e)) || [];
+    message.finish = (object.finish !== undefined && object.finish !== null)
+      ? ChoiceFinish.fromPartial(object.finish)
+      : undefined;
     return message;
   },
 };
@@ -1607,6 +1682,7 @@ function createBaseFinished(): Finished {
     ttftMs: 0,
     numImageTokens: 0,
     numAudioTokens: 0,
+    stages: [],
   };
 }
 
@@ -1638,6 +1714,9 @@ export const Finished: MessageFns<Finished> = {
     }
     if (message.numAudioTokens !== 0) {
       writer.uint32(72).uint32(message.numAudioTokens);
+    }
+    for (const v of message.stages) {
+      Stage.encode(v!, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -1727,6 +1806,14 @@ export const Finished: MessageFns<Finished> = {
             message.numAudioTokens = reader.uint32();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.stages.push(Stage.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1753,6 +1840,7 @@ export const Finished: MessageFns<Finished> = {
     message.ttftMs = object.ttftMs ?? 0;
     message.numImageTokens = object.numImageTokens ?? 0;
     message.numAudioTokens = object.numAudioTokens ?? 0;
+    message.stages = object.stages?.map((e) => Stage.fromPartial(e)) || [];
     return message;
   },
 };

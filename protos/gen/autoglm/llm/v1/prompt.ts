@@ -57,7 +57,7 @@ export interface ChatPrompt {
 export interface ChatMessage {
   /** "system", "user", "assistant" or another role that the template knows. */
   role: string;
-  /** The content; unset for an assistant message that has none. */
+  /** The content; unset for a message that has none. */
   content:
     | //
     /** A plain string. */
@@ -66,8 +66,30 @@ export interface ChatMessage {
     /** A list of parts. */
     { $case: "parts"; value: ContentParts }
     | undefined;
-  /** The `name` or `metadata` of the message, for templates that show it. */
+  /** The `metadata` of the message, for templates that show it. */
   metadata: string;
+  /** The `name` of the message, for templates that show it. */
+  name?:
+    | string
+    | undefined;
+  /** The thoughts of an earlier turn, for templates that show them. */
+  reasoning?:
+    | string
+    | undefined;
+  /** Calls of tools in an earlier turn. */
+  toolCalls: ToolCall[];
+  /** The call that a tool's message answers. */
+  toolCallId?: string | undefined;
+}
+
+/** Holds a call of a tool in an earlier turn. */
+export interface ToolCall {
+  /** The caller's name of the call. */
+  id: string;
+  /** Name of the tool. */
+  name: string;
+  /** Arguments as JSON. Empty: none. */
+  arguments: string;
 }
 
 /** Holds the parts of a message. */
@@ -331,7 +353,15 @@ export const ChatPrompt: MessageFns<ChatPrompt> = {
 };
 
 function createBaseChatMessage(): ChatMessage {
-  return { role: "", content: undefined, metadata: "" };
+  return {
+    role: "",
+    content: undefined,
+    metadata: "",
+    name: undefined,
+    reasoning: undefined,
+    toolCalls: [],
+    toolCallId: undefined,
+  };
 }
 
 export const ChatMessage: MessageFns<ChatMessage> = {
@@ -349,6 +379,18 @@ export const ChatMessage: MessageFns<ChatMessage> = {
     }
     if (message.metadata !== "") {
       writer.uint32(34).string(message.metadata);
+    }
+    if (message.name !== undefined) {
+      writer.uint32(42).string(message.name);
+    }
+    if (message.reasoning !== undefined) {
+      writer.uint32(50).string(message.reasoning);
+    }
+    for (const v of message.toolCalls) {
+      ToolCall.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.toolCallId !== undefined) {
+      writer.uint32(66).string(message.toolCallId);
     }
     return writer;
   },
@@ -398,6 +440,38 @@ export const ChatMessage: MessageFns<ChatMessage> = {
             message.metadata = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.reasoning = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.toolCalls.push(ToolCall.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.toolCallId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -431,6 +505,89 @@ export const ChatMessage: MessageFns<ChatMessage> = {
       }
     }
     message.metadata = object.metadata ?? "";
+    message.name = object.name ?? undefined;
+    message.reasoning = object.reasoning ?? undefined;
+    message.toolCalls = object.toolCalls?.map((e) => ToolCall.fromPartial(e)) || [];
+    message.toolCallId = object.toolCallId ?? undefined;
+    return message;
+  },
+};
+
+function createBaseToolCall(): ToolCall {
+  return { id: "", name: "", arguments: "" };
+}
+
+export const ToolCall: MessageFns<ToolCall> = {
+  encode(message: ToolCall, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.arguments !== "") {
+      writer.uint32(26).string(message.arguments);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ToolCall {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseToolCall();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.arguments = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ToolCall>): ToolCall {
+    return ToolCall.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ToolCall>): ToolCall {
+    const message = createBaseToolCall();
+    message.id = object.id ?? "";
+    message.name = object.name ?? "";
+    message.arguments = object.arguments ?? "";
     return message;
   },
 };

@@ -22,8 +22,8 @@ export interface SamplingParams {
     | number
     | undefined;
   /**
-   * Keeps the smallest set of likeliest tokens that reaches this probability, in (0, 1], at least
-   * 2^-126. Unset: 1.
+   * Keeps the smallest set of likeliest tokens that reaches this probability, from 0 to 1; 0 always
+   * chooses the likeliest token. Unset: 1.
    */
   topP?:
     | number

@@ -88,6 +88,8 @@ export interface GetStatusResponse {
   modelId: string;
   /** Hex weights fingerprint. */
   fingerprint: string;
+  /** Amount of work inside the process. */
+  load: InstanceLoad | undefined;
 }
 
 /** Asks for the metrics; has no fields. */
@@ -131,7 +133,7 @@ export interface MetricSample_LabelsEntry {
 export interface WatchRequest {
 }
 
-/** Carries all facts of the process at the time of sending; nothing is left out for being unchanged. */
+/** Carries all facts of the process at the time of sending, or its load alone. */
 export interface WatchResponse {
   /** Role of the process: "llm-backbone", "vision-encoder" or "speech-encoder". */
   role: string;
@@ -159,6 +161,13 @@ export interface WatchResponse {
     | undefined;
   /** Encoders that the process asks, one entry per modality; empty for an encoder. */
   encoders: EncoderReadiness[];
+  /**
+   * Time from the start of the process until it could serve, in milliseconds; 0 until then. It tells
+   * how long the next start will take.
+   */
+  startMs: number;
+  /** Whether only `load` is set and all other facts are as they were. */
+  loadOnly: boolean;
 }
 
 /**
@@ -172,8 +181,8 @@ export interface Numerics {
   /** Element type of the weights in memory, such as "bfloat16"; empty while none are loaded. */
   weightDtype: string;
   /**
-   * Element type of the KV cache and of the inputs of matrix products; empty for an encoder, which
-   * has no KV cache.
+   * Element type of the KV cache, such as "int8"; empty for an encoder, which has none. Inputs of
+   * matrix products follow the type of the weights.
    */
   kvDtype: string;
   /** Quantization of the weights, such as "int8"; empty if they are not quantized. */
@@ -194,6 +203,13 @@ export interface InstanceLoad {
   numWaiting: number;
   /** Most sequences that run at once, for a backbone; most items inside at once, for an encoder. */
   capacity: number;
+  /**
+   * Tokens that a backbone has yet to compute for the requests inside it: those of prompts, and
+   * those of answers as far as they are expected; 0 for an encoder.
+   */
+  numOutstandingTokens: number;
+  /** Share of a backbone's KV cache in use, 0 to 1; 0 for an encoder. */
+  kvCacheUse: number;
 }
 
 /** Counts the encoders of one modality as a backbone sees them. */
@@ -204,6 +220,10 @@ export interface EncoderReadiness {
   numReady: number;
   /** Encoders that are known, ready or not. */
   numKnown: number;
+  /** Encoders that run and are not asked, because they do not belong to the backbone's model. */
+  numRefused: number;
+  /** Reason in words why one of them is not asked; empty if none is refused. */
+  refusal: string;
 }
 
 function createBaseGetStatusRequest(): GetStatusRequest {
@@ -261,6 +281,7 @@ function createBaseGetStatusResponse(): GetStatusResponse {
     isa: "",
     modelId: "",
     fingerprint: "",
+    load: undefined,
   };
 }
 
@@ -298,6 +319,9 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
     }
     if (message.fingerprint !== "") {
       writer.uint32(82).string(message.fingerprint);
+    }
+    if (message.load !== undefined) {
+      InstanceLoad.encode(message.load, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -395,6 +419,14 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
             message.fingerprint = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.load = InstanceLoad.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -422,6 +454,9 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
     message.isa = object.isa ?? "";
     message.modelId = object.modelId ?? "";
     message.fingerprint = object.fingerprint ?? "";
+    message.load = (object.load !== undefined && object.load !== null)
+      ? InstanceLoad.fromPartial(object.load)
+      : undefined;
     return message;
   },
 };
@@ -828,6 +863,8 @@ function createBaseWatchResponse(): WatchResponse {
     numerics: undefined,
     load: undefined,
     encoders: [],
+    startMs: 0,
+    loadOnly: false,
   };
 }
 
@@ -865,6 +902,12 @@ export const WatchResponse: MessageFns<WatchResponse> = {
     }
     for (const v of message.encoders) {
       EncoderReadiness.encode(v!, writer.uint32(90).fork()).join();
+    }
+    if (message.startMs !== 0) {
+      writer.uint32(96).uint32(message.startMs);
+    }
+    if (message.loadOnly !== false) {
+      writer.uint32(104).bool(message.loadOnly);
     }
     return writer;
   },
@@ -970,6 +1013,22 @@ export const WatchResponse: MessageFns<WatchResponse> = {
             message.encoders.push(EncoderReadiness.decode(reader, reader.uint32()));
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.startMs = reader.uint32();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.loadOnly = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1002,6 +1061,8 @@ export const WatchResponse: MessageFns<WatchResponse> = {
       ? InstanceLoad.fromPartial(object.load)
       : undefined;
     message.encoders = object.encoders?.map((e) => EncoderReadiness.fromPartial(e)) || [];
+    message.startMs = object.startMs ?? 0;
+    message.loadOnly = object.loadOnly ?? false;
     return message;
   },
 };
@@ -1134,7 +1195,7 @@ export const Numerics: MessageFns<Numerics> = {
 };
 
 function createBaseInstanceLoad(): InstanceLoad {
-  return { numRunning: 0, numWaiting: 0, capacity: 0 };
+  return { numRunning: 0, numWaiting: 0, capacity: 0, numOutstandingTokens: 0, kvCacheUse: 0 };
 }
 
 export const InstanceLoad: MessageFns<InstanceLoad> = {
@@ -1147,6 +1208,12 @@ export const InstanceLoad: MessageFns<InstanceLoad> = {
     }
     if (message.capacity !== 0) {
       writer.uint32(24).uint32(message.capacity);
+    }
+    if (message.numOutstandingTokens !== 0) {
+      writer.uint32(32).uint32(message.numOutstandingTokens);
+    }
+    if (message.kvCacheUse !== 0) {
+      writer.uint32(45).float(message.kvCacheUse);
     }
     return writer;
   },
@@ -1188,6 +1255,22 @@ export const InstanceLoad: MessageFns<InstanceLoad> = {
             message.capacity = reader.uint32();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.numOutstandingTokens = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 45) {
+              break;
+            }
+
+            message.kvCacheUse = reader.float();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1208,12 +1291,14 @@ export const InstanceLoad: MessageFns<InstanceLoad> = {
     message.numRunning = object.numRunning ?? 0;
     message.numWaiting = object.numWaiting ?? 0;
     message.capacity = object.capacity ?? 0;
+    message.numOutstandingTokens = object.numOutstandingTokens ?? 0;
+    message.kvCacheUse = object.kvCacheUse ?? 0;
     return message;
   },
 };
 
 function createBaseEncoderReadiness(): EncoderReadiness {
-  return { modality: 0, numReady: 0, numKnown: 0 };
+  return { modality: 0, numReady: 0, numKnown: 0, numRefused: 0, refusal: "" };
 }
 
 export const EncoderReadiness: MessageFns<EncoderReadiness> = {
@@ -1226,6 +1311,12 @@ export const EncoderReadiness: MessageFns<EncoderReadiness> = {
     }
     if (message.numKnown !== 0) {
       writer.uint32(24).uint32(message.numKnown);
+    }
+    if (message.numRefused !== 0) {
+      writer.uint32(32).uint32(message.numRefused);
+    }
+    if (message.refusal !== "") {
+      writer.uint32(42).string(message.refusal);
     }
     return writer;
   },
@@ -1267,6 +1358,22 @@ export const EncoderReadiness: MessageFns<EncoderReadiness> = {
             message.numKnown = reader.uint32();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.numRefused = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.refusal = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1287,6 +1394,8 @@ export const EncoderReadiness: MessageFns<EncoderReadiness> = {
     message.modality = object.modality ?? 0;
     message.numReady = object.numReady ?? 0;
     message.numKnown = object.numKnown ?? 0;
+    message.numRefused = object.numRefused ?? 0;
+    message.refusal = object.refusal ?? "";
     return message;
   },
 };
@@ -1319,8 +1428,10 @@ export const InstanceServiceDefinition = {
       options: {},
     },
     /**
-     * Follows the process: one message at once, one after every change of these facts, and one a
-     * second after the last message if nothing changed, which makes the stream its heartbeat.
+     * Follows the process: one message with all facts at once and after every change of them, one
+     * with the load alone when that has changed, at most every 100 ms and less often the more watch,
+     * and one a second after the last message if nothing changed, which makes the stream its
+     * heartbeat.
      */
     watch: {
       name: "Watch",
@@ -1342,8 +1453,10 @@ export interface InstanceServiceImplementation<CallContextExt = {}> {
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<GetMetricsResponse>>;
   /**
-   * Follows the process: one message at once, one after every change of these facts, and one a
-   * second after the last message if nothing changed, which makes the stream its heartbeat.
+   * Follows the process: one message with all facts at once and after every change of them, one
+   * with the load alone when that has changed, at most every 100 ms and less often the more watch,
+   * and one a second after the last message if nothing changed, which makes the stream its
+   * heartbeat.
    */
   watch(
     request: WatchRequest,
@@ -1360,8 +1473,10 @@ export interface InstanceServiceClient<CallOptionsExt = {}> {
     options?: CallOptions & CallOptionsExt,
   ): Promise<GetMetricsResponse>;
   /**
-   * Follows the process: one message at once, one after every change of these facts, and one a
-   * second after the last message if nothing changed, which makes the stream its heartbeat.
+   * Follows the process: one message with all facts at once and after every change of them, one
+   * with the load alone when that has changed, at most every 100 ms and less often the more watch,
+   * and one a second after the last message if nothing changed, which makes the stream its
+   * heartbeat.
    */
   watch(request: DeepPartial<WatchRequest>, options?: CallOptions & CallOptionsExt): AsyncIterable<WatchResponse>;
 }

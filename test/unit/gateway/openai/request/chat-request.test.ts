@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { parseChatRequest } from '#gateway/openai/request/chat-request.ts';
+import { PACKAGE_ROOT } from '#mesh/paths.ts';
 
 const MESSAGES = [{ role: 'user', content: 'hi' }];
 
@@ -14,6 +17,15 @@ function templateOf(fields: object) {
   return form.value;
 }
 
+/** The fields of a message that the client did not send. */
+const UNSET = {
+  metadata: '',
+  name: undefined,
+  reasoning: undefined,
+  toolCalls: [],
+  toolCallId: undefined,
+} as const;
+
 describe('parseChatRequest', () => {
   it('leaves what the client did not set to the backbone', () => {
     const { model, isStream, start, form } = parse({});
@@ -25,7 +37,7 @@ describe('parseChatRequest', () => {
         form: {
           $case: 'chat',
           value: {
-            messages: [{ role: 'user', content: { $case: 'text', value: 'hi' }, metadata: '' }],
+            messages: [{ ...UNSET, role: 'user', content: { $case: 'text', value: 'hi' } }],
             addGenerationPrompt: true,
             continueFinalMessage: false,
             templateArgs: {},
@@ -62,6 +74,7 @@ describe('parseChatRequest', () => {
         returnPromptTokenIds: false,
       },
       priority: undefined,
+      cacheSalt: '',
     });
     assert.equal(form.numChoices, 1);
   });
@@ -127,7 +140,15 @@ describe('parseChatRequest', () => {
     assert.equal(parse({ seed: -2 }).start.sampling?.seed, 2n ** 64n - 2n);
   });
 
-  it('ignores unknown fields and fields set to null', () => {
+  it('reads the default model, the name of the request and the salt of its cache', () => {
+    const { model, requestId, start } = parse({ model: '', request_id: 'a-1', cache_salt: 'é' });
+
+    assert.equal(model, undefined);
+    assert.equal(requestId, 'a-1');
+    assert.equal(start.cacheSalt, 'é');
+  });
+
+  it('ignores fields without effect and fields set to null', () => {
     const { start } = parse({
       user: 'me',
       store: true,
@@ -177,6 +198,72 @@ describe('parseChatRequest', () => {
     });
   });
 
+  const SWITCHES: readonly (readonly [object, unknown])[] = [
+    [{ thinking: { type: 'disabled' } }, false],
+    [{ thinking: { type: 'enabled', clear_thinking: true } }, true],
+    [{ thinking: { type: 'auto' } }, undefined],
+    [{ reasoning: { effort: 'none' } }, false],
+    [{ reasoning: { effort: 'low', summary: 'auto' } }, true],
+    [{ reasoning: { enabled: false, effort: 'high' } }, false],
+    [{ reasoning: { effort: null } }, undefined],
+    [{ reasoning_effort: 'none', thinking: { type: 'enabled' } }, true],
+    [
+      { thinking: { type: 'disabled' }, enable_thinking: false, reasoning: { enabled: false } },
+      false,
+    ],
+    [{ thinking_token_budget: -1 }, undefined],
+    [{ chat_template_kwargs: { thinking: false } }, false],
+  ];
+  for (const [fields, expected] of SWITCHES) {
+    it(`reads ${JSON.stringify(fields)} as enable_thinking ${expected}`, () => {
+      assert.equal(templateOf(fields).templateArgs?.['enable_thinking'], expected);
+    });
+  }
+
+  const PLACES: readonly (readonly [object, string, boolean])[] = [
+    [{}, 'inline', false],
+    [{ return_reasoning: true }, 'apart', true],
+    [{ separate_reasoning: true, stream_reasoning: true }, 'apart', true],
+    [{ separate_reasoning: false }, 'inline', false],
+    [{ include_reasoning: true }, 'apart', true],
+    [{ include_reasoning: true, separate_reasoning: false }, 'inline', false],
+    [{ include_reasoning: false }, 'hidden', true],
+    [{ reasoning: { exclude: true } }, 'hidden', true],
+  ];
+  for (const [fields, place, isSplit] of PLACES) {
+    it(`puts the thoughts of ${JSON.stringify(fields)} in the place "${place}"`, () => {
+      const { form, start } = parse(fields);
+
+      assert.equal(form.reasoning, place);
+      assert.equal(start.output?.splitReasoning, isSplit);
+    });
+  }
+
+  it('leaves out ids and log-probabilities of hidden thoughts', () => {
+    const { form } = parse({ include_reasoning: false, logprobs: true, return_token_ids: true });
+
+    assert.equal(form.numLogprobs, undefined);
+    assert.equal(form.returnsTokenIds, false);
+  });
+
+  const USAGES: readonly (readonly [object, object])[] = [
+    [
+      { include_usage: false, continuous_usage_stats: true },
+      { isFinal: false, isContinuous: false },
+    ],
+    [{ continuous_usage_stats: true }, { isFinal: true, isContinuous: true }],
+    [{ include_usage: true }, { isFinal: true, isContinuous: false }],
+    [
+      { include_usage: null, include_obfuscation: false },
+      { isFinal: false, isContinuous: false },
+    ],
+  ];
+  for (const [options, expected] of USAGES) {
+    it(`counts usage for ${JSON.stringify(options)} as ${JSON.stringify(expected)}`, () => {
+      assert.deepEqual(parse({ stream: true, stream_options: options }).form.streamUsage, expected);
+    });
+  }
+
   it('continues the final message without opening another', () => {
     const { continueFinalMessage, addGenerationPrompt } = templateOf({
       continue_final_message: true,
@@ -204,19 +291,85 @@ describe('parseChatRequest', () => {
 
     const text = (value: string) => ({ part: { $case: 'text', value } });
     assert.deepEqual(messages, [
-      { role: 'system', content: { $case: 'text', value: 'be brief' }, metadata: '' },
+      { ...UNSET, role: 'system', content: { $case: 'text', value: 'be brief' } },
       {
+        ...UNSET,
         role: 'user',
+        name: 'ann',
         content: { $case: 'parts', value: { parts: [text('a'), text('b')] } },
-        metadata: 'ann',
       },
+      { ...UNSET, role: 'assistant', content: { $case: 'parts', value: { parts: [text('no')] } } },
+      { ...UNSET, role: 'assistant', content: undefined },
+      { ...UNSET, role: 'tool', content: { $case: 'text', value: 'c' } },
+    ]);
+  });
+
+  it('reads null and missing content as empty for every role', () => {
+    const roles = ['system', 'user', 'assistant', 'tool'];
+    const { messages } = templateOf({
+      messages: roles.flatMap((role) => [{ role }, { role, content: null }]),
+    });
+
+    assert.deepEqual(
+      messages.map(({ content }) => content),
+      Array.from({ length: 8 }, () => undefined),
+    );
+  });
+
+  it('keeps name and metadata apart', () => {
+    const { messages } = templateOf({
+      messages: [{ role: 'user', content: 'a', name: 'ann', metadata: 'm' }],
+    });
+
+    assert.deepEqual(messages, [
       {
-        role: 'assistant',
-        content: { $case: 'parts', value: { parts: [text('no')] } },
-        metadata: '',
+        ...UNSET,
+        role: 'user',
+        content: { $case: 'text', value: 'a' },
+        name: 'ann',
+        metadata: 'm',
       },
-      { role: 'assistant', content: undefined, metadata: '' },
-      { role: 'tool', content: { $case: 'text', value: 'c' }, metadata: '' },
+    ]);
+  });
+
+  it('reads the thoughts of earlier turns under both names', () => {
+    const { messages } = templateOf({
+      messages: [
+        { role: 'assistant', content: 'a', reasoning_content: 'r' },
+        { role: 'assistant', content: 'b', reasoning: 's', reasoning_content: 'r' },
+        { role: 'user', content: 'c', reasoning_content: 'r' },
+      ],
+    });
+
+    assert.deepEqual(
+      messages.map(({ reasoning }) => reasoning),
+      ['r', 's', undefined],
+    );
+  });
+
+  it('reads the tool calls of a history and their answers', () => {
+    const path = join(PACKAGE_ROOT, 'test', 'testdata', 'field-inputs', 'tool-calls-history.json');
+    const { messages } = templateOf(JSON.parse(readFileSync(path, 'utf8')));
+
+    assert.deepEqual(messages[1]?.toolCalls, [{ id: 'c', name: 'f', arguments: '{}' }]);
+    assert.equal(messages[1]?.content, undefined);
+    assert.equal(messages[2]?.toolCallId, 'c');
+  });
+
+  it('reads calls with arguments as an object, and the older function_call', () => {
+    const { messages } = templateOf({
+      messages: [
+        {
+          role: 'assistant',
+          tool_calls: [{ function: { name: 'f', arguments: { x: [1] } } }],
+          function_call: { name: 'g', arguments: '{"y":2}' },
+        },
+      ],
+    });
+
+    assert.deepEqual(messages[0]?.toolCalls, [
+      { id: '', name: 'f', arguments: '{"x":[1]}' },
+      { id: '', name: 'g', arguments: '{"y":2}' },
     ]);
   });
 });

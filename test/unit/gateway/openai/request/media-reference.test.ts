@@ -86,6 +86,46 @@ describe('mediaReference', () => {
     assert.equal(read({ type: 'image_url', image_url: { url } }).declaredType, undefined);
   });
 
+  it('reads percent-encoded data, of base64 or of the bytes themselves', () => {
+    const source = (url: string) => read({ type: 'image_url', image_url: { url } }).source;
+
+    assert.deepEqual(source('data:image/png;base64,iVBORw0KGgo%3D'), {
+      kind: 'percent',
+      text: 'iVBORw0KGgo%3D',
+      isBase64: true,
+    });
+    assert.deepEqual(source('data:image/png,%89PNG'), {
+      kind: 'percent',
+      text: '%89PNG',
+      isBase64: false,
+    });
+  });
+
+  it('reads a data URL with parameters, blanks and capitals', () => {
+    const url = ' DATA: Image/PNG ;name=a.png;Charset=utf-8; BASE64 ,iVBORw0KGgo=';
+    const reference = read({ type: 'image_url', image_url: { url } });
+
+    assert.deepEqual(reference.source, { kind: 'base64', text: 'iVBORw0KGgo=' });
+    assert.equal(reference.declaredType, 'image/png');
+  });
+
+  for (const [name, start, type] of [
+    ['PNG', 'iVBORw0KGgoAAAANSUhEUg', 'image/png'],
+    ['JPEG', '/9j/4AAQSkZJRgABAQ', 'image/jpeg'],
+    ['GIF', 'R0lGODlhAQABAIAAAA', 'image/gif'],
+    ['WebP', 'UklGRiIAAABXRUJQ', 'image/webp'],
+  ] as const) {
+    it(`tells who sends ${name} in base64 alone what to send, however large it is`, () => {
+      for (const text of [start, start.repeat(1000), `${start}\n${start}==`]) {
+        const error = refusalOf(() => read({ type: 'image_url', image_url: { url: text } }));
+
+        assert.match(error.message, /must be a data:, http.* not base64 alone; send data:/);
+        assert.ok(error.message.includes(`send data:${type};base64,`), error.message);
+        assert.ok(error.message.length < 300);
+      }
+    });
+  }
+
   it('leaves other parts alone', () => {
     assert.equal(mediaReference({ part: { type: 'text', text: 'a' }, at: AT }), undefined);
   });

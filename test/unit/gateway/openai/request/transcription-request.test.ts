@@ -39,6 +39,7 @@ describe('parseTranscriptionRequest', () => {
             },
           },
           metadata: '',
+          toolCalls: [],
         },
       ],
       addGenerationPrompt: true,
@@ -62,33 +63,107 @@ describe('parseTranscriptionRequest', () => {
   it('reads every field', () => {
     const request = parse({
       model: 'nano',
-      prompt: 'Write it down',
+      instruction: 'Write it down',
+      prompt: 'a hint',
       language: 'zh-Hans',
       response_format: 'verbose_json',
       temperature: '0.25',
       stream: 'False',
       'timestamp_granularities[]': ['segment'],
       'include[]': [''],
-      hotwords: 'ignored',
+      hotwords: 'a hint',
+      seed: '9007199254740993',
+      top_p: '.5',
+      max_completion_tokens: ' 5',
     });
 
     assert.equal(request.model, 'nano');
-    assert.equal(request.language, 'zh-Hans');
     assert.equal(request.format, 'verbose_json');
     assert.equal(request.temperature, 0.25);
     assert.equal(request.start.sampling?.temperature, 0.25);
     assert.equal(request.start.output?.numLogprobs, 0);
+    assert.equal(request.start.sampling?.seed, 9007199254740993n);
+    assert.equal(request.start.sampling?.topP, 0.5);
+    assert.equal(request.start.sampling?.maxTokens, 5);
     assert.match(JSON.stringify(request.start.prompt), /Write it down/);
+    assert.deepEqual(request.unknownFields, []);
   });
 
   it('takes an empty text for none', () => {
-    const { format, language, isStream } = parse({ response_format: '', language: '', stream: '' });
+    const { format, isStream } = parse({ response_format: '', language: '', stream: '' });
 
-    assert.deepEqual([format, language, isStream], ['json', undefined, false]);
-    assert.match(JSON.stringify(promptOf({ prompt: '' })), /Please transcribe/);
+    assert.deepEqual([format, isStream], ['json', false]);
+    assert.match(JSON.stringify(promptOf({ instruction: '' })), /Please transcribe/);
+  });
+
+  for (const [text, number] of [
+    ['1e-05', 1e-5],
+    ['.5', 0.5],
+    [' 1', 1],
+    ['+1.', 1],
+    ['0_1', 1],
+    ['1E-2', 0.01],
+  ] as const) {
+    it(`reads the number "${text}" as JSON or Python does`, () => {
+      assert.equal(parse({ temperature: text }).temperature, number);
+    });
+  }
+
+  for (const [text, flag] of [
+    ['1', true],
+    ['on', true],
+    ['True', true],
+    ['YES', true],
+    ['off', false],
+    ['0', false],
+  ] as const) {
+    it(`reads the flag "${text}" as pydantic does`, () => {
+      assert.equal(parse({ stream: text }).isStream, flag);
+    });
+  }
+
+  it('keeps every digit of a seed, and the bits of a negative one', () => {
+    const seedOf = (seed: string) => parse({ seed }).start.sampling?.seed;
+
+    assert.equal(seedOf('18446744073709551615'), 2n ** 64n - 1n);
+    assert.equal(seedOf('-9223372036854775807'), 2n ** 63n + 1n);
+    assert.equal(seedOf('-1'), undefined);
+  });
+
+  it('takes a hint without giving it to the model in place of the instruction', () => {
+    const hinted = promptOf({ prompt: 'AutoGLM, WeChat', language: 'zh' });
+
+    assert.deepEqual(hinted, promptOf());
+  });
+
+  it('names a misspelled field and an upload that no field takes', () => {
+    const { unknownFields } = parse({ temprature: '1' }, [
+      RECORDING,
+      { ...RECORDING, field: 'fil' },
+    ]);
+
+    assert.deepEqual(unknownFields, [
+      { path: 'fil', meant: 'file' },
+      { path: 'temprature', meant: 'temperature' },
+    ]);
   });
 
   const REFUSALS = [
+    [{ stream: 'constructor' }, 'stream', /true or false, got "constructor"/],
+    [{ stream: '__proto__' }, 'stream', /true or false, got "__proto__"/],
+    [{ temperature: 'toString' }, 'temperature', /got "toString"/],
+    [{ temperature: 'nan' }, 'temperature', /got "nan"/],
+    [{ temperature: '1e999' }, 'temperature', /from 0 to 1/],
+    [{ seed: '1.5' }, 'seed', /64-bit integer/],
+    [{ seed: '18446744073709551616' }, 'seed', /64-bit integer, got 18446744073709551616/],
+    [{ top_p: '2' }, 'top_p', /from 0 to 1/],
+    [{ max_completion_tokens: '0' }, 'max_completion_tokens', /from 1/],
+    [{ max_tokens: '5' }, 'max_tokens', /use max_completion_tokens/],
+    [{ response_format: 'diarized_json' }, 'response_format', /got "diarized_json"/],
+    [{ chunking_strategy: '{"type":"server_vad"}' }, 'chunking_strategy', /only "auto"/],
+    [{ 'known_speaker_names[]': ['ann'] }, 'known_speaker_names', /not told apart/],
+    [{ to_language: 'en' }, 'to_language', /not translated/],
+    [{ n: '2' }, 'n', /one transcript/],
     [{ response_format: 'srt' }, 'response_format', /one of json, text, verbose_json .*"srt"/],
     [{ response_format: 'vtt' }, 'response_format', /times within a recording are not known/],
     [{ stream: 'true', response_format: 'verbose_json' }, 'response_format', /json or text with/],

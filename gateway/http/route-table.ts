@@ -1,0 +1,35 @@
+import type { FastifyInstance } from 'fastify';
+import { excerpt } from '#mesh/client-text.ts';
+import { MeshError } from '#mesh/errors.ts';
+import { pathOf } from './request-target.ts';
+import type { Route } from './route.ts';
+
+/**
+ * Answers a request that no route takes before its body is received, which Fastify would parse
+ * first: an unknown path, a wrong method, and the question which methods a path has.
+ */
+export function refuseUnknownRoutes(app: FastifyInstance, routes: readonly Route[]): void {
+  app.addHook('onRequest', async (request, reply) => {
+    if (!request.is404) return;
+    const path = pathOf(request.url);
+    const methods = methodsOf(path, routes);
+    if (methods.length === 0) {
+      throw new MeshError('NOT_FOUND', `no such path: ${request.method} ${excerpt(path)}`);
+    }
+    reply.header('allow', methods.join(', '));
+    if (request.method === 'OPTIONS') return reply.code(204).send();
+    const asked = methods.filter((method) => method === 'GET' || method === 'POST');
+    const message = `${excerpt(path)} is asked with ${asked.join(' or ')}, got ${request.method}`;
+    throw new MeshError('METHOD_NOT_ALLOWED', message);
+  });
+}
+
+/** Returns the methods that a path takes; none if there is no such path. */
+function methodsOf(path: string, routes: readonly Route[]): string[] {
+  const own = routes.filter((route) => matches(route.path, path)).map(({ method }) => method);
+  return own.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]));
+}
+
+function matches(pattern: string, path: string): boolean {
+  return pattern.endsWith('/*') ? path.startsWith(pattern.slice(0, -1)) : path === pattern;
+}

@@ -1,0 +1,118 @@
+import {
+  alias,
+  EMPTY,
+  each,
+  HARMLESS,
+  HONOURED,
+  honouredObject,
+  refused,
+  refusedUnless,
+} from './field-use.ts';
+
+const NO_ADAPTER = 'adapters are not supported';
+const NO_HANDOVER = 'this server hands no cache to other servers';
+const NOT_RETURNED = 'not part of the answers of this server';
+const NO_SESSION = 'conversations are not stored; send every message with each request';
+const PROMPT_END = 'the prompt is kept from its end; only "left" is accepted';
+
+/** Fields that chat and text completions have besides sampling: scheduling, caches, answers. */
+export const SERVING_USES = {
+  model: HONOURED,
+  stream: HONOURED,
+  stream_options: honouredObject({
+    include_usage: HONOURED,
+    continuous_usage_stats: HONOURED,
+    include_obfuscation: HARMLESS,
+  }),
+  ...each(
+    HONOURED,
+    'skip_special_tokens',
+    'include_stop_str_in_output',
+    'return_token_ids',
+    'return_tokens_as_token_ids',
+    'echo',
+    'priority',
+    'request_id',
+    'cache_salt',
+    'truncate_prompt_tokens',
+  ),
+  // They name the asker, group requests or say how to send, and change no answer.
+  ...each(
+    HARMLESS,
+    'user',
+    'metadata',
+    'store',
+    'service_tier',
+    'safety_identifier',
+    'prompt_cache_key',
+    'prompt_cache_retention',
+    'prompt_cache_options',
+    'prediction',
+    'session_id',
+    'custom_labels',
+    'stream_interval',
+    'sse_ping_interval',
+    'spaces_between_special_tokens',
+    'routed_experts_prompt_start',
+    'routed_experts_start_len',
+    'return_token_offsets',
+    'return_mm_kwargs',
+    'return_cached_tokens_details',
+    'n_cache_reuse',
+    'id_slot',
+    'keep_alive',
+    'verbose',
+  ),
+  truncation_side: refused(PROMPT_END, 'left'),
+  cache_prompt: refused(
+    'whether prompts are cached is an option of the server; see cache_salt',
+    true,
+  ),
+  best_of: refusedUnless(
+    (value, body) => value === (body['n'] ?? 1),
+    'best_of beyond n is not supported; ask for n choices',
+  ),
+  // Parts of the answers of other servers.
+  ...each(
+    refused(NOT_RETURNED, false),
+    'return_hidden_states',
+    'return_routed_experts',
+    'return_prompt_text',
+    'return_meta_info',
+    'return_progress',
+    'timings_per_token',
+    'return_full_text',
+    'details',
+    'decoder_input_details',
+  ),
+  response_fields: refused(NOT_RETURNED, EMPTY),
+  return_tokens: alias('return_token_ids', false),
+  return_prompt_token_ids: alias('return_token_ids', false),
+  rid: alias('request_id'),
+  extra_key: alias('cache_salt', EMPTY),
+  // Parts of other servers that this one lacks.
+  lora: refused(NO_ADAPTER, EMPTY),
+  lora_path: refused(NO_ADAPTER, EMPTY),
+  session_params: refused(NO_SESSION, EMPTY),
+  prompt_embeds: refused('embeddings are not taken as a prompt', EMPTY),
+  vllm_xargs: refused('extensions of other servers are not known', EMPTY),
+  images_config: refused('extensions of other servers are not known', EMPTY),
+  options: refused('send the options as fields of the request', EMPTY),
+  n_indent: refused('not supported', 0),
+  t_max_predict_ms: refused('not supported; give the request a max_tokens', -1, 0),
+  n_keep: refused('a prompt is never shortened unless truncate_prompt_tokens is given', 0, -1),
+  n_discard: refused('a prompt is never shortened unless truncate_prompt_tokens is given', 0),
+  num_ctx: refused('the length of the context is an option of the server'),
+  ngram_corpus_id: refused('speculation is not supported', EMPTY),
+  ...each(
+    refused(NO_HANDOVER, EMPTY),
+    'kv_transfer_params',
+    'ec_transfer_params',
+    'bootstrap_host',
+    'bootstrap_port',
+    'bootstrap_room',
+    'routed_dp_rank',
+    'disagg_prefill_dp_rank',
+    'data_parallel_rank',
+  ),
+} as const;

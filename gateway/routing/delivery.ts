@@ -1,0 +1,57 @@
+import type { Accepted, Finished, Resume } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import type { GenerateEvent } from './generate-call.ts';
+
+/**
+ * What of one generation has been passed on, so that another backbone can go on exactly there: its
+ * announcements come once, and no token is lost or comes twice.
+ */
+export class Delivery {
+  readonly #announced = new Set<GenerateEvent['$case']>();
+  /** Delivered token ids by choice index. */
+  readonly #tokenIds = new Map<number, number[]>();
+  #accepted: Accepted | undefined;
+
+  /** Whether a token has been delivered. */
+  get hasTokens(): boolean {
+    return this.#tokenIds.size > 0;
+  }
+
+  get isFinished(): boolean {
+    return this.#announced.has('finished');
+  }
+
+  /** The state to resume from; undefined if nothing was announced. */
+  get resume(): Resume | undefined {
+    if (this.#accepted === undefined) return undefined;
+    const byIndex = [...this.#tokenIds].sort(([a], [b]) => a - b);
+    return {
+      seed: this.#accepted.seed,
+      choices: byIndex.map(([index, tokenIds]) => ({ index, tokenIds })),
+    };
+  }
+
+  /** Returns an event as it is to be passed on; undefined if its like was announced before. */
+  pass(event: GenerateEvent): GenerateEvent | undefined {
+    if (event.$case === 'delta') {
+      for (const { index, tokenIds } of event.value.choices) this.#note(index, tokenIds);
+      return event;
+    }
+    if (this.#announced.has(event.$case)) return undefined;
+    this.#announced.add(event.$case);
+    if (event.$case === 'accepted') this.#accepted = event.value;
+    if (event.$case === 'finished') return { ...event, value: this.#asAccepted(event.value) };
+    return event;
+  }
+
+  #note(index: number, tokenIds: readonly number[]): void {
+    const known = this.#tokenIds.get(index);
+    if (known !== undefined) known.push(...tokenIds);
+    else if (tokenIds.length > 0) this.#tokenIds.set(index, [...tokenIds]);
+  }
+
+  /** Repeats what was announced of the prompt, which a resumed run finds cached. */
+  #asAccepted(finished: Finished): Finished {
+    const { numCachedTokens = finished.numCachedTokens } = this.#accepted ?? {};
+    return { ...finished, numCachedTokens };
+  }
+}

@@ -1,0 +1,32 @@
+#ifndef AUTOGLM_KERNELS_AVX512_BF16_VECTOR_H_
+#define AUTOGLM_KERNELS_AVX512_BF16_VECTOR_H_
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "kernels/avx512_vnni/vector.h"
+
+namespace autoglm::kernels {
+namespace {
+
+// Adds products of bfloat16 pairs in one instruction. It takes subnormal inputs as zero.
+struct Avx512Bf16Vector : Avx512VnniVector {
+  static constexpr bool kHasBfloat16Dot = true;
+
+  // sum + a.low * b.low + a.high * b.high in each lane; b: one pair for all.
+  static Float AddDots(Float sum, Pairs a, uint32_t b) {
+    return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a),
+                            reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(b))));
+  }
+
+  // Takes subnormal numbers as zero.
+  static Pairs RoundPairOfVectors(Float low, Float high) {
+    return reinterpret_cast<Pairs>(_mm512_cvtne2ps_pbh(high, low));
+  }
+};
+
+}  // namespace
+}  // namespace autoglm::kernels
+
+#endif  // AUTOGLM_KERNELS_AVX512_BF16_VECTOR_H_

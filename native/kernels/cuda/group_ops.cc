@@ -1,0 +1,60 @@
+#include <span>
+
+#include "kernels/cuda/cuda_context.h"
+#include "kernels/cuda/cuda_ops.h"
+#include "kernels/group/device_group.h"
+
+namespace autoglm::cuda {
+namespace {
+
+// Returns host memory for so many values, which keeps its place until a larger step.
+float* Meeting(CudaContext& cuda, int64_t count) {
+  if (cuda.meeting.size() < static_cast<size_t>(count)) {
+    cuda.meeting.resize(static_cast<size_t>(count));
+  }
+  return cuda.meeting.data();
+}
+
+int64_t CopyOut(CudaContext& cuda, const MatrixView& x) {
+  CHECK(x.stride == x.columns);
+  const int64_t count = x.rows * x.columns;
+  cuda.stream().CopyOut(Meeting(cuda, count), x.data, static_cast<size_t>(count) * sizeof(float));
+  return count;
+}
+
+// GPUs of a group meet in memory of the host, which every pair of them has.
+void AllReduce(OpsContext& context, const AllReduceOp& op) {
+  if (context.group_rank == nullptr) return;
+  const auto& [group, rank] = *context.group_rank;
+  CudaContext& cuda = Cuda(context);
+  const size_t count = static_cast<size_t>(CopyOut(cuda, op.x));
+  group->Sum(rank, std::span<float>(cuda.meeting.data(), count), cuda.threads());
+  cuda.stream().CopyIn(op.x.data, cuda.meeting.data(), count * sizeof(float));
+}
+
+void AllGather(OpsContext& context, const AllGatherOp& op) {
+  CHECK(context.group_rank != nullptr);
+  const auto& [group, rank] = *context.group_rank;
+  CudaContext& cuda = Cuda(context);
+  const int64_t part = op.part.rows * op.part.columns;
+  const int64_t whole = op.whole.data == nullptr ? 0 : op.whole.rows * op.whole.columns;
+  CHECK(whole == 0 || op.whole.stride == op.whole.columns);
+  float* const host_part = Meeting(cuda, part + whole);
+  CopyOut(cuda, op.part);
+  MatrixView host_whole = op.whole;
+  if (whole != 0) host_whole.data = host_part + part;
+  group->Gather(rank, DenseMatrix(host_part, op.part.rows, op.part.columns), host_whole,
+                cuda.threads());
+  if (whole != 0) {
+    cuda.stream().CopyIn(op.whole.data, host_whole.data, static_cast<size_t>(whole) * sizeof(float));
+  }
+}
+
+}  // namespace
+
+void SetGroupOps(Ops& ops) {
+  ops.all_reduce = AllReduce;
+  ops.all_gather = AllGather;
+}
+
+}  // namespace autoglm::cuda

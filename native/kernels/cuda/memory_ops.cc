@@ -1,0 +1,94 @@
+#include <algorithm>
+
+#include "device/host_memory.h"
+#include "kernels/cuda/cuda_context.h"
+#include "kernels/cuda/cuda_ops.h"
+#include "kernels/dispatch.h"
+#include "kernels/packing/convert.h"
+
+namespace autoglm::cuda {
+namespace {
+
+// Values that are converted before they are copied, and those that one thread converts of them.
+constexpr int64_t kValuesPerPiece = int64_t{4} << 20;
+constexpr int64_t kValuesPerTask = int64_t{256} << 10;
+
+FreeMemory FindFreeMemory(OpsContext& context) {
+  CudaContext& cuda = Cuda(context);
+  const GpuMemory memory = cuda.stream().ReadMemory();
+  return {memory.free_bytes, GibText(memory.free_bytes) + " of the " +
+                                 GibText(memory.total_bytes) + " of " + cuda.name() + " are free"};
+}
+
+}  // namespace
+
+Result<DeviceBuffer> Allocate(OpsContext& context, size_t bytes) {
+  CudaContext& cuda = Cuda(context);
+  Result<DeviceBuffer> buffer = cuda.stream().Allocate(bytes);
+  if (buffer.ok() || buffer.status().reason() != Reason::kOutOfMemory) return buffer;
+  return OutOfMemory(cuda.name() + " is out of memory: " + GibText(bytes) + " were asked for, " +
+                     FindFreeMemory(context).in_words +
+                     "; a shorter context, fewer sequences, quantized weights or a second GPU need "
+                     "less of it");
+}
+
+const kernels::ConvertKernels& HostConvert() {
+  const Result<kernels::KernelChoice>& active = kernels::ActiveKernels();
+  CHECK(active.ok());
+  return active.value().chosen.kernels.convert;
+}
+
+namespace {
+
+void CopyIn(OpsContext& context, const CopyInOp& op) {
+  Cuda(context).stream().CopyIn(op.target, op.source, op.bytes);
+}
+
+void Upload(OpsContext& context, const UploadOp& op) {
+  CudaContext& cuda = Cuda(context);
+  const int64_t total = op.source.NumElements();
+  const size_t source_bytes = DtypeBytes(op.source.dtype);
+  const size_t target_bytes = DtypeBytes(op.dtype);
+  const char* const source = static_cast<const char*>(op.source.data);
+  if (op.source.dtype == op.dtype) {
+    cuda.stream().CopyIn(op.target, source, static_cast<size_t>(total) * target_bytes);
+    return;
+  }
+  for (int64_t begin = 0; begin < total; begin += kValuesPerPiece) {
+    const int64_t count = std::min(kValuesPerPiece, total - begin);
+    const size_t bytes = static_cast<size_t>(count) * target_bytes;
+    if (cuda.converted.size() < bytes) cuda.converted.resize(bytes);
+    cuda.threads().ParallelFor(DivideUp(count, kValuesPerTask), [&](int64_t task) {
+      const int64_t first = task * kValuesPerTask;
+      ConvertValues(HostConvert(),
+                    {.source = source + static_cast<size_t>(begin + first) * source_bytes,
+                     .source_dtype = op.source.dtype,
+                     .target = cuda.converted.data() + static_cast<size_t>(first) * target_bytes,
+                     .target_dtype = op.dtype,
+                     .count = std::min(kValuesPerTask, count - first)});
+    });
+    cuda.stream().CopyIn(static_cast<char*>(op.target) + static_cast<size_t>(begin) * target_bytes,
+                         cuda.converted.data(), bytes);
+  }
+}
+
+float* HostRows(OpsContext& context, const MatrixView& x) {
+  CHECK(x.stride == x.columns);
+  CudaContext& cuda = Cuda(context);
+  const size_t count = static_cast<size_t>(x.rows * x.columns);
+  if (cuda.host_rows.size() < count) cuda.host_rows.resize(count);
+  cuda.stream().CopyOut(cuda.host_rows.data(), x.data, count * sizeof(float));
+  return cuda.host_rows.data();
+}
+
+}  // namespace
+
+void SetMemoryOps(Ops& ops) {
+  ops.free_memory = FindFreeMemory;
+  ops.allocate = Allocate;
+  ops.upload = Upload;
+  ops.copy_in = CopyIn;
+  ops.host_rows = HostRows;
+}
+
+}  // namespace autoglm::cuda

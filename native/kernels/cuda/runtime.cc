@@ -1,0 +1,202 @@
+// Streams of the CUDA runtime. The emulator of the tests has its own: this file is compiled where
+// there is a CUDA compiler only.
+
+#include "kernels/cuda/runtime.h"
+
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <unordered_set>
+#include <utility>
+
+#include "base/check.h"
+
+namespace autoglm::cuda {
+namespace {
+
+// Host memory through which copies go, in two halves: one is filled while the other is copied.
+constexpr size_t kStagingHalfBytes = size_t{8} << 20;
+constexpr size_t kStagingAlignment = 64;
+// What a block may ask for without being allowed more first.
+constexpr size_t kPlainSharedBytes = size_t{48} << 10;
+
+// Ends the process if the GPU failed: nothing that it holds can be trusted then.
+void CheckCuda(cudaError_t error, const char* what) {
+  if (error == cudaSuccess) return;
+  const std::string text = std::string(what) + ": " + cudaGetErrorString(error);
+  FailCheck(text.c_str(), __FILE__, __LINE__);
+}
+
+void FreeGpuMemory(void* data, size_t) { CheckCuda(cudaFree(data), "free memory of the GPU"); }
+
+int Attribute(cudaDeviceAttr attribute, int ordinal) {
+  int value = 0;
+  CheckCuda(cudaDeviceGetAttribute(&value, attribute, ordinal), "read an attribute of the GPU");
+  return value;
+}
+
+Status RefusalOf(int ordinal, cudaError_t error) {
+  const std::string device = "device \"cuda:" + std::to_string(ordinal) + "\": ";
+  if (error == cudaErrorMemoryAllocation) {
+    return OutOfMemory(device + "it has no memory left for a process to begin with; end what else "
+                                "runs on it, or use another GPU");
+  }
+  return EngineFailed(device + cudaGetErrorString(error));
+}
+
+}  // namespace
+
+struct Stream::State {
+  cudaStream_t stream = nullptr;
+  char* staging = nullptr;  // [2][kStagingHalfBytes], pinned
+  int half = 0;             // that is filled
+  size_t used = 0;          // bytes of it
+  cudaEvent_t copied[2] = {};  // when the copies of a half have ended
+  // Kernels that have been allowed more shared memory.
+  std::unordered_set<const void*> large_kernels;
+
+  ~State() {
+    if (stream != nullptr) cudaStreamSynchronize(stream);
+    for (cudaEvent_t event : copied) {
+      if (event != nullptr) cudaEventDestroy(event);
+    }
+    if (staging != nullptr) cudaFreeHost(staging);
+    if (stream != nullptr) cudaStreamDestroy(stream);
+  }
+
+  cudaError_t Open() {
+    cudaError_t error = cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
+    if (error != cudaSuccess) return error;
+    for (cudaEvent_t& event : copied) {
+      error = cudaEventCreateWithFlags(&event, cudaEventDisableTiming);
+      if (error != cudaSuccess) return error;
+    }
+    return cudaMallocHost(reinterpret_cast<void**>(&staging), 2 * kStagingHalfBytes);
+  }
+
+  // Returns room for at most a half's bytes, whose copy must be given to the stream before the next
+  // call.
+  char* Stage(size_t bytes) {
+    if (bytes > kStagingHalfBytes - used) {
+      CheckCuda(cudaEventRecord(copied[half], stream), "record an event");
+      half = 1 - half;
+      used = 0;
+      CheckCuda(cudaEventSynchronize(copied[half]), "wait for a copy");
+    }
+    char* const place = staging + static_cast<size_t>(half) * kStagingHalfBytes + used;
+    used += std::min((bytes + kStagingAlignment - 1) / kStagingAlignment * kStagingAlignment,
+                     kStagingHalfBytes - used);
+    return place;
+  }
+};
+
+Result<std::unique_ptr<Stream>> Stream::Open(int ordinal) {
+  cudaError_t error = cudaSetDevice(ordinal);
+  if (error != cudaSuccess) return RefusalOf(ordinal, error);
+  auto state = std::make_unique<State>();
+  error = state->Open();
+  if (error != cudaSuccess) return RefusalOf(ordinal, error);
+  size_t free = 0;
+  size_t total = 0;
+  error = cudaMemGetInfo(&free, &total);
+  if (error != cudaSuccess) return RefusalOf(ordinal, error);
+  const GpuProperties properties = {
+      .capability = 10 * Attribute(cudaDevAttrComputeCapabilityMajor, ordinal) +
+                    Attribute(cudaDevAttrComputeCapabilityMinor, ordinal),
+      .num_multiprocessors = Attribute(cudaDevAttrMultiProcessorCount, ordinal),
+      .shared_bytes_per_block =
+          static_cast<size_t>(Attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, ordinal)),
+      .memory_bytes = total};
+  return std::unique_ptr<Stream>(new Stream(properties, std::move(state)));
+}
+
+Stream::Stream(GpuProperties properties, std::unique_ptr<State> state)
+    : properties_(properties), state_(std::move(state)) {}
+
+Stream::~Stream() = default;
+
+GpuMemory Stream::ReadMemory() const {
+  size_t free = 0;
+  size_t total = 0;
+  CheckCuda(cudaMemGetInfo(&free, &total), "read the memory of the GPU");
+  return {free, total};
+}
+
+Result<DeviceBuffer> Stream::Allocate(size_t bytes) {
+  if (bytes == 0) return DeviceBuffer();
+  void* data = nullptr;
+  const cudaError_t error = cudaMalloc(&data, bytes);
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // or the next launch reports it again
+    return OutOfMemory("cannot allocate " + std::to_string(bytes) + " bytes of the GPU");
+  }
+  CheckCuda(error, "allocate memory of the GPU");
+  return DeviceBuffer(data, bytes, FreeGpuMemory);
+}
+
+void Stream::CopyIn(void* target, const void* source, size_t bytes) {
+  for (size_t begin = 0; begin < bytes; begin += kStagingHalfBytes) {
+    const size_t count = std::min(kStagingHalfBytes, bytes - begin);
+    char* const staged = state_->Stage(count);
+    std::memcpy(staged, static_cast<const char*>(source) + begin, count);
+    CheckCuda(cudaMemcpyAsync(static_cast<char*>(target) + begin, staged, count,
+                              cudaMemcpyHostToDevice, state_->stream),
+              "copy to the GPU");
+  }
+}
+
+void Stream::CopyOut(void* target, const void* source, size_t bytes) {
+  // A piece is taken out of the staging memory while the next one comes there.
+  size_t taken = 0;
+  size_t taken_count = 0;
+  char* taken_from = nullptr;
+  const auto take = [&] {
+    if (taken_count > 0) std::memcpy(static_cast<char*>(target) + taken, taken_from, taken_count);
+  };
+  for (size_t begin = 0; begin < bytes; begin += kStagingHalfBytes) {
+    const size_t count = std::min(kStagingHalfBytes, bytes - begin);
+    char* const staged = state_->Stage(count);
+    Synchronize();
+    CheckCuda(cudaMemcpyAsync(staged, static_cast<const char*>(source) + begin, count,
+                              cudaMemcpyDeviceToHost, state_->stream),
+              "copy from the GPU");
+    take();
+    taken = begin;
+    taken_count = count;
+    taken_from = staged;
+  }
+  Synchronize();
+  take();
+}
+
+void Stream::Copy(void* target, const void* source, size_t bytes) {
+  CheckCuda(cudaMemcpyAsync(target, source, bytes, cudaMemcpyDeviceToDevice, state_->stream),
+            "copy within the GPU");
+}
+
+void Stream::Clear(void* target, size_t bytes) {
+  CheckCuda(cudaMemsetAsync(target, 0, bytes, state_->stream), "clear memory of the GPU");
+}
+
+void Stream::Synchronize() { CheckCuda(cudaStreamSynchronize(state_->stream), "wait for the GPU"); }
+
+void LaunchKernel(Stream& stream, const KernelLaunch& launch) {
+  Stream::State& state = stream.state();
+  const bool is_large = launch.shared_bytes > kPlainSharedBytes;
+  if (is_large && state.large_kernels.insert(launch.entry).second) {
+    CheckCuda(cudaFuncSetAttribute(launch.entry, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                   static_cast<int>(stream.properties().shared_bytes_per_block)),
+              launch.name);
+  }
+  const dim3 grid(static_cast<unsigned>(launch.grid.x), static_cast<unsigned>(launch.grid.y),
+                  static_cast<unsigned>(launch.grid.z));
+  void* args[] = {const_cast<void*>(launch.args)};
+  CheckCuda(cudaLaunchKernel(launch.entry, grid, dim3(static_cast<unsigned>(launch.threads)), args,
+                             launch.shared_bytes, state.stream),
+            launch.name);
+}
+
+}  // namespace autoglm::cuda

@@ -1,0 +1,91 @@
+#ifndef AUTOGLM_KERNELS_CUDA_RUNTIME_H_
+#define AUTOGLM_KERNELS_CUDA_RUNTIME_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "base/status.h"
+#include "device/memory.h"
+
+namespace autoglm::cuda {
+
+inline constexpr int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Extent of a grid of blocks, or a block's place in it.
+struct Dim3 {
+  int x = 1;
+  int y = 1;
+  int z = 1;
+};
+
+// What a kernel's launch depends on.
+struct GpuProperties {
+  int capability = 0;  // 10 * major + minor: 80, 86, 89, 90
+  int num_multiprocessors = 0;
+  size_t shared_bytes_per_block = 0;  // the most that a kernel may ask for
+  uint64_t memory_bytes = 0;
+};
+
+struct GpuMemory {
+  uint64_t free_bytes = 0;
+  uint64_t total_bytes = 0;
+};
+
+// The one queue of a GPU: copies and kernels run in the order in which they were given. A Stream
+// belongs to the thread that opened it. A GPU that fails a kernel or a copy cannot go on: that ends
+// the process with what it said, as a broken invariant does.
+//
+// runtime.cc implements this over the CUDA runtime, and the emulator of the tests over itself.
+class Stream {
+ public:
+  // Opens the queue of the GPU of this number.
+  static Result<std::unique_ptr<Stream>> Open(int ordinal);
+  ~Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  const GpuProperties& properties() const { return properties_; }
+  GpuMemory ReadMemory() const;
+
+  // Takes memory of the GPU, at a multiple of 256 bytes, with no values in it. The memory must be
+  // given back while the stream is open.
+  Result<DeviceBuffer> Allocate(size_t bytes);
+
+  // Copies from host memory, which the caller may change as soon as this returns.
+  void CopyIn(void* target, const void* source, size_t bytes);
+  // Copies to host memory, and waits for it and so for everything before it.
+  void CopyOut(void* target, const void* source, size_t bytes);
+  // Copies within the GPU.
+  void Copy(void* target, const void* source, size_t bytes);
+  // Sets all bytes to zero.
+  void Clear(void* target, size_t bytes);
+  // Waits for everything that the stream was given.
+  void Synchronize();
+
+  struct State;
+  State& state() { return *state_; }
+
+ private:
+  Stream(GpuProperties properties, std::unique_ptr<State> state);
+
+  const GpuProperties properties_;
+  const std::unique_ptr<State> state_;
+};
+
+// A kernel as Launch of simt.h gives it to the runtime.
+struct KernelLaunch {
+  const char* name;
+  const void* entry;  // of the GPU's program
+  const void* args;
+  size_t args_bytes;
+  int threads;  // of a block
+  Dim3 grid;
+  size_t shared_bytes;
+};
+
+void LaunchKernel(Stream& stream, const KernelLaunch& launch);
+
+}  // namespace autoglm::cuda
+
+#endif  // AUTOGLM_KERNELS_CUDA_RUNTIME_H_

@@ -1,0 +1,125 @@
+#ifndef AUTOGLM_MODEL_DECODER_RANK_H_
+#define AUTOGLM_MODEL_DECODER_RANK_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/kv_dtype.h"
+#include "base/status.h"
+#include "kernels/ops.h"
+#include "model/decoder/decoder_activations.h"
+#include "model/decoder/decoder_config.h"
+#include "model/decoder/decoder_shard.h"
+#include "model/decoder/decoder_source.h"
+#include "model/decoder/decoder_weights.h"
+#include "model/decoder/kv_cache.h"
+#include "model/decoder/rope_table.h"
+#include "model/decoder/step_inputs.h"
+#include "model/decoder/step_plan.h"
+#include "model/weights/weight_cache.h"
+
+namespace autoglm {
+
+struct DecoderDescription {
+  DecoderConfig config;
+  WeightFormat weight_format;  // of the embedding
+  WeightFormat linear_format;  // of the layers' products
+  WeightFormat head_format;
+  size_t weight_bytes;
+  WeightCacheReport weights_cache;
+  KvDtype kv_dtype;
+  size_t kv_cache_bytes;
+  int64_t num_blocks;
+  int64_t block_size;
+  int64_t load_ms;
+};
+
+// Hidden states and logits of a prompt, for comparison with a reference.
+struct DecoderTrace {
+  // [num_layers + 1][num_tokens, hidden_size]: after the embedding and after each layer, the last
+  // one after the final norm.
+  std::vector<std::vector<float>> hidden;
+  std::vector<float> logits;  // [num_tokens, vocab_size]
+};
+
+struct TraceRequest {
+  std::vector<int32_t> token_ids;  // [num_tokens]
+  std::vector<int32_t> positions;  // [3, num_tokens]
+  std::vector<MediaRows> media_rows;
+};
+
+// What a rank of a group is loaded with beside the options.
+struct RankLoad {
+  const DecoderSource& source;
+  DecoderShard shard;
+  const GroupRank* group_rank;  // null: the device is alone
+  MemoryCheck* memory_check;    // of all ranks
+};
+
+// What one rank of a group computes of a GLM-4 decoder: its shard of every layer. Of a device alone
+// that is all. All memory is allocated at load. The thread that loads the rank opens the device, and
+// only this thread uses both. All ranks run the same steps, because they meet in sums.
+class DecoderRank {
+ public:
+  static Result<std::unique_ptr<DecoderRank>> Load(const DecoderOptions& options,
+                                                   const RankLoad& load, DeviceOpener open_device);
+
+  // Runs one step, which asks for no tokens of another. Rank 0 alone chooses tokens, and fills
+  // `result`. A refused plan leaves the cache as it was.
+  Status Execute(const StepPlan& plan, StepResult& result);
+
+  // Runs a whole prompt in a cache of its own. Rank 0 alone fills `trace`.
+  Status Trace(const TraceRequest& request, DecoderTrace& trace);
+
+  const DecoderDescription& description() const { return description_; }
+
+ private:
+  DecoderRank(Device device, const RankLoad& load);
+
+  // Range of outputs begin .. begin + count - 1 of a plan, at most kMaxLogitRows.
+  struct OutputRange {
+    size_t begin;
+    size_t count;
+  };
+
+  Status LoadWeights(const DecoderOptions& options, const RankLoad& load);
+  Status AllocateMemory(const DecoderOptions& options);
+  StepLimits Limits(const KvCache& cache) const;
+
+  // Copies the plan to the device and writes its embeddings to the residual stream.
+  Status Begin(const StepPlan& plan, const KvCache& cache);
+  void RunLayer(int64_t layer, const KvCache& cache);
+  void Attend(const DecoderLayerWeights& weights, const KvCacheView& cache);
+  void RunMlp(const DecoderLayerWeights& weights);
+  bool IsFirst() const { return shard_.rank == 0; }
+  // Computes the logits [rows, vocab_size] of the given rows of the residual stream, through norm
+  // and head; rank 0 alone gets them.
+  Result<MatrixView> ComputeLogits(std::span<const int32_t> rows);
+  // Samples or scores the outputs on rank 0. Refuses if the whole step must fail; a failure of one
+  // output alone is in that output's result.
+  Status SampleOutputs(const StepPlan& plan, OutputRange range, StepResult& result);
+  std::vector<float> CopyToHost(const MatrixView& x);  // dense
+  void Multiply(const MatrixView& x, const Linear& linear, const MatrixView& y);
+
+  Device device_;
+  const DecoderConfig config_;  // of the whole decoder
+  const DecoderShard shard_;
+  const DecoderConfig local_;  // of the shard
+  std::unique_ptr<WeightMemory> weight_memory_;
+  DecoderWeights weights_;  // in weight_memory_
+  Dtype activation_dtype_ = Dtype::kFloat32;
+  KvCache cache_;
+  std::optional<RopeTable> rope_;
+  int64_t max_num_batched_tokens_ = 0;
+  StepInputs inputs_;
+  StepArray logit_rows_;
+  DecoderActivations step_;  // of the step that runs
+  DecoderDescription description_ = {};
+};
+
+}  // namespace autoglm
+
+#endif  // AUTOGLM_MODEL_DECODER_RANK_H_

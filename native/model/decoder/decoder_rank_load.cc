@@ -1,0 +1,122 @@
+#include <algorithm>
+#include <limits>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "model/decoder/decoder_rank.h"
+
+namespace autoglm {
+
+DecoderRank::DecoderRank(Device device, const RankLoad& load)
+    : device_(std::move(device)),
+      config_(load.source.config),
+      shard_(load.shard),
+      local_(ShardConfig(config_, shard_)) {
+  device_.context->group_rank = load.group_rank;
+}
+
+Result<std::unique_ptr<DecoderRank>> DecoderRank::Load(const DecoderOptions& options,
+                                                       const RankLoad& load,
+                                                       DeviceOpener open_device) {
+  Result<Device> device = open_device(options.devices[static_cast<size_t>(load.shard.rank)]);
+  if (!device.ok()) return device.status();
+  std::unique_ptr<DecoderRank> rank(new DecoderRank(std::move(device.value()), load));
+  const Status loaded = rank->LoadWeights(options, load);
+  if (!loaded.ok()) return loaded;
+  const Status allocated = rank->AllocateMemory(options);
+  if (!allocated.ok()) return allocated;
+  return rank;
+}
+
+Status DecoderRank::LoadWeights(const DecoderOptions& options, const RankLoad& load) {
+  const WeightFormat& format = load.source.format;
+  const DecoderWeightSource from = {
+      .tensors = *load.source.tensors,
+      .config = config_,
+      .shard = shard_,
+      .loading = {.part = ModelPart::kText,
+                  .format = format,
+                  .linear_format = LinearFormat(format, options.quantize, options.activation_dtype),
+                  .quantization = load.source.quantization,
+                  .cancelled = options.cancelled,
+                  .progress = options.progress},
+      .quantizes_head = options.quantize.quantizes_head};
+  WeightLoad weight_load = {
+      .cache = {},
+      .kv_cache_bytes = static_cast<size_t>(options.kv_cache_bytes / shard_.num_ranks),
+      .memory_check = load.memory_check,
+      .cancelled = options.cancelled,
+      .progress = options.progress};
+  if (!options.random.has_value()) {
+    const std::string rank = "rank " + std::to_string(shard_.rank) + " of " +
+                             std::to_string(shard_.num_ranks);
+    weight_load.cache = {.folder = options.weights_cache,
+                         .model = options.directory,
+                         .settings = "decoder, " + LoadingName(from.loading) +
+                                     (from.quantizes_head ? ", head too" : ", head not") +
+                                     (shard_.IsWhole() ? "" : ", " + rank),
+                         .version = load.source.version};
+  }
+  Result<LoadedWeights> loaded =
+      autoglm::LoadWeights(device_, weight_load, [&](WeightMemory& memory) {
+        Result<DecoderWeights> weights = LoadDecoderWeights(device_, from, memory);
+        if (weights.ok()) weights_ = std::move(weights.value());
+        return weights.status();
+      });
+  if (!loaded.ok()) return loaded.status();
+  weight_memory_ = std::move(loaded.value().memory);
+  description_.weights_cache = std::move(loaded.value().cache);
+  description_.config = config_;
+  description_.weight_format = format;
+  description_.linear_format = weights_.layers[0].down.weight.shape.format;
+  description_.head_format = weights_.head.weight.shape.format;
+  description_.weight_bytes = weight_memory_->bytes();
+  return Status();
+}
+
+Status DecoderRank::AllocateMemory(const DecoderOptions& options) {
+  activation_dtype_ = options.activation_dtype;
+  KvCache::Shape shape = {.num_blocks = 0,
+                          .block_size = options.block_size,
+                          .dtype = options.kv_dtype.value_or(KvDtypeOf(activation_dtype_))};
+  const int64_t block_bytes = shard_.num_ranks * KvCache::BlockBytes(local_, shape);
+  // A slot is a 32-bit number, which bounds the number of blocks.
+  const int64_t max_blocks = std::numeric_limits<int32_t>::max() / options.block_size;
+  shape.num_blocks = std::min(options.kv_cache_bytes / block_bytes, max_blocks);
+  if (shape.num_blocks <= 0) {
+    return InvalidRequest("kvCacheBytes is " + std::to_string(options.kv_cache_bytes) +
+                          ", one block of " + std::to_string(options.block_size) +
+                          " tokens takes " + std::to_string(block_bytes));
+  }
+  Result<KvCache> cache = KvCache::Allocate(device_, local_, shape);
+  if (!cache.ok()) return cache.status();
+  cache_ = std::move(cache.value());
+  const Status largest = step_.LayOut(device_, config_, shard_, options.max_num_batched_tokens);
+  if (!largest.ok()) return largest;
+  // No sequence is longer than the cache or a step, so that later positions never come.
+  const int64_t longest =
+      std::max(shape.num_blocks * shape.block_size, options.max_num_batched_tokens);
+  rope_.emplace(config_, std::min(config_.max_position_embeddings, longest),
+                device_.context->threads());
+  const Status inputs = inputs_.Allocate(device_, *rope_, options.max_num_batched_tokens);
+  if (!inputs.ok()) return inputs;
+
+  max_num_batched_tokens_ = options.max_num_batched_tokens;
+  description_.num_blocks = shape.num_blocks;
+  description_.block_size = shape.block_size;
+  description_.kv_dtype = shape.dtype;
+  description_.kv_cache_bytes = cache_.bytes();
+  return Status();
+}
+
+StepLimits DecoderRank::Limits(const KvCache& cache) const {
+  return {.max_num_tokens = max_num_batched_tokens_,
+          .max_positions = rope_->num_positions(),
+          .vocab_size = config_.vocab_size,
+          .hidden_size = config_.hidden_size,
+          .num_blocks = cache.shape().num_blocks,
+          .block_size = cache.shape().block_size};
+}
+
+}  // namespace autoglm

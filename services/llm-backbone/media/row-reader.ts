@@ -1,0 +1,45 @@
+import type { SharedRowsReader } from '#mesh/encode/encoder-call.ts';
+import { errorMessage } from '#mesh/error-message.ts';
+import type { Log } from '#mesh/log/log.ts';
+import { mapShared } from '#native';
+import type { SharedMemory } from '#protos/autoglm/common/v1/shared_memory.ts';
+
+/** Reads rows out of the memory of one run of an encoder, as long as that goes well. */
+export class RowReader implements SharedRowsReader {
+  readonly secret: Buffer;
+  #isUsable = true;
+
+  /** Reads the encoder's secret; throws an `EngineError` if its memory cannot be mapped. */
+  constructor(secretMemory: SharedMemory) {
+    // A copy, so that the memory is free again.
+    this.secret = Buffer.from(this.map(secretMemory));
+  }
+
+  get isUsable(): boolean {
+    return this.#isUsable;
+  }
+
+  map({ processId, fileDescriptor, sizeBytes, token }: SharedMemory): Buffer {
+    const place = { processId, descriptor: fileDescriptor, numBytes: Number(sizeBytes), token };
+    const bytes = mapShared(place);
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  giveUp(): void {
+    this.#isUsable = false;
+  }
+}
+
+/** Opens a reader of an encoder's rows; undefined if the encoder shares none, or not with us. */
+export function openRowReader(
+  secretMemory: SharedMemory | undefined,
+  { title, log }: { readonly title: string; readonly log: Log },
+): RowReader | undefined {
+  if (secretMemory === undefined) return undefined;
+  try {
+    return new RowReader(secretMemory);
+  } catch (error: unknown) {
+    log.info(`rows of a ${title} come in messages, not in shared memory: ${errorMessage(error)}`);
+    return undefined;
+  }
+}

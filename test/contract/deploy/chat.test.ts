@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { after, before, describe, it } from 'node:test';
+import { PACKAGE_ROOT } from '#mesh/paths.ts';
+
+const MEDIA = join(PACKAGE_ROOT, 'deploy/models/phone-nano/media');
+
+/** Writes an answer of one piece; without its end the stream breaks off. */
+function answer(response: ServerResponse, content: string, isWhole: boolean): void {
+  response.writeHead(200, { 'content-type': 'text/event-stream' });
+  response.write(`data: ${JSON.stringify({ choices: [{ delta: { content } }] })}\n\n`);
+  if (isWhole) response.end('data: [DONE]\n\n');
+  else setImmediate(() => response.destroy());
+}
+
+describe('autoglm chat', () => {
+  let server: Server;
+  let url = '';
+  const bodies: { messages: { role: string; content: unknown }[] }[] = [];
+  const keys: (string | undefined)[] = [];
+  before(async () => {
+    server = createServer((request, response) => {
+      keys.push(request.headers.authorization);
+      void text(request).then((json) => {
+        const body = JSON.parse(json);
+        bodies.push(body);
+        const question = JSON.stringify(body.messages.at(-1).content);
+        answer(response, 'fine', !question.includes('break'));
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const address = server.address();
+    assert(typeof address === 'object' && address !== null);
+    url = `127.0.0.1:${address.port}`;
+  });
+  after(() => server.close());
+
+  async function chat(lines: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    bodies.length = 0;
+    const script = `import('#deploy/cli/main.ts').then((m) => m.runCli(['chat', '--url', '${url}']))`;
+    const flags = ['--conditions=source', '--import', 'tsx', '-e', script];
+    const child = spawn(process.execPath, flags, {
+      cwd: PACKAGE_ROOT,
+      env: { ...process.env, ...env },
+    });
+    child.stdin.end(`${lines.join('\n')}\n`);
+    const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
+    return { stdout, stderr };
+  }
+
+  it('does not keep a question whose answer broke off, nor its picture', async () => {
+    const { stdout, stderr } = await chat([
+      `/image ${join(MEDIA, 'image8.png')}`,
+      'please break',
+      'well?',
+      'and?',
+    ]);
+
+    assert.equal(stdout, 'fine\nfine\nfine\n');
+    assert.equal(stderr, 'autoglm chat: the answer broke off; it is not kept\n');
+    assert.deepEqual(bodies.at(-1)?.messages, [
+      { role: 'user', content: 'well?' },
+      { role: 'assistant', content: 'fine' },
+      { role: 'user', content: 'and?' },
+    ]);
+  });
+
+  it('sends pictures and recordings with the next message, an empty one too', async () => {
+    await chat([
+      `/image '${join(MEDIA, 'image8.png')}'`,
+      'look',
+      '/new',
+      `/audio ${join(MEDIA, 'audio77.wav')}`,
+      '',
+    ]);
+
+    const [look, listen] = bodies.map(({ messages }) => messages);
+    assert.match(JSON.stringify(look), /"image_url":\{"url":"data:image\/png;base64,iVBOR/);
+    assert.match(JSON.stringify(look), /\{"type":"text","text":"look"\}/);
+    assert.equal(listen?.length, 1);
+    assert.match(JSON.stringify(listen), /"input_audio":\{"data":"UklGR.*","format":"wav"\}/);
+  });
+
+  it('says what is wrong with a file or a command, and goes on', async () => {
+    const { stdout, stderr } = await chat(['/image /nowhere.png', '/imgae x', '/image', 'well?']);
+
+    assert.match(stderr, /no such file.*\n.*no command \/imgae; did you mean "\/image"\?\n/);
+    assert.equal(stdout, 'fine\n');
+  });
+
+  it("presents the first of the variable's keys", async () => {
+    await chat(['well?'], { AUTOGLM_API_KEY: 'one, two' });
+
+    assert.equal(keys.at(-1), 'Bearer one');
+  });
+});

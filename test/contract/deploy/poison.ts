@@ -1,0 +1,2 @@
+/** Gray of the images that crash the scripted encoder. */
+export const POISON = 66;

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { DecoderPool } from '#encoder/decoding/decoder-pool.ts';
+import { within } from '#test/bounded.ts';
+import { refusal } from '#test/refusal.ts';
+import { settled, until } from '#test/unit/encoder/doubles.ts';
+
+const { signal } = new AbortController();
+
+function poolOf(test: TestContext, { cpuMs = 60_000, numDecoders = 2 } = {}): DecoderPool {
+  const pool = new DecoderPool({
+    program: {
+      main: pathToFileURL(`${import.meta.dirname}/misbehaving-decoder.ts`).href,
+      options: {},
+      what: 'image',
+    },
+    numDecoders,
+    limits: { cpuMs, memoryBytes: 400e6 },
+  });
+  test.after(() => pool.close());
+  return pool;
+}
+
+/** Decodes a file; returns its bytes and the id of the process that decoded it. */
+async function decode(pool: DecoderPool, says: string, requestId = '', stop = signal) {
+  const work = async () => {
+    const file = await pool.open(Buffer.from(says), { requestId, signal: stop });
+    try {
+      assert(file.facts.kind === 'image');
+      return { pid: file.facts.width, bytes: Buffer.from(await file.load()) };
+    } finally {
+      file.close();
+    }
+  };
+  return within(work(), { what: says });
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+describe('a pool of decoders', () => {
+  it('gives the bytes that a decoder made, and keeps the decoder for the next file', async (test) => {
+    const pool = poolOf(test, { numDecoders: 1 });
+    const large = 'x'.repeat(3_000_000);
+
+    const [first, second] = [await decode(pool, large), await decode(pool, 'y')];
+
+    assert.equal(first.bytes.toString(), large);
+    assert.equal(second.bytes.toString(), 'y');
+    assert.equal(first.pid, second.pid);
+  });
+
+  it('passes a refusal on and keeps the decoder', async (test) => {
+    const pool = poolOf(test, { numDecoders: 1 });
+    const { pid } = await decode(pool, 'x');
+
+    await assert.rejects(decode(pool, 'refuse'), refusal('UNSUPPORTED_MEDIA', /at all/));
+
+    assert.equal((await decode(pool, 'x')).pid, pid);
+  });
+
+  const faults = [
+    { says: 'spin', reason: 'UNSUPPORTED_MEDIA', why: /more than 1 seconds.*decode-timeout-s/ },
+    { says: 'crash', reason: 'UNSUPPORTED_MEDIA', why: /ended its decoder by SIGSEGV/ },
+    { says: 'grow', reason: 'PAYLOAD_TOO_LARGE', why: /memory.*decode-memory-mb/ },
+    { says: 'exit', reason: 'NO_READY_ENDPOINT', why: /ended by status 3; try again/ },
+    { says: 'wait', reason: 'NO_READY_ENDPOINT', why: /stood still/ },
+  ] as const;
+  for (const { says, reason, why } of faults) {
+    it(`fails the file alone and replaces the decoder: ${says}`, async (test) => {
+      // To fill memory takes a busy machine more than a second.
+      const cpuMs = says === 'grow' ? 60_000 : 1000;
+      const pool = poolOf(test, { numDecoders: 1, cpuMs });
+      const { pid } = await decode(pool, 'x');
+
+      await assert.rejects(decode(pool, says), refusal(reason, why));
+
+      assert.notEqual((await decode(pool, 'x')).pid, pid);
+      await until(() => !isAlive(pid));
+    });
+  }
+
+  it('ends the decoder of a caller who leaves', async (test) => {
+    const pool = poolOf(test, { numDecoders: 1 });
+    const { pid } = await decode(pool, 'x');
+    const caller = new AbortController();
+
+    const decoding = decode(pool, 'spin', '', caller.signal);
+    // The file is with the decoder.
+    await settled();
+    caller.abort(new Error('left'));
+
+    await assert.rejects(decoding, /left/);
+    await until(() => !isAlive(pid));
+    assert.equal((await decode(pool, 'x')).bytes.toString(), 'x');
+  });
+
+  it('has a decoder for another request while one request sends files that never end', async (test) => {
+    const pool = poolOf(test, { numDecoders: 2 });
+    const attacker = new AbortController();
+    const attack = Array.from({ length: 8 }, () => decode(pool, 'spin', 'one', attacker.signal));
+    const ends = Promise.allSettled(attack);
+
+    const answer = await decode(pool, 'x', 'another');
+
+    assert.equal(answer.bytes.toString(), 'x');
+    attacker.abort();
+    await ends;
+  });
+
+  it('ends its decoders when it is closed', async (test) => {
+    const pool = poolOf(test);
+    const { pid } = await decode(pool, 'x');
+
+    pool.close();
+
+    await until(() => !isAlive(pid));
+  });
+});

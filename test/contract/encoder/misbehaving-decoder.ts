@@ -1,0 +1,22 @@
+// A decoder whose files say what it does: for tests of the pool, which must outlive all of it.
+
+import { serveDecoder } from '#encoder/decoding/serve-decoder.ts';
+import { MeshError } from '#mesh/errors.ts';
+
+const held: Buffer[] = [];
+
+serveDecoder(async (bytes) => {
+  const says = bytes.toString('latin1');
+  if (says.startsWith('spin')) for (;;);
+  if (says.startsWith('crash')) process.kill(process.pid, 'SIGSEGV');
+  if (says.startsWith('exit')) process.exit(3);
+  if (says.startsWith('grow')) for (;;) held.push(Buffer.alloc(16_000_000, 1));
+  if (says.startsWith('wait')) await new Promise(() => {});
+  if (says.startsWith('refuse')) throw new MeshError('UNSUPPORTED_MEDIA', 'not an image at all');
+  return {
+    facts: { kind: 'image', width: process.pid, height: 1 },
+    durationMs: 0,
+    load: async () => bytes,
+    close: () => {},
+  };
+});

@@ -1,0 +1,29 @@
+#ifndef AUTOGLM_TEST_NATIVE_SIMT_EMULATED_GPU_H_
+#define AUTOGLM_TEST_NATIVE_SIMT_EMULATED_GPU_H_
+
+#include <cstdint>
+
+#include "kernels/cuda/runtime.h"
+
+namespace autoglm::simt {
+
+// What cuda::Stream opens in the tests: so many GPUs, all alike.
+struct EmulatedMachine {
+  int num_gpus = 1;
+  // The shared memory of the smaller GPUs of 8.6 and 8.9, so that kernels run on all.
+  cuda::GpuProperties properties = {.capability = 89,
+                                    .num_multiprocessors = 4,
+                                    .shared_bytes_per_block = 101376,
+                                    .memory_bytes = uint64_t{4} << 30};
+  uint64_t seed = 1;  // of the order in which blocks and threads run
+};
+
+// Returns the settings, which a test may change before it opens a stream.
+EmulatedMachine& Machine();
+
+// Number of launches in this process: a graph of operations is as long as what it adds.
+uint64_t NumLaunches();
+
+}  // namespace autoglm::simt
+
+#endif  // AUTOGLM_TEST_NATIVE_SIMT_EMULATED_GPU_H_

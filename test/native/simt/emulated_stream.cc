@@ -1,0 +1,148 @@
+// Streams of emulated GPUs: see kernels/cuda/runtime.h. What a stream is given is done at once.
+
+#include <cstring>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "kernels/cuda/runtime.h"
+#include "simt/block.h"
+#include "simt/device_memory.h"
+#include "simt/emulated_gpu.h"
+#include "simt/report.h"
+#include "simt/shadow.h"
+
+namespace autoglm {
+namespace simt {
+namespace {
+
+uint64_t num_launches = 0;
+uint64_t used_bytes = 0;
+
+// Held by whoever uses the emulator: streams of several threads take turns.
+std::recursive_mutex in_use;
+using Turn = std::lock_guard<std::recursive_mutex>;
+
+// Returns whether these bytes are allocated, and written if they are read; reports if not.
+bool CheckCopied(const void* p, size_t bytes, AccessKind kind, const char* what) {
+  const DeviceMemory& memory = DeviceMemory::Get();
+  const size_t offset = memory.OffsetOf(p);
+  const bool is_device = offset < DeviceMemory::kBytes && !DeviceMemory::IsShared(offset);
+  if (!is_device || !memory.IsAllocated(offset, bytes)) {
+    AddReport(Fault::kOutOfBounds, std::string(what) + " of " + std::to_string(bytes) + " bytes" +
+                                       (is_device ? " at " + memory.Describe(offset)
+                                                  : " of memory that is not the device's"));
+    return false;
+  }
+  const size_t unwritten =
+      kind == AccessKind::kRead ? Shadow::Get().FindUnwritten(offset, bytes) : bytes;
+  if (unwritten == bytes) return true;
+  AddReport(Fault::kNeverWritten, std::string(what) + " of " + std::to_string(bytes) +
+                                      " bytes reads " + memory.Describe(offset + unwritten));
+  return false;
+}
+
+void NoteWritten(void* p, size_t bytes) {
+  Shadow::Get().WriteByHost(DeviceMemory::Get().OffsetOf(p), bytes);
+}
+
+void FreeDeviceMemory(void* data, size_t bytes) {
+  const Turn turn(in_use);
+  DeviceMemory::Get().Free(data);
+  used_bytes -= bytes;
+}
+
+}  // namespace
+
+EmulatedMachine& Machine() {
+  static EmulatedMachine machine;
+  return machine;
+}
+
+uint64_t NumLaunches() { return num_launches; }
+
+}  // namespace simt
+
+namespace cuda {
+
+struct Stream::State {};
+
+Result<std::unique_ptr<Stream>> Stream::Open(int ordinal) {
+  CHECK(ordinal < simt::Machine().num_gpus);
+  return std::unique_ptr<Stream>(
+      new Stream(simt::Machine().properties, std::make_unique<State>()));
+}
+
+Stream::Stream(GpuProperties properties, std::unique_ptr<State> state)
+    : properties_(properties), state_(std::move(state)) {}
+
+Stream::~Stream() = default;
+
+GpuMemory Stream::ReadMemory() const {
+  return {properties_.memory_bytes - simt::used_bytes, properties_.memory_bytes};
+}
+
+Result<DeviceBuffer> Stream::Allocate(size_t bytes) {
+  if (bytes == 0) return DeviceBuffer();
+  const simt::Turn turn(simt::in_use);
+  void* data = bytes <= ReadMemory().free_bytes ? simt::DeviceMemory::Get().Allocate(bytes) : nullptr;
+  if (data == nullptr) {
+    return OutOfMemory("cannot allocate " + std::to_string(bytes) + " bytes of an emulated GPU");
+  }
+  simt::used_bytes += bytes;
+  return DeviceBuffer(data, bytes, simt::FreeDeviceMemory);
+}
+
+void Stream::CopyIn(void* target, const void* source, size_t bytes) {
+  if (bytes == 0) return;
+  const simt::Turn turn(simt::in_use);
+  if (!simt::CheckCopied(target, bytes, simt::AccessKind::kWrite, "a copy in")) return;
+  const simt::DeviceMemory::Access access;
+  std::memcpy(target, source, bytes);
+  simt::NoteWritten(target, bytes);
+}
+
+void Stream::CopyOut(void* target, const void* source, size_t bytes) {
+  if (bytes == 0) return;
+  const simt::Turn turn(simt::in_use);
+  if (!simt::CheckCopied(source, bytes, simt::AccessKind::kRead, "a copy out")) return;
+  const simt::DeviceMemory::Access access;
+  std::memcpy(target, source, bytes);
+}
+
+void Stream::Copy(void* target, const void* source, size_t bytes) {
+  if (bytes == 0) return;
+  const simt::Turn turn(simt::in_use);
+  if (!simt::CheckCopied(source, bytes, simt::AccessKind::kRead, "a copy")) return;
+  if (!simt::CheckCopied(target, bytes, simt::AccessKind::kWrite, "a copy")) return;
+  const simt::DeviceMemory::Access access;
+  std::memcpy(target, source, bytes);
+  simt::NoteWritten(target, bytes);
+}
+
+void Stream::Clear(void* target, size_t bytes) {
+  if (bytes == 0) return;
+  const simt::Turn turn(simt::in_use);
+  if (!simt::CheckCopied(target, bytes, simt::AccessKind::kWrite, "a clear")) return;
+  const simt::DeviceMemory::Access access;
+  std::memset(target, 0, bytes);
+  simt::NoteWritten(target, bytes);
+}
+
+void Stream::Synchronize() {}
+
+void LaunchKernel(Stream& stream, const KernelLaunch& launch) {
+  const simt::Turn turn(simt::in_use);
+  if (launch.shared_bytes > stream.properties().shared_bytes_per_block) {
+    simt::AddReport(simt::Fault::kLaunch,
+                    std::to_string(launch.shared_bytes) + " bytes of shared memory, of " +
+                        std::to_string(stream.properties().shared_bytes_per_block) + ": " +
+                        launch.name);
+    return;
+  }
+  ++simt::num_launches;
+  simt::Block::Run(launch, simt::Machine().seed + simt::num_launches);
+}
+
+}  // namespace cuda
+}  // namespace autoglm
