@@ -29,6 +29,7 @@ if (options.behaviour === 'late') {
   await delay(2000);
 }
 server.listen(options.port, options.host, () => {
+  say('listens');
   // The supervisor's message goes first: whoever reads the line may kill this process at once.
   tellSupervisor({ kind: 'started' });
   say('started');
