@@ -3,6 +3,7 @@ import type {
   Accepted,
   ChoiceFinish,
   Delta,
+  Embedding,
   PromptLogprobs,
   TokenLogprob,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
@@ -25,6 +26,7 @@ export class Answer {
   readonly usage = new UsageMeter();
   accepted: Accepted | undefined;
   promptLogprobs: PromptLogprobs | undefined;
+  embedding: Embedding | undefined;
 
   constructor(numChoices: number) {
     this.choices = Array.from({ length: numChoices }, () => ({
@@ -44,6 +46,9 @@ export class Answer {
         return;
       case 'promptLogprobs':
         this.promptLogprobs = event.value;
+        return;
+      case 'embedding':
+        this.embedding = event.value;
         return;
       case 'delta':
         this.#addDelta(event.value);
