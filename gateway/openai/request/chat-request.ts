@@ -19,6 +19,8 @@ import { MAX_COUNT, samplingFields, samplingParams } from './sampling.ts';
 import { type RequestNames, requestNames, servingParams } from './serving-fields.ts';
 import { templateFields, templateOptions } from './template-args.ts';
 import { reasoningFields, reasoningForm } from './thinking.ts';
+import { checkToolResults } from './tool-results.ts';
+import { requestedTools, toolFields } from './tools.ts';
 
 const check = compileCheck(
   Type.Object({
@@ -26,6 +28,7 @@ const check = compileCheck(
     ...samplingFields,
     ...answerFields,
     ...templateFields,
+    ...toolFields,
     messages: Type.Array(Type.Unknown(), {
       minItems: 1,
       description: 'a list of at least one message',
@@ -58,6 +61,9 @@ export function parseChatRequest(json: unknown): ChatRequest {
   // Log-probabilities would give hidden thoughts away.
   const wish = { numLogprobs: reasoning === 'hidden' ? undefined : numLogprobs, reasoning };
   const { messages, references } = conversation(request.messages);
+  const { tools, toolChoice } = requestedTools(request);
+  const template = templateOptions(request);
+  checkToolResults(messages, { isLastOpen: template.continueFinalMessage });
   const maxTokens = request.max_completion_tokens ?? request.max_tokens;
   return {
     ...requestNames(request),
@@ -65,12 +71,13 @@ export function parseChatRequest(json: unknown): ChatRequest {
     isStream: request.stream ?? false,
     start: {
       prompt: {
-        form: { $case: 'chat', value: { messages, ...templateOptions(request) } },
+        form: { $case: 'chat', value: { messages, tools, ...template } },
         media: [],
         maxPromptTokens: request.truncate_prompt_tokens,
       },
       sampling: samplingParams(request, maxTokens),
       output: outputOptions(request, wish),
+      toolChoice,
       ...servingParams(request),
     },
     media: { references, processorKwargs: request.mm_processor_kwargs },

@@ -129,6 +129,7 @@ function start(request: FormRequest, { temperature, isVerbose }: Style): Request
   };
   const chat = {
     messages: [message],
+    tools: [],
     addGenerationPrompt: true,
     continueFinalMessage: false,
     templateArgs: { enable_thinking: false },

@@ -18,6 +18,7 @@ function delta(...choices: Partial<ChoiceDelta>[]) {
         channel: Channel.CHANNEL_CONTENT,
         logprobs: [],
         finish: undefined,
+        toolCall: undefined,
         ...choice,
       })),
     },

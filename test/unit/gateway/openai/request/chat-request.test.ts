@@ -40,6 +40,7 @@ describe('parseChatRequest', () => {
             messages: [{ ...UNSET, role: 'user', content: { $case: 'text', value: 'hi' } }],
             addGenerationPrompt: true,
             continueFinalMessage: false,
+            tools: [],
             templateArgs: {},
           },
         },
@@ -75,6 +76,7 @@ describe('parseChatRequest', () => {
       },
       priority: undefined,
       cacheSalt: '',
+      toolChoice: undefined,
     });
     assert.equal(form.numChoices, 1);
   });
@@ -285,6 +287,7 @@ describe('parseChatRequest', () => {
         { role: 'user', name: 'ann', content: [{ type: 'text', text: 'a' }, 'b'] },
         { role: 'assistant', content: [{ type: 'refusal', refusal: 'no' }] },
         { role: 'assistant', tool_calls: [] },
+        { role: 'assistant', tool_calls: [{ function: { name: 'f' } }] },
         { role: 'tool', content: 'c' },
       ],
     });
@@ -300,19 +303,29 @@ describe('parseChatRequest', () => {
       },
       { ...UNSET, role: 'assistant', content: { $case: 'parts', value: { parts: [text('no')] } } },
       { ...UNSET, role: 'assistant', content: undefined },
+      {
+        ...UNSET,
+        role: 'assistant',
+        content: undefined,
+        toolCalls: [{ id: '', name: 'f', arguments: '' }],
+      },
       { ...UNSET, role: 'tool', content: { $case: 'text', value: 'c' } },
     ]);
   });
 
   it('reads null and missing content as empty for every role', () => {
-    const roles = ['system', 'user', 'assistant', 'tool'];
+    const roles = ['system', 'user', 'assistant'];
+    const calls = { role: 'assistant', tool_calls: [{ function: { name: 'f' } }] };
     const { messages } = templateOf({
-      messages: roles.flatMap((role) => [{ role }, { role, content: null }]),
+      messages: [...roles, 'tool'].flatMap((role) => {
+        const before = role === 'tool' ? [calls] : [];
+        return [...before, { role }, ...before, { role, content: null }];
+      }),
     });
 
     assert.deepEqual(
       messages.map(({ content }) => content),
-      Array.from({ length: 8 }, () => undefined),
+      Array.from({ length: 10 }, () => undefined),
     );
   });
 
@@ -364,6 +377,8 @@ describe('parseChatRequest', () => {
           tool_calls: [{ function: { name: 'f', arguments: { x: [1] } } }],
           function_call: { name: 'g', arguments: '{"y":2}' },
         },
+        { role: 'tool', content: 'of f' },
+        { role: 'tool', content: 'of g' },
       ],
     });
 
@@ -430,6 +445,8 @@ describe('parseChatRequest accepts', () => {
   const harmless: readonly object[] = [
     { tools: [] },
     { tool_choice: 'none' },
+    { tool_choice: 'auto' },
+    { parallel_tool_calls: false },
     { response_format: { type: 'text' } },
     { modalities: ['text'] },
     { best_of: 1 },
