@@ -52,6 +52,30 @@ describe('ResponseQueue', () => {
     );
   });
 
+  it('melts entries of one call into one, and no others', async () => {
+    const queue = new ResponseQueue();
+    const channel = Channel.CHANNEL_TOOL_CALL;
+    const part = (index: number, name: string | undefined, text: string) =>
+      delta({ tokenIds: [1], text, channel, toolCall: { index, name } });
+    queue.push(delta({ tokenIds: [1] }));
+    queue.push(part(0, 'f', ''));
+    queue.push(part(0, undefined, '{'));
+    queue.push(delta({ tokenIds: [1] }));
+    queue.push(part(0, undefined, '}'));
+    queue.push(part(1, 'g', ''));
+    queue.push(part(1, undefined, '{}'));
+
+    const [choices] = await choicesOf(queue);
+
+    assert.deepEqual(
+      choices?.map(({ text, toolCall, tokenIds }) => ({ text, toolCall, num: tokenIds.length })),
+      [
+        { text: '{}', toolCall: { index: 0, name: 'f' }, num: 5 },
+        { text: '{}', toolCall: { index: 1, name: 'g' }, num: 2 },
+      ],
+    );
+  });
+
   it('keeps how a choice ended when it melts the last delta into the one before', async () => {
     const queue = new ResponseQueue();
     const finish = { index: 0, reason: FinishReason.FINISH_REASON_STOP, stop: undefined };
