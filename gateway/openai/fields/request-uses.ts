@@ -66,7 +66,6 @@ export const COMPLETION_USES: FieldTable = fieldTable({
   input_ids: alias('prompt'),
   image_data: refused('media go to /v1/chat/completions', EMPTY),
   multimodal_data: refused('media go to /v1/chat/completions', EMPTY),
-  thinking_token_budget: refused('the number of thoughts cannot be bounded', -1),
 });
 
 /** Fields of `POST /tokenize`. */

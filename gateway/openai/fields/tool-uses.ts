@@ -29,7 +29,7 @@ export const TOOL_USES = {
   functions: alias('tools', EMPTY),
   function_call: alias('tool_choice', 'none'),
   parse_tool_calls: refusedUnless(
-    (value, { tools }) => value === true || tools === undefined,
+    (value, { tools }) => value === true || (value === false && tools === undefined),
     'calls are always told apart from the answer; only true is accepted',
   ),
 } as const;

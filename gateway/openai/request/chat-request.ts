@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import type { AnswerForm } from '#gateway/openai/answer/answer-form.ts';
+import type { AnswerForm, ReasoningForm } from '#gateway/openai/answer/answer-form.ts';
 import { CHAT_USES } from '#gateway/openai/fields/request-uses.ts';
 import { MeshError } from '#mesh/errors.ts';
 import {
@@ -18,7 +18,7 @@ import type { RequestedStart } from './requested-start.ts';
 import { MAX_COUNT, samplingFields, samplingParams } from './sampling.ts';
 import { type RequestNames, requestNames, servingParams } from './serving-fields.ts';
 import { templateFields, templateOptions } from './template-args.ts';
-import { reasoningFields, reasoningForm } from './thinking.ts';
+import { reasoningFields, reasoningForm, thinkingBudget } from './thinking.ts';
 import { checkToolResults } from './tool-results.ts';
 import { requestedTools, toolFields } from './tools.ts';
 
@@ -52,11 +52,15 @@ export interface ChatRequest extends RequestNames {
   readonly echoText: string;
 }
 
-export function parseChatRequest(json: unknown): ChatRequest {
+/** Parses a body; `usualReasoning` says where thoughts go if the request does not. */
+export function parseChatRequest(
+  json: unknown,
+  usualReasoning: ReasoningForm = 'inline',
+): ChatRequest {
   const body = openBody(json);
   const { request, unknownFields } = check(body);
   checkStreaming(request);
-  const reasoning = reasoningForm(request);
+  const reasoning = reasoningForm(request, usualReasoning);
   const numLogprobs = chatLogprobsCount(request.logprobs, request.top_logprobs);
   // Log-probabilities would give hidden thoughts away.
   const wish = { numLogprobs: reasoning === 'hidden' ? undefined : numLogprobs, reasoning };
@@ -75,7 +79,10 @@ export function parseChatRequest(json: unknown): ChatRequest {
         media: [],
         maxPromptTokens: request.truncate_prompt_tokens,
       },
-      sampling: samplingParams(request, maxTokens),
+      sampling: samplingParams(request, {
+        maxTokens,
+        thinkingTokenBudget: thinkingBudget(request),
+      }),
       output: outputOptions(request, wish),
       toolChoice,
       ...servingParams(request),

@@ -136,7 +136,10 @@ function start(request: FormRequest, { temperature, isVerbose }: Style): Request
   };
   return {
     prompt: { form: { $case: 'chat', value: chat }, media: [], maxPromptTokens: undefined },
-    sampling: samplingParams({ ...request, temperature }, maxTokens),
+    sampling: samplingParams(
+      { ...request, temperature },
+      { maxTokens, thinkingTokenBudget: undefined },
+    ),
     output: {
       numLogprobs: isVerbose ? 0 : undefined,
       includeStopString: false,

@@ -21,7 +21,7 @@ export interface ReaderOptions {
   readonly promptTimeoutS: number;
   readonly maxLargePrompts: number;
   readonly schedulingPolicy: 'fcfs' | 'priority';
-  readonly toolCallParser: ToolCallFormat | 'auto';
+  readonly toolCallParser: ToolCallFormat | 'glm47' | 'auto';
 }
 
 export interface ReaderParts {
@@ -80,6 +80,7 @@ function toolCallFormat(
   parser: ReaderOptions['toolCallParser'],
   template: string | undefined,
 ): ToolCallFormat | null {
+  if (parser === 'glm47') return 'glm45';
   if (parser !== 'auto') return parser;
   return template === undefined ? null : formatOf(template);
 }

@@ -25,6 +25,7 @@ import {
   checkSampling,
   type SamplingFacts,
 } from './sampling.ts';
+import { withThinkingBudget } from './thinking-budget.ts';
 import { readToolUse } from './tools.ts';
 
 const MAX_LOGPROBS = 20;
@@ -84,7 +85,12 @@ export async function readRequest(
   checkAllowed(sampling.settings, badWords);
   const output = start.output ?? OutputOptions.create();
   const { resume } = start;
-  const createConstraint = constraintOf(sampling, reader);
+  const createConstraint = withThinkingBudget(constraintOf(sampling, reader), sampling, {
+    vocabulary: tokenizer.vocabulary,
+    numLogits: reader.sampling.numLogits,
+    promptTokenIds: prompt.tokenIds,
+    badWords,
+  });
   const settings = { ...sampling.settings, badWords, createConstraint };
   return {
     prompt,

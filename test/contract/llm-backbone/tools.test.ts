@@ -10,7 +10,8 @@ import {
   type GenerateResponse,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { refusal } from '#test/refusal.ts';
-import { FakeDecoder, scripted } from '#test/unit/llm-backbone/fake-decoder.ts';
+import { bitsOf } from '#test/unit/llm-backbone/engine/only-next.ts';
+import { FakeDecoder, type NextToken, scripted } from '#test/unit/llm-backbone/fake-decoder.ts';
 import { collect, finishedOf } from '#test/unit/llm-backbone/test-engine.ts';
 import {
   chatOf,
@@ -62,6 +63,14 @@ function partsOf(events: readonly NonNullable<GenerateResponse['event']>[]) {
   return parts;
 }
 
+/** Lets a decoder choose as its script says, unless the mask allows one token only. */
+function obedient(script: NextToken): NextToken {
+  return (tokenIds, params) => {
+    const allowed = bitsOf(params.allowedTokens);
+    return allowed.length === 1 ? (allowed[0] ?? -1) : script(tokenIds, params);
+  };
+}
+
 const CALLING =
   '<think>tap</think>\nI tap.\n<tool_call>tap\n<arg_key>at</arg_key>\n<arg_value>"OK" 打开</arg_value>\n<arg_key>x</arg_key>\n<arg_value>7</arg_value>\n</tool_call>\n<tool_call>tap\n</tool_call>';
 
@@ -70,7 +79,7 @@ describe('Generate with tools', () => {
   afterEach(() => backbone?.close());
 
   async function start(text: string, values: Partial<BackboneOptions> = {}) {
-    const decoder = new FakeDecoder({ nextToken: scripted(await answerIds(text)) });
+    const decoder = new FakeDecoder({ nextToken: obedient(scripted(await answerIds(text))) });
     backbone = await startTestBackbone(decoder, {
       chatTemplate: template('pairs.jinja'),
       ...values,
@@ -184,6 +193,21 @@ describe('Generate with tools', () => {
     const parts = partsOf((await generate()).events);
 
     assert.deepEqual(parts, { content: '\nSo.', reasoning: '', calls: ['tap {"x": 1}'] });
+  });
+
+  it('ends thoughts that have used up their budget', async () => {
+    const generate = await start('<think>one two three four five six seven eight nine ten');
+
+    const { events } = await generate({
+      prompt: chatOf('hi'),
+      sampling: { maxTokens: 12, thinkingTokenBudget: 3 },
+      output: { splitReasoning: true },
+    });
+
+    const { reasoning, content } = partsOf(events);
+    assert.ok('one two three four'.startsWith(reasoning), reasoning);
+    assert.notEqual(content, '');
+    assert.equal(finishedOf(events).numReasoningTokens, 3);
   });
 
   const REFUSED: readonly (readonly [

@@ -65,6 +65,7 @@ describe('parseChatRequest', () => {
         stopTokenIds: [],
         ignoreEos: false,
         numChoices: undefined,
+        thinkingTokenBudget: undefined,
       },
       output: {
         numLogprobs: undefined,
@@ -100,6 +101,7 @@ describe('parseChatRequest', () => {
       stop_token_ids: [5],
       ignore_eos: true,
       n: 2,
+      thinking_token_budget: 7,
       priority: -3,
       truncate_prompt_tokens: -1,
       skip_special_tokens: false,
@@ -124,6 +126,7 @@ describe('parseChatRequest', () => {
       stopTokenIds: [5],
       ignoreEos: true,
       numChoices: 2,
+      thinkingTokenBudget: 7,
     });
     assert.equal(start.priority, -3);
     assert.equal(start.prompt?.maxPromptTokens, -1);
@@ -221,6 +224,28 @@ describe('parseChatRequest', () => {
       assert.equal(templateOf(fields).templateArgs?.['enable_thinking'], expected);
     });
   }
+
+  const BUDGETS: readonly (readonly [object, number | undefined])[] = [
+    [{}, undefined],
+    [{ thinking_token_budget: 0 }, 0],
+    [{ thinking_token_budget: -1, thinking: { budget_tokens: 7 } }, 7],
+    [{ thinking: { type: 'enabled', budget_tokens: 1024 } }, 1024],
+    [{ reasoning: { max_tokens: 9 }, thinking_token_budget: 9 }, 9],
+  ];
+  for (const [fields, expected] of BUDGETS) {
+    it(`reads ${JSON.stringify(fields)} as a budget of ${expected} thinking tokens`, () => {
+      assert.equal(parse(fields).start.sampling?.thinkingTokenBudget, expected);
+    });
+  }
+
+  it('puts thoughts where the server usually does if the request does not say it', () => {
+    const messages = [{ role: 'user', content: 'hi' }];
+    const placeOf = (fields: object) => parseChatRequest({ messages, ...fields }, 'apart').form;
+
+    assert.equal(placeOf({}).reasoning, 'apart');
+    assert.equal(placeOf({ separate_reasoning: false }).reasoning, 'inline');
+    assert.equal(placeOf({ include_reasoning: false }).reasoning, 'hidden');
+  });
 
   const PLACES: readonly (readonly [object, string, boolean])[] = [
     [{}, 'inline', false],
