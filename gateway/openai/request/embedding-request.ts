@@ -92,6 +92,9 @@ function inputsOf(request: EmbeddingBody): {
   const chat = conversation(messages);
   // Nothing is generated, so the assistant's opening is left out, as by vLLM.
   const options = templateOptions({ add_generation_prompt: false, ...request });
-  const form = { $case: 'chat' as const, value: { messages: chat.messages, ...options } };
+  const form = {
+    $case: 'chat' as const,
+    value: { messages: chat.messages, tools: [], ...options },
+  };
   return { forms: [form], references: chat.references };
 }

@@ -1,4 +1,5 @@
 import { allowedIds } from '#backbone/engine/allowed-ids.ts';
+import type { ToolCallFormat, ToolUse } from '#backbone/output/tool-use.ts';
 import {
   type EmbeddingWidths,
   type RequestedEmbedding,
@@ -14,7 +15,7 @@ import {
 } from '#backbone/prompt/prompt.ts';
 import { MAX_CACHE_SALT_BYTES } from '#mesh/encode/upload-limits.ts';
 import { MeshError } from '#mesh/errors.ts';
-import { checkPromptSize } from '#mesh/prompt-limits.ts';
+import { checkPromptSize } from '#mesh/prompt/prompt-limits.ts';
 import {
   type GenerateStart,
   OutputOptions,
@@ -29,6 +30,8 @@ import {
   checkSampling,
   type SamplingFacts,
 } from './sampling.ts';
+import { withThinkingBudget } from './thinking-budget.ts';
+import { readToolUse } from './tools.ts';
 
 const MAX_LOGPROBS = 20;
 const MAX_CLIENT_ID_BYTES = 256;
@@ -48,16 +51,19 @@ export interface RequestReader {
   readonly limits: LengthLimits;
   /** Tells whether requests may name a priority. */
   readonly schedulingPolicy: 'fcfs' | 'priority';
+  /** How the model writes calls of tools; null if nobody knows. */
+  readonly toolCallFormat: ToolCallFormat | null;
 }
 
-/** The parts of a request that are checked before its prompt is tokenized. */
+/** The parts of a request that can be checked before its prompt is tokenized. */
 export interface CheckedStart {
   readonly sampling: CheckedSampling;
+  readonly tools: ToolUse | null;
   /** Null for a generation. */
   readonly embedding: RequestedEmbedding | null;
 }
 
-/** Checks those parts of a request that can be checked before its prompt is tokenized. */
+/** Checks what can be checked before the prompt is tokenized. */
 export function checkStart(start: GenerateStart, reader: RequestReader): CheckedStart {
   const { promptLimits, limits } = reader;
   checkPromptSize(start.prompt, { ...promptLimits, maxModelLen: limits.maxModelLen });
@@ -69,9 +75,10 @@ export function checkStart(start: GenerateStart, reader: RequestReader): Checked
   checkNumLogprobs('output.num_logprobs', output.numLogprobs);
   checkNumLogprobs('output.num_prompt_logprobs', output.numPromptLogprobs);
   if (start.resume !== undefined) checkResume(start.resume, sampling, reader);
-  if (start.embedding === undefined) return { sampling, embedding: null };
+  const tools = readToolUse(start, reader.toolCallFormat);
+  if (start.embedding === undefined) return { sampling, tools, embedding: null };
   const embedding = readEmbeddingOptions(start.embedding, reader.embedding);
-  return { sampling: withoutTokens(sampling), embedding };
+  return { sampling: withoutTokens(sampling), tools, embedding };
 }
 
 /** Returns sampling parameters that generate nothing; refuses those that ask for something. */
@@ -89,7 +96,7 @@ function withoutTokens(sampling: CheckedSampling): CheckedSampling {
 /** Tokenizes and completes a checked request. */
 export async function readRequest(
   start: GenerateStart,
-  { sampling, embedding }: CheckedStart,
+  { sampling, tools, embedding }: CheckedStart,
   reader: RequestReader,
   { media, signal }: Pick<PreparationOptions, 'media' | 'signal'>,
 ): Promise<Omit<GenerationRequest, 'ticket' | 'media' | 'promptKey' | 'stages'>> {
@@ -104,12 +111,17 @@ export async function readRequest(
   checkAllowed(sampling.settings, badWords);
   const output = start.output ?? OutputOptions.create();
   const { resume } = start;
-  const createConstraint = constraintOf(sampling, reader);
+  const createConstraint = withThinkingBudget(constraintOf(sampling, reader), sampling, {
+    vocabulary: tokenizer.vocabulary,
+    numLogits: reader.sampling.numLogits,
+    promptTokenIds: prompt.tokenIds,
+    badWords,
+  });
   const settings = { ...sampling.settings, badWords, createConstraint };
   return {
     prompt,
     settings: resume === undefined ? settings : { ...settings, seed: resume.seed },
-    output: outputOptions(sampling, output, prompt, reader),
+    output: { ...outputOptions(sampling, output, prompt, reader), tools },
     numChoices: sampling.numChoices,
     cacheSalt: start.cacheSalt,
     numLogprobs: output.numLogprobs ?? -1,
@@ -135,7 +147,7 @@ function outputOptions(
   output: OutputOptions,
   prompt: PreparedPrompt,
   { limits }: RequestReader,
-): GenerationRequest['output'] {
+): Omit<GenerationRequest['output'], 'tools'> {
   const room = completionRoom(prompt.tokenIds.length, limits);
   return {
     endRules: {

@@ -44,7 +44,7 @@ export async function startBackboneOver(
     listen: '127.0.0.1:0',
     ...values,
   });
-  const files = await readModelFiles(options.model, undefined);
+  const files = await readModelFiles(options.model, options.chatTemplate);
   const backbone = await startBackbone(options, await makeDecoder(options, files), files, log);
   const channel = openChannel(backbone.address, 'tokens');
   return {
