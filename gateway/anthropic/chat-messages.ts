@@ -65,7 +65,13 @@ function addMessage(chat: ChatMessages, { role, content, at }: Source): void {
     at,
   );
   for (const [i, part] of parts.entries()) name(chat, `messages[${index}].content[${i}]`, part);
-  for (const [i, call] of calls.entries()) name(chat, `messages[${index}].tool_calls[${i}]`, call);
+  for (const [i, call] of calls.entries()) {
+    const path = `messages[${index}].tool_calls[${i}]`;
+    name(chat, path, call);
+    chat.names
+      .set(`${path}.function`, call.at)
+      .set(`${path}.function.arguments`, `${call.at}.input`);
+  }
 }
 
 /** A part of a chat message and the block that it was. */

@@ -1,10 +1,12 @@
 import type { AnswerEvent } from '#gateway/openai/answer/event.ts';
+import { createCallId } from '#gateway/openai/answer/tool-call.ts';
 import { UsageMeter } from '#gateway/openai/answer/usage.ts';
 import { MeshError } from '#mesh/errors.ts';
 import {
   Channel,
   type ChoiceDelta,
   type ChoiceFinish,
+  type ToolCallDelta,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import {
   type BlockKind,
@@ -12,6 +14,7 @@ import {
   messageHead,
   messageStop,
   messageUsage,
+  toolBlock,
 } from './message-parts.ts';
 import type { MessageForm } from './message-response.ts';
 
@@ -23,12 +26,12 @@ export function eventFrame(event: Readonly<Record<string, unknown>> & { readonly
   return `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
 }
 
-/** Writes the stream of a message: its start, blocks of thoughts and text, its end. */
+/** Writes the stream of a message: its start, blocks of thoughts, text and calls, its end. */
 export class MessageEvents {
   readonly #form: MessageForm;
   readonly #meter = new UsageMeter();
-  /** The block that is open, and the index of the next one. */
-  #open: BlockKind | undefined;
+  /** The kind of the block that is open, of a call its index; and the index of the block. */
+  #open: BlockKind | number | undefined;
   #index = 0;
   #finish: ChoiceFinish | undefined;
 
@@ -69,24 +72,34 @@ export class MessageEvents {
     return eventFrame({ type: 'message_start', message });
   }
 
-  #delta({ text, channel }: ChoiceDelta): string {
+  #delta({ text, channel, toolCall }: ChoiceDelta): string {
+    if (toolCall !== undefined) return this.#call(toolCall, text);
     const isThought = channel === Channel.CHANNEL_REASONING;
     if (text === '' || (isThought && this.#form.reasoning === 'hidden')) return '';
     const kind = isThought ? 'thinking' : 'text';
+    const begun = this.#open === kind ? '' : this.#begin(kind, contentBlock(kind, ''));
     const delta = isThought
       ? { type: 'thinking_delta', thinking: text }
       : { type: 'text_delta', text };
-    const begun = this.#begin(kind);
-    return begun + eventFrame({ type: 'content_block_delta', index: this.#index, delta });
+    return begun + this.#continue(delta);
   }
 
-  /** Opens a block of a kind, unless one is open. */
-  #begin(kind: BlockKind): string {
-    if (this.#open === kind) return '';
+  /** Begins or continues a call of a tool. */
+  #call({ index, name }: ToolCallDelta, text: string): string {
+    const begun = name === undefined ? '' : this.#begin(index, toolBlock(createCallId(), name, {}));
+    return text === ''
+      ? begun
+      : begun + this.#continue({ type: 'input_json_delta', partial_json: text });
+  }
+
+  #begin(kind: BlockKind | number, content_block: object): string {
     const closed = this.#close();
     this.#open = kind;
-    const content_block = contentBlock(kind, '');
     return closed + eventFrame({ type: 'content_block_start', index: this.#index, content_block });
+  }
+
+  #continue(delta: object): string {
+    return eventFrame({ type: 'content_block_delta', index: this.#index, delta });
   }
 
   #close(): string {

@@ -16,6 +16,7 @@ import { MAX_COUNT } from '#gateway/openai/request/sampling.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { isRecord } from '#mesh/json-value.ts';
 import { chatMessages } from './chat-messages.ts';
+import { chatTools } from './chat-tools.ts';
 import { COUNT_USES, MESSAGE_USES } from './message-uses.ts';
 
 const ANYTHING = Type.Optional(Type.Unknown());
@@ -35,12 +36,15 @@ const countFields = {
     Type.Object(
       {
         type: literalsField(['enabled', 'disabled', 'adaptive']),
+        budget_tokens: integerField({ min: 0, max: MAX_COUNT }),
         display: literalsField(['summarized', 'omitted']),
       },
       { description: 'an object with the type "enabled", "adaptive" or "disabled"' },
     ),
   ),
   output_config: objectField('an object'),
+  tools: listField(Type.Unknown(), 'a list of tools'),
+  tool_choice: ANYTHING,
   chat_template_kwargs: ANYTHING,
   mm_processor_kwargs: ANYTHING,
 } as const;
@@ -89,14 +93,17 @@ type Counted = Checked<ReturnType<typeof checkCount>['request']>['request'];
 function chatRequest(request: Counted, sampling: Readonly<Record<string, unknown>>) {
   const { system, thinking, model, chat_template_kwargs, mm_processor_kwargs } = request;
   const { messages, names } = chatMessages(system, request.messages);
-  const words: ClientWords = { fields: new Map([...CHAT_NAMES, ...names]), references: [] };
+  const tools = chatTools(request.tools, request.tool_choice);
+  const fields = new Map([...CHAT_NAMES, ...names, ...tools.names]);
+  const words: ClientWords = { fields, references: [] };
   const chat = {
     model,
     messages,
     ...sampling,
+    ...tools.fields,
     chat_template_kwargs,
     mm_processor_kwargs,
-    thinking: thinking?.type === undefined ? undefined : { type: thinking.type },
+    thinking: thinkingOf(thinking),
     return_reasoning: thinking?.display === 'omitted' ? undefined : true,
     include_reasoning: thinking?.display === 'omitted' ? false : undefined,
     // An answer that the client has begun is gone on with.
@@ -104,10 +111,17 @@ function chatRequest(request: Counted, sampling: Readonly<Record<string, unknown
   };
   try {
     const parsed = parseChatRequest(withoutUnset(chat));
-    return { ...parsed, media: renamed(parsed.media, words.fields), fields: MESSAGE_FIELDS };
+    return { ...parsed, media: renamed(parsed.media, fields), fields: MESSAGE_FIELDS };
   } catch (error: unknown) {
     throw clientError(error, words);
   }
+}
+
+/** Writes whether to think, and a bound only for a model that may. */
+function thinkingOf(thinking: Counted['thinking']): Readonly<Record<string, unknown>> | undefined {
+  if (thinking?.type === undefined) return undefined;
+  const { type, budget_tokens } = thinking;
+  return type === 'disabled' || budget_tokens === undefined ? { type } : { type, budget_tokens };
 }
 
 function isBegun(last: unknown): boolean {
@@ -137,6 +151,7 @@ export const MESSAGE_FIELDS: FieldNames = new Map([
   ...CHAT_FIELDS,
   ['sampling.stop_strings', 'stop_sequences'],
   ['output.split_reasoning', 'thinking'],
+  ['sampling.thinking_token_budget', 'thinking.budget_tokens'],
 ]);
 
 /** Refuses a version of the API whose events have another form. */

@@ -1,7 +1,13 @@
 import { type Answer, finishOf } from '#gateway/openai/answer/answer.ts';
 import type { ReasoningForm } from '#gateway/openai/answer/answer-form.ts';
 import { MeshError } from '#mesh/errors.ts';
-import { contentBlock, messageHead, messageStop, messageUsage } from './message-parts.ts';
+import {
+  contentBlock,
+  messageHead,
+  messageStop,
+  messageUsage,
+  toolBlocks,
+} from './message-parts.ts';
 
 /** How a message is written. */
 export interface MessageForm {
@@ -23,6 +29,7 @@ export function messageResponse(
     content: [
       ...(thoughts === '' ? [] : [contentBlock('thinking', thoughts)]),
       ...(choice.content === '' ? [] : [contentBlock('text', choice.content)]),
+      ...toolBlocks(choice.toolCalls),
     ],
     ...messageStop(finishOf(choice)),
     usage: messageUsage(answer.usage),

@@ -8,27 +8,19 @@ import {
   HONOURED,
   honouredObject,
   refused,
-  refusedUnless,
 } from '#gateway/openai/fields/field-use.ts';
-import { isRecord } from '#mesh/json-value.ts';
 
 const NO_STRUCTURE = 'structured output is not supported in this API';
-const NO_TOOLS = 'tool calls are not supported by this server';
 const NO_STORE = 'this server keeps no containers, files or threads';
-
-const isNone = (choice: unknown) => isRecord(choice) && choice['type'] === 'none';
 
 /** Fields that a count of tokens has, too. */
 const COUNTED = {
   // The translation judges what they hold.
-  ...each(HONOURED, 'model', 'messages', 'system'),
-  tools: refused(NO_TOOLS, EMPTY),
-  tool_choice: refusedUnless(isNone, `${NO_TOOLS}; only {"type":"none"} is accepted`),
+  ...each(HONOURED, 'model', 'messages', 'system', 'tools', 'tool_choice'),
   thinking: honouredObject({
     type: HONOURED,
     display: HONOURED,
-    // A wish; what bounds an answer, its thoughts included, is max_tokens.
-    budget_tokens: HARMLESS,
+    budget_tokens: HONOURED,
   }),
   chat_template_kwargs: HONOURED,
   mm_processor_kwargs: HONOURED,

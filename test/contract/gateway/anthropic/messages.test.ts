@@ -3,7 +3,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
 import { MeshError } from '#mesh/errors.ts';
 import { isRecord } from '#mesh/json-value.ts';
-import { Channel, type GenerateStart } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { Channel, FinishReason, type GenerateStart } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { accepted, delta, finished, saying } from '../fake-backbone.ts';
 import { type Harness, jsonOf, startHarness } from '../harness.ts';
 import { PNG } from '../media-files.ts';
@@ -18,6 +18,18 @@ const IMAGE = {
   type: 'image',
   source: { type: 'base64', media_type: 'image/png', data: PNG.toString('base64') },
 } satisfies Anthropic.ImageBlockParam;
+
+const TOOL = {
+  name: 'tap',
+  description: 'Taps an app',
+  input_schema: { type: 'object', properties: { app: { type: 'string' } } },
+} satisfies Anthropic.Tool;
+const CALL = {
+  type: 'tool_use',
+  id: 'toolu_1',
+  name: 'tap',
+  input: { app: 'WeChat' },
+} satisfies Anthropic.ToolUseBlockParam;
 
 let harness: Harness;
 before(async () => {
@@ -167,6 +179,7 @@ describe('The @anthropic-ai/sdk package', () => {
     assert.equal(chat.messages[2]?.reasoning, 'a cat');
     assert.deepEqual(chat.templateArgs, { enable_thinking: true });
     const { sampling } = start ?? {};
+    assert.equal(sampling?.thinkingTokenBudget, 1024);
     assert.deepEqual(
       [sampling?.maxTokens, sampling?.temperature, sampling?.topP, sampling?.topK],
       [50, 0.5, 0.75, 40],
@@ -216,6 +229,90 @@ describe('The @anthropic-ai/sdk package', () => {
     const stop = { $case: 'stopString' as const, value: 'END' };
     assert.deepEqual(await end({ reason: 1, stop }), ['stop_sequence', 'END']);
     assert.deepEqual(await end({ reason: 1 }), ['end_turn', null]);
+  });
+
+  it('sends tools, calls and their results', async () => {
+    await client().messages.create({
+      ...ASK,
+      tools: [TOOL],
+      tool_choice: { type: 'auto', disable_parallel_tool_use: true },
+      messages: [
+        ...ASK.messages,
+        { role: 'assistant', content: [{ type: 'text', text: 'Tapping' }, CALL] },
+        {
+          role: 'user',
+          content: [
+            {
+              type: 'tool_result',
+              tool_use_id: 'toolu_1',
+              content: [{ type: 'text', text: 'ok' }],
+            },
+            { type: 'text', text: 'and now?' },
+          ],
+        },
+      ],
+    });
+
+    const start = harness.backbone.starts.at(-1);
+    const expected = [
+      ['user', 'hi'],
+      ['assistant', 'Tapping'],
+      ['tool', 'ok'],
+      ['user', 'and now?'],
+    ];
+    assert.deepEqual(turns(), expected);
+    const { tools, messages } = chatOf(start);
+    const { input_schema: parameters, ...named } = TOOL;
+    assert.deepEqual(
+      tools.map(({ functionJson }): unknown => JSON.parse(functionJson)),
+      [{ ...named, parameters }],
+    );
+    const toolCalls = [{ id: 'toolu_1', name: 'tap', arguments: '{"app":"WeChat"}' }];
+    assert.deepEqual(messages[1]?.toolCalls, toolCalls);
+    assert.equal(messages[2]?.toolCallId, 'toolu_1');
+    assert.equal(start?.toolChoice?.singleCall, true);
+  });
+
+  it('gets calls of tools, whole and streamed', async () => {
+    const call = (index: number, name: string | undefined, text: string) =>
+      delta({ text, channel: Channel.CHANNEL_TOOL_CALL, toolCall: { index, name } });
+    harness.backbone.script = async function* () {
+      yield accepted();
+      yield delta({ text: 'Tapping' });
+      yield call(0, 'tap', '');
+      yield call(0, undefined, '{"app":');
+      yield call(0, undefined, '"WeChat"}');
+      yield call(1, 'tap', '{"app":"Music"}');
+      yield finished({ choices: [{ index: 0, reason: FinishReason.FINISH_REASON_TOOL_CALLS }] });
+    };
+    const ask = { ...ASK, tools: [TOOL] };
+
+    const whole = await client().messages.create(ask);
+    const streamed = await client().messages.stream(ask).finalMessage();
+
+    for (const { content, stop_reason } of [whole, streamed]) {
+      assert.equal(stop_reason, 'tool_use');
+      const ids = content.flatMap((one) => (one.type === 'tool_use' ? [one.id] : []));
+      assert.equal(new Set(ids).size, 2);
+      assert.deepEqual(content, [
+        { type: 'text', text: 'Tapping', citations: null },
+        { type: 'tool_use', id: ids[0], name: 'tap', input: { app: 'WeChat' } },
+        { type: 'tool_use', id: ids[1], name: 'tap', input: { app: 'Music' } },
+      ]);
+    }
+  });
+
+  it('gets no block of a call that max_tokens has cut', async () => {
+    harness.backbone.script = async function* () {
+      yield accepted();
+      const toolCall = { index: 0, name: 'tap' };
+      yield delta({ text: '{"app":', channel: Channel.CHANNEL_TOOL_CALL, toolCall });
+      yield finished({ choices: [{ index: 0, reason: FinishReason.FINISH_REASON_LENGTH }] });
+    };
+
+    const { content, stop_reason } = await client().messages.create({ ...ASK, tools: [TOOL] });
+
+    assert.deepEqual([content, stop_reason], [[], 'max_tokens']);
   });
 
   it('counts tokens, those of images too', async () => {
@@ -354,8 +451,25 @@ describe('POST /v1/messages', () => {
       [{ ...ASK, stop_sequences: Array(17).fill('a') }, 'stop_sequences'],
       [{ ...ASK, temperature: 3 }, 'temperature'],
       [{ ...ASK, thinking: { type: 'on' } }, 'thinking.type'],
-      [{ ...ASK, tools: [{ name: 'a' }] }, 'tools'],
+      [{ ...ASK, tools: [{ name: 'a' }] }, 'tools[0].input_schema'],
+      [{ ...ASK, tools: [{ ...TOOL, name: 7 }] }, 'tools[0].name'],
+      [{ ...ASK, tools: [TOOL, TOOL] }, 'tools[1].name'],
+      [{ ...ASK, tools: [{ ...TOOL, type: 'bash_20250124' }] }, 'tools[0].type'],
       [{ ...ASK, tool_choice: { type: 'any' } }, 'tool_choice'],
+      [{ ...ASK, tools: [TOOL], tool_choice: { type: 'x' } }, 'tool_choice.type'],
+      [{ ...ASK, tools: [TOOL], tool_choice: { type: 'tool', name: 'x' } }, 'tool_choice.name'],
+      [block({ type: 'tool_result', tool_use_id: 'x' }), 'messages[0].content[0].tool_use_id'],
+      [
+        { ...ASK, messages: [...ASK.messages, { role: 'assistant', content: [CALL] }] },
+        'messages[1].content[0]',
+      ],
+      [
+        {
+          ...ASK,
+          messages: [...ASK.messages, { role: 'assistant', content: [{ ...CALL, input: 'a' }] }],
+        },
+        'messages[1].content[0].input',
+      ],
       [{ ...ASK, container: 'c' }, 'container'],
       [{ ...ASK, output_config: { format: { type: 'json_schema' } } }, 'output_config.format'],
     ] as const) {
