@@ -311,6 +311,7 @@ function createContext(options: GatewayOptions, shared: Surroundings): RouteCont
     metrics: generations,
     stream,
     maxAnswerLogprobs,
+    usualReasoning: options.reasoningParser === 'none' ? 'inline' : 'apart',
     log,
   };
 }

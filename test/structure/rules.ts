@@ -90,6 +90,7 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
     log: ['async', TOP_FILES],
     grpc: ['async', 'log', TOP_FILES],
     encode: ['async', TOP_FILES],
+    prompt: [TOP_FILES],
     model: [TOP_FILES],
     devices: [],
     overview: [],

@@ -49,7 +49,11 @@ export function parseCompletionRequest(json: unknown): CompletionRequest {
   const echoes = request.echo ?? false;
   const isPromptOnly = echoes && request.max_tokens === 0;
   // The mesh generates at least one token; a prompt-only answer omits it.
-  const sampling = samplingParams(request, isPromptOnly ? 1 : positive(request.max_tokens));
+  const { thinking_token_budget: budget = -1 } = request;
+  const sampling = samplingParams(request, {
+    maxTokens: isPromptOnly ? 1 : positive(request.max_tokens),
+    thinkingTokenBudget: budget === -1 ? undefined : budget,
+  });
   const wish = { numLogprobs: request.logprobs, reasoning: 'inline' as const };
   const output = outputOptions(request, wish);
   const prompts = completionPrompts(request.prompt, request.add_special_tokens ?? true);

@@ -2,9 +2,9 @@ import type { Tokenizer } from '#backbone/checkpoint/tokenizer.ts';
 import type { MropePositions } from '#backbone/engine/sequence.ts';
 import type { ItemShape, MediaIdentity } from '#backbone/media/media-item.ts';
 import { abortable } from '#mesh/async/abortable.ts';
-import { contextLength, contextOverflow } from '#mesh/context-overflow.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { MediaModality } from '#mesh/modality.ts';
+import { contextLength, contextOverflow } from '#mesh/prompt/context-overflow.ts';
 import { Modality } from '#protos/autoglm/common/v1/media.ts';
 import type {
   ChatMessage,
@@ -159,6 +159,7 @@ function renderOptions(chat: ChatPrompt): RenderOptions {
     addGenerationPrompt: chat.addGenerationPrompt ?? !chat.continueFinalMessage,
     continueFinalMessage: chat.continueFinalMessage,
     args: chat.templateArgs ?? {},
+    tools: chat.tools.map(({ functionJson }) => functionJson),
   };
 }
 

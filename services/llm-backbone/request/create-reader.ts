@@ -1,5 +1,7 @@
 import type { ModelFiles } from '#backbone/checkpoint/model-files.ts';
 import type { Tokenizer } from '#backbone/checkpoint/tokenizer.ts';
+import type { ToolCallFormat } from '#backbone/output/tool-use.ts';
+import { formatOf } from '#backbone/output/tool-use.ts';
 import { ChatTemplate } from '#backbone/prompt/chat-template.ts';
 import type { ContentFormat } from '#backbone/prompt/content-format.ts';
 import type { LengthLimits } from '#backbone/prompt/prompt.ts';
@@ -19,6 +21,7 @@ export interface ReaderOptions {
   readonly promptTimeoutS: number;
   readonly maxLargePrompts: number;
   readonly schedulingPolicy: 'fcfs' | 'priority';
+  readonly toolCallParser: ToolCallFormat | 'glm47' | 'auto';
 }
 
 export interface ReaderParts {
@@ -69,5 +72,15 @@ export function createReader(options: ReaderOptions, parts: ReaderParts): Reques
     promptLimits,
     limits,
     schedulingPolicy: options.schedulingPolicy,
+    toolCallFormat: toolCallFormat(options.toolCallParser, template?.text),
   };
+}
+
+function toolCallFormat(
+  parser: ReaderOptions['toolCallParser'],
+  template: string | undefined,
+): ToolCallFormat | null {
+  if (parser === 'glm47') return 'glm45';
+  if (parser !== 'auto') return parser;
+  return template === undefined ? null : formatOf(template);
 }

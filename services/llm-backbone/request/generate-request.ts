@@ -1,4 +1,5 @@
 import { allowedIds } from '#backbone/engine/allowed-ids.ts';
+import type { ToolCallFormat, ToolUse } from '#backbone/output/tool-use.ts';
 import {
   completionRoom,
   type LengthLimits,
@@ -9,7 +10,7 @@ import {
 } from '#backbone/prompt/prompt.ts';
 import { MAX_CACHE_SALT_BYTES } from '#mesh/encode/upload-limits.ts';
 import { MeshError } from '#mesh/errors.ts';
-import { checkPromptSize } from '#mesh/prompt-limits.ts';
+import { checkPromptSize } from '#mesh/prompt/prompt-limits.ts';
 import {
   type GenerateStart,
   OutputOptions,
@@ -24,6 +25,8 @@ import {
   checkSampling,
   type SamplingFacts,
 } from './sampling.ts';
+import { withThinkingBudget } from './thinking-budget.ts';
+import { readToolUse } from './tools.ts';
 
 const MAX_LOGPROBS = 20;
 const MAX_CLIENT_ID_BYTES = 256;
@@ -39,10 +42,18 @@ export interface RequestReader {
   readonly limits: LengthLimits;
   /** Tells whether requests may name a priority. */
   readonly schedulingPolicy: 'fcfs' | 'priority';
+  /** How the model writes calls of tools; null if nobody knows. */
+  readonly toolCallFormat: ToolCallFormat | null;
 }
 
-/** Checks those parts of a request that can be checked before its prompt is tokenized. */
-export function checkStart(start: GenerateStart, reader: RequestReader): CheckedSampling {
+/** The parts of a request that can be checked before its prompt is tokenized. */
+export interface CheckedStart {
+  readonly sampling: CheckedSampling;
+  readonly tools: ToolUse | null;
+}
+
+/** Checks what can be checked before the prompt is tokenized. */
+export function checkStart(start: GenerateStart, reader: RequestReader): CheckedStart {
   const { promptLimits, limits } = reader;
   checkPromptSize(start.prompt, { ...promptLimits, maxModelLen: limits.maxModelLen });
   checkLength('client_id', start.clientId, MAX_CLIENT_ID_BYTES);
@@ -53,13 +64,13 @@ export function checkStart(start: GenerateStart, reader: RequestReader): Checked
   checkNumLogprobs('output.num_logprobs', output.numLogprobs);
   checkNumLogprobs('output.num_prompt_logprobs', output.numPromptLogprobs);
   if (start.resume !== undefined) checkResume(start.resume, sampling, reader);
-  return sampling;
+  return { sampling, tools: readToolUse(start, reader.toolCallFormat) };
 }
 
 /** Tokenizes and completes a checked request. */
 export async function readRequest(
   start: GenerateStart,
-  sampling: CheckedSampling,
+  { sampling, tools }: CheckedStart,
   reader: RequestReader,
   { media, signal }: Pick<PreparationOptions, 'media' | 'signal'>,
 ): Promise<Omit<GenerationRequest, 'ticket' | 'media' | 'promptKey' | 'stages'>> {
@@ -74,12 +85,17 @@ export async function readRequest(
   checkAllowed(sampling.settings, badWords);
   const output = start.output ?? OutputOptions.create();
   const { resume } = start;
-  const createConstraint = constraintOf(sampling, reader);
+  const createConstraint = withThinkingBudget(constraintOf(sampling, reader), sampling, {
+    vocabulary: tokenizer.vocabulary,
+    numLogits: reader.sampling.numLogits,
+    promptTokenIds: prompt.tokenIds,
+    badWords,
+  });
   const settings = { ...sampling.settings, badWords, createConstraint };
   return {
     prompt,
     settings: resume === undefined ? settings : { ...settings, seed: resume.seed },
-    output: outputOptions(sampling, output, prompt, reader),
+    output: { ...outputOptions(sampling, output, prompt, reader), tools },
     numChoices: sampling.numChoices,
     cacheSalt: start.cacheSalt,
     numLogprobs: output.numLogprobs ?? -1,
@@ -104,7 +120,7 @@ function outputOptions(
   output: OutputOptions,
   prompt: PreparedPrompt,
   { limits }: RequestReader,
-): GenerationRequest['output'] {
+): Omit<GenerationRequest['output'], 'tools'> {
   const room = completionRoom(prompt.tokenIds.length, limits);
   return {
     endRules: {

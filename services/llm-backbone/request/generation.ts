@@ -249,8 +249,8 @@ export class Generation implements SequenceOwner {
     const pieces = output.push(sampled.tokenId);
     if (output.end !== null && sequence.end === null) this.#context.engine.withdraw([sequence]);
     const logprobs = tokenLogprobs(sampled, this.#context.vocabulary);
-    const { end } = output;
-    return choiceDeltas(index, pieces, { tokenIds: [sampled.tokenId], logprobs, end });
+    const finish = output.end === null ? undefined : choiceFinish(index, output);
+    return choiceDeltas(index, pieces, { tokenIds: [sampled.tokenId], logprobs, finish });
   }
 
   #finish(): void {
@@ -260,7 +260,7 @@ export class Generation implements SequenceOwner {
     this.responses.push({
       $case: 'finished',
       value: {
-        choices: this.#choices.map(({ index, output }) => choiceFinish(index, output.end)),
+        choices: this.#choices.map(({ index, output }) => choiceFinish(index, output)),
         numPromptTokens: prompt.tokenIds.length,
         numCompletionTokens: sum((output) => output.numTokens),
         numCachedTokens: this.#numCachedTokens,

@@ -19,6 +19,7 @@ export async function warmUp(context: GenerationContext): Promise<void> {
         includeStopString: false,
         skipSpecialTokens: true,
         splitReasoning: false,
+        tools: null,
       },
       numChoices: 1,
       ticket: new Ticket({

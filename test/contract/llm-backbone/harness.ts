@@ -31,7 +31,7 @@ export async function startTestBackbone(
     listen: '127.0.0.1:0',
     ...values,
   });
-  const files = await readModelFiles(options.model, undefined);
+  const files = await readModelFiles(options.model, options.chatTemplate);
   const backbone = await startBackbone(options, decoder.loaded, files, log);
   const channel = openChannel(backbone.address, 'tokens');
   return {

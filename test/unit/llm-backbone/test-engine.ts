@@ -100,6 +100,7 @@ export function requestOf({
       includeStopString: false,
       skipSpecialTokens: true,
       splitReasoning: false,
+      tools: null,
       ...shape.output,
     },
   };

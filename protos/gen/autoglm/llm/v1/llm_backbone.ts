@@ -24,6 +24,11 @@ export const Channel = {
   CHANNEL_CONTENT: 1,
   /** CHANNEL_REASONING - The thoughts before the answer. */
   CHANNEL_REASONING: 2,
+  /**
+   * CHANNEL_TOOL_CALL - The arguments of a call of a tool, a JSON object. The JSON is incomplete if the answer ends
+   * within the call.
+   */
+  CHANNEL_TOOL_CALL: 3,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -33,6 +38,7 @@ export namespace Channel {
   export type CHANNEL_UNSPECIFIED = typeof Channel.CHANNEL_UNSPECIFIED;
   export type CHANNEL_CONTENT = typeof Channel.CHANNEL_CONTENT;
   export type CHANNEL_REASONING = typeof Channel.CHANNEL_REASONING;
+  export type CHANNEL_TOOL_CALL = typeof Channel.CHANNEL_TOOL_CALL;
   export type UNRECOGNIZED = typeof Channel.UNRECOGNIZED;
 }
 
@@ -44,6 +50,11 @@ export const FinishReason = {
   FINISH_REASON_STOP: 1,
   /** FINISH_REASON_LENGTH - `max_tokens` or the context was reached. */
   FINISH_REASON_LENGTH: 2,
+  /**
+   * FINISH_REASON_TOOL_CALLS - The model's own end after at least one call of a tool, or the first call if it is to be the only
+   * one.
+   */
+  FINISH_REASON_TOOL_CALLS: 3,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -53,6 +64,7 @@ export namespace FinishReason {
   export type FINISH_REASON_UNSPECIFIED = typeof FinishReason.FINISH_REASON_UNSPECIFIED;
   export type FINISH_REASON_STOP = typeof FinishReason.FINISH_REASON_STOP;
   export type FINISH_REASON_LENGTH = typeof FinishReason.FINISH_REASON_LENGTH;
+  export type FINISH_REASON_TOOL_CALLS = typeof FinishReason.FINISH_REASON_TOOL_CALLS;
   export type UNRECOGNIZED = typeof FinishReason.UNRECOGNIZED;
 }
 
@@ -105,11 +117,27 @@ export interface GenerateStart {
    * salt, at most 1024 bytes. Empty: the cache that all requests without salt share.
    */
   cacheSalt: string;
+  /** Says how the answer calls the prompt's tools. Unset: as often as it likes, or not at all. */
+  toolChoice?:
+    | ToolChoice
+    | undefined;
   /**
    * Ends after `accepted`, with nothing generated: the prompt is checked, tokenized and laid out with
    * the rows of its media, which the encoders only plan.
    */
   planOnly: boolean;
+}
+
+/** Says how an answer calls the tools of its prompt. */
+export interface ToolChoice {
+  /** Whether the answer must call a tool. */
+  required: boolean;
+  /** Name of the only tool that may be called, for a required call. Unset: any of them. */
+  name?:
+    | string
+    | undefined;
+  /** Ends the answer after its first call. */
+  singleCall: boolean;
 }
 
 /**
@@ -216,8 +244,8 @@ export interface PromptLogprobs {
 /** Carries what one step added. */
 export interface Delta {
   /**
-   * At least one entry. A choice that changes channel within the step has an entry for each
-   * channel.
+   * At least one entry. A choice that changes channel or call within the step has an entry for each
+   * of them.
    */
   choices: ChoiceDelta[];
 }
@@ -239,7 +267,19 @@ export interface ChoiceDelta {
   /** One entry per token of `token_ids` if `num_logprobs` is set, otherwise empty. */
   logprobs: TokenLogprob[];
   /** Set in the last entry of a choice that a token of this step has ended; `finished` repeats it. */
-  finish: ChoiceFinish | undefined;
+  finish:
+    | ChoiceFinish
+    | undefined;
+  /** The call whose arguments `text` continues, set on CHANNEL_TOOL_CALL. */
+  toolCall: ToolCallDelta | undefined;
+}
+
+/** Names the call of a tool to which an entry belongs. */
+export interface ToolCallDelta {
+  /** Index of the call in its choice, from 0. */
+  index: number;
+  /** Name of the tool, set in the first entry of the call, whose text may be empty. */
+  name?: string | undefined;
 }
 
 /**
@@ -298,8 +338,8 @@ export interface ChoiceFinish {
   /** Reason why it ended. */
   reason: FinishReason;
   /**
-   * Stop string or token that ended the choice. Set for FINISH_REASON_STOP, unless an
-   * end-of-sequence id ended it.
+   * Stop string or token that ended the choice. Unset if an end-of-sequence id, a call or the length
+   * ended it.
    */
   stop:
     | //
@@ -492,6 +532,7 @@ function createBaseGenerateStart(): GenerateStart {
     resume: undefined,
     clientId: "",
     cacheSalt: "",
+    toolChoice: undefined,
     planOnly: false,
   };
 }
@@ -524,6 +565,9 @@ export const GenerateStart: MessageFns<GenerateStart> = {
     }
     if (message.cacheSalt !== "") {
       writer.uint32(74).string(message.cacheSalt);
+    }
+    if (message.toolChoice !== undefined) {
+      ToolChoice.encode(message.toolChoice, writer.uint32(98).fork()).join();
     }
     if (message.planOnly !== false) {
       writer.uint32(128).bool(message.planOnly);
@@ -616,6 +660,14 @@ export const GenerateStart: MessageFns<GenerateStart> = {
             message.cacheSalt = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.toolChoice = ToolChoice.decode(reader, reader.uint32());
+            continue;
+          }
           case 16: {
             if (tag !== 128) {
               break;
@@ -658,7 +710,89 @@ export const GenerateStart: MessageFns<GenerateStart> = {
       : undefined;
     message.clientId = object.clientId ?? "";
     message.cacheSalt = object.cacheSalt ?? "";
+    message.toolChoice = (object.toolChoice !== undefined && object.toolChoice !== null)
+      ? ToolChoice.fromPartial(object.toolChoice)
+      : undefined;
     message.planOnly = object.planOnly ?? false;
+    return message;
+  },
+};
+
+function createBaseToolChoice(): ToolChoice {
+  return { required: false, name: undefined, singleCall: false };
+}
+
+export const ToolChoice: MessageFns<ToolChoice> = {
+  encode(message: ToolChoice, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.required !== false) {
+      writer.uint32(8).bool(message.required);
+    }
+    if (message.name !== undefined) {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.singleCall !== false) {
+      writer.uint32(24).bool(message.singleCall);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ToolChoice {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseToolChoice();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.required = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.singleCall = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ToolChoice>): ToolChoice {
+    return ToolChoice.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ToolChoice>): ToolChoice {
+    const message = createBaseToolChoice();
+    message.required = object.required ?? false;
+    message.name = object.name ?? undefined;
+    message.singleCall = object.singleCall ?? false;
     return message;
   },
 };
@@ -1381,7 +1515,7 @@ export const Delta: MessageFns<Delta> = {
 };
 
 function createBaseChoiceDelta(): ChoiceDelta {
-  return { index: 0, tokenIds: [], text: "", channel: 0, logprobs: [], finish: undefined };
+  return { index: 0, tokenIds: [], text: "", channel: 0, logprobs: [], finish: undefined, toolCall: undefined };
 }
 
 export const ChoiceDelta: MessageFns<ChoiceDelta> = {
@@ -1407,6 +1541,9 @@ export const ChoiceDelta: MessageFns<ChoiceDelta> = {
     }
     if (message.finish !== undefined) {
       ChoiceFinish.encode(message.finish, writer.uint32(50).fork()).join();
+    }
+    if (message.toolCall !== undefined) {
+      ToolCallDelta.encode(message.toolCall, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -1482,6 +1619,14 @@ export const ChoiceDelta: MessageFns<ChoiceDelta> = {
             message.finish = ChoiceFinish.decode(reader, reader.uint32());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.toolCall = ToolCallDelta.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1507,6 +1652,76 @@ export const ChoiceDelta: MessageFns<ChoiceDelta> = {
     message.finish = (object.finish !== undefined && object.finish !== null)
       ? ChoiceFinish.fromPartial(object.finish)
       : undefined;
+    message.toolCall = (object.toolCall !== undefined && object.toolCall !== null)
+      ? ToolCallDelta.fromPartial(object.toolCall)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseToolCallDelta(): ToolCallDelta {
+  return { index: 0, name: undefined };
+}
+
+export const ToolCallDelta: MessageFns<ToolCallDelta> = {
+  encode(message: ToolCallDelta, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.index !== 0) {
+      writer.uint32(8).uint32(message.index);
+    }
+    if (message.name !== undefined) {
+      writer.uint32(18).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ToolCallDelta {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseToolCallDelta();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.index = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ToolCallDelta>): ToolCallDelta {
+    return ToolCallDelta.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ToolCallDelta>): ToolCallDelta {
+    const message = createBaseToolCallDelta();
+    message.index = object.index ?? 0;
+    message.name = object.name ?? undefined;
     return message;
   },
 };
