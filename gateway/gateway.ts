@@ -51,6 +51,7 @@ import { RequestHistory } from './requests/request-history.ts';
 import { RequestObserver } from './requests/request-observer.ts';
 import { chatCompletionsRoute } from './routes/chat-completions.ts';
 import { completionsRoute } from './routes/completions.ts';
+import { embeddingsRoute } from './routes/embeddings.ts';
 import { healthRoutes, healthState } from './routes/health.ts';
 import { loadRoute } from './routes/load.ts';
 import { metricsRoute } from './routes/metrics.ts';
@@ -339,6 +340,7 @@ function allRoutes(
   const routes = [
     chatCompletionsRoute(context),
     completionsRoute(context),
+    embeddingsRoute(context),
     transcriptionsRoute(context),
     modelsRoute(context),
     modelRoute(context),

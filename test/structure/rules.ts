@@ -32,12 +32,13 @@ const TOP_FILES = '*.ts';
 const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   'services/llm-backbone': {
     checkpoint: ['options.ts'],
-    engine: [],
+    engine: ['pooling'],
+    pooling: [],
     media: ['engine', 'options.ts'],
     template: [],
     prompt: ['checkpoint', 'engine', 'media', 'template'],
     output: ['checkpoint', 'engine'],
-    request: ['checkpoint', 'engine', 'media', 'output', 'prompt'],
+    request: ['checkpoint', 'engine', 'media', 'output', 'pooling', 'prompt'],
   },
   'services/encoder': { decoding: ['media-reader.ts'] },
   gateway: {

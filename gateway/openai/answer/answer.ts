@@ -5,6 +5,7 @@ import {
   type ChoiceDelta,
   type ChoiceFinish,
   type Delta,
+  type Embedding,
   type PromptLogprobs,
   type TokenLogprob,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
@@ -28,6 +29,7 @@ export class Answer {
   readonly usage = new UsageMeter();
   accepted: Accepted | undefined;
   promptLogprobs: PromptLogprobs | undefined;
+  embedding: Embedding | undefined;
 
   constructor(numChoices: number) {
     this.choices = Array.from({ length: numChoices }, () => ({
@@ -48,6 +50,9 @@ export class Answer {
         return;
       case 'promptLogprobs':
         this.promptLogprobs = event.value;
+        return;
+      case 'embedding':
+        this.embedding = event.value;
         return;
       case 'delta':
         this.#addDelta(event.value);

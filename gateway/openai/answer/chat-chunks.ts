@@ -35,6 +35,7 @@ export class ChatChunks {
       case 'accepted':
         return this.#opening(event.value);
       case 'promptLogprobs':
+      case 'embedding':
         return '';
       case 'delta':
         return stepsOf(event.value.choices)

@@ -5,12 +5,12 @@ import { MeshError } from '#mesh/errors.ts';
 import type { DetokenizeRequest, TokenizeRequest } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { openBody } from './body.ts';
 import { compileCheck } from './check.ts';
-import { tokenIds } from './completion-prompts.ts';
 import { flagField, objectField, textField } from './fields.ts';
 import type { RequestedMedia } from './media-reference.ts';
 import { conversation } from './messages.ts';
 import { modelName } from './serving-fields.ts';
 import { templateFields, templateOptions } from './template-args.ts';
+import { tokenIds } from './text-prompts.ts';
 import { toolList, toolListFields } from './tools.ts';
 
 const checkTokenize = compileCheck(

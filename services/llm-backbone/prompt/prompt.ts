@@ -241,7 +241,7 @@ function keptLength(
   if (maxPromptTokens === undefined) return numTokens;
   const { maxModelLen, numCacheTokens, maxTokens = 1 } = limits;
   if (maxPromptTokens === -1) {
-    const most = Math.min(maxModelLen - maxTokens, numCacheTokens + 1 - maxTokens);
+    const most = Math.min(maxModelLen - maxTokens, numCacheTokens - Math.max(0, maxTokens - 1));
     return Math.min(numTokens, Math.max(1, most));
   }
   if (maxPromptTokens >= 1 && maxPromptTokens <= maxModelLen) {

@@ -33,13 +33,16 @@ export interface ReaderParts {
   readonly hasMrope: boolean;
   /** Rows of the decoder's head. */
   readonly numLogits: number;
+  /** Numbers of a hidden state. */
+  readonly hiddenSize: number;
   /** Called once for each template argument of requests that has no effect. */
   readonly onUnreadArg?: (name: string) => void;
 }
 
 /** Makes the reader for requests of a checkpoint. */
 export function createReader(options: ReaderOptions, parts: ReaderParts): RequestReader {
-  const { files, tokenizer, promptLimits, limits, hasMrope, numLogits, onUnreadArg } = parts;
+  const { files, tokenizer, promptLimits, limits, hasMrope, numLogits, hiddenSize } = parts;
+  const { onUnreadArg } = parts;
   const contentFormat = options.chatTemplateContentFormat;
   const { chatTemplate: template, specialTokens } = files;
   const chatTemplate = template && new ChatTemplate({ ...template, specialTokens, contentFormat });
@@ -69,6 +72,7 @@ export function createReader(options: ReaderOptions, parts: ReaderParts): Reques
       eosTokenIds: files.eosTokenIds,
       drawSeed: createSeedSource(options.seed),
     },
+    embedding: { hiddenSize, matryoshka: files.matryoshka },
     promptLimits,
     limits,
     schedulingPolicy: options.schedulingPolicy,

@@ -1,6 +1,11 @@
 import { allowedIds } from '#backbone/engine/allowed-ids.ts';
 import type { ToolCallFormat, ToolUse } from '#backbone/output/tool-use.ts';
 import {
+  type EmbeddingWidths,
+  type RequestedEmbedding,
+  readEmbeddingOptions,
+} from '#backbone/pooling/embedding-options.ts';
+import {
   completionRoom,
   type LengthLimits,
   type PreparationOptions,
@@ -31,6 +36,9 @@ import { readToolUse } from './tools.ts';
 const MAX_LOGPROBS = 20;
 const MAX_CLIENT_ID_BYTES = 256;
 
+/** Name of the options that ask for an embedding. */
+const EMBEDDING = '"embedding"';
+
 /** Greatest distance of a priority from 0; with the aging time, it bounds every wait. */
 const MAX_PRIORITY = 100;
 
@@ -39,6 +47,7 @@ export interface RequestReader {
   readonly prompt: PromptReader;
   readonly promptLimits: PromptLimits;
   readonly sampling: SamplingFacts;
+  readonly embedding: EmbeddingWidths;
   readonly limits: LengthLimits;
   /** Tells whether requests may name a priority. */
   readonly schedulingPolicy: 'fcfs' | 'priority';
@@ -46,13 +55,15 @@ export interface RequestReader {
   readonly toolCallFormat: ToolCallFormat | null;
 }
 
-/** The parts of a request that can be checked before its prompt is tokenized. */
+/** The parts of a request that are checked before its prompt is tokenized. */
 export interface CheckedStart {
   readonly sampling: CheckedSampling;
   readonly tools: ToolUse | null;
+  /** Null for a generation. */
+  readonly embedding: RequestedEmbedding | null;
 }
 
-/** Checks what can be checked before the prompt is tokenized. */
+/** Checks those parts of a request that can be checked before its prompt is tokenized. */
 export function checkStart(start: GenerateStart, reader: RequestReader): CheckedStart {
   const { promptLimits, limits } = reader;
   checkPromptSize(start.prompt, { ...promptLimits, maxModelLen: limits.maxModelLen });
@@ -64,13 +75,28 @@ export function checkStart(start: GenerateStart, reader: RequestReader): Checked
   checkNumLogprobs('output.num_logprobs', output.numLogprobs);
   checkNumLogprobs('output.num_prompt_logprobs', output.numPromptLogprobs);
   if (start.resume !== undefined) checkResume(start.resume, sampling, reader);
-  return { sampling, tools: readToolUse(start, reader.toolCallFormat) };
+  const tools = readToolUse(start, reader.toolCallFormat);
+  if (start.embedding === undefined) return { sampling, tools, embedding: null };
+  const embedding = readEmbeddingOptions(start.embedding, reader.embedding);
+  return { sampling: withoutTokens(sampling), tools, embedding };
+}
+
+/** Returns sampling parameters that generate nothing; refuses those that ask for something. */
+function withoutTokens(sampling: CheckedSampling): CheckedSampling {
+  const { numChoices, maxTokens = 0 } = sampling;
+  const refuse = (param: string, got: number, allowed: number): never => {
+    const message = `${param}: got ${got}, and with ${EMBEDDING} only ${allowed} is allowed`;
+    throw new MeshError('INVALID_REQUEST', message, { param });
+  };
+  if (numChoices !== 1) refuse('sampling.num_choices', numChoices, 1);
+  if (maxTokens !== 0) refuse('sampling.max_tokens', maxTokens, 0);
+  return { ...sampling, maxTokens: 0 };
 }
 
 /** Tokenizes and completes a checked request. */
 export async function readRequest(
   start: GenerateStart,
-  { sampling, tools }: CheckedStart,
+  { sampling, tools, embedding }: CheckedStart,
   reader: RequestReader,
   { media, signal }: Pick<PreparationOptions, 'media' | 'signal'>,
 ): Promise<Omit<GenerationRequest, 'ticket' | 'media' | 'promptKey' | 'stages'>> {
@@ -102,6 +128,7 @@ export async function readRequest(
     numPromptLogprobs: output.numPromptLogprobs ?? -1,
     returnPromptTokenIds: output.returnPromptTokenIds,
     planOnly: start.planOnly,
+    embedding,
     delivered: deliveredTokens(resume, sampling.numChoices),
   };
 }

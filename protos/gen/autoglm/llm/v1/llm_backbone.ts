@@ -9,12 +9,33 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { CallContext, CallOptions } from "nice-grpc-common";
 import { Modality } from "../../common/v1/media.ts";
 import { Stage } from "../../common/v1/stage.ts";
+import { Tensor } from "../../common/v1/tensor.ts";
 import { Prompt } from "./prompt.ts";
 import { SamplingParams } from "./sampling.ts";
 
 export const protobufPackage = "autoglm.llm.v1";
 
 export const protobufFileName = "autoglm/llm/v1/llm_backbone.proto";
+
+/** Hidden states that make an embedding. */
+export const Pooling = {
+  /** POOLING_UNSPECIFIED - Not set: the last token's. */
+  POOLING_UNSPECIFIED: 0,
+  /** POOLING_LAST - That of the last token. */
+  POOLING_LAST: 1,
+  /** POOLING_MEAN - The mean over all tokens; such a prompt is computed whole, whatever the prefix cache holds. */
+  POOLING_MEAN: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type Pooling = typeof Pooling[keyof typeof Pooling];
+
+export namespace Pooling {
+  export type POOLING_UNSPECIFIED = typeof Pooling.POOLING_UNSPECIFIED;
+  export type POOLING_LAST = typeof Pooling.POOLING_LAST;
+  export type POOLING_MEAN = typeof Pooling.POOLING_MEAN;
+  export type UNRECOGNIZED = typeof Pooling.UNRECOGNIZED;
+}
 
 /** Channel of a piece of text. */
 export const Channel = {
@@ -126,6 +147,29 @@ export interface GenerateStart {
    * the rows of its media, which the encoders only plan.
    */
   planOnly: boolean;
+  /**
+   * Asks for an embedding of the prompt instead of an answer: nothing is generated, so `sampling` may
+   * ask for one choice of no tokens only.
+   */
+  embedding?: EmbeddingOptions | undefined;
+}
+
+/**
+ * Says how a prompt becomes an embedding: a vector of hidden states of its tokens, after the final
+ * norm.
+ */
+export interface EmbeddingOptions {
+  /** The hidden states that make it. */
+  pooling: Pooling;
+  /**
+   * Numbers that are kept, the first ones. Refused unless the model was trained for it
+   * (`is_matryoshka` or `matryoshka_dimensions` in its config.json). Unset: all.
+   */
+  dimensions?:
+    | number
+    | undefined;
+  /** Whether it is scaled to length 1. Unset: true. */
+  normalize?: boolean | undefined;
 }
 
 /** Says how an answer calls the tools of its prompt. */
@@ -214,6 +258,9 @@ export interface GenerateResponse {
     | //
     /** Sent once, as the last message. */
     { $case: "finished"; value: Finished }
+    | //
+    /** Sent once after `accepted`, if `embedding` is set. */
+    { $case: "embedding"; value: Embedding }
     | undefined;
 }
 
@@ -239,6 +286,12 @@ export interface Accepted {
 export interface PromptLogprobs {
   /** Entries for prompt tokens 1 to n-1. */
   tokens: TokenLogprob[];
+}
+
+/** Carries the embedding of a prompt. */
+export interface Embedding {
+  /** float32 `[hidden_size]`, or `[dimensions]`. */
+  values: Tensor | undefined;
 }
 
 /** Carries what one step added. */
@@ -534,6 +587,7 @@ function createBaseGenerateStart(): GenerateStart {
     cacheSalt: "",
     toolChoice: undefined,
     planOnly: false,
+    embedding: undefined,
   };
 }
 
@@ -571,6 +625,9 @@ export const GenerateStart: MessageFns<GenerateStart> = {
     }
     if (message.planOnly !== false) {
       writer.uint32(128).bool(message.planOnly);
+    }
+    if (message.embedding !== undefined) {
+      EmbeddingOptions.encode(message.embedding, writer.uint32(138).fork()).join();
     }
     return writer;
   },
@@ -676,6 +733,14 @@ export const GenerateStart: MessageFns<GenerateStart> = {
             message.planOnly = reader.bool();
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.embedding = EmbeddingOptions.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -714,6 +779,88 @@ export const GenerateStart: MessageFns<GenerateStart> = {
       ? ToolChoice.fromPartial(object.toolChoice)
       : undefined;
     message.planOnly = object.planOnly ?? false;
+    message.embedding = (object.embedding !== undefined && object.embedding !== null)
+      ? EmbeddingOptions.fromPartial(object.embedding)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseEmbeddingOptions(): EmbeddingOptions {
+  return { pooling: 0, dimensions: undefined, normalize: undefined };
+}
+
+export const EmbeddingOptions: MessageFns<EmbeddingOptions> = {
+  encode(message: EmbeddingOptions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pooling !== 0) {
+      writer.uint32(8).int32(message.pooling);
+    }
+    if (message.dimensions !== undefined) {
+      writer.uint32(16).uint32(message.dimensions);
+    }
+    if (message.normalize !== undefined) {
+      writer.uint32(24).bool(message.normalize);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EmbeddingOptions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEmbeddingOptions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pooling = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.dimensions = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.normalize = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EmbeddingOptions>): EmbeddingOptions {
+    return EmbeddingOptions.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EmbeddingOptions>): EmbeddingOptions {
+    const message = createBaseEmbeddingOptions();
+    message.pooling = object.pooling ?? 0;
+    message.dimensions = object.dimensions ?? undefined;
+    message.normalize = object.normalize ?? undefined;
     return message;
   },
 };
@@ -1156,6 +1303,9 @@ export const GenerateResponse: MessageFns<GenerateResponse> = {
       case "finished":
         Finished.encode(message.event.value, writer.uint32(34).fork()).join();
         break;
+      case "embedding":
+        Embedding.encode(message.event.value, writer.uint32(42).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1205,6 +1355,14 @@ export const GenerateResponse: MessageFns<GenerateResponse> = {
             message.event = { $case: "finished", value: Finished.decode(reader, reader.uint32()) };
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.event = { $case: "embedding", value: Embedding.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1244,6 +1402,12 @@ export const GenerateResponse: MessageFns<GenerateResponse> = {
       case "finished": {
         if (object.event?.value !== undefined && object.event?.value !== null) {
           message.event = { $case: "finished", value: Finished.fromPartial(object.event.value) };
+        }
+        break;
+      }
+      case "embedding": {
+        if (object.event?.value !== undefined && object.event?.value !== null) {
+          message.event = { $case: "embedding", value: Embedding.fromPartial(object.event.value) };
         }
         break;
       }
@@ -1455,6 +1619,63 @@ export const PromptLogprobs: MessageFns<PromptLogprobs> = {
   fromPartial(object: DeepPartial<PromptLogprobs>): PromptLogprobs {
     const message = createBasePromptLogprobs();
     message.tokens = object.tokens?.map((e) => TokenLogprob.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseEmbedding(): Embedding {
+  return { values: undefined };
+}
+
+export const Embedding: MessageFns<Embedding> = {
+  encode(message: Embedding, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.values !== undefined) {
+      Tensor.encode(message.values, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Embedding {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEmbedding();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.values = Tensor.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Embedding>): Embedding {
+    return Embedding.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Embedding>): Embedding {
+    const message = createBaseEmbedding();
+    message.values = (object.values !== undefined && object.values !== null)
+      ? Tensor.fromPartial(object.values)
+      : undefined;
     return message;
   },
 };
@@ -2855,7 +3076,7 @@ export const LlmBackboneServiceDefinition = {
   methods: {
     /**
      * Generates one answer, or `num_choices` of them. Requests: a start, the media it names, then
-     * half-close. Responses: accepted, deltas, finished. Cancelling the call frees everything within
+     * half-close. Responses: accepted, deltas or an embedding, finished. Cancelling the call frees everything within
      * one step.
      */
     generate: {
@@ -2899,7 +3120,7 @@ export const LlmBackboneServiceDefinition = {
 export interface LlmBackboneServiceImplementation<CallContextExt = {}> {
   /**
    * Generates one answer, or `num_choices` of them. Requests: a start, the media it names, then
-   * half-close. Responses: accepted, deltas, finished. Cancelling the call frees everything within
+   * half-close. Responses: accepted, deltas or an embedding, finished. Cancelling the call frees everything within
    * one step.
    */
   generate(
@@ -2920,7 +3141,7 @@ export interface LlmBackboneServiceImplementation<CallContextExt = {}> {
 export interface LlmBackboneServiceClient<CallOptionsExt = {}> {
   /**
    * Generates one answer, or `num_choices` of them. Requests: a start, the media it names, then
-   * half-close. Responses: accepted, deltas, finished. Cancelling the call frees everything within
+   * half-close. Responses: accepted, deltas or an embedding, finished. Cancelling the call frees everything within
    * one step.
    */
   generate(
