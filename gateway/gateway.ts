@@ -34,6 +34,7 @@ import { Patience } from '#mesh/peers/patience.ts';
 import { Peer, type PeerKind, type PeerOptions } from '#mesh/peers/peer.ts';
 import { PeerSet, type PeerSetOptions } from '#mesh/peers/peer-set.ts';
 import type { Stoppable } from '#mesh/process/lifecycle.ts';
+import { MetricsServer } from '#mesh/process/metrics-server.ts';
 import { watchProcess } from '#mesh/process/process-metrics.ts';
 import { openTracing } from '#mesh/trace/open-tracing.ts';
 import { createSampler } from '#mesh/trace/sampler.ts';
@@ -82,6 +83,8 @@ export type GatewayOptions = Static<typeof gatewayOptions>;
 export interface Gateway extends Stoppable {
   /** Base URL, such as `http://0.0.0.0:8000`. */
   readonly url: string;
+  /** Address of its page of metrics, `host:port`; undefined if there is none. */
+  readonly metricsAddress: string | undefined;
 }
 
 /** Starts the gateway; it listens at once and answers 503 until a backbone is ready. */
@@ -127,12 +130,17 @@ export async function startGateway(
     stallMs: context.stream.stallMs,
   });
   metrics.watchConnections(connections);
+  let page: MetricsServer | undefined;
+  const closeParts = async () => {
+    await Promise.all([closePeers(context), tracing?.close(), page?.close()]);
+  };
   try {
+    page = await MetricsServer.open({ ...options, registry, isEngine: false, log, clock });
     const address = `${host}:${port}`;
     await listenWhenFree(() => http.app.listen({ host, port }), { address, log, clock });
   } catch (cause: unknown) {
-    await Promise.all([closePeers(context), tracing?.close()]);
-    throw cannotListen(options, cause);
+    await closeParts();
+    throw cause instanceof MeshError ? cause : cannotListen(options, cause);
   }
   const closeIdle = () => {
     for (const listener of http.listeners) listener.closeIdleConnections();
@@ -141,7 +149,7 @@ export async function startGateway(
   const close = async () => {
     endWatch();
     context.kept.close();
-    await Promise.all([closePeers(context), tracing?.close()]);
+    await closeParts();
   };
   const { inFlight } = context;
   const ending = new GatewayEnding({ http, inFlight, close }, options.drainDelayS * 1000);
@@ -150,6 +158,7 @@ export async function startGateway(
   const candidacy = standForController(options.registry, { log });
   return {
     url: `http://${address}`,
+    metricsAddress: page?.address,
     drain: async (graceMs) => {
       await Promise.all([announcement.close(), candidacy.close(), ending.drain(graceMs)]);
     },

@@ -5,12 +5,6 @@ import {
   REQUEST_BUCKETS_S,
 } from '#mesh/metrics.ts';
 
-/** Names that vLLM serves without a prefix. */
-export const HTTP_METRICS: ReadonlySet<string> = new Set([
-  'http_requests',
-  'http_request_duration_seconds',
-]);
-
 /** Metrics of every HTTP request. */
 export class HttpMetrics {
   readonly requests: Counter;

@@ -2,6 +2,7 @@ import { type Static, type TObject, Type } from 'typebox';
 import { lifeOptionFields } from '#mesh/life-options.ts';
 import { logOptionFields } from '#mesh/log/log-options.ts';
 import { servingOptionFields } from '#mesh/membership/registry-options.ts';
+import { metricsOptionFields } from '#mesh/metrics-options.ts';
 import { listenField, modelOptionFields } from '#mesh/model-options.ts';
 import { traceOptionFields } from '#mesh/trace/trace-options.ts';
 
@@ -91,6 +92,7 @@ export const encoderOptions = Type.Object(
     }),
     ...servingOptionFields,
     ...lifeOptionFields,
+    ...metricsOptionFields,
     ...traceOptionFields,
     ...logOptionFields,
   },

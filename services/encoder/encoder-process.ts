@@ -26,6 +26,8 @@ export interface EncoderCollaborators {
 export interface EncoderProcess extends EngineService {
   /** Address the server listens on, `host:port`. */
   readonly address: string;
+  /** Address of its page of metrics, `host:port`; undefined if there is none. */
+  readonly metricsAddress: string | undefined;
 }
 
 /** Starts an encoder process; resolves when its service listens and is ready. */
@@ -55,6 +57,7 @@ export async function startEncoderProcess(
   });
   const shell = await ProcessShell.open({
     listen: options.listen,
+    metricsListen: options.metricsListen,
     log,
     registry,
     status,
@@ -77,7 +80,8 @@ export async function startEncoderProcess(
     await shell.drain(graceMs);
     await tracing?.close();
   };
-  return { address: shell.address, done, drain };
+  const { address, metricsAddress } = shell;
+  return { address, metricsAddress, done, drain };
 }
 
 function startingFacts(

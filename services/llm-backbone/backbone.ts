@@ -18,6 +18,8 @@ import { BackboneService } from './service.ts';
 /** A backbone that serves requests. */
 export interface Backbone {
   readonly address: string;
+  /** Address of its page of metrics, `host:port`; undefined if there is none. */
+  readonly metricsAddress: string | undefined;
   readonly model: DescribedModel;
   readonly scheduler: Scheduler;
   /** Rejects with ENGINE_DEAD when the engine is dead; resolves after `drain`. */
@@ -49,6 +51,7 @@ export async function startBackbone(
   const known = status;
   const shell = await ProcessShell.open({
     listen: options.listen,
+    metricsListen: options.metricsListen,
     log,
     registry,
     status,
@@ -61,6 +64,7 @@ export async function startBackbone(
   model.done.catch((error: unknown) => shell.fail(errorMessage(error)));
   return {
     address: shell.address,
+    metricsAddress: shell.metricsAddress,
     model: model.description,
     scheduler: model.scheduler,
     done: model.done,

@@ -3,6 +3,7 @@ import { MeshError } from '#mesh/errors.ts';
 import { lifeOptionFields } from '#mesh/life-options.ts';
 import { logOptionFields } from '#mesh/log/log-options.ts';
 import { servingOptionFields } from '#mesh/membership/registry-options.ts';
+import { metricsOptionFields } from '#mesh/metrics-options.ts';
 import type { MediaModality } from '#mesh/modality.ts';
 import { listenField, modelOptionFields } from '#mesh/model-options.ts';
 import { peerOptionFields } from '#mesh/peers/peer-options.ts';
@@ -221,6 +222,7 @@ export const backboneOptions = Type.Object(
     ...peerOptionFields,
     ...servingOptionFields,
     ...lifeOptionFields,
+    ...metricsOptionFields,
     ...traceOptionFields,
     ...logOptionFields,
   },
