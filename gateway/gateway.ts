@@ -261,7 +261,6 @@ function createContext(options: GatewayOptions, shared: Surroundings): RouteCont
     { membership: backbonesOf(options, shared), keepsReady },
     peers,
   );
-  metrics.watchBackbones(() => backbones.peers);
   const Balancing = BALANCINGS[options.balancing];
   const balancing = new Balancing({
     maxFails: options.maxFails,
@@ -270,6 +269,7 @@ function createContext(options: GatewayOptions, shared: Surroundings): RouteCont
     clock: shared.clock,
     log,
   });
+  metrics.watchBackbones(() => backbones.peers, balancing);
   const router = new Router(backbones, {
     balancing,
     maxAttempts: options.maxAttempts,

@@ -15,6 +15,7 @@ export type ItemResult = 'encoded' | 'cache_hit' | 'refused' | 'cancelled' | 'fa
 /** Values that gauges read. */
 export interface EncoderLevels {
   readonly numAdmitted: () => number;
+  readonly maxAdmitted: () => number;
   readonly numWaiting: () => number;
   readonly cacheBytes: () => number;
   readonly cacheItems: () => number;
@@ -59,6 +60,7 @@ export class EncoderMetrics {
     const shared = 'Bytes of rows in shared memory, until the garbage collector frees them';
     this.#registry.show([
       level('encoder_items_running', running, levels.numAdmitted),
+      level('encoder_items_limit', 'Items beyond which others are refused', levels.maxAdmitted),
       level('encoder_queue_depth', 'Decoded items that wait for a batch', levels.numWaiting),
       level('encoder_cache_bytes', 'Bytes of rows in the encoder cache', levels.cacheBytes),
       level('encoder_cache_items', 'Items in the encoder cache', levels.cacheItems),
