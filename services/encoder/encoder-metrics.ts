@@ -44,6 +44,8 @@ export class EncoderMetrics {
     this.rowBytes = counter('encoder_row_bytes', 'Bytes of embedding rows sent, by transport');
     this.cacheQueries = counter('mm_cache_queries', 'Items looked up in the encoder cache');
     this.cacheHits = counter('mm_cache_hits', 'Items whose rows came from the encoder cache');
+    // Begun at 0, so that shares can be told before the first hit.
+    for (const one of [this.rows, this.cacheQueries, this.cacheHits]) one.add(0);
     this.seconds = histogram(
       'encoder_seconds',
       'Time of an item by stage, seconds',

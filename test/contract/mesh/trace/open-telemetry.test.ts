@@ -48,7 +48,9 @@ async function open(url: string, protocol: OtlpProtocol, env = {}): Promise<Open
 function countOf(registry: MetricRegistry, name: string): Record<string, number> {
   const family = registry.collect().find((one) => one.name === name);
   return Object.fromEntries(
-    (family?.samples ?? []).map(({ labels, value }) => [labels['reason'] ?? 'all', value]),
+    (family?.samples ?? [])
+      .filter(({ value }) => value > 0)
+      .map(({ labels, value }) => [labels['reason'] ?? 'all', value]),
   );
 }
 
