@@ -28,6 +28,7 @@ import { endsByLease, openMembership } from '#mesh/membership/open-membership.ts
 import { unitedMembership } from '#mesh/membership/united-membership.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import { ENCODER_ROLES } from '#mesh/modality.ts';
+import { openMetricsExport } from '#mesh/otlp/open-metrics-export.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import type { Membership } from '#mesh/peers/membership.ts';
 import { Patience } from '#mesh/peers/patience.ts';
@@ -115,6 +116,7 @@ export async function startGateway(
   const sampler = createSampler(options, process.env);
   const { registry } = metrics;
   const tracing = await openTracing(options, { role: 'gateway', registry, log });
+  const metricsExport = await openMetricsExport(options, { role: 'gateway', registry, log });
   const slowMs = options.traceSlowS * 1000;
   const http = createServer({
     routes: allRoutes(context, { history, apiKeys, files: consoleFiles(options, log) }),
@@ -132,7 +134,8 @@ export async function startGateway(
   metrics.watchConnections(connections);
   let page: MetricsServer | undefined;
   const closeParts = async () => {
-    await Promise.all([closePeers(context), tracing?.close(), page?.close()]);
+    const exports = [tracing?.close(), metricsExport?.close()];
+    await Promise.all([closePeers(context), page?.close(), ...exports]);
   };
   try {
     page = await MetricsServer.open({ ...options, registry, isEngine: false, log, clock });

@@ -4,7 +4,7 @@ import { logOptionFields } from '#mesh/log/log-options.ts';
 import { servingOptionFields } from '#mesh/membership/registry-options.ts';
 import { metricsOptionFields } from '#mesh/metrics-options.ts';
 import { listenField, modelOptionFields } from '#mesh/model-options.ts';
-import { traceOptionFields } from '#mesh/trace/trace-options.ts';
+import { otlpOptionFields } from '#mesh/otlp/otlp-options.ts';
 
 /** Flags and configuration keys of every encoder process. */
 export const encoderOptions = Type.Object(
@@ -93,7 +93,7 @@ export const encoderOptions = Type.Object(
     ...servingOptionFields,
     ...lifeOptionFields,
     ...metricsOptionFields,
-    ...traceOptionFields,
+    ...otlpOptionFields,
     ...logOptionFields,
   },
   { additionalProperties: false },

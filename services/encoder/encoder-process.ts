@@ -7,6 +7,7 @@ import { announceStatus } from '#mesh/membership/announcement.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import { ENCODER_NAMES } from '#mesh/modality.ts';
 import { type EncoderCheckpoint, readEncoderCheckpoint } from '#mesh/model/encoder-checkpoint.ts';
+import { openMetricsExport } from '#mesh/otlp/open-metrics-export.ts';
 import type { EngineService } from '#mesh/process/engine-death.ts';
 import { type InstanceFacts, InstanceStatus } from '#mesh/process/instance.ts';
 import { ProcessShell } from '#mesh/process/process-shell.ts';
@@ -38,7 +39,9 @@ export async function startEncoderProcess(
 ): Promise<EncoderProcess> {
   const checkpoint = await readEncoderCheckpoint(options.model, role.modality);
   const registry = new MetricRegistry();
-  const tracing = await openTracing(options, { role: role.role, registry, log });
+  const telemetry = { role: role.role, registry, log };
+  const tracing = await openTracing(options, telemetry);
+  const metricsExport = await openMetricsExport(options, telemetry);
   const { promise: done, reject: onDeath } = withResolvers<void>();
   const tower = new ServedTower(role, options, {
     checkpoint,
@@ -78,7 +81,7 @@ export async function startEncoderProcess(
   log.info(`${ENCODER_NAMES[role.modality]} listening on ${shell.address}${when}`);
   const drain = async (graceMs: number) => {
     await shell.drain(graceMs);
-    await tracing?.close();
+    await Promise.all([tracing?.close(), metricsExport?.close()]);
   };
   const { address, metricsAddress } = shell;
   return { address, metricsAddress, done, drain };

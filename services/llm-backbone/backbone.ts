@@ -5,6 +5,7 @@ import { errorMessage } from '#mesh/error-message.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { announceStatus } from '#mesh/membership/announcement.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
+import { openMetricsExport } from '#mesh/otlp/open-metrics-export.ts';
 import { type InstanceFacts, InstanceStatus } from '#mesh/process/instance.ts';
 import { ProcessShell } from '#mesh/process/process-shell.ts';
 import { openTracing } from '#mesh/trace/open-tracing.ts';
@@ -42,7 +43,9 @@ export async function startBackbone(
   const onEncoders = () => status?.changes.notify();
   const surroundings = { registry, log, onEncoders };
   const model = await ServedModel.create(options, decoder, files, surroundings);
-  const tracing = await openTracing(options, { role: 'llm-backbone', registry, log });
+  const telemetry = { role: 'llm-backbone', registry, log } as const;
+  const tracing = await openTracing(options, telemetry);
+  const metricsExport = await openMetricsExport(options, telemetry);
   const service = new BackboneService(model, log, tracing);
   status = new InstanceStatus(startingFacts(model), {
     load: () => service.current.load,
@@ -70,7 +73,7 @@ export async function startBackbone(
     done: model.done,
     drain: async (graceMs) => {
       await shell.drain(graceMs);
-      await tracing?.close();
+      await Promise.all([tracing?.close(), metricsExport?.close()]);
     },
   };
 }

@@ -6,8 +6,8 @@ import { servingOptionFields } from '#mesh/membership/registry-options.ts';
 import { metricsOptionFields } from '#mesh/metrics-options.ts';
 import type { MediaModality } from '#mesh/modality.ts';
 import { listenField, modelOptionFields } from '#mesh/model-options.ts';
+import { otlpOptionFields } from '#mesh/otlp/otlp-options.ts';
 import { peerOptionFields } from '#mesh/peers/peer-options.ts';
-import { traceOptionFields } from '#mesh/trace/trace-options.ts';
 import { checkDeviceWish } from './decoder-devices.ts';
 import { parseSpeculativeConfig } from './speculative-config.ts';
 
@@ -223,7 +223,7 @@ export const backboneOptions = Type.Object(
     ...servingOptionFields,
     ...lifeOptionFields,
     ...metricsOptionFields,
-    ...traceOptionFields,
+    ...otlpOptionFields,
     ...logOptionFields,
   },
   { additionalProperties: false },
