@@ -15,7 +15,13 @@ import {
   ObserverProcess,
   type ObserverProgram,
 } from './observer-process.ts';
-import { followTargets, writeTargets } from './scrape-targets.ts';
+import {
+  type FindTargets,
+  followTargets,
+  registeredTargets,
+  supervisedTargets,
+  writeTargets,
+} from './scrape-targets.ts';
 
 const PROMETHEUS: ObserverProgram = {
   title: 'Prometheus',
@@ -41,6 +47,18 @@ const portOption = (usual: number, what: string) =>
 const observeOptions = Type.Object(
   {
     config: configOption,
+    registry: Type.Optional(
+      Type.String({
+        meaning: 'registry',
+        description: 'Registry whose processes are watched instead, as the key of that name has it',
+      }),
+    ),
+    metricsPort: Type.Integer({
+      minimum: 1,
+      maximum: 65_535,
+      default: 9464,
+      description: 'Port of metrics-listen of the processes in the registry',
+    }),
     prometheusPort: portOption(9090, 'Prometheus'),
     alertmanagerPort: portOption(9093, 'Alertmanager'),
     scrapeIntervalS: Type.Number({
@@ -90,14 +108,21 @@ function endOnSignals(): AbortSignal {
   return ending.signal;
 }
 
+/** Returns how the processes to watch are found. */
+function sourceOf({ registry, metricsPort, config }: ObserveOptions): FindTargets {
+  if (registry === undefined) return supervisedTargets(config);
+  return registeredTargets(registry, metricsPort);
+}
+
 async function keepTargets(
   path: string,
-  { config }: ObserveOptions,
+  options: ObserveOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const written = await writeTargets({ path, config });
+  const find = sourceOf(options);
+  const written = await writeTargets({ find, path });
   say(`targets: ${resolve(path)}; Ctrl-C ends`);
-  await followTargets(written, { path, config, signal, onNews: say });
+  await followTargets(written, { find, path, signal, onNews: say });
 }
 
 async function runObservers(options: ObserveOptions, signal: AbortSignal): Promise<void> {
@@ -105,7 +130,8 @@ async function runObservers(options: ObserveOptions, signal: AbortSignal): Promi
     prometheus: await findProgram(PROMETHEUS),
     alertmanager: await findProgram(ALERTMANAGER),
   };
-  const { config, data } = options;
+  const { data } = options;
+  const find = sourceOf(options);
   const temporary = data === undefined ? await mkdtemp(join(tmpdir(), 'autoglm-observe-')) : '';
   const folder = resolve(data ?? temporary);
   const running: ObserverProcess[] = [];
@@ -117,7 +143,7 @@ async function runObservers(options: ObserveOptions, signal: AbortSignal): Promi
   try {
     await mkdir(folder, { recursive: true });
     const path = join(folder, 'targets.json');
-    const written = await writeTargets({ path, config });
+    const written = await writeTargets({ find, path });
     const plan = {
       folder,
       targets: path,
@@ -131,7 +157,7 @@ async function runObservers(options: ObserveOptions, signal: AbortSignal): Promi
     say(`Prometheus: http://${plan.prometheus}\nAlertmanager: http://${plan.alertmanager}`);
     say('Ctrl-C ends both');
     const ended = Promise.race(running.map((one) => one.ended));
-    const follow = followTargets(written, { path, config, signal, onNews: say });
+    const follow = followTargets(written, { find, path, signal, onNews: say });
     const why = await Promise.race([ended, follow]);
     if (why !== undefined && !signal.aborted) throw new MeshError('ENGINE_FAILED', why);
   } finally {
