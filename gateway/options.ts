@@ -2,8 +2,10 @@ import { Type } from 'typebox';
 import { lifeOptionFields } from '#mesh/life-options.ts';
 import { logOptionFields } from '#mesh/log/log-options.ts';
 import { registryOptionFields } from '#mesh/membership/registry-options.ts';
+import { metricsOptionFields } from '#mesh/metrics-options.ts';
+import { otlpOptionFields } from '#mesh/otlp/otlp-options.ts';
 import { peerOptionFields } from '#mesh/peers/peer-options.ts';
-import { samplingOptionFields, traceOptionFields } from '#mesh/trace/trace-options.ts';
+import { samplingOptionFields } from '#mesh/trace/trace-options.ts';
 import { degradationProperties } from './degradation/degradation-options.ts';
 import { idempotencyProperties } from './idempotency/idempotency-options.ts';
 import { mediaProperties } from './media/media-options.ts';
@@ -188,6 +190,7 @@ export const gatewayOptions = Type.Object(
         'Time at shutdown in which /readyz is 503 and requests are still taken, seconds; counts towards the drain',
     }),
     ...lifeOptionFields,
+    ...metricsOptionFields,
     ...idempotencyProperties,
     ...degradationProperties,
     corsAllowOrigin: Type.Array(Type.String({ minLength: 1 }), {
@@ -200,7 +203,7 @@ export const gatewayOptions = Type.Object(
     }),
     ...mediaProperties,
     ...requestProperties,
-    ...traceOptionFields,
+    ...otlpOptionFields,
     ...samplingOptionFields,
     ...logOptionFields,
   },

@@ -3,10 +3,11 @@ import { MeshError } from '#mesh/errors.ts';
 import { lifeOptionFields } from '#mesh/life-options.ts';
 import { logOptionFields } from '#mesh/log/log-options.ts';
 import { servingOptionFields } from '#mesh/membership/registry-options.ts';
+import { metricsOptionFields } from '#mesh/metrics-options.ts';
 import type { MediaModality } from '#mesh/modality.ts';
 import { listenField, modelOptionFields } from '#mesh/model-options.ts';
+import { otlpOptionFields } from '#mesh/otlp/otlp-options.ts';
 import { peerOptionFields } from '#mesh/peers/peer-options.ts';
-import { traceOptionFields } from '#mesh/trace/trace-options.ts';
 import { checkDeviceWish } from './decoder-devices.ts';
 import { parseSpeculativeConfig } from './speculative-config.ts';
 
@@ -235,7 +236,8 @@ export const backboneOptions = Type.Object(
     ...peerOptionFields,
     ...servingOptionFields,
     ...lifeOptionFields,
-    ...traceOptionFields,
+    ...metricsOptionFields,
+    ...otlpOptionFields,
     ...logOptionFields,
   },
   { additionalProperties: false },

@@ -102,7 +102,8 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
     process: ['async', 'command-line', 'grpc', 'log', 'peers', TOP_FILES],
     etcd: ['async', 'grpc', 'log', 'peers', TOP_FILES],
     membership: ['async', 'etcd', 'log', 'peers', 'process', TOP_FILES],
-    trace: ['async', 'log', 'process', TOP_FILES],
+    otlp: ['async', 'log', 'process', TOP_FILES],
+    trace: ['async', 'log', 'otlp', 'process', TOP_FILES],
   },
 };
 

@@ -92,9 +92,7 @@ function inputsOf(request: EmbeddingBody): {
   const chat = conversation(messages);
   // Nothing is generated, so the assistant's opening is left out, as by vLLM.
   const options = templateOptions({ add_generation_prompt: false, ...request });
-  const form = {
-    $case: 'chat' as const,
-    value: { messages: chat.messages, tools: [], ...options },
-  };
+  const value = { messages: chat.messages, tools: [], ...options };
+  const form = { $case: 'chat' as const, value };
   return { forms: [form], references: chat.references };
 }

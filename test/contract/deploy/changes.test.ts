@@ -87,6 +87,12 @@ describe('the commands to a running mesh', { timeout: 300_000 }, () => {
     assert.deepEqual(found, ['llm-backbone', 'llm-backbone-2', 'gateway']);
   });
 
+  it('tell where each process has said that it shows its metrics', async () => {
+    const processes = await call({ command: 'status' });
+
+    for (const { metrics, pid } of processes) assert.equal(metrics, `127.0.0.1:${pid}`);
+  });
+
   it('restart the processes of a role one after the other', async () => {
     const first = lines.seen.length;
 
