@@ -40,6 +40,12 @@ export interface GpuDescription {
   readonly temperatureCelsius?: number;
 }
 
+/** The GPUs on which models can run, and why others cannot be used. */
+export interface UsableGpus {
+  readonly gpus: readonly { readonly id: DeviceId; readonly name: string }[];
+  readonly refusals: readonly string[];
+}
+
 /**
  * `amx` needs bfloat16 and int8 tiles of the processor, and an operating system that saves tiles and
  * gives this process permission to use them.

@@ -6,6 +6,7 @@
 #include "binding/addon_data.h"
 #include "device/device_id.h"
 #include "kernels/dispatch.h"
+#include "kernels/open_device.h"
 
 namespace autoglm::binding {
 namespace {
@@ -69,7 +70,7 @@ Napi::Value GpuRefusal(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Result<DeviceId> id = ParseDeviceId(info[0].ToString().Utf8Value());
   const Status status =
-      id.ok() ? GpuDriver::OfProcess().CheckGpu(id.value().ordinal) : id.status();
+      id.ok() ? CheckGpu(id.value().ordinal) : id.status();
   return status.ok() ? env.Undefined() : Napi::String::New(env, status.message()).As<Napi::Value>();
 }
 

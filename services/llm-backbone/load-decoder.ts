@@ -3,6 +3,7 @@ import type { ModelFiles } from '#backbone/checkpoint/model-files.ts';
 import type { StepExecutor } from '#backbone/engine/step-plan.ts';
 import { usableCores } from '#mesh/devices/cores.ts';
 import { deviceList } from '#mesh/devices/device-list.ts';
+import { ownDevice } from '#mesh/devices/gpus.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { gib } from '#mesh/megabytes.ts';
@@ -22,6 +23,7 @@ import {
   gpuRefusal,
   type IsaLevel,
   loadDecoder as loadNativeDecoder,
+  usableGpus,
   type WatchLoad,
 } from '#native';
 import { decoderDevices } from './decoder-devices.ts';
@@ -46,10 +48,11 @@ export async function loadDecoder(
   files: ModelFiles,
   log: Log,
 ): Promise<LoadedDecoder> {
-  const devices = decoderDevices(options, usableCores());
-  if (devices.length > deviceList(options.device).length) {
+  const device = ownDevice(options, { listGpus: usableGpus, log });
+  const devices = decoderDevices({ ...options, device }, usableCores());
+  if (devices.length > deviceList(device).length) {
     log.info(
-      `tensor-parallel-size ${devices.length}: ${options.device} is divided into ${devices.join(', ')}`,
+      `tensor-parallel-size ${devices.length}: ${device} is divided into ${devices.join(', ')}`,
     );
   }
   const memory = await deviceMemory(options.model, devices);
@@ -104,24 +107,24 @@ async function loadWeights(options: DecoderOptions, watch: WatchLoad): Promise<D
   }
 }
 
-function whyUnknown(device: string): string {
-  const refusal = device.startsWith('cuda:') ? gpuRefusal(device) : undefined;
-  if (refusal !== undefined) return refusal;
+/** Returns why a device cannot be used; undefined if it can. */
+function refusalOf(device: string): string | undefined {
+  const refusal = gpuRefusal(device);
+  if (refusal !== undefined || describeDevice(device) !== undefined) return refusal;
   const ids = devices()
     .map(({ id }) => id)
     .join(', ');
-  return `no such device on this machine, which has ${ids}; write cpu, cpu:0-3 or cuda:0`;
+  return `${device}: no such device on this machine, which has ${ids}; write auto, cpu, cpu:0-3 or cuda:0`;
 }
 
 /** Returns the memory of all devices together; sets of cores share that of the CPU. */
 async function deviceMemory(model: string, devices: readonly string[]): Promise<DeviceMemory> {
-  const found = devices.map((device) => {
-    const one = describeDevice(device);
-    if (one !== undefined) return one;
-    throw new MeshError('INVALID_REQUEST', `key "device": ${device}: ${whyUnknown(device)}`, {
-      param: 'device',
-    });
-  });
+  for (const device of devices) {
+    const why = refusalOf(device);
+    if (why === undefined) continue;
+    throw new MeshError('INVALID_REQUEST', `key "device": ${why}`, { param: 'device' });
+  }
+  const found = devices.flatMap((device) => describeDevice(device) ?? []);
   const memories = new Map(found.map(({ id, memoryBytes }) => [id, memoryBytes]));
   const memoryBytes = [...memories.values()].reduce((sum, bytes) => sum + bytes, 0);
   const kind = found.some((one) => one.kind === 'cuda') ? 'cuda' : 'cpu';

@@ -5,9 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
-
-// Processes here find a library in the driver's place that answers as GPUs would.
-const FAKE_DRIVER = join(PACKAGE_ROOT, 'build', 'cmake', 'fake_driver');
+import { withFakeGpus } from '#test/fake-gpus.ts';
 
 /** Runs a module that prints JSON, where the driver knows these GPUs, and returns what it prints. */
 function withGpus(gpus: string, module: string): unknown {
@@ -16,7 +14,7 @@ function withGpus(gpus: string, module: string): unknown {
     ['--import', 'tsx', '-C', 'source', '--input-type=module', '-e', module],
     {
       cwd: PACKAGE_ROOT,
-      env: { ...process.env, LD_LIBRARY_PATH: FAKE_DRIVER, FAKE_GPUS: gpus },
+      env: { ...process.env, ...withFakeGpus(gpus) },
       encoding: 'utf8',
     },
   );
