@@ -7,7 +7,6 @@ import { ownDevice } from '#mesh/devices/gpus.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { gib } from '#mesh/megabytes.ts';
-import { weightBytes } from '#mesh/model/model-file.ts';
 import { activationDtypeOf, weightDtype, weightsInWords } from '#mesh/model-options.ts';
 import { withLoadProgress } from '#mesh/process/load-progress.ts';
 import { logWeightsCache } from '#mesh/process/weights-cache-log.ts';
@@ -28,7 +27,7 @@ import {
 } from '#native';
 import { decoderDevices } from './decoder-devices.ts';
 import { outOfMemory } from './memory-need.ts';
-import { type BackboneOptions, BLOCK_SIZE, type DeviceMemory, kvCacheBytes } from './options.ts';
+import { type BackboneOptions, BLOCK_SIZE, type DeviceMemory, kvCacheSize } from './options.ts';
 
 /** A decoder in memory and the devices that hold it. */
 export interface LoadedDecoder {
@@ -55,7 +54,8 @@ export async function loadDecoder(
       `tensor-parallel-size ${devices.length}: ${device} is divided into ${devices.join(', ')}`,
     );
   }
-  const memory = await deviceMemory(options.model, devices);
+  const memory = deviceMemory(devices);
+  const cacheSize = kvCacheSize(options, memory);
   const decoderOptions: DecoderOptions = {
     model: { directory: options.model },
     device: devices,
@@ -66,13 +66,18 @@ export async function loadDecoder(
     activationDtype: activationDtypeOf(options.dtype, files.dtype),
     kvCacheDtype: options.kvCacheDtype,
     blockSize: BLOCK_SIZE,
-    kvCacheBytes: kvCacheBytes(options, memory),
+    ...cacheSize,
     maxNumBatchedTokens: options.maxNumBatchedTokens,
     ...(options.weightsCache !== undefined && { weightsCache: options.weightsCache }),
   };
   const what = `the weights of ${basename(options.model)}`;
-  log.info(`loading ${what} (KV cache: ${gib(decoderOptions.kvCacheBytes)})`);
-  const decoder = await withLoadProgress((watch) => loadWeights(decoderOptions, watch), {
+  const size =
+    'kvCacheBytes' in cacheSize
+      ? gib(cacheSize.kvCacheBytes)
+      : `what ${cacheSize.kvCacheShare.ofMemory} of the memory leaves`;
+  log.info(`loading ${what} (KV cache: ${size})`);
+  const load = (watch: WatchLoad) => loadWeights(decoderOptions, memory.kind, watch);
+  const decoder = await withLoadProgress(load, {
     log,
     what,
   });
@@ -84,6 +89,10 @@ export async function loadDecoder(
   log.info(
     `LLM backbone ${placed} ${names.join(', ')} (${basename(options.model)}, ${weightsInWords(description)}, ${seconds} s)`,
   );
+  if (!('kvCacheBytes' in cacheSize)) {
+    const { numBlocks, blockSize } = description;
+    log.info(`KV cache: ${gib(description.kvCacheBytes)}, ${numBlocks * blockSize} tokens`);
+  }
   const isa = memory.kind === 'cpu' ? cpuFeatures().isa : '';
   const close = () => decoder.close();
   const { length: numRanks } = devices;
@@ -94,12 +103,16 @@ export async function loadDecoder(
  * Loads the weights. Throws a MeshError if the engine refuses them (a damaged file, a missing
  * device), so that the log has one line and no stack.
  */
-async function loadWeights(options: DecoderOptions, watch: WatchLoad): Promise<Decoder> {
+async function loadWeights(
+  options: DecoderOptions,
+  kind: DeviceMemory['kind'],
+  watch: WatchLoad,
+): Promise<Decoder> {
   try {
     return await loadNativeDecoder(options, watch);
   } catch (cause: unknown) {
     if (cause instanceof EngineError) {
-      if (cause.reason === 'OUT_OF_MEMORY') throw outOfMemory(cause);
+      if (cause.reason === 'OUT_OF_MEMORY') throw outOfMemory(cause, kind);
       const reason = cause.reason === 'INVALID_REQUEST' ? 'INVALID_REQUEST' : 'ENGINE_FAILED';
       throw new MeshError(reason, cause.message, { cause });
     }
@@ -118,7 +131,7 @@ function refusalOf(device: string): string | undefined {
 }
 
 /** Returns the memory of all devices together; sets of cores share that of the CPU. */
-async function deviceMemory(model: string, devices: readonly string[]): Promise<DeviceMemory> {
+function deviceMemory(devices: readonly string[]): DeviceMemory {
   for (const device of devices) {
     const why = refusalOf(device);
     if (why === undefined) continue;
@@ -128,5 +141,5 @@ async function deviceMemory(model: string, devices: readonly string[]): Promise<
   const memories = new Map(found.map(({ id, memoryBytes }) => [id, memoryBytes]));
   const memoryBytes = [...memories.values()].reduce((sum, bytes) => sum + bytes, 0);
   const kind = found.some((one) => one.kind === 'cuda') ? 'cuda' : 'cpu';
-  return { kind, memoryBytes, weightBytes: await weightBytes(model) };
+  return { kind, memoryBytes };
 }

@@ -46,12 +46,6 @@ void NoteWritten(void* p, size_t bytes) {
   Shadow::Get().WriteByHost(DeviceMemory::Get().OffsetOf(p), bytes);
 }
 
-void FreeDeviceMemory(void* data, size_t bytes) {
-  const Turn turn(in_use);
-  DeviceMemory::Get().Free(data);
-  used_bytes -= bytes;
-}
-
 }  // namespace
 
 EmulatedMachine& Machine() {
@@ -90,7 +84,15 @@ Result<DeviceBuffer> Stream::Allocate(size_t bytes) {
     return OutOfMemory("cannot allocate " + std::to_string(bytes) + " bytes of an emulated GPU");
   }
   simt::used_bytes += bytes;
-  return DeviceBuffer(data, bytes, simt::FreeDeviceMemory);
+  taken_bytes_ += bytes;
+  return DeviceBuffer(data, bytes, Free, this);
+}
+
+void Stream::Free(void* data, size_t bytes, void* stream) {
+  const simt::Turn turn(simt::in_use);
+  simt::DeviceMemory::Get().Free(data);
+  simt::used_bytes -= bytes;
+  static_cast<Stream*>(stream)->taken_bytes_ -= bytes;
 }
 
 void Stream::CopyIn(void* target, const void* source, size_t bytes) {

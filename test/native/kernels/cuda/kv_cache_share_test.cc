@@ -1,0 +1,101 @@
+// The KV cache of a decoder on an emulated GPU that may take a share of its memory.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "model/decoder/largest_plan.h"
+#include "simt/emulated_gpu.h"
+
+#include "kernels/cuda/cuda_context.h"
+
+// It is included last, because it includes doctest, whose CHECK replaces the one of base/check.h.
+#include "kernels/cuda/gpu_decoder.h"
+
+namespace autoglm {
+namespace {
+
+constexpr uint64_t kGib = uint64_t{1} << 30;
+constexpr uint64_t kMib = uint64_t{1} << 20;
+// What the driver is thought to take, and the scratch of attention.
+constexpr uint64_t kBesideModel = 512 * kMib + cuda::kAttentionScratchBytes;
+
+// While it lives, GPUs have so much memory.
+class MemoryOfGpus {
+ public:
+  explicit MemoryOfGpus(uint64_t bytes) : before_(Properties().memory_bytes) {
+    Properties().memory_bytes = bytes;
+  }
+  ~MemoryOfGpus() { Properties().memory_bytes = before_; }
+
+ private:
+  static cuda::GpuProperties& Properties() { return simt::Machine().properties; }
+  const uint64_t before_;
+};
+
+Result<std::unique_ptr<Decoder>> LoadWithShare(const KvCacheShare& share, size_t num_ranks = 1) {
+  DecoderOptions options = GpuDecoderOptions("glm4-tiny", Dtype::kFloat32, num_ranks);
+  options.max_num_batched_tokens = 16;
+  options.kv_cache_share = share;
+  return Decoder::Load(options, cuda::OpenCuda);
+}
+
+std::string RefusalOfShare(const KvCacheShare& share) {
+  const Result<std::unique_ptr<Decoder>> refused = LoadWithShare(share);
+  REQUIRE(!refused.ok());
+  CHECK(refused.status().reason() == Reason::kOutOfMemory);
+  return refused.status().message();
+}
+
+TEST_CASE("A KV cache takes what its share of a GPU leaves beside all else") {
+  const MemoryOfGpus memory(kGib);
+
+  const Result<std::unique_ptr<Decoder>> decoder = LoadWithShare({.of_memory = 0.75});
+
+  REQUIRE_MESSAGE(decoder.ok(), decoder.status().message());
+  const DecoderDescription& loaded = decoder.value()->description();
+  const uint64_t most = 768 * kMib - kBesideModel - loaded.weight_bytes;
+  CHECK_LE(loaded.kv_cache_bytes, most);
+  // A chunk of weights, activations, the arrays of a step.
+  CHECK_GT(loaded.kv_cache_bytes, most - 64 * kMib);
+}
+
+TEST_CASE("A KV cache takes no more than others have left of a GPU") {
+  const MemoryOfGpus memory(kGib);
+  Result<Device> other = cuda::OpenCuda(DeviceId());
+  REQUIRE(other.ok());
+  const Result<DeviceBuffer> taken =
+      other.value().ops->allocate(*other.value().context, 640 * kMib);
+  REQUIRE(taken.ok());
+
+  const Result<std::unique_ptr<Decoder>> decoder = LoadWithShare({.of_memory = 0.9});
+
+  REQUIRE_MESSAGE(decoder.ok(), decoder.status().message());
+  CHECK_LT(decoder.value()->description().kv_cache_bytes, 256 * kMib - cuda::kAttentionScratchBytes);
+}
+
+TEST_CASE("A GPU without room for a KV cache is refused, with the numbers") {
+  const MemoryOfGpus memory(kGib);
+
+  const std::string weights = RefusalOfShare({.of_memory = 0.5});
+  const std::string cache = RefusalOfShare({.of_memory = 0.75, .min_tokens = int64_t{1} << 30});
+
+  CHECK_NE(weights.find("the model does not fit in memory: weights of "), std::string::npos);
+  CHECK_NE(weights.find("of cuda:0 it may use 0.5 of 1.00 GiB, 0.500 GiB"), std::string::npos);
+  CHECK_NE(cache.find("no room for a KV cache beside weights of "), std::string::npos);
+  CHECK_NE(cache.find("one of 1073741824 tokens takes "), std::string::npos);
+  CHECK_NE(cache.find("of cuda:0 it may use 0.75 of 1.00 GiB, 0.750 GiB"), std::string::npos);
+}
+
+TEST_CASE("Ranks of a group have as many blocks as the one with the fewest") {
+  const MemoryOfGpus memory(2 * kGib);
+
+  const Result<std::unique_ptr<Decoder>> decoder = LoadWithShare({.of_memory = 0.4}, 2);
+
+  REQUIRE_MESSAGE(decoder.ok(), decoder.status().message());
+  CHECK_GT(decoder.value()->description().num_blocks, 0);
+}
+
+}  // namespace
+}  // namespace autoglm
