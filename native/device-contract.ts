@@ -36,6 +36,8 @@ export interface GpuDescription {
   /** "0000:3b:00.0". */
   readonly busId: string;
   readonly freeMemoryBytes?: number;
+  /** Share of the last moments in which it computed, 0 to 1. */
+  readonly utilization?: number;
   readonly powerWatts?: number;
   readonly temperatureCelsius?: number;
 }

@@ -37,6 +37,7 @@ Napi::Object MakeGpu(Napi::Env env, const GpuDescription& gpu) {
     if (value.has_value()) object.Set(name, Napi::Number::New(env, static_cast<double>(*value)));
   };
   set("freeMemoryBytes", gpu.free_memory_bytes);
+  set("utilization", gpu.utilization);
   set("powerWatts", gpu.power_watts);
   set("temperatureCelsius", gpu.temperature_celsius);
   return object;

@@ -8,10 +8,12 @@ import { MetricRegistry } from '#mesh/metrics.ts';
 import { ENCODER_NAMES } from '#mesh/modality.ts';
 import { type EncoderCheckpoint, readEncoderCheckpoint } from '#mesh/model/encoder-checkpoint.ts';
 import type { EngineService } from '#mesh/process/engine-death.ts';
+import { showGpus } from '#mesh/process/gpu-metrics.ts';
 import { type InstanceFacts, InstanceStatus } from '#mesh/process/instance.ts';
 import { ProcessShell } from '#mesh/process/process-shell.ts';
 import { createQuarantine } from '#mesh/process/quarantine.ts';
 import { openTracing } from '#mesh/trace/open-tracing.ts';
+import { describeDevice } from '#native';
 import { InstanceState, Numerics } from '#protos/autoglm/mesh/v1/instance.ts';
 import type { EncoderProcessOptions } from './encoder-options.ts';
 import { type EncoderEngine, type EncoderRole, ServedTower } from './served-tower.ts';
@@ -36,6 +38,7 @@ export async function startEncoderProcess(
 ): Promise<EncoderProcess> {
   const checkpoint = await readEncoderCheckpoint(options.model, role.modality);
   const registry = new MetricRegistry();
+  showGpus(registry, [engine.device], { describe: describeDevice });
   const tracing = await openTracing(options, { role: role.role, registry, log });
   const { promise: done, reject: onDeath } = withResolvers<void>();
   const tower = new ServedTower(role, options, {

@@ -47,10 +47,37 @@ describe('a GPU', () => {
           computeCapability: '9.0',
           busId: '0000:3b:00.0',
           freeMemoryBytes: 141 * 2 ** 29,
+          utilization: 0.25,
           powerWatts: 71.5,
           temperatureCelsius: 41,
         },
       },
+    ]);
+  });
+
+  it('has gauges, of which those that its driver does not tell are left out', () => {
+    const samples = withGpus(
+      'NVIDIA H200,9.0,141;NVIDIA RTX 4090,8.9,24',
+      `import { describeDevice } from '#native';
+       import { MetricRegistry } from '#mesh/metrics.ts';
+       import { showGpus } from '#mesh/process/gpu-metrics.ts';
+       const registry = new MetricRegistry();
+       showGpus(registry, ['cuda:0', 'cuda:1'], { describe: describeDevice });
+       const lines = registry.collect().flatMap(({ name, samples }) =>
+         samples.map(({ labels, value }) => [name, labels.device, labels.gpu, value].join(' ')));
+       console.log(JSON.stringify(lines));`,
+    );
+
+    assert.deepEqual(samples, [
+      `gpu_memory_total_bytes 0 NVIDIA H200 ${141 * 2 ** 30}`,
+      `gpu_memory_total_bytes 1 NVIDIA RTX 4090 ${24 * 2 ** 30}`,
+      `gpu_memory_used_bytes 0 NVIDIA H200 ${141 * 2 ** 29}`,
+      `gpu_memory_used_bytes 1 NVIDIA RTX 4090 ${24 * 2 ** 29}`,
+      'gpu_power_watts 0 NVIDIA H200 71.5',
+      'gpu_power_watts 1 NVIDIA RTX 4090 71.501',
+      'gpu_temperature_celsius 0 NVIDIA H200 41',
+      'gpu_utilization_ratio 0 NVIDIA H200 0.25',
+      'gpu_utilization_ratio 1 NVIDIA RTX 4090 0.25',
     ]);
   });
 

@@ -92,8 +92,9 @@ class DecoderRank {
   // Return the number of blocks of a KV cache: of so many bytes on all ranks, or of what a share of
   // the memory leaves beside all that the largest step uses, on the rank where that is least.
   Result<int64_t> BlocksOfBytes(int64_t bytes, const KvCache::Shape& shape) const;
-  Result<int64_t> BlocksOfShare(const KvCacheShare& share, const KvCache::Shape& shape);
-  // Runs the largest step in a cache of its own, so that all is allocated and loaded that a step needs.
+  Result<int64_t> BlocksOfShare(const KvCacheShare& share, const KvCache::Shape& shape) const;
+  // Runs the largest step in a cache of its own, so that a device with memory of its own has taken all
+  // that a step needs.
   Status RunLargestStep(KvCache::Shape shape);
   StepLimits Limits(const KvCache& cache) const;
 

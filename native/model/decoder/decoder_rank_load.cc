@@ -94,6 +94,10 @@ Status DecoderRank::AllocateMemory(const DecoderOptions& options) {
   KvCache::Shape shape = {.num_blocks = 0,
                           .block_size = options.block_size,
                           .dtype = options.kv_dtype.value_or(KvDtypeOf(activation_dtype_))};
+  if (device_.ops->own_memory(*device_.context).has_value()) {
+    const Status ran = RunLargestStep(shape);
+    if (!ran.ok()) return ran;
+  }
   const Result<int64_t> num_blocks = options.kv_cache_share.has_value()
                                          ? BlocksOfShare(*options.kv_cache_share, shape)
                                          : BlocksOfBytes(options.kv_cache_bytes, shape);
@@ -127,9 +131,8 @@ Result<int64_t> DecoderRank::BlocksOfBytes(int64_t bytes, const KvCache::Shape& 
                         std::to_string(block_bytes));
 }
 
-Result<int64_t> DecoderRank::BlocksOfShare(const KvCacheShare& share, const KvCache::Shape& shape) {
-  const Status ran = RunLargestStep(shape);
-  if (!ran.ok()) return ran;
+Result<int64_t> DecoderRank::BlocksOfShare(const KvCacheShare& share,
+                                           const KvCache::Shape& shape) const {
   const Result<FreeMemory> free = FindFreeMemory(device_, share.of_memory);
   if (!free.ok()) return free.status();
   const int64_t block_bytes = KvCache::BlockBytes(local_, shape);
@@ -161,7 +164,12 @@ Status DecoderRank::RunLargestStep(KvCache::Shape shape) {
   StepResult result;
   const Status ran = Execute(plan, result);
   cache_ = KvCache();
-  return ran;
+  if (!ran.ok()) return ran;
+  // What these logits are says nothing of the model: its tokens are all the same.
+  for (const ChosenToken& output : result.outputs) {
+    if (output.status.reason() == Reason::kOutOfMemory) return output.status;
+  }
+  return Status();
 }
 
 StepLimits DecoderRank::Limits(const KvCache& cache) const {

@@ -1,13 +1,18 @@
 #include "model/decoder/largest_plan.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace autoglm {
 namespace {
 
 int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Returns a choice among all tokens, by a mask and penalties of one token.
+// Tokens of a request that penalties count, of which a step has memory for as many sequences as rows of
+// logits. A step with more takes more.
+constexpr int64_t kCountedTokens = 4096;
+
+// Returns a choice among all tokens, by a mask and by penalties of many tokens.
 TokenChoice LargestChoice(int64_t vocab_size) {
   SampleParams params;
   params.temperature = 1.0f;
@@ -15,9 +20,10 @@ TokenChoice LargestChoice(int64_t vocab_size) {
   params.repetition_penalty = 1.1f;
   params.frequency_penalty = 0.1f;
   params.vocab_limit = static_cast<uint32_t>(vocab_size);
-  params.seen_token_ids = {0};
-  params.generated_token_ids = {0};
-  params.generated_counts = {1};
+  params.seen_token_ids.resize(static_cast<size_t>(std::min(vocab_size, kCountedTokens)));
+  std::iota(params.seen_token_ids.begin(), params.seen_token_ids.end(), 0u);
+  params.generated_token_ids = params.seen_token_ids;
+  params.generated_counts.assign(params.seen_token_ids.size(), 1u);
   const size_t num_words = static_cast<size_t>(DivideUp(vocab_size, kTokensPerMaskWord));
   params.allowed_tokens = std::vector<uint32_t>(num_words, ~0u);
   return {.sample = params, .num_logprobs = kMaxLogprobs};

@@ -66,7 +66,8 @@ class MemoryCheck {
 struct WeightLoad {
   WeightCacheOptions cache;
   size_t kv_cache_bytes = 0;  // what the model will take beside its weights
-  std::optional<double> memory_share;  // of the device's own memory, for the whole model
+  // Of the device's own memory, for the whole model; none: all that is free.
+  std::optional<double> memory_share = std::nullopt;
   MemoryCheck* memory_check = nullptr;  // of all loads of a group; null: this one is alone
   const std::atomic<bool>* cancelled = nullptr;
   LoadProgress* progress = nullptr;

@@ -1,5 +1,6 @@
 // Streams of emulated GPUs: see kernels/cuda/runtime.h. What a stream is given is done at once.
 
+#include <algorithm>
 #include <cstring>
 #include <mutex>
 #include <string>
@@ -17,6 +18,7 @@ namespace simt {
 namespace {
 
 uint64_t num_launches = 0;
+uint64_t num_allocations = 0;
 uint64_t used_bytes = 0;
 
 // Held by whoever uses the emulator: streams of several threads take turns.
@@ -53,6 +55,8 @@ EmulatedMachine& Machine() {
   return machine;
 }
 
+uint64_t NumAllocations() { return num_allocations; }
+
 uint64_t NumLaunches() { return num_launches; }
 
 }  // namespace simt
@@ -73,7 +77,8 @@ Stream::Stream(GpuProperties properties, std::unique_ptr<State> state)
 Stream::~Stream() = default;
 
 GpuMemory Stream::ReadMemory() const {
-  return {properties_.memory_bytes - simt::used_bytes, properties_.memory_bytes};
+  const uint64_t total = simt::Machine().properties.memory_bytes;
+  return {total - std::min(total, simt::used_bytes), total};
 }
 
 Result<DeviceBuffer> Stream::Allocate(size_t bytes) {
@@ -83,6 +88,7 @@ Result<DeviceBuffer> Stream::Allocate(size_t bytes) {
   if (data == nullptr) {
     return OutOfMemory("cannot allocate " + std::to_string(bytes) + " bytes of an emulated GPU");
   }
+  ++simt::num_allocations;
   simt::used_bytes += bytes;
   taken_bytes_ += bytes;
   return DeviceBuffer(data, bytes, Free, this);

@@ -97,5 +97,60 @@ TEST_CASE("Ranks of a group have as many blocks as the one with the fewest") {
   CHECK_GT(decoder.value()->description().num_blocks, 0);
 }
 
+// Plans a step of so many sequences of one token each, in blocks whose table has `width` places.
+StepPlan PlanOfSequences(int64_t num_sequences, int64_t width) {
+  return LargestPlan({.num_tokens = num_sequences,
+                      .num_outputs = num_sequences,
+                      .num_positions = 1,
+                      .longest = width * 16,
+                      .block_size = 16,
+                      .vocab_size = 1490});
+}
+
+std::unique_ptr<Decoder> LoadForSteps() {
+  DecoderOptions options = GpuDecoderOptions("glm4-tiny", Dtype::kFloat32, 1);
+  options.max_num_batched_tokens = 80;
+  Result<std::unique_ptr<Decoder>> decoder = Decoder::Load(options, cuda::OpenCuda);
+  REQUIRE_MESSAGE(decoder.ok(), decoder.status().message());
+  return std::move(decoder.value());
+}
+
+TEST_CASE("A step on a GPU allocates nothing") {
+  const std::unique_ptr<Decoder> decoder = LoadForSteps();
+  const uint64_t before = simt::NumAllocations();
+
+  for (const int64_t num_sequences : {1, 3, 64}) {
+    StepResult result;
+    const Status status = decoder->Execute(PlanOfSequences(num_sequences, 4), result);
+    REQUIRE_MESSAGE(status.ok(), status.message());
+    for (const ChosenToken& output : result.outputs) CHECK(output.status.ok());
+  }
+
+  CHECK_EQ(simt::NumAllocations(), before);
+}
+
+TEST_CASE("A step for which a GPU has no memory fails alone") {
+  const std::unique_ptr<Decoder> decoder = LoadForSteps();
+  StepResult expected;
+  REQUIRE(decoder->Execute(PlanOfSequences(2, 1), expected).ok());
+  // Wider block tables than any step has that was foreseen.
+  const StepPlan larger = PlanOfSequences(80, 100'000);
+  StepResult result;
+  {
+    const MemoryOfGpus nothing_left(0);
+
+    const Status refused = decoder->Execute(larger, result);
+
+    CHECK(refused.reason() == Reason::kOutOfMemory);
+    CHECK_NE(refused.message().find("cuda:0 is out of memory: "), std::string::npos);
+  }
+  const Status served = decoder->Execute(PlanOfSequences(2, 1), result);
+
+  REQUIRE_MESSAGE(served.ok(), served.message());
+  for (size_t i = 0; i < result.outputs.size(); ++i) {
+    CHECK_EQ(result.outputs[i].token_id, expected.outputs[i].token_id);
+  }
+}
+
 }  // namespace
 }  // namespace autoglm
