@@ -2,6 +2,7 @@
 #define AUTOGLM_TEST_NATIVE_GPU_DECODER_H_
 
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -27,7 +28,8 @@ inline DecoderOptions GpuDecoderOptions(const std::string& fixture, Dtype activa
   options.activation_dtype = activation_dtype;
   options.block_size = 16;
   options.kv_cache_bytes = 4 << 20;
-  options.max_num_batched_tokens = 256;
+  // What the first prompt takes: the largest step runs when a decoder is loaded.
+  options.max_num_batched_tokens = std::ssize(Golden(fixture).Integers("prompt0.ids"));
   return options;
 }
 

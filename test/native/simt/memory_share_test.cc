@@ -1,4 +1,4 @@
-// The KV cache of a decoder on an emulated GPU that may take a share of its memory.
+// What decoders take of an emulated GPU's memory: a share at load, nothing in a step.
 
 #include <cstdint>
 #include <memory>
@@ -81,6 +81,8 @@ TEST_CASE("A GPU without room for a KV cache is refused, with the numbers") {
   const std::string weights = RefusalOfShare({.of_memory = 0.5});
   const std::string cache = RefusalOfShare({.of_memory = 0.75, .min_tokens = int64_t{1} << 30});
 
+  CAPTURE(weights);
+  CAPTURE(cache);
   CHECK_NE(weights.find("the model does not fit in memory: weights of "), std::string::npos);
   CHECK_NE(weights.find("of cuda:0 it may use 0.5 of 1.00 GiB, 0.500 GiB"), std::string::npos);
   CHECK_NE(cache.find("no room for a KV cache beside weights of "), std::string::npos);
@@ -97,14 +99,15 @@ TEST_CASE("Ranks of a group have as many blocks as the one with the fewest") {
   CHECK_GT(decoder.value()->description().num_blocks, 0);
 }
 
-// Plans a step of so many sequences of one token each, in blocks whose table has `width` places.
+// Plans a step of so many sequences of one token each, in a block table of `width` columns.
 StepPlan PlanOfSequences(int64_t num_sequences, int64_t width) {
+  constexpr int64_t kVocabSize = 1528;  // of glm4-tiny
   return LargestPlan({.num_tokens = num_sequences,
                       .num_outputs = num_sequences,
                       .num_positions = 1,
                       .longest = width * 16,
                       .block_size = 16,
-                      .vocab_size = 1490});
+                      .vocab_size = kVocabSize});
 }
 
 std::unique_ptr<Decoder> LoadForSteps() {
