@@ -9,7 +9,7 @@ import type { AnswerWriter } from './answer-writer.ts';
 /** A request to generate, as its route has read it. */
 export interface AnswerCall extends RequestNames {
   readonly isStream: boolean;
-  /** The starts of the generations, one for each; all run at once and make one answer. */
+  /** The starts of the generations, one for each; together they make one answer. */
   readonly starts: readonly RequestedStart[];
   /** Media that every prompt refers to. */
   readonly media: RequestedMedia;
@@ -19,6 +19,10 @@ export interface AnswerCall extends RequestNames {
    * all.
    */
   readonly promptRepeats?: number;
+  /** Most generations that run at once; unset: all. */
+  readonly maxAtOnce?: number;
+  /** True if another model's answer cannot stand for that of the model asked. */
+  readonly isModelBound?: boolean;
   /** True if a text that an operator has written may stand for the answer. */
   readonly takesRules?: boolean;
   /** Content type of a whole answer; JSON if unset. */

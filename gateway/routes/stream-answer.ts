@@ -30,7 +30,7 @@ export interface StreamedExchange extends Exchange {
  * the mark of a complete one.
  */
 export async function streamAnswer(
-  context: Pick<AnswerContext, 'stream' | 'log'>,
+  context: Pick<AnswerContext, 'stream' | 'log' | 'metrics'>,
   { request, reply, flight }: StreamedExchange,
   produce: (send: SendFrames) => Promise<string>,
 ): Promise<void> {
@@ -44,6 +44,7 @@ export async function streamAnswer(
     const failure = toMeshError(error, context.log, request);
     noteFailure(request, failure);
     if (ERRORS[failure.reason].http >= 500) {
+      context.metrics.brokenStreams.add(1);
       const facts = { ...requestFields(request), reason: failure.reason };
       context.log.warn(facts, `stream broke off: ${failure.message}`);
     }

@@ -11,10 +11,12 @@ import {
   userMessage,
 } from '#test/e2e/request/chat-request.ts';
 import { GOLDEN_TEXTS } from '#test/e2e/request/golden.ts';
+import { imagePart, readMedia } from '#test/e2e/request/phone-cases.ts';
 import { type Mesh, property, startMesh } from './mesh.ts';
 
 const QUESTION = '打开微信';
 const THOUGHT = '没有屏幕截图，直接启动微信。';
+const WAV = readMedia('media/audio77.wav').toString('base64');
 const ACTION = '<answer>do(action="Launch", app="微信")';
 
 describe('phone-nano through every process', () => {
@@ -184,6 +186,38 @@ describe('phone-nano through every process', () => {
 
     assert.equal(await ask('9007199254740993'), drawn);
     assert.notEqual(await ask('9007199254740992'), drawn);
+  });
+
+  it('embeds texts, a screenshot and a recording, with the same bits alone and among others', async () => {
+    const client = openai();
+    const input = ['打开微信', 'open WeChat', '你是谁? '.repeat(60), '打开微信'];
+    const all = await client.embeddings.create({ model: 'phone-nano', input });
+    for (const pooling of ['last', 'mean']) {
+      const request = { model: 'phone-nano', ...{ pooling } };
+      const many = await client.embeddings.create({ ...request, input });
+      const alone = await Promise.all(
+        input.map((text) => client.embeddings.create({ ...request, input: text })),
+      );
+
+      const vectors = many.data.map(({ embedding }) => embedding);
+      assert.deepEqual(
+        alone.map(({ data }) => data[0]?.embedding),
+        vectors,
+      );
+      assert.deepEqual(vectors[3], vectors[0]);
+      for (const vector of vectors) assert(Math.abs(Math.hypot(...vector) - 1) < 1e-5);
+    }
+    assert.equal(all.data[0]?.embedding.length, 256);
+    const parts = [
+      imagePart(readMedia('media/image8.png')),
+      { type: 'input_audio', input_audio: { data: WAV, format: 'wav' } },
+    ];
+    const messages = userMessage(parts);
+    const answer = await fetch(`${mesh.url}/v1/embeddings`, jsonPost({ messages }));
+    const body: unknown = await answer.json();
+    assert.equal(property(body, 'data', 0, 'embedding', 'length'), 256);
+    assert(Number(property(body, 'usage', 'prompt_tokens_details', 'image_tokens')) > 0);
+    assert(Number(property(body, 'usage', 'prompt_tokens_details', 'audio_tokens')) > 0);
   });
 
   it('serves the openai package', async () => {

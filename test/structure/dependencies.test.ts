@@ -28,6 +28,7 @@ const ENTRY_POINTS = [
   /^deploy\/examples\//,
   /^deploy\/cli\/dev\.ts$/,
   /^native\/print-gpus\.ts$/,
+  /^deploy\/observability\/write-dashboards\.ts$/,
   /\.d\.ts$/,
   /^test\/perf\/(bench|neighbour|row-sender|watched-process)\.ts$/,
   /^test\/parity\/parity\.ts$/,

@@ -7,7 +7,6 @@
 #include "device/host_memory.h"
 #include "kernels/group/device_group.h"
 #include "model/decoder/decoder_rank.h"
-#include "model/decoder/largest_plan.h"
 #include "model/weights/memory_share.h"
 
 namespace autoglm {

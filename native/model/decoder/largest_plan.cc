@@ -1,7 +1,7 @@
-#include "model/decoder/largest_plan.h"
-
 #include <algorithm>
 #include <numeric>
+
+#include "model/decoder/step_plan.h"
 
 namespace autoglm {
 namespace {
@@ -62,6 +62,7 @@ StepPlan LargestPlan(const LargestStep& step) {
   for (int axis = 0; axis < 3; ++axis) {
     plan.positions.insert(plan.positions.end(), positions.begin(), positions.end());
   }
+  plan.pooled_rows.push_back({.first_token = 0, .num_rows = step.num_tokens, .sum = {}});
   return plan;
 }
 

@@ -238,6 +238,7 @@ export class EngineLoop {
   #commit(step: ScheduledStep, results: readonly ChunkResult[]): void {
     const byOwner = new Map<SequenceOwner, SequenceResult[]>();
     this.#endFailed(step, results);
+    pool(step, results);
     this.#scheduler.commit(
       step,
       results.map(({ sampled }) => sampled.map(({ tokenId }) => tokenId)),
@@ -384,6 +385,14 @@ function failureOfSequence(failure: EngineError): MeshError {
   const failed = isOutOfMemory(failure) ? 'NO_READY_ENDPOINT' : 'ENGINE_FAILED';
   const reason = failure.reason === 'INVALID_REQUEST' ? 'INVALID_REQUEST' : failed;
   return new MeshError(reason, failure.message, { cause: failure });
+}
+
+/** Hands the sums of hidden states to the sequences, whose next chunks add to them. */
+function pool({ chunks }: ScheduledStep, results: readonly ChunkResult[]): void {
+  for (const [i, { sequence, pooledRows }] of chunks.entries()) {
+    const sum = results[i]?.pooledSum ?? null;
+    if (pooledRows !== null && sum !== null) sequence.pooling?.add(pooledRows, sum);
+  }
 }
 
 function ignoreUntilAwaited(): void {}

@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "model/decoder/largest_plan.h"
+#include "model/decoder/step_plan.h"
 #include "simt/emulated_gpu.h"
 
 #include "kernels/cuda/cuda_context.h"

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { FormBody } from '#gateway/http/body/form-body.ts';
 import type { UnknownField } from '#gateway/openai/fields/check-fields.ts';
+import { EMBEDDING_USES } from '#gateway/openai/fields/embedding-uses.ts';
 import type { FieldTable } from '#gateway/openai/fields/field-use.ts';
 import {
   CHAT_USES,
@@ -12,6 +13,7 @@ import {
 } from '#gateway/openai/fields/request-uses.ts';
 import { parseChatRequest } from '#gateway/openai/request/chat-request.ts';
 import { parseCompletionRequest } from '#gateway/openai/request/completion-request.ts';
+import { parseEmbeddingRequest } from '#gateway/openai/request/embedding-request.ts';
 import {
   parseDetokenizeRequest,
   parseTokenizeRequest,
@@ -41,6 +43,11 @@ const ROUTES: Readonly<Record<keyof typeof UPSTREAM_FIELDS, RouteCase>> = {
   chat: {
     table: CHAT_USES,
     parse: (fields) => parseChatRequest({ messages: [{ role: 'user', content: 'hi' }], ...fields }),
+  },
+  embeddings: {
+    table: EMBEDDING_USES,
+    parse: (fields) =>
+      parseEmbeddingRequest('messages' in fields ? fields : { input: 'hi', ...fields }),
   },
   completions: {
     table: COMPLETION_USES,
