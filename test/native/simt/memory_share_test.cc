@@ -84,10 +84,10 @@ TEST_CASE("A GPU without room for a KV cache is refused, with the numbers") {
   CAPTURE(weights);
   CAPTURE(cache);
   CHECK_NE(weights.find("the model does not fit in memory: weights of "), std::string::npos);
-  CHECK_NE(weights.find("of cuda:0 it may use 0.5 of 1.00 GiB, 0.500 GiB"), std::string::npos);
+  CHECK_NE(weights.find("of cuda:0 it may use 0.5 of 1.00 GiB, 0.50 GiB"), std::string::npos);
   CHECK_NE(cache.find("no room for a KV cache beside weights of "), std::string::npos);
   CHECK_NE(cache.find("one of 1073741824 tokens takes "), std::string::npos);
-  CHECK_NE(cache.find("of cuda:0 it may use 0.75 of 1.00 GiB, 0.750 GiB"), std::string::npos);
+  CHECK_NE(cache.find("of cuda:0 it may use 0.75 of 1.00 GiB, 0.75 GiB"), std::string::npos);
 }
 
 TEST_CASE("Ranks of a group have as many blocks as the one with the fewest") {
