@@ -30,3 +30,4 @@ export type * from './load-contract.ts';
 export { limitSharing, mapShared, shareBytes, sharedBytes } from './shared-memory.ts';
 export type * from './shared-memory-contract.ts';
 export type * from './step-plan.ts';
+export { usableGpus } from './usable-gpus.ts';
