@@ -51,8 +51,11 @@ import type { gatewayOptions } from './options.ts';
 import { MeshReader } from './overview/mesh-reader.ts';
 import { RequestHistory } from './requests/request-history.ts';
 import { RequestObserver } from './requests/request-observer.ts';
+import { countTokensRoute } from './routes/anthropic/count-tokens.ts';
+import { messagesRoute } from './routes/anthropic/messages.ts';
 import { chatCompletionsRoute } from './routes/chat-completions.ts';
 import { completionsRoute } from './routes/completions.ts';
+import { embeddingsRoute } from './routes/embeddings.ts';
 import { healthRoutes, healthState } from './routes/health.ts';
 import { loadRoute } from './routes/load.ts';
 import { metricsRoute } from './routes/metrics.ts';
@@ -323,6 +326,7 @@ function createContext(options: GatewayOptions, shared: Surroundings): RouteCont
     metrics: generations,
     stream,
     maxAnswerLogprobs,
+    usualReasoning: options.reasoningParser === 'none' ? 'inline' : 'apart',
     log,
   };
 }
@@ -350,6 +354,9 @@ function allRoutes(
   const routes = [
     chatCompletionsRoute(context),
     completionsRoute(context),
+    embeddingsRoute(context),
+    messagesRoute(context),
+    countTokensRoute(context),
     transcriptionsRoute(context),
     modelsRoute(context),
     modelRoute(context),

@@ -113,6 +113,20 @@ export const gatewayOptions = Type.Object(
       default: 1024,
       description: 'Requests in flight beyond which 429 is answered',
     }),
+    reasoningParser: Type.Union(
+      [
+        Type.Literal('none'),
+        Type.Literal('auto'),
+        Type.Literal('glm45'),
+        Type.Literal('deepseek_r1'),
+        Type.Literal('qwen3'),
+      ],
+      {
+        default: 'none',
+        description:
+          'Where thoughts in <think> go if a request does not say: into the content (none), or into reasoning_content (all others, which are alike)',
+      },
+    ),
     maxAnswerLogprobs: Type.Integer({
       minimum: 1,
       maximum: 100_000_000,
@@ -152,7 +166,7 @@ export const gatewayOptions = Type.Object(
       exclusiveMinimum: 0,
       maximum: 3600,
       default: 5,
-      description: 'Silence after which a stream gets a comment line, seconds',
+      description: 'Silence after which a stream gets a comment line or a ping, seconds',
     }),
     stallTimeoutS: Type.Number({
       exclusiveMinimum: 0,

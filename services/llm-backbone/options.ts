@@ -156,6 +156,20 @@ export const backboneOptions = Type.Object(
         description: 'Hand message parts to the template as a list (openai) or flattened (string)',
       },
     ),
+    toolCallParser: Type.Union(
+      [
+        Type.Literal('auto'),
+        Type.Literal('glm4'),
+        Type.Literal('glm45'),
+        Type.Literal('glm47'),
+        Type.Literal('hermes'),
+      ],
+      {
+        default: 'auto',
+        description:
+          'How the model writes calls of tools: name and JSON (glm4), <arg_key> pairs (glm45 or glm47), JSON in <tool_call> (hermes); auto: as the chat template shows them',
+      },
+    ),
     specialTokensInContent: Type.Union([Type.Literal('text'), Type.Literal('allow')], {
       default: 'text',
       description:

@@ -9,7 +9,14 @@ import {
 } from '@grpc/grpc-js';
 import { isRecord } from '#mesh/json-value.ts';
 import { type Wait, within } from '#test/bounded.ts';
-import { type OtlpMessage, type OtlpSignal, readExportRequest } from './otlp-messages.ts';
+import {
+  attributesIn,
+  listIn,
+  type OtlpMessage,
+  type OtlpSignal,
+  readExportRequest,
+  recordIn,
+} from './otlp-messages.ts';
 
 /** A span as a collector has received it. */
 export interface ReceivedSpan {
@@ -259,29 +266,4 @@ function spanOf(span: OtlpMessage, service: string): ReceivedSpan {
     numEvents: listIn(span, 'events').length,
     statusCode: Number(recordIn(span, 'status')['code'] ?? 0),
   };
-}
-
-function attributesIn(holder: OtlpMessage): Record<string, unknown> {
-  return Object.fromEntries(
-    listIn(holder, 'attributes').map((one) => [
-      String(one['key']),
-      contentOf(recordIn(one, 'value')),
-    ]),
-  );
-}
-
-function contentOf(value: OtlpMessage): unknown {
-  const [[kind, content] = []] = Object.entries(value);
-  if (kind !== 'arrayValue') return content;
-  return isRecord(content) ? listIn(content, 'values').map(contentOf) : [];
-}
-
-function recordIn(holder: OtlpMessage, name: string): OtlpMessage {
-  const value = holder[name];
-  return isRecord(value) ? value : {};
-}
-
-function listIn(holder: OtlpMessage, name: string): OtlpMessage[] {
-  const value = holder[name];
-  return Array.isArray(value) ? value.filter(isRecord) : [];
 }

@@ -1,4 +1,5 @@
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
+import { isRecord } from '#mesh/json-value.ts';
 
 /** A message of OTLP in its JSON form: ids in hex, times in nanoseconds as text. */
 export type OtlpMessage = Readonly<Record<string, unknown>>;
@@ -62,6 +63,10 @@ const span = message([
     },
   ],
 ]);
+const scope = message([
+  [1, { name: 'name', type: 'string' }],
+  [2, { name: 'version', type: 'string' }],
+]);
 const resource: Field = { name: 'resource', type: message([[1, list('attributes', keyValue)]]) };
 const tracesRequest = message([
   [
@@ -70,7 +75,16 @@ const tracesRequest = message([
       'resourceSpans',
       message([
         [1, resource],
-        [2, list('scopeSpans', message([[2, list('spans', span)]]))],
+        [
+          2,
+          list(
+            'scopeSpans',
+            message([
+              [1, { name: 'scope', type: scope }],
+              [2, list('spans', span)],
+            ]),
+          ),
+        ],
       ]),
     ),
   ],
@@ -200,4 +214,32 @@ function readValue(reader: BinaryReader, type: FieldType, wireType: WireType): u
       if (wireType !== WireType.Bit64) throw new TypeError(`a time of wire type ${wireType}`);
       return String(reader.fixed64());
   }
+}
+
+/** Returns the attributes of a message by their names. */
+export function attributesIn(holder: OtlpMessage): Record<string, unknown> {
+  return Object.fromEntries(
+    listIn(holder, 'attributes').map((one) => [
+      String(one['key']),
+      contentOf(recordIn(one, 'value')),
+    ]),
+  );
+}
+
+function contentOf(value: OtlpMessage): unknown {
+  const [[kind, content] = []] = Object.entries(value);
+  if (kind !== 'arrayValue') return content;
+  return isRecord(content) ? listIn(content, 'values').map(contentOf) : [];
+}
+
+/** Returns a message in a field; an empty one if there is none. */
+export function recordIn(holder: OtlpMessage, name: string): OtlpMessage {
+  const value = holder[name];
+  return isRecord(value) ? value : {};
+}
+
+/** Returns the messages in a field of many. */
+export function listIn(holder: OtlpMessage, name: string): OtlpMessage[] {
+  const value = holder[name];
+  return Array.isArray(value) ? value.filter(isRecord) : [];
 }

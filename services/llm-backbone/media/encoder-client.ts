@@ -211,9 +211,10 @@ export class EncoderClient {
       stage.answered(encoded);
       return encoded;
     } catch (error: unknown) {
-      if (error instanceof MeshError && !mayRetryElsewhere(error)) result = 'refused';
+      const why = turn.whyFailed(error);
+      if (why instanceof MeshError && !mayRetryElsewhere(why)) result = 'refused';
       if (progress.signal.aborted || turn.isCancelled) result = 'cancelled';
-      stage.failed(result === 'cancelled' ? 'CANCELLED' : reasonOf(error));
+      stage.failed(result === 'cancelled' ? 'CANCELLED' : reasonOf(why));
       throw error;
     } finally {
       metrics.encodeEnded(modality, result);

@@ -99,16 +99,17 @@ describe('the commands to a running mesh', { timeout: 300_000 }, () => {
     const processes = await call({ command: 'restart', name: 'llm-backbone' });
 
     await lines.match(/^llm-backbone-2 started/, first);
+    // A process says that it listens before it tells the supervisor, who goes on only then.
     const order = lines.seen
       .slice(first)
       .flatMap(
-        (line) => /^(llm-backbone\S*) (drains|started)/.exec(line)?.slice(1).join(' ') ?? [],
+        (line) => /^(llm-backbone\S*) (drains|listens)/.exec(line)?.slice(1).join(' ') ?? [],
       );
     assert.deepEqual(order, [
       'llm-backbone drains',
-      'llm-backbone started',
+      'llm-backbone listens',
       'llm-backbone-2 drains',
-      'llm-backbone-2 started',
+      'llm-backbone-2 listens',
     ]);
     assert.deepEqual(
       processes.map(({ numRestarts }) => numRestarts),

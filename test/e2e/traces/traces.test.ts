@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { AUTOGLM, type Mesh, property, startMesh } from '#test/e2e/mesh.ts';
 import { jsonPost } from '#test/e2e/request/chat-request.ts';
 import { chatRequest, readPhoneCases } from '#test/e2e/request/phone-cases.ts';
+import { keptTrace, traceShapes } from '#test/otlp/kept-trace.ts';
 import { OtlpCollector, type ReceivedSpan } from '#test/otlp/otlp-collector.ts';
+import type { OtlpMessage } from '#test/otlp/otlp-messages.ts';
 
 const TRACE_ID = '0af7651916cd43dd8448eb211c80319c';
 const CLIENT_SPAN = 'b7ad6b7169203331';
@@ -22,8 +24,9 @@ const SPANS: Readonly<Record<string, readonly string[]>> = {
   'speech-encoder': ['Encode', 'upload', 'decode', 'preprocess', 'tower', 'rows'],
 };
 
-/** Where the trace is kept, for people to look at. */
-const EVIDENCE = join(PACKAGE_ROOT, 'build/traces');
+/** The trace as it is kept, for people to look at; written anew if the variable is set. */
+const KEPT = join(PACKAGE_ROOT, 'test/testdata/traces/screenshot.json');
+const IS_KEPT_ANEW = process.env['AUTOGLM_KEEP_TRACE'] !== undefined;
 
 describe('a request with a screenshot and a recording, traced', () => {
   let collector: OtlpCollector;
@@ -64,7 +67,7 @@ describe('a request with a screenshot and a recording, traced', () => {
     await collector.close();
   });
 
-  it('is one trace of four processes, in which every span has its place', (t) => {
+  it('is one trace of four processes, in which every span has its place', () => {
     for (const [service, names] of Object.entries(SPANS)) {
       const sent = spans.filter((one) => one.service === service).map(({ name }) => name);
       const missing = names.filter((name) => !sent.includes(name));
@@ -78,10 +81,16 @@ describe('a request with a screenshot and a recording, traced', () => {
       assert.equal(traceState, 'vendor=1', name);
       assert.equal(numEvents, 0, name);
     }
-    mkdirSync(EVIDENCE, { recursive: true });
-    const path = join(EVIDENCE, 'screenshot-request.json');
-    writeFileSync(path, `${JSON.stringify(collector.requests, null, 2)}\n`);
-    t.diagnostic(`the trace: ${path}`);
+  });
+
+  it('has the shape of the one that is kept', () => {
+    if (IS_KEPT_ANEW) {
+      mkdirSync(dirname(KEPT), { recursive: true });
+      writeFileSync(KEPT, `${JSON.stringify(keptTrace(collector.requests), null, 1)}\n`);
+    }
+    const kept: OtlpMessage = JSON.parse(readFileSync(KEPT, 'utf8'));
+
+    assert.deepEqual(traceShapes(collector.requests), traceShapes([kept]));
   });
 
   it('has the calls of one process as parents of the spans of the next', () => {
