@@ -27,6 +27,9 @@ describe('an encoder that fails repeatedly', () => {
     for (const n of ids(0, 24)) await media.ask(PROMPT, [`2 cats, ${n}`]);
 
     assert.deepEqual(numCalls(media.vision), [3, 24]);
+    const ejected = (encoder: FakeEncoder) =>
+      media.metric('encoder_endpoints_ejected', { encoder: encoder.address });
+    assert.deepEqual([await ejected(bad), await ejected(good)], [1, 0]);
     good.health.setServing(false);
     await readyEncoders(media.channel, 1);
     bad.script = encoded;
