@@ -32,12 +32,13 @@ const TOP_FILES = '*.ts';
 const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   'services/llm-backbone': {
     checkpoint: ['options.ts'],
-    engine: [],
+    engine: ['pooling'],
+    pooling: [],
     media: ['engine', 'options.ts'],
     template: [],
     prompt: ['checkpoint', 'engine', 'media', 'template'],
     output: ['checkpoint', 'engine'],
-    request: ['checkpoint', 'engine', 'media', 'output', 'prompt'],
+    request: ['checkpoint', 'engine', 'media', 'output', 'pooling', 'prompt'],
   },
   'services/encoder': { decoding: ['media-reader.ts'] },
   gateway: {
@@ -45,6 +46,7 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
     'openai/fields': [],
     'openai/request': ['openai/answer', 'openai/fields'],
     openai: ['openai/request'],
+    anthropic: ['openai', 'openai/answer', 'openai/fields', 'openai/request'],
     media: ['openai/request'],
     routing: [],
     idempotency: [],
@@ -67,7 +69,7 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
     ],
     'http/body': [],
     requests: ['routing'],
-    http: ['http/body', 'openai', 'requests'],
+    http: ['anthropic', 'http/body', 'openai', 'requests'],
     routes: [
       'overview',
       'http',
@@ -82,6 +84,7 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
       'requests',
       'routing',
     ],
+    'routes/anthropic': ['anthropic', 'http', 'openai/answer', 'routes'],
     'routes/views': ['http', 'overview', 'routes', 'routing'],
   },
   'services/mesh': {
@@ -90,6 +93,7 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
     log: ['async', TOP_FILES],
     grpc: ['async', 'log', TOP_FILES],
     encode: ['async', TOP_FILES],
+    prompt: [TOP_FILES],
     model: [TOP_FILES],
     devices: [],
     overview: [],
@@ -98,7 +102,8 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
     process: ['async', 'command-line', 'grpc', 'log', 'peers', TOP_FILES],
     etcd: ['async', 'grpc', 'log', 'peers', TOP_FILES],
     membership: ['async', 'etcd', 'log', 'peers', 'process', TOP_FILES],
-    trace: ['async', 'log', 'process', TOP_FILES],
+    otlp: ['async', 'log', 'process', TOP_FILES],
+    trace: ['async', 'log', 'otlp', 'process', TOP_FILES],
   },
 };
 

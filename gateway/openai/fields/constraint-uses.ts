@@ -1,19 +1,12 @@
 import { isRecord } from '#mesh/json-value.ts';
 import { EMPTY, each, HARMLESS, refused, refusedUnless } from './field-use.ts';
 
-const NO_TOOLS = 'tool calls are not supported by this server';
 const NO_STRUCTURE = 'structured output is not supported by this server';
 
 const isPlain = (value: unknown) => isRecord(value) && value['type'] === 'text';
 
-/** Fields that constrain an answer: tools, formats and grammars. */
+/** Fields that constrain an answer: formats and grammars. */
 export const CONSTRAINT_USES = {
-  tools: refused(NO_TOOLS, EMPTY),
-  functions: refused(NO_TOOLS, EMPTY),
-  tool_choice: refused(`${NO_TOOLS}; only "none" is accepted`, 'none'),
-  function_call: refused(`${NO_TOOLS}; only "none" is accepted`, 'none'),
-  parse_tool_calls: refused(NO_TOOLS, false),
-  parallel_tool_calls: HARMLESS,
   response_format: refusedUnless(isPlain, `${NO_STRUCTURE}; only {"type":"text"} is accepted`),
   ...each(refused(NO_STRUCTURE), 'structured_outputs', 'guided_json', 'json_schema', 'format'),
   ...each(

@@ -106,6 +106,11 @@ export class EncoderClient {
     return this.#set.numReady;
   }
 
+  /** Tells whether an encoder is left out because it fails repeatedly. */
+  isOut(address: string): boolean {
+    return this.#ejection.isOut(address);
+  }
+
   close(): Promise<void> {
     return this.#set.close();
   }

@@ -1,5 +1,7 @@
 import type { ModelFiles } from '#backbone/checkpoint/model-files.ts';
 import type { Tokenizer } from '#backbone/checkpoint/tokenizer.ts';
+import type { ToolCallFormat } from '#backbone/output/tool-use.ts';
+import { formatOf } from '#backbone/output/tool-use.ts';
 import { ChatTemplate } from '#backbone/prompt/chat-template.ts';
 import type { ContentFormat } from '#backbone/prompt/content-format.ts';
 import type { LengthLimits } from '#backbone/prompt/prompt.ts';
@@ -19,6 +21,7 @@ export interface ReaderOptions {
   readonly promptTimeoutS: number;
   readonly maxLargePrompts: number;
   readonly schedulingPolicy: 'fcfs' | 'priority';
+  readonly toolCallParser: ToolCallFormat | 'glm47' | 'auto';
 }
 
 export interface ReaderParts {
@@ -30,13 +33,16 @@ export interface ReaderParts {
   readonly hasMrope: boolean;
   /** Rows of the decoder's head. */
   readonly numLogits: number;
+  /** Numbers of a hidden state. */
+  readonly hiddenSize: number;
   /** Called once for each template argument of requests that has no effect. */
   readonly onUnreadArg?: (name: string) => void;
 }
 
 /** Makes the reader for requests of a checkpoint. */
 export function createReader(options: ReaderOptions, parts: ReaderParts): RequestReader {
-  const { files, tokenizer, promptLimits, limits, hasMrope, numLogits, onUnreadArg } = parts;
+  const { files, tokenizer, promptLimits, limits, hasMrope, numLogits, hiddenSize } = parts;
+  const { onUnreadArg } = parts;
   const contentFormat = options.chatTemplateContentFormat;
   const { chatTemplate: template, specialTokens } = files;
   const chatTemplate = template && new ChatTemplate({ ...template, specialTokens, contentFormat });
@@ -66,8 +72,19 @@ export function createReader(options: ReaderOptions, parts: ReaderParts): Reques
       eosTokenIds: files.eosTokenIds,
       drawSeed: createSeedSource(options.seed),
     },
+    embedding: { hiddenSize, matryoshka: files.matryoshka },
     promptLimits,
     limits,
     schedulingPolicy: options.schedulingPolicy,
+    toolCallFormat: toolCallFormat(options.toolCallParser, template?.text),
   };
+}
+
+function toolCallFormat(
+  parser: ReaderOptions['toolCallParser'],
+  template: string | undefined,
+): ToolCallFormat | null {
+  if (parser === 'glm47') return 'glm45';
+  if (parser !== 'auto') return parser;
+  return template === undefined ? null : formatOf(template);
 }

@@ -40,8 +40,11 @@ describe('a request with a screenshot and a recording, traced', () => {
     assert(question !== undefined);
     collector = await OtlpCollector.start();
     mesh = await startMesh({
-      keys: [`otlp-traces-endpoint: ${collector.httpUrl}`],
-      env: { OTEL_BSP_SCHEDULE_DELAY: '50' },
+      keys: [
+        `otlp-traces-endpoint: ${collector.httpUrl}`,
+        `otlp-metrics-endpoint: ${collector.urlOf('metrics')}`,
+      ],
+      env: { OTEL_BSP_SCHEDULE_DELAY: '50', OTEL_METRIC_EXPORT_INTERVAL: '500' },
     });
     const post = jsonPost(chatRequest(question));
     const headers = {
@@ -142,6 +145,25 @@ describe('a request with a screenshot and a recording, traced', () => {
       for (const name of names) assert(seen.includes(`${process} ${name}`), seen.join(', '));
     }
     assert.equal(property(body, 'data', 0, 'trace_id'), TRACE_ID);
+  });
+
+  it('is counted in the metrics that each of the four processes sends', async () => {
+    const counters = {
+      gateway: 'autoglm.gateway_time_to_first_token_seconds',
+      'llm-backbone': 'autoglm.generation_tokens',
+      'vision-encoder': 'autoglm.encoder_rows',
+      'speech-encoder': 'autoglm.encoder_rows',
+    };
+    await collector.untilMetrics((all) =>
+      Object.entries(counters).every(([service, name]) =>
+        all.some(
+          (one) =>
+            one.service === service &&
+            one.name === name &&
+            one.points.some(({ value }) => value > 0),
+        ),
+      ),
+    );
   });
 
   it('is printed as a waterfall by "autoglm trace"', async () => {
