@@ -86,6 +86,7 @@ describe('a mesh whose processes know its registry alone', { skip: skipWithoutEt
     const path = join(folder, 'autoglm.json');
     const args = ['observe', '--registry', registry, '--metrics-port', '9465', '--targets', path];
     const observing = spawn(process.execPath, [AUTOGLM, ...args], { stdio: ['ignore', 'pipe', 2] });
+    assert(observing.stdout !== null);
     const exit = once(observing, 'exit');
     t.after(async () => {
       observing.kill('SIGKILL');

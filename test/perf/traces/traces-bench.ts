@@ -5,7 +5,7 @@ import { ExtraGateway } from '#test/e2e/edge/extra-gateway.ts';
 import { type Mesh, startMesh } from '#test/e2e/mesh.ts';
 import { type Body, postChat, userMessage } from '#test/e2e/request/chat-request.ts';
 import { OtlpCollector } from '#test/otlp/otlp-collector.ts';
-import { type Figure, meanOf, medianOf, ratioOf } from './figure.ts';
+import { type Figure, meanOf, medianOf, ratioOf } from '../figure.ts';
 import { processCpuUs } from './process-cpu.ts';
 
 const ONE_TOKEN: Body = { messages: userMessage('Hi'), max_tokens: 1, temperature: 0 };
