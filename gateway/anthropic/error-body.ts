@@ -1,4 +1,4 @@
-import { ERRORS, type MeshError } from '#mesh/errors.ts';
+import { docOf, ERRORS, type MeshError } from '#mesh/errors.ts';
 
 /** Paths whose clients are Anthropic's. */
 const PATH = /^\/v1\/messages(?:\/|$)/;
@@ -18,7 +18,12 @@ const TYPES: Readonly<Record<number, string>> = {
 /** Anthropic's error object. */
 export interface MessageErrorBody {
   readonly type: 'error';
-  readonly error: { readonly type: string; readonly message: string };
+  readonly error: {
+    readonly type: string;
+    readonly message: string;
+    /** Where the reason is explained; a field of the mesh's own, which clients ignore. */
+    readonly doc: string;
+  };
   readonly request_id: string;
 }
 
@@ -33,5 +38,5 @@ export function messageErrorBody(
 ): MessageErrorBody {
   const { http } = ERRORS[reason];
   const type = TYPES[http] ?? (http < 500 ? 'invalid_request_error' : 'api_error');
-  return { type: 'error', error: { type, message }, request_id: requestId };
+  return { type: 'error', error: { type, message, doc: docOf(reason) }, request_id: requestId };
 }

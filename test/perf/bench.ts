@@ -23,7 +23,7 @@ import { mixedSoak } from './soak/mixed-soak.ts';
 import { benchSpeculation } from './speculation-bench.ts';
 import { benchSteps } from './steps-bench.ts';
 import { benchStreams } from './streams-bench.ts';
-import { benchTraces } from './traces-bench.ts';
+import { benchTraces } from './traces/traces-bench.ts';
 import { benchTransfer } from './transfer-bench.ts';
 import { benchWatch } from './watch-bench.ts';
 

@@ -69,11 +69,19 @@ describe('an encoder that is slower than usual', () => {
     for (const n of ids(0, 20)) await media.ask(PROMPT, [`2 cats, ${n}`]);
     hangFirst(media.vision, '4 slow cats');
 
-    const { answers } = await media.ask(PROMPT, ['4 slow cats'], {
+    const { answers, events } = await media.ask(PROMPT, ['4 slow cats'], {
       signal: AbortSignal.timeout(20_000),
     });
 
     assert.equal(answers[0]?.tokenIds.length, 12);
+    const [finished] = events.flatMap((one) => (one.$case === 'finished' ? one.value : []));
+    const { stages = [] } = finished ?? {};
+    const encodes = stages.filter(({ name }) => name === 'encode');
+    assert.deepEqual(
+      encodes.map(({ cause }) => cause),
+      ['', 'hedge'],
+    );
+    assert.equal(stages[encodes[1]?.follows ?? -1], encodes[0]);
     const asked = media.vision.map(({ contents }) => contents.includes('4 slow cats'));
     assert.deepEqual(asked, [true, true]);
     await until(() => media.vision.some(({ numCancelled }) => numCancelled > 0));
