@@ -58,7 +58,8 @@ function addMessage(chat: ChatMessages, { role, content, at }: Source): void {
     chat,
     {
       role,
-      content: parts.map(({ part }) => part),
+      // A turn of calls alone has no content, as OpenAI's has none.
+      content: parts.length === 0 && calls.length > 0 ? null : parts.map(({ part }) => part),
       ...(reasoning === '' ? {} : { reasoning }),
       ...(calls.length === 0 ? {} : { tool_calls: calls.map(({ part }) => part) }),
     },

@@ -214,11 +214,13 @@ describe('phone-nano through every process', () => {
       { type: 'input_audio', input_audio: { data: WAV, format: 'wav' } },
     ];
     const messages = userMessage(parts);
-    const answer = await fetch(`${mesh.url}/v1/embeddings`, jsonPost({ messages }));
-    const body: unknown = await answer.json();
-    assert.equal(property(body, 'data', 0, 'embedding', 'length'), 256);
-    assert(Number(property(body, 'usage', 'prompt_tokens_details', 'image_tokens')) > 0);
-    assert(Number(property(body, 'usage', 'prompt_tokens_details', 'audio_tokens')) > 0);
+    for (const pooling of ['mean', 'last']) {
+      const request = jsonPost({ messages, pooling });
+      const body: unknown = await (await fetch(`${mesh.url}/v1/embeddings`, request)).json();
+      assert.equal(property(body, 'data', 0, 'embedding', 'length'), 256);
+      assert(Number(property(body, 'usage', 'prompt_tokens_details', 'image_tokens')) > 0);
+      assert(Number(property(body, 'usage', 'prompt_tokens_details', 'audio_tokens')) > 0);
+    }
   });
 
   it('serves the Anthropic package, whole and streamed', async () => {

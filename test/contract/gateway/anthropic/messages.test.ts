@@ -239,7 +239,7 @@ describe('The @anthropic-ai/sdk package', () => {
       tool_choice: { type: 'auto', disable_parallel_tool_use: true },
       messages: [
         ...ASK.messages,
-        { role: 'assistant', content: [{ type: 'text', text: 'Tapping' }, CALL] },
+        { role: 'assistant', content: [CALL] },
         {
           role: 'user',
           content: [
@@ -257,7 +257,7 @@ describe('The @anthropic-ai/sdk package', () => {
     const start = harness.backbone.starts.at(-1);
     const expected = [
       ['user', 'hi'],
-      ['assistant', 'Tapping'],
+      ['assistant', ''],
       ['tool', 'ok'],
       ['user', 'and now?'],
     ];
@@ -270,6 +270,7 @@ describe('The @anthropic-ai/sdk package', () => {
     );
     const toolCalls = [{ id: 'toolu_1', name: 'tap', arguments: '{"app":"WeChat"}' }];
     assert.deepEqual(messages[1]?.toolCalls, toolCalls);
+    assert.equal(messages[1]?.content, undefined);
     assert.equal(messages[2]?.toolCallId, 'toolu_1');
     assert.equal(start?.toolChoice?.singleCall, true);
   });
