@@ -51,6 +51,8 @@ import type { gatewayOptions } from './options.ts';
 import { MeshReader } from './overview/mesh-reader.ts';
 import { RequestHistory } from './requests/request-history.ts';
 import { RequestObserver } from './requests/request-observer.ts';
+import { countTokensRoute } from './routes/anthropic/count-tokens.ts';
+import { messagesRoute } from './routes/anthropic/messages.ts';
 import { chatCompletionsRoute } from './routes/chat-completions.ts';
 import { completionsRoute } from './routes/completions.ts';
 import { embeddingsRoute } from './routes/embeddings.ts';
@@ -353,6 +355,8 @@ function allRoutes(
     chatCompletionsRoute(context),
     completionsRoute(context),
     embeddingsRoute(context),
+    messagesRoute(context),
+    countTokensRoute(context),
     transcriptionsRoute(context),
     modelsRoute(context),
     modelRoute(context),

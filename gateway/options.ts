@@ -166,7 +166,7 @@ export const gatewayOptions = Type.Object(
       exclusiveMinimum: 0,
       maximum: 3600,
       default: 5,
-      description: 'Silence after which a stream gets a comment line, seconds',
+      description: 'Silence after which a stream gets a comment line or a ping, seconds',
     }),
     stallTimeoutS: Type.Number({
       exclusiveMinimum: 0,

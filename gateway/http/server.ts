@@ -12,7 +12,7 @@ import { recordOf } from '#gateway/requests/request-record.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { AllowedHosts, namedHosts } from '#mesh/process/allowed-hosts.ts';
 import { endStage } from '#mesh/trace/stages.ts';
-import { type ApiKeys, isOpenPath } from './auth.ts';
+import { type ApiKeys, authorizationOf, isOpenPath } from './auth.ts';
 import type { Connections } from './connections.ts';
 import { allowOrigins } from './cors.ts';
 import { answerErrors, answerMalformedHttp, sendError, toMeshError } from './errors-to-http.ts';
@@ -159,7 +159,7 @@ function admitRequests(app: FastifyInstance, options: ServerOptions): void {
   app.addHook('onRequest', async (request) => {
     if (isOpenPath(pathOf(request.url))) return;
     connections.check(request.raw);
-    apiKeys.check(request.headers.authorization);
+    apiKeys.check(authorizationOf(request.headers));
   });
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import Anthropic from '@anthropic-ai/sdk';
 import { AIMessageChunk, HumanMessage } from '@langchain/core/messages';
 import { ChatOpenAI } from '@langchain/openai';
 import OpenAI from 'openai';
@@ -218,6 +219,42 @@ describe('phone-nano through every process', () => {
     assert.equal(property(body, 'data', 0, 'embedding', 'length'), 256);
     assert(Number(property(body, 'usage', 'prompt_tokens_details', 'image_tokens')) > 0);
     assert(Number(property(body, 'usage', 'prompt_tokens_details', 'audio_tokens')) > 0);
+  });
+
+  it('serves the Anthropic package, whole and streamed', async () => {
+    const client = new Anthropic({ baseURL: mesh.url, apiKey: 'none' });
+    for (const { question, enableThinking, numPromptTokens } of GOLDEN_TEXTS) {
+      const request = {
+        model: 'phone-nano',
+        max_tokens: 200,
+        messages: [{ role: 'user' as const, content: question }],
+        thinking: enableThinking
+          ? ({ type: 'enabled', budget_tokens: 1024 } as const)
+          : ({ type: 'disabled' } as const),
+      };
+      const { messages } = request;
+      const chat = { messages, enable_thinking: enableThinking, return_reasoning: true };
+      const { body } = await postChat(mesh.url, chat);
+      const expected = property(body, 'choices', 0, 'message');
+
+      const whole = await client.messages.create(request);
+      const streamed = await client.messages.stream(request).finalMessage();
+
+      for (const { content, stop_reason, usage } of [whole, streamed]) {
+        const [thoughts, text] = enableThinking ? content : [undefined, ...content];
+        assert.equal(property(text, 'text'), property(expected, 'content'));
+        assert.equal(property(thoughts, 'thinking') ?? null, property(expected, 'reasoning'));
+        assert.equal(stop_reason, 'end_turn');
+        const numInput = usage.input_tokens + (usage.cache_read_input_tokens ?? 0);
+        assert.equal(numInput, numPromptTokens);
+      }
+    }
+    const counted = await client.messages.countTokens({
+      model: 'phone-nano',
+      messages: [{ role: 'user', content: GOLDEN_TEXTS[0]?.question ?? '' }],
+      thinking: { type: GOLDEN_TEXTS[0]?.enableThinking === true ? 'adaptive' : 'disabled' },
+    });
+    assert.equal(counted.input_tokens, GOLDEN_TEXTS[0]?.numPromptTokens);
   });
 
   it('serves the openai package', async () => {

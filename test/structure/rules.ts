@@ -46,6 +46,7 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
     'openai/fields': [],
     'openai/request': ['openai/answer', 'openai/fields'],
     openai: ['openai/request'],
+    anthropic: ['openai', 'openai/answer', 'openai/fields', 'openai/request'],
     media: ['openai/request'],
     routing: [],
     idempotency: [],
@@ -68,7 +69,7 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
     ],
     'http/body': [],
     requests: ['routing'],
-    http: ['http/body', 'openai', 'requests'],
+    http: ['anthropic', 'http/body', 'openai', 'requests'],
     routes: [
       'overview',
       'http',
@@ -83,6 +84,7 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
       'requests',
       'routing',
     ],
+    'routes/anthropic': ['anthropic', 'http', 'openai/answer', 'routes'],
     'routes/views': ['http', 'overview', 'routes', 'routing'],
   },
   'services/mesh': {

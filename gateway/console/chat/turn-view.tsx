@@ -47,7 +47,6 @@ export function AnswerView({ turns, index, turn, options, onRepeat }: AnswerView
   const { thoughts, words } = answerText(turn.content, { isUnfinished: turn.end !== 'stop' });
   const reasoning = [turn.reasoning, thoughts].filter((text) => text !== '').join('\n\n');
   const action = parseAction(words);
-  const isEmpty = words === '' && reasoning === '';
   const snippets = () => snippetsOf(turns.slice(0, index), options);
   return (
     <li class="turn answer">
@@ -57,7 +56,8 @@ export function AnswerView({ turns, index, turn, options, onRepeat }: AnswerView
         <ActionView action={action} screenshot={screenshotBefore(turns, index)} words={words} />
       )}
       {action === undefined && words !== '' && <p class="words">{words}</p>}
-      {isRunning && isEmpty && <p class="waiting" aria-hidden="true" />}
+      {isRunning && words === '' && <p class="waiting" aria-hidden="true" />}
+      {turn.end === 'stop' && words === '' && <p class="muted">{say('endEmpty')}</p>}
       {turn.end === 'failed' && (
         <p class="problem" role="alert">
           {say('endFailed', { reason: turn.error })}

@@ -55,7 +55,7 @@ export interface RequestReader {
   readonly toolCallFormat: ToolCallFormat | null;
 }
 
-/** The parts of a request that are checked before its prompt is tokenized. */
+/** The parts of a request that can be checked before its prompt is tokenized. */
 export interface CheckedStart {
   readonly sampling: CheckedSampling;
   readonly tools: ToolUse | null;
@@ -63,7 +63,7 @@ export interface CheckedStart {
   readonly embedding: RequestedEmbedding | null;
 }
 
-/** Checks those parts of a request that can be checked before its prompt is tokenized. */
+/** Checks what can be checked before the prompt is tokenized. */
 export function checkStart(start: GenerateStart, reader: RequestReader): CheckedStart {
   const { promptLimits, limits } = reader;
   checkPromptSize(start.prompt, { ...promptLimits, maxModelLen: limits.maxModelLen });

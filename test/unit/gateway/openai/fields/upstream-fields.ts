@@ -54,6 +54,17 @@ export const UPSTREAM_FIELDS = {
     SGLang: 'input model encoding_format dimensions user rid priority lora_path',
     'llama.cpp': 'input content encoding_format embd_normalize dimensions',
   },
+  messages: {
+    Anthropic: `model messages max_tokens system metadata stop_sequences stream temperature top_p top_k
+      thinking tools tool_choice cache_control container context_management diagnostics inference_geo
+      mcp_servers output_config output_format service_tier speed user_profile_id workspace_id`,
+    vLLM: `model messages max_tokens metadata stop_sequences stream system temperature tool_choice tools
+      top_k top_p`,
+  },
+  countTokens: {
+    Anthropic: `model messages system thinking tools tool_choice cache_control context_management
+      mcp_servers output_config output_format speed`,
+  },
   completions: {
     OpenAI: `model prompt best_of echo frequency_penalty logit_bias logprobs max_tokens n
       presence_penalty seed stop stream stream_options suffix temperature top_p user`,
