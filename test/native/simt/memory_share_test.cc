@@ -112,7 +112,7 @@ StepPlan PlanOfSequences(int64_t num_sequences, int64_t width) {
 
 std::unique_ptr<Decoder> LoadForSteps() {
   DecoderOptions options = GpuDecoderOptions("glm4-tiny", Dtype::kFloat32, 1);
-  options.max_num_batched_tokens = 80;
+  options.max_num_batched_tokens = 12;
   Result<std::unique_ptr<Decoder>> decoder = Decoder::Load(options, cuda::OpenCuda);
   REQUIRE_MESSAGE(decoder.ok(), decoder.status().message());
   return std::move(decoder.value());
@@ -122,7 +122,7 @@ TEST_CASE("A step on a GPU allocates nothing") {
   const std::unique_ptr<Decoder> decoder = LoadForSteps();
   const uint64_t before = simt::NumAllocations();
 
-  for (const int64_t num_sequences : {1, 3, 64}) {
+  for (const int64_t num_sequences : {1, 3, 12}) {
     StepResult result;
     const Status status = decoder->Execute(PlanOfSequences(num_sequences, 4), result);
     REQUIRE_MESSAGE(status.ok(), status.message());
@@ -137,7 +137,7 @@ TEST_CASE("A step for which a GPU has no memory fails alone") {
   StepResult expected;
   REQUIRE(decoder->Execute(PlanOfSequences(2, 1), expected).ok());
   // Wider block tables than any step has that was foreseen.
-  const StepPlan larger = PlanOfSequences(80, 100'000);
+  const StepPlan larger = PlanOfSequences(12, 100'000);
   StepResult result;
   {
     const MemoryOfGpus nothing_left(0);
