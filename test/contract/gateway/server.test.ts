@@ -89,7 +89,7 @@ describe('The HTTP server', () => {
   it('answers 404 for an unknown path and 405 for a wrong method', async () => {
     const { get, post } = await start();
 
-    const unknown = await get('/v1/embeddings');
+    const unknown = await get('/v1/unheard-of');
     const wrong = await get(PATH);
     const wrongToo = await post('/v1/models', {});
 
