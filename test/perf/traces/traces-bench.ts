@@ -14,17 +14,18 @@ const ONE_TOKEN: Body = { messages: userMessage('Hi'), max_tokens: 1, temperatur
  * Requests of one block, through which a gateway collects its garbage a few times; blocks of all
  * gateways take turns, so that all meet the same machine.
  */
-const NUM_REQUESTS = 200;
+const NUM_REQUESTS = 100;
 const AT_ONCE = 8;
 /** Gateways are started anew so often: two processes of one program differ by a percent or two. */
 const NUM_STARTS = 2;
 /**
- * Blocks until a gateway's code is compiled and optimized. In its first thousands of requests a
+ * Most blocks, and most milliseconds, until a gateway's code is compiled and optimized. In its first thousands of requests a
  * process spends a good part of its time on that, and the more of it the more code it has loaded.
  */
-const NUM_WARM_BLOCKS = 12;
+const NUM_WARM_BLOCKS = 24;
+const WARM_MS = 30_000;
 /** Time for the rounds of one start, milliseconds, and the fewest of them. */
-const ROUNDS_MS = 50_000;
+const ROUNDS_MS = 40_000;
 const MIN_ROUNDS = 3;
 
 /** The first is what the others are compared with; the second one says what a difference means. */
@@ -75,7 +76,8 @@ async function roundsOf(mesh: Mesh, collectorUrl: string): Promise<Round[]> {
       gateways.push(await ExtraGateway.start(mesh.backboneAddress, flags));
     }
     const measure = (number: number) => roundOf(gateways, backbonePid, number);
-    for (let block = 0; block < NUM_WARM_BLOCKS; block++) {
+    const warmEndMs = performance.now() + WARM_MS;
+    for (let block = 0; block < NUM_WARM_BLOCKS && performance.now() < warmEndMs; block++) {
       await Promise.all(gateways.map(askBlock));
     }
     const rounds: Round[] = [];
