@@ -17,6 +17,7 @@ import { conversation, openAssistantText } from './messages.ts';
 import type { RequestedStart } from './requested-start.ts';
 import { MAX_COUNT, samplingFields, samplingParams } from './sampling.ts';
 import { type RequestNames, requestNames, servingParams } from './serving-fields.ts';
+import { requestedForm, structuredFields } from './structured-output.ts';
 import { templateFields, templateOptions } from './template-args.ts';
 import { reasoningFields, reasoningForm } from './thinking.ts';
 
@@ -24,6 +25,7 @@ const check = compileCheck(
   Type.Object({
     ...reasoningFields,
     ...samplingFields,
+    ...structuredFields,
     ...answerFields,
     ...templateFields,
     messages: Type.Array(Type.Unknown(), {
@@ -45,6 +47,8 @@ export interface ChatRequest extends RequestNames {
   readonly start: RequestedStart;
   readonly media: RequestedMedia;
   readonly form: AnswerForm;
+  /** The client's name for the form that the answer must have; undefined if there is none. */
+  readonly formField: string | undefined;
   /** Text that `echo` puts before the answer. */
   readonly echoText: string;
 }
@@ -58,6 +62,7 @@ export function parseChatRequest(json: unknown): ChatRequest {
   // Log-probabilities would give hidden thoughts away.
   const wish = { numLogprobs: reasoning === 'hidden' ? undefined : numLogprobs, reasoning };
   const { messages, references } = conversation(request.messages);
+  const { structuredOutput, formField } = requestedForm(request);
   const maxTokens = request.max_completion_tokens ?? request.max_tokens;
   return {
     ...requestNames(request),
@@ -71,10 +76,12 @@ export function parseChatRequest(json: unknown): ChatRequest {
       },
       sampling: samplingParams(request, maxTokens),
       output: outputOptions(request, wish),
+      structuredOutput,
       ...servingParams(request),
     },
     media: { references, processorKwargs: request.mm_processor_kwargs },
     form: answerForm(request, wish),
+    formField,
     echoText: request.echo === true ? openAssistantText(messages) : '',
   };
 }

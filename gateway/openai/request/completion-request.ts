@@ -18,10 +18,12 @@ import { checkRepeatedLists } from './repeated-lists.ts';
 import type { RequestedStart } from './requested-start.ts';
 import { MAX_COUNT, samplingFields, samplingParams } from './sampling.ts';
 import { type RequestNames, requestNames, servingParams } from './serving-fields.ts';
+import { requestedForm, structuredFields } from './structured-output.ts';
 
 const check = compileCheck(
   Type.Object({
     ...samplingFields,
+    ...structuredFields,
     ...answerFields,
     prompt: Type.Unknown({ description: 'a text, a list of token ids, or a list of either' }),
     max_tokens: integerField({ min: 0, max: MAX_COUNT }),
@@ -36,6 +38,8 @@ export interface CompletionRequest extends RequestNames {
   readonly isStream: boolean;
   readonly starts: readonly RequestedStart[];
   readonly form: AnswerForm;
+  /** The client's name for the form that an answer must have; undefined if there is none. */
+  readonly formField: string | undefined;
   /** True to repeat the prompt before each choice. */
   readonly echoes: boolean;
   /** True for `max_tokens: 0` with `echo`, which asks for the prompt only. */
@@ -53,7 +57,8 @@ export function parseCompletionRequest(json: unknown): CompletionRequest {
   const wish = { numLogprobs: request.logprobs, reasoning: 'inline' as const };
   const output = outputOptions(request, wish);
   const prompts = completionPrompts(request.prompt, request.add_special_tokens ?? true);
-  checkRepeatedLists(sampling, prompts.length);
+  const { structuredOutput, formField } = requestedForm(request);
+  checkRepeatedLists({ sampling, structuredOutput }, prompts.length);
   return {
     ...requestNames(request),
     unknownFields,
@@ -62,9 +67,11 @@ export function parseCompletionRequest(json: unknown): CompletionRequest {
       prompt: { form, media: [], maxPromptTokens: request.truncate_prompt_tokens },
       sampling,
       output: echoes ? echoOutput(output) : output,
+      structuredOutput,
       ...servingParams(request),
     })),
     form: answerForm(request, wish),
+    formField,
     echoes,
     isPromptOnly,
   };

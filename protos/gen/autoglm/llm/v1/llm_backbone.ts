@@ -11,6 +11,7 @@ import { Modality } from "../../common/v1/media.ts";
 import { Stage } from "../../common/v1/stage.ts";
 import { Prompt } from "./prompt.ts";
 import { SamplingParams } from "./sampling.ts";
+import { StructuredOutput } from "./structured_output.ts";
 
 export const protobufPackage = "autoglm.llm.v1";
 
@@ -105,6 +106,13 @@ export interface GenerateStart {
    * salt, at most 1024 bytes. Empty: the cache that all requests without salt share.
    */
   cacheSalt: string;
+  /**
+   * Form that the answer must have. Unset: the instance's default, or any text. A refusal of a place
+   * in a schema has a parameter such as `structured_output.json_schema.properties.a`.
+   */
+  structuredOutput:
+    | StructuredOutput
+    | undefined;
   /**
    * Ends after `accepted`, with nothing generated: the prompt is checked, tokenized and laid out with
    * the rows of its media, which the encoders only plan.
@@ -492,6 +500,7 @@ function createBaseGenerateStart(): GenerateStart {
     resume: undefined,
     clientId: "",
     cacheSalt: "",
+    structuredOutput: undefined,
     planOnly: false,
   };
 }
@@ -524,6 +533,9 @@ export const GenerateStart: MessageFns<GenerateStart> = {
     }
     if (message.cacheSalt !== "") {
       writer.uint32(74).string(message.cacheSalt);
+    }
+    if (message.structuredOutput !== undefined) {
+      StructuredOutput.encode(message.structuredOutput, writer.uint32(82).fork()).join();
     }
     if (message.planOnly !== false) {
       writer.uint32(128).bool(message.planOnly);
@@ -616,6 +628,14 @@ export const GenerateStart: MessageFns<GenerateStart> = {
             message.cacheSalt = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.structuredOutput = StructuredOutput.decode(reader, reader.uint32());
+            continue;
+          }
           case 16: {
             if (tag !== 128) {
               break;
@@ -658,6 +678,9 @@ export const GenerateStart: MessageFns<GenerateStart> = {
       : undefined;
     message.clientId = object.clientId ?? "";
     message.cacheSalt = object.cacheSalt ?? "";
+    message.structuredOutput = (object.structuredOutput !== undefined && object.structuredOutput !== null)
+      ? StructuredOutput.fromPartial(object.structuredOutput)
+      : undefined;
     message.planOnly = object.planOnly ?? false;
     return message;
   },
