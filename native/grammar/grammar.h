@@ -50,7 +50,7 @@ class Grammar {
   Grammar(Automaton automaton, std::shared_ptr<const TokenTrie> trie);
 
   // Computes the masks of the states ahead of their use, as many as fit into kMaxPreparedBytes and
-  // as a limit of time allows.
+  // as a limit of processor time allows.
   void Prepare(int64_t max_ms);
   const LocalMask& MaskOf(uint32_t state);
 
@@ -71,6 +71,8 @@ class Grammar {
   std::vector<std::unique_ptr<LocalMask>> masks_;  // by class; null: not computed
   StackFrames frames_;
   TrieWalk walk_;
+  std::vector<uint32_t> path_;  // states, by depth in the trie, while a mask is computed
+  StackSet below_;              // stacks where that path ends
   LocalMask transient_;  // of a state whose mask finds no room
   size_t bytes_ = 0;
 };

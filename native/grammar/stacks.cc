@@ -33,7 +33,7 @@ int32_t StackFrames::Push(Frame frame) {
 }
 
 void StackFrames::Add(Stack stack, StackSet& set) {
-  if (traits_[stack.state] == kPlain) {
+  if (IsPlain(stack.state)) {
     if (set.stacks.size() < kMaxStacks && !Contains(set.stacks, stack)) set.stacks.push_back(stack);
     return;
   }
@@ -71,8 +71,18 @@ void StackFrames::Return(int32_t frame, StackSet& to) {
 
 void StackFrames::Advance(const StackSet& from, uint8_t byte, StackSet& to) {
   to.Clear();
-  visited_.clear();
   first_new_ = frames_.size();
+  if (from.stacks.size() == 1) {
+    // The common case, within a text or a name.
+    const Stack& stack = from.stacks.front();
+    const int32_t next = automaton_.Next(stack.state, byte);
+    if (next == Automaton::kNone) return;
+    if (IsPlain(static_cast<uint32_t>(next))) {
+      to.stacks.push_back({static_cast<uint32_t>(next), stack.frame});
+      return;
+    }
+  }
+  visited_.clear();
   for (const Stack& stack : from.stacks) {
     const int32_t next = automaton_.Next(stack.state, byte);
     if (next != Automaton::kNone) Add({static_cast<uint32_t>(next), stack.frame}, to);

@@ -45,6 +45,8 @@ class StackFrames {
   // Sets `to` to what follows when the rule within a frame has ended.
   void Return(int32_t frame, StackSet& to);
 
+  // Tells whether a state takes bytes and does nothing else.
+  bool IsPlain(uint32_t state) const { return traits_[state] == kPlain; }
   size_t size() const { return frames_.size(); }
   // Drops the frames from a number on; no stack in use may be within one of them.
   void Truncate(size_t size) { frames_.resize(size); }

@@ -181,14 +181,18 @@ class RuleMaker {
     }
   }
 
-  #closure({ states }: RuleNetwork, from: Iterable<number>): Uint32Array {
+  #closure({ states, end }: RuleNetwork, from: Iterable<number>): Uint32Array {
     const found = new Set(from);
     for (const state of found) {
       for (const to of states[state]?.free ?? []) found.add(to);
     }
     this.#spend(found.size);
     // What has only free edges makes no difference, except for the end.
-    return Uint32Array.from(found).sort();
+    const counts = (state: number) => {
+      const { bytes = [], calls = [] } = states[state] ?? {};
+      return bytes.length > 0 || calls.length > 0 || state === end;
+    };
+    return Uint32Array.from([...found].filter(counts)).sort();
   }
 
   #stateOf(

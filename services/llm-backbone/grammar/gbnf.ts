@@ -178,7 +178,7 @@ interface Piece {
 
 function piecesOf(source: string, line: number): Piece[] {
   const pieces: Piece[] = [];
-  const escape = /\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([\s\S]))/y;
+  const pattern = /\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([\s\S]))/y;
   for (let at = 0; at < source.length; ) {
     if (source[at] !== '\\') {
       const char = String.fromCodePoint(source.codePointAt(at) ?? 0);
@@ -186,8 +186,8 @@ function piecesOf(source: string, line: number): Piece[] {
       at += char.length;
       continue;
     }
-    escape.lastIndex = at;
-    const [whole = '', x, u, long, letter = ''] = escape.exec(source) ?? [];
+    pattern.lastIndex = at;
+    const [whole = '', x, u, long, letter = ''] = pattern.exec(source) ?? [];
     const code = Number.parseInt(x ?? u ?? long ?? '', 16);
     if (code > LAST_CHAR || (code >= 0xd800 && code <= 0xdfff) || whole === '') {
       throw refusal(line, 'an escape that is no character');

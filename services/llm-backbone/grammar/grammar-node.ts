@@ -55,7 +55,7 @@ export function optional(node: GrammarNode): GrammarNode {
   return repeat(node, 0, 1);
 }
 
-export function rule(name: string): GrammarNode {
+export function rule(name: string): Extract<GrammarNode, { readonly kind: 'rule' }> {
   return { kind: 'rule', name };
 }
 

@@ -42,6 +42,9 @@ const MAX_DEPTH = 64;
 /** Most schemas that are read, those of references as often as they are read anew. */
 const MAX_SCHEMAS = 20_000;
 
+/** Most characters that a text is given room for, where a schema bounds them higher. */
+const MAX_LENGTH = 512;
+
 /** A form that no text has. */
 const NOTHING = choice();
 
@@ -310,7 +313,7 @@ export class SchemaReader {
     const max = count(schema, 'maxLength', place) ?? Number.POSITIVE_INFINITY;
     if (pattern === undefined && format === undefined) {
       if (min > max) return NOTHING;
-      return min === 0 && max === Number.POSITIVE_INFINITY ? anyString : stringOfLength(min, max);
+      return min === 0 && max === Number.POSITIVE_INFINITY ? anyString : this.#boundedString(min, max);
     }
     const keyword = pattern === undefined ? 'format' : 'pattern';
     const at = `${place}.${keyword}`;
@@ -328,6 +331,19 @@ export class SchemaReader {
       throw refusal(at, error.message);
     }
     throw refusal(at, 'has texts of other lengths than minLength and maxLength allow');
+  }
+
+  /** Makes texts of a length; shorter ones than allowed where they would take too many states. */
+  #boundedString(min: number, max: number): GrammarNode {
+    const made = max === Number.POSITIVE_INFINITY ? max : Math.max(min, Math.min(max, MAX_LENGTH));
+    return this.#shared(`string ${min} to ${made}`, () => stringOfLength(min, made));
+  }
+
+  /** Makes a rule of a node, so that it is written out once. */
+  #shared(name: string, make: () => GrammarNode): GrammarNode {
+    const known = `${this.#prefix}${name}`;
+    if (!this.rules.has(known)) this.rules.set(known, make());
+    return rule(known);
   }
 
   #readNumber(type: 'number' | 'integer', schema: SchemaObject, place: string): GrammarNode {
@@ -369,7 +385,11 @@ export class SchemaReader {
     // Items beside those that are named are made only where the schema speaks of them, or needs them.
     const isClosed =
       rest === false || (rest === undefined && first.length > 0 && min <= first.length);
-    const restNode = isClosed ? null : this.node(rest ?? true, `${place}.${restName}`);
+    const restNode = isClosed
+      ? null
+      : this.#shared(`items ${this.rules.size}`, () =>
+          this.node(rest ?? true, `${place}.${restName}`),
+        );
     if (min > max || (restNode === null && min > nodes.length)) return NOTHING;
     return listFrom(nodes, restNode, { min, max });
   }

@@ -35,13 +35,12 @@ const ESCAPES: Readonly<Record<string, number>> = {
 export const MAX_DIGITS = 15;
 
 const DIGIT = chars([0x30, 0x39]);
-const HEX = chars([0x30, 0x39], [0x41, 0x46], [0x61, 0x66]);
 
 /**
  * Space between the parts of JSON: none, one space, or a line end with up to 32 spaces. Without a
  * bound, a model may write nothing else.
  */
-const SPACE = optional(choice(text(' '), sequence(text('\n'), repeat(text(' '), 0, 32))));
+const SPACE = rule('json space');
 
 /** Names of the rules of `JSON_RULES`. */
 const STRING = 'json string';
@@ -65,6 +64,10 @@ export const anyInteger = sequence(
 
 /** Forms of any JSON, for each grammar that refers to them. */
 export const JSON_RULES: ReadonlyMap<string, GrammarNode> = new Map([
+  [
+    SPACE.name,
+    optional(choice(text(' '), sequence(text('\n'), repeat(text(' '), 0, 32)))),
+  ],
   [STRING, quoted(repeat(ANY_CHAR, 0))],
   [
     NUMBER,
