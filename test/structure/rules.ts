@@ -35,9 +35,10 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
     engine: [],
     media: ['engine', 'options.ts'],
     template: [],
+    grammar: ['checkpoint'],
     prompt: ['checkpoint', 'engine', 'media', 'template'],
     output: ['checkpoint', 'engine'],
-    request: ['checkpoint', 'engine', 'media', 'output', 'prompt'],
+    request: ['checkpoint', 'engine', 'grammar', 'media', 'output', 'prompt'],
   },
   'services/encoder': { decoding: ['media-reader.ts'] },
   gateway: {

@@ -23,15 +23,20 @@ const MAX_CHOICE_BYTES = 64 * 1024;
 export function checkFormSize(form: LimitingForm): void {
   switch (form.$case) {
     case 'jsonSchema':
-      return checkBytes('json_schema', form.value, MAX_TEXT_BYTES);
+      checkBytes('json_schema', form.value, MAX_TEXT_BYTES);
+      return;
     case 'grammar':
-      return checkBytes('grammar', form.value, MAX_TEXT_BYTES);
+      checkBytes('grammar', form.value, MAX_TEXT_BYTES);
+      return;
     case 'structuralTag':
-      return checkBytes('structural_tag', form.value, MAX_TEXT_BYTES);
+      checkBytes('structural_tag', form.value, MAX_TEXT_BYTES);
+      return;
     case 'regex':
-      return checkBytes('regex', form.value, MAX_REGEX_BYTES);
+      checkBytes('regex', form.value, MAX_REGEX_BYTES);
+      return;
     case 'choice':
-      return checkChoices(form.value.texts);
+      checkChoices(form.value.texts);
+      return;
     case 'jsonObject':
     case 'phoneAction':
       return;

@@ -313,7 +313,9 @@ export class SchemaReader {
     const max = count(schema, 'maxLength', place) ?? Number.POSITIVE_INFINITY;
     if (pattern === undefined && format === undefined) {
       if (min > max) return NOTHING;
-      return min === 0 && max === Number.POSITIVE_INFINITY ? anyString : this.#boundedString(min, max);
+      return min === 0 && max === Number.POSITIVE_INFINITY
+        ? anyString
+        : this.#boundedString(min, max);
     }
     const keyword = pattern === undefined ? 'format' : 'pattern';
     const at = `${place}.${keyword}`;

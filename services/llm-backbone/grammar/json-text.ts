@@ -64,10 +64,7 @@ export const anyInteger = sequence(
 
 /** Forms of any JSON, for each grammar that refers to them. */
 export const JSON_RULES: ReadonlyMap<string, GrammarNode> = new Map([
-  [
-    SPACE.name,
-    optional(choice(text(' '), sequence(text('\n'), repeat(text(' '), 0, 32)))),
-  ],
+  [SPACE.name, optional(choice(text(' '), sequence(text('\n'), repeat(text(' '), 0, 32))))],
   [STRING, quoted(repeat(ANY_CHAR, 0))],
   [
     NUMBER,

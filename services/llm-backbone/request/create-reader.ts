@@ -1,5 +1,9 @@
 import type { ModelFiles } from '#backbone/checkpoint/model-files.ts';
 import type { Tokenizer } from '#backbone/checkpoint/tokenizer.ts';
+import type { Vocabulary } from '#backbone/checkpoint/vocabulary.ts';
+import { GrammarDesk } from '#backbone/grammar/grammar-desk.ts';
+import { vocabularyTrie } from '#backbone/grammar/vocabulary-trie.ts';
+import { reasoningTags } from '#backbone/output/reasoning-counter.ts';
 import { ChatTemplate } from '#backbone/prompt/chat-template.ts';
 import type { ContentFormat } from '#backbone/prompt/content-format.ts';
 import type { LengthLimits } from '#backbone/prompt/prompt.ts';
@@ -19,6 +23,7 @@ export interface ReaderOptions {
   readonly promptTimeoutS: number;
   readonly maxLargePrompts: number;
   readonly schedulingPolicy: 'fcfs' | 'priority';
+  readonly defaultStructuredOutput: 'none' | 'phone_action';
 }
 
 export interface ReaderParts {
@@ -66,8 +71,22 @@ export function createReader(options: ReaderOptions, parts: ReaderParts): Reques
       eosTokenIds: files.eosTokenIds,
       drawSeed: createSeedSource(options.seed),
     },
+    forms: {
+      desk: new GrammarDesk(grammarTrie(files, tokenizer.vocabulary, numLogits)),
+      defaultForm:
+        options.defaultStructuredOutput === 'phone_action'
+          ? { $case: 'phoneAction', value: {} }
+          : null,
+    },
     promptLimits,
     limits,
     schedulingPolicy: options.schedulingPolicy,
   };
+}
+
+/** Lays the vocabulary out for forms, without what ends an answer or its thoughts. */
+function grammarTrie({ eosTokenIds }: ModelFiles, vocabulary: Vocabulary, numLogits: number) {
+  const { open, close } = reasoningTags(vocabulary);
+  const excludedIds = new Set([...eosTokenIds, open ?? -1, close ?? -1]);
+  return vocabularyTrie(vocabulary, { excludedIds, numLogits });
 }

@@ -1,4 +1,5 @@
 import { allowedIds } from '#backbone/engine/allowed-ids.ts';
+import { checkFormSize } from '#backbone/grammar/form-rules.ts';
 import {
   completionRoom,
   type LengthLimits,
@@ -18,6 +19,7 @@ import {
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { badWordTokens } from './bad-words.ts';
 import type { GenerationRequest } from './generation.ts';
+import { constraintsOf, type FormReader, requestedForm } from './requested-form.ts';
 import {
   type CheckedSampling,
   checkAllowed,
@@ -36,6 +38,7 @@ export interface RequestReader {
   readonly prompt: PromptReader;
   readonly promptLimits: PromptLimits;
   readonly sampling: SamplingFacts;
+  readonly forms: FormReader;
   readonly limits: LengthLimits;
   /** Tells whether requests may name a priority. */
   readonly schedulingPolicy: 'fcfs' | 'priority';
@@ -49,6 +52,8 @@ export function checkStart(start: GenerateStart, reader: RequestReader): Checked
   checkLength('cache_salt', start.cacheSalt, MAX_CACHE_SALT_BYTES);
   checkPriority(start.priority ?? 0, reader);
   const sampling = checkSampling(start.sampling, reader.sampling);
+  const form = requestedForm(start, reader.forms);
+  if (form !== null) checkFormSize(form);
   const output = start.output ?? OutputOptions.create();
   checkNumLogprobs('output.num_logprobs', output.numLogprobs);
   checkNumLogprobs('output.num_prompt_logprobs', output.numPromptLogprobs);
@@ -67,14 +72,26 @@ export async function readRequest(
   const { maxTokens } = sampling;
   const client = start.clientId;
   const preparation = { ...reader.limits, maxTokens, media, signal, client };
-  const [prompt, badWords] = await Promise.all([
+  const form = requestedForm(start, reader.forms);
+  const [prompt, badWords, grammar] = await Promise.all([
     preparePrompt(start.prompt, reader.prompt, preparation),
     badWordTokens(sampling.badWords, tokenizer),
+    form === null ? null : reader.forms.desk.compile(form),
   ]);
   checkAllowed(sampling.settings, badWords);
   const output = start.output ?? OutputOptions.create();
   const { resume } = start;
-  const createConstraint = constraintOf(sampling, reader);
+  const createConstraint =
+    form === null || grammar === null
+      ? allowedConstraint(sampling, reader)
+      : constraintsOf({
+          form,
+          grammar,
+          sampling: reader.sampling,
+          vocabulary: tokenizer.vocabulary,
+          promptTokenIds: prompt.tokenIds,
+          splitsReasoning: output.splitReasoning,
+        });
   const settings = { ...sampling.settings, badWords, createConstraint };
   return {
     prompt,
@@ -90,7 +107,7 @@ export async function readRequest(
   };
 }
 
-function constraintOf(
+function allowedConstraint(
   { settings: { allowedTokenIds } }: CheckedSampling,
   { sampling: { numLogits } }: RequestReader,
 ): GenerationRequest['settings']['createConstraint'] {
