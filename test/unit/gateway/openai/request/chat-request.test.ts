@@ -75,6 +75,7 @@ describe('parseChatRequest', () => {
       },
       priority: undefined,
       cacheSalt: '',
+      structuredOutput: undefined,
     });
     assert.equal(form.numChoices, 1);
   });
