@@ -76,7 +76,7 @@ describe('a regular expression', () => {
     });
   }
 
-  for (const pattern of ['(a|b)*a(a|b){20}', '((a{100}){100}){100}', '(x+x+)+y{9000}z{9000}']) {
+  for (const pattern of ['(a|b)*a(a|b){20}', '((a{100}){100}){100}', '.{9000}.{9000}']) {
     it(`that explodes is refused after a bounded amount of work: ${pattern}`, () => {
       assert.match(refusalOfForm(regex(pattern)).message, /too much work|states/);
     });

@@ -25,7 +25,8 @@ async function checkTexts(schema: unknown, random: () => number): Promise<void> 
   const isValid = checkerOf(schema);
   for (let i = 0; i < TEXTS_PER_SCHEMA; i++) {
     const text = forcedText(grammar, random);
-    assert(isValid(JSON.parse(text)), `${text} is none of ${JSON.stringify(schema)}`);
+    const why = () => `${JSON.stringify(isValid.errors)}: ${text} of ${JSON.stringify(schema)}`;
+    assert(isValid(JSON.parse(text)), isValid.errors ? why() : '');
   }
 }
 
@@ -97,6 +98,16 @@ describe('a schema', () => {
     assert(!takesText(grammar, '{"value":12,"more":1}'));
   });
 
+  it('has members of any name', async () => {
+    const grammar = await grammarOf({
+      $case: 'jsonSchema',
+      value: '{"properties":{"__proto__":{"type":"null"}},"required":["__proto__"]}',
+    });
+
+    assert(takesText(grammar, '{"__proto__":null}'));
+    assert(!takesText(grammar, '{}'));
+  });
+
   it('takes every escape, and no character that needs one', async () => {
     const grammar = await grammarOf(formOf({ type: 'string' }));
 
@@ -108,7 +119,7 @@ describe('a schema', () => {
 
   const REFUSED: readonly (readonly [schema: unknown, place: string, message: RegExp])[] = [
     [{ type: 'object', properties: { a: { not: {} } } }, '.properties.a.not', /not supported/],
-    [{ if: {}, then: {} }, '.if', /not supported/],
+    [{ if: {}, else: {} }, '.if', /not supported/],
     [{ type: 'array', items: { uniqueItems: true } }, '.items.uniqueItems', /not supported/],
     [{ patternProperties: { a: {} } }, '.patternProperties', /not supported/],
     [{ type: 'integer', multipleOf: 3 }, '.multipleOf', /only 1/],

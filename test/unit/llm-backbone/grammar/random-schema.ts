@@ -35,7 +35,10 @@ export function randomSchema(random: () => number, depth = 0): unknown {
     }
     case 4:
       return {
-        enum: [oneOf(1, 'a', null, true, [1], { b: 'ü"' }), 'x', 2.5].slice(0, 1 + below(3)),
+        enum: [oneOf<unknown>(1, 'a', null, true, [1], { b: 'ü"' }), 'x', 2.5].slice(
+          0,
+          1 + below(3),
+        ),
       };
     case 5:
       return {
@@ -88,7 +91,7 @@ export function randomSchema(random: () => number, depth = 0): unknown {
         ],
       };
     default: {
-      const names = ['a', 'ab', 'é', 'with "quotes"', '__proto__'].slice(0, 1 + below(5));
+      const names = ['a', 'ab', 'é', 'with "quotes"', 'constructor'].slice(0, 1 + below(5));
       const properties = Object.fromEntries(names.map((name) => [name, child()]));
       return {
         type: 'object',
