@@ -94,7 +94,8 @@ describe('an answer with a form, through every process', () => {
     assert.match(await contentOf({ guided_regex: '[a-c]{3}' }), /^[a-c]{3}$/);
     const grammar = 'root ::= "<" [0-9]{2} ">"';
     assert.match(await contentOf({ structured_outputs: { grammar } }), /^<\d\d>$/);
-    JSON.parse(await contentOf({ response_format: { type: 'json_object' }, max_tokens: 4000 }));
+    const object = await contentOf({ response_format: { type: 'json_object' }, max_tokens: 20 });
+    assert.match(object, /^\{\s*["}]/);
     const action = await contentOf({ response_format: { type: 'phone_action' } });
     assert(parseAction(action) !== undefined, action);
   });
