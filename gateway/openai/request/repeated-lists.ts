@@ -31,8 +31,8 @@ export function checkRepeatedLists(
     numCharsOf(textsOf(structuredOutput));
   if (numPrompts * numChars <= MAX_CHARS) return;
   const message =
-    `logit_bias, allowed_token_ids, stop_token_ids, stop and bad_words have ${numEntries} entries, ` +
-    `which are, with the form of the answer, too many or too long for ${numPrompts} prompts in one request; send fewer of either`;
+    `logit_bias, allowed_token_ids, stop_token_ids, stop, bad_words and the form of the answer have ${numEntries} entries, ` +
+    `too many or too long for ${numPrompts} prompts in one request; send fewer of either`;
   throw new MeshError('PAYLOAD_TOO_LARGE', message, { param: 'prompt' });
 }
 

@@ -81,6 +81,7 @@ function naturals(first: number, last: number): GrammarNode {
 function sameLength(from: string, to: string): GrammarNode {
   const [a, b] = [Number(from[0] ?? 0), Number(to[0] ?? 0)];
   const [restFrom, restTo] = [from.slice(1), to.slice(1)];
+  if (/^0*$/.test(from) && /^9*$/.test(to)) return digits(from.length, from.length);
   if (from.length === 1) return digit(a, b);
   if (a === b) return sequence(digit(a, a), sameLength(restFrom, restTo));
   const [zeros, nines] = ['0'.repeat(restFrom.length), '9'.repeat(restFrom.length)];

@@ -71,6 +71,7 @@ export class SchemaReader {
   readonly #places = new Map<string, string>();
   #numSchemas = 0;
   #depth = 0;
+  #numItems = 0;
 
   /** `prefix` keeps the rules of several schemas apart. */
   constructor(root: unknown, prefix = '#') {
@@ -325,7 +326,7 @@ export class SchemaReader {
     const expression = pattern ?? formatPattern(format, at);
     if (typeof expression !== 'string') throw refusal(at, 'must be a text');
     try {
-      const node = stringOfPattern(expression);
+      const node = this.#shared(`pattern ${expression}`, () => stringOfPattern(expression));
       const lengths = lengthsOf(regexNode(expression));
       if (lengths.min >= min && lengths.max <= max) return node;
     } catch (error: unknown) {
@@ -389,7 +390,7 @@ export class SchemaReader {
       rest === false || (rest === undefined && first.length > 0 && min <= first.length);
     const restNode = isClosed
       ? null
-      : this.#shared(`items ${this.rules.size}`, () =>
+      : this.#shared(`items ${this.#numItems++}`, () =>
           this.node(rest ?? true, `${place}.${restName}`),
         );
     if (min > max || (restNode === null && min > nodes.length)) return NOTHING;
