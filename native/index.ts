@@ -25,6 +25,8 @@ export { deviceName } from './device-name.ts';
 export { loadEncoder } from './encoder.ts';
 export type * from './encoder-contract.ts';
 export { EngineError, type EngineErrorReason } from './engine-error.ts';
+export { createTokenTrie } from './grammar.ts';
+export type * from './grammar-contract.ts';
 export { resizeImage } from './image.ts';
 export type * from './load-contract.ts';
 export { limitSharing, mapShared, shareBytes, sharedBytes } from './shared-memory.ts';

@@ -86,6 +86,11 @@ export const backboneOptions = Type.Object(
       default: 'fcfs',
       description: 'Honour `priority` of requests (priority), or refuse it (fcfs)',
     }),
+    defaultStructuredOutput: Type.Union([Type.Literal('none'), Type.Literal('phone_action')], {
+      default: 'none',
+      description:
+        'Form of answers whose request names none: any text (none), or an action of the phone agent (phone_action)',
+    }),
     priorityAgingS: Type.Number({
       minimum: 0,
       maximum: 3600,

@@ -193,6 +193,7 @@ export class ServedModel implements Served {
     await embeddings.close();
     generations.engine.close();
     this.reader.prompt.desk.close();
+    this.reader.forms.desk.close();
     registry.close();
   }
 

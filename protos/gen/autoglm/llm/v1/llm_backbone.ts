@@ -12,6 +12,7 @@ import { Stage } from "../../common/v1/stage.ts";
 import { Tensor } from "../../common/v1/tensor.ts";
 import { Prompt } from "./prompt.ts";
 import { SamplingParams } from "./sampling.ts";
+import { StructuredOutput } from "./structured_output.ts";
 
 export const protobufPackage = "autoglm.llm.v1";
 
@@ -141,6 +142,13 @@ export interface GenerateStart {
   /** Says how the answer calls the prompt's tools. Unset: as often as it likes, or not at all. */
   toolChoice?:
     | ToolChoice
+    | undefined;
+  /**
+   * Form that the answer must have. Unset: the instance's default, or any text. A refusal of a place
+   * in a schema has a parameter such as `structured_output.json_schema.properties.a`.
+   */
+  structuredOutput:
+    | StructuredOutput
     | undefined;
   /**
    * Ends after `accepted`, with nothing generated: the prompt is checked, tokenized and laid out with
@@ -586,6 +594,7 @@ function createBaseGenerateStart(): GenerateStart {
     clientId: "",
     cacheSalt: "",
     toolChoice: undefined,
+    structuredOutput: undefined,
     planOnly: false,
     embedding: undefined,
   };
@@ -622,6 +631,9 @@ export const GenerateStart: MessageFns<GenerateStart> = {
     }
     if (message.toolChoice !== undefined) {
       ToolChoice.encode(message.toolChoice, writer.uint32(98).fork()).join();
+    }
+    if (message.structuredOutput !== undefined) {
+      StructuredOutput.encode(message.structuredOutput, writer.uint32(82).fork()).join();
     }
     if (message.planOnly !== false) {
       writer.uint32(128).bool(message.planOnly);
@@ -725,6 +737,14 @@ export const GenerateStart: MessageFns<GenerateStart> = {
             message.toolChoice = ToolChoice.decode(reader, reader.uint32());
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.structuredOutput = StructuredOutput.decode(reader, reader.uint32());
+            continue;
+          }
           case 16: {
             if (tag !== 128) {
               break;
@@ -777,6 +797,9 @@ export const GenerateStart: MessageFns<GenerateStart> = {
     message.cacheSalt = object.cacheSalt ?? "";
     message.toolChoice = (object.toolChoice !== undefined && object.toolChoice !== null)
       ? ToolChoice.fromPartial(object.toolChoice)
+      : undefined;
+    message.structuredOutput = (object.structuredOutput !== undefined && object.structuredOutput !== null)
+      ? StructuredOutput.fromPartial(object.structuredOutput)
       : undefined;
     message.planOnly = object.planOnly ?? false;
     message.embedding = (object.embedding !== undefined && object.embedding !== null)
