@@ -8,6 +8,7 @@ import { enter } from './bootstrap/enter.mjs';
 const VERBS = [
   'start',
   'serve',
+  'observe',
   'test',
   'test:e2e',
   'test:browser',

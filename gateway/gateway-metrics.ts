@@ -1,5 +1,5 @@
 import type { MetricRegistry } from '#mesh/metrics.ts';
-import { PeerReadiness, type PeerReadinessOptions } from '#mesh/peers/peer-readiness.ts';
+import { PeerFlag } from '#mesh/peers/peer-flag.ts';
 import type { ReplyCache } from './degradation/reply-cache.ts';
 import type { BodyMemory } from './http/body/body-memory.ts';
 import type { Connections } from './http/connections.ts';
@@ -8,6 +8,13 @@ import type { InFlight } from './http/in-flight.ts';
 import type { KeptAnswers } from './idempotency/kept-answers.ts';
 import type { RequestHistory } from './requests/request-history.ts';
 import { GenerationMetrics } from './routes/generation-metrics.ts';
+import type { Balancing } from './routing/balancing.ts';
+
+/** A backbone as its gauges see it. */
+interface WatchedBackbone {
+  readonly address: string;
+  readonly isReady: boolean;
+}
 
 /** The gateway's own metrics. */
 export class GatewayMetrics {
@@ -32,13 +39,26 @@ export class GatewayMetrics {
     ]);
   }
 
-  watchBackbones(peers: PeerReadinessOptions['peers']): void {
+  /** Adds the gauges of the backbones: whether each is ready, and left out because it fails. */
+  watchBackbones<P extends WatchedBackbone>(
+    peers: () => readonly P[],
+    balancing: Pick<Balancing, 'isOut'>,
+  ): void {
+    const shared = { label: 'address', peers };
     this.registry.register(
-      new PeerReadiness({
+      new PeerFlag({
+        ...shared,
         name: 'gateway_backbone_ready',
         help: 'Whether the backbone is ready, 1 or 0.',
-        label: 'address',
-        peers,
+        isSet: ({ isReady }) => isReady,
+      }),
+    );
+    this.registry.register(
+      new PeerFlag({
+        ...shared,
+        name: 'gateway_backbone_ejected',
+        help: 'Whether the backbone is left out because it fails repeatedly, 1 or 0.',
+        isSet: ({ address }) => balancing.isOut(address),
       }),
     );
   }

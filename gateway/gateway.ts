@@ -28,12 +28,14 @@ import { endsByLease, openMembership } from '#mesh/membership/open-membership.ts
 import { unitedMembership } from '#mesh/membership/united-membership.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import { ENCODER_ROLES } from '#mesh/modality.ts';
+import { openMetricsExport } from '#mesh/otlp/open-metrics-export.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import type { Membership } from '#mesh/peers/membership.ts';
 import { Patience } from '#mesh/peers/patience.ts';
 import { Peer, type PeerKind, type PeerOptions } from '#mesh/peers/peer.ts';
 import { PeerSet, type PeerSetOptions } from '#mesh/peers/peer-set.ts';
 import type { Stoppable } from '#mesh/process/lifecycle.ts';
+import { MetricsServer } from '#mesh/process/metrics-server.ts';
 import { watchProcess } from '#mesh/process/process-metrics.ts';
 import { openTracing } from '#mesh/trace/open-tracing.ts';
 import { createSampler } from '#mesh/trace/sampler.ts';
@@ -49,8 +51,11 @@ import type { gatewayOptions } from './options.ts';
 import { MeshReader } from './overview/mesh-reader.ts';
 import { RequestHistory } from './requests/request-history.ts';
 import { RequestObserver } from './requests/request-observer.ts';
+import { countTokensRoute } from './routes/anthropic/count-tokens.ts';
+import { messagesRoute } from './routes/anthropic/messages.ts';
 import { chatCompletionsRoute } from './routes/chat-completions.ts';
 import { completionsRoute } from './routes/completions.ts';
+import { embeddingsRoute } from './routes/embeddings.ts';
 import { healthRoutes, healthState } from './routes/health.ts';
 import { loadRoute } from './routes/load.ts';
 import { metricsRoute } from './routes/metrics.ts';
@@ -82,6 +87,8 @@ export type GatewayOptions = Static<typeof gatewayOptions>;
 export interface Gateway extends Stoppable {
   /** Base URL, such as `http://0.0.0.0:8000`. */
   readonly url: string;
+  /** Address of its page of metrics, `host:port`; undefined if there is none. */
+  readonly metricsAddress: string | undefined;
 }
 
 /** Starts the gateway; it listens at once and answers 503 until a backbone is ready. */
@@ -112,6 +119,7 @@ export async function startGateway(
   const sampler = createSampler(options, process.env);
   const { registry } = metrics;
   const tracing = await openTracing(options, { role: 'gateway', registry, log });
+  const metricsExport = await openMetricsExport(options, { role: 'gateway', registry, log });
   const slowMs = options.traceSlowS * 1000;
   const http = createServer({
     routes: allRoutes(context, { history, apiKeys, files: consoleFiles(options, log) }),
@@ -127,12 +135,18 @@ export async function startGateway(
     stallMs: context.stream.stallMs,
   });
   metrics.watchConnections(connections);
+  let page: MetricsServer | undefined;
+  const closeParts = async () => {
+    const exports = [tracing?.close(), metricsExport?.close()];
+    await Promise.all([closePeers(context), page?.close(), ...exports]);
+  };
   try {
+    page = await MetricsServer.open({ ...options, registry, isEngine: false, log, clock });
     const address = `${host}:${port}`;
     await listenWhenFree(() => http.app.listen({ host, port }), { address, log, clock });
   } catch (cause: unknown) {
-    await Promise.all([closePeers(context), tracing?.close()]);
-    throw cannotListen(options, cause);
+    await closeParts();
+    throw cause instanceof MeshError ? cause : cannotListen(options, cause);
   }
   const closeIdle = () => {
     for (const listener of http.listeners) listener.closeIdleConnections();
@@ -141,7 +155,7 @@ export async function startGateway(
   const close = async () => {
     endWatch();
     context.kept.close();
-    await Promise.all([closePeers(context), tracing?.close()]);
+    await closeParts();
   };
   const { inFlight } = context;
   const ending = new GatewayEnding({ http, inFlight, close }, options.drainDelayS * 1000);
@@ -150,6 +164,7 @@ export async function startGateway(
   const candidacy = standForController(options.registry, { log });
   return {
     url: `http://${address}`,
+    metricsAddress: page?.address,
     drain: async (graceMs) => {
       await Promise.all([announcement.close(), candidacy.close(), ending.drain(graceMs)]);
     },
@@ -252,7 +267,6 @@ function createContext(options: GatewayOptions, shared: Surroundings): RouteCont
     { membership: backbonesOf(options, shared), keepsReady },
     peers,
   );
-  metrics.watchBackbones(() => backbones.peers);
   const Balancing = BALANCINGS[options.balancing];
   const balancing = new Balancing({
     maxFails: options.maxFails,
@@ -261,6 +275,7 @@ function createContext(options: GatewayOptions, shared: Surroundings): RouteCont
     clock: shared.clock,
     log,
   });
+  metrics.watchBackbones(() => backbones.peers, balancing);
   const router = new Router(backbones, {
     balancing,
     maxAttempts: options.maxAttempts,
@@ -311,6 +326,7 @@ function createContext(options: GatewayOptions, shared: Surroundings): RouteCont
     metrics: generations,
     stream,
     maxAnswerLogprobs,
+    usualReasoning: options.reasoningParser === 'none' ? 'inline' : 'apart',
     log,
   };
 }
@@ -338,6 +354,9 @@ function allRoutes(
   const routes = [
     chatCompletionsRoute(context),
     completionsRoute(context),
+    embeddingsRoute(context),
+    messagesRoute(context),
+    countTokensRoute(context),
     transcriptionsRoute(context),
     modelsRoute(context),
     modelRoute(context),

@@ -2,8 +2,10 @@ import { Type } from 'typebox';
 import { lifeOptionFields } from '#mesh/life-options.ts';
 import { logOptionFields } from '#mesh/log/log-options.ts';
 import { registryOptionFields } from '#mesh/membership/registry-options.ts';
+import { metricsOptionFields } from '#mesh/metrics-options.ts';
+import { otlpOptionFields } from '#mesh/otlp/otlp-options.ts';
 import { peerOptionFields } from '#mesh/peers/peer-options.ts';
-import { samplingOptionFields, traceOptionFields } from '#mesh/trace/trace-options.ts';
+import { samplingOptionFields } from '#mesh/trace/trace-options.ts';
 import { degradationProperties } from './degradation/degradation-options.ts';
 import { idempotencyProperties } from './idempotency/idempotency-options.ts';
 import { mediaProperties } from './media/media-options.ts';
@@ -111,6 +113,20 @@ export const gatewayOptions = Type.Object(
       default: 1024,
       description: 'Requests in flight beyond which 429 is answered',
     }),
+    reasoningParser: Type.Union(
+      [
+        Type.Literal('none'),
+        Type.Literal('auto'),
+        Type.Literal('glm45'),
+        Type.Literal('deepseek_r1'),
+        Type.Literal('qwen3'),
+      ],
+      {
+        default: 'none',
+        description:
+          'Where thoughts in <think> go if a request does not say: into the content (none), or into reasoning_content (all others, which are alike)',
+      },
+    ),
     maxAnswerLogprobs: Type.Integer({
       minimum: 1,
       maximum: 100_000_000,
@@ -150,7 +166,7 @@ export const gatewayOptions = Type.Object(
       exclusiveMinimum: 0,
       maximum: 3600,
       default: 5,
-      description: 'Silence after which a stream gets a comment line, seconds',
+      description: 'Silence after which a stream gets a comment line or a ping, seconds',
     }),
     stallTimeoutS: Type.Number({
       exclusiveMinimum: 0,
@@ -174,6 +190,7 @@ export const gatewayOptions = Type.Object(
         'Time at shutdown in which /readyz is 503 and requests are still taken, seconds; counts towards the drain',
     }),
     ...lifeOptionFields,
+    ...metricsOptionFields,
     ...idempotencyProperties,
     ...degradationProperties,
     corsAllowOrigin: Type.Array(Type.String({ minLength: 1 }), {
@@ -186,7 +203,7 @@ export const gatewayOptions = Type.Object(
     }),
     ...mediaProperties,
     ...requestProperties,
-    ...traceOptionFields,
+    ...otlpOptionFields,
     ...samplingOptionFields,
     ...logOptionFields,
   },

@@ -32,6 +32,20 @@ export interface StepPlan {
   readonly mediaRows: readonly MediaRows[];
   /** Rows whose logits are computed, in the order of the result. */
   readonly outputs: readonly StepOutput[];
+  /** Rows of the last hidden state that are summed up, in the order of the result; absent: none. */
+  readonly pooledRows?: readonly PooledRows[];
+}
+
+/** Consecutive rows of the last hidden state, after the final norm, whose sum is wanted. */
+export interface PooledRows {
+  /** First token (index within this step). */
+  readonly firstToken: number;
+  readonly numRows: number;
+  /**
+   * `[hidden_size]`: what an earlier step returned for the rows before, and this one adds to, row by
+   * row; so a sum has the same bits however its rows were cut into chunks. Absent: zeros.
+   */
+  readonly sum?: Float64Array;
 }
 
 export interface MediaRows {
@@ -125,6 +139,8 @@ export interface StepResult {
   readonly maxTop: number;
   /** Outputs without a token, ascending; the other outputs are valid. */
   readonly failures: readonly OutputFailure[];
+  /** `[hidden_size]` for each of `StepPlan.pooledRows`. */
+  readonly pooledSums: readonly Float64Array[];
   /** Time inside the forward pass and sampling, microseconds. */
   readonly forwardUs: number;
   /** Time from the end of the decoder's step before to the start of this one, microseconds. */

@@ -12,7 +12,10 @@ import { runForeground } from './stage.mjs';
 const MAIN = join(BUILD, 'deploy', 'cli', 'main.js');
 
 /** Commands that start nothing, so that a build of whatever sources serves them. */
-const ASKING = ['status', 'chat', 'call', 'verify', 'help', '--help', '-h', '--version', undefined];
+const ASKING = [
+  ...['status', 'chat', 'call', 'verify', 'observe'],
+  ...['help', '--help', '-h', '--version', undefined],
+];
 
 const FAST_TESTS = {
   layers: ['test/unit', 'test/structure', 'test/parity', 'test/contract'],
@@ -36,6 +39,8 @@ export async function handOver(verb, args) {
     case 'start':
     case 'serve':
       return runCommand(['serve', ...args]);
+    case 'observe':
+      return runCommand(['observe', ...args]);
     case 'test':
       await setUpTests();
       return exitWith(await runTests({ ...FAST_TESTS, filters: args }));

@@ -1,8 +1,8 @@
 import { Type } from 'typebox';
-import { MeshError } from '#mesh/errors.ts';
+
 import { callSupervisor } from '../local/control/control-client.ts';
 import type { ControlRequest } from '../local/control/control-protocol.ts';
-import { findMesh } from './find-mesh.ts';
+import { findControl } from './find-mesh.ts';
 import { formatTable } from './table.ts';
 
 /** The option by which a command tells several meshes apart. */
@@ -15,11 +15,7 @@ export async function commandMesh(
   request: ControlRequest,
   config: string | undefined,
 ): Promise<number> {
-  const { control: path } = await findMesh(config);
-  if (path === '') {
-    const message = 'no mesh runs here that takes commands; start one with "autoglm serve"';
-    throw new MeshError('NO_READY_ENDPOINT', message);
-  }
+  const path = await findControl(config);
   const onProgress = (text: string) => process.stderr.write(`${text}\n`);
   const processes = await callSupervisor(request, { path, onProgress });
   const rows = processes.map(({ name, address, state }) => ({ process: name, address, state }));

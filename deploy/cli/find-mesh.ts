@@ -35,6 +35,14 @@ export async function findMesh(config: string | undefined): Promise<FoundMesh> {
   throw new MeshError('INVALID_REQUEST', message);
 }
 
+/** Finds the socket of the supervisor whose mesh a command means; throws if none runs here. */
+export async function findControl(config: string | undefined): Promise<string> {
+  const { control } = await findMesh(config);
+  if (control !== '') return control;
+  const message = 'no mesh runs here that takes commands; start one with "autoglm serve"';
+  throw new MeshError('NO_READY_ENDPOINT', message);
+}
+
 /** Returns the address of a mesh's first process of a role. */
 export function addressIn(mesh: FoundMesh | undefined, role: string): string {
   return mesh?.processes.find((one) => one.role === role)?.address ?? '';

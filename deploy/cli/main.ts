@@ -4,6 +4,7 @@ import { VERSION } from '#mesh/process/instance.ts';
 import { call } from './call.ts';
 import { chat } from './chat/chat.ts';
 import { asksForHelp, type Command } from './command.ts';
+import { observe } from './observe/observe.ts';
 import { restart } from './restart.ts';
 import { run } from './run.ts';
 import { scale } from './scale.ts';
@@ -22,6 +23,7 @@ const COMMANDS: readonly Command[] = [
   restart,
   top,
   trace,
+  observe,
   call,
   verify,
 ];

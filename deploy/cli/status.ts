@@ -54,6 +54,8 @@ interface ProcessStatus {
   readonly uptimeS: string;
   /** Times that the supervisor has started it again. */
   readonly restarts: string;
+  /** Where its supervisor knows that it shows its metrics, `host:port`. */
+  readonly metrics: string;
   readonly detail: string;
 }
 
@@ -107,11 +109,15 @@ async function statusOf(one: KnownProcess): Promise<ProcessStatus> {
 
 /** Returns what the supervisor knows better than the process. */
 function supervisedStatus(
-  { state, progress, pid, numRestarts }: KnownProcess,
+  { state, progress, pid, numRestarts, metrics = '' }: KnownProcess,
   status: ProcessStatus,
 ): Partial<ProcessStatus> {
   if (state === undefined || pid === undefined || numRestarts === undefined) return {};
-  const known = { restarts: String(numRestarts), ...(pid !== 0 && { pid: String(pid) }) };
+  const known = {
+    restarts: String(numRestarts),
+    metrics,
+    ...(pid !== 0 && { pid: String(pid) }),
+  };
   if (state === 'ending') return { ...known, ready: false, state: 'draining' };
   const isAway = state === 'starting' && !status.ready;
   if (!isAway) return known;
@@ -134,7 +140,7 @@ function rowOf(
   known: Partial<ProcessStatus> & Pick<ProcessStatus, 'ready' | 'state'>,
 ): ProcessStatus {
   const { ready, state, load = '', device = '', model = '', version = '', detail = '' } = known;
-  const life = { pid: known.pid ?? '', uptimeS: known.uptimeS ?? '', restarts: '' };
+  const life = { pid: known.pid ?? '', uptimeS: known.uptimeS ?? '', restarts: '', metrics: '' };
   const where = { process: name, role, address };
   return { ...where, ready, state, load, device, model, version, ...life, detail };
 }

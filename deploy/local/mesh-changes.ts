@@ -1,7 +1,7 @@
 import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { didYouMean } from '#mesh/nearest-name.ts';
-import { portOf } from './config/addresses.ts';
+import { keptPorts } from './config/addresses.ts';
 import type { MeshConfig, MeshPlan, ProcessConfig } from './config/config.ts';
 import { type ReplicaCounts, readCount } from './config/replicas.ts';
 import type { ControlRequest, ProcessReport } from './control/control-protocol.ts';
@@ -111,9 +111,7 @@ export class MeshChanges {
 
   /** Plans the mesh with other numbers; what is added gets ports that nobody listens on. */
   async #planned(counts: ReplicaCounts, wanted: ReplicaCounts): Promise<MeshConfig> {
-    const kept = new Map(
-      this.#list.processes.map(({ name, config }) => [name, portOf(config.values)] as const),
-    );
+    const kept = keptPorts(this.#list.processes.map(({ config }) => config));
     const foreign = new Set<number>();
     for (;;) {
       const planned = this.#options.plan.changed({ counts, ports: { kept, foreign } });
@@ -222,9 +220,11 @@ export class MeshChanges {
 
 /** Describes a process for a command. */
 function reportOf(one: SupervisedProcess): ProcessReport {
-  const { config, name, standing, progress, pid = 0, numRestarts } = one;
+  const { config, name, standing: state, progress, pid = 0, numRestarts } = one;
+  const { name: role } = config.role;
   const address = addressOf(config);
-  return { name, role: config.role.name, address, state: standing, progress, pid, numRestarts };
+  const metrics = one.metricsAddress;
+  return { name, role, address, state, progress, pid, numRestarts, metrics };
 }
 
 function refused(message: string): MeshError {

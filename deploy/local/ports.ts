@@ -3,6 +3,7 @@ import { MeshError } from '#mesh/errors.ts';
 import { listenWhenFree } from '#mesh/listen-when-free.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { type HostPort, parseHostPort, probePort } from '#mesh/port-probe.ts';
+import { pagePortOf } from './config/addresses.ts';
 import type { ProcessConfig } from './config/config.ts';
 
 /** An address that a process will listen on, and the key that changes it. */
@@ -60,12 +61,16 @@ export async function portsTaken(processes: readonly ProcessConfig[]): Promise<n
 }
 
 function claimsOf({ role: { name: role }, name, values }: ProcessConfig): Claim[] {
-  const { listen, host, port } = values;
+  const { listen, host, port, metricsListen } = values;
+  const claims: Claim[] = [];
+  const claim = (key: string, address: string) =>
+    claims.push({ role, name, key, ...parseHostPort(address), address });
   if (typeof host === 'string' && typeof port === 'number') {
-    return [{ role, name, key: 'port', host, port, address: `${host}:${port}` }];
-  }
-  if (typeof listen !== 'string') return [];
-  return [{ role, name, key: 'listen', ...parseHostPort(listen), address: listen }];
+    claims.push({ role, name, key: 'port', host, port, address: `${host}:${port}` });
+  } else if (typeof listen === 'string') claim('listen', listen);
+  // Any free port does for the metrics unless one is named: "autoglm status" shows it.
+  if (pagePortOf(values) !== 0) claim('metrics-listen', String(metricsListen));
+  return claims;
 }
 
 /**

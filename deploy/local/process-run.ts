@@ -40,6 +40,8 @@ export interface RunOptions {
   /** Times that the process was started again before. */
   readonly numRestarts: number;
   readonly onStarted: () => void;
+  /** Called with the address of the page on which the process shows its metrics, `host:port`. */
+  readonly onMetrics: (address: string) => void;
   /** Returns the members of a role that the process follows. */
   readonly membersOf: (role: string) => readonly Member[];
   /** Called when the process has received a signal. */
@@ -128,6 +130,9 @@ export class ProcessRun {
         return;
       case 'alive':
         this.#liveness?.answered();
+        return;
+      case 'shows metrics':
+        this.#options.onMetrics(message.address);
         return;
       case 'starting':
         this.#progress = message.progress;

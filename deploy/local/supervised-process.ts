@@ -57,6 +57,7 @@ export class SupervisedProcess {
   /** The end of its last run; undefined while it is the first. */
   #lastExit: Exit | undefined;
   #numRestarts = 0;
+  #metricsAddress = '';
 
   constructor(config: ProcessConfig, options: SupervisionOptions) {
     this.#config = config;
@@ -89,6 +90,11 @@ export class SupervisedProcess {
   /** Times that it was started again. */
   get numRestarts(): number {
     return this.#numRestarts;
+  }
+
+  /** Where it shows its metrics, or did when it was last there, `host:port`; '' if nowhere. */
+  get metricsAddress(): string {
+    return this.#metricsAddress;
   }
 
   /** The process as those see it that ask it; undefined if nobody asks it over the network. */
@@ -210,6 +216,9 @@ export class SupervisedProcess {
       journal: this.#journal,
       numRestarts: this.#numRestarts,
       onStarted: () => this.#onStarted(run),
+      onMetrics: (address) => {
+        this.#metricsAddress = address;
+      },
       onSignalled: () => void this.#onSignalled(run),
     });
     this.#run = run;

@@ -24,7 +24,8 @@ export class ReplyRecorder {
 function extend(delta: Delta, { choices }: Delta): void {
   for (const step of choices) {
     const last = delta.choices.findLast(({ index }) => index === step.index);
-    if (last?.channel !== step.channel) {
+    const isSameCall = last?.toolCall?.index === step.toolCall?.index;
+    if (last?.channel !== step.channel || !isSameCall) {
       delta.choices.push(copyOf(step));
       continue;
     }

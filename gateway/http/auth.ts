@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import { MeshError } from '#mesh/errors.ts';
 
 /** Paths that probes, scrapers and newcomers use without a key. */
@@ -20,6 +21,16 @@ const OPEN_FILES = '/console/';
 
 export function isOpenPath(path: string): boolean {
   return OPEN_PATHS.has(path) || path.startsWith(OPEN_FILES);
+}
+
+/**
+ * Returns the header with a request's key, in the form of `authorization`: clients of Anthropic's API
+ * send `x-api-key` instead.
+ */
+export function authorizationOf(headers: IncomingHttpHeaders): string | undefined {
+  const { authorization, 'x-api-key': key } = headers;
+  if (typeof key !== 'string' || keyIn(authorization) !== undefined) return authorization;
+  return `Bearer ${key}`;
 }
 
 /** Checks bearer keys in constant time: compares hashes, and always all of them. */

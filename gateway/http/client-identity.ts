@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { ApiKeys } from './auth.ts';
+import { type ApiKeys, authorizationOf } from './auth.ts';
 import type { ClientAddresses } from './client-address.ts';
 
 type Request = Pick<IncomingMessage, 'headers' | 'socket'>;
@@ -23,7 +23,7 @@ export class ClientIdentity {
   nameOf(request: Request): string {
     const known = this.#names.get(request);
     if (known !== undefined) return known;
-    const key = this.#keys.nameOf(request.headers.authorization);
+    const key = this.#keys.nameOf(authorizationOf(request.headers));
     const name = key === undefined ? `address:${this.#addresses.networkOf(request)}` : `key:${key}`;
     this.#names.set(request, name);
     return name;

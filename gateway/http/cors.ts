@@ -10,6 +10,7 @@ const EXPOSED = [
   'idempotent-replayed',
   'openai-processing-ms',
   'original-request',
+  'request-id',
   'retry-after',
   'retry-after-ms',
   'x-autoglm-served-by',

@@ -2,17 +2,19 @@ import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { isMessagesPath, messageErrorBody } from '#gateway/anthropic/error-body.ts';
 import { errorBody } from '#gateway/openai/error-body.ts';
 import { recordOf } from '#gateway/requests/request-record.ts';
 import { excerpt } from '#mesh/client-text.ts';
 import { ERRORS, MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { requestFields } from './request-fields.ts';
+import { pathOf } from './request-target.ts';
 
 /** Random share by which clients come later than told, so that they do not all come at once. */
 const RETRY_JITTER = 0.25;
 
-/** Answers every failure in OpenAI's shape with the status of the error table. */
+/** Answers every failure in the shape of the API that is asked, with the status of the error table. */
 export function answerErrors(app: FastifyInstance, log: Log): void {
   app.setErrorHandler((error, request, reply) => {
     const failure = toMeshError(error, log, request);
@@ -38,7 +40,10 @@ export function sendError(reply: FastifyReply, error: MeshError): void {
     reply.header('retry-after', String(Math.ceil(milliseconds / 1000)));
   }
   if (error.reason === 'UNAUTHENTICATED') reply.header('www-authenticate', 'Bearer');
-  reply.code(http).send(errorBody(error));
+  const { id, url } = reply.request;
+  const isMessages = isMessagesPath(pathOf(url));
+  if (isMessages) reply.header('request-id', id);
+  reply.code(http).send(isMessages ? messageErrorBody(error, id) : errorBody(error));
 }
 
 /**

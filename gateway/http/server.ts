@@ -10,9 +10,9 @@ import { dropUnreadBodies } from '#gateway/http/body/unread-body.ts';
 import type { RequestObserver } from '#gateway/requests/request-observer.ts';
 import { recordOf } from '#gateway/requests/request-record.ts';
 import type { Log } from '#mesh/log/log.ts';
+import { AllowedHosts, namedHosts } from '#mesh/process/allowed-hosts.ts';
 import { endStage } from '#mesh/trace/stages.ts';
-import { AllowedHosts, namedHosts } from './allowed-hosts.ts';
-import { type ApiKeys, isOpenPath } from './auth.ts';
+import { type ApiKeys, authorizationOf, isOpenPath } from './auth.ts';
 import type { Connections } from './connections.ts';
 import { allowOrigins } from './cors.ts';
 import { answerErrors, answerMalformedHttp, sendError, toMeshError } from './errors-to-http.ts';
@@ -101,7 +101,10 @@ export function createServer(options: ServerOptions): HttpServer {
   observeRequests(app, options);
   refuseUnknownRoutes(app, options.routes);
   refuseExcessWork(app, options);
-  for (const route of options.routes) addRoute(app, route, options.bodies);
+  for (const route of options.routes) {
+    addRoute(app, route, options.bodies);
+    if (route.method === 'POST') options.metrics.expect(route);
+  }
   return { app, listeners };
 }
 
@@ -156,7 +159,7 @@ function admitRequests(app: FastifyInstance, options: ServerOptions): void {
   app.addHook('onRequest', async (request) => {
     if (isOpenPath(pathOf(request.url))) return;
     connections.check(request.raw);
-    apiKeys.check(request.headers.authorization);
+    apiKeys.check(authorizationOf(request.headers));
   });
 }
 
@@ -197,8 +200,7 @@ function observeRequests(app: FastifyInstance, { metrics, observer, log }: Serve
     const { method } = request;
     const status = reply.raw.statusCode;
     const elapsedMs = Math.round(reply.elapsedTime);
-    metrics.requests.add(1, { handler, method, status: `${Math.floor(status / 100)}xx` });
-    metrics.duration.observe(elapsedMs / 1000, { handler, method });
+    metrics.answered({ handler, method, status, elapsedMs });
     const record = recordOf(request);
     if (record !== undefined) {
       record.id = request.id;

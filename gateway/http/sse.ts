@@ -5,7 +5,7 @@ import { MeshError } from '#mesh/errors.ts';
 const HEARTBEAT = ': keep-alive\n\n';
 
 export interface SseOptions {
-  /** Milliseconds of silence after which a stream gets a comment line. */
+  /** Milliseconds of silence after which a stream gets a heartbeat. */
   readonly heartbeatMs: number;
   /** Milliseconds after which a reader that takes nothing is cut off. */
   readonly stallMs: number;
@@ -15,6 +15,8 @@ export interface SseOptions {
 export interface SseCall extends SseOptions {
   /** Aborted when the answer ends early, also while its reader takes nothing. */
   readonly signal: AbortSignal;
+  /** Frame that is sent in a silence; undefined: a comment. */
+  readonly heartbeat?: string | undefined;
 }
 
 /**
@@ -70,7 +72,9 @@ export class SseStream {
   }
 
   #beat(): void {
-    if (this.#isSilent && this.#drained === undefined) this.write(HEARTBEAT)?.catch(() => {});
+    if (this.#isSilent && this.#drained === undefined) {
+      this.write(this.#options.heartbeat ?? HEARTBEAT)?.catch(() => {});
+    }
     this.#isSilent = true;
   }
 

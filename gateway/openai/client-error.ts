@@ -23,6 +23,11 @@ export function clientError(error: unknown, words: ClientWords): unknown {
   return error.about(named.field, renamed(error.message, named));
 }
 
+/** Returns a client's name for a field. */
+export function clientField(param: string, fields: FieldNames): string {
+  return requestField(param, { fields })?.field ?? param;
+}
+
 interface NamedField {
   /** The path that the mesh uses. */
   readonly path: string;
@@ -39,7 +44,10 @@ function itemField(param: string, { references }: ClientWords): NamedField | und
 }
 
 /** Looks up the whole path, then the path without its last step, and so on. */
-function requestField(param: string, { fields }: ClientWords): NamedField | undefined {
+function requestField(
+  param: string,
+  { fields }: Pick<ClientWords, 'fields'>,
+): NamedField | undefined {
   for (let end = param.length; end > 0; end = lastStep(param, end)) {
     const name = fields.get(param.slice(0, end));
     if (name === undefined) continue;

@@ -1,4 +1,4 @@
-import { ERRORS, type MeshError } from '#mesh/errors.ts';
+import { docOf, ERRORS, type MeshError } from '#mesh/errors.ts';
 
 /** OpenAI's error object. */
 export interface ErrorBody {
@@ -8,6 +8,8 @@ export interface ErrorBody {
     readonly param: string | null;
     /** The reason in lower case, such as `context_length_exceeded`. */
     readonly code: string;
+    /** Where the reason is explained; a field of the mesh's own, which clients of OpenAI ignore. */
+    readonly doc: string;
   };
 }
 
@@ -18,6 +20,7 @@ export function errorBody(error: MeshError): ErrorBody {
       type: ERRORS[error.reason].type,
       param: error.param ?? null,
       code: error.reason.toLowerCase(),
+      doc: docOf(error.reason),
     },
   };
 }

@@ -60,6 +60,17 @@ export const COMPLETION_FIELDS = fieldNames({
   'prompt.tokens.token_ids': 'prompt',
 });
 
+/** Names in `POST /v1/embeddings`, whose prompt has either form. */
+export const EMBEDDING_FIELDS = fieldNames({
+  ...CONVERSATION,
+  embedding: '',
+  'prompt.max_prompt_tokens': 'truncate_prompt_tokens',
+  'prompt.text': 'input',
+  'prompt.tokens.token_ids': 'input',
+  prompt: 'input',
+  media: 'messages',
+});
+
 /** Names in `POST /v1/audio/transcriptions`, whose prompt is mainly the recording. */
 export const TRANSCRIPTION_FIELDS = fieldNames({
   sampling: '',

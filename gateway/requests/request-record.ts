@@ -34,6 +34,7 @@ export interface TokenCounts {
 const REASONS: Readonly<Partial<Record<FinishReason, string>>> = {
   [FinishReason.FINISH_REASON_STOP]: 'stop',
   [FinishReason.FINISH_REASON_LENGTH]: 'length',
+  [FinishReason.FINISH_REASON_TOOL_CALLS]: 'tool_calls',
 };
 
 /** Finish reasons that are kept of one request. */

@@ -6,6 +6,8 @@ import type { AnswerFacts, RequestRecord } from './request-record.ts';
 const OPERATIONS: Readonly<Record<string, string>> = {
   '/v1/chat/completions': 'chat',
   '/v1/completions': 'text_completion',
+  '/v1/embeddings': 'embeddings',
+  '/v1/messages': 'chat',
   // The conventions have no word for it.
   '/v1/audio/transcriptions': 'transcription',
 };

@@ -4,12 +4,13 @@ import type { RequestedMedia } from '#gateway/openai/request/media-reference.ts'
 import type { RequestedStart } from '#gateway/openai/request/requested-start.ts';
 import type { RequestNames } from '#gateway/openai/request/serving-fields.ts';
 import type { ModelRoute } from '#gateway/routing/model-route.ts';
+import type { MeshError } from '#mesh/errors.ts';
 import type { AnswerWriter } from './answer-writer.ts';
 
 /** A request to generate, as its route has read it. */
 export interface AnswerCall extends RequestNames {
   readonly isStream: boolean;
-  /** The starts of the generations, one for each; all run at once and make one answer. */
+  /** The starts of the generations, one for each; together they make one answer. */
   readonly starts: readonly RequestedStart[];
   /** Media that every prompt refers to. */
   readonly media: RequestedMedia;
@@ -19,8 +20,16 @@ export interface AnswerCall extends RequestNames {
    * all.
    */
   readonly promptRepeats?: number;
+  /** Most generations that run at once; unset: all. */
+  readonly maxAtOnce?: number;
+  /** True if another model's answer cannot stand for that of the model asked. */
+  readonly isModelBound?: boolean;
   /** True if a text that an operator has written may stand for the answer. */
   readonly takesRules?: boolean;
+  /** Frame that is sent in a silence; a comment if unset. */
+  readonly heartbeat?: string;
+  /** Writes a failure as the last frame of a stream; an error of OpenAI's if unset. */
+  readonly errorFrame?: (failure: MeshError) => string;
   /** Content type of a whole answer; JSON if unset. */
   readonly contentType?: string;
   /** Writes an answer as frames of a stream. */

@@ -41,7 +41,7 @@ export async function answer(
   };
 
   if (call.isStream) {
-    return await streamAnswer(context, { request, reply, flight }, (send) =>
+    return await streamAnswer(context, { request, reply, flight, call }, (send) =>
       key === undefined
         ? generate(own(send), call.stream)
         : keyed(send, (run) => generate(run, call.stream)),

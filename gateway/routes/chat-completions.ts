@@ -15,12 +15,16 @@ export function chatCompletionsRoute(context: AnswerContext): Route {
   return {
     method: 'POST',
     path: '/v1/chat/completions',
-    handle: (request, reply) => answer(context, chatCall(request.body), { request, reply }),
+    handle: (request, reply) =>
+      answer(context, chatCall(request.body, context), { request, reply }),
   };
 }
 
-function chatCall(json: unknown): AnswerCall {
-  const { start, form, formField, echoText, ...request } = parseChatRequest(json);
+function chatCall(
+  json: unknown,
+  { usualReasoning }: Pick<AnswerContext, 'usualReasoning'>,
+): AnswerCall {
+  const { start, form, formField, echoText, ...request } = parseChatRequest(json, usualReasoning);
   const envelopeOf = ({ route: { name, model } }: AnswerSource) =>
     createEnvelope('chatcmpl', { name, fingerprint: model.fingerprint }, request.requestId);
   return {

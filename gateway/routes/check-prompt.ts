@@ -1,5 +1,5 @@
 import { type ClientWords, clientError } from '#gateway/openai/client-error.ts';
-import { checkPromptSize } from '#mesh/prompt-limits.ts';
+import { checkPromptSize } from '#mesh/prompt/prompt-limits.ts';
 import type { GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { Prompt } from '#protos/autoglm/llm/v1/prompt.ts';
 

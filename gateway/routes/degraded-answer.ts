@@ -74,8 +74,9 @@ class Ladder<Last> {
     const { degradation, request, context } = this.#parts;
     const { call } = request;
     const asked = call.model ?? context.router.models()[0]?.name ?? '';
+    const fallbacks = call.isModelBound === true ? [] : degradation.fallbacks.of(asked);
     return [
-      ...degradation.fallbacks.of(asked).map((model) => () => this.#byModel(model, failure)),
+      ...fallbacks.map((model) => () => this.#byModel(model, failure)),
       async () => {
         const key = await this.#cacheKey();
         const reply = key === undefined ? undefined : degradation.cache?.get(key);

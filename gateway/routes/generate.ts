@@ -8,6 +8,7 @@ import type { RequestedStart } from '#gateway/openai/request/requested-start.ts'
 import { GenerationTrace, inStage } from '#gateway/requests/generation-trace.ts';
 import { recordOf } from '#gateway/requests/request-record.ts';
 import type { GenerateUpload } from '#gateway/routing/generate-call.ts';
+import { Semaphore } from '#mesh/async/semaphore.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { AnswerCall, AnswerSource, Exchange } from './answer-call.ts';
 import type { AnswerWriter } from './answer-writer.ts';
@@ -33,8 +34,8 @@ export interface AnswerSink<Last> {
 }
 
 /**
- * Generates for every start of a request at once and writes the events; the first failure ends the
- * other generations and is thrown.
+ * Generates for every start of a request and writes the events; the first failure ends the other
+ * generations and is thrown.
  */
 export async function generateAll<Last>(
   context: AnswerContext,
@@ -46,12 +47,13 @@ export async function generateAll<Last>(
   const siblings = call.starts.length === 1 ? undefined : new AbortController();
   const signal = siblings === undefined ? admitted.signal : either(admitted, siblings);
   const writer = createWriter({ ...admitted, signal });
+  const places = new Semaphore(call.maxAtOnce ?? call.starts.length);
   const runs = call.starts.map((start, index) => {
     // Each start is a request of its own to the mesh.
     const requestId = siblings === undefined ? request.id : `${request.id}-${index}`;
     const countScores = scores?.counterFor(start.output);
     const generation = { ...admitted, signal, start, index, requestId, countScores };
-    return generate(context, generation, { writer, send });
+    return places.run(signal, () => generate(context, generation, { writer, send }));
   });
   try {
     await Promise.all(runs);

@@ -10,6 +10,7 @@ export class GenerationMetrics {
   readonly timeToFirstToken: Histogram;
   readonly retries: Counter;
   readonly resumes: Counter;
+  readonly brokenStreams: Counter;
   readonly cancellations: Counter;
   readonly keyedRequests: Counter;
   readonly degradedReplies: Counter;
@@ -28,6 +29,12 @@ export class GenerationMetrics {
       'gateway_resumes',
       'Begun answers that another endpoint went on with, by whether it gives the same bits.',
     );
+    for (const exact of ['true', 'false']) this.resumes.add(0, { exact });
+    this.brokenStreams = registry.counter(
+      'gateway_broken_streams',
+      'Streams that ended with an error of ours after their head, which said 200.',
+    );
+    this.brokenStreams.add(0);
     this.cancellations = registry.counter(
       'gateway_cancelled_requests',
       'Requests whose client left or was cut off.',

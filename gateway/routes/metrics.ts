@@ -1,12 +1,7 @@
-import { HTTP_METRICS } from '#gateway/http/http-metrics.ts';
 import type { Route } from '#gateway/http/route.ts';
 import type { Peer } from '#mesh/peers/peer.ts';
-import { PROCESS_METRICS } from '#mesh/process/process-metrics.ts';
-import { type MetricSource, prometheusText } from '#mesh/prometheus-text.ts';
+import { METRICS_TYPE, metricsPage, type PageSource } from '#mesh/process/metrics-page.ts';
 import type { RouteContext } from './route-context.ts';
-
-/** vLLM's label for an engine inside its instance; a backbone has one engine. */
-const VLLM_ENGINE = { engine: '0' };
 
 /** Milliseconds after which a process that has not answered is left out of the scrape. */
 const SCRAPE_TIMEOUT_MS = 2000;
@@ -20,52 +15,25 @@ export function metricsRoute({ router, scraped, registry }: RouteContext): Route
     method: 'GET',
     path: '/metrics',
     handle: async (_, reply) => {
-      const own = { labels: {}, families: registry.collect() };
+      const own = { labels: {}, families: registry.collect(), isEngine: false };
       const signal = AbortSignal.timeout(SCRAPE_TIMEOUT_MS);
       const [backbones, encoders] = await Promise.all([
-        scrape(router.endpoints, { signal, labels: VLLM_ENGINE }),
-        scrape(scraped.peers, { signal, labels: {} }),
+        scrape(router.endpoints, { signal, isEngine: true }),
+        scrape(scraped.peers, { signal, isEngine: false }),
       ]);
-      const all = [own, ...backbones, ...encoders];
-      const isOurs = (name: string) => !PROCESS_METRICS.has(name);
-      const text = [
-        prometheusText(
-          chosen([own], (name) => HTTP_METRICS.has(name)),
-          [''],
-        ),
-        prometheusText(
-          chosen(all, (name) => PROCESS_METRICS.has(name)),
-          [''],
-        ),
-        prometheusText(chosen(all, isOurs), ['autoglm:']),
-        // Dashboards for vLLM know only the engine's metrics.
-        prometheusText(chosen(backbones, isOurs), ['vllm:']),
-      ].join('');
-      return reply.type('text/plain; version=0.0.4; charset=utf-8').send(text);
+      return reply.type(METRICS_TYPE).send(metricsPage([own, ...backbones, ...encoders]));
     },
   };
-}
-
-/** Keeps the families whose name is wanted. */
-function chosen(
-  sources: readonly MetricSource[],
-  isWanted: (name: string) => boolean,
-): MetricSource[] {
-  return sources.map(({ labels, families }) => ({
-    labels,
-    families: families.filter(({ name }) => isWanted(name)),
-  }));
 }
 
 /** Returns the metrics of the processes that answer, each named by its address. */
 async function scrape(
   peers: readonly Pick<Peer<unknown, unknown>, 'address' | 'instance'>[],
-  options: { readonly signal: AbortSignal; readonly labels: MetricSource['labels'] },
-): Promise<MetricSource[]> {
-  const { signal, labels } = options;
+  { signal, isEngine }: { readonly signal: AbortSignal; readonly isEngine: boolean },
+): Promise<PageSource[]> {
   const scrapes = peers.map(async ({ address, instance }) => {
     const { families } = await instance.getMetrics({}, { signal });
-    return { labels: { ...labels, address }, families };
+    return { labels: { address }, families, isEngine };
   });
   const settled = await Promise.allSettled(scrapes);
   return settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));

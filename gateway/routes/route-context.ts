@@ -5,6 +5,7 @@ import type { InFlight } from '#gateway/http/in-flight.ts';
 import type { SseOptions } from '#gateway/http/sse.ts';
 import type { KeptAnswers } from '#gateway/idempotency/kept-answers.ts';
 import type { MediaIntake } from '#gateway/media/media-intake.ts';
+import type { ReasoningForm } from '#gateway/openai/answer/answer-form.ts';
 import type { MeshReader } from '#gateway/overview/mesh-reader.ts';
 import type { Router } from '#gateway/routing/router.ts';
 import type { ScrapedPeer } from '#gateway/routing/scraped-peer.ts';
@@ -29,6 +30,8 @@ export interface AnswerContext {
   readonly stream: SseOptions;
   /** Most log-probabilities that one answer may have. */
   readonly maxAnswerLogprobs: number;
+  /** Where thoughts go if a request does not say it. */
+  readonly usualReasoning: ReasoningForm;
   readonly log: Log;
 }
 

@@ -7,7 +7,7 @@ import { SseStream } from '#gateway/http/sse.ts';
 import { dataFrame } from '#gateway/openai/answer/chunk-frame.ts';
 import { errorBody } from '#gateway/openai/error-body.ts';
 import { ERRORS } from '#mesh/errors.ts';
-import type { Exchange } from './answer-call.ts';
+import type { AnswerCall, Exchange } from './answer-call.ts';
 import type { AnswerContext } from './route-context.ts';
 
 const SSE_HEADERS = {
@@ -22,6 +22,7 @@ export type SendFrames = (frames: string) => Promise<void> | undefined;
 
 export interface StreamedExchange extends Exchange {
   readonly flight: AdmittedRequest;
+  readonly call: Pick<AnswerCall, 'heartbeat' | 'errorFrame'>;
 }
 
 /**
@@ -30,12 +31,13 @@ export interface StreamedExchange extends Exchange {
  * the mark of a complete one.
  */
 export async function streamAnswer(
-  context: Pick<AnswerContext, 'stream' | 'log'>,
-  { request, reply, flight }: StreamedExchange,
+  context: Pick<AnswerContext, 'stream' | 'log' | 'metrics'>,
+  { request, reply, flight, call }: StreamedExchange,
   produce: (send: SendFrames) => Promise<string>,
 ): Promise<void> {
   const { signal } = flight;
-  const stream = new SseStream(() => openStream(reply), { ...context.stream, signal });
+  const { heartbeat, errorFrame = (failure) => dataFrame(errorBody(failure)) } = call;
+  const stream = new SseStream(() => openStream(reply), { ...context.stream, signal, heartbeat });
   try {
     const last = await produce((frames) => stream.write(frames));
     stream.end(last);
@@ -44,10 +46,11 @@ export async function streamAnswer(
     const failure = toMeshError(error, context.log, request);
     noteFailure(request, failure);
     if (ERRORS[failure.reason].http >= 500) {
+      context.metrics.brokenStreams.add(1);
       const facts = { ...requestFields(request), reason: failure.reason };
       context.log.warn(facts, `stream broke off: ${failure.message}`);
     }
-    stream.end(dataFrame(errorBody(failure)));
+    stream.end(errorFrame(failure));
   } finally {
     stream.close();
     flight.end();

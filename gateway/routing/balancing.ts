@@ -24,5 +24,7 @@ export interface Balancing extends AttemptObserver<BackbonePeer> {
     serving: readonly BackbonePeer[],
     profile: RequestProfile,
   ): BackbonePeer | undefined;
+  /** Tells whether an endpoint is left out because it fails repeatedly. */
+  isOut(address: string): boolean;
   close(): void;
 }

@@ -32,6 +32,10 @@ export class LeastConnBalancing implements Balancing {
     return candidates.find(({ address }) => address === picked);
   }
 
+  isOut(address: string): boolean {
+    return this.#balancer.isOut(address);
+  }
+
   /** nginx learns from the end of a request alone. */
   progressed(): void {}
 

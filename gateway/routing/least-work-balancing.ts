@@ -34,6 +34,10 @@ export class LeastWorkBalancing implements Balancing {
     return this.#picker.pick(candidates, serving, profile);
   }
 
+  isOut(address: string): boolean {
+    return this.#ejection.isOut(address);
+  }
+
   progressed({ address }: BackbonePeer): void {
     this.#ejection.succeeded(address);
   }

@@ -147,7 +147,7 @@ export class Router {
         if (delivery.isFinished) return;
         throw new MeshError('ENGINE_FAILED', 'the backbone ended the answer before its end');
       } catch (error: unknown) {
-        asked?.ended(error);
+        asked?.ended(attempt.turn.whyFailed(error));
         attempt.fail(error);
       }
     }

@@ -160,6 +160,10 @@ std::vector<float> ObjectReader::Floats(const char* name) const {
   return Copy<float>(name, napi_float32_array, "a Float32Array");
 }
 
+std::vector<double> ObjectReader::Doubles(const char* name) const {
+  return Copy<double>(name, napi_float64_array, "a Float64Array");
+}
+
 std::optional<Napi::Uint8Array> ObjectReader::Bytes(const char* name) const {
   const Napi::Value value = Get(name);
   if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array) {

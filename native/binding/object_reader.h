@@ -43,6 +43,7 @@ class ObjectReader {
   std::vector<int32_t> Int32s(const char* name) const;
   std::vector<uint32_t> Uint32s(const char* name) const;
   std::vector<float> Floats(const char* name) const;
+  std::vector<double> Doubles(const char* name) const;
   // Returns the array itself, which the caller keeps alive.
   std::optional<Napi::Uint8Array> Bytes(const char* name) const;
   std::optional<Napi::Float32Array> FloatArray(const char* name) const;

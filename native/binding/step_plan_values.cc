@@ -73,6 +73,22 @@ TokenChoice ReadOutput(const ObjectReader& object) {
   return output;
 }
 
+PooledRows ReadPooledRows(const ObjectReader& object) {
+  PooledRows pooled;
+  pooled.first_token = object.Integer("firstToken");
+  pooled.num_rows = object.Integer("numRows");
+  if (!object.IsNull("sum")) pooled.sum = object.Doubles("sum");
+  return pooled;
+}
+
+Napi::Array MakeSums(Napi::Env env, const std::vector<std::vector<double>>& sums) {
+  Napi::Array all = Napi::Array::New(env, sums.size());
+  for (uint32_t i = 0; i < sums.size(); ++i) {
+    all.Set(i, MakeArray<Napi::Float64Array>(env, sums[i]));
+  }
+  return all;
+}
+
 }  // namespace
 
 StepPlan ReadStepPlan(const ObjectReader& object, KeptArrays& kept) {
@@ -91,6 +107,11 @@ StepPlan ReadStepPlan(const ObjectReader& object, KeptArrays& kept) {
   for (const ObjectReader& output : object.Objects("outputs")) {
     plan.output_tokens.push_back(ReadOutputToken(output));
     plan.outputs.push_back(ReadOutput(output));
+  }
+  if (!object.IsNull("pooledRows")) {
+    for (const ObjectReader& pooled : object.Objects("pooledRows")) {
+      plan.pooled_rows.push_back(ReadPooledRows(pooled));
+    }
   }
   return plan;
 }
@@ -138,6 +159,7 @@ Napi::Object MakeStepResult(Napi::Env env, const StepResult& result, int64_t idl
     failures.Set(failures.Length(), failure);
   }
   object.Set("failures", failures);
+  object.Set("pooledSums", MakeSums(env, result.pooled_sums));
   object.Set("maxTop", Napi::Number::New(env, static_cast<double>(max_top)));
   object.Set("forwardUs", Napi::Number::New(env, static_cast<double>(result.forward_us)));
   object.Set("idleUs", Napi::Number::New(env, static_cast<double>(idle_us)));

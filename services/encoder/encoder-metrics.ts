@@ -15,6 +15,7 @@ export type ItemResult = 'encoded' | 'cache_hit' | 'refused' | 'cancelled' | 'fa
 /** Values that gauges read. */
 export interface EncoderLevels {
   readonly numAdmitted: () => number;
+  readonly maxAdmitted: () => number;
   readonly numWaiting: () => number;
   readonly cacheBytes: () => number;
   readonly cacheItems: () => number;
@@ -43,6 +44,8 @@ export class EncoderMetrics {
     this.rowBytes = counter('encoder_row_bytes', 'Bytes of embedding rows sent, by transport');
     this.cacheQueries = counter('mm_cache_queries', 'Items looked up in the encoder cache');
     this.cacheHits = counter('mm_cache_hits', 'Items whose rows came from the encoder cache');
+    // Begun at 0, so that shares can be told before the first hit.
+    for (const one of [this.rows, this.cacheQueries, this.cacheHits]) one.add(0);
     this.seconds = histogram(
       'encoder_seconds',
       'Time of an item by stage, seconds',
@@ -59,6 +62,7 @@ export class EncoderMetrics {
     const shared = 'Bytes of rows in shared memory, until the garbage collector frees them';
     this.#registry.show([
       level('encoder_items_running', running, levels.numAdmitted),
+      level('encoder_items_limit', 'Items beyond which others are refused', levels.maxAdmitted),
       level('encoder_queue_depth', 'Decoded items that wait for a batch', levels.numWaiting),
       level('encoder_cache_bytes', 'Bytes of rows in the encoder cache', levels.cacheBytes),
       level('encoder_cache_items', 'Items in the encoder cache', levels.cacheItems),

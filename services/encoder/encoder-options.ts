@@ -2,8 +2,9 @@ import { type Static, type TObject, Type } from 'typebox';
 import { lifeOptionFields } from '#mesh/life-options.ts';
 import { logOptionFields } from '#mesh/log/log-options.ts';
 import { servingOptionFields } from '#mesh/membership/registry-options.ts';
+import { metricsOptionFields } from '#mesh/metrics-options.ts';
 import { listenField, modelOptionFields } from '#mesh/model-options.ts';
-import { traceOptionFields } from '#mesh/trace/trace-options.ts';
+import { otlpOptionFields } from '#mesh/otlp/otlp-options.ts';
 
 /** Flags and configuration keys of every encoder process. */
 export const encoderOptions = Type.Object(
@@ -91,7 +92,8 @@ export const encoderOptions = Type.Object(
     }),
     ...servingOptionFields,
     ...lifeOptionFields,
-    ...traceOptionFields,
+    ...metricsOptionFields,
+    ...otlpOptionFields,
     ...logOptionFields,
   },
   { additionalProperties: false },

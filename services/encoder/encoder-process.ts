@@ -7,6 +7,7 @@ import { announceStatus } from '#mesh/membership/announcement.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import { ENCODER_NAMES } from '#mesh/modality.ts';
 import { type EncoderCheckpoint, readEncoderCheckpoint } from '#mesh/model/encoder-checkpoint.ts';
+import { openMetricsExport } from '#mesh/otlp/open-metrics-export.ts';
 import type { EngineService } from '#mesh/process/engine-death.ts';
 import { type InstanceFacts, InstanceStatus } from '#mesh/process/instance.ts';
 import { ProcessShell } from '#mesh/process/process-shell.ts';
@@ -26,6 +27,8 @@ export interface EncoderCollaborators {
 export interface EncoderProcess extends EngineService {
   /** Address the server listens on, `host:port`. */
   readonly address: string;
+  /** Address of its page of metrics, `host:port`; undefined if there is none. */
+  readonly metricsAddress: string | undefined;
 }
 
 /** Starts an encoder process; resolves when its service listens and is ready. */
@@ -36,7 +39,9 @@ export async function startEncoderProcess(
 ): Promise<EncoderProcess> {
   const checkpoint = await readEncoderCheckpoint(options.model, role.modality);
   const registry = new MetricRegistry();
-  const tracing = await openTracing(options, { role: role.role, registry, log });
+  const telemetry = { role: role.role, registry, log };
+  const tracing = await openTracing(options, telemetry);
+  const metricsExport = await openMetricsExport(options, telemetry);
   const { promise: done, reject: onDeath } = withResolvers<void>();
   const tower = new ServedTower(role, options, {
     checkpoint,
@@ -55,6 +60,7 @@ export async function startEncoderProcess(
   });
   const shell = await ProcessShell.open({
     listen: options.listen,
+    metricsListen: options.metricsListen,
     log,
     registry,
     status,
@@ -75,9 +81,10 @@ export async function startEncoderProcess(
   log.info(`${ENCODER_NAMES[role.modality]} listening on ${shell.address}${when}`);
   const drain = async (graceMs: number) => {
     await shell.drain(graceMs);
-    await tracing?.close();
+    await Promise.all([tracing?.close(), metricsExport?.close()]);
   };
-  return { address: shell.address, done, drain };
+  const { address, metricsAddress } = shell;
+  return { address, metricsAddress, done, drain };
 }
 
 function startingFacts(

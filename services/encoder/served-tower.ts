@@ -135,13 +135,14 @@ export class ServedTower implements Served {
   }
 
   #createService(metrics: EncoderMetrics): EncoderService {
-    const { encoderCacheMb, maxBatchSize, maxItemMb } = this.#options;
+    const { encoderCacheMb, maxBatchSize, maxItemMb, maxQueue } = this.#options;
     const { checkpoint, engine, log, tracing, quarantine } = this.#parts;
     const queue = this.#queue;
     const limit = 2 * maxBatchSize;
     const cache = new EncoderCache(bytesOfMb(encoderCacheMb));
     metrics.watch({
       numAdmitted: () => this.#admission.items.numInside,
+      maxAdmitted: () => maxQueue,
       numWaiting: () => queue.numWaiting,
       cacheBytes: () => cache.bytes,
       cacheItems: () => cache.numItems,

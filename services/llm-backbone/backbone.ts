@@ -5,6 +5,7 @@ import { errorMessage } from '#mesh/error-message.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { announceStatus } from '#mesh/membership/announcement.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
+import { openMetricsExport } from '#mesh/otlp/open-metrics-export.ts';
 import { type InstanceFacts, InstanceStatus } from '#mesh/process/instance.ts';
 import { ProcessShell } from '#mesh/process/process-shell.ts';
 import { openTracing } from '#mesh/trace/open-tracing.ts';
@@ -18,6 +19,8 @@ import { BackboneService } from './service.ts';
 /** A backbone that serves requests. */
 export interface Backbone {
   readonly address: string;
+  /** Address of its page of metrics, `host:port`; undefined if there is none. */
+  readonly metricsAddress: string | undefined;
   readonly model: DescribedModel;
   readonly scheduler: Scheduler;
   /** Rejects with ENGINE_DEAD when the engine is dead; resolves after `drain`. */
@@ -40,7 +43,9 @@ export async function startBackbone(
   const onEncoders = () => status?.changes.notify();
   const surroundings = { registry, log, onEncoders };
   const model = await ServedModel.create(options, decoder, files, surroundings);
-  const tracing = await openTracing(options, { role: 'llm-backbone', registry, log });
+  const telemetry = { role: 'llm-backbone', registry, log } as const;
+  const tracing = await openTracing(options, telemetry);
+  const metricsExport = await openMetricsExport(options, telemetry);
   const service = new BackboneService(model, log, tracing);
   status = new InstanceStatus(startingFacts(model), {
     load: () => service.current.load,
@@ -49,6 +54,7 @@ export async function startBackbone(
   const known = status;
   const shell = await ProcessShell.open({
     listen: options.listen,
+    metricsListen: options.metricsListen,
     log,
     registry,
     status,
@@ -61,12 +67,13 @@ export async function startBackbone(
   model.done.catch((error: unknown) => shell.fail(errorMessage(error)));
   return {
     address: shell.address,
+    metricsAddress: shell.metricsAddress,
     model: model.description,
     scheduler: model.scheduler,
     done: model.done,
     drain: async (graceMs) => {
       await shell.drain(graceMs);
-      await tracing?.close();
+      await Promise.all([tracing?.close(), metricsExport?.close()]);
     },
   };
 }

@@ -3,10 +3,11 @@ import { MeshError } from '#mesh/errors.ts';
 import { lifeOptionFields } from '#mesh/life-options.ts';
 import { logOptionFields } from '#mesh/log/log-options.ts';
 import { servingOptionFields } from '#mesh/membership/registry-options.ts';
+import { metricsOptionFields } from '#mesh/metrics-options.ts';
 import type { MediaModality } from '#mesh/modality.ts';
 import { listenField, modelOptionFields } from '#mesh/model-options.ts';
+import { otlpOptionFields } from '#mesh/otlp/otlp-options.ts';
 import { peerOptionFields } from '#mesh/peers/peer-options.ts';
-import { traceOptionFields } from '#mesh/trace/trace-options.ts';
 import { checkDeviceWish } from './decoder-devices.ts';
 import { parseSpeculativeConfig } from './speculative-config.ts';
 
@@ -160,6 +161,20 @@ export const backboneOptions = Type.Object(
         description: 'Hand message parts to the template as a list (openai) or flattened (string)',
       },
     ),
+    toolCallParser: Type.Union(
+      [
+        Type.Literal('auto'),
+        Type.Literal('glm4'),
+        Type.Literal('glm45'),
+        Type.Literal('glm47'),
+        Type.Literal('hermes'),
+      ],
+      {
+        default: 'auto',
+        description:
+          'How the model writes calls of tools: name and JSON (glm4), <arg_key> pairs (glm45 or glm47), JSON in <tool_call> (hermes); auto: as the chat template shows them',
+      },
+    ),
     specialTokensInContent: Type.Union([Type.Literal('text'), Type.Literal('allow')], {
       default: 'text',
       description:
@@ -226,7 +241,8 @@ export const backboneOptions = Type.Object(
     ...peerOptionFields,
     ...servingOptionFields,
     ...lifeOptionFields,
-    ...traceOptionFields,
+    ...metricsOptionFields,
+    ...otlpOptionFields,
     ...logOptionFields,
   },
   { additionalProperties: false },

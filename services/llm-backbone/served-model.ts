@@ -120,6 +120,7 @@ export class ServedModel implements Served {
       },
       hasMrope: decoder.description.mropeSection !== null,
       numLogits: decoder.description.vocabSize,
+      hiddenSize: decoder.description.hiddenSize,
       onUnreadArg: (name) => {
         const shown = excerpt(name);
         log.warn({ template_arg: shown }, `the template argument ${shown} has no effect`);

@@ -5,8 +5,11 @@ export interface OptionFacts {
   readonly default?: unknown;
   /** The value must not appear in a process list: it travels by an environment variable. */
   readonly secret?: boolean;
-  /** `address`: host:port, or a list of them; `registry`: see `registry-url.ts`. */
-  readonly meaning?: 'address' | 'registry';
+  /**
+   * `address`: host:port, or a list of them; `address or off`: that, or the word; `registry`: see
+   * `registry-url.ts`.
+   */
+  readonly meaning?: 'address' | 'address or off' | 'registry';
   readonly enum?: readonly unknown[];
   readonly anyOf?: readonly { readonly const?: unknown; readonly type?: string }[];
 }

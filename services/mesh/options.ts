@@ -88,10 +88,11 @@ function checkMeanings(schema: OptionSchema, values: OptionValues): void {
   for (const [name, { meaning }] of optionsOf(schema)) {
     const given = [values[name] ?? []].flat().map(String);
     if (meaning === 'registry') given.forEach(parseRegistry);
-    if (meaning !== 'address') continue;
-    const wrong = given.find((one) => !isAddress(one));
+    if (meaning !== 'address' && meaning !== 'address or off') continue;
+    const mayBeOff = meaning === 'address or off';
+    const wrong = given.find((one) => !isAddress(one) && !(mayBeOff && one === 'off'));
     if (wrong === undefined) continue;
-    const rule = 'must be host:port, an IPv6 host in brackets';
+    const rule = `must be host:port, an IPv6 host in brackets${mayBeOff ? ', or off' : ''}`;
     throw refused(`/${name}`, `key "${kebabCase(name)}": ${rule}, got ${JSON.stringify(wrong)}`);
   }
 }

@@ -57,6 +57,48 @@ async function goTo(page: Page, view: (typeof VIEWS)[number]): Promise<void> {
   await page.locator(shown[view]).first().waitFor();
 }
 
+/** Makes the next answer come from the page's own functions `say` and `endOwnStream`. */
+const OWN_STREAM = `(() => {
+  const before = fetch;
+  const stream = new ReadableStream({
+    start(controller) {
+      window.say = (content) => {
+        const event = JSON.stringify({ choices: [{ delta: { content } }] });
+        controller.enqueue(new TextEncoder().encode('data: ' + event + '\\n\\n'));
+      };
+      window.endOwnStream = () => {
+        window.fetch = before;
+        controller.close();
+      };
+    },
+  });
+  window.fetch = async (path, init) =>
+    path.endsWith('chat/completions') ? new Response(stream) : before(path, init);
+})()`;
+
+/** Lets the page draw what has changed, and hear of a scroll. */
+const TWO_FRAMES =
+  'new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))';
+
+/** What a chunk of an answer brings; one that brings nothing ends it. */
+interface Piece {
+  readonly content?: string;
+  readonly error?: string;
+}
+
+/** Lets the next requests be answered with these chunks. */
+async function answerWith(page: Page, pieces: readonly Piece[]): Promise<void> {
+  const events = pieces.map(({ content, error }) => {
+    if (error !== undefined) return { error: { message: error } };
+    const isEnd = content === undefined;
+    return { choices: [{ delta: { content }, finish_reason: isEnd ? 'stop' : null }] };
+  });
+  const body = events.map((event) => `data: ${JSON.stringify(event)}\n\n`).join('');
+  await page.route('**/v1/chat/completions', (route) =>
+    route.fulfill({ contentType: 'text/event-stream', body }),
+  );
+}
+
 /** Waits for the end of the last answer, and returns it. */
 async function answerOf(page: Page) {
   await page.getByRole('button', { name: 'Send' }).waitFor();
@@ -87,8 +129,9 @@ describe('the console in a browser', { skip: NO_BROWSER }, () => {
     await page.goto(mesh.url);
     const field = page.locator('.modal input[type="password"]');
 
-    await field.fill('wrong');
-    await page.getByRole('button', { name: 'Use this key' }).click();
+    await page.locator('.modal input[type="password"]:focus').waitFor();
+    await page.keyboard.type('wrong');
+    await page.keyboard.press('Enter');
     await page.getByText('does not know this key').waitFor();
     await field.fill(KEY);
     await page.getByRole('button', { name: 'Use this key' }).click();
@@ -115,6 +158,7 @@ describe('the console in a browser', { skip: NO_BROWSER }, () => {
     assert.equal(await reasoning.getAttribute('open'), null);
     await reasoning.locator('summary').click();
     await answer.getByText('The Camera icon is in row 1').waitFor();
+    assert.match((await answer.locator('.raw').textContent()) ?? '', /^do\(action="Tap", .*\)$/);
     await reasoning.locator('summary').click();
     await takePicture(page, 'chat');
   });
@@ -211,6 +255,87 @@ describe('the console in a browser', { skip: NO_BROWSER }, () => {
 
     await page.getByText('stopped').waitFor();
     await page.unroute('**/v1/chat/completions');
+  });
+
+  it('shows a long answer, its tags apart, and follows it to its end', async () => {
+    const { page } = desktop;
+    const lines = Array.from({ length: 200 }, (_, n) => `line ${n}\n\n`).join('');
+    await answerWith(page, [{ content: `<think>I know.</think><answer>${lines}the end` }, {}]);
+    await goTo(page, 'chat');
+    await page.getByRole('button', { name: 'New chat' }).click();
+    await page.getByLabel('Message').fill('a long one');
+    await page.keyboard.press('Enter');
+    const answer = await answerOf(page);
+
+    await answer.locator('details', { hasText: 'I know.' }).waitFor();
+    const words = (await answer.locator('.words').textContent()) ?? '';
+    assert(words.startsWith('line 0') && words.endsWith('the end'), words.slice(0, 100));
+    await page.waitForFunction('scrollY > 1000');
+    await page.unroute('**/v1/chat/completions');
+  });
+
+  it('follows an answer that grows, unless its reader has scrolled away', async () => {
+    const { page } = desktop;
+    await page.evaluate(OWN_STREAM);
+    const say = async (count: number) => {
+      await page.evaluate(
+        `say(${JSON.stringify('line\n\n'.repeat(count))} + 'said ${count}\\n\\n')`,
+      );
+      await page.getByText(`said ${count}`).waitFor();
+      await page.evaluate(TWO_FRAMES);
+    };
+    const isAtEnd = 'document.documentElement.scrollHeight - innerHeight - scrollY < 10';
+    await page.getByRole('button', { name: 'New chat' }).click();
+    await page.getByLabel('Message').fill('grow');
+    await page.keyboard.press('Enter');
+
+    await say(100);
+    await page.waitForFunction(isAtEnd);
+    await page.evaluate(`scrollTo(0, 0), ${TWO_FRAMES}`);
+    await say(101);
+    assert.equal(await page.evaluate('scrollY'), 0);
+    await page.evaluate(`scrollTo(0, 1e6), ${TWO_FRAMES}`);
+    await say(102);
+    await page.waitForFunction(isAtEnd);
+
+    await page.evaluate('endOwnStream()');
+    await answerOf(page);
+  });
+
+  it('says that an answer is empty, and why one broke off', async () => {
+    const { page } = desktop;
+    await answerWith(page, [{}]);
+    await page.getByLabel('Message').fill('say nothing');
+    await page.keyboard.press('Enter');
+    await page.getByText('The model said nothing.').waitFor();
+    await page.unroute('**/v1/chat/completions');
+    await answerWith(page, [{ content: '<answer>do(action="T' }, { error: 'a service was lost' }]);
+    await page.getByRole('button', { name: 'Ask again' }).click();
+    await page.getByText('The answer failed: a service was lost').waitFor();
+
+    const answer = await answerOf(page);
+
+    assert.equal(await answer.locator('.words').textContent(), 'do(action="T');
+    await page.unroute('**/v1/chat/completions');
+  });
+
+  it('lets a chat of a long title be deleted', async () => {
+    const { page } = desktop;
+    await page.getByRole('button', { name: 'New chat' }).click();
+    await page.getByLabel('Message').fill('many words '.repeat(20));
+    await page.keyboard.press('Enter');
+    await answerOf(page);
+
+    await page.getByRole('button', { name: 'Earlier chats' }).click();
+    const remove = page.getByRole('button', { name: /^Delete the chat “many words/ });
+    const box = await remove.boundingBox();
+    const dialog = await page.getByRole('dialog').boundingBox();
+    assert(box !== null && dialog !== null);
+    assert(box.x + box.width <= dialog.x + dialog.width, 'it lies outside of the dialog');
+    await remove.click();
+
+    await remove.waitFor({ state: 'detached' });
+    await page.keyboard.press('Escape');
   });
 
   for (const [device, frame] of [

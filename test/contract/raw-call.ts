@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { Client, credentials, type Metadata, type StatusObject, status } from '@grpc/grpc-js';
+import { docOf, isErrorReason } from '#mesh/errors.ts';
 import { DETAILS_TRAILER } from '#mesh/grpc/error-status.ts';
 import { ErrorInfo, Status } from '#protos/google/rpc/status.ts';
 
@@ -35,12 +36,14 @@ export class RawCaller {
   async isAnswered(path: string, messages: readonly Buffer[]): Promise<boolean> {
     const { code, details, metadata } = await this.#call(path, messages);
     if (code === status.OK) return true;
-    const reason = reasonOf(metadata);
-    if (reason === undefined) {
+    const info = errorInfoOf(metadata);
+    if (info === undefined) {
       assert.equal(code, status.INTERNAL, `${status[code]}: ${details}`);
       assert.match(details, /^Error deserializing request/);
     } else {
-      assert(REFUSALS.includes(reason), `${reason}: ${details}`);
+      const { reason } = info;
+      assert(REFUSALS.includes(reason) && isErrorReason(reason), `${reason}: ${details}`);
+      assert.equal(info.metadata['doc'], docOf(reason));
       assert.doesNotMatch(details, /undefined|\[object/);
     }
     return false;
@@ -61,9 +64,9 @@ export class RawCaller {
   }
 }
 
-function reasonOf(trailer: Metadata): string | undefined {
+function errorInfoOf(trailer: Metadata): ErrorInfo | undefined {
   const [encoded] = trailer.get(DETAILS_TRAILER);
   if (!Buffer.isBuffer(encoded)) return undefined;
   const info = Status.decode(encoded).details.find(({ typeUrl }) => typeUrl.endsWith('ErrorInfo'));
-  return info && ErrorInfo.decode(info.value).reason;
+  return info && ErrorInfo.decode(info.value);
 }

@@ -200,7 +200,7 @@ describe('autoglm without a mesh', () => {
     const [columns, ...rows] = stdout.trimEnd().split('\n');
     assert.equal(
       columns?.replaceAll(/ +/g, ' '),
-      'process address state load device model version pid uptimeS restarts detail',
+      'process address state load device model version pid uptimeS restarts metrics detail',
     );
     assert.equal(rows.length, 4);
     for (const row of rows) {

@@ -63,7 +63,6 @@ describe('a bad request while another client streams', () => {
     const messages = [
       { role: 'system', content: forged },
       { role: 'user', name: forged, content: [{ type: 'text', text: forged }] },
-      { role: 'tool', tool_call_id: forged, content: forged },
     ];
 
     const answer = await fetch(
@@ -176,20 +175,6 @@ describe('a bad request while another client streams', () => {
       body: () => ({ messages: userMessage(Array(20_000).fill({ type: 'text', text: 'a' })) }),
       status: 400,
       says: /max-message-parts/,
-    },
-    {
-      name: 'a long last message to continue that the template does not print',
-      path: '/v1/chat/completions',
-      body: () => ({
-        messages: [
-          ...userMessage('a'.repeat(60_000)),
-          { role: 'tool', content: `${'a'.repeat(30_000)}b` },
-        ],
-        add_generation_prompt: false,
-        continue_final_message: true,
-      }),
-      status: 400,
-      says: /continue_final_message needs a last message/,
     },
   ];
   for (const { name, path, body, status, says } of oversized) {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import Anthropic from '@anthropic-ai/sdk';
 import { AIMessageChunk, HumanMessage } from '@langchain/core/messages';
 import { ChatOpenAI } from '@langchain/openai';
 import OpenAI from 'openai';
@@ -11,10 +12,12 @@ import {
   userMessage,
 } from '#test/e2e/request/chat-request.ts';
 import { GOLDEN_TEXTS } from '#test/e2e/request/golden.ts';
+import { imagePart, readMedia } from '#test/e2e/request/phone-cases.ts';
 import { type Mesh, property, startMesh } from './mesh.ts';
 
 const QUESTION = '打开微信';
 const THOUGHT = '没有屏幕截图，直接启动微信。';
+const WAV = readMedia('media/audio77.wav').toString('base64');
 const ACTION = '<answer>do(action="Launch", app="微信")';
 
 describe('phone-nano through every process', () => {
@@ -184,6 +187,74 @@ describe('phone-nano through every process', () => {
 
     assert.equal(await ask('9007199254740993'), drawn);
     assert.notEqual(await ask('9007199254740992'), drawn);
+  });
+
+  it('embeds texts, a screenshot and a recording, with the same bits alone and among others', async () => {
+    const client = openai();
+    const input = ['打开微信', 'open WeChat', '你是谁? '.repeat(60), '打开微信'];
+    const all = await client.embeddings.create({ model: 'phone-nano', input });
+    for (const pooling of ['last', 'mean']) {
+      const request = { model: 'phone-nano', ...{ pooling } };
+      const many = await client.embeddings.create({ ...request, input });
+      const alone = await Promise.all(
+        input.map((text) => client.embeddings.create({ ...request, input: text })),
+      );
+
+      const vectors = many.data.map(({ embedding }) => embedding);
+      assert.deepEqual(
+        alone.map(({ data }) => data[0]?.embedding),
+        vectors,
+      );
+      assert.deepEqual(vectors[3], vectors[0]);
+      for (const vector of vectors) assert(Math.abs(Math.hypot(...vector) - 1) < 1e-5);
+    }
+    assert.equal(all.data[0]?.embedding.length, 256);
+    const parts = [
+      imagePart(readMedia('media/image8.png')),
+      { type: 'input_audio', input_audio: { data: WAV, format: 'wav' } },
+    ];
+    const messages = userMessage(parts);
+    const answer = await fetch(`${mesh.url}/v1/embeddings`, jsonPost({ messages }));
+    const body: unknown = await answer.json();
+    assert.equal(property(body, 'data', 0, 'embedding', 'length'), 256);
+    assert(Number(property(body, 'usage', 'prompt_tokens_details', 'image_tokens')) > 0);
+    assert(Number(property(body, 'usage', 'prompt_tokens_details', 'audio_tokens')) > 0);
+  });
+
+  it('serves the Anthropic package, whole and streamed', async () => {
+    const client = new Anthropic({ baseURL: mesh.url, apiKey: 'none' });
+    for (const { question, enableThinking, numPromptTokens } of GOLDEN_TEXTS) {
+      const request = {
+        model: 'phone-nano',
+        max_tokens: 200,
+        messages: [{ role: 'user' as const, content: question }],
+        thinking: enableThinking
+          ? ({ type: 'enabled', budget_tokens: 1024 } as const)
+          : ({ type: 'disabled' } as const),
+      };
+      const { messages } = request;
+      const chat = { messages, enable_thinking: enableThinking, return_reasoning: true };
+      const { body } = await postChat(mesh.url, chat);
+      const expected = property(body, 'choices', 0, 'message');
+
+      const whole = await client.messages.create(request);
+      const streamed = await client.messages.stream(request).finalMessage();
+
+      for (const { content, stop_reason, usage } of [whole, streamed]) {
+        const [thoughts, text] = enableThinking ? content : [undefined, ...content];
+        assert.equal(property(text, 'text'), property(expected, 'content'));
+        assert.equal(property(thoughts, 'thinking') ?? null, property(expected, 'reasoning'));
+        assert.equal(stop_reason, 'end_turn');
+        const numInput = usage.input_tokens + (usage.cache_read_input_tokens ?? 0);
+        assert.equal(numInput, numPromptTokens);
+      }
+    }
+    const counted = await client.messages.countTokens({
+      model: 'phone-nano',
+      messages: [{ role: 'user', content: GOLDEN_TEXTS[0]?.question ?? '' }],
+      thinking: { type: GOLDEN_TEXTS[0]?.enableThinking === true ? 'adaptive' : 'disabled' },
+    });
+    assert.equal(counted.input_tokens, GOLDEN_TEXTS[0]?.numPromptTokens);
   });
 
   it('serves the openai package', async () => {

@@ -1,4 +1,5 @@
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
+import { isRecord } from '#mesh/json-value.ts';
 
 /** A message of OTLP in its JSON form: ids in hex, times in nanoseconds as text. */
 export type OtlpMessage = Readonly<Record<string, unknown>>;
@@ -17,7 +18,8 @@ type MessageType = ReadonlyMap<number, Field>;
 const message = (fields: readonly (readonly [number, Field])[]): MessageType => new Map(fields);
 const list = (name: string, type: FieldType): Field => ({ name, type, isList: true });
 
-// opentelemetry/proto/{common,resource,trace}/v1 and collector/trace/v1, as far as traces go.
+// opentelemetry/proto/{common,resource,trace,metrics}/v1 and collector/{trace,metrics}/v1, as far as
+// what is sent here goes.
 const anyValue: Map<number, Field> = new Map([
   [1, { name: 'stringValue', type: 'string' }],
   [2, { name: 'boolValue', type: 'bool' }],
@@ -61,22 +63,105 @@ const span = message([
     },
   ],
 ]);
-const exportRequest = message([
+const scope = message([
+  [1, { name: 'name', type: 'string' }],
+  [2, { name: 'version', type: 'string' }],
+]);
+const resource: Field = { name: 'resource', type: message([[1, list('attributes', keyValue)]]) };
+const tracesRequest = message([
   [
     1,
     list(
       'resourceSpans',
       message([
-        [1, { name: 'resource', type: message([[1, list('attributes', keyValue)]]) }],
-        [2, list('scopeSpans', message([[2, list('spans', span)]]))],
+        [1, resource],
+        [
+          2,
+          list(
+            'scopeSpans',
+            message([
+              [1, { name: 'scope', type: scope }],
+              [2, list('spans', span)],
+            ]),
+          ),
+        ],
       ]),
     ),
   ],
 ]);
 
-/** Reads an ExportTraceServiceRequest. */
-export function readExportRequest(bytes: Uint8Array): OtlpMessage {
-  return readMessage(new BinaryReader(bytes), bytes.length, exportRequest);
+const START: Field = { name: 'startTimeUnixNano', type: 'fixed64' };
+const END: Field = { name: 'timeUnixNano', type: 'fixed64' };
+const numbers = list(
+  'dataPoints',
+  message([
+    [2, START],
+    [3, END],
+    [4, { name: 'asDouble', type: 'double' }],
+    [7, list('attributes', keyValue)],
+  ]),
+);
+const histograms = list(
+  'dataPoints',
+  message([
+    [2, START],
+    [3, END],
+    [4, { name: 'count', type: 'fixed64' }],
+    [5, { name: 'sum', type: 'double' }],
+    [6, list('bucketCounts', 'fixed64')],
+    [7, list('explicitBounds', 'double')],
+    [9, list('attributes', keyValue)],
+  ]),
+);
+const TEMPORALITY: Field = { name: 'aggregationTemporality', type: 'int' };
+const metric = message([
+  [1, { name: 'name', type: 'string' }],
+  [2, { name: 'description', type: 'string' }],
+  [3, { name: 'unit', type: 'string' }],
+  [5, { name: 'gauge', type: message([[1, numbers]]) }],
+  [
+    7,
+    {
+      name: 'sum',
+      type: message([
+        [1, numbers],
+        [2, TEMPORALITY],
+        [3, { name: 'isMonotonic', type: 'bool' }],
+      ]),
+    },
+  ],
+  [
+    9,
+    {
+      name: 'histogram',
+      type: message([
+        [1, histograms],
+        [2, TEMPORALITY],
+      ]),
+    },
+  ],
+]);
+const metricsRequest = message([
+  [
+    1,
+    list(
+      'resourceMetrics',
+      message([
+        [1, resource],
+        [2, list('scopeMetrics', message([[2, list('metrics', metric)]]))],
+      ]),
+    ),
+  ],
+]);
+
+/** What a collector is sent, and the message that it comes in. */
+const REQUESTS = { traces: tracesRequest, metrics: metricsRequest } as const;
+
+export type OtlpSignal = keyof typeof REQUESTS;
+
+/** Reads an ExportTraceServiceRequest or an ExportMetricsServiceRequest. */
+export function readExportRequest(bytes: Uint8Array, signal: OtlpSignal): OtlpMessage {
+  return readMessage(new BinaryReader(bytes), bytes.length, REQUESTS[signal]);
 }
 
 function readMessage(reader: BinaryReader, end: number, type: MessageType): OtlpMessage {
@@ -88,12 +173,25 @@ function readMessage(reader: BinaryReader, end: number, type: MessageType): Otlp
       reader.skip(wireType, number);
       continue;
     }
-    const value = readValue(reader, field.type, wireType);
-    const before = read[field.name];
-    if (field.isList) read[field.name] = [...(Array.isArray(before) ? before : []), value];
-    else read[field.name] = value;
+    if (field.isList) {
+      const before = read[field.name];
+      const values = readValues(reader, field.type, wireType);
+      read[field.name] = [...(Array.isArray(before) ? before : []), ...values];
+    } else read[field.name] = readValue(reader, field.type, wireType);
   }
   return read;
+}
+
+/** Reads one value of a list, or all of them if they are numbers, which come packed. */
+function readValues(reader: BinaryReader, type: FieldType, wireType: WireType): unknown[] {
+  const isPacked =
+    (type === 'fixed64' || type === 'double') && wireType === WireType.LengthDelimited;
+  if (!isPacked) return [readValue(reader, type, wireType)];
+  const length = reader.uint32();
+  const end = reader.pos + length;
+  const values: unknown[] = [];
+  while (reader.pos < end) values.push(readValue(reader, type, WireType.Bit64));
+  return values;
 }
 
 function readValue(reader: BinaryReader, type: FieldType, wireType: WireType): unknown {
@@ -116,4 +214,32 @@ function readValue(reader: BinaryReader, type: FieldType, wireType: WireType): u
       if (wireType !== WireType.Bit64) throw new TypeError(`a time of wire type ${wireType}`);
       return String(reader.fixed64());
   }
+}
+
+/** Returns the attributes of a message by their names. */
+export function attributesIn(holder: OtlpMessage): Record<string, unknown> {
+  return Object.fromEntries(
+    listIn(holder, 'attributes').map((one) => [
+      String(one['key']),
+      contentOf(recordIn(one, 'value')),
+    ]),
+  );
+}
+
+function contentOf(value: OtlpMessage): unknown {
+  const [[kind, content] = []] = Object.entries(value);
+  if (kind !== 'arrayValue') return content;
+  return isRecord(content) ? listIn(content, 'values').map(contentOf) : [];
+}
+
+/** Returns a message in a field; an empty one if there is none. */
+export function recordIn(holder: OtlpMessage, name: string): OtlpMessage {
+  const value = holder[name];
+  return isRecord(value) ? value : {};
+}
+
+/** Returns the messages in a field of many. */
+export function listIn(holder: OtlpMessage, name: string): OtlpMessage[] {
+  const value = holder[name];
+  return Array.isArray(value) ? value.filter(isRecord) : [];
 }

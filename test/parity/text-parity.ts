@@ -38,6 +38,7 @@ export async function textParity(directory: string, golden: TextGolden): Promise
     const ours = template.render(messages.map(templateMessage), {
       addGenerationPrompt: true,
       continueFinalMessage: false,
+      tools: [],
       args: { enable_thinking },
     });
     rows.push(textRow(`templates${i}`, ours.value, rendered));

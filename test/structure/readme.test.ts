@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { ROLES } from '#deploy/local/roles.ts';
+import { COUNT_USES, MESSAGE_USES } from '#gateway/anthropic/message-uses.ts';
+import { EMBEDDING_USES } from '#gateway/openai/fields/embedding-uses.ts';
 import type { FieldTable, FieldUse } from '#gateway/openai/fields/field-use.ts';
 import {
   CHAT_USES,
@@ -49,6 +51,9 @@ function optionTable(): string {
 const FIELD_TABLES: readonly (readonly [string, FieldTable])[] = [
   ['POST /v1/chat/completions', CHAT_USES],
   ['POST /v1/completions', COMPLETION_USES],
+  ['POST /v1/embeddings', EMBEDDING_USES],
+  ['POST /v1/messages', MESSAGE_USES],
+  ['POST /v1/messages/count_tokens', COUNT_USES],
   ['POST /v1/audio/transcriptions', TRANSCRIPTION_USES],
   ['POST /tokenize', TOKENIZE_USES],
   ['POST /detokenize', DETOKENIZE_USES],

@@ -32,13 +32,14 @@ const TOP_FILES = '*.ts';
 const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   'services/llm-backbone': {
     checkpoint: ['options.ts'],
-    engine: [],
+    engine: ['pooling'],
+    pooling: [],
     media: ['engine', 'options.ts'],
     template: [],
     grammar: ['checkpoint'],
     prompt: ['checkpoint', 'engine', 'media', 'template'],
     output: ['checkpoint', 'engine'],
-    request: ['checkpoint', 'engine', 'grammar', 'media', 'output', 'prompt'],
+    request: ['checkpoint', 'engine', 'grammar', 'media', 'output', 'pooling', 'prompt'],
   },
   'services/encoder': { decoding: ['media-reader.ts'] },
   gateway: {
@@ -46,6 +47,7 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
     'openai/fields': [],
     'openai/request': ['openai/answer', 'openai/fields'],
     openai: ['openai/request'],
+    anthropic: ['openai', 'openai/answer', 'openai/fields', 'openai/request'],
     media: ['openai/request'],
     routing: [],
     idempotency: [],
@@ -68,7 +70,7 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
     ],
     'http/body': [],
     requests: ['routing'],
-    http: ['http/body', 'openai', 'requests'],
+    http: ['anthropic', 'http/body', 'openai', 'requests'],
     routes: [
       'overview',
       'http',
@@ -83,6 +85,7 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
       'requests',
       'routing',
     ],
+    'routes/anthropic': ['anthropic', 'http', 'openai/answer', 'routes'],
     'routes/views': ['http', 'overview', 'routes', 'routing'],
   },
   'services/mesh': {
@@ -91,6 +94,7 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
     log: ['async', TOP_FILES],
     grpc: ['async', 'log', TOP_FILES],
     encode: ['async', TOP_FILES],
+    prompt: [TOP_FILES],
     model: [TOP_FILES],
     devices: [],
     overview: [],
@@ -99,7 +103,8 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
     process: ['async', 'command-line', 'grpc', 'log', 'peers', TOP_FILES],
     etcd: ['async', 'grpc', 'log', 'peers', TOP_FILES],
     membership: ['async', 'etcd', 'log', 'peers', 'process', TOP_FILES],
-    trace: ['async', 'log', 'process', TOP_FILES],
+    otlp: ['async', 'log', 'process', TOP_FILES],
+    trace: ['async', 'log', 'otlp', 'process', TOP_FILES],
   },
 };
 

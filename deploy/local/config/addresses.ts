@@ -1,4 +1,5 @@
 import { MeshError } from '#mesh/errors.ts';
+import { isAddress } from '#mesh/option-text.ts';
 import type { OptionValues } from '#mesh/options.ts';
 import { parseHostPort } from '#mesh/port-probe.ts';
 
@@ -12,8 +13,9 @@ export interface PortsInUse {
   readonly foreign: ReadonlySet<number>;
 }
 
-/** A process that needs a port, and the one that its configuration says. */
+/** A process, or the page of its metrics, that needs a port, and the one that its configuration says. */
 export interface PortWish {
+  /** Name of the process, or `pageName` of it. */
   readonly name: string;
   readonly port: number;
   /** Whether it must get just this port; otherwise it gets the next free one. */
@@ -54,6 +56,32 @@ function noPort(name: string, first: number): MeshError {
   return new MeshError('INVALID_REQUEST', message);
 }
 
+/** Names the page of a process's metrics among those that need ports. */
+export function pageName(process: string): string {
+  return `the metrics of ${process}`;
+}
+
+/** Returns the ports that processes which run keep, by name. */
+export function keptPorts(
+  processes: readonly { readonly name: string; readonly values: OptionValues }[],
+): ReadonlyMap<string, number> {
+  const ports = processes.flatMap(({ name, values }): [string, number][] => [
+    [name, portOf(values)],
+    [pageName(name), pagePortOf(values)],
+  ]);
+  return new Map(ports.filter(([, port]) => port !== 0));
+}
+
+/** Returns the port of the page of a process's metrics; 0: any one, or there is no page. */
+export function pagePortOf({ metricsListen }: OptionValues): number {
+  return isAddress(String(metricsListen)) ? parseHostPort(String(metricsListen)).port : 0;
+}
+
+/** Returns the values of a process that shows its metrics at another port. */
+export function withPagePort(values: OptionValues, port: number): OptionValues {
+  return { ...values, metricsListen: atPort(String(values['metricsListen']), port) };
+}
+
 /** Returns the port that a process listens on. */
 export function portOf({ listen, port }: OptionValues): number {
   return typeof listen === 'string' ? parseHostPort(listen).port : Number(port);
@@ -63,5 +91,9 @@ export function portOf({ listen, port }: OptionValues): number {
 export function withPort(values: OptionValues, port: number): OptionValues {
   const { listen } = values;
   if (typeof listen !== 'string') return { ...values, port };
-  return { ...values, listen: `${listen.slice(0, listen.lastIndexOf(':'))}:${port}` };
+  return { ...values, listen: atPort(listen, port) };
+}
+
+function atPort(address: string, port: number): string {
+  return `${address.slice(0, address.lastIndexOf(':'))}:${port}`;
 }

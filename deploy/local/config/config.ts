@@ -11,7 +11,16 @@ import {
 } from '#mesh/options.ts';
 import type { TowerModality } from '../model-towers.ts';
 import { BACKBONE, ENCODERS, GATEWAY, ROLES, type Role, type TowerRole } from '../roles.ts';
-import { assignPorts, type PortsInUse, portOf, withPort } from './addresses.ts';
+import {
+  assignPorts,
+  type PortsInUse,
+  type PortWish,
+  pageName,
+  pagePortOf,
+  portOf,
+  withPagePort,
+  withPort,
+} from './addresses.ts';
 import { checkAdvertised } from './advertised.ts';
 import type { ConfigDocument } from './config-document.ts';
 import { type ConfigEnvironment, readConfigEnvironment } from './config-environment.ts';
@@ -199,11 +208,21 @@ function withAddresses(drafts: readonly Draft[], inUse: PortsInUse): readonly Dr
     const isDefault = name === role.name && inUse.kept.size === 0;
     return { name, port: portOf(values), isFixed: isOwn || isDefault };
   });
-  const ports = assignPorts(wishes, inUse);
+  const ports = assignPorts([...wishes, ...drafts.flatMap(pageWish)], inUse);
   return drafts.map((one) => {
     const port = ports.get(one.name);
-    return port === undefined ? one : { ...one, values: withPort(one.values, port) };
+    const pagePort = ports.get(pageName(one.name));
+    const values = port === undefined ? one.values : withPort(one.values, port);
+    return { ...one, values: pagePort === undefined ? values : withPagePort(values, pagePort) };
   });
+}
+
+/** Returns the port that a process wants for the page of its metrics, if it is not to be any one. */
+function pageWish({ name, isFirst, section, values }: Draft): PortWish[] {
+  const port = pagePortOf(values);
+  if (port === 0) return [];
+  const isFixed = isFirst && isSaidIn(section, 'metricsListen', values);
+  return [{ name: pageName(name), port, isFixed }];
 }
 
 /** Tells whether a section says the value of a key, and nothing above it says another. */

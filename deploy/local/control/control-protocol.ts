@@ -28,6 +28,8 @@ const reportSchema = Type.Object({
   /** Id of the process; 0 while it waits to be started. */
   pid: Type.Integer({ minimum: 0 }),
   numRestarts: Type.Integer({ minimum: 0 }),
+  /** Where it shows its metrics, or did when it was last there, host:port; '' if nowhere. */
+  metrics: Type.String(),
 });
 
 /** One process as its supervisor sees it. */

@@ -8,7 +8,7 @@ export interface ActionViewProps {
   readonly action: PhoneAction;
   /** The screenshot that the action is about, if there is one. */
   readonly screenshot: Attachment | undefined;
-  /** The answer as the model wrote it. */
+  /** The answer as the model wrote it, without tags. */
   readonly words: string;
 }
 

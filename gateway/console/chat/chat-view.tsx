@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { ApiError, askJson } from '../client/api.ts';
 import { readSetting, writeSetting } from '../client/settings.ts';
 import { Icon } from '../parts/icon.tsx';
@@ -6,6 +6,7 @@ import { useText } from '../text/language.tsx';
 import { readAttachment } from './attachments.ts';
 import { Composer } from './composer.tsx';
 import type { Attachment, ChatOptions } from './conversation.ts';
+import { useFollowedEnd } from './follow-end.ts';
 import { HistoryDialog } from './history-dialog.tsx';
 import { OptionsDialog } from './options-dialog.tsx';
 import { SampleList } from './sample-list.tsx';
@@ -42,7 +43,6 @@ export function ChatView({ isReady, session, onKeyNeeded }: ChatViewProps) {
   const models = useModels(isReady, session, onKeyNeeded);
   const [chosen, setChosen] = useState(readOptions);
   const [dialog, setDialog] = useState<'history' | 'options'>();
-  const end = useRef<HTMLDivElement>(null);
 
   const model = models.find(({ id }) => id === chosen.model) ?? models[0];
   const options = { ...chosen, model: model?.id ?? chosen.model };
@@ -51,9 +51,7 @@ export function ChatView({ isReady, session, onKeyNeeded }: ChatViewProps) {
   const { turns } = chat.conversation;
   const last = turns.at(-1);
 
-  useEffect(() => {
-    if (turns.length > 0) end.current?.scrollIntoView({ block: 'end' });
-  }, [turns]);
+  const end = useFollowedEnd(turns);
 
   const choose = (next: ChatOptions) => {
     setChosen(next);

@@ -1,3 +1,5 @@
+import { answerText } from './answer-text.ts';
+
 /** A file that belongs to a message; it is kept in the browser as it was sent. */
 export interface Attachment {
   readonly kind: 'image' | 'audio';
@@ -149,7 +151,7 @@ export function screenshotBefore(turns: readonly Turn[], index: number): Attachm
 export function titleOf({ turns }: Pick<Conversation, 'turns'>): string {
   const texts = turns.flatMap((turn) => {
     if (turn.role === 'user') return turn.text;
-    return turn.content;
+    return answerText(turn.content, { isUnfinished: turn.end !== 'stop' }).words;
   });
   const [first = ''] = texts.filter((text) => text !== '');
   return first.length > 60 ? `${first.slice(0, 60)}…` : first;

@@ -6,6 +6,7 @@ import { durationText, numberText } from '../text/quantities.ts';
 import { parseAction } from './action.ts';
 import { ActionView } from './action-view.tsx';
 import { tokenRate } from './answer.ts';
+import { answerText } from './answer-text.ts';
 import { AttachmentView } from './attachment-view.tsx';
 import {
   type AnswerTurn,
@@ -43,22 +44,20 @@ export interface AnswerViewProps {
 export function AnswerView({ turns, index, turn, options, onRepeat }: AnswerViewProps) {
   const say = useText();
   const isRunning = turn.end === 'running';
-  const action = parseAction(turn.content);
-  const isEmpty = turn.content === '' && turn.reasoning === '';
+  const { thoughts, words } = answerText(turn.content, { isUnfinished: turn.end !== 'stop' });
+  const reasoning = [turn.reasoning, thoughts].filter((text) => text !== '').join('\n\n');
+  const action = parseAction(words);
   const snippets = () => snippetsOf(turns.slice(0, index), options);
   return (
     <li class="turn answer">
       <h3 class="unseen">{say('model')}</h3>
-      {turn.reasoning !== '' && <Reasoning text={turn.reasoning} />}
+      {reasoning !== '' && <Reasoning text={reasoning} />}
       {action !== undefined && (
-        <ActionView
-          action={action}
-          screenshot={screenshotBefore(turns, index)}
-          words={turn.content}
-        />
+        <ActionView action={action} screenshot={screenshotBefore(turns, index)} words={words} />
       )}
-      {action === undefined && turn.content !== '' && <p class="words">{turn.content}</p>}
-      {isRunning && isEmpty && <p class="waiting" aria-hidden="true" />}
+      {action === undefined && words !== '' && <p class="words">{words}</p>}
+      {isRunning && words === '' && <p class="waiting" aria-hidden="true" />}
+      {turn.end === 'stop' && words === '' && <p class="muted">{say('endEmpty')}</p>}
       {turn.end === 'failed' && (
         <p class="problem" role="alert">
           {say('endFailed', { reason: turn.error })}

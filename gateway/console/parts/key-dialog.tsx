@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { useText } from '../text/language.tsx';
 import { Modal } from './modal.tsx';
 
@@ -16,6 +16,9 @@ export function KeyDialog({ isWrong, hasKey, onKey, onForget, onClose }: KeyDial
   const say = useText();
   const [key, setKey] = useState('');
   const [isRemembered, setRemembered] = useState(false);
+  const field = useRef<HTMLInputElement>(null);
+  // The dialog itself would give the focus to its first button, which closes it.
+  useEffect(() => field.current?.focus(), []);
   const submit = (event: Event) => {
     event.preventDefault();
     if (key.trim() !== '') onKey(key.trim(), { isRemembered });
@@ -27,6 +30,7 @@ export function KeyDialog({ isWrong, hasKey, onKey, onForget, onClose }: KeyDial
         <label class="field">
           <span>{say('key')}</span>
           <input
+            ref={field}
             type="password"
             autocomplete="off"
             value={key}

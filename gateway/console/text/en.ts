@@ -83,6 +83,7 @@ export const EN = {
   answered: 'The model has answered.',
   endLength: 'cut off at the token limit',
   endStopped: 'stopped',
+  endEmpty: 'The model said nothing.',
   endFailed: 'The answer failed: {reason}',
   retry: 'Ask again',
   copyCurl: 'Copy as curl',

@@ -82,6 +82,7 @@ export const ZH: Texts = {
   answered: '模型已回答。',
   endLength: '达到词元上限而截断',
   endStopped: '已停止',
+  endEmpty: '模型什么也没说。',
   endFailed: '回答失败：{reason}',
   retry: '再问一次',
   copyCurl: '复制为 curl',

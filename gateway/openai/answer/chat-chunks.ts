@@ -9,6 +9,7 @@ import { ChunkFrame } from './chunk-frame.ts';
 import type { Envelope } from './envelope.ts';
 import { type AnswerEvent, finishReason, stopReason } from './event.ts';
 import { chatLogprobs } from './logprobs.ts';
+import { createCallId } from './tool-call.ts';
 import { totalUsage, UsageMeter } from './usage.ts';
 
 /** Writes a chat completion stream: role, content, finish with the last token, usage, [DONE]. */
@@ -34,6 +35,7 @@ export class ChatChunks {
       case 'accepted':
         return this.#opening(event.value);
       case 'promptLogprobs':
+      case 'embedding':
         return '';
       case 'delta':
         return stepsOf(event.value.choices)
@@ -63,11 +65,13 @@ export class ChatChunks {
     return frames;
   }
 
-  #step({ index, content, thoughts, tokenIds, logprobs, finish }: Step): string {
+  #step(step: Step): string {
+    const { index, content, thoughts, calls, tokenIds, logprobs, finish } = step;
     const { numLogprobs, returnsTokenIds, tokensAsIds, reasoning } = this.#form;
     const shown = reasoning === 'hidden' ? '' : thoughts;
     const hasLogprobs = numLogprobs !== undefined && logprobs.length > 0;
-    const hasNews = content !== '' || shown !== '' || hasLogprobs || returnsTokenIds;
+    const hasText = content !== '' || shown !== '' || calls.length > 0;
+    const hasNews = hasText || hasLogprobs || returnsTokenIds;
     // Text may lag behind its tokens; a chunk without any news is not sent.
     if (!hasNews && finish === undefined) return '';
     if (finish !== undefined) this.#finished.add(index);
@@ -75,7 +79,7 @@ export class ChatChunks {
       ? JSON.stringify({ content: chatLogprobs(logprobs, tokensAsIds) })
       : 'null';
     const ids = returnsTokenIds ? JSON.stringify(tokenIds) : 'null';
-    const json = `{"index":${index},"delta":${deltaJson(content, shown)},"logprobs":${list},${endJson(finish)},"token_ids":${ids}}`;
+    const json = `{"index":${index},"delta":${deltaJson(content, shown, calls)},"logprobs":${list},${endJson(finish)},"token_ids":${ids}}`;
     return this.#frame.chunk(json, this.#usage);
   }
 
@@ -94,7 +98,17 @@ export class ChatChunks {
 interface Step extends Pick<ChoiceDelta, 'index' | 'tokenIds' | 'logprobs' | 'finish'> {
   readonly content: string;
   readonly thoughts: string;
+  readonly calls: readonly CallPart[];
 }
+
+/** What a step adds to a call: its name with the first part, and more of its arguments. */
+interface CallPart {
+  readonly index: number;
+  readonly name: string | undefined;
+  readonly text: string;
+}
+
+const NO_CALLS: readonly CallPart[] = [];
 
 /** Joins the entries of each choice: a choice may have one for each channel. */
 function stepsOf(entries: readonly ChoiceDelta[]): Step[] {
@@ -110,10 +124,14 @@ function stepsOf(entries: readonly ChoiceDelta[]): Step[] {
 }
 
 // Every token of every stream passes here; copying the entry by a spread would cost a microsecond.
-function stepOf({ index, text, channel, tokenIds, logprobs, finish }: ChoiceDelta): Step {
+function stepOf({ index, text, channel, tokenIds, logprobs, finish, toolCall }: ChoiceDelta): Step {
+  if (toolCall !== undefined) {
+    const calls = [{ index: toolCall.index, name: toolCall.name, text }];
+    return { index, tokenIds, logprobs, finish, content: '', thoughts: '', calls };
+  }
   const isThought = channel === Channel.CHANNEL_REASONING;
   const [content, thoughts] = isThought ? ['', text] : [text, ''];
-  return { index, tokenIds, logprobs, finish, content, thoughts };
+  return { index, tokenIds, logprobs, finish, content, thoughts, calls: NO_CALLS };
 }
 
 function joined(a: Step, b: Step): Step {
@@ -121,22 +139,41 @@ function joined(a: Step, b: Step): Step {
     index: a.index,
     content: a.content + b.content,
     thoughts: a.thoughts + b.thoughts,
+    calls: b.calls.reduce(withPart, a.calls),
     tokenIds: [...a.tokenIds, ...b.tokenIds],
     logprobs: [...a.logprobs, ...b.logprobs],
     finish: b.finish,
   };
 }
 
+/** Adds a part to the last one if both are of one call. */
+function withPart(parts: readonly CallPart[], part: CallPart): readonly CallPart[] {
+  const last = parts.at(-1);
+  if (last?.index !== part.index) return [...parts, part];
+  return [...parts.slice(0, -1), { ...last, text: last.text + part.text }];
+}
+
 function opening(index: number, delta: string): string {
   return `{"index":${index},"delta":${delta},"logprobs":null,"finish_reason":null}`;
 }
 
-function deltaJson(content: string, thoughts: string): string {
-  const written = JSON.stringify(content);
-  if (thoughts === '') return `{"content":${written}}`;
-  const apart = JSON.stringify(thoughts);
-  const names = `"reasoning_content":${apart},"reasoning":${apart}`;
-  return content === '' ? `{${names}}` : `{"content":${written},${names}}`;
+function deltaJson(content: string, thoughts: string, calls: readonly CallPart[]): string {
+  const written = `"content":${JSON.stringify(content)}`;
+  if (thoughts === '' && calls.length === 0) return `{${written}}`;
+  const fields = content === '' ? [] : [written];
+  if (thoughts !== '') {
+    const apart = JSON.stringify(thoughts);
+    fields.push(`"reasoning_content":${apart},"reasoning":${apart}`);
+  }
+  if (calls.length > 0) fields.push(`"tool_calls":[${calls.map(callJson).join(',')}]`);
+  return `{${fields.join(',')}}`;
+}
+
+function callJson({ index, name, text }: CallPart): string {
+  const given = JSON.stringify(text);
+  if (name === undefined) return `{"index":${index},"function":{"arguments":${given}}}`;
+  const called = `{"name":${JSON.stringify(name)},"arguments":${given}}`;
+  return `{"index":${index},"id":"${createCallId()}","type":"function","function":${called}}`;
 }
 
 function endJson(finish: ChoiceFinish | undefined): string {

@@ -39,18 +39,20 @@ function chatChoice(
 ) {
   const finish = finishOf(choice);
   const isShown = form.reasoning === 'apart' && choice.reasoning !== '';
+  const content = echoText + choice.content;
   const reasoning = isShown ? choice.reasoning : null;
   return {
     index,
     message: {
       role: 'assistant',
-      content: echoText + choice.content,
+      content: choice.toolCalls.length > 0 && content === '' ? null : content,
       refusal: null,
       annotations: null,
       audio: null,
       function_call: null,
       reasoning_content: reasoning,
       reasoning,
+      ...(choice.toolCalls.length > 0 ? { tool_calls: choice.toolCalls } : {}),
     },
     logprobs:
       form.numLogprobs === undefined

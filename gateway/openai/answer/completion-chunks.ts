@@ -53,6 +53,8 @@ export class CompletionChunks {
         return this.#opening(event.value);
       case 'promptLogprobs':
         return this.#echoWithLogprobs(event.value);
+      case 'embedding':
+        return '';
       case 'delta':
         return event.value.choices.map((choice) => this.#delta(choice)).join('');
       case 'finished':

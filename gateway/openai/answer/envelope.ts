@@ -13,7 +13,7 @@ export interface Envelope {
 const FINGERPRINT_DIGITS = 10;
 
 export function createEnvelope(
-  idPrefix: 'chatcmpl' | 'cmpl',
+  idPrefix: 'chatcmpl' | 'cmpl' | 'embd',
   model: { readonly name: string; readonly fingerprint: string },
   /** The name that the client gave the request. */
   requestId = randomUUID().replaceAll('-', ''),

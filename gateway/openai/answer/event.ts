@@ -8,8 +8,15 @@ import {
 export type AnswerEvent = NonNullable<GenerateResponse['event']>;
 
 /** Returns OpenAI's `finish_reason` of a choice. */
-export function finishReason(finish: ChoiceFinish): 'stop' | 'length' {
-  return finish.reason === FinishReason.FINISH_REASON_LENGTH ? 'length' : 'stop';
+export function finishReason({ reason }: ChoiceFinish): 'stop' | 'length' | 'tool_calls' {
+  switch (reason) {
+    case FinishReason.FINISH_REASON_LENGTH:
+      return 'length';
+    case FinishReason.FINISH_REASON_TOOL_CALLS:
+      return 'tool_calls';
+    default:
+      return 'stop';
+  }
 }
 
 /**

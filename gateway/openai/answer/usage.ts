@@ -40,6 +40,7 @@ export class UsageMeter {
         this.numReasoning = event.value.numReasoningTokens;
         return;
       case 'promptLogprobs':
+      case 'embedding':
         return;
     }
   }

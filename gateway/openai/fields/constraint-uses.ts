@@ -1,16 +1,9 @@
 import { alias, EMPTY, each, HARMLESS, HONOURED, honouredObject, refused } from './field-use.ts';
 
-const NO_TOOLS = 'tool calls are not supported by this server';
 const NO_LAZY = 'a grammar that begins later is a structural_tag';
 
-/** Fields that constrain an answer: tools, formats and grammars. */
+/** Fields that constrain an answer: formats and grammars. */
 export const CONSTRAINT_USES = {
-  tools: refused(NO_TOOLS, EMPTY),
-  functions: refused(NO_TOOLS, EMPTY),
-  tool_choice: refused(`${NO_TOOLS}; only "none" is accepted`, 'none'),
-  function_call: refused(`${NO_TOOLS}; only "none" is accepted`, 'none'),
-  parse_tool_calls: refused(NO_TOOLS, false),
-  parallel_tool_calls: HARMLESS,
   response_format: honouredObject({
     ...each(HONOURED, 'type', 'format', 'structures', 'triggers'),
     json_schema: honouredObject({

@@ -13,6 +13,7 @@ import {
 import { SAMPLING_USES } from './sampling-uses.ts';
 import { SERVING_USES } from './serving-uses.ts';
 import { CONVERSATION_USES } from './template-uses.ts';
+import { NO_TOOL_USES, TOOL_LIST_USES, TOOL_USES } from './tool-uses.ts';
 
 // One table a route: every field of the request schemas of OpenAI, vLLM, SGLang and llama.cpp, with
 // what this server does with it. The parser of the route refuses and accepts by its table.
@@ -23,6 +24,7 @@ const isTextOnly = (value: unknown) => Array.isArray(value) && value.every((one)
 export const CHAT_USES: FieldTable = fieldTable({
   ...SAMPLING_USES,
   ...CONSTRAINT_USES,
+  ...TOOL_USES,
   ...SERVING_USES,
   ...CONVERSATION_USES,
   ...each(
@@ -53,6 +55,7 @@ export const CHAT_USES: FieldTable = fieldTable({
 export const COMPLETION_USES: FieldTable = fieldTable({
   ...SAMPLING_USES,
   ...CONSTRAINT_USES,
+  ...NO_TOOL_USES,
   ...SERVING_USES,
   prompt: HONOURED,
   add_special_tokens: HONOURED,
@@ -63,14 +66,13 @@ export const COMPLETION_USES: FieldTable = fieldTable({
   input_ids: alias('prompt'),
   image_data: refused('media go to /v1/chat/completions', EMPTY),
   multimodal_data: refused('media go to /v1/chat/completions', EMPTY),
-  thinking_token_budget: refused('the number of thoughts cannot be bounded', -1),
 });
 
 /** Fields of `POST /tokenize`. */
 export const TOKENIZE_USES: FieldTable = fieldTable({
   ...CONVERSATION_USES,
+  ...TOOL_LIST_USES,
   ...each(HONOURED, 'model', 'prompt', 'add_special_tokens', 'return_token_strs'),
-  tools: refused('tool calls are not supported by this server', EMPTY),
   content: alias('prompt'),
   text: alias('prompt'),
   add_special: alias('add_special_tokens'),

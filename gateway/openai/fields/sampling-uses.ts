@@ -25,6 +25,13 @@ export const SAMPLING_USES = {
     'max_tokens',
     'logprobs',
     'prompt_logprobs',
+    'thinking_token_budget',
+  ),
+  ...each(
+    alias('thinking_token_budget', -1),
+    'thinking_budget',
+    'reasoning_budget_tokens',
+    'max_thinking_tokens',
   ),
   // Beams and other ways of search.
   use_beam_search: refused('beam search is not supported', false),

@@ -1,7 +1,6 @@
 import { alias, EMPTY, each, HARMLESS, HONOURED, honouredObject, refused } from './field-use.ts';
 import { MESSAGE_USES } from './message-uses.ts';
 
-const NO_BUDGET = 'the number of thoughts cannot be bounded; max_tokens counts them too';
 const SERVER_TEMPLATE = 'the server chooses the template; see --chat-template';
 
 /** Fields of a conversation, which `/tokenize` takes too: messages, template, thinking. */
@@ -18,7 +17,7 @@ export const CONVERSATION_USES = {
   ),
   thinking: honouredObject({
     type: HONOURED,
-    budget_tokens: refused(NO_BUDGET),
+    budget_tokens: HONOURED,
     clear_thinking: HONOURED,
   }),
   reasoning: honouredObject({
@@ -26,19 +25,12 @@ export const CONVERSATION_USES = {
     enabled: HONOURED,
     enable: HONOURED,
     exclude: HONOURED,
-    max_tokens: refused(NO_BUDGET),
+    max_tokens: HONOURED,
     summary: HARMLESS,
     generate_summary: HARMLESS,
   }),
   think: alias('enable_thinking'),
-  ...each(
-    refused(NO_BUDGET, -1),
-    'thinking_token_budget',
-    'thinking_budget',
-    'reasoning_budget_tokens',
-    'max_thinking_tokens',
-  ),
-  // They have no effect without a budget.
+  // The tags of thoughts are the tokenizer's, and nothing is written in front of the last one.
   ...each(
     HARMLESS,
     'reasoning_budget_start_tag',
@@ -46,7 +38,7 @@ export const CONVERSATION_USES = {
     'reasoning_budget_end_tags',
     'reasoning_budget_message',
   ),
-  reasoning_control: refused(NO_BUDGET, false),
+  reasoning_control: refused('thoughts are bounded by thinking_token_budget alone', false),
   chat_template: refused(SERVER_TEMPLATE),
   chat_format: refused(SERVER_TEMPLATE),
   chat_parser: refused(SERVER_TEMPLATE, EMPTY),

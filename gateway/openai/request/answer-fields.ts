@@ -8,6 +8,13 @@ import { servingFields } from './serving-fields.ts';
 /** Most alternatives that a token's log-probabilities may list. */
 export const MAX_LOGPROBS = 20;
 
+/** Field with the number of tokens that a prompt keeps, the last ones. */
+export const truncationField = Type.Optional(
+  Type.Union([Type.Literal(-1), Type.Integer({ minimum: 1, maximum: 2_147_483_647 })], {
+    description: 'an integer from 1, or -1 for as many as the model can take',
+  }),
+);
+
 /** Fields of chat and text completions that say how to answer, not what to sample. */
 export const answerFields = {
   ...servingFields,
@@ -31,11 +38,7 @@ export const answerFields = {
   return_token_ids: flagField(),
   return_tokens_as_token_ids: flagField(),
   echo: flagField(),
-  truncate_prompt_tokens: Type.Optional(
-    Type.Union([Type.Literal(-1), Type.Integer({ minimum: 1, maximum: 2_147_483_647 })], {
-      description: 'an integer from 1, or -1 for as many as the model can take',
-    }),
-  ),
+  truncate_prompt_tokens: truncationField,
 } as const;
 
 export type AnswerRequest = Static<ReturnType<typeof Type.Object<typeof answerFields>>>;

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import type { AnswerForm } from '#gateway/openai/answer/answer-form.ts';
+import type { AnswerForm, ReasoningForm } from '#gateway/openai/answer/answer-form.ts';
 import { CHAT_USES } from '#gateway/openai/fields/request-uses.ts';
 import { MeshError } from '#mesh/errors.ts';
 import {
@@ -19,7 +19,9 @@ import { MAX_COUNT, samplingFields, samplingParams } from './sampling.ts';
 import { type RequestNames, requestNames, servingParams } from './serving-fields.ts';
 import { requestedForm, structuredFields } from './structured-output.ts';
 import { templateFields, templateOptions } from './template-args.ts';
-import { reasoningFields, reasoningForm } from './thinking.ts';
+import { reasoningFields, reasoningForm, thinkingBudget } from './thinking.ts';
+import { checkToolResults } from './tool-results.ts';
+import { requestedTools, toolFields } from './tools.ts';
 
 const check = compileCheck(
   Type.Object({
@@ -28,6 +30,7 @@ const check = compileCheck(
     ...structuredFields,
     ...answerFields,
     ...templateFields,
+    ...toolFields,
     messages: Type.Array(Type.Unknown(), {
       minItems: 1,
       description: 'a list of at least one message',
@@ -53,16 +56,23 @@ export interface ChatRequest extends RequestNames {
   readonly echoText: string;
 }
 
-export function parseChatRequest(json: unknown): ChatRequest {
+/** Parses a body; `usualReasoning` says where thoughts go if the request does not. */
+export function parseChatRequest(
+  json: unknown,
+  usualReasoning: ReasoningForm = 'inline',
+): ChatRequest {
   const body = openBody(json);
   const { request, unknownFields } = check(body);
   checkStreaming(request);
-  const reasoning = reasoningForm(request);
+  const reasoning = reasoningForm(request, usualReasoning);
   const numLogprobs = chatLogprobsCount(request.logprobs, request.top_logprobs);
   // Log-probabilities would give hidden thoughts away.
   const wish = { numLogprobs: reasoning === 'hidden' ? undefined : numLogprobs, reasoning };
   const { messages, references } = conversation(request.messages);
   const { structuredOutput, formField } = requestedForm(request);
+  const { tools, toolChoice } = requestedTools(request);
+  const template = templateOptions(request);
+  checkToolResults(messages, { isLastOpen: template.continueFinalMessage });
   const maxTokens = request.max_completion_tokens ?? request.max_tokens;
   return {
     ...requestNames(request),
@@ -70,13 +80,17 @@ export function parseChatRequest(json: unknown): ChatRequest {
     isStream: request.stream ?? false,
     start: {
       prompt: {
-        form: { $case: 'chat', value: { messages, ...templateOptions(request) } },
+        form: { $case: 'chat', value: { messages, tools, ...template } },
         media: [],
         maxPromptTokens: request.truncate_prompt_tokens,
       },
-      sampling: samplingParams(request, maxTokens),
+      sampling: samplingParams(request, {
+        maxTokens,
+        thinkingTokenBudget: thinkingBudget(request),
+      }),
       output: outputOptions(request, wish),
       structuredOutput,
+      toolChoice,
       ...servingParams(request),
     },
     media: { references, processorKwargs: request.mm_processor_kwargs },

@@ -12,13 +12,16 @@ import {
 } from './answer-fields.ts';
 import { openBody } from './body.ts';
 import { compileCheck } from './check.ts';
-import { completionPrompts } from './completion-prompts.ts';
 import { flagField, integerField } from './fields.ts';
 import { checkRepeatedLists } from './repeated-lists.ts';
 import type { RequestedStart } from './requested-start.ts';
 import { MAX_COUNT, samplingFields, samplingParams } from './sampling.ts';
 import { type RequestNames, requestNames, servingParams } from './serving-fields.ts';
 import { requestedForm, structuredFields } from './structured-output.ts';
+import { textPrompts } from './text-prompts.ts';
+
+/** Most prompts of one request. */
+const MAX_PROMPTS = 256;
 
 const check = compileCheck(
   Type.Object({
@@ -53,10 +56,17 @@ export function parseCompletionRequest(json: unknown): CompletionRequest {
   const echoes = request.echo ?? false;
   const isPromptOnly = echoes && request.max_tokens === 0;
   // The mesh generates at least one token; a prompt-only answer omits it.
-  const sampling = samplingParams(request, isPromptOnly ? 1 : positive(request.max_tokens));
+  const { thinking_token_budget: budget = -1 } = request;
+  const sampling = samplingParams(request, {
+    maxTokens: isPromptOnly ? 1 : positive(request.max_tokens),
+    thinkingTokenBudget: budget === -1 ? undefined : budget,
+  });
   const wish = { numLogprobs: request.logprobs, reasoning: 'inline' as const };
   const output = outputOptions(request, wish);
-  const prompts = completionPrompts(request.prompt, request.add_special_tokens ?? true);
+  const prompts = textPrompts(request.prompt, request.add_special_tokens ?? true, {
+    field: 'prompt',
+    maxPrompts: MAX_PROMPTS,
+  });
   const { structuredOutput, formField } = requestedForm(request);
   checkRepeatedLists({ sampling, structuredOutput }, prompts.length);
   return {

@@ -46,14 +46,28 @@ export const samplingFields = {
   stop_token_ids: listField(tokenId, 'a list of token ids'),
   ignore_eos: flagField(),
   n: samplingField(COUNT_FIELDS.numChoices),
+  thinking_token_budget: Type.Optional(
+    Type.Integer({
+      minimum: -1,
+      maximum: MAX_COUNT,
+      description: `an integer from 0 to ${MAX_COUNT}, or -1 for no bound`,
+    }),
+  ),
 } as const;
 
 export type SamplingRequest = Static<ReturnType<typeof Type.Object<typeof samplingFields>>>;
 
-/** Translates the shared fields; `maxTokens` comes from the field that the API has for it. */
+/** Numbers for which each API has its own fields. */
+export interface SamplingBounds {
+  readonly maxTokens: number | undefined;
+  /** Most tokens of thoughts; undefined for no bound. */
+  readonly thinkingTokenBudget: number | undefined;
+}
+
+/** Translates the shared fields. */
 export function samplingParams(
   request: SamplingRequest,
-  maxTokens: number | undefined,
+  { maxTokens, thinkingTokenBudget }: SamplingBounds,
 ): SamplingParams {
   if (maxTokens !== undefined && (request.min_tokens ?? 0) > maxTokens) {
     const message = `min_tokens must be at most max_tokens (${maxTokens}), got ${request.min_tokens}`;
@@ -72,5 +86,6 @@ export function samplingParams(
     stopTokenIds: request.stop_token_ids ?? [],
     ignoreEos: request.ignore_eos ?? false,
     numChoices: request.n,
+    thinkingTokenBudget,
   };
 }

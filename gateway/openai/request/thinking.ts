@@ -2,6 +2,7 @@ import { type Static, Type } from 'typebox';
 import type { ReasoningForm } from '#gateway/openai/answer/answer-form.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { flagField, literalsField } from './fields.ts';
+import { MAX_COUNT, type SamplingRequest } from './sampling.ts';
 
 const EFFORTS = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'] as const;
 const SWITCHES = ['enabled', 'disabled', 'auto', 'adaptive'] as const;
@@ -9,6 +10,12 @@ const SWITCHES = ['enabled', 'disabled', 'auto', 'adaptive'] as const;
 const nullable = (description: string) =>
   Type.Union([Type.Boolean(), Type.Null()], { description });
 const flag = () => Type.Optional(nullable('true or false'));
+const budget = () =>
+  Type.Optional(
+    Type.Union([Type.Integer({ minimum: 0, maximum: MAX_COUNT }), Type.Null()], {
+      description: `an integer from 0 to ${MAX_COUNT}`,
+    }),
+  );
 
 /** Fields that switch thinking on or off, as this server, vLLM, SGLang, Zhipu and OpenRouter name it. */
 export const thinkingFields = {
@@ -16,7 +23,7 @@ export const thinkingFields = {
   reasoning_effort: literalsField(EFFORTS),
   thinking: Type.Optional(
     Type.Object(
-      { type: literalsField(SWITCHES), clear_thinking: flag() },
+      { type: literalsField(SWITCHES), clear_thinking: flag(), budget_tokens: budget() },
       { description: 'an object with the type "enabled" or "disabled"' },
     ),
   ),
@@ -31,6 +38,7 @@ export const thinkingFields = {
         enabled: flag(),
         enable: flag(),
         exclude: flag(),
+        max_tokens: budget(),
       },
       { description: 'an object with effort, enabled and exclude' },
     ),
@@ -81,15 +89,29 @@ function typeSwitch(type: (typeof SWITCHES)[number] | undefined): boolean | unde
   return type === 'disabled' ? false : undefined;
 }
 
-/** Returns where the client wants the thoughts. */
-export function reasoningForm(request: ReasoningRequest): ReasoningForm {
+/** Returns the most tokens of thoughts that the client wants; undefined for no bound. */
+export function thinkingBudget(
+  request: ThinkingRequest & Pick<SamplingRequest, 'thinking_token_budget'>,
+): number | undefined {
+  const { thinking_token_budget: ours, thinking, reasoning } = request;
+  return agreed([
+    ['thinking_token_budget', ours === -1 ? undefined : ours],
+    ['thinking.budget_tokens', thinking?.budget_tokens],
+    ['reasoning.max_tokens', reasoning?.max_tokens],
+  ]);
+}
+
+/** Returns where the client wants the thoughts; `usual` if it does not say it. */
+export function reasoningForm(request: ReasoningRequest, usual: ReasoningForm): ReasoningForm {
   const { return_reasoning, separate_reasoning, include_reasoning, reasoning } = request;
   if (include_reasoning === false || reasoning?.exclude === true) return 'hidden';
   const isApart = agreed([
     ['return_reasoning', return_reasoning],
     ['separate_reasoning', separate_reasoning],
   ]);
-  return (isApart ?? include_reasoning ?? false) ? 'apart' : 'inline';
+  const wish = isApart ?? include_reasoning;
+  if (wish === undefined) return usual;
+  return wish ? 'apart' : 'inline';
 }
 
 /** Returns the value that all fields give which are set; refuses a second opinion. */

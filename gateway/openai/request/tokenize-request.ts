@@ -5,16 +5,18 @@ import { MeshError } from '#mesh/errors.ts';
 import type { DetokenizeRequest, TokenizeRequest } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { openBody } from './body.ts';
 import { compileCheck } from './check.ts';
-import { tokenIds } from './completion-prompts.ts';
 import { flagField, objectField, textField } from './fields.ts';
 import type { RequestedMedia } from './media-reference.ts';
 import { conversation } from './messages.ts';
 import { modelName } from './serving-fields.ts';
 import { templateFields, templateOptions } from './template-args.ts';
+import { tokenIds } from './text-prompts.ts';
+import { toolList, toolListFields } from './tools.ts';
 
 const checkTokenize = compileCheck(
   Type.Object({
     ...templateFields,
+    ...toolListFields,
     model: textField('a model name'),
     prompt: textField('a text'),
     messages: Type.Optional(
@@ -45,6 +47,7 @@ export function parseTokenizeRequest(json: unknown): TokenizeCall {
   if ((prompt === undefined) === (messages === undefined)) {
     throw new MeshError('INVALID_REQUEST', 'give either prompt or messages', { param: 'prompt' });
   }
+  const tools = toolList(request.tools);
   const chat = conversation(messages ?? []);
   const text = { text: prompt ?? '', addSpecialTokens: request.add_special_tokens ?? true };
   return {
@@ -53,7 +56,10 @@ export function parseTokenizeRequest(json: unknown): TokenizeCall {
     form:
       messages === undefined
         ? { $case: 'text', value: text }
-        : { $case: 'chat', value: { messages: chat.messages, ...templateOptions(request) } },
+        : {
+            $case: 'chat',
+            value: { messages: chat.messages, tools, ...templateOptions(request) },
+          },
     media: { references: chat.references, processorKwargs: request.mm_processor_kwargs },
     returnsTokenStrings: request.return_token_strs ?? false,
   };

@@ -129,13 +129,17 @@ function start(request: FormRequest, { temperature, isVerbose }: Style): Request
   };
   const chat = {
     messages: [message],
+    tools: [],
     addGenerationPrompt: true,
     continueFinalMessage: false,
     templateArgs: { enable_thinking: false },
   };
   return {
     prompt: { form: { $case: 'chat', value: chat }, media: [], maxPromptTokens: undefined },
-    sampling: samplingParams({ ...request, temperature }, maxTokens),
+    sampling: samplingParams(
+      { ...request, temperature },
+      { maxTokens, thinkingTokenBudget: undefined },
+    ),
     output: {
       numLogprobs: isVerbose ? 0 : undefined,
       includeStopString: false,

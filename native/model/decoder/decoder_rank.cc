@@ -129,17 +129,42 @@ Status DecoderRank::SampleOutputs(const StepPlan& plan, OutputRange range, StepR
   return Status();
 }
 
+// The sum grows row by row, so that it has the same bits however a prompt is cut into steps.
+std::vector<double> DecoderRank::PoolRows(const PooledRows& pooled) {
+  const size_t width = static_cast<size_t>(config_.hidden_size);
+  std::vector<double> sum = pooled.sum;
+  sum.resize(width);
+  for (int64_t begin = 0; begin < pooled.num_rows; begin += kMaxLogitRows) {
+    const int64_t count = std::min(kMaxLogitRows, pooled.num_rows - begin);
+    const MatrixView rows = step_.residual.Rows(pooled.first_token + begin, count);
+    const MatrixView normed = step_.last.Rows(0, count);
+    device_.ops->rms_norm(*device_.context,
+                          {rows, weights_.final_norm, nullptr, config_.rms_norm_eps, normed});
+    const float* values = device_.ops->host_rows(*device_.context, normed);
+    for (int64_t row = 0; row < count; ++row, values += width) {
+      for (size_t i = 0; i < width; ++i) sum[i] += values[i];
+    }
+  }
+  return sum;
+}
+
 Status DecoderRank::Execute(const StepPlan& plan, StepResult& result) {
   const auto start = std::chrono::steady_clock::now();
   const Status begun = Begin(plan, cache_);
   if (!begun.ok()) return begun;
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) RunLayer(layer, cache_);
 
-  result.outputs.assign(plan.outputs.size(), {});
+  result = {};
+  result.outputs.resize(plan.outputs.size());
   for (size_t begin = 0; begin < plan.outputs.size(); begin += kMaxLogitRows) {
     const size_t count = std::min<size_t>(kMaxLogitRows, plan.outputs.size() - begin);
     const Status status = SampleOutputs(plan, {.begin = begin, .count = count}, result);
     if (!status.ok()) return status;
+  }
+  if (IsFirst()) {
+    for (const PooledRows& pooled : plan.pooled_rows) {
+      result.pooled_sums.push_back(PoolRows(pooled));
+    }
   }
   result.forward_us = std::chrono::duration_cast<std::chrono::microseconds>(
                           std::chrono::steady_clock::now() - start)

@@ -101,6 +101,8 @@ class DecoderRank {
   // Samples or scores the outputs on rank 0. Refuses if the whole step must fail; a failure of one
   // output alone is in that output's result.
   Status SampleOutputs(const StepPlan& plan, OutputRange range, StepResult& result);
+  // Returns the sum [hidden_size] of rows of the last hidden state, in the order of the rows.
+  std::vector<double> PoolRows(const PooledRows& pooled);
   std::vector<float> CopyToHost(const MatrixView& x);  // dense
   void Multiply(const MatrixView& x, const Linear& linear, const MatrixView& y);
 

@@ -133,6 +133,16 @@ Status CheckOutput(const StepPlan& plan, const StepLimits& limits, size_t index)
                         " is not in the vocabulary of " + Text(limits.vocab_size));
 }
 
+Status CheckPooledRows(const PooledRows& pooled, int64_t num_tokens, const StepLimits& limits) {
+  const int64_t first = pooled.first_token;
+  if (first < 0 || pooled.num_rows <= 0 || pooled.num_rows > num_tokens - first) {
+    return InvalidRequest("step plan: pooled rows " + Text(first) + ".." +
+                          Text(first + pooled.num_rows - 1) + " are not a part of the step");
+  }
+  if (pooled.sum.empty()) return Status();
+  return CheckLength("step plan: sum of pooled rows", pooled.sum.size(), limits.hidden_size);
+}
+
 // Counts a token as generated, for the penalties that are in use.
 void CountGenerated(uint32_t token_id, SampleParams& params) {
   if (params.repetition_penalty != 1.0f) {
@@ -185,6 +195,10 @@ Status CheckStepPlan(const StepPlan& plan, const StepLimits& limits) {
   }
   for (size_t i = 0; i < plan.outputs.size(); ++i) {
     const Status status = CheckOutput(plan, limits, i);
+    if (!status.ok()) return status;
+  }
+  for (const PooledRows& pooled : plan.pooled_rows) {
+    const Status status = CheckPooledRows(pooled, plan.num_tokens(), limits);
     if (!status.ok()) return status;
   }
   return Status();

@@ -19,6 +19,13 @@ struct MediaRows {
   size_t bytes = 0;
 };
 
+// Consecutive rows of the last hidden state, after the final norm, that are summed up.
+struct PooledRows {
+  int64_t first_token = 0;
+  int64_t num_rows = 0;
+  std::vector<double> sum;  // [hidden_size]: of the rows of steps before; empty: zeros
+};
+
 // One engine step; see StepPlan in native/step-plan.ts.
 struct StepPlan {
   std::vector<int32_t> token_ids;     // [num_tokens]
@@ -33,6 +40,7 @@ struct StepPlan {
   std::vector<MediaRows> media_rows;
   std::vector<int32_t> output_tokens;  // [num_outputs]: the token whose logits each output reads
   std::vector<TokenChoice> outputs;    // [num_outputs]
+  std::vector<PooledRows> pooled_rows;
 
   int64_t num_tokens() const { return static_cast<int64_t>(token_ids.size()); }
   int64_t num_sequences() const { return static_cast<int64_t>(context_lens.size()); }
@@ -42,6 +50,7 @@ inline constexpr int32_t kMaxLogprobs = 20;
 
 struct StepResult {
   std::vector<ChosenToken> outputs;
+  std::vector<std::vector<double>> pooled_sums;  // [num_pooled][hidden_size]
   int64_t forward_us = 0;
 };
 

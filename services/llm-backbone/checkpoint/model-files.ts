@@ -42,6 +42,10 @@ const ModelConfig = Type.Object({
   audio_config: Type.Optional(Type.Object({})),
   image_token_id: Type.Optional(Type.Integer()),
   audio_token_id: Type.Optional(Type.Integer()),
+  is_matryoshka: Type.Optional(Type.Union([Type.Boolean(), Type.Null()])),
+  matryoshka_dimensions: Type.Optional(
+    Type.Union([Type.Array(Type.Integer({ minimum: 1 })), Type.Null()]),
+  ),
 });
 
 const SpecialToken = Type.Union([
@@ -84,6 +88,8 @@ export interface ModelFiles {
   /** Type the checkpoint's weights are stored in; "" if it does not say. */
   readonly dtype: string;
   readonly maxPositionEmbeddings: number | undefined;
+  /** Widths to which embeddings may be cut, or all; null if config.json names none. */
+  readonly matryoshka: readonly number[] | 'all' | null;
   /** Null if the checkpoint has none. */
   readonly chatTemplate: ChosenTemplate | null;
   /** `bos_token`, `eos_token` and the like, for the template. */
@@ -116,6 +122,7 @@ export async function readModelFiles(
     mergeSize: config.vision_config?.spatial_merge_size ?? 1,
     dtype: config.dtype ?? config.torch_dtype ?? text.dtype ?? text.torch_dtype ?? '',
     maxPositionEmbeddings: text.max_position_embeddings,
+    matryoshka: config.matryoshka_dimensions ?? (config.is_matryoshka === true ? 'all' : null),
     chatTemplate: await readChatTemplate(directory, chatTemplate, tokenizer ?? {}),
     specialTokens: specialTokens(tokenizer ?? {}),
   };

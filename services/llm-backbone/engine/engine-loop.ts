@@ -238,6 +238,7 @@ export class EngineLoop {
   #commit(step: ScheduledStep, results: readonly ChunkResult[]): void {
     const byOwner = new Map<SequenceOwner, SequenceResult[]>();
     this.#endFailed(step, results);
+    pool(step, results);
     this.#scheduler.commit(
       step,
       results.map(({ sampled }) => sampled.map(({ tokenId }) => tokenId)),
@@ -370,6 +371,14 @@ function countTokens({ chunks }: ScheduledStep, results: readonly ChunkResult[])
     const numPrompt = Math.min(firstToken + numTokens, sequence.numPromptTokens) - firstToken;
     return sum + Math.max(0, numPrompt) + (results[i]?.sampled.length ?? 0);
   }, 0);
+}
+
+/** Hands the sums of hidden states to the sequences, whose next chunks add to them. */
+function pool({ chunks }: ScheduledStep, results: readonly ChunkResult[]): void {
+  for (const [i, { sequence, pooledRows }] of chunks.entries()) {
+    const sum = results[i]?.pooledSum ?? null;
+    if (pooledRows !== null && sum !== null) sequence.pooling?.add(pooledRows, sum);
+  }
 }
 
 function ignoreUntilAwaited(): void {}

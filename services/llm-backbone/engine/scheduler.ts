@@ -311,9 +311,8 @@ export class Scheduler {
   #computableEnd(sequence: Sequence, numComputed = sequence.numComputedTokens): number {
     const end = sequence.media.firstMissing(numComputed);
     if (end === Infinity) return sequence.numTokens;
-    // While the sequence waits, only full blocks in the prefix cache last; a sequence with prompt
-    // log-probabilities does not use that cache.
-    if (sequence.numPromptLogprobs >= 0) return 0;
+    // While the sequence waits, only full blocks in the prefix cache last, which is not for all.
+    if (sequence.needsEveryRow) return 0;
     const { blockSize } = this.options;
     return Math.floor(end / blockSize) * blockSize;
   }
@@ -394,8 +393,7 @@ export class Scheduler {
    */
   #cachedPrefix(sequence: Sequence): number[] {
     const blocks: number[] = [];
-    // Cached tokens have no logits, which the log-probabilities of every prompt token need.
-    if (sequence.numPromptLogprobs >= 0) return blocks;
+    if (sequence.needsEveryRow) return blocks;
     const numBlocks = Math.floor((sequence.numTokens - 1) / this.options.blockSize);
     for (let i = 0; i < numBlocks; i++) {
       const hash = sequence.blockHash(i, this.options.blockSize);

@@ -1,3 +1,4 @@
+import type { PromptPooling } from '#backbone/pooling/prompt-pooling.ts';
 import { blockHash, chainStart } from './block-hash.ts';
 import type { PlaceholderRange } from './placeholder-range.ts';
 import type { RowSource } from './row-source.ts';
@@ -52,6 +53,8 @@ export interface SequenceOptions {
   readonly numLogprobs: number;
   /** Number of alternatives reported with each prompt token; -1 for no log-probabilities. */
   readonly numPromptLogprobs: number;
+  /** Takes hidden states of the prompt; null if nobody asks for them. */
+  readonly pooling: PromptPooling | null;
   /** A sequence of the same prompt that prefills first, so that this one finds its blocks. */
   readonly leader: Sequence | null;
   /** Key of its prompt if that may have crashed a process; "" otherwise. */
@@ -73,6 +76,7 @@ export class Sequence {
   readonly sampler: SamplerState;
   readonly numLogprobs: number;
   readonly numPromptLogprobs: number;
+  readonly pooling: PromptPooling | null;
   readonly leader: Sequence | null;
   /** If not "", only sequences with the same key are with it in a step. */
   readonly suspectKey: string;
@@ -107,6 +111,7 @@ export class Sequence {
     this.sampler = options.sampler;
     this.numLogprobs = options.numLogprobs;
     this.numPromptLogprobs = options.numPromptLogprobs;
+    this.pooling = options.pooling;
     this.leader = options.leader;
     this.suspectKey = options.suspectKey;
     this.tokenIds = [...options.promptTokenIds, ...options.completionTokenIds];
@@ -124,6 +129,11 @@ export class Sequence {
 
   get numUncomputedTokens(): number {
     return this.tokenIds.length - this.numComputedTokens;
+  }
+
+  /** Tells whether every prompt token must be computed, because the prefix cache has no such results. */
+  get needsEveryRow(): boolean {
+    return this.numPromptLogprobs >= 0 || this.pooling?.kind === 'mean';
   }
 
   /** Tells whether rows of media are missing that the uncomputed tokens need. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { RowRange } from '#backbone/pooling/prompt-pooling.ts';
 import type { Sequence } from './sequence.ts';
 
 /** Tokens of one sequence that one step computes, and those it verifies. */
@@ -15,7 +16,9 @@ export interface ScheduledChunk {
   /** Tells whether a token is sampled from the row of the sequence's last token. */
   readonly samples: boolean;
   /** Prompt rows whose log-probabilities are wanted, `[start, end)`; row r scores token r + 1. */
-  readonly scoredRows: { readonly start: number; readonly end: number };
+  readonly scoredRows: RowRange;
+  /** Prompt rows whose hidden states are added to `sequence.pooling`; null if there are none. */
+  readonly pooledRows: RowRange | null;
 }
 
 /** The tokens that one engine step computes, by sequence. */
@@ -114,6 +117,7 @@ function chunkOf(sequence: Sequence, numTokens: number): ScheduledChunk {
     draftIds: [],
     samples: end === sequence.numTokens && sequence.endRules.maxTokens > 0,
     scoredRows: scoredRows(sequence, firstToken, end),
+    pooledRows: sequence.pooling?.rowsOf(firstToken, end) ?? null,
   };
 }
 

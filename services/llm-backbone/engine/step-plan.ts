@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { EngineError, MediaRows, StepOutput, StepPlan, StepResult } from '#native';
+import type { EngineError, MediaRows, PooledRows, StepOutput, StepPlan, StepResult } from '#native';
 import { endAfter } from './sequence.ts';
 import { numRowsOf, type ScheduledChunk, type ScheduledStep } from './step-draft.ts';
 
@@ -35,6 +35,8 @@ export interface ChunkResult {
    * drafts and one more, unless one of them ends it.
    */
   readonly sampled: readonly ScoredToken[];
+  /** `[hidden_size]`: sum of hidden states up to the chunk's end; null if none were asked for. */
+  readonly pooledSum: Float64Array | null;
 }
 
 /** Lays a scheduled step out as the arrays the decoder reads. */
@@ -52,6 +54,7 @@ export function buildStepPlan(step: ScheduledStep, blockSize: number): StepPlan 
   let row = 0;
   const mediaRows: MediaRows[] = [];
   const outputs: StepOutput[] = [];
+  const pooledRows: PooledRows[] = [];
   for (const [s, chunk] of chunks.entries()) {
     const numRows = numRowsOf(chunk);
     for (let i = 0; i < numRows; i++)
@@ -61,6 +64,7 @@ export function buildStepPlan(step: ScheduledStep, blockSize: number): StepPlan 
     arrays.contextLens[s] = chunk.firstToken + numRows;
     for (const rows of mediaRowsOf(chunk, row)) mediaRows.push(rows);
     for (const output of outputsOf(chunk, row)) outputs.push(output);
+    for (const pooled of pooledRowsOf(chunk, row)) pooledRows.push(pooled);
     row += numRows;
     arrays.queryStarts[s + 1] = row;
   }
@@ -71,6 +75,7 @@ export function buildStepPlan(step: ScheduledStep, blockSize: number): StepPlan 
     maxBlocksPerSequence,
     mediaRows,
     outputs,
+    ...(pooledRows.length > 0 && { pooledRows }),
   };
 }
 
@@ -89,6 +94,7 @@ function previousOutputsOf({ chunks, numTokens }: ScheduledStep): Int32Array | n
 /** Assigns the parts of a result to the chunks of its step. */
 export function readStepResult(step: ScheduledStep, result: StepResult): ChunkResult[] {
   let output = 0;
+  let pooled = 0;
   const failures = new Map(result.failures.map((failure) => [failure.output, failure.error]));
   return step.chunks.map((chunk) => {
     const { sequence, scoredRows, samples, draftIds } = chunk;
@@ -109,6 +115,7 @@ export function readStepResult(step: ScheduledStep, result: StepResult): ChunkRe
       failure,
       promptScores,
       sampled: samples ? acceptedTokens(chunk, result, { firstSample, isFine }) : [],
+      pooledSum: chunk.pooledRows === null ? null : (result.pooledSums[pooled++] ?? null),
     };
   });
 }
@@ -183,6 +190,16 @@ function mediaRowsOf(
     const { dtype } = embedding;
     return [{ firstToken: row + from - firstToken, numRows: to - from, dtype, rows }];
   });
+}
+
+function pooledRowsOf(
+  { sequence, firstToken, pooledRows }: ScheduledChunk,
+  row: number,
+): PooledRows[] {
+  if (pooledRows === null) return [];
+  const { start, end } = pooledRows;
+  const sum = sequence.pooling?.sum;
+  return [{ firstToken: row + start - firstToken, numRows: end - start, ...(sum && { sum }) }];
 }
 
 function outputsOf(chunk: ScheduledChunk, row: number): StepOutput[] {

@@ -50,7 +50,7 @@ export function createEmbeddings(
         log,
         onChange,
       });
-      metrics.watchEncoders(modality, () => client.peers);
+      metrics.watchEncoders(modality, client);
       return [[modality, client] as const];
     }),
   );

@@ -106,6 +106,11 @@ export class EncoderClient {
     return this.#set.numReady;
   }
 
+  /** Tells whether an encoder is left out because it fails repeatedly. */
+  isOut(address: string): boolean {
+    return this.#ejection.isOut(address);
+  }
+
   close(): Promise<void> {
     return this.#set.close();
   }
@@ -206,9 +211,10 @@ export class EncoderClient {
       stage.answered(encoded);
       return encoded;
     } catch (error: unknown) {
-      if (error instanceof MeshError && !mayRetryElsewhere(error)) result = 'refused';
+      const why = turn.whyFailed(error);
+      if (why instanceof MeshError && !mayRetryElsewhere(why)) result = 'refused';
       if (progress.signal.aborted || turn.isCancelled) result = 'cancelled';
-      stage.failed(result === 'cancelled' ? 'CANCELLED' : reasonOf(error));
+      stage.failed(result === 'cancelled' ? 'CANCELLED' : reasonOf(why));
       throw error;
     } finally {
       metrics.encodeEnded(modality, result);

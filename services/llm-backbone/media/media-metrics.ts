@@ -1,11 +1,18 @@
 import type { RowTransport } from '#mesh/encode/encoder-call.ts';
 import type { Counter, Labels, MetricRegistry } from '#mesh/metrics.ts';
 import type { MediaModality } from '#mesh/modality.ts';
-import { PeerReadiness, type PeerReadinessOptions } from '#mesh/peers/peer-readiness.ts';
+import { PeerFlag } from '#mesh/peers/peer-flag.ts';
 import type { HedgeResult } from './hedging.ts';
 
 /** How an `Encode` stream ended. */
 export type EncodeResult = 'encoded' | 'cache_hit' | 'refused' | 'failed' | 'cancelled';
+
+/** The encoders of one modality as gauges see them. */
+export interface WatchedEncoders {
+  readonly peers: readonly { readonly address: string; readonly isReady: boolean }[];
+  /** Tells whether an encoder is left out because it fails repeatedly. */
+  isOut(address: string): boolean;
+}
 
 /** Values that gauges read. */
 export interface MediaLevels {
@@ -49,15 +56,30 @@ export class MediaMetrics {
     this.#registry.show([cache, buffer], this.#labels);
   }
 
-  /** Adds a gauge that shows which encoders of a modality can be asked. */
-  watchEncoders(modality: MediaModality, peers: PeerReadinessOptions['peers']): void {
+  /**
+   * Adds the gauges of a modality's encoders: whether each can be asked, and is left out because it
+   * fails.
+   */
+  watchEncoders(modality: MediaModality, client: WatchedEncoders): void {
+    const shared = {
+      label: 'encoder',
+      labels: { ...this.#labels, modality },
+      peers: () => client.peers,
+    };
     this.#registry.register(
-      new PeerReadiness({
+      new PeerFlag({
+        ...shared,
         name: 'encoder_endpoints_ready',
         help: 'Whether the encoder can be asked, 1 or 0',
-        label: 'encoder',
-        labels: { ...this.#labels, modality },
-        peers,
+        isSet: ({ isReady }) => isReady,
+      }),
+    );
+    this.#registry.register(
+      new PeerFlag({
+        ...shared,
+        name: 'encoder_endpoints_ejected',
+        help: 'Whether the encoder is left out because it fails repeatedly, 1 or 0',
+        isSet: ({ address }) => client.isOut(address),
       }),
     );
   }

@@ -8,18 +8,32 @@ export interface TextPiece {
   readonly text: string;
 }
 
+/** Text of the arguments of a call, JSON; it is empty only in the first piece of a call. */
+export interface CallPiece {
+  readonly channel: 'tool_call';
+  readonly text: string;
+  readonly call: {
+    /** Index of the call in its answer. */
+    readonly index: number;
+    /** Name of the tool in the first piece of the call, otherwise undefined. */
+    readonly name: string | undefined;
+  };
+}
+
+export type OutputPiece = TextPiece | CallPiece;
+
 /** Why a choice ended. */
 export type ChoiceEnd = SequenceEnd | { readonly reason: 'stop'; readonly stopString: string };
 
 /** Takes a piece of text that a stage has finished. */
-export type Emit = (piece: TextPiece) => void;
+export type Emit = (piece: OutputPiece) => void;
 
 /**
  * One step that turns the token ids of an answer into deltas. The text a stage emits depends only
  * on what was pushed, so a resume rebuilds it from the delivered ids. A stage emits during the
  * call, and may hold back text until it knows how to classify it.
  */
-export interface OutputStage<Piece = TextPiece> {
+export interface OutputStage<Piece = OutputPiece> {
   /** Takes a piece and emits the text that is certain after it. */
   push(piece: Piece, emit: Emit): void;
   /** Emits the text that was held back. Called once, when the answer has ended. */

@@ -1,9 +1,11 @@
 import type { Vocabulary } from '#backbone/checkpoint/vocabulary.ts';
 import type { EndRules } from '#backbone/engine/sequence.ts';
 import { Detokenizer } from './detokenizer.ts';
+import { InlineThoughts } from './inline-thoughts.ts';
 import type { OutputStage, OutputStages } from './output-stage.ts';
 import { ReasoningSplitter } from './reasoning-splitter.ts';
 import { StopMatcher } from './stop-matcher.ts';
+import { callStage, type ToolUse } from './tool-use.ts';
 
 /** What one request wants to be done with its tokens. */
 export interface ChoiceOptions {
@@ -13,6 +15,8 @@ export interface ChoiceOptions {
   readonly includeStopString: boolean;
   readonly skipSpecialTokens: boolean;
   readonly splitReasoning: boolean;
+  /** Null if no text is read as a call. */
+  readonly tools: ToolUse | null;
 }
 
 /** The facts from which the stages of one choice are made. */
@@ -32,12 +36,19 @@ export function outputStages({
   startsInReasoning,
   mayStop,
 }: StageContext): OutputStages {
-  const { stopStrings, includeStopString, skipSpecialTokens, splitReasoning } = options;
+  const { stopStrings, includeStopString, skipSpecialTokens, splitReasoning, tools } = options;
   const textStages: OutputStage[] = [];
   if (stopStrings.length > 0) {
     textStages.push(new StopMatcher(stopStrings, { includeStopString, mayStop }));
   }
-  if (splitReasoning) textStages.push(new ReasoningSplitter({ isOpen: startsInReasoning }));
+  if (splitReasoning || tools !== null) {
+    const isOpen = startsInReasoning;
+    textStages.push(new ReasoningSplitter({ isOpen, keepsTags: !splitReasoning }));
+  }
+  if (tools !== null) {
+    textStages.push(callStage(tools));
+    if (!splitReasoning) textStages.push(new InlineThoughts());
+  }
   const tags = textStages.flatMap((stage) => stage.tags ?? []);
   const visibleIds = new Set(tags.map((tag) => vocabulary.addedId(tag) ?? -1));
   return [new Detokenizer(vocabulary, { skipSpecialTokens, visibleIds }), ...textStages];

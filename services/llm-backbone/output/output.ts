@@ -1,6 +1,6 @@
 import type { Vocabulary } from '#backbone/checkpoint/vocabulary.ts';
 import { type EndRules, endAfter, type SequenceEnd } from '#backbone/engine/sequence.ts';
-import type { ChoiceEnd, TextPiece } from './output-stage.ts';
+import type { ChoiceEnd, OutputPiece } from './output-stage.ts';
 import { type ChoiceOptions, outputStages } from './output-stages.ts';
 import { endsInReasoning, ReasoningCounter, reasoningTags } from './reasoning-counter.ts';
 import { StageChain } from './stage-chain.ts';
@@ -17,6 +17,7 @@ export class ChoiceOutput {
   readonly #counter: ReasoningCounter;
   #numTokens = 0;
   #end: ChoiceEnd | null = null;
+  #hasCalls = false;
 
   /** `listStages` makes the stages; tests add their own. */
   constructor(
@@ -39,6 +40,11 @@ export class ChoiceOutput {
     return this.#end;
   }
 
+  /** Tells whether the choice has called a tool. */
+  get hasCalls(): boolean {
+    return this.#hasCalls;
+  }
+
   get numTokens(): number {
     return this.#numTokens;
   }
@@ -51,22 +57,24 @@ export class ChoiceOutput {
    * Returns the text that became certain with this token; the token that ends the choice brings the
    * rest.
    */
-  push(tokenId: number): readonly TextPiece[] {
+  push(tokenId: number): readonly OutputPiece[] {
     this.#numTokens++;
     this.#counter.push(tokenId);
     const end = endAfter(this.#endRules, tokenId, this.#numTokens);
     const isShown = end?.reason !== 'stop' || this.#includesStop;
     const pieces = isShown ? this.#chain.push(tokenId) : [];
-    if (end === null && this.#chain.end === null) return pieces;
-    return [...pieces, ...this.#finish(end)];
+    const isOver = end !== null || this.#chain.end !== null;
+    const all = isOver ? [...pieces, ...this.#finish(end)] : pieces;
+    for (const { channel } of all) this.#hasCalls ||= channel === 'tool_call';
+    return all;
   }
 
   /** Ends a choice that must not generate any token. */
-  finishEmpty(): readonly TextPiece[] {
+  finishEmpty(): readonly OutputPiece[] {
     return this.#finish({ reason: 'length' });
   }
 
-  #finish(end: SequenceEnd | null): readonly TextPiece[] {
+  #finish(end: SequenceEnd | null): readonly OutputPiece[] {
     const rest = this.#chain.flush();
     // The last text may have completed a stop string; that end wins over any other.
     this.#end = this.#chain.end ?? end;

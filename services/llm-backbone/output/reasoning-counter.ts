@@ -24,6 +24,11 @@ export class ReasoningCounter {
     return this.#numTokens;
   }
 
+  /** Tells whether the next token belongs to the thoughts, or ends them. */
+  get isInside(): boolean {
+    return this.#phase === 'inside';
+  }
+
   push(tokenId: number): void {
     if (this.#phase === 'before' && tokenId === this.#tags.open) this.#phase = 'inside';
     else if (this.#phase === 'inside' && tokenId === this.#tags.close) this.#phase = 'after';

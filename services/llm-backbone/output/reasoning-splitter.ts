@@ -1,47 +1,48 @@
-import type { Emit, OutputStage, TextPiece } from './output-stage.ts';
-import { overlap } from './stop-matcher.ts';
+import type { Emit, OutputPiece, OutputStage } from './output-stage.ts';
+import { TagReader } from './tag-reader.ts';
 
 export const THINK_OPEN = '<think>';
 export const THINK_CLOSE = '</think>';
 
+export interface ReasoningSplitterOptions {
+  /** Tells that the prompt already ended inside the thoughts. */
+  readonly isOpen: boolean;
+  /** Leaves the two tags in the thoughts instead of dropping them. */
+  readonly keepsTags?: boolean;
+}
+
 /**
- * Separates the first `<think>…</think>` of an answer from the rest and drops the two tags. A
- * second opening tag inside is part of the thoughts; any tag after the first closing one is
- * content.
+ * Separates the first `<think>…</think>` of an answer from the rest. A second opening tag inside is
+ * part of the thoughts; any tag after the first closing one is content.
  */
 export class ReasoningSplitter implements OutputStage {
   readonly tags = [THINK_OPEN, THINK_CLOSE];
+  readonly #keepsTags: boolean;
+  readonly #text = new TagReader();
   #phase: 'before' | 'inside' | 'after';
-  #held = '';
 
-  /** `isOpen` tells that the prompt already ended inside the thoughts. */
-  constructor(options: { readonly isOpen: boolean }) {
-    this.#phase = options.isOpen ? 'inside' : 'before';
+  constructor({ isOpen, keepsTags = false }: ReasoningSplitterOptions) {
+    this.#keepsTags = keepsTags;
+    this.#phase = isOpen ? 'inside' : 'before';
   }
 
-  push(piece: TextPiece, emit: Emit): void {
-    let text = this.#held + piece.text;
-    this.#held = '';
+  push(piece: OutputPiece, emit: Emit): void {
+    this.#text.add(piece.text);
     while (this.#phase !== 'after') {
-      const tag = this.#phase === 'before' ? THINK_OPEN : THINK_CLOSE;
-      const start = text.indexOf(tag);
-      if (start === -1) {
-        const numCertain = text.length - overlap(text, tag);
-        this.#held = text.slice(numCertain);
-        text = text.slice(0, numCertain);
-        break;
-      }
-      this.#emitText(text.slice(0, start), emit);
-      text = text.slice(start + tag.length);
-      this.#phase = this.#phase === 'before' ? 'inside' : 'after';
+      const isBefore = this.#phase === 'before';
+      const { text, tag } = this.#text.take([isBefore ? THINK_OPEN : THINK_CLOSE]);
+      this.#emitText(text, emit);
+      if (tag === null) return;
+      this.#phase = 'inside';
+      if (this.#keepsTags) this.#emitText(tag, emit);
+      if (!isBefore) this.#phase = 'after';
     }
-    this.#emitText(text, emit);
+    this.#emitText(this.#text.takeAll(), emit);
   }
 
   /** Emits text that was held back and turned out not to be a tag. */
   flush(emit: Emit): void {
-    this.#emitText(this.#held, emit);
-    this.#held = '';
+    this.#emitText(this.#text.takeAll(), emit);
   }
 
   #emitText(text: string, emit: Emit): void {

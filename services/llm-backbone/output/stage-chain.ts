@@ -1,6 +1,6 @@
-import type { ChoiceEnd, Emit, OutputStages, TextPiece } from './output-stage.ts';
+import type { ChoiceEnd, Emit, OutputPiece, OutputStages } from './output-stage.ts';
 
-const NO_PIECES: readonly TextPiece[] = [];
+const NO_PIECES: readonly OutputPiece[] = [];
 
 /** Runs stages in a chain: token ids enter the first, text leaves the last. */
 export class StageChain {
@@ -9,7 +9,7 @@ export class StageChain {
   /** For each stage, a function that flushes it into the next one. */
   readonly #flushes: readonly (() => void)[];
   /** Pieces that the last stage has emitted during the call. */
-  #emitted: TextPiece[] | null = null;
+  #emitted: OutputPiece[] | null = null;
 
   constructor(stages: OutputStages) {
     const [first, ...others] = stages;
@@ -40,18 +40,18 @@ export class StageChain {
     return null;
   }
 
-  push(tokenId: number): readonly TextPiece[] {
+  push(tokenId: number): readonly OutputPiece[] {
     this.#push(tokenId);
     return this.#take();
   }
 
   /** Emits all text that the stages hold back. */
-  flush(): readonly TextPiece[] {
+  flush(): readonly OutputPiece[] {
     for (const flush of this.#flushes) flush();
     return this.#take();
   }
 
-  #take(): readonly TextPiece[] {
+  #take(): readonly OutputPiece[] {
     const pieces = this.#emitted;
     this.#emitted = null;
     return pieces ?? NO_PIECES;

@@ -1,5 +1,5 @@
 import { type PatternAutomaton, sharedAutomaton } from '#backbone/engine/pattern-automaton.ts';
-import type { ChoiceEnd, Emit, OutputStage, TextPiece } from './output-stage.ts';
+import type { ChoiceEnd, Emit, OutputPiece, OutputStage } from './output-stage.ts';
 
 export interface StopMatcherOptions {
   readonly includeStopString: boolean;
@@ -32,7 +32,7 @@ export class StopMatcher implements OutputStage {
     return this.#end;
   }
 
-  push(piece: TextPiece, emit: Emit): void {
+  push(piece: OutputPiece, emit: Emit): void {
     if (this.#end !== null) return;
     if (!this.#options.mayStop()) {
       emit(piece);
@@ -76,12 +76,4 @@ function emitText(text: string, emit: Emit): void {
 
 function charCodes(text: string): Uint16Array {
   return Uint16Array.from({ length: text.length }, (_, i) => text.charCodeAt(i));
-}
-
-/** Returns the length of the longest end of `text` that is a proper beginning of `word`. */
-export function overlap(text: string, word: string): number {
-  for (let length = Math.min(text.length, word.length - 1); length > 0; length--) {
-    if (text.endsWith(word.slice(0, length))) return length;
-  }
-  return 0;
 }

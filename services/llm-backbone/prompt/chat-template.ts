@@ -6,9 +6,10 @@ import { List, type Value } from '#backbone/template/value.ts';
 import { excerpt } from '#mesh/client-text.ts';
 import { errorMessage } from '#mesh/error-message.ts';
 import { MeshError } from '#mesh/errors.ts';
+import { asObservations, type CallHistory, callHistoryOf, isOfCalls } from './call-history.ts';
 import { type ContentFormat, detectContentFormat } from './content-format.ts';
 import { allowedArgs } from './template-args.ts';
-import { messageValue, type TemplateMessage } from './template-message.ts';
+import { messageValue, type TemplateMessage, toolValue } from './template-message.ts';
 
 /** Most characters of a rendered prompt; a longer one means a faulty template or request. */
 const MAX_RENDERED_CHARS = 16 * 1024 * 1024;
@@ -24,6 +25,8 @@ export interface RenderOptions {
   /** Leaves the last message open, so that the model continues it. */
   readonly continueFinalMessage: boolean;
   readonly args: Readonly<Record<string, unknown>>;
+  /** Functions of the tools, each a JSON object. */
+  readonly tools: readonly string[];
 }
 
 export interface ChatTemplateSource {
@@ -45,6 +48,7 @@ export class ChatTemplate {
   readonly contentFormat: ContentFormat;
   readonly source: ChatTemplateSource;
   readonly #template: Template;
+  readonly #callHistory: CallHistory;
 
   constructor(source: ChatTemplateSource) {
     try {
@@ -57,6 +61,7 @@ export class ChatTemplate {
       throw new MeshError('INVALID_REQUEST', message, { param: 'chat-template', cause });
     }
     this.source = source;
+    this.#callHistory = callHistoryOf(source.text);
   }
 
   /** Tells whether the template reads a variable that the request may set. */
@@ -87,23 +92,55 @@ export class ChatTemplate {
       ([name, token]) => [name, Text.of(token)] as const,
     );
     return new Map<string, Value>([
-      // transformers hands over both, without a value.
-      ['tools', null],
+      // transformers hands over both, even without a value.
+      ['tools', this.#tools(options.tools)],
       ['documents', null],
       ...tokens,
       ...allowedArgs(options.args),
-      ['messages', new List(messages.map((one, i) => this.#message(one, i)))],
+      ['messages', new List(messages.flatMap((one, i) => this.#message(one, i)))],
       ['add_generation_prompt', options.addGenerationPrompt],
     ]);
   }
 
-  #message(message: TemplateMessage, index: number): Value {
+  #tools(tools: readonly string[]): Value {
+    if (tools.length === 0) return null;
+    if (!this.reads('tools')) {
+      const message =
+        "the model's chat template shows no tools; start the model with one that does (--chat-template), or ask without tools";
+      throw new MeshError('INVALID_REQUEST', message, { param: 'prompt.chat.tools' });
+    }
+    return new List(tools.map((one, i) => this.#tool(one, i)));
+  }
+
+  #tool(functionJson: string, index: number): Value {
     try {
-      return messageValue(message, this.contentFormat);
+      return toolValue(functionJson);
     } catch (cause: unknown) {
-      const param = `prompt.chat.messages[${index}].tool_calls`;
-      const text = `${param}: the arguments of a call must be JSON: ${excerpt(errorMessage(cause))}`;
-      throw new MeshError('INVALID_REQUEST', text, { param, cause });
+      throw notJson(`prompt.chat.tools[${index}].function_json`, 'a function', cause);
+    }
+  }
+
+  /** Returns the values of a message: one, or several if it has calls that the template shows apart. */
+  #message(message: TemplateMessage, index: number): Value[] {
+    const shown = isOfCalls(message) ? this.#withCalls(message, index) : [message];
+    try {
+      return shown.map((one) => messageValue(one, this.contentFormat));
+    } catch (cause: unknown) {
+      throw notJson(`prompt.chat.messages[${index}].tool_calls`, 'the arguments of a call', cause);
+    }
+  }
+
+  #withCalls(message: TemplateMessage, index: number): TemplateMessage[] {
+    switch (this.#callHistory) {
+      case 'messages':
+        return [message];
+      case 'observations':
+        return asObservations(message);
+      case 'none': {
+        const param = `prompt.chat.messages[${index}]`;
+        const text = `${param}: the model's chat template shows no calls of tools and no results; start the model with one that does (--chat-template)`;
+        throw new MeshError('INVALID_REQUEST', text, { param });
+      }
     }
   }
 
@@ -119,6 +156,11 @@ export class ChatTemplate {
       throw new MeshError('INVALID_REQUEST', message, { param: 'prompt.chat.messages', cause });
     }
   }
+}
+
+function notJson(param: string, what: string, cause: unknown): MeshError {
+  const message = `${param}: ${what} must be JSON: ${excerpt(errorMessage(cause))}`;
+  return new MeshError('INVALID_REQUEST', message, { param, cause });
 }
 
 /**

@@ -129,7 +129,8 @@ export class PromptDesk {
   ): Promise<Text> {
     const [template, thread] = [this.#template, this.#thread];
     if (template === null || thread === undefined) throw noTemplate();
-    if (hasAtMost(messages, MAX_INLINE_CHARS)) {
+    const toolChars = options.tools.reduce((sum, { length }) => sum + length, 0);
+    if (hasAtMost(messages, MAX_INLINE_CHARS - toolChars)) {
       try {
         const deadlineMs = this.#now() + MAX_INLINE_MS;
         return template.render(messages, options, { deadlineMs, now: this.#now });

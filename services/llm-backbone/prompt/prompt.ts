@@ -2,9 +2,9 @@ import type { Tokenizer } from '#backbone/checkpoint/tokenizer.ts';
 import type { MropePositions } from '#backbone/engine/sequence.ts';
 import type { ItemShape, MediaIdentity } from '#backbone/media/media-item.ts';
 import { abortable } from '#mesh/async/abortable.ts';
-import { contextLength, contextOverflow } from '#mesh/context-overflow.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { MediaModality } from '#mesh/modality.ts';
+import { contextLength, contextOverflow } from '#mesh/prompt/context-overflow.ts';
 import { Modality } from '#protos/autoglm/common/v1/media.ts';
 import type {
   ChatMessage,
@@ -159,6 +159,7 @@ function renderOptions(chat: ChatPrompt): RenderOptions {
     addGenerationPrompt: chat.addGenerationPrompt ?? !chat.continueFinalMessage,
     continueFinalMessage: chat.continueFinalMessage,
     args: chat.templateArgs ?? {},
+    tools: chat.tools.map(({ functionJson }) => functionJson),
   };
 }
 
@@ -240,7 +241,7 @@ function keptLength(
   if (maxPromptTokens === undefined) return numTokens;
   const { maxModelLen, numCacheTokens, maxTokens = 1 } = limits;
   if (maxPromptTokens === -1) {
-    const most = Math.min(maxModelLen - maxTokens, numCacheTokens + 1 - maxTokens);
+    const most = Math.min(maxModelLen - maxTokens, numCacheTokens - Math.max(0, maxTokens - 1));
     return Math.min(numTokens, Math.max(1, most));
   }
   if (maxPromptTokens >= 1 && maxPromptTokens <= maxModelLen) {

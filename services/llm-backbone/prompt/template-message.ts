@@ -87,6 +87,11 @@ function flattened(parts: readonly TemplatePart[], origin: Origin): Text {
   return Text.join([...placeholders, ...texts], Text.of('\n'));
 }
 
+/** Gives the function of a tool, JSON, in the form in which OpenAI's requests list it. */
+export function toolValue(functionJson: string): Dict {
+  return dictOf({ type: Text.of('function'), function: readJson(functionJson, 'content') });
+}
+
 /** Gives the arguments as the value they are, as vLLM does, since templates loop over them. */
 function toolCallValue(call: TemplateToolCall): Dict {
   const given = call.arguments.trim() === '' ? '{}' : call.arguments;

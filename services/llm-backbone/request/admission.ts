@@ -13,10 +13,14 @@ import type { FailedWork } from '#mesh/log/log-failure.ts';
 import type { CallTrace } from '#mesh/trace/call-trace.ts';
 import { traceFields } from '#mesh/trace/trace-context.ts';
 import type { GenerateRequest, GenerateStart } from '#protos/autoglm/llm/v1/llm_backbone.ts';
-import { checkStart, type RequestReader, readRequest } from './generate-request.ts';
+import {
+  type CheckedStart,
+  checkStart,
+  type RequestReader,
+  readRequest,
+} from './generate-request.ts';
 import { Generation, type GenerationContext, type GenerationRequest } from './generation.ts';
 import { promptKey } from './prompt-key.ts';
-import type { CheckedSampling } from './sampling.ts';
 
 /** A request whose start has been read. */
 export interface Arrival {
@@ -80,15 +84,15 @@ async function readStart(messages: AsyncIterator<GenerateRequest>): Promise<Gene
 export async function admit(arrival: Arrival, context: AdmissionContext): Promise<Generation> {
   const { start, client, arrivalMs } = arrival;
   checkModelName(start.model, context.model);
-  const sampling = checkStart(start, context.reader);
+  const checked = checkStart(start, context.reader);
   const { priority = 0, prompt } = start;
   const needsMedia = (prompt?.media.length ?? 0) > 0;
   const isResumed = start.resume?.choices.some(({ tokenIds }) => tokenIds.length > 0) ?? false;
   const ticket = new Ticket({ client, priority, arrivalMs, needsMedia, isResumed });
   // A full queue must refuse before media are read and the prompt is tokenized.
-  context.scheduler.reserve(ticket, sampling.numChoices);
+  context.scheduler.reserve(ticket, checked.sampling.numChoices);
   try {
-    return await readAndStart(arrival, { sampling, ticket }, context);
+    return await readAndStart(arrival, { checked, ticket }, context);
   } finally {
     context.scheduler.giveUp(ticket);
   }
@@ -97,12 +101,12 @@ export async function admit(arrival: Arrival, context: AdmissionContext): Promis
 /** Reads the rest of a request and queues it, unless it loses its place meanwhile. */
 async function readAndStart(
   arrival: Arrival,
-  { sampling, ticket }: { readonly sampling: CheckedSampling; readonly ticket: Ticket },
+  { checked, ticket }: { readonly checked: CheckedStart; readonly ticket: Ticket },
   context: AdmissionContext,
 ): Promise<Generation> {
   const { prompt } = arrival.start;
   const signal = AbortSignal.any([arrival.signal, ticket.displaced]);
-  const request = await readRest({ ...arrival, signal }, sampling, context);
+  const request = await readRest({ ...arrival, signal }, checked, context);
   const hashes = (prompt?.media ?? []).map(({ contentHash }) => contentHash);
   const key = promptKey(request.prompt.tokenIds, hashes);
   try {
@@ -122,13 +126,13 @@ async function readAndStart(
 /** Reads media and prompt of a request whose start has been checked. */
 async function readRest(
   arrival: Arrival,
-  sampling: CheckedSampling,
+  checked: CheckedStart,
   context: AdmissionContext,
 ): Promise<Omit<GenerationRequest, 'ticket' | 'promptKey' | 'stages'>> {
   const { start, signal } = arrival;
   const media = await readMedia(arrival, context);
   try {
-    const request = await readRequest(start, sampling, context.reader, { media, signal });
+    const request = await readRequest(start, checked, context.reader, { media, signal });
     return { ...request, media };
   } catch (error: unknown) {
     media.close();

@@ -4,6 +4,8 @@ import type { Vocabulary } from '#backbone/checkpoint/vocabulary.ts';
 import { GrammarDesk } from '#backbone/grammar/grammar-desk.ts';
 import { vocabularyTrie } from '#backbone/grammar/vocabulary-trie.ts';
 import { reasoningTags } from '#backbone/output/reasoning-counter.ts';
+import type { ToolCallFormat } from '#backbone/output/tool-use.ts';
+import { formatOf } from '#backbone/output/tool-use.ts';
 import { ChatTemplate } from '#backbone/prompt/chat-template.ts';
 import type { ContentFormat } from '#backbone/prompt/content-format.ts';
 import type { LengthLimits } from '#backbone/prompt/prompt.ts';
@@ -24,6 +26,7 @@ export interface ReaderOptions {
   readonly maxLargePrompts: number;
   readonly schedulingPolicy: 'fcfs' | 'priority';
   readonly defaultStructuredOutput: 'none' | 'phone_action';
+  readonly toolCallParser: ToolCallFormat | 'glm47' | 'auto';
 }
 
 export interface ReaderParts {
@@ -35,13 +38,16 @@ export interface ReaderParts {
   readonly hasMrope: boolean;
   /** Rows of the decoder's head. */
   readonly numLogits: number;
+  /** Numbers of a hidden state. */
+  readonly hiddenSize: number;
   /** Called once for each template argument of requests that has no effect. */
   readonly onUnreadArg?: (name: string) => void;
 }
 
 /** Makes the reader for requests of a checkpoint. */
 export function createReader(options: ReaderOptions, parts: ReaderParts): RequestReader {
-  const { files, tokenizer, promptLimits, limits, hasMrope, numLogits, onUnreadArg } = parts;
+  const { files, tokenizer, promptLimits, limits, hasMrope, numLogits, hiddenSize } = parts;
+  const { onUnreadArg } = parts;
   const contentFormat = options.chatTemplateContentFormat;
   const { chatTemplate: template, specialTokens } = files;
   const chatTemplate = template && new ChatTemplate({ ...template, specialTokens, contentFormat });
@@ -78,9 +84,11 @@ export function createReader(options: ReaderOptions, parts: ReaderParts): Reques
           ? { $case: 'phoneAction', value: {} }
           : null,
     },
+    embedding: { hiddenSize, matryoshka: files.matryoshka },
     promptLimits,
     limits,
     schedulingPolicy: options.schedulingPolicy,
+    toolCallFormat: toolCallFormat(options.toolCallParser, template?.text),
   };
 }
 
@@ -89,4 +97,13 @@ function grammarTrie({ eosTokenIds }: ModelFiles, vocabulary: Vocabulary, numLog
   const { open, close } = reasoningTags(vocabulary);
   const excludedIds = new Set([...eosTokenIds, open ?? -1, close ?? -1]);
   return vocabularyTrie(vocabulary, { excludedIds, numLogits });
+}
+
+function toolCallFormat(
+  parser: ReaderOptions['toolCallParser'],
+  template: string | undefined,
+): ToolCallFormat | null {
+  if (parser === 'glm47') return 'glm45';
+  if (parser !== 'auto') return parser;
+  return template === undefined ? null : formatOf(template);
 }

@@ -1,5 +1,11 @@
 import { allowedIds } from '#backbone/engine/allowed-ids.ts';
 import { checkFormSize } from '#backbone/grammar/form-rules.ts';
+import type { ToolCallFormat, ToolUse } from '#backbone/output/tool-use.ts';
+import {
+  type EmbeddingWidths,
+  type RequestedEmbedding,
+  readEmbeddingOptions,
+} from '#backbone/pooling/embedding-options.ts';
 import {
   completionRoom,
   type LengthLimits,
@@ -10,7 +16,7 @@ import {
 } from '#backbone/prompt/prompt.ts';
 import { MAX_CACHE_SALT_BYTES } from '#mesh/encode/upload-limits.ts';
 import { MeshError } from '#mesh/errors.ts';
-import { checkPromptSize } from '#mesh/prompt-limits.ts';
+import { checkPromptSize } from '#mesh/prompt/prompt-limits.ts';
 import {
   type GenerateStart,
   OutputOptions,
@@ -26,9 +32,14 @@ import {
   checkSampling,
   type SamplingFacts,
 } from './sampling.ts';
+import { withThinkingBudget } from './thinking-budget.ts';
+import { readToolUse } from './tools.ts';
 
 const MAX_LOGPROBS = 20;
 const MAX_CLIENT_ID_BYTES = 256;
+
+/** Name of the options that ask for an embedding. */
+const EMBEDDING = '"embedding"';
 
 /** Greatest distance of a priority from 0; with the aging time, it bounds every wait. */
 const MAX_PRIORITY = 100;
@@ -39,13 +50,24 @@ export interface RequestReader {
   readonly promptLimits: PromptLimits;
   readonly sampling: SamplingFacts;
   readonly forms: FormReader;
+  readonly embedding: EmbeddingWidths;
   readonly limits: LengthLimits;
   /** Tells whether requests may name a priority. */
   readonly schedulingPolicy: 'fcfs' | 'priority';
+  /** How the model writes calls of tools; null if nobody knows. */
+  readonly toolCallFormat: ToolCallFormat | null;
 }
 
-/** Checks those parts of a request that can be checked before its prompt is tokenized. */
-export function checkStart(start: GenerateStart, reader: RequestReader): CheckedSampling {
+/** The parts of a request that can be checked before its prompt is tokenized. */
+export interface CheckedStart {
+  readonly sampling: CheckedSampling;
+  readonly tools: ToolUse | null;
+  /** Null for a generation. */
+  readonly embedding: RequestedEmbedding | null;
+}
+
+/** Checks what can be checked before the prompt is tokenized. */
+export function checkStart(start: GenerateStart, reader: RequestReader): CheckedStart {
   const { promptLimits, limits } = reader;
   checkPromptSize(start.prompt, { ...promptLimits, maxModelLen: limits.maxModelLen });
   checkLength('client_id', start.clientId, MAX_CLIENT_ID_BYTES);
@@ -58,13 +80,28 @@ export function checkStart(start: GenerateStart, reader: RequestReader): Checked
   checkNumLogprobs('output.num_logprobs', output.numLogprobs);
   checkNumLogprobs('output.num_prompt_logprobs', output.numPromptLogprobs);
   if (start.resume !== undefined) checkResume(start.resume, sampling, reader);
-  return sampling;
+  const tools = readToolUse(start, reader.toolCallFormat);
+  if (start.embedding === undefined) return { sampling, tools, embedding: null };
+  const embedding = readEmbeddingOptions(start.embedding, reader.embedding);
+  return { sampling: withoutTokens(sampling), tools, embedding };
+}
+
+/** Returns sampling parameters that generate nothing; refuses those that ask for something. */
+function withoutTokens(sampling: CheckedSampling): CheckedSampling {
+  const { numChoices, maxTokens = 0 } = sampling;
+  const refuse = (param: string, got: number, allowed: number): never => {
+    const message = `${param}: got ${got}, and with ${EMBEDDING} only ${allowed} is allowed`;
+    throw new MeshError('INVALID_REQUEST', message, { param });
+  };
+  if (numChoices !== 1) refuse('sampling.num_choices', numChoices, 1);
+  if (maxTokens !== 0) refuse('sampling.max_tokens', maxTokens, 0);
+  return { ...sampling, maxTokens: 0 };
 }
 
 /** Tokenizes and completes a checked request. */
 export async function readRequest(
   start: GenerateStart,
-  sampling: CheckedSampling,
+  { sampling, tools, embedding }: CheckedStart,
   reader: RequestReader,
   { media, signal }: Pick<PreparationOptions, 'media' | 'signal'>,
 ): Promise<Omit<GenerationRequest, 'ticket' | 'media' | 'promptKey' | 'stages'>> {
@@ -81,7 +118,7 @@ export async function readRequest(
   checkAllowed(sampling.settings, badWords);
   const output = start.output ?? OutputOptions.create();
   const { resume } = start;
-  const createConstraint =
+  const limiting =
     form === null || grammar === null
       ? allowedConstraint(sampling, reader)
       : constraintsOf({
@@ -92,17 +129,24 @@ export async function readRequest(
           promptTokenIds: prompt.tokenIds,
           splitsReasoning: output.splitReasoning,
         });
+  const createConstraint = withThinkingBudget(limiting, sampling, {
+    vocabulary: tokenizer.vocabulary,
+    numLogits: reader.sampling.numLogits,
+    promptTokenIds: prompt.tokenIds,
+    badWords,
+  });
   const settings = { ...sampling.settings, badWords, createConstraint };
   return {
     prompt,
     settings: resume === undefined ? settings : { ...settings, seed: resume.seed },
-    output: outputOptions(sampling, output, prompt, reader),
+    output: { ...outputOptions(sampling, output, prompt, reader), tools },
     numChoices: sampling.numChoices,
     cacheSalt: start.cacheSalt,
     numLogprobs: output.numLogprobs ?? -1,
     numPromptLogprobs: output.numPromptLogprobs ?? -1,
     returnPromptTokenIds: output.returnPromptTokenIds,
     planOnly: start.planOnly,
+    embedding,
     delivered: deliveredTokens(resume, sampling.numChoices),
   };
 }
@@ -121,7 +165,7 @@ function outputOptions(
   output: OutputOptions,
   prompt: PreparedPrompt,
   { limits }: RequestReader,
-): GenerationRequest['output'] {
+): Omit<GenerationRequest['output'], 'tools'> {
   const room = completionRoom(prompt.tokenIds.length, limits);
   return {
     endRules: {

@@ -10,8 +10,11 @@ import { choiceDeltas, choiceFinish } from '#backbone/output/choice-messages.ts'
 import { ChoiceOutput } from '#backbone/output/output.ts';
 import type { ChoiceOptions } from '#backbone/output/output-stages.ts';
 import { tokenLogprobs } from '#backbone/output/token-logprob.ts';
+import { embeddingOf } from '#backbone/pooling/embedding.ts';
+import type { RequestedEmbedding } from '#backbone/pooling/embedding-options.ts';
+import { PromptPooling } from '#backbone/pooling/prompt-pooling.ts';
 import { countMediaTokens, type PreparedPrompt } from '#backbone/prompt/prompt.ts';
-import type { MeshError } from '#mesh/errors.ts';
+import { MeshError } from '#mesh/errors.ts';
 import type { Quarantine } from '#mesh/process/quarantine.ts';
 import type { Stages } from '#mesh/trace/stages.ts';
 import type { Stage } from '#protos/autoglm/common/v1/stage.ts';
@@ -44,6 +47,8 @@ export interface GenerationRequest {
   readonly returnPromptTokenIds: boolean;
   /** Generates nothing; the answer is the prompt as it would be computed. */
   readonly planOnly: boolean;
+  /** The embedding that is the answer; null for a generation. */
+  readonly embedding: RequestedEmbedding | null;
   /**
    * Token ids already delivered, one list per choice; the lists are empty if nothing was delivered.
    */
@@ -148,6 +153,7 @@ export class Generation implements SequenceOwner {
       const choice = this.#choices.find((candidate) => candidate.sequence === sequence);
       if (choice === undefined) continue;
       this.#collectPromptLogprobs(sequence, result);
+      if (!this.#sendEmbedding(sequence)) return;
       if (result.sampled.length === 0 && sequence.end !== null && choice.output.end === null) {
         choice.output.finishEmpty();
       }
@@ -187,7 +193,7 @@ export class Generation implements SequenceOwner {
   }
 
   #sequence(index: number, delivered: readonly number[], leader: Sequence | null): Sequence {
-    const { prompt, media, settings, output, ticket, cacheSalt } = this.#request;
+    const { prompt, media, settings, output, ticket, cacheSalt, embedding } = this.#request;
     const { numLogprobs, numPromptLogprobs } = this.#request;
     return new Sequence({
       id: this.#context.nextSequenceId(),
@@ -203,6 +209,7 @@ export class Generation implements SequenceOwner {
       numLogprobs,
       // All choices have the same prompt, so only the first one scores it.
       numPromptLogprobs: leader === null ? numPromptLogprobs : -1,
+      pooling: embedding && new PromptPooling(embedding.pooling, prompt.tokenIds.length),
       leader,
       suspectKey: this.#context.quarantine.isSuspect(this.promptKey) ? this.promptKey : '',
     });
@@ -241,6 +248,17 @@ export class Generation implements SequenceOwner {
     this.responses.push({ $case: 'promptLogprobs', value: { tokens: this.#promptLogprobs } });
   }
 
+  /** Sends the embedding when the prompt has been computed; false if the request failed instead. */
+  #sendEmbedding({ pooling }: Sequence): boolean {
+    const { embedding } = this.#request;
+    const pooled = pooling?.result();
+    if (embedding === null || pooled === undefined) return true;
+    const values = embeddingOf(pooled, embedding);
+    if (values !== null) this.responses.push({ $case: 'embedding', value: { values } });
+    else this.failed(new MeshError('ENGINE_FAILED', 'hidden states are not finite'));
+    return values !== null;
+  }
+
   #advance(choice: Choice, sequence: Sequence, sampled: ScoredToken): ChoiceDelta[] {
     const { output, index } = choice;
     // A stop string has ended the choice, and the tokens behind it were under way.
@@ -249,8 +267,8 @@ export class Generation implements SequenceOwner {
     const pieces = output.push(sampled.tokenId);
     if (output.end !== null && sequence.end === null) this.#context.engine.withdraw([sequence]);
     const logprobs = tokenLogprobs(sampled, this.#context.vocabulary);
-    const { end } = output;
-    return choiceDeltas(index, pieces, { tokenIds: [sampled.tokenId], logprobs, end });
+    const finish = output.end === null ? undefined : choiceFinish(index, output);
+    return choiceDeltas(index, pieces, { tokenIds: [sampled.tokenId], logprobs, finish });
   }
 
   #finish(): void {
@@ -260,7 +278,7 @@ export class Generation implements SequenceOwner {
     this.responses.push({
       $case: 'finished',
       value: {
-        choices: this.#choices.map(({ index, output }) => choiceFinish(index, output.end)),
+        choices: this.#choices.map(({ index, output }) => choiceFinish(index, output)),
         numPromptTokens: prompt.tokenIds.length,
         numCompletionTokens: sum((output) => output.numTokens),
         numCachedTokens: this.#numCachedTokens,

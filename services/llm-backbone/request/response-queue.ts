@@ -67,20 +67,29 @@ function canGrow(delta: Delta): boolean {
   return numTokens < MAX_DELTA_TOKENS;
 }
 
-/**
- * Merges a choice's entry into its last one if the channels agree; an empty text fits any channel.
- */
+/** Merges a choice's entry into its last one if both are of one channel and call. */
 function mergeChoice(delta: Delta, added: ChoiceDelta): void {
   const last = delta.choices.findLast((choice) => choice.index === added.index);
-  const isSameChannel =
-    last !== undefined && (last.channel === added.channel || last.text === '' || added.text === '');
-  if (!isSameChannel) {
+  if (last === undefined || !canJoin(last, added)) {
     delta.choices.push(added);
     return;
   }
-  if (last.text === '') last.channel = added.channel;
+  if (isBlank(last)) {
+    last.channel = added.channel;
+    last.toolCall = added.toolCall;
+  }
   last.text += added.text;
   last.tokenIds.push(...added.tokenIds);
   last.logprobs.push(...added.logprobs);
   last.finish = added.finish;
+}
+
+function canJoin(last: ChoiceDelta, added: ChoiceDelta): boolean {
+  if (isBlank(last) || isBlank(added)) return true;
+  return last.channel === added.channel && last.toolCall?.index === added.toolCall?.index;
+}
+
+/** Tells whether an entry says nothing, so that it fits any channel. */
+function isBlank({ text, toolCall }: ChoiceDelta): boolean {
+  return text === '' && toolCall === undefined;
 }

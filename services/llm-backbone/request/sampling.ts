@@ -63,6 +63,8 @@ export interface CheckedSampling {
   /** Undefined for as many as fit. */
   readonly maxTokens: number | undefined;
   readonly numChoices: number;
+  /** Most tokens of thoughts; undefined for no bound. */
+  readonly thinkingTokenBudget: number | undefined;
 }
 
 /**
@@ -101,6 +103,7 @@ export function checkSampling(
     stopStrings: params.stopStrings,
     maxTokens: params.maxTokens,
     numChoices,
+    thinkingTokenBudget: params.thinkingTokenBudget,
   };
   checkAllowed(sampling.settings, []);
   return sampling;

@@ -1,9 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Vocabulary } from '#backbone/checkpoint/vocabulary.ts';
 import { type LengthLimits, tokenizePrompt } from '#backbone/prompt/prompt.ts';
-import { contextLength } from '#mesh/context-overflow.ts';
 import { MeshError } from '#mesh/errors.ts';
-import { checkPromptSize } from '#mesh/prompt-limits.ts';
+import { contextLength } from '#mesh/prompt/context-overflow.ts';
+import { checkPromptSize } from '#mesh/prompt/prompt-limits.ts';
 import type { PromptLimits, TokenizeResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { Prompt } from '#protos/autoglm/llm/v1/prompt.ts';
 import type { RequestReader } from './generate-request.ts';

@@ -19,6 +19,7 @@ export async function warmUp(context: GenerationContext): Promise<void> {
         includeStopString: false,
         skipSpecialTokens: true,
         splitReasoning: false,
+        tools: null,
       },
       numChoices: 1,
       ticket: new Ticket({
@@ -32,6 +33,7 @@ export async function warmUp(context: GenerationContext): Promise<void> {
       numPromptLogprobs: -1,
       returnPromptTokenIds: false,
       planOnly: false,
+      embedding: null,
       delivered: [[]],
       promptKey: '',
       stages: new Stages('llm-backbone', context.now()),

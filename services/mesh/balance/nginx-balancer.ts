@@ -87,6 +87,12 @@ export class NginxBalancer {
     else if (state.accessedS < state.checkedS) state.numFails = 0;
   }
 
+  /** Tells whether a server is not asked for a while. */
+  isOut(address: string): boolean {
+    const state = this.#states.get(address);
+    return state !== undefined && this.#isBanned(state, this.#nowS());
+  }
+
   /** Forgets servers that have left the upstream. */
   keep(addresses: ReadonlySet<string>): void {
     for (const address of this.#states.keys()) {

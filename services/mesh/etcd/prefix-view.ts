@@ -36,6 +36,7 @@ export class PrefixView {
   /** Keys that were not in the last listing and may come back, and until when, clock time. */
   readonly #unlisted = new Map<string, number>();
   #isListed = false;
+  #revision = 0n;
   #callOff = () => {};
 
   constructor(client: EtcdClient, options: PrefixViewOptions) {
@@ -48,6 +49,11 @@ export class PrefixView {
   /** Whether the keys have been listed once. */
   get isListed(): boolean {
     return this.#isListed;
+  }
+
+  /** Revision of etcd up to which the keys are known; 0 before they have been listed. */
+  get revision(): bigint {
+    return this.#revision;
   }
 
   /** The keys, in the order in which they came to be. */
@@ -82,7 +88,7 @@ export class PrefixView {
   async #follow(signal: AbortSignal): Promise<void> {
     const { prefix, title } = this.#options;
     const { revision, keys } = await this.#client.list(prefix, signal);
-    this.#relist(keys);
+    this.#relist(keys, revision);
     this.#outage.over(`${this.#client.title} is there: ${title} is up to date`);
     this.#backoff.reset();
     const start = { prefix, revision: revision + 1n };
@@ -92,7 +98,7 @@ export class PrefixView {
     }
   }
 
-  #relist(listed: readonly KeyValue[]): void {
+  #relist(listed: readonly KeyValue[], revision: bigint): void {
     const { clock } = this.#client;
     const untilMs = clock.now() + RETURN_LIMIT_MS;
     for (const name of this.#keys.keys()) {
@@ -100,6 +106,7 @@ export class PrefixView {
     }
     for (const key of listed) this.#set(key);
     this.#isListed = true;
+    this.#revision = revision;
     this.#dropUnlisted();
     this.changes.notify();
   }
@@ -123,6 +130,7 @@ export class PrefixView {
     if (kv === undefined) return;
     if (type === EventType.PUT) this.#set(kv);
     else this.#remove(kv.key.toString());
+    this.#revision = kv.modRevision;
   }
 
   #set(key: KeyValue): void {

@@ -9,6 +9,7 @@ import {
 } from 'nice-grpc-common';
 import { cut } from '#mesh/client-text.ts';
 import {
+  docOf,
   ERRORS,
   type ErrorReason,
   isErrorReason,
@@ -44,7 +45,10 @@ function reasonOfBareStatus({ code, details: message }: ClientError): ErrorReaso
 }
 
 function encodeDetails(error: MeshError): Uint8Array {
-  const metadata: Record<string, string> = error.param === undefined ? {} : { param: error.param };
+  const metadata = {
+    doc: docOf(error.reason),
+    ...(error.param !== undefined && { param: error.param }),
+  };
   const info = ErrorInfo.create({ reason: error.reason, domain: DOMAIN, metadata });
   const details = [
     { typeUrl: `${TYPE_PREFIX}ErrorInfo`, value: Buffer.from(ErrorInfo.encode(info).finish()) },

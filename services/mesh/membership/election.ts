@@ -157,14 +157,12 @@ export class Election {
     term: AbortController,
   ): Promise<void> {
     const { signal } = this.#closing;
-    // The view may be older than the taking of the role.
-    let wasSeen = false;
     for (;;) {
       const seen = this.#changes.count;
-      const createdAt = this.#holding()?.createRevision ?? 0n;
-      const isLost = createdAt > revision || (wasSeen && createdAt !== revision);
+      // The view may be older than the taking of the role.
+      const isKnown = this.#view.revision >= revision;
+      const isLost = isKnown && this.#holding()?.createRevision !== revision;
       if (signal.aborted || this.#lease.id !== lease || isLost) break;
-      wasSeen = createdAt === revision;
       await this.#changes.after(seen, { signal });
     }
     term.abort();

@@ -87,13 +87,27 @@ export class Turn<P extends AskedPeer> {
   }
 
   /**
+   * Returns why the peer did not answer, as the request's failure: the error of a call that was given
+   * up says nothing. An error that is no MeshError is returned as it is.
+   */
+  whyFailed(error: unknown): unknown {
+    const { signal, who } = this.#options;
+    const cause: unknown = this.signal.aborted ? this.signal.reason : error;
+    if (!(cause instanceof MeshError) || cause.reason !== 'CANCELLED') return cause;
+    if (signal.aborted || this.#isCancelled) return cause;
+    // Nobody here has given the call up, so the peer was ended while it was running.
+    const message = `${who} ended the call`;
+    return new MeshError('NO_READY_ENDPOINT', message, { cause, isPeerLost: true });
+  }
+
+  /**
    * Notes why the peer did not answer and returns it as the request's failure. Throws an error that
    * is no MeshError.
    */
   failed(error: unknown): MeshError {
-    const { signal } = this.#options;
-    const cause = failureOf(this.signal.aborted ? this.signal.reason : error, this.#options);
-    if (!signal.aborted && !this.#isCancelled) this.#failure = cause;
+    const cause = this.whyFailed(error);
+    if (!(cause instanceof MeshError)) throw cause;
+    if (!this.#options.signal.aborted && !this.#isCancelled) this.#failure = cause;
     return cause;
   }
 
@@ -103,16 +117,4 @@ export class Turn<P extends AskedPeer> {
     observer?.ended(this.peer, { failure: this.#failure, hasProgress: this.#hasProgress });
     signal.removeEventListener('abort', this.#onAbort);
   }
-}
-
-/** Returns a peer's failure as the request's; throws an error that is no MeshError. */
-function failureOf(
-  cause: unknown,
-  { signal, who }: Pick<TurnOptions<unknown>, 'signal' | 'who'>,
-): MeshError {
-  if (!(cause instanceof MeshError)) throw cause;
-  if (signal.aborted || cause.reason !== 'CANCELLED') return cause;
-  // The signal has not aborted, so the peer was ended while the call was running.
-  const message = `${who} ended the call`;
-  return new MeshError('NO_READY_ENDPOINT', message, { cause, isPeerLost: true });
 }

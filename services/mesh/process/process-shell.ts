@@ -7,6 +7,7 @@ import type { MetricRegistry } from '#mesh/metrics.ts';
 import { InstanceServiceDefinition, InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
 import { createInstanceService, INSTANCE_SERVICE, type InstanceStatus } from './instance.ts';
 import { drainInOrder, type Stoppable } from './lifecycle.ts';
+import { MetricsServer } from './metrics-server.ts';
 import { watchProcess } from './process-metrics.ts';
 
 /** The work that a process serves; after `drain`, when no call is left, comes `close`. */
@@ -17,6 +18,8 @@ export interface Served extends Stoppable {
 export interface ShellOptions {
   /** Address `host:port`; port 0 picks a free one. */
   readonly listen: string;
+  /** Where the process shows its metrics, `host:port`, or `off`. */
+  readonly metricsListen: string;
   readonly log: Log;
   readonly registry: MetricRegistry;
   /** Facts of the process about itself; the shell changes its state. */
@@ -39,21 +42,30 @@ export class ProcessShell implements Stoppable {
   readonly #health: Health;
   readonly #server: MeshServer;
   readonly #announcement: { close(): Promise<void> } | undefined;
+  /** Address of the page of metrics, `host:port`; undefined if there is none. */
+  readonly metricsAddress: string | undefined;
+  readonly #metrics: MetricsServer | undefined;
 
   private constructor(
     { served, status, announce }: ShellOptions,
-    parts: { readonly health: Health; readonly server: MeshServer },
+    parts: {
+      readonly health: Health;
+      readonly server: MeshServer;
+      readonly metrics: MetricsServer | undefined;
+    },
   ) {
     this.#served = served;
     this.#status = status;
     this.#health = parts.health;
     this.#server = parts.server;
+    this.#metrics = parts.metrics;
+    this.metricsAddress = parts.metrics?.address;
     this.#announcement = announce?.(parts.server.address);
   }
 
   /** Starts to listen; health reports NOT_SERVING until `ready` is called. */
   static async open(options: ShellOptions): Promise<ProcessShell> {
-    const { listen, log, registry, status, serviceName } = options;
+    const { listen, metricsListen, log, registry, status, serviceName } = options;
     new LogMetrics(registry).watch(log);
     watchProcess(registry, status.facts.role);
     const health = new Health([serviceName]);
@@ -67,7 +79,15 @@ export class ProcessShell implements Stoppable {
         target.add(InstanceServiceDefinition, createInstanceService(status, registry));
       },
     });
-    return new ProcessShell(options, { health, server });
+    const isEngine = status.facts.role === 'llm-backbone';
+    try {
+      const page = { metricsListen, registry, isEngine, log };
+      const metrics = await MetricsServer.open(page);
+      return new ProcessShell(options, { health, server, metrics });
+    } catch (error: unknown) {
+      await server.close(0);
+      throw error;
+    }
   }
 
   /** Address the server listens on, `host:port`. */
@@ -91,7 +111,11 @@ export class ProcessShell implements Stoppable {
     this.#enter(InstanceState.INSTANCE_STATE_DRAINING, 'finishing the running requests');
     this.#health.setServing(false);
     const close = async () => {
-      await Promise.all([this.#served.close(), this.#announcement?.close()]);
+      await Promise.all([
+        this.#served.close(),
+        this.#announcement?.close(),
+        this.#metrics?.close(),
+      ]);
     };
     await drainInOrder({ work: this.#served, server: this.#server, close }, graceMs);
   }

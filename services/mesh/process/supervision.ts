@@ -29,6 +29,8 @@ export type ToSupervisor =
   /** The process has started and does its work from here on. */
   | { readonly kind: 'started' }
   | { readonly kind: 'alive' }
+  /** The process serves a page of its metrics at `host:port`. */
+  | { readonly kind: 'shows metrics'; readonly address: string }
   /** How far its start has come, in words: "loading 43 %". */
   | { readonly kind: 'starting'; readonly progress: string }
   /** The process keeps a quarantine and wants to be told all suspects. */

@@ -34,6 +34,8 @@ export class ExportQueue implements SpanExporter {
       'trace_spans_dropped',
       'Spans lost, by the reason: queue_full, or export_failed.',
     );
+    // Begun at 0, so that the first loss is a rise.
+    for (const reason of ['queue_full', 'export_failed']) this.#dropped.add(0, { reason });
   }
 
   /** Tells whether one more span has room, and counts it as waiting or as dropped. */

@@ -15,7 +15,7 @@ import {
 import { OTLPTraceExporter as GrpcExporter } from '@opentelemetry/exporter-trace-otlp-grpc';
 import { OTLPTraceExporter as JsonExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { OTLPTraceExporter as ProtobufExporter } from '@opentelemetry/exporter-trace-otlp-proto';
-import { NodeSDK, resources } from '@opentelemetry/sdk-node';
+import { NodeSDK } from '@opentelemetry/sdk-node';
 import {
   AlwaysOnSampler,
   BatchSpanProcessor,
@@ -24,13 +24,13 @@ import {
 } from '@opentelemetry/sdk-trace';
 import { systemClock } from '#mesh/async/clock.ts';
 import { Outage } from '#mesh/log/outage.ts';
-import { INSTANCE_NAME, VERSION } from '#mesh/process/instance.ts';
+import type { OtlpProtocol } from '#mesh/otlp/otlp-options.ts';
+import { lastMessage, numberIn, otlpResource } from '#mesh/otlp/otlp-resource.ts';
+import type { OtlpTarget } from '#mesh/otlp/otlp-target.ts';
+import { VERSION } from '#mesh/process/instance.ts';
 import { ExportQueue } from './export-queue.ts';
 import type { Span } from './span.ts';
-import type { OtlpProtocol, OtlpTarget, Tracing, TracingParts } from './tracing.ts';
-
-/** Milliseconds that a process which ends gives its last spans. */
-const LAST_SPANS_MS = 1000;
+import type { Tracing, TracingParts } from './tracing.ts';
 
 const EXPORTERS: Readonly<
   Record<OtlpProtocol, new (config: { readonly url?: string }) => SpanExporter>
@@ -65,16 +65,8 @@ export class OpenTelemetry implements Tracing {
       spanProcessors: [new BatchSpanProcessor({ exporter: this.#queue, ...batchLimits(env) })],
       idGenerator: this.#ids,
       sampler: new AlwaysOnSampler(),
-      resource: resources.defaultResource().merge(
-        resources.resourceFromAttributes({
-          'service.name': role,
-          'service.namespace': 'autoglm-mesh',
-          'service.version': VERSION,
-          'service.instance.id': INSTANCE_NAME,
-        }),
-      ),
-      // The detector of processes would send command lines, which may hold keys.
-      resourceDetectors: [resources.envDetector],
+      resource: otlpResource(role),
+      resourceDetectors: [],
       contextManager: new NoContexts(),
       textMapPropagator: null,
       metricReaders: [],
@@ -92,12 +84,10 @@ export class OpenTelemetry implements Tracing {
   }
 
   async close(): Promise<void> {
-    const { promise, callOff } = after(LAST_SPANS_MS);
     const flushed = this.#sdk.shutdown().catch(() => {
       // The queue has counted what is lost.
     });
-    await Promise.race([flushed, promise]);
-    callOff();
+    await lastMessage(flushed);
     trace.disable();
     context.disable();
   }
@@ -199,22 +189,4 @@ function batchLimits(env: Environment) {
     ...(scheduledDelayMillis !== undefined && { scheduledDelayMillis }),
     ...(exportTimeoutMillis !== undefined && { exportTimeoutMillis }),
   };
-}
-
-/** Reads a number of a variable as OpenTelemetry does, which ignores what is none. */
-function numberIn(env: Environment, name: string): number | undefined {
-  const number = Number(env[name] || Number.NaN);
-  return number >= 0 ? number : undefined;
-}
-
-function after(ms: number): { readonly promise: Promise<void>; readonly callOff: () => void } {
-  let callOff = () => {};
-  const promise = new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    callOff = () => {
-      clearTimeout(timer);
-      resolve();
-    };
-  });
-  return { promise, callOff };
 }

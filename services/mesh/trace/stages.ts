@@ -14,7 +14,7 @@ export type SpanAttributes = Readonly<
 export interface StageStart {
   readonly name: string;
   /** Name of its span; unset: its own. */
-  readonly spanName?: string;
+  readonly spanName?: string | undefined;
   /** The stage that this one is a part of; unset: the call itself. */
   readonly parent?: Stage | undefined;
   /** Address of the process that is called for it. */
@@ -55,9 +55,26 @@ export class Stages {
   }
 
   /** Notes a stage that begins now, unless another time is given. */
-  begin(start: StageStart, startMs = performance.now()): Stage {
-    const { process } = this;
-    return this.#add({ ...start, process, startMs, ...OPEN, isTold: false });
+  begin(
+    { name, spanName, parent, address, cause, follows }: StageStart,
+    startMs = performance.now(),
+  ): Stage {
+    // Every field by its name: a spread takes 4 µs a stage, and every request has ten.
+    return this.#add({
+      name,
+      spanName,
+      parent,
+      address,
+      cause,
+      follows,
+      process: this.process,
+      startMs,
+      endMs: undefined,
+      error: undefined,
+      spanId: undefined,
+      attributes: undefined,
+      isTold: false,
+    });
   }
 
   /** Notes a stage that is over; nothing if it took no time. */
@@ -113,8 +130,6 @@ export class Stages {
   }
 }
 
-const OPEN = { endMs: undefined, error: undefined, spanId: undefined, attributes: undefined };
-
 const PROCESSES: readonly StageProcess[] = [
   'gateway',
   'llm-backbone',
@@ -131,7 +146,9 @@ export function endStage(stage: Stage, error?: string): void {
 
 /** Returns the context of the calls that a stage makes; undefined without a trace. */
 export function traceOf(stage: Stage, call: TraceContext | undefined): TraceContext | undefined {
-  return call && { ...call, spanId: spanIdOf(stage) };
+  if (call === undefined) return undefined;
+  const { traceId, isSampled, state } = call;
+  return { traceId, spanId: spanIdOf(stage), isSampled, state };
 }
 
 /** Returns the id of the span that a stage becomes. */

@@ -67,16 +67,22 @@ export function traceFields(
 }
 
 export function newTraceId(): string {
-  return `${newSpanId()}${newSpanId()}`;
+  return randomHex(4);
 }
 
 export function newSpanId(): string {
-  // Never all zero; ids need to differ, not to be secret.
-  return `${randomHex(1)}${randomHex(0)}`;
+  return randomHex(2);
 }
 
-/** Returns a random number of 32 bits, at least `least`, as hex digits. */
-function randomHex(least: number): string {
-  const number = least + Math.floor(Math.random() * (2 ** 32 - least));
-  return number.toString(16).padStart(8, '0');
+/** Where a new id is drawn, as words and as bytes. */
+const words = new Uint32Array(4);
+const bytes = Buffer.from(words.buffer);
+
+/**
+ * Returns random words of 32 bits as hex digits, never all zero; ids need to differ, not to be
+ * secret. They are one flat string: a text put together from parts is kept as all its parts.
+ */
+function randomHex(numWords: number): string {
+  for (let at = 0; at < numWords; at++) words[at] = 1 + Math.floor(Math.random() * (2 ** 32 - 1));
+  return bytes.toString('hex', 0, 4 * numWords);
 }

@@ -1,22 +1,5 @@
 import { type Static, Type } from 'typebox';
 
-/** Where a process sends its spans: the same options, with the same names, in every process. */
-export const traceOptionFields = {
-  otlpTracesEndpoint: Type.Optional(
-    Type.String({
-      minLength: 1,
-      description:
-        'URL to which spans are sent, such as http://localhost:4318/v1/traces, by gRPC http://localhost:4317; unset: that of OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT, or no tracing',
-    }),
-  ),
-  otlpTracesProtocol: Type.Optional(
-    Type.Union([Type.Literal('http/protobuf'), Type.Literal('http/json'), Type.Literal('grpc')], {
-      description:
-        'How spans are sent; unset: as OTEL_EXPORTER_OTLP_TRACES_PROTOCOL or OTEL_EXPORTER_OTLP_PROTOCOL says, or http/protobuf',
-    }),
-  ),
-} as const;
-
 /** Which requests are traced; the gateway alone decides that. */
 export const samplingOptionFields = {
   traceSampleRatio: Type.Optional(
@@ -36,8 +19,6 @@ export const samplingOptionFields = {
   }),
 } as const;
 
-const traceOptions = Type.Object(traceOptionFields);
 const samplingOptions = Type.Object(samplingOptionFields);
 
-export type TraceOptions = Static<typeof traceOptions>;
 export type SamplingOptions = Static<typeof samplingOptions>;

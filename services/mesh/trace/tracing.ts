@@ -2,7 +2,6 @@ import type { Log } from '#mesh/log/log.ts';
 import type { MetricRegistry } from '#mesh/metrics.ts';
 import type { StageProcess } from './request-view.ts';
 import type { Span } from './span.ts';
-import type { TraceOptions } from './trace-options.ts';
 
 /** Takes the spans of a process that is traced. */
 export interface Tracing {
@@ -10,15 +9,6 @@ export interface Tracing {
   record(spans: readonly Span[]): void;
   /** Sends what waits, for at most a moment. */
   close(): Promise<void>;
-}
-
-export type OtlpProtocol = NonNullable<TraceOptions['otlpTracesProtocol']>;
-
-/** Where and how spans are sent. */
-export interface OtlpTarget {
-  /** Undefined: where the variables of OpenTelemetry say. */
-  readonly url: string | undefined;
-  readonly protocol: OtlpProtocol;
 }
 
 export interface TracingParts {

@@ -87,22 +87,29 @@ describe('the commands to a running mesh', { timeout: 300_000 }, () => {
     assert.deepEqual(found, ['llm-backbone', 'llm-backbone-2', 'gateway']);
   });
 
+  it('tell where each process has said that it shows its metrics', async () => {
+    const processes = await call({ command: 'status' });
+
+    for (const { metrics, pid } of processes) assert.equal(metrics, `127.0.0.1:${pid}`);
+  });
+
   it('restart the processes of a role one after the other', async () => {
     const first = lines.seen.length;
 
     const processes = await call({ command: 'restart', name: 'llm-backbone' });
 
     await lines.match(/^llm-backbone-2 started/, first);
+    // A process says that it listens before it tells the supervisor, who goes on only then.
     const order = lines.seen
       .slice(first)
       .flatMap(
-        (line) => /^(llm-backbone\S*) (drains|started)/.exec(line)?.slice(1).join(' ') ?? [],
+        (line) => /^(llm-backbone\S*) (drains|listens)/.exec(line)?.slice(1).join(' ') ?? [],
       );
     assert.deepEqual(order, [
       'llm-backbone drains',
-      'llm-backbone started',
+      'llm-backbone listens',
       'llm-backbone-2 drains',
-      'llm-backbone-2 started',
+      'llm-backbone-2 listens',
     ]);
     assert.deepEqual(
       processes.map(({ numRestarts }) => numRestarts),

@@ -28,7 +28,9 @@ if (options.behaviour === 'late') {
   tellSupervisor({ kind: 'starting', progress: 'loading 43 %' });
   await delay(2000);
 }
+tellSupervisor({ kind: 'shows metrics', address: `127.0.0.1:${process.pid}` });
 server.listen(options.port, options.host, () => {
+  say('listens');
   // The supervisor's message goes first: whoever reads the line may kill this process at once.
   tellSupervisor({ kind: 'started' });
   say('started');

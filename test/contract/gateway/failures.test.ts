@@ -321,7 +321,13 @@ describe('A failure after the first token', () => {
 
     assert.equal(response.status, 200);
     assert.deepEqual(eventsOf(text).at(-1), {
-      error: { message: 'step failed', type: 'server_error', param: null, code: 'engine_failed' },
+      error: {
+        message: 'step failed',
+        type: 'server_error',
+        param: null,
+        code: 'engine_failed',
+        doc: 'services/mesh/ERRORS.md#engine_failed',
+      },
     });
     assert(!text.includes('[DONE]'));
     assert.equal(backbones.flatMap(({ starts }) => starts).length, 3);

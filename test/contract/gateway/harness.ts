@@ -120,9 +120,10 @@ export interface ErrorAnswer {
 export async function errorOf(response: Response): Promise<ErrorAnswer> {
   const { error } = await jsonOf(response);
   assert(isRecord(error));
-  const { message, type, param, code, ...others } = error;
+  const { message, type, param, code, doc, ...others } = error;
   assert(typeof message === 'string' && typeof type === 'string' && typeof code === 'string');
   assert(typeof param === 'string' || param === null);
+  assert.equal(doc, `services/mesh/ERRORS.md#${code}`);
   assert.deepEqual(others, {});
   return { message, type, param, code };
 }

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { startBackbone } from '#backbone/backbone.ts';
-import { readModelFiles } from '#backbone/checkpoint/model-files.ts';
+import { type ModelFiles, readModelFiles } from '#backbone/checkpoint/model-files.ts';
+import type { LoadedDecoder } from '#backbone/load-decoder.ts';
 import { type BackboneOptions, backboneOptions } from '#backbone/options.ts';
 import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import type { Log } from '#mesh/log/log.ts';
@@ -19,11 +20,23 @@ import { FakeDecoder } from '#test/unit/llm-backbone/fake-decoder.ts';
 /** Model directory of the tests; a fake decoder stands for its weights. */
 export const MODEL = join(PACKAGE_ROOT, 'test', 'testdata', 'glm4-tiny');
 
+/** Makes the decoder of a test's backbone. */
+type MakeDecoder = (options: BackboneOptions, files: ModelFiles) => Promise<LoadedDecoder>;
+
 /** Starts a backbone on a free port over a fake decoder, and clients for it. */
 export async function startTestBackbone(
   decoder = new FakeDecoder(),
   values: Partial<BackboneOptions> = {},
   log: Log = pino({ level: 'silent' }),
+) {
+  return { ...(await startBackboneOver(async () => decoder.loaded, values, log)), decoder };
+}
+
+/** Starts a backbone on a free port over a decoder, and clients for it. */
+export async function startBackboneOver(
+  makeDecoder: MakeDecoder,
+  values: Partial<BackboneOptions>,
+  log: Log,
 ) {
   const options = resolveOptions(backboneOptions, {
     model: MODEL,
@@ -31,12 +44,11 @@ export async function startTestBackbone(
     listen: '127.0.0.1:0',
     ...values,
   });
-  const files = await readModelFiles(options.model, undefined);
-  const backbone = await startBackbone(options, decoder.loaded, files, log);
+  const files = await readModelFiles(options.model, options.chatTemplate);
+  const backbone = await startBackbone(options, await makeDecoder(options, files), files, log);
   const channel = openChannel(backbone.address, 'tokens');
   return {
     backbone,
-    decoder,
     channel,
     client: createMeshClient(LlmBackboneServiceDefinition, channel),
     health: createMeshClient(HealthDefinition, channel),

@@ -1,12 +1,18 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { within } from '#test/bounded.ts';
 import { registryAt, skipWithoutEtcd, startEtcd } from '#test/contract/mesh/etcd/real-etcd.ts';
-import { autoglm, property } from '#test/e2e/mesh.ts';
+import { AUTOGLM, autoglm, property } from '#test/e2e/mesh.ts';
 import { postChat, streamAnswer, userMessage } from '#test/e2e/request/chat-request.ts';
 import { GOLDEN_CASES, GOLDEN_TEXTS } from '#test/e2e/request/golden.ts';
 import { LONG_ANSWER } from '#test/e2e/request/load.ts';
 import { chatRequest } from '#test/e2e/request/phone-cases.ts';
+import { Lines } from '#test/lines.ts';
 import { RegistryMesh, type Running } from './registry-mesh.ts';
 
 const QUESTION = { messages: userMessage('你是谁?') };
@@ -73,6 +79,32 @@ describe('a mesh whose processes know its registry alone', { skip: skipWithoutEt
       ['llm-backbone', backbone?.listen, 'ready'],
       ['gateway', mesh.url, 'ready'],
     ]);
+  });
+
+  it('gives Prometheus every process that is registered', async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'autoglm-targets-'));
+    const path = join(folder, 'autoglm.json');
+    const args = ['observe', '--registry', registry, '--metrics-port', '9465', '--targets', path];
+    const observing = spawn(process.execPath, [AUTOGLM, ...args], { stdio: ['ignore', 'pipe', 2] });
+    const exit = once(observing, 'exit');
+    t.after(async () => {
+      observing.kill('SIGKILL');
+      await rm(folder, { recursive: true });
+    });
+    await new Lines(observing.stdout).match(/^targets: /);
+
+    const targets: unknown = JSON.parse(await readFile(path, 'utf8'));
+    observing.kill('SIGINT');
+
+    const gateway = mesh.url.replace('http://', '');
+    assert.deepEqual(targets, [
+      {
+        targets: ['127.0.0.1:9465'],
+        labels: { instance: backbone.listen, role: 'llm-backbone' },
+      },
+      { targets: ['127.0.0.1:9465'], labels: { instance: gateway, role: 'gateway' } },
+    ]);
+    assert.deepEqual(await within(exit, { what: 'the end' }), [0, null]);
   });
 
   it('takes images once an encoder has come', async () => {

@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { AUTOGLM, type Mesh, property, startMesh } from '#test/e2e/mesh.ts';
 import { jsonPost } from '#test/e2e/request/chat-request.ts';
 import { chatRequest, readPhoneCases } from '#test/e2e/request/phone-cases.ts';
+import { keptTrace, traceShapes } from '#test/otlp/kept-trace.ts';
 import { OtlpCollector, type ReceivedSpan } from '#test/otlp/otlp-collector.ts';
+import type { OtlpMessage } from '#test/otlp/otlp-messages.ts';
 
 const TRACE_ID = '0af7651916cd43dd8448eb211c80319c';
 const CLIENT_SPAN = 'b7ad6b7169203331';
@@ -22,8 +24,9 @@ const SPANS: Readonly<Record<string, readonly string[]>> = {
   'speech-encoder': ['Encode', 'upload', 'decode', 'preprocess', 'tower', 'rows'],
 };
 
-/** Where the trace is kept, for people to look at. */
-const EVIDENCE = join(PACKAGE_ROOT, 'build/traces');
+/** The trace as it is kept, for people to look at; written anew if the variable is set. */
+const KEPT = join(PACKAGE_ROOT, 'test/testdata/traces/screenshot.json');
+const IS_KEPT_ANEW = process.env['AUTOGLM_KEEP_TRACE'] !== undefined;
 
 describe('a request with a screenshot and a recording, traced', () => {
   let collector: OtlpCollector;
@@ -37,8 +40,11 @@ describe('a request with a screenshot and a recording, traced', () => {
     assert(question !== undefined);
     collector = await OtlpCollector.start();
     mesh = await startMesh({
-      keys: [`otlp-traces-endpoint: ${collector.httpUrl}`],
-      env: { OTEL_BSP_SCHEDULE_DELAY: '50' },
+      keys: [
+        `otlp-traces-endpoint: ${collector.httpUrl}`,
+        `otlp-metrics-endpoint: ${collector.urlOf('metrics')}`,
+      ],
+      env: { OTEL_BSP_SCHEDULE_DELAY: '50', OTEL_METRIC_EXPORT_INTERVAL: '500' },
     });
     const post = jsonPost(chatRequest(question));
     const headers = {
@@ -61,7 +67,7 @@ describe('a request with a screenshot and a recording, traced', () => {
     await collector.close();
   });
 
-  it('is one trace of four processes, in which every span has its place', (t) => {
+  it('is one trace of four processes, in which every span has its place', () => {
     for (const [service, names] of Object.entries(SPANS)) {
       const sent = spans.filter((one) => one.service === service).map(({ name }) => name);
       const missing = names.filter((name) => !sent.includes(name));
@@ -75,10 +81,16 @@ describe('a request with a screenshot and a recording, traced', () => {
       assert.equal(traceState, 'vendor=1', name);
       assert.equal(numEvents, 0, name);
     }
-    mkdirSync(EVIDENCE, { recursive: true });
-    const path = join(EVIDENCE, 'screenshot-request.json');
-    writeFileSync(path, `${JSON.stringify(collector.requests, null, 2)}\n`);
-    t.diagnostic(`the trace: ${path}`);
+  });
+
+  it('has the shape of the one that is kept', () => {
+    if (IS_KEPT_ANEW) {
+      mkdirSync(dirname(KEPT), { recursive: true });
+      writeFileSync(KEPT, `${JSON.stringify(keptTrace(collector.requests), null, 1)}\n`);
+    }
+    const kept: OtlpMessage = JSON.parse(readFileSync(KEPT, 'utf8'));
+
+    assert.deepEqual(traceShapes(collector.requests), traceShapes([kept]));
   });
 
   it('has the calls of one process as parents of the spans of the next', () => {
@@ -133,6 +145,25 @@ describe('a request with a screenshot and a recording, traced', () => {
       for (const name of names) assert(seen.includes(`${process} ${name}`), seen.join(', '));
     }
     assert.equal(property(body, 'data', 0, 'trace_id'), TRACE_ID);
+  });
+
+  it('is counted in the metrics that each of the four processes sends', async () => {
+    const counters = {
+      gateway: 'autoglm.gateway_time_to_first_token_seconds',
+      'llm-backbone': 'autoglm.generation_tokens',
+      'vision-encoder': 'autoglm.encoder_rows',
+      'speech-encoder': 'autoglm.encoder_rows',
+    };
+    await collector.untilMetrics((all) =>
+      Object.entries(counters).every(([service, name]) =>
+        all.some(
+          (one) =>
+            one.service === service &&
+            one.name === name &&
+            one.points.some(({ value }) => value > 0),
+        ),
+      ),
+    );
   });
 
   it('is printed as a waterfall by "autoglm trace"', async () => {

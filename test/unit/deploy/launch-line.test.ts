@@ -87,7 +87,7 @@ describe('a launch line of the field', () => {
     { line: '--no-enable-lora --no-enable-log-requests --no-trust-remote-code', read: {} },
     {
       line: '--reasoning-parser glm45 --tool-call-parser glm45 --enable-auto-tool-choice',
-      read: {},
+      read: { reasoningParser: 'glm45', toolCallParser: 'glm45' },
     },
     { line: '--uvicorn-log-level info --disable-log-requests --disable-log-stats', read: {} },
     { line: '--mm-processor-cache-gb 0 --guided-decoding-backend auto', read: {} },

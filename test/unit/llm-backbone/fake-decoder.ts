@@ -5,6 +5,7 @@ import type {
   DecoderDescription,
   EngineError,
   MediaRows,
+  PooledRows,
   SampleParams,
   StepOutput,
   StepPlan,
@@ -144,6 +145,7 @@ export class FakeDecoder implements StepExecutor {
       topTokenIds: Uint32Array.from({ length: outputs.length * maxTop }, (_, i) => i % maxTop),
       topLogprobs: Float32Array.from({ length: outputs.length * maxTop }, (_, i) => -(i % maxTop)),
       maxTop,
+      pooledSums: (plan.pooledRows ?? []).map((rows) => this.#pool(plan, rows)),
       idleUs: 0,
       forwardUs: this.forwardUs,
       failures: outputs.flatMap(({ sample }, output) => {
@@ -151,6 +153,17 @@ export class FakeDecoder implements StepExecutor {
         return error === undefined ? [] : [{ output, error }];
       }),
     };
+  }
+
+  /** Adds up hidden states, of which each is the token's id and the number of tokens before it. */
+  #pool(plan: StepPlan, { firstToken, numRows, sum }: PooledRows): Float64Array {
+    const pooled = Float64Array.from(sum ?? [0, 0]);
+    for (let row = firstToken; row < firstToken + numRows; row++) {
+      const context = this.#context(plan, row);
+      pooled[0] = (pooled[0] ?? 0) + (context.at(-1) ?? 0);
+      pooled[1] = (pooled[1] ?? 0) + context.length - 1;
+    }
+    return pooled;
   }
 
   #choose(plan: StepPlan, output: StepOutput): number {

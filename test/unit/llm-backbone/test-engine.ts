@@ -88,6 +88,7 @@ export function requestOf({
     numPromptLogprobs: -1,
     returnPromptTokenIds: false,
     planOnly: false,
+    embedding: null,
     delivered: Array.from({ length: numChoices }, () => []),
     promptKey: '',
     stages: new Stages('llm-backbone', 0),
@@ -100,6 +101,7 @@ export function requestOf({
       includeStopString: false,
       skipSpecialTokens: true,
       splitReasoning: false,
+      tools: null,
       ...shape.output,
     },
   };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { contextOverflow } from '#mesh/context-overflow.ts';
+import { contextOverflow } from '#mesh/prompt/context-overflow.ts';
 
 const OVERFLOW = { maxModelLen: 32, numPromptTokens: 30, maxTokens: 5, param: 'prompt' };
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { checkPromptSize } from '#mesh/prompt-limits.ts';
+import { checkPromptSize } from '#mesh/prompt/prompt-limits.ts';
 import { Prompt } from '#protos/autoglm/llm/v1/prompt.ts';
 import { refusal } from '#test/refusal.ts';
 

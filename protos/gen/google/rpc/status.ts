@@ -30,7 +30,10 @@ export interface ErrorInfo {
   /** UPPER_SNAKE reason from `services/mesh/errors.ts`. */
   reason: string;
   domain: string;
-  /** `param`: the request field at fault. */
+  /**
+   * `param`: the request field at fault. `doc`: where the reason is explained, a path in this
+   * repository with an anchor.
+   */
   metadata: { [key: string]: string };
 }
 

@@ -46,6 +46,9 @@ function stand(test: TestContext, registryText: string, candidate: string) {
   return { election, terms, term, close };
 }
 
+/** Processes that lose the role as soon as they have it: few are slow enough to see only the loss. */
+const NUM_RACES = 20;
+
 /** A change that notes a text. */
 function noteOf(text: string): RequestOp {
   const value = { key: Buffer.from('/autoglm/note'), value: Buffer.from(text), lease: 0n };
@@ -106,5 +109,22 @@ describe('Election', { skip: skipWithoutEtcd, timeout: 120_000 }, () => {
 
     assert.equal(term.signal.aborted, true);
     assert(second.revision > term.revision);
+  });
+
+  it('ends a term whose key goes before the view has seen it', async (test) => {
+    const [etcd] = await startEtcd(test);
+    assert(etcd !== undefined);
+    const registry = registryAt([etcd.address]);
+    const client = clientOf(test, registry);
+    await client.list('/autoglm', signal);
+
+    // The first watch of a process is opened while it takes the role.
+    for (let i = 0; i < NUM_RACES; i += 1) {
+      const one = stand(test, registry, `one of race ${i}`);
+      await one.term();
+      await client.delete('/autoglm/roles/controller', signal);
+      await one.term(2);
+      await one.close();
+    }
   });
 });

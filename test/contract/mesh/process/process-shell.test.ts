@@ -22,6 +22,7 @@ const NOTHING: Served = { drain: async () => {}, close: async () => {} };
 async function openShell(test: TestContext, served: Served = NOTHING) {
   const shell = await ProcessShell.open({
     listen: '127.0.0.1:0',
+    metricsListen: 'off',
     log: pino({ level: 'silent' }),
     registry: new MetricRegistry(),
     status: new InstanceStatus(

@@ -4,10 +4,11 @@ import type { AddressInfo, Socket } from 'node:net';
 import { after, describe, it } from 'node:test';
 import { pino } from 'pino';
 import { MetricRegistry } from '#mesh/metrics.ts';
+import type { OtlpProtocol } from '#mesh/otlp/otlp-options.ts';
 import { openTracing } from '#mesh/trace/open-tracing.ts';
 import type { Span } from '#mesh/trace/span.ts';
 import { newSpanId, newTraceId } from '#mesh/trace/trace-context.ts';
-import type { OtlpProtocol, Tracing } from '#mesh/trace/tracing.ts';
+import type { Tracing } from '#mesh/trace/tracing.ts';
 import { within } from '#test/bounded.ts';
 import { OtlpCollector } from '#test/otlp/otlp-collector.ts';
 
@@ -48,7 +49,9 @@ async function open(url: string, protocol: OtlpProtocol, env = {}): Promise<Open
 function countOf(registry: MetricRegistry, name: string): Record<string, number> {
   const family = registry.collect().find((one) => one.name === name);
   return Object.fromEntries(
-    (family?.samples ?? []).map(({ labels, value }) => [labels['reason'] ?? 'all', value]),
+    (family?.samples ?? [])
+      .filter(({ value }) => value > 0)
+      .map(({ labels, value }) => [labels['reason'] ?? 'all', value]),
   );
 }
 

@@ -175,6 +175,14 @@ TEST_CASE("Outputs that refer to nothing are refused") {
   });
 }
 
+TEST_CASE("Pooled rows outside the step, and a sum of another width, are refused") {
+  CheckRefusals(
+      {{"pooled rows -1..1", [](StepPlan& plan) { plan.pooled_rows = {{-1, 3, {}}}; }},
+       {"pooled rows 2..3", [](StepPlan& plan) { plan.pooled_rows = {{2, 2, {}}}; }},
+       {"pooled rows 0..-1", [](StepPlan& plan) { plan.pooled_rows = {{0, 0, {}}}; }},
+       {"sum of pooled rows", [](StepPlan& plan) { plan.pooled_rows = {{0, 1, {1.0, 2.0}}}; }}});
+}
+
 TEST_CASE("A plan is accepted whatever its sampling parameters are: they are the output's own") {
   StepPlan plan = ValidPlan();
   plan.outputs[0].sample->temperature = -1.0f;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { keptPorts } from '#deploy/local/config/addresses.ts';
 import { type Changes, planMesh, type Surroundings } from '#deploy/local/config/config.ts';
 import { parseConfigDocument } from '#deploy/local/config/config-document.ts';
 import { readConfigEnvironment } from '#deploy/local/config/config-environment.ts';
@@ -292,6 +293,31 @@ describe('a plan with other numbers of replicas', () => {
       'llm-backbone-2 127.0.0.1:7777',
       'llm-backbone-3 127.0.0.1:8052',
     ]);
+  });
+
+  it('keeps and counts up the ports of the pages of metrics alike', () => {
+    const ports = {
+      kept: keptPorts([
+        { name: 'gateway', values: { port: 8000, metricsListen: '127.0.0.1:9464' } },
+        { name: 'llm-backbone', values: { listen: '127.0.0.1:8051', metricsListen: 'off' } },
+      ]),
+      foreign: new Set([9466]),
+    };
+
+    const { processes } = plan(['model: text-only', 'metrics-listen: 0.0.0.0:9464']).changed({
+      counts: new Map([['gateway', 3]]),
+      ports,
+    });
+
+    assert.deepEqual(
+      processes.map(({ name, values }) => `${name} ${values['metricsListen']}`),
+      [
+        'llm-backbone 0.0.0.0:9465',
+        'gateway 0.0.0.0:9464',
+        'gateway-2 0.0.0.0:9467',
+        'gateway-3 0.0.0.0:9468',
+      ],
+    );
   });
 
   it('lets the first of a role go around what has its port meanwhile', () => {

@@ -105,6 +105,12 @@ describe('titleOf', () => {
     assert.equal(titleOf({ turns: [asks('', [IMAGE]), answers('x'.repeat(99))] }).length, 61);
     assert.equal(titleOf({ turns: [] }), '');
   });
+
+  it('has no tag of an answer to a recording', () => {
+    const turns = [asks('', [SPEECH]), answers('<answer>do(action="Launch", app="Maps")</answer>')];
+
+    assert.equal(titleOf({ turns }), 'do(action="Launch", app="Maps")');
+  });
 });
 
 describe('an answer that streams', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ApiKeys, isOpenPath } from '#gateway/http/auth.ts';
+import { ApiKeys, authorizationOf, isOpenPath } from '#gateway/http/auth.ts';
 
 describe('ApiKeys', () => {
   it('lets everyone in without keys', () => {
@@ -25,6 +25,27 @@ describe('ApiKeys', () => {
       () => new ApiKeys('secret').check('Bearer guess'),
       (error: unknown) => error instanceof Error && !/secret|guess/.test(error.message),
     );
+  });
+});
+
+describe('authorizationOf', () => {
+  it('is a bearer key, or else x-api-key in its form', () => {
+    for (const [headers, expected] of [
+      [{}, undefined],
+      [{ authorization: 'Bearer one' }, 'Bearer one'],
+      [{ 'x-api-key': 'two' }, 'Bearer two'],
+      [{ authorization: 'Bearer one', 'x-api-key': 'two' }, 'Bearer one'],
+      [{ authorization: 'Basic abc', 'x-api-key': 'two' }, 'Bearer two'],
+      [{ authorization: 'Basic abc' }, 'Basic abc'],
+    ] as const) {
+      assert.equal(authorizationOf(headers), expected, JSON.stringify(headers));
+    }
+  });
+
+  it('makes a key with spaces none', () => {
+    const header = authorizationOf({ 'x-api-key': 'one two' });
+
+    assert.throws(() => new ApiKeys('one').check(header), { reason: 'UNAUTHENTICATED' });
   });
 });
 

@@ -76,6 +76,7 @@ describe('createServer', () => {
         type: 'server_error',
         param: null,
         code: 'engine_failed',
+        doc: 'services/mesh/ERRORS.md#engine_failed',
       },
     });
     assert.equal(lines.filter((line) => line.includes('TypeError: secret detail')).length, 1);

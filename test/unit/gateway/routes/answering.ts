@@ -98,6 +98,7 @@ export async function askOnce(options: AnsweringOptions) {
     metrics,
     stream: { heartbeatMs: 60_000, stallMs: 60_000 },
     maxAnswerLogprobs,
+    usualReasoning: 'inline',
     log,
   };
   const complete: AnswerCall = {

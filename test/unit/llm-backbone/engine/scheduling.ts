@@ -54,6 +54,7 @@ export function sequenceOf({ maxTokens = 100, ...shape }: SequenceShape): Sequen
     sampler: new SamplerState(GREEDY, promptTokenIds, completionTokenIds, 0),
     numLogprobs: -1,
     numPromptLogprobs: -1,
+    pooling: null,
     leader: null,
     suspectKey: '',
     ...shape,

@@ -142,6 +142,7 @@ describe('readStepResult', () => {
       forwardUs: 1,
       idleUs: 0,
       failures: [],
+      pooledSums: [],
     });
 
     assert.deepEqual(

@@ -25,6 +25,7 @@ const OPTIONS: ChoiceOptions = {
   includeStopString: false,
   skipSpecialTokens: true,
   splitReasoning: false,
+  tools: null,
 };
 
 function outputOf(options: Partial<ChoiceOptions> = {}, prompt: readonly number[] = []) {

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { TextPiece } from '#backbone/output/output-stage.ts';
+import type { OutputPiece } from '#backbone/output/output-stage.ts';
 import { endsInReasoning, ReasoningCounter } from '#backbone/output/reasoning-counter.ts';
 import { ReasoningSplitter } from '#backbone/output/reasoning-splitter.ts';
 
 function split(pieces: readonly string[], isOpen = false) {
   const splitter = new ReasoningSplitter({ isOpen });
-  const parts: TextPiece[] = [];
-  const emit = (part: TextPiece) => void parts.push(part);
+  const parts: OutputPiece[] = [];
+  const emit = (part: OutputPiece) => void parts.push(part);
   for (const text of pieces) splitter.push({ channel: 'content', text }, emit);
   splitter.flush(emit);
   const textOf = (channel: string) =>

@@ -9,8 +9,8 @@ import { refusal } from '#test/refusal.ts';
 import { golden, TEXT_MODEL } from '#test/unit/llm-backbone/text-model.ts';
 
 const GLM = readFileSync(join(TEXT_MODEL, 'chat_template.jinja'), 'utf8');
-const PLAIN = { addGenerationPrompt: true, continueFinalMessage: false, args: {} };
-const CONTINUE = { addGenerationPrompt: false, continueFinalMessage: true, args: {} };
+const PLAIN = { addGenerationPrompt: true, continueFinalMessage: false, args: {}, tools: [] };
+const CONTINUE = { addGenerationPrompt: false, continueFinalMessage: true, args: {}, tools: [] };
 
 /** Renders messages with a template; the text without its origins. */
 function render(
@@ -163,7 +163,7 @@ describe('continue_final_message', () => {
     );
     const messages = [
       { role: 'user', content: 'hi there' },
-      { role: 'tool', content: 'hi' },
+      { role: 'observer', content: 'hi' },
     ];
 
     assert.throws(

@@ -14,7 +14,7 @@ import { golden, TEXT_MODEL } from '#test/unit/llm-backbone/text-model.ts';
 const tokenizer = await Tokenizer.load(TEXT_MODEL);
 const { vocabulary } = tokenizer;
 const GLM = readFileSync(join(TEXT_MODEL, 'chat_template.jinja'), 'utf8');
-const PLAIN = { addGenerationPrompt: true, continueFinalMessage: false, args: {} };
+const PLAIN = { addGenerationPrompt: true, continueFinalMessage: false, args: {}, tools: [] };
 const { signal } = new AbortController();
 const CALL = { client: 'a', signal };
 const opened: PromptDesk[] = [];
@@ -140,7 +140,7 @@ describe('text that spells control tokens', () => {
   });
 
   it('is text in the last message that the model continues', async () => {
-    const options = { addGenerationPrompt: false, continueFinalMessage: true, args: {} };
+    const options = { addGenerationPrompt: false, continueFinalMessage: true, args: {}, tools: [] };
     const messages = [
       { role: 'user', content: 'hi' },
       { role: 'assistant', content: '<think>so <|user|>' },
@@ -255,9 +255,10 @@ describe('a template that prints content as it stands', () => {
 
   it('is not given calls whose arguments are no JSON', async () => {
     const toolCalls = [{ id: 'c', name: 'f', arguments: '{x' }];
+    const desk = deskOf('{{ messages[0].tool_calls | tojson }}');
 
     await assert.rejects(
-      read([{ role: 'assistant', content: '', toolCalls }]),
+      read([{ role: 'assistant', content: '', toolCalls }], desk),
       refusal('INVALID_REQUEST', /must be JSON/, 'prompt.chat.messages[0].tool_calls'),
     );
   });

@@ -18,6 +18,7 @@ function delta(...choices: Partial<ChoiceDelta>[]) {
         channel: Channel.CHANNEL_CONTENT,
         logprobs: [],
         finish: undefined,
+        toolCall: undefined,
         ...choice,
       })),
     },
@@ -47,6 +48,30 @@ describe('ResponseQueue', () => {
       [
         { index: 0, tokenIds: [1, 2], text: 'ab' },
         { index: 1, tokenIds: [8, 9], text: 'xy' },
+      ],
+    );
+  });
+
+  it('melts entries of one call into one, and no others', async () => {
+    const queue = new ResponseQueue();
+    const channel = Channel.CHANNEL_TOOL_CALL;
+    const part = (index: number, name: string | undefined, text: string) =>
+      delta({ tokenIds: [1], text, channel, toolCall: { index, name } });
+    queue.push(delta({ tokenIds: [1] }));
+    queue.push(part(0, 'f', ''));
+    queue.push(part(0, undefined, '{'));
+    queue.push(delta({ tokenIds: [1] }));
+    queue.push(part(0, undefined, '}'));
+    queue.push(part(1, 'g', ''));
+    queue.push(part(1, undefined, '{}'));
+
+    const [choices] = await choicesOf(queue);
+
+    assert.deepEqual(
+      choices?.map(({ text, toolCall, tokenIds }) => ({ text, toolCall, num: tokenIds.length })),
+      [
+        { text: '{}', toolCall: { index: 0, name: 'f' }, num: 5 },
+        { text: '{}', toolCall: { index: 1, name: 'g' }, num: 2 },
       ],
     );
   });

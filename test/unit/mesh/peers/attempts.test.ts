@@ -420,3 +420,37 @@ describe('a second peer beside an attempt', () => {
     assert.deepEqual(failures, ['NO_READY_ENDPOINT', undefined]);
   });
 });
+
+describe('why a peer did not answer', () => {
+  const told = new MeshError('CANCELLED', 'told');
+  const begin = () => {
+    const request = new AbortController();
+    const peer = new FakePeer('a');
+    return { request, peer, turn: new Turn(peer, { signal: request.signal, who: 'it' }) };
+  };
+  const reasonOf = (why: unknown) => (why instanceof MeshError ? why.reason : String(why));
+
+  it('is its silence, not the end of the call that was given up', () => {
+    const { peer, turn } = begin();
+    peer.onLost(new MeshError('NO_READY_ENDPOINT', 'silent', { isPeerLost: true }));
+
+    for (const error of [told, new DOMException('the call was aborted', 'AbortError')]) {
+      assert.equal(reasonOf(turn.whyFailed(error)), 'NO_READY_ENDPOINT');
+    }
+  });
+
+  it('is its own end if nobody else has ended the call', () => {
+    assert.equal(reasonOf(begin().turn.whyFailed(told)), 'NO_READY_ENDPOINT');
+  });
+
+  it('is the request that was given up', () => {
+    const { request, turn } = begin();
+    request.abort(new MeshError('DEADLINE_EXCEEDED', 'late'));
+
+    assert.equal(reasonOf(turn.whyFailed(told)), 'DEADLINE_EXCEEDED');
+  });
+
+  it('is an error of ours as it is', () => {
+    assert.equal(reasonOf(begin().turn.whyFailed(new TypeError('crash'))), 'TypeError: crash');
+  });
+});

@@ -9,6 +9,7 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { CallContext, CallOptions } from "nice-grpc-common";
 import { Modality } from "../../common/v1/media.ts";
 import { Stage } from "../../common/v1/stage.ts";
+import { Tensor } from "../../common/v1/tensor.ts";
 import { Prompt } from "./prompt.ts";
 import { SamplingParams } from "./sampling.ts";
 import { StructuredOutput } from "./structured_output.ts";
@@ -16,6 +17,26 @@ import { StructuredOutput } from "./structured_output.ts";
 export const protobufPackage = "autoglm.llm.v1";
 
 export const protobufFileName = "autoglm/llm/v1/llm_backbone.proto";
+
+/** Hidden states that make an embedding. */
+export const Pooling = {
+  /** POOLING_UNSPECIFIED - Not set: the last token's. */
+  POOLING_UNSPECIFIED: 0,
+  /** POOLING_LAST - That of the last token. */
+  POOLING_LAST: 1,
+  /** POOLING_MEAN - The mean over all tokens; such a prompt is computed whole, whatever the prefix cache holds. */
+  POOLING_MEAN: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type Pooling = typeof Pooling[keyof typeof Pooling];
+
+export namespace Pooling {
+  export type POOLING_UNSPECIFIED = typeof Pooling.POOLING_UNSPECIFIED;
+  export type POOLING_LAST = typeof Pooling.POOLING_LAST;
+  export type POOLING_MEAN = typeof Pooling.POOLING_MEAN;
+  export type UNRECOGNIZED = typeof Pooling.UNRECOGNIZED;
+}
 
 /** Channel of a piece of text. */
 export const Channel = {
@@ -25,6 +46,11 @@ export const Channel = {
   CHANNEL_CONTENT: 1,
   /** CHANNEL_REASONING - The thoughts before the answer. */
   CHANNEL_REASONING: 2,
+  /**
+   * CHANNEL_TOOL_CALL - The arguments of a call of a tool, a JSON object. The JSON is incomplete if the answer ends
+   * within the call.
+   */
+  CHANNEL_TOOL_CALL: 3,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -34,6 +60,7 @@ export namespace Channel {
   export type CHANNEL_UNSPECIFIED = typeof Channel.CHANNEL_UNSPECIFIED;
   export type CHANNEL_CONTENT = typeof Channel.CHANNEL_CONTENT;
   export type CHANNEL_REASONING = typeof Channel.CHANNEL_REASONING;
+  export type CHANNEL_TOOL_CALL = typeof Channel.CHANNEL_TOOL_CALL;
   export type UNRECOGNIZED = typeof Channel.UNRECOGNIZED;
 }
 
@@ -45,6 +72,11 @@ export const FinishReason = {
   FINISH_REASON_STOP: 1,
   /** FINISH_REASON_LENGTH - `max_tokens` or the context was reached. */
   FINISH_REASON_LENGTH: 2,
+  /**
+   * FINISH_REASON_TOOL_CALLS - The model's own end after at least one call of a tool, or the first call if it is to be the only
+   * one.
+   */
+  FINISH_REASON_TOOL_CALLS: 3,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -54,6 +86,7 @@ export namespace FinishReason {
   export type FINISH_REASON_UNSPECIFIED = typeof FinishReason.FINISH_REASON_UNSPECIFIED;
   export type FINISH_REASON_STOP = typeof FinishReason.FINISH_REASON_STOP;
   export type FINISH_REASON_LENGTH = typeof FinishReason.FINISH_REASON_LENGTH;
+  export type FINISH_REASON_TOOL_CALLS = typeof FinishReason.FINISH_REASON_TOOL_CALLS;
   export type UNRECOGNIZED = typeof FinishReason.UNRECOGNIZED;
 }
 
@@ -113,11 +146,50 @@ export interface GenerateStart {
   structuredOutput:
     | StructuredOutput
     | undefined;
+  /** Says how the answer calls the prompt's tools. Unset: as often as it likes, or not at all. */
+  toolChoice?:
+    | ToolChoice
+    | undefined;
   /**
    * Ends after `accepted`, with nothing generated: the prompt is checked, tokenized and laid out with
    * the rows of its media, which the encoders only plan.
    */
   planOnly: boolean;
+  /**
+   * Asks for an embedding of the prompt instead of an answer: nothing is generated, so `sampling` may
+   * ask for one choice of no tokens only.
+   */
+  embedding?: EmbeddingOptions | undefined;
+}
+
+/**
+ * Says how a prompt becomes an embedding: a vector of hidden states of its tokens, after the final
+ * norm.
+ */
+export interface EmbeddingOptions {
+  /** The hidden states that make it. */
+  pooling: Pooling;
+  /**
+   * Numbers that are kept, the first ones. Refused unless the model was trained for it
+   * (`is_matryoshka` or `matryoshka_dimensions` in its config.json). Unset: all.
+   */
+  dimensions?:
+    | number
+    | undefined;
+  /** Whether it is scaled to length 1. Unset: true. */
+  normalize?: boolean | undefined;
+}
+
+/** Says how an answer calls the tools of its prompt. */
+export interface ToolChoice {
+  /** Whether the answer must call a tool. */
+  required: boolean;
+  /** Name of the only tool that may be called, for a required call. Unset: any of them. */
+  name?:
+    | string
+    | undefined;
+  /** Ends the answer after its first call. */
+  singleCall: boolean;
 }
 
 /**
@@ -194,6 +266,9 @@ export interface GenerateResponse {
     | //
     /** Sent once, as the last message. */
     { $case: "finished"; value: Finished }
+    | //
+    /** Sent once after `accepted`, if `embedding` is set. */
+    { $case: "embedding"; value: Embedding }
     | undefined;
 }
 
@@ -221,11 +296,17 @@ export interface PromptLogprobs {
   tokens: TokenLogprob[];
 }
 
+/** Carries the embedding of a prompt. */
+export interface Embedding {
+  /** float32 `[hidden_size]`, or `[dimensions]`. */
+  values: Tensor | undefined;
+}
+
 /** Carries what one step added. */
 export interface Delta {
   /**
-   * At least one entry. A choice that changes channel within the step has an entry for each
-   * channel.
+   * At least one entry. A choice that changes channel or call within the step has an entry for each
+   * of them.
    */
   choices: ChoiceDelta[];
 }
@@ -247,7 +328,19 @@ export interface ChoiceDelta {
   /** One entry per token of `token_ids` if `num_logprobs` is set, otherwise empty. */
   logprobs: TokenLogprob[];
   /** Set in the last entry of a choice that a token of this step has ended; `finished` repeats it. */
-  finish: ChoiceFinish | undefined;
+  finish:
+    | ChoiceFinish
+    | undefined;
+  /** The call whose arguments `text` continues, set on CHANNEL_TOOL_CALL. */
+  toolCall: ToolCallDelta | undefined;
+}
+
+/** Names the call of a tool to which an entry belongs. */
+export interface ToolCallDelta {
+  /** Index of the call in its choice, from 0. */
+  index: number;
+  /** Name of the tool, set in the first entry of the call, whose text may be empty. */
+  name?: string | undefined;
 }
 
 /**
@@ -306,8 +399,8 @@ export interface ChoiceFinish {
   /** Reason why it ended. */
   reason: FinishReason;
   /**
-   * Stop string or token that ended the choice. Set for FINISH_REASON_STOP, unless an
-   * end-of-sequence id ended it.
+   * Stop string or token that ended the choice. Unset if an end-of-sequence id, a call or the length
+   * ended it.
    */
   stop:
     | //
@@ -501,7 +594,9 @@ function createBaseGenerateStart(): GenerateStart {
     clientId: "",
     cacheSalt: "",
     structuredOutput: undefined,
+    toolChoice: undefined,
     planOnly: false,
+    embedding: undefined,
   };
 }
 
@@ -537,8 +632,14 @@ export const GenerateStart: MessageFns<GenerateStart> = {
     if (message.structuredOutput !== undefined) {
       StructuredOutput.encode(message.structuredOutput, writer.uint32(82).fork()).join();
     }
+    if (message.toolChoice !== undefined) {
+      ToolChoice.encode(message.toolChoice, writer.uint32(98).fork()).join();
+    }
     if (message.planOnly !== false) {
       writer.uint32(128).bool(message.planOnly);
+    }
+    if (message.embedding !== undefined) {
+      EmbeddingOptions.encode(message.embedding, writer.uint32(138).fork()).join();
     }
     return writer;
   },
@@ -636,12 +737,28 @@ export const GenerateStart: MessageFns<GenerateStart> = {
             message.structuredOutput = StructuredOutput.decode(reader, reader.uint32());
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.toolChoice = ToolChoice.decode(reader, reader.uint32());
+            continue;
+          }
           case 16: {
             if (tag !== 128) {
               break;
             }
 
             message.planOnly = reader.bool();
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.embedding = EmbeddingOptions.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -681,7 +798,171 @@ export const GenerateStart: MessageFns<GenerateStart> = {
     message.structuredOutput = (object.structuredOutput !== undefined && object.structuredOutput !== null)
       ? StructuredOutput.fromPartial(object.structuredOutput)
       : undefined;
+    message.toolChoice = (object.toolChoice !== undefined && object.toolChoice !== null)
+      ? ToolChoice.fromPartial(object.toolChoice)
+      : undefined;
     message.planOnly = object.planOnly ?? false;
+    message.embedding = (object.embedding !== undefined && object.embedding !== null)
+      ? EmbeddingOptions.fromPartial(object.embedding)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseEmbeddingOptions(): EmbeddingOptions {
+  return { pooling: 0, dimensions: undefined, normalize: undefined };
+}
+
+export const EmbeddingOptions: MessageFns<EmbeddingOptions> = {
+  encode(message: EmbeddingOptions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pooling !== 0) {
+      writer.uint32(8).int32(message.pooling);
+    }
+    if (message.dimensions !== undefined) {
+      writer.uint32(16).uint32(message.dimensions);
+    }
+    if (message.normalize !== undefined) {
+      writer.uint32(24).bool(message.normalize);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EmbeddingOptions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEmbeddingOptions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pooling = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.dimensions = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.normalize = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EmbeddingOptions>): EmbeddingOptions {
+    return EmbeddingOptions.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EmbeddingOptions>): EmbeddingOptions {
+    const message = createBaseEmbeddingOptions();
+    message.pooling = object.pooling ?? 0;
+    message.dimensions = object.dimensions ?? undefined;
+    message.normalize = object.normalize ?? undefined;
+    return message;
+  },
+};
+
+function createBaseToolChoice(): ToolChoice {
+  return { required: false, name: undefined, singleCall: false };
+}
+
+export const ToolChoice: MessageFns<ToolChoice> = {
+  encode(message: ToolChoice, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.required !== false) {
+      writer.uint32(8).bool(message.required);
+    }
+    if (message.name !== undefined) {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.singleCall !== false) {
+      writer.uint32(24).bool(message.singleCall);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ToolChoice {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseToolChoice();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.required = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.singleCall = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ToolChoice>): ToolChoice {
+    return ToolChoice.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ToolChoice>): ToolChoice {
+    const message = createBaseToolChoice();
+    message.required = object.required ?? false;
+    message.name = object.name ?? undefined;
+    message.singleCall = object.singleCall ?? false;
     return message;
   },
 };
@@ -1045,6 +1326,9 @@ export const GenerateResponse: MessageFns<GenerateResponse> = {
       case "finished":
         Finished.encode(message.event.value, writer.uint32(34).fork()).join();
         break;
+      case "embedding":
+        Embedding.encode(message.event.value, writer.uint32(42).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1094,6 +1378,14 @@ export const GenerateResponse: MessageFns<GenerateResponse> = {
             message.event = { $case: "finished", value: Finished.decode(reader, reader.uint32()) };
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.event = { $case: "embedding", value: Embedding.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1133,6 +1425,12 @@ export const GenerateResponse: MessageFns<GenerateResponse> = {
       case "finished": {
         if (object.event?.value !== undefined && object.event?.value !== null) {
           message.event = { $case: "finished", value: Finished.fromPartial(object.event.value) };
+        }
+        break;
+      }
+      case "embedding": {
+        if (object.event?.value !== undefined && object.event?.value !== null) {
+          message.event = { $case: "embedding", value: Embedding.fromPartial(object.event.value) };
         }
         break;
       }
@@ -1348,6 +1646,63 @@ export const PromptLogprobs: MessageFns<PromptLogprobs> = {
   },
 };
 
+function createBaseEmbedding(): Embedding {
+  return { values: undefined };
+}
+
+export const Embedding: MessageFns<Embedding> = {
+  encode(message: Embedding, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.values !== undefined) {
+      Tensor.encode(message.values, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Embedding {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEmbedding();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.values = Tensor.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Embedding>): Embedding {
+    return Embedding.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Embedding>): Embedding {
+    const message = createBaseEmbedding();
+    message.values = (object.values !== undefined && object.values !== null)
+      ? Tensor.fromPartial(object.values)
+      : undefined;
+    return message;
+  },
+};
+
 function createBaseDelta(): Delta {
   return { choices: [] };
 }
@@ -1404,7 +1759,7 @@ export const Delta: MessageFns<Delta> = {
 };
 
 function createBaseChoiceDelta(): ChoiceDelta {
-  return { index: 0, tokenIds: [], text: "", channel: 0, logprobs: [], finish: undefined };
+  return { index: 0, tokenIds: [], text: "", channel: 0, logprobs: [], finish: undefined, toolCall: undefined };
 }
 
 export const ChoiceDelta: MessageFns<ChoiceDelta> = {
@@ -1430,6 +1785,9 @@ export const ChoiceDelta: MessageFns<ChoiceDelta> = {
     }
     if (message.finish !== undefined) {
       ChoiceFinish.encode(message.finish, writer.uint32(50).fork()).join();
+    }
+    if (message.toolCall !== undefined) {
+      ToolCallDelta.encode(message.toolCall, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -1505,6 +1863,14 @@ export const ChoiceDelta: MessageFns<ChoiceDelta> = {
             message.finish = ChoiceFinish.decode(reader, reader.uint32());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.toolCall = ToolCallDelta.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1530,6 +1896,76 @@ export const ChoiceDelta: MessageFns<ChoiceDelta> = {
     message.finish = (object.finish !== undefined && object.finish !== null)
       ? ChoiceFinish.fromPartial(object.finish)
       : undefined;
+    message.toolCall = (object.toolCall !== undefined && object.toolCall !== null)
+      ? ToolCallDelta.fromPartial(object.toolCall)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseToolCallDelta(): ToolCallDelta {
+  return { index: 0, name: undefined };
+}
+
+export const ToolCallDelta: MessageFns<ToolCallDelta> = {
+  encode(message: ToolCallDelta, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.index !== 0) {
+      writer.uint32(8).uint32(message.index);
+    }
+    if (message.name !== undefined) {
+      writer.uint32(18).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ToolCallDelta {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseToolCallDelta();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.index = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ToolCallDelta>): ToolCallDelta {
+    return ToolCallDelta.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ToolCallDelta>): ToolCallDelta {
+    const message = createBaseToolCallDelta();
+    message.index = object.index ?? 0;
+    message.name = object.name ?? undefined;
     return message;
   },
 };
@@ -2663,7 +3099,7 @@ export const LlmBackboneServiceDefinition = {
   methods: {
     /**
      * Generates one answer, or `num_choices` of them. Requests: a start, the media it names, then
-     * half-close. Responses: accepted, deltas, finished. Cancelling the call frees everything within
+     * half-close. Responses: accepted, deltas or an embedding, finished. Cancelling the call frees everything within
      * one step.
      */
     generate: {
@@ -2707,7 +3143,7 @@ export const LlmBackboneServiceDefinition = {
 export interface LlmBackboneServiceImplementation<CallContextExt = {}> {
   /**
    * Generates one answer, or `num_choices` of them. Requests: a start, the media it names, then
-   * half-close. Responses: accepted, deltas, finished. Cancelling the call frees everything within
+   * half-close. Responses: accepted, deltas or an embedding, finished. Cancelling the call frees everything within
    * one step.
    */
   generate(
@@ -2728,7 +3164,7 @@ export interface LlmBackboneServiceImplementation<CallContextExt = {}> {
 export interface LlmBackboneServiceClient<CallOptionsExt = {}> {
   /**
    * Generates one answer, or `num_choices` of them. Requests: a start, the media it names, then
-   * half-close. Responses: accepted, deltas, finished. Cancelling the call frees everything within
+   * half-close. Responses: accepted, deltas or an embedding, finished. Cancelling the call frees everything within
    * one step.
    */
   generate(

@@ -50,7 +50,23 @@ export interface ChatPrompt {
   /** Leaves the last message open, so that the model continues it. */
   continueFinalMessage: boolean;
   /** Arguments of the template, only those on the allow-list, such as `enable_thinking`. */
-  templateArgs: { [key: string]: any } | undefined;
+  templateArgs:
+    | { [key: string]: any }
+    | undefined;
+  /**
+   * Tools that the answer may call; the template shows them. Empty: none, and no text of the answer
+   * is read as a call.
+   */
+  tools: Tool[];
+}
+
+/** Describes a tool that an answer may call. */
+export interface Tool {
+  /**
+   * The function, a JSON object with `name` and, if it has them, `description` and `parameters` (a
+   * JSON Schema of an object). The template shows it as it is written.
+   */
+  functionJson: string;
 }
 
 /** Holds one message of a conversation. */
@@ -262,7 +278,13 @@ export const Prompt: MessageFns<Prompt> = {
 };
 
 function createBaseChatPrompt(): ChatPrompt {
-  return { messages: [], addGenerationPrompt: undefined, continueFinalMessage: false, templateArgs: undefined };
+  return {
+    messages: [],
+    addGenerationPrompt: undefined,
+    continueFinalMessage: false,
+    templateArgs: undefined,
+    tools: [],
+  };
 }
 
 export const ChatPrompt: MessageFns<ChatPrompt> = {
@@ -278,6 +300,9 @@ export const ChatPrompt: MessageFns<ChatPrompt> = {
     }
     if (message.templateArgs !== undefined) {
       Struct.encode(Struct.wrap(message.templateArgs), writer.uint32(34).fork()).join();
+    }
+    for (const v of message.tools) {
+      Tool.encode(v!, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -327,6 +352,14 @@ export const ChatPrompt: MessageFns<ChatPrompt> = {
             message.templateArgs = Struct.unwrap(Struct.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.tools.push(Tool.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -348,6 +381,62 @@ export const ChatPrompt: MessageFns<ChatPrompt> = {
     message.addGenerationPrompt = object.addGenerationPrompt ?? undefined;
     message.continueFinalMessage = object.continueFinalMessage ?? false;
     message.templateArgs = object.templateArgs ?? undefined;
+    message.tools = object.tools?.map((e) => Tool.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTool(): Tool {
+  return { functionJson: "" };
+}
+
+export const Tool: MessageFns<Tool> = {
+  encode(message: Tool, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.functionJson !== "") {
+      writer.uint32(10).string(message.functionJson);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Tool {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTool();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.functionJson = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Tool>): Tool {
+    return Tool.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Tool>): Tool {
+    const message = createBaseTool();
+    message.functionJson = object.functionJson ?? "";
     return message;
   },
 };

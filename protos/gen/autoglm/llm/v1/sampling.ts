@@ -82,7 +82,14 @@ export interface SamplingParams {
   /** Whether the answer goes on past the model's end-of-sequence ids. */
   ignoreEos: boolean;
   /** Number of independent answers, 1 to 128. Unset: 1. */
-  numChoices?: number | undefined;
+  numChoices?:
+    | number
+    | undefined;
+  /**
+   * Most tokens between `<think>` and `</think>`; the token that ends the thoughts follows them.
+   * Refused if the tokenizer has no such token. Unset: as many as the model likes.
+   */
+  thinkingTokenBudget?: number | undefined;
 }
 
 export interface SamplingParams_LogitBiasEntry {
@@ -109,6 +116,7 @@ function createBaseSamplingParams(): SamplingParams {
     stopTokenIds: [],
     ignoreEos: false,
     numChoices: undefined,
+    thinkingTokenBudget: undefined,
   };
 }
 
@@ -175,6 +183,9 @@ export const SamplingParams: MessageFns<SamplingParams> = {
     }
     if (message.numChoices !== undefined) {
       writer.uint32(136).uint32(message.numChoices);
+    }
+    if (message.thinkingTokenBudget !== undefined) {
+      writer.uint32(144).uint32(message.thinkingTokenBudget);
     }
     return writer;
   },
@@ -351,6 +362,14 @@ export const SamplingParams: MessageFns<SamplingParams> = {
             message.numChoices = reader.uint32();
             continue;
           }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.thinkingTokenBudget = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -393,6 +412,7 @@ export const SamplingParams: MessageFns<SamplingParams> = {
     message.stopTokenIds = object.stopTokenIds?.map((e) => e) || [];
     message.ignoreEos = object.ignoreEos ?? false;
     message.numChoices = object.numChoices ?? undefined;
+    message.thinkingTokenBudget = object.thinkingTokenBudget ?? undefined;
     return message;
   },
 };

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { parseCountRequest, parseMessageRequest } from '#gateway/anthropic/message-request.ts';
+import { COUNT_USES, MESSAGE_USES } from '#gateway/anthropic/message-uses.ts';
 import { FormBody } from '#gateway/http/body/form-body.ts';
 import type { UnknownField } from '#gateway/openai/fields/check-fields.ts';
+import { EMBEDDING_USES } from '#gateway/openai/fields/embedding-uses.ts';
 import type { FieldTable } from '#gateway/openai/fields/field-use.ts';
 import {
   CHAT_USES,
@@ -12,6 +15,7 @@ import {
 } from '#gateway/openai/fields/request-uses.ts';
 import { parseChatRequest } from '#gateway/openai/request/chat-request.ts';
 import { parseCompletionRequest } from '#gateway/openai/request/completion-request.ts';
+import { parseEmbeddingRequest } from '#gateway/openai/request/embedding-request.ts';
 import {
   parseDetokenizeRequest,
   parseTokenizeRequest,
@@ -32,6 +36,8 @@ const parseForm: Parse = (fields) => {
   return parseTranscriptionRequest(form);
 };
 
+const MESSAGES = { model: 'nano', messages: [{ role: 'user', content: 'hi' }] };
+
 interface RouteCase {
   readonly table: FieldTable;
   readonly parse: Parse;
@@ -41,6 +47,19 @@ const ROUTES: Readonly<Record<keyof typeof UPSTREAM_FIELDS, RouteCase>> = {
   chat: {
     table: CHAT_USES,
     parse: (fields) => parseChatRequest({ messages: [{ role: 'user', content: 'hi' }], ...fields }),
+  },
+  embeddings: {
+    table: EMBEDDING_USES,
+    parse: (fields) =>
+      parseEmbeddingRequest('messages' in fields ? fields : { input: 'hi', ...fields }),
+  },
+  messages: {
+    table: MESSAGE_USES,
+    parse: (fields) => parseMessageRequest({ ...MESSAGES, max_tokens: 5, ...fields }),
+  },
+  countTokens: {
+    table: COUNT_USES,
+    parse: (fields) => parseCountRequest({ ...MESSAGES, ...fields }),
   },
   completions: {
     table: COMPLETION_USES,

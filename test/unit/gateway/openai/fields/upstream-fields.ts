@@ -45,6 +45,26 @@ export const UPSTREAM_FIELDS = {
       add_generation_prompt response_format`,
     Zhipu: 'thinking do_sample request_id',
   },
+  embeddings: {
+    OpenAI: 'input model dimensions encoding_format user',
+    vLLM: `input model messages encoding_format dimensions user truncate_prompt_tokens truncation_side
+      add_special_tokens add_generation_prompt continue_final_message chat_template
+      chat_template_kwargs media_io_kwargs mm_processor_kwargs priority request_id cache_salt
+      use_activation normalize embed_dtype endianness`,
+    SGLang: 'input model encoding_format dimensions user rid priority lora_path',
+    'llama.cpp': 'input content encoding_format embd_normalize dimensions',
+  },
+  messages: {
+    Anthropic: `model messages max_tokens system metadata stop_sequences stream temperature top_p top_k
+      thinking tools tool_choice cache_control container context_management diagnostics inference_geo
+      mcp_servers output_config output_format service_tier speed user_profile_id workspace_id`,
+    vLLM: `model messages max_tokens metadata stop_sequences stream system temperature tool_choice tools
+      top_k top_p`,
+  },
+  countTokens: {
+    Anthropic: `model messages system thinking tools tool_choice cache_control context_management
+      mcp_servers output_config output_format speed`,
+  },
   completions: {
     OpenAI: `model prompt best_of echo frequency_penalty logit_bias logprobs max_tokens n
       presence_penalty seed stop stream stream_options suffix temperature top_p user`,

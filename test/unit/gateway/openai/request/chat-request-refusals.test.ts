@@ -10,6 +10,18 @@ function refusalFor(fields: object): MeshError {
   return refusalOf(() => parseChatRequest({ messages: MESSAGES, ...fields }));
 }
 
+const toolOf = (value: object) => ({ type: 'function', function: value });
+
+const nested = (depth: number): object => (depth === 0 ? {} : { items: nested(depth - 1) });
+
+/** Makes a message that calls a tool once for each id. */
+const calling = (...ids: readonly string[]) => ({
+  role: 'assistant',
+  tool_calls: ids.map((id) => ({ id, type: 'function', function: { name: 'f' } })),
+});
+
+const resultOf = (id: string) => ({ role: 'tool', tool_call_id: id, content: 'c' });
+
 const REFUSALS: readonly (readonly [object, string, string])[] = [
   [{ messages: undefined }, 'messages', 'is required'],
   [{ messages: [] }, 'messages', 'at least one message, got a list of 0'],
@@ -122,13 +134,11 @@ const REFUSALS: readonly (readonly [object, string, string])[] = [
   [{ cache_salt: 'é'.repeat(513) }, 'cache_salt', 'got 1026'],
   [{ thinking: { type: 'maybe' } }, 'thinking.type', 'one of enabled'],
   [{ thinking: true }, 'thinking', 'an object with the type'],
-  [
-    { thinking: { type: 'enabled', budget_tokens: 5 } },
-    'thinking.budget_tokens',
-    'cannot be bounded',
-  ],
-  [{ thinking_token_budget: 5 }, 'thinking_token_budget', 'cannot be bounded'],
-  [{ reasoning: { max_tokens: 5 } }, 'reasoning.max_tokens', 'cannot be bounded'],
+  [{ thinking: { budget_tokens: -1 } }, 'thinking.budget_tokens', 'from 0'],
+  [{ thinking_token_budget: -2 }, 'thinking_token_budget', 'or -1 for no bound'],
+  [{ reasoning: { max_tokens: 1.5 } }, 'reasoning.max_tokens', 'an integer'],
+  [{ thinking_token_budget: 1, reasoning: { max_tokens: 5 } }, 'reasoning.max_tokens', 'differs'],
+  [{ thinking_budget: 5 }, 'thinking_budget', 'use thinking_token_budget'],
   [{ reasoning: { effort: 'huge' } }, 'reasoning.effort', 'one of none'],
   [{ thinking: { type: 'disabled' }, enable_thinking: true }, 'thinking.type', 'differs'],
   [{ reasoning_effort: 'low', reasoning: { effort: 'none' } }, 'reasoning.effort', 'differs'],
@@ -150,10 +160,89 @@ const REFUSALS: readonly (readonly [object, string, string])[] = [
     'add_generation_prompt',
     'together with continue_final_message',
   ],
-  [{ tools: [{}] }, 'tools', 'not supported'],
-  [{ functions: [{}] }, 'functions', 'not supported'],
-  [{ tool_choice: 'auto' }, 'tool_choice', 'only "none"'],
-  [{ function_call: 'auto' }, 'function_call', 'only "none"'],
+  [{ functions: [{}] }, 'functions', 'use tools'],
+  [{ function_call: 'auto' }, 'function_call', 'use tool_choice'],
+  [{ tools: [toolOf({ name: 'f' })], parse_tool_calls: false }, 'parse_tool_calls', 'only true'],
+  [{ tools: {} }, 'tools', 'a list of at most 512 tools, got an object'],
+  [{ tools: ['f'] }, 'tools[0]', 'an object with type and function'],
+  [{ tools: [{}] }, 'tools[0].type', '"function", got nothing'],
+  [{ tools: [{ type: 'custom' }] }, 'tools[0].type', '"function", got "custom"'],
+  [{ tools: [{ type: 'function', name: 'f' }] }, 'tools[0].function', 'an object with a name'],
+  [{ tools: [toolOf({ name: 'a b' })] }, 'tools[0].function.name', 'got "a b"'],
+  [{ tools: [toolOf({ name: 'f', description: 7 })] }, 'tools[0].function.description', 'a text'],
+  [{ tools: [toolOf({ name: 'f', strict: 'yes' })] }, 'tools[0].function.strict', 'true or false'],
+  [
+    { tools: [toolOf({ name: 'f' }), toolOf({ name: 'f' })] },
+    'tools[1].function.name',
+    'another name than "f"',
+  ],
+  [
+    { tools: [toolOf({ name: 'f', parameters: 'x' })] },
+    'tools[0].function.parameters',
+    'a JSON Schema of an object, got "x"',
+  ],
+  [
+    { tools: [toolOf({ name: 'f', parameters: { type: 'string' } })] },
+    'tools[0].function.parameters.type',
+    '"object", got "string"',
+  ],
+  [
+    { tools: [toolOf({ name: 'f', parameters: { properties: { a: 7 } } })] },
+    'tools[0].function.parameters.properties["a"]',
+    'a JSON Schema, got 7',
+  ],
+  [
+    { tools: [toolOf({ name: 'f', parameters: { required: [7] } })] },
+    'tools[0].function.parameters.required',
+    'a list of names',
+  ],
+  [
+    { tools: [toolOf({ name: 'f', parameters: { properties: { a: nested(64) } } })] },
+    'tools[0].function',
+    'at most 64 levels deep',
+  ],
+  [
+    { tools: [toolOf({ name: 'f', description: 'x'.repeat(300_000) })] },
+    'tools[0].function',
+    'at most 262144 bytes of JSON, got 3000',
+  ],
+  [{ tool_choice: 'always' }, 'tool_choice', 'got "always"'],
+  [{ tool_choice: 'required' }, 'tool_choice', 'there are no tools'],
+  [{ tools: [toolOf({ name: 'f' })], tool_choice: {} }, 'tool_choice.type', 'got nothing'],
+  [
+    { tools: [toolOf({ name: 'f' })], tool_choice: { type: 'allowed_tools' } },
+    'tool_choice.type',
+    'got "allowed_tools"',
+  ],
+  [
+    { tools: [toolOf({ name: 'f' })], tool_choice: { type: 'function', function: { name: 'g' } } },
+    'tool_choice.function.name',
+    'no tool of the name "g"',
+  ],
+  [{ parallel_tool_calls: 'no' }, 'parallel_tool_calls', 'true or false'],
+  [{ messages: [calling('a')] }, 'messages[0].tool_calls[0]', 'the call "a" has no result'],
+  [
+    { messages: [calling('a', 'b'), resultOf('b'), { role: 'user', content: 'go' }] },
+    'messages[0].tool_calls[0]',
+    'the call "a" has no result',
+  ],
+  [
+    { messages: [calling('a'), resultOf('x')] },
+    'messages[1].tool_call_id',
+    'belongs to "x"; "a" are open',
+  ],
+  [
+    { messages: [calling('a'), resultOf('a'), resultOf('a')] },
+    'messages[2].tool_call_id',
+    'belongs to "a"; none is open',
+  ],
+  [{ messages: [resultOf('a')] }, 'messages[0].tool_call_id', 'none is open'],
+  [
+    { messages: [{ role: 'tool', content: 'c' }] },
+    'messages[0].tool_call_id',
+    'belongs to this result; none is open',
+  ],
+  [{ messages: [calling('a', 'a')] }, 'messages[0].tool_calls[1].id', '"a" names another call'],
   [{ response_format: { type: 'xml' } }, 'response_format.type', 'one of text, json_object'],
   [{ response_format: {} }, 'response_format.type', 'one of text, json_object'],
   [

@@ -40,6 +40,7 @@ describe('parseChatRequest', () => {
             messages: [{ ...UNSET, role: 'user', content: { $case: 'text', value: 'hi' } }],
             addGenerationPrompt: true,
             continueFinalMessage: false,
+            tools: [],
             templateArgs: {},
           },
         },
@@ -64,6 +65,7 @@ describe('parseChatRequest', () => {
         stopTokenIds: [],
         ignoreEos: false,
         numChoices: undefined,
+        thinkingTokenBudget: undefined,
       },
       output: {
         numLogprobs: undefined,
@@ -76,6 +78,7 @@ describe('parseChatRequest', () => {
       priority: undefined,
       cacheSalt: '',
       structuredOutput: undefined,
+      toolChoice: undefined,
     });
     assert.equal(form.numChoices, 1);
   });
@@ -99,6 +102,7 @@ describe('parseChatRequest', () => {
       stop_token_ids: [5],
       ignore_eos: true,
       n: 2,
+      thinking_token_budget: 7,
       priority: -3,
       truncate_prompt_tokens: -1,
       skip_special_tokens: false,
@@ -123,6 +127,7 @@ describe('parseChatRequest', () => {
       stopTokenIds: [5],
       ignoreEos: true,
       numChoices: 2,
+      thinkingTokenBudget: 7,
     });
     assert.equal(start.priority, -3);
     assert.equal(start.prompt?.maxPromptTokens, -1);
@@ -221,6 +226,28 @@ describe('parseChatRequest', () => {
     });
   }
 
+  const BUDGETS: readonly (readonly [object, number | undefined])[] = [
+    [{}, undefined],
+    [{ thinking_token_budget: 0 }, 0],
+    [{ thinking_token_budget: -1, thinking: { budget_tokens: 7 } }, 7],
+    [{ thinking: { type: 'enabled', budget_tokens: 1024 } }, 1024],
+    [{ reasoning: { max_tokens: 9 }, thinking_token_budget: 9 }, 9],
+  ];
+  for (const [fields, expected] of BUDGETS) {
+    it(`reads ${JSON.stringify(fields)} as a budget of ${expected} thinking tokens`, () => {
+      assert.equal(parse(fields).start.sampling?.thinkingTokenBudget, expected);
+    });
+  }
+
+  it('puts thoughts where the server usually does if the request does not say it', () => {
+    const messages = [{ role: 'user', content: 'hi' }];
+    const placeOf = (fields: object) => parseChatRequest({ messages, ...fields }, 'apart').form;
+
+    assert.equal(placeOf({}).reasoning, 'apart');
+    assert.equal(placeOf({ separate_reasoning: false }).reasoning, 'inline');
+    assert.equal(placeOf({ include_reasoning: false }).reasoning, 'hidden');
+  });
+
   const PLACES: readonly (readonly [object, string, boolean])[] = [
     [{}, 'inline', false],
     [{ return_reasoning: true }, 'apart', true],
@@ -286,6 +313,7 @@ describe('parseChatRequest', () => {
         { role: 'user', name: 'ann', content: [{ type: 'text', text: 'a' }, 'b'] },
         { role: 'assistant', content: [{ type: 'refusal', refusal: 'no' }] },
         { role: 'assistant', tool_calls: [] },
+        { role: 'assistant', tool_calls: [{ function: { name: 'f' } }] },
         { role: 'tool', content: 'c' },
       ],
     });
@@ -301,19 +329,29 @@ describe('parseChatRequest', () => {
       },
       { ...UNSET, role: 'assistant', content: { $case: 'parts', value: { parts: [text('no')] } } },
       { ...UNSET, role: 'assistant', content: undefined },
+      {
+        ...UNSET,
+        role: 'assistant',
+        content: undefined,
+        toolCalls: [{ id: '', name: 'f', arguments: '' }],
+      },
       { ...UNSET, role: 'tool', content: { $case: 'text', value: 'c' } },
     ]);
   });
 
   it('reads null and missing content as empty for every role', () => {
-    const roles = ['system', 'user', 'assistant', 'tool'];
+    const roles = ['system', 'user', 'assistant'];
+    const calls = { role: 'assistant', tool_calls: [{ function: { name: 'f' } }] };
     const { messages } = templateOf({
-      messages: roles.flatMap((role) => [{ role }, { role, content: null }]),
+      messages: [...roles, 'tool'].flatMap((role) => {
+        const before = role === 'tool' ? [calls] : [];
+        return [...before, { role }, ...before, { role, content: null }];
+      }),
     });
 
     assert.deepEqual(
       messages.map(({ content }) => content),
-      Array.from({ length: 8 }, () => undefined),
+      Array.from({ length: 10 }, () => undefined),
     );
   });
 
@@ -365,6 +403,8 @@ describe('parseChatRequest', () => {
           tool_calls: [{ function: { name: 'f', arguments: { x: [1] } } }],
           function_call: { name: 'g', arguments: '{"y":2}' },
         },
+        { role: 'tool', content: 'of f' },
+        { role: 'tool', content: 'of g' },
       ],
     });
 
@@ -431,6 +471,8 @@ describe('parseChatRequest accepts', () => {
   const harmless: readonly object[] = [
     { tools: [] },
     { tool_choice: 'none' },
+    { tool_choice: 'auto' },
+    { parallel_tool_calls: false },
     { response_format: { type: 'text' } },
     { modalities: ['text'] },
     { best_of: 1 },

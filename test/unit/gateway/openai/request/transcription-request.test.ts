@@ -44,6 +44,7 @@ describe('parseTranscriptionRequest', () => {
       ],
       addGenerationPrompt: true,
       continueFinalMessage: false,
+      tools: [],
       templateArgs: { enable_thinking: false },
     });
     assert.equal(start.sampling?.temperature, 0);

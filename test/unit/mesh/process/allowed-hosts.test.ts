@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { AllowedHosts } from '#gateway/http/allowed-hosts.ts';
+import { AllowedHosts } from '#mesh/process/allowed-hosts.ts';
 
 const HOSTS = new AllowedHosts(['gateway.example', '*.mesh.example', 'Box.Local.']);
 

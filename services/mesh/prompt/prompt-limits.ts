@@ -1,9 +1,11 @@
 import type { PromptLimits } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { ChatMessage, ChatPrompt, Prompt } from '#protos/autoglm/llm/v1/prompt.ts';
+import { MeshError } from '../errors.ts';
 import { contextLength } from './context-overflow.ts';
-import { MeshError } from './errors.ts';
+import { MAX_TOOLS } from './tool-function.ts';
 
 const MESSAGES = 'prompt.chat.messages';
+const TOOLS = 'prompt.chat.tools';
 
 /** Limits that a prompt must keep before it is tokenized. */
 interface SizeLimits extends PromptLimits {
@@ -32,13 +34,18 @@ export function checkPromptSize(prompt: Prompt | undefined, limits: SizeLimits):
   }
 }
 
-function checkChat({ messages }: ChatPrompt, limits: SizeLimits): void {
+function checkChat({ messages, tools }: ChatPrompt, limits: SizeLimits): void {
   const { maxMessages } = limits;
   if (messages.length > maxMessages) {
     const message = `${MESSAGES} has ${messages.length} entries, at most ${maxMessages} are taken (key "max-messages")`;
     throw new MeshError('INVALID_REQUEST', message, { param: MESSAGES });
   }
-  let [numParts, numBytes] = [0, 0];
+  if (tools.length > MAX_TOOLS) {
+    const message = `${TOOLS} has ${tools.length} entries, at most ${MAX_TOOLS} are taken`;
+    throw new MeshError('INVALID_REQUEST', message, { param: TOOLS });
+  }
+  let numParts = 0;
+  let numBytes = tools.reduce((sum, one) => sum + Buffer.byteLength(one.functionJson), 0);
   for (const message of messages) {
     if (message.content?.$case === 'parts') numParts += message.content.value.parts.length;
     numParts += message.toolCalls.length;

@@ -1,4 +1,4 @@
-import { MeshError } from './errors.ts';
+import { MeshError } from '../errors.ts';
 
 export interface ContextOverflow {
   readonly maxModelLen: number;

@@ -2,25 +2,33 @@ import { MeshError } from '#mesh/errors.ts';
 import { briefly } from '#mesh/json-value.ts';
 import type { Prompt } from '#protos/autoglm/llm/v1/prompt.ts';
 
-/** Most prompts of one request. */
-const MAX_PROMPTS = 256;
 const ALLOWED = 'a text, a list of token ids, or a list of either';
 
 type PromptForm = NonNullable<Prompt['form']>;
 
-/** Reads the four shapes of a legacy prompt: a text, token ids, or a list of either. */
-export function completionPrompts(prompt: unknown, addSpecialTokens: boolean): PromptForm[] {
-  if (typeof prompt === 'string') return [textForm(prompt, addSpecialTokens)];
-  if (!Array.isArray(prompt) || prompt.length === 0) throw refusal('prompt', prompt);
-  if (typeof prompt[0] === 'number') return [tokenForm(prompt, 'prompt')];
-  if (prompt.length > MAX_PROMPTS) {
-    const message = `prompt must hold at most ${MAX_PROMPTS} prompts, got ${prompt.length}`;
-    throw new MeshError('INVALID_REQUEST', message, { param: 'prompt' });
+/** Where prompts stand in a request, and how many there may be. */
+export interface PromptBounds {
+  readonly field: string;
+  readonly maxPrompts: number;
+}
+
+/** Reads the four shapes of prompts without messages: a text, token ids, or a list of either. */
+export function textPrompts(
+  prompts: unknown,
+  addSpecialTokens: boolean,
+  { field, maxPrompts }: PromptBounds,
+): PromptForm[] {
+  if (typeof prompts === 'string') return [textForm(prompts, addSpecialTokens)];
+  if (!Array.isArray(prompts) || prompts.length === 0) throw refusal(field, prompts);
+  if (typeof prompts[0] === 'number') return [tokenForm(prompts, field)];
+  if (prompts.length > maxPrompts) {
+    const message = `${field} must hold at most ${maxPrompts} prompts, got ${prompts.length}`;
+    throw new MeshError('INVALID_REQUEST', message, { param: field });
   }
-  return prompt.map((one: unknown, i) => {
+  return prompts.map((one: unknown, i) => {
     if (typeof one === 'string') return textForm(one, addSpecialTokens);
-    if (Array.isArray(one) && one.length > 0) return tokenForm(one, `prompt[${i}]`);
-    throw refusal(`prompt[${i}]`, one);
+    if (Array.isArray(one) && one.length > 0) return tokenForm(one, `${field}[${i}]`);
+    throw refusal(`${field}[${i}]`, one);
   });
 }
 

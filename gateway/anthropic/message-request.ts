@@ -1,0 +1,165 @@
+import { Type } from 'typebox';
+import { type ClientWords, clientError, clientField } from '#gateway/openai/client-error.ts';
+import { CHAT_FIELDS, type FieldNames } from '#gateway/openai/field-names.ts';
+import { openBody } from '#gateway/openai/request/body.ts';
+import { type ChatRequest, parseChatRequest } from '#gateway/openai/request/chat-request.ts';
+import { type Checked, compileCheck } from '#gateway/openai/request/check.ts';
+import {
+  flagField,
+  integerField,
+  listField,
+  literalsField,
+  numberField,
+  objectField,
+} from '#gateway/openai/request/fields.ts';
+import { MAX_COUNT } from '#gateway/openai/request/sampling.ts';
+import { MeshError } from '#mesh/errors.ts';
+import { isRecord } from '#mesh/json-value.ts';
+import { chatMessages } from './chat-messages.ts';
+import { chatTools } from './chat-tools.ts';
+import { COUNT_USES, MESSAGE_USES } from './message-uses.ts';
+
+const ANYTHING = Type.Optional(Type.Unknown());
+
+const countFields = {
+  model: Type.String({ minLength: 1, description: 'a model name' }),
+  messages: Type.Array(Type.Unknown(), {
+    minItems: 1,
+    description: 'a list of at least one message',
+  }),
+  system: Type.Optional(
+    Type.Union([Type.String(), Type.Array(Type.Unknown())], {
+      description: 'a text or a list of text blocks',
+    }),
+  ),
+  thinking: Type.Optional(
+    Type.Object(
+      {
+        type: literalsField(['enabled', 'disabled', 'adaptive']),
+        budget_tokens: integerField({ min: 0, max: MAX_COUNT }),
+        display: literalsField(['summarized', 'omitted']),
+      },
+      { description: 'an object with the type "enabled", "adaptive" or "disabled"' },
+    ),
+  ),
+  output_config: objectField('an object'),
+  tools: listField(Type.Unknown(), 'a list of tools'),
+  tool_choice: ANYTHING,
+  chat_template_kwargs: ANYTHING,
+  mm_processor_kwargs: ANYTHING,
+} as const;
+
+const checkCount = compileCheck(Type.Object(countFields), COUNT_USES);
+const checkMessage = compileCheck(
+  Type.Object({
+    ...countFields,
+    max_tokens: Type.Integer({
+      minimum: 1,
+      maximum: MAX_COUNT,
+      description: `an integer from 1 to ${MAX_COUNT}`,
+    }),
+    stop_sequences: listField(Type.String({ minLength: 1 }), 'a list of texts that are not empty'),
+    stream: flagField(),
+    temperature: numberField({ min: 0, max: 2 }),
+    top_p: numberField({ min: 0, max: 1 }),
+    top_k: integerField({ min: 0, max: MAX_COUNT }),
+  }),
+  MESSAGE_USES,
+);
+
+/** A request of Anthropic's API, as the chat that it is. */
+export interface MessageRequest extends ChatRequest {
+  /** Anthropic's names for the fields of the request to the mesh. */
+  readonly fields: FieldNames;
+}
+
+/** Reads the body of `POST /v1/messages`. */
+export function parseMessageRequest(json: unknown): MessageRequest {
+  const { request, unknownFields } = checkMessage(openBody(json));
+  const { max_tokens, stop_sequences, stream, temperature, top_p, top_k } = request;
+  const sampling = { max_tokens, stop: stop_sequences, stream, temperature, top_p, top_k };
+  return { ...chatRequest(request, sampling), unknownFields };
+}
+
+/** Reads the body of `POST /v1/messages/count_tokens`. */
+export function parseCountRequest(json: unknown): MessageRequest {
+  const { request, unknownFields } = checkCount(openBody(json));
+  return { ...chatRequest(request, {}), unknownFields };
+}
+
+type Counted = Checked<ReturnType<typeof checkCount>['request']>['request'];
+
+/** Translates a request into a chat, which is read as every chat is. */
+function chatRequest(request: Counted, sampling: Readonly<Record<string, unknown>>) {
+  const { system, thinking, model, chat_template_kwargs, mm_processor_kwargs } = request;
+  const { messages, names } = chatMessages(system, request.messages);
+  const tools = chatTools(request.tools, request.tool_choice);
+  const fields = new Map([...CHAT_NAMES, ...names, ...tools.names]);
+  const words: ClientWords = { fields, references: [] };
+  const chat = {
+    model,
+    messages,
+    ...sampling,
+    ...tools.fields,
+    chat_template_kwargs,
+    mm_processor_kwargs,
+    thinking: thinkingOf(thinking),
+    return_reasoning: thinking?.display === 'omitted' ? undefined : true,
+    include_reasoning: thinking?.display === 'omitted' ? false : undefined,
+    // An answer that the client has begun is gone on with.
+    continue_final_message: isBegun(request.messages.at(-1)) ? true : undefined,
+  };
+  try {
+    const parsed = parseChatRequest(withoutUnset(chat));
+    return { ...parsed, media: renamed(parsed.media, fields), fields: MESSAGE_FIELDS };
+  } catch (error: unknown) {
+    throw clientError(error, words);
+  }
+}
+
+/** Writes whether to think, and a bound only for a model that may. */
+function thinkingOf(thinking: Counted['thinking']): Readonly<Record<string, unknown>> | undefined {
+  if (thinking?.type === undefined) return undefined;
+  const { type, budget_tokens } = thinking;
+  return type === 'disabled' || budget_tokens === undefined ? { type } : { type, budget_tokens };
+}
+
+function isBegun(last: unknown): boolean {
+  if (!isRecord(last) || last['role'] !== 'assistant') return false;
+  const { content } = last;
+  const isCall = (block: unknown) => isRecord(block) && block['type'] === 'tool_use';
+  return !(Array.isArray(content) && content.some(isCall));
+}
+
+function withoutUnset(body: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined));
+}
+
+/** Names the media as the client wrote them. */
+function renamed(media: ChatRequest['media'], names: FieldNames): ChatRequest['media'] {
+  const references = media.references.map((reference) => {
+    return { ...reference, param: clientField(reference.param, names) };
+  });
+  return { ...media, references };
+}
+
+/** Anthropic's names for fields of a chat. */
+const CHAT_NAMES: FieldNames = new Map([['stop', 'stop_sequences']]);
+
+/** Anthropic's names for fields of the request to the mesh. */
+export const MESSAGE_FIELDS: FieldNames = new Map([
+  ...CHAT_FIELDS,
+  ['sampling.stop_strings', 'stop_sequences'],
+  ['output.split_reasoning', 'thinking'],
+  ['sampling.thinking_token_budget', 'thinking.budget_tokens'],
+]);
+
+/** Refuses a version of the API whose events have another form. */
+export function checkVersion(version: string | readonly string[] | undefined): void {
+  if (version !== UNNAMED_EVENTS) return;
+  const message = `anthropic-version: ${version} is not served; send 2023-06-01 or later`;
+  throw new MeshError('INVALID_REQUEST', message, { param: 'anthropic-version' });
+}
+
+/** The version whose events have no names; later ones have added to them. */
+const UNNAMED_EVENTS = '2023-01-01';
