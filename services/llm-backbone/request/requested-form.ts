@@ -18,20 +18,25 @@ export interface FormReader {
 
 /** Returns the form that an answer must have, null for any text; refuses what contradicts it. */
 export function requestedForm(
-  { structuredOutput, sampling }: GenerateStart,
+  { structuredOutput, sampling, prompt, embedding }: GenerateStart,
   { defaultForm }: FormReader,
 ): LimitingForm | null {
   const form = structuredOutput?.form;
   const isListed = (sampling?.allowedTokenIds.length ?? 0) > 0;
   const hasNoEnd = sampling?.ignoreEos === true;
+  const hasTools = prompt?.form?.$case === 'chat' && prompt.form.value.tools.length > 0;
   // A request that contradicts the default form has any text.
-  if (form === undefined) return isListed || hasNoEnd ? null : defaultForm;
+  const isOther = isListed || hasNoEnd || hasTools || embedding !== undefined;
+  if (form === undefined) return isOther ? null : defaultForm;
   if (form.$case === 'anyText') return null;
   const refuse = (param: string, why: string): never => {
     throw new MeshError('INVALID_REQUEST', `${param}: ${why}`, { param });
   };
   if (isListed) {
     refuse('sampling.allowed_token_ids', 'cannot be combined with a form of the answer');
+  }
+  if (hasTools) {
+    refuse('prompt.chat.tools', 'cannot be combined with a form of the answer; a call has its own');
   }
   if (hasNoEnd) {
     refuse('sampling.ignore_eos', 'an answer with a form ends where the form does');

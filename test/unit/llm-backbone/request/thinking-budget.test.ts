@@ -38,7 +38,7 @@ function constraintOf({ params = {}, prompt = [], other = null, badWords = [] }:
 function forcedAfter(create: SamplingSettings['createConstraint'], tokenIds: readonly number[]) {
   assert(create !== null);
   const constraint = create();
-  const isForced = () => String(bitsOf(constraint.mask())) === String([CLOSE]);
+  const isForced = () => String(bitsOf(constraint.mask([]))) === String([CLOSE]);
   const forced = isForced() ? [-1] : [];
   for (const [i, id] of tokenIds.entries()) {
     constraint.accept(id);
@@ -81,12 +81,12 @@ describe('A budget of thinking tokens', () => {
     const constraint = create();
 
     const masks = [OPEN, 6, CLOSE].map((id) => {
-      const mask = bitsOf(constraint.mask());
+      const mask = bitsOf(constraint.mask([]));
       constraint.accept(id);
       return mask;
     });
 
-    assert.deepEqual([...masks, bitsOf(constraint.mask())], [[6], [6], [CLOSE], [6]]);
+    assert.deepEqual([...masks, bitsOf(constraint.mask([]))], [[6], [6], [CLOSE], [6]]);
   });
 
   it('goes on where a resumed answer broke off', () => {
