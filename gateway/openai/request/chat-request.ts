@@ -69,10 +69,10 @@ export function parseChatRequest(
   // Log-probabilities would give hidden thoughts away.
   const wish = { numLogprobs: reasoning === 'hidden' ? undefined : numLogprobs, reasoning };
   const { messages, references } = conversation(request.messages);
+  const { structuredOutput, formField } = requestedForm(request);
   const { tools, toolChoice } = requestedTools(request);
   const template = templateOptions(request);
   checkToolResults(messages, { isLastOpen: template.continueFinalMessage });
-  const { structuredOutput, formField } = requestedForm(request);
   const maxTokens = request.max_completion_tokens ?? request.max_tokens;
   return {
     ...requestNames(request),
@@ -89,8 +89,8 @@ export function parseChatRequest(
         thinkingTokenBudget: thinkingBudget(request),
       }),
       output: outputOptions(request, wish),
-      toolChoice,
       structuredOutput,
+      toolChoice,
       ...servingParams(request),
     },
     media: { references, processorKwargs: request.mm_processor_kwargs },

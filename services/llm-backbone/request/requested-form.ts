@@ -59,14 +59,16 @@ export async function compiled(
 }
 
 function formOfText(
-  { structuredOutput, sampling }: Pick<GenerateStart, 'structuredOutput' | 'sampling'>,
+  start: Pick<GenerateStart, 'structuredOutput' | 'sampling' | 'embedding'>,
   { defaultForm }: FormReader,
 ): LimitingForm | null {
+  const { structuredOutput, sampling, embedding } = start;
   const form = structuredOutput?.form;
   const isListed = (sampling?.allowedTokenIds.length ?? 0) > 0;
   const hasNoEnd = sampling?.ignoreEos === true;
   // A request that contradicts the default form has any text.
-  if (form === undefined) return isListed || hasNoEnd ? null : defaultForm;
+  const isOther = isListed || hasNoEnd || embedding !== undefined;
+  if (form === undefined) return isOther ? null : defaultForm;
   if (form.$case === 'anyText') return null;
   const refuse = (param: string, why: string): never => {
     throw new MeshError('INVALID_REQUEST', `${param}: ${why}`, { param });

@@ -139,16 +139,16 @@ export interface GenerateStart {
    * salt, at most 1024 bytes. Empty: the cache that all requests without salt share.
    */
   cacheSalt: string;
-  /** Says how the answer calls the prompt's tools. Unset: as often as it likes, or not at all. */
-  toolChoice?:
-    | ToolChoice
-    | undefined;
   /**
    * Form that the answer must have. Unset: the instance's default, or any text. A refusal of a place
    * in a schema has a parameter such as `structured_output.json_schema.properties.a`.
    */
   structuredOutput:
     | StructuredOutput
+    | undefined;
+  /** Says how the answer calls the prompt's tools. Unset: as often as it likes, or not at all. */
+  toolChoice?:
+    | ToolChoice
     | undefined;
   /**
    * Ends after `accepted`, with nothing generated: the prompt is checked, tokenized and laid out with
@@ -593,8 +593,8 @@ function createBaseGenerateStart(): GenerateStart {
     resume: undefined,
     clientId: "",
     cacheSalt: "",
-    toolChoice: undefined,
     structuredOutput: undefined,
+    toolChoice: undefined,
     planOnly: false,
     embedding: undefined,
   };
@@ -629,11 +629,11 @@ export const GenerateStart: MessageFns<GenerateStart> = {
     if (message.cacheSalt !== "") {
       writer.uint32(74).string(message.cacheSalt);
     }
-    if (message.toolChoice !== undefined) {
-      ToolChoice.encode(message.toolChoice, writer.uint32(98).fork()).join();
-    }
     if (message.structuredOutput !== undefined) {
       StructuredOutput.encode(message.structuredOutput, writer.uint32(82).fork()).join();
+    }
+    if (message.toolChoice !== undefined) {
+      ToolChoice.encode(message.toolChoice, writer.uint32(98).fork()).join();
     }
     if (message.planOnly !== false) {
       writer.uint32(128).bool(message.planOnly);
@@ -729,20 +729,20 @@ export const GenerateStart: MessageFns<GenerateStart> = {
             message.cacheSalt = reader.string();
             continue;
           }
-          case 12: {
-            if (tag !== 98) {
-              break;
-            }
-
-            message.toolChoice = ToolChoice.decode(reader, reader.uint32());
-            continue;
-          }
           case 10: {
             if (tag !== 82) {
               break;
             }
 
             message.structuredOutput = StructuredOutput.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.toolChoice = ToolChoice.decode(reader, reader.uint32());
             continue;
           }
           case 16: {
@@ -795,11 +795,11 @@ export const GenerateStart: MessageFns<GenerateStart> = {
       : undefined;
     message.clientId = object.clientId ?? "";
     message.cacheSalt = object.cacheSalt ?? "";
-    message.toolChoice = (object.toolChoice !== undefined && object.toolChoice !== null)
-      ? ToolChoice.fromPartial(object.toolChoice)
-      : undefined;
     message.structuredOutput = (object.structuredOutput !== undefined && object.structuredOutput !== null)
       ? StructuredOutput.fromPartial(object.structuredOutput)
+      : undefined;
+    message.toolChoice = (object.toolChoice !== undefined && object.toolChoice !== null)
+      ? ToolChoice.fromPartial(object.toolChoice)
       : undefined;
     message.planOnly = object.planOnly ?? false;
     message.embedding = (object.embedding !== undefined && object.embedding !== null)
