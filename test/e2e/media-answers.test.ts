@@ -159,7 +159,7 @@ describe('a mesh with lazy encoders', () => {
 
     assert.equal(atStart, 0);
     assert.equal(property(body, 'choices', 0, 'message', 'content'), seeing.reference);
-    await mesh.lines.match(/vision encoder loaded on/);
+    await mesh.lines.match(/Vision encoder loaded on/);
     assert.equal(loaded(), 1);
   });
 });
