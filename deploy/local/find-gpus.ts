@@ -1,5 +1,5 @@
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
+import { fork } from 'node:child_process';
+import { text } from 'node:stream/consumers';
 import Type from 'typebox';
 import Value from 'typebox/value';
 import { type GpuList, mayHaveGpus, NO_GPUS } from '#mesh/devices/gpus.ts';
@@ -21,13 +21,23 @@ const gpuListSchema = Type.Object({
 export async function findGpus(): Promise<GpuList> {
   if (!mayHaveGpus(process.env)) return NO_GPUS;
   try {
-    const args = [...process.execArgv, codePath('native/print-gpus')];
-    const options = { timeout: LIST_LIMIT_MS, killSignal: 'SIGKILL' } as const;
-    const { stdout } = await promisify(execFile)(process.execPath, args, options);
-    const list: unknown = JSON.parse(stdout);
-    if (!Value.Check(gpuListSchema, list)) throw new Error(`got ${stdout.trim()}`);
+    const printed = await printedGpus();
+    const list: unknown = JSON.parse(printed);
+    if (!Value.Check(gpuListSchema, list)) throw new Error(`got ${printed.trim()}`);
     return list;
   } catch (error: unknown) {
     return { gpus: [], refusals: [`the driver could not be asked: ${errorMessage(error)}`] };
   }
+}
+
+/** Returns what the process prints. It gets the flags of this one, but no script of a flag (`-e`). */
+async function printedGpus(): Promise<string> {
+  const child = fork(codePath('native/print-gpus'), {
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    timeout: LIST_LIMIT_MS,
+    killSignal: 'SIGKILL',
+  });
+  const failed = new Promise<never>((_, reject) => child.once('error', reject));
+  const printed = child.stdout === null ? '' : text(child.stdout);
+  return Promise.race([printed, failed]);
 }
