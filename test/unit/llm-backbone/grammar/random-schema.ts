@@ -91,7 +91,7 @@ export function randomSchema(random: () => number, depth = 0): unknown {
         ],
       };
     default: {
-      const names = ['a', 'ab', 'é', 'with "quotes"', 'constructor'].slice(0, 1 + below(5));
+      const names = ['a', 'ab', 'é', 'with "quotes"', 'x y'].slice(0, 1 + below(5));
       const properties = Object.fromEntries(names.map((name) => [name, child()]));
       return {
         type: 'object',
