@@ -17,6 +17,7 @@ import type {
   ResizeRequest,
 } from './encoder-contract.ts';
 import { EngineError } from './engine-error.ts';
+import type { TokenTrie, TokenTrieOptions } from './grammar-contract.ts';
 import type { LoadedBytes } from './load-contract.ts';
 import type { SharedPlace, SharedSegment } from './shared-memory-contract.ts';
 import type { MediaRows, StepPlan, StepResult } from './step-plan.ts';
@@ -74,6 +75,7 @@ export interface Addon {
   sharedBytes(): number;
   shareBytes(bytes: Uint8Array): { readonly bytes: Uint8Array; readonly shared: SharedSegment };
   mapShared(place: SharedPlace): Uint8Array;
+  readonly TokenTrie: new (options: TokenTrieOptions) => TokenTrie;
 }
 
 let loaded: Addon | undefined;
@@ -120,6 +122,7 @@ function isAddon(value: unknown): value is Addon {
     'sharedBytes',
     'shareBytes',
     'mapShared',
+    'TokenTrie',
   ];
   return (
     typeof value === 'object' &&

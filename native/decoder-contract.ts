@@ -19,6 +19,17 @@ export interface RandomDecoderShape {
 /** Storage type of a KV cache, `--kv-cache-dtype`. */
 export type KvCacheDtype = 'auto' | 'bfloat16' | 'float32' | 'int8';
 
+/**
+ * A KV cache that gets what is left of a share of each device's memory beside weights and all that the
+ * largest step needs.
+ */
+export interface KvCacheShare {
+  /** What the whole model may take, in (0, 1]. */
+  readonly ofMemory: number;
+  /** A cache of fewer tokens is refused. */
+  readonly minTokens: number;
+}
+
 export interface DecoderOptions {
   /** A model directory, or a shape to be filled with random weights. */
   readonly model: { readonly directory: string } | { readonly random: RandomDecoderShape };
@@ -52,8 +63,10 @@ export interface DecoderOptions {
   readonly weightsCache?: string;
   /** Tokens in a block of KV cache. */
   readonly blockSize: number;
-  /** Memory for the KV cache on all devices together, in bytes; decides `numBlocks`. */
-  readonly kvCacheBytes: number;
+  /** Memory for the KV cache on all devices together, in bytes; unset with `kvCacheShare` only. */
+  readonly kvCacheBytes?: number;
+  /** Where devices have memory of their own: what the cache gets of it once a step has run. */
+  readonly kvCacheShare?: KvCacheShare;
   /** Most tokens one step may hold; sizes the workspace. */
   readonly maxNumBatchedTokens: number;
 }

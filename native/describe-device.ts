@@ -1,9 +1,11 @@
 import { addon } from './addon.ts';
 import type { DeviceDescription, DeviceId } from './device-contract.ts';
 
-/** Returns why the GPU that `id` names cannot be used, or undefined if it can. */
+/** Returns why the GPU that `id` names cannot be used; undefined if it can, or `id` is no GPU. */
 export function gpuRefusal(id: DeviceId): string | undefined {
-  return addon().gpuRefusal(id);
+  if (!id.startsWith('cuda:')) return undefined;
+  const refusal = addon().gpuRefusal(id);
+  return refusal === undefined ? undefined : `${id}: ${refusal}`;
 }
 
 /**

@@ -36,8 +36,16 @@ export interface GpuDescription {
   /** "0000:3b:00.0". */
   readonly busId: string;
   readonly freeMemoryBytes?: number;
+  /** Share of the last moments in which it computed, 0 to 1. */
+  readonly utilization?: number;
   readonly powerWatts?: number;
   readonly temperatureCelsius?: number;
+}
+
+/** The GPUs on which models can run, and why others cannot be used. */
+export interface UsableGpus {
+  readonly gpus: readonly { readonly id: DeviceId; readonly name: string }[];
+  readonly refusals: readonly string[];
 }
 
 /**

@@ -1,6 +1,7 @@
 import { join, relative } from 'node:path';
 import { readArguments } from '#mesh/command-line/flags.ts';
 import { usableCores } from '#mesh/devices/cores.ts';
+import { NO_GPUS, refusalLines } from '#mesh/devices/gpus.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { checkModelDirectory } from '#mesh/model/model-directory.ts';
 import { helpText, type OptionValues } from '#mesh/options.ts';
@@ -9,7 +10,8 @@ import { type MeshConfig, type MeshPlan, planMesh } from '../local/config/config
 import { readConfigDocument } from '../local/config/config-document.ts';
 import { readConfigEnvironment } from '../local/config/config-environment.ts';
 import { usableMemoryBytes } from '../local/config/memory-shares.ts';
-import { hasTower } from '../local/model-towers.ts';
+import { findGpus } from '../local/find-gpus.ts';
+import { hasTower, headsOf } from '../local/model-towers.ts';
 import { BACKBONE } from '../local/roles.ts';
 import { superviseUntilSignal } from '../local/supervise.ts';
 import type { Command } from './command.ts';
@@ -42,9 +44,14 @@ async function loadPlan(args: readonly string[]): Promise<MeshPlan> {
   const standard = relative(process.cwd(), join(PACKAGE_ROOT, 'deploy', 'config.yaml'));
   const path = typeof config === 'string' ? config : (env.file ?? standard);
   const document = await readConfigDocument(path);
-  const machine = { cores: usableCores(), memoryBytes: usableMemoryBytes() };
-  const plan = planMesh(document, flags, { ...machine, env, hasTower });
-  return { ...plan, mesh: { ...plan.mesh, warnings: [...env.warnings, ...ignored] } };
+  const machine = { cores: usableCores(), memoryBytes: usableMemoryBytes(), hasTower, headsOf };
+  const planOn = (gpus: readonly string[]) => planMesh(document, flags, { ...machine, env, gpus });
+  const onCpu = planOn([]);
+  // Drivers take their time, and only a process that leaves its device open depends on them.
+  const { gpus, refusals } = onCpu.mesh.isPlaced === true ? await findGpus() : NO_GPUS;
+  const plan = gpus.length === 0 ? onCpu : planOn(gpus.map(({ id }) => id));
+  const warnings = [...env.warnings, ...ignored, ...refusalLines(refusals)];
+  return { ...plan, mesh: { ...plan.mesh, warnings } };
 }
 
 /** Refuses a model at once that the processes would refuse after seconds, each in its words. */

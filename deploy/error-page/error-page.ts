@@ -7,10 +7,10 @@ const HEAD = `# Errors
 Every reason for which a request, a call between processes or a start can fail. \`npm run gen\` makes this page of
 [errors.ts](errors.ts) and \`deploy/error-page/troubles.ts\`.
 
-An HTTP answer carries the reason in lower case as \`error.code\`, and its place on this page as \`error.doc\`. A gRPC status carries
-it in the trailer \`grpc-status-details-bin\`, a \`google.rpc.Status\` whose \`ErrorInfo\` has it as \`reason\` and the place as
-\`metadata.doc\`; the field at fault is \`error.param\` and \`metadata.param\`. After the first token of a stream the same body comes as
-its last event.
+An HTTP answer carries the reason in lower case as \`error.code\`, which Anthropic's form lacks, and its place on this page as
+\`error.doc\`. A gRPC status carries it in the trailer \`grpc-status-details-bin\`, a \`google.rpc.Status\` whose \`ErrorInfo\` has it as
+\`reason\` and the place as \`metadata.doc\`; the field at fault is \`error.param\` and \`metadata.param\`. After the first token of a
+stream the same body comes as its last event.
 
 "Retried" means: the mesh itself asks another replica, up to \`max-attempts\` in all, if nothing of an answer has come yet, and
 clients are told \`x-should-retry: true\`. An answer that has begun is not repeated but goes on at another replica, for up to

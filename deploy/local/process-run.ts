@@ -1,10 +1,8 @@
 import { type ChildProcess, fork, type StdioOptions } from 'node:child_process';
-import { extname, join } from 'node:path';
 import { type Clock, systemClock } from '#mesh/async/clock.ts';
 import { secretVariables } from '#mesh/command-line/environment.ts';
 import { toFlags } from '#mesh/command-line/flags.ts';
 import type { Log } from '#mesh/log/log.ts';
-import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import type { Member } from '#mesh/peers/membership.ts';
 import { CRASH_SIGNALS } from '#mesh/process/crash-signals.ts';
 import { RESTARTS } from '#mesh/process/process-metrics.ts';
@@ -16,14 +14,11 @@ import {
   type ToProcess,
   type ToSupervisor,
 } from '#mesh/process/supervision.ts';
+import { codePath } from './code-path.ts';
 import type { ProcessConfig } from './config/config.ts';
 import type { JournalFile } from './journal-file.ts';
 import { Liveness } from './liveness.ts';
 import type { Suspects } from './suspects.ts';
-
-/** Children run from sources if this module does (in development), otherwise from build/. */
-const EXTENSION = extname(import.meta.filename);
-const CODE_ROOT = EXTENSION === '.ts' ? PACKAGE_ROOT : join(PACKAGE_ROOT, 'build');
 
 /** The end of a process. */
 export interface Exit {
@@ -191,7 +186,7 @@ function startChild(
   // The IPC channel carries the request to end; its closing tells that the supervisor is gone.
   const stdio: StdioOptions = ['ignore', 'inherit', 'inherit', 'ipc'];
   if (journalFd !== undefined) stdio[JOURNAL_FD] = journalFd;
-  return fork(join(CODE_ROOT, `${role.main}${EXTENSION}`), toFlags(role.options, values), {
+  return fork(codePath(role.main), toFlags(role.options, values), {
     stdio,
     // The child has its own process group: Ctrl-C in the terminal reaches only the supervisor,
     // which then stops the processes in order.

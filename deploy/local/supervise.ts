@@ -19,6 +19,7 @@ export async function superviseUntilSignal(plan: MeshPlan): Promise<number> {
   const { mesh: config } = plan;
   const log = createLog({ role: 'supervisor', ...logOf(config.log) });
   for (const warning of config.warnings ?? []) log.warn(warning);
+  for (const notice of config.notices ?? []) log.info(notice);
   const supervisor = new Supervisor(config, { log });
   let firstSignalMs: number | undefined;
   let status = 0;

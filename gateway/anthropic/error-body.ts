@@ -21,7 +21,7 @@ export interface MessageErrorBody {
   readonly error: {
     readonly type: string;
     readonly message: string;
-    /** Where the reason is explained; a field of the mesh's own. */
+    /** Where the reason is explained; a field of the mesh's own, which clients ignore. */
     readonly doc: string;
   };
   readonly request_id: string;

@@ -22,6 +22,23 @@ const CONVERSATION = {
   'prompt.chat.template_args': '',
 } as const;
 
+/** Adds the field in which the client gave the form of its answer. */
+export function withForm(names: FieldNames, formField: string | undefined): FieldNames {
+  if (formField === undefined) return names;
+  const forms = FORM_PATHS.map((path): [string, string] => [path, formField]);
+  return new Map([...names, ...forms]);
+}
+
+/** Paths of the forms in `GenerateStart`, and of what holds them. */
+const FORM_PATHS = [
+  'structured_output',
+  'structured_output.json_schema',
+  'structured_output.regex',
+  'structured_output.choice',
+  'structured_output.grammar',
+  'structured_output.structural_tag',
+] as const;
+
 const fieldNames = (names: Readonly<Record<string, string>>): FieldNames =>
   new Map(Object.entries(names));
 

@@ -3,7 +3,7 @@ import { Answer } from '#gateway/openai/answer/answer.ts';
 import { ChatChunks } from '#gateway/openai/answer/chat-chunks.ts';
 import { chatResponse } from '#gateway/openai/answer/chat-response.ts';
 import { createEnvelope } from '#gateway/openai/answer/envelope.ts';
-import { CHAT_FIELDS } from '#gateway/openai/field-names.ts';
+import { CHAT_FIELDS, withForm } from '#gateway/openai/field-names.ts';
 import { parseChatRequest } from '#gateway/openai/request/chat-request.ts';
 import { answer } from './answer.ts';
 import type { AnswerCall, AnswerSource } from './answer-call.ts';
@@ -24,13 +24,13 @@ function chatCall(
   json: unknown,
   { usualReasoning }: Pick<AnswerContext, 'usualReasoning'>,
 ): AnswerCall {
-  const { start, form, echoText, ...request } = parseChatRequest(json, usualReasoning);
+  const { start, form, formField, echoText, ...request } = parseChatRequest(json, usualReasoning);
   const envelopeOf = ({ route: { name, model } }: AnswerSource) =>
     createEnvelope('chatcmpl', { name, fingerprint: model.fingerprint }, request.requestId);
   return {
     ...request,
     starts: [start],
-    fields: CHAT_FIELDS,
+    fields: withForm(CHAT_FIELDS, formField),
     promptRepeats: 1,
     takesRules: true,
     stream: (served) => new ChatChunks(envelopeOf(served), form, echoText),

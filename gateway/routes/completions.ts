@@ -5,7 +5,7 @@ import { CompletionStream } from '#gateway/openai/answer/completion-stream.ts';
 import type { Echo } from '#gateway/openai/answer/echo.ts';
 import { createEnvelope, type Envelope } from '#gateway/openai/answer/envelope.ts';
 import { promptOnly } from '#gateway/openai/answer/prompt-only.ts';
-import { COMPLETION_FIELDS } from '#gateway/openai/field-names.ts';
+import { COMPLETION_FIELDS, withForm } from '#gateway/openai/field-names.ts';
 import {
   type CompletionRequest,
   parseCompletionRequest,
@@ -30,7 +30,7 @@ export function completionsRoute(context: RouteContext): Route {
 }
 
 function completionCall(request: CompletionRequest, router: Router): AnswerCall {
-  const { model, requestId, unknownFields, isStream, starts, form, echoes } = request;
+  const { model, requestId, unknownFields, isStream, starts, form, formField, echoes } = request;
   const prompts = starts.map(({ prompt }) => prompt);
   const hasLogprobs = form.numLogprobs !== undefined;
   const finish = <Last>(writer: EchoWriter<Last>, { route, signal }: AnswerSource) => {
@@ -45,7 +45,7 @@ function completionCall(request: CompletionRequest, router: Router): AnswerCall 
     isStream,
     starts,
     media: { references: [], processorKwargs: undefined },
-    fields: COMPLETION_FIELDS,
+    fields: withForm(COMPLETION_FIELDS, formField),
     promptRepeats: form.numChoices * (echoes && form.hasPromptLogprobs ? 2 : 1),
     takesRules: true,
     stream: (served) => {

@@ -3,6 +3,7 @@
 #include "binding/addon_data.h"
 #include "binding/decoder_object.h"
 #include "binding/encoder_object.h"
+#include "binding/grammar_objects.h"
 #include "binding/image_functions.h"
 #include "binding/machine.h"
 #include "binding/shared_memory.h"
@@ -23,6 +24,8 @@ Napi::Object Initialise(Napi::Env env, Napi::Object exports) {
   AddonData* data = new AddonData;
   data->decoder_class = Napi::Persistent(DecoderObject::Define(env));
   data->encoder_class = Napi::Persistent(EncoderObject::Define(env));
+  data->grammar_class = Napi::Persistent(GrammarObject::Define(env));
+  data->matcher_class = Napi::Persistent(MatcherObject::Define(env));
   env.SetInstanceData(data);  // owned by the environment from here on
   exports.Set("setErrorClass", Napi::Function::New<SetErrorClass>(env));
   exports.Set("devices", Napi::Function::New<Devices>(env));
@@ -35,6 +38,7 @@ Napi::Object Initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("sharedBytes", Napi::Function::New<SharedBytes>(env));
   exports.Set("shareBytes", Napi::Function::New<ShareBytes>(env));
   exports.Set("mapShared", Napi::Function::New<MapShared>(env));
+  exports.Set("TokenTrie", TokenTrieObject::Define(env));
   return exports;
 }
 

@@ -15,6 +15,8 @@ struct AddonData {
   Napi::FunctionReference error_class;    // EngineError of native/engine-error.ts
   Napi::FunctionReference decoder_class;  // DecoderObject
   Napi::FunctionReference encoder_class;  // EncoderObject
+  Napi::FunctionReference grammar_class;  // GrammarObject
+  Napi::FunctionReference matcher_class;  // MatcherObject
   // Of all that the environment shares; segments keep it until JavaScript has freed them.
   const std::shared_ptr<SharedMemoryBudget> sharing = std::make_shared<SharedMemoryBudget>();
 };

@@ -29,6 +29,19 @@ Napi::Value MakeSection(Napi::Env env, const DecoderConfig& config) {
   return section;
 }
 
+// Reads `kvCacheShare`, which may be missing.
+std::optional<KvCacheShare> ReadKvCacheShare(const ObjectReader& object, Status& status) {
+  if (object.IsNull("kvCacheShare")) return std::nullopt;
+  const ObjectReader share = object.Object("kvCacheShare");
+  const KvCacheShare read = {.of_memory = static_cast<double>(share.Float("ofMemory")),
+                             .min_tokens = share.Integer("minTokens")};
+  if (status.ok() && !(read.of_memory > 0 && read.of_memory <= 1 && read.min_tokens > 0)) {
+    status =
+        InvalidRequest("options: kvCacheShare: expected a share in (0, 1] and a number of tokens");
+  }
+  return read;
+}
+
 }  // namespace
 
 DecoderOptions ReadDecoderOptions(const ObjectReader& object, Status& status) {
@@ -45,7 +58,8 @@ DecoderOptions ReadDecoderOptions(const ObjectReader& object, Status& status) {
   options.activation_dtype = object.DtypeOf("activationDtype");
   options.kv_dtype = ReadKvDtype(object, status);
   options.block_size = object.Integer("blockSize");
-  options.kv_cache_bytes = object.Integer("kvCacheBytes");
+  options.kv_cache_share = ReadKvCacheShare(object, status);
+  if (!options.kv_cache_share.has_value()) options.kv_cache_bytes = object.Integer("kvCacheBytes");
   options.max_num_batched_tokens = object.Integer("maxNumBatchedTokens");
   if (!object.IsNull("weightsCache")) options.weights_cache = object.String("weightsCache");
   return options;

@@ -6,6 +6,7 @@
 #include "binding/addon_data.h"
 #include "device/device_id.h"
 #include "kernels/dispatch.h"
+#include "kernels/open_device.h"
 
 namespace autoglm::binding {
 namespace {
@@ -36,6 +37,7 @@ Napi::Object MakeGpu(Napi::Env env, const GpuDescription& gpu) {
     if (value.has_value()) object.Set(name, Napi::Number::New(env, static_cast<double>(*value)));
   };
   set("freeMemoryBytes", gpu.free_memory_bytes);
+  set("utilization", gpu.utilization);
   set("powerWatts", gpu.power_watts);
   set("temperatureCelsius", gpu.temperature_celsius);
   return object;
@@ -69,7 +71,7 @@ Napi::Value GpuRefusal(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Result<DeviceId> id = ParseDeviceId(info[0].ToString().Utf8Value());
   const Status status =
-      id.ok() ? GpuDriver::OfProcess().CheckGpu(id.value().ordinal) : id.status();
+      id.ok() ? CheckGpu(id.value().ordinal) : id.status();
   return status.ok() ? env.Undefined() : Napi::String::New(env, status.message()).As<Napi::Value>();
 }
 

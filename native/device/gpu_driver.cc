@@ -30,6 +30,11 @@ struct NvmlMemory {
   unsigned long long used;
 };
 
+struct NvmlUtilization {
+  unsigned gpu;  // percent
+  unsigned memory;
+};
+
 template <typename Function>
 void Find(void* library, const char* name, Function*& function) {
   if (library != nullptr) function = reinterpret_cast<Function*>(dlsym(library, name));
@@ -67,6 +72,7 @@ struct GpuDriver::Functions {
   int (*nvml_driver_version)(char* version, unsigned size) = nullptr;
   int (*nvml_device)(const char* bus_id, void** device) = nullptr;
   int (*nvml_memory)(void* device, NvmlMemory* memory) = nullptr;
+  int (*nvml_utilization)(void* device, NvmlUtilization* utilization) = nullptr;
   int (*nvml_power)(void* device, unsigned* milliwatts) = nullptr;
   int (*nvml_temperature)(void* device, int sensor, unsigned* celsius) = nullptr;
 
@@ -97,6 +103,7 @@ GpuDriver::GpuDriver(const Libraries& libraries) {
     Find(f.nvml, "nvmlSystemGetDriverVersion", f.nvml_driver_version);
     Find(f.nvml, "nvmlDeviceGetHandleByPciBusId_v2", f.nvml_device);
     Find(f.nvml, "nvmlDeviceGetMemoryInfo", f.nvml_memory);
+    Find(f.nvml, "nvmlDeviceGetUtilizationRates", f.nvml_utilization);
     Find(f.nvml, "nvmlDeviceGetPowerUsage", f.nvml_power);
     Find(f.nvml, "nvmlDeviceGetTemperature", f.nvml_temperature);
     f.has_nvml = f.nvml_init != nullptr && f.nvml_init() == kNvmlSuccess;
@@ -145,6 +152,10 @@ void GpuDriver::AddCurrentState(GpuDescription& gpu) const {
   unsigned value = 0;
   if (f.nvml_memory != nullptr && f.nvml_memory(device, &memory) == kNvmlSuccess) {
     gpu.free_memory_bytes = memory.free;
+  }
+  NvmlUtilization utilization = {};
+  if (f.nvml_utilization != nullptr && f.nvml_utilization(device, &utilization) == kNvmlSuccess) {
+    gpu.utilization = utilization.gpu / 100.0;
   }
   if (f.nvml_power != nullptr && f.nvml_power(device, &value) == kNvmlSuccess) {
     gpu.power_watts = value / 1000.0;

@@ -20,6 +20,7 @@ struct GpuDescription {
   int capability_minor = 0;
   // What only NVML knows, where it is installed and tells.
   std::optional<uint64_t> free_memory_bytes;
+  std::optional<double> utilization;  // of the last moments, 0 to 1
   std::optional<double> power_watts;
   std::optional<int> temperature_celsius;
 };

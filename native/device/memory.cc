@@ -11,7 +11,7 @@ namespace {
 
 constexpr size_t kHugePageBytes = size_t{2} << 20;
 
-void Unmap(void* data, size_t bytes) { munmap(data, bytes); }
+void Unmap(void* data, size_t bytes, void*) { munmap(data, bytes); }
 
 constexpr uintptr_t kPageBytes = 4096;
 
@@ -20,17 +20,19 @@ constexpr uintptr_t kPageBytes = 4096;
 DeviceBuffer::DeviceBuffer(DeviceBuffer&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)),
       bytes_(std::exchange(other.bytes_, 0)),
-      free_(std::exchange(other.free_, nullptr)) {}
+      free_(std::exchange(other.free_, nullptr)),
+      owner_(std::exchange(other.owner_, nullptr)) {}
 
 DeviceBuffer& DeviceBuffer::operator=(DeviceBuffer&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(bytes_, other.bytes_);
   std::swap(free_, other.free_);
+  std::swap(owner_, other.owner_);
   return *this;
 }
 
 DeviceBuffer::~DeviceBuffer() {
-  if (data_ != nullptr) free_(data_, bytes_);
+  if (data_ != nullptr) free_(data_, bytes_, owner_);
 }
 
 Result<DeviceBuffer> AllocateHostMemory(size_t bytes) {

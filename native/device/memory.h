@@ -10,10 +10,14 @@ namespace autoglm {
 // Memory of a device with one owner. The device that gave the memory decides how it is freed.
 class DeviceBuffer {
  public:
-  using Free = void (*)(void* data, size_t bytes);
+  // `owner`: who gave the memory, where that matters.
+  using Free = void (*)(void* data, size_t bytes, void* owner);
 
   DeviceBuffer() = default;
   DeviceBuffer(void* data, size_t bytes, Free free) : data_(data), bytes_(bytes), free_(free) {}
+  // The owner outlives the memory.
+  DeviceBuffer(void* data, size_t bytes, Free free, void* owner)
+      : data_(data), bytes_(bytes), free_(free), owner_(owner) {}
   DeviceBuffer(DeviceBuffer&& other) noexcept;
   DeviceBuffer& operator=(DeviceBuffer&& other) noexcept;
   ~DeviceBuffer();
@@ -29,6 +33,7 @@ class DeviceBuffer {
   void* data_ = nullptr;
   size_t bytes_ = 0;
   Free free_ = nullptr;
+  void* owner_ = nullptr;
 };
 
 // Allocates zeroed host memory, aligned to pages; advises huge pages if it is large. The system

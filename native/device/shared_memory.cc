@@ -41,7 +41,7 @@ Status SystemRefused(const std::string& what) {
   return EngineFailed("shared memory: " + what + ": " + std::strerror(errno));
 }
 
-void Unmap(void* data, size_t bytes) { munmap(data, bytes); }
+void Unmap(void* data, size_t bytes, void*) { munmap(data, bytes); }
 
 // Maps a file so that this process alone sees what it writes.
 Result<DeviceBuffer> MapPrivately(int descriptor, size_t bytes) {

@@ -36,16 +36,12 @@ Result<CudaOpener> LoadCudaKernels() {
 }
 
 Result<Device> OpenGpu(const DeviceId& id) {
-  const auto refused = [&](const Status& status) {
-    const std::string device = "device \"cuda:" + std::to_string(id.ordinal) + "\": ";
-    return Status(status.reason(), device + status.message());
-  };
-  const Status usable = GpuDriver::OfProcess().CheckGpu(id.ordinal);
-  if (!usable.ok()) return refused(usable);
-  const Result<CudaOpener> open = LoadCudaKernels();
-  if (!open.ok()) return refused(open.status());
+  const Status usable = CheckGpu(id.ordinal);
+  if (!usable.ok()) {
+    return Status(usable.reason(), "device \"" + DeviceName(id) + "\": " + usable.message());
+  }
   Result<Device> device = Device{};
-  open.value()(id, device);
+  LoadCudaKernels().value()(id, device);
   return device;
 }
 
@@ -59,6 +55,11 @@ Result<Device> OpenDevice(const DeviceId& id) {
       return OpenGpu(id);
   }
   return Unsupported("a device of an unknown kind");
+}
+
+Status CheckGpu(int ordinal) {
+  const Status usable = GpuDriver::OfProcess().CheckGpu(ordinal);
+  return usable.ok() ? LoadCudaKernels().status() : usable;
 }
 
 }  // namespace autoglm

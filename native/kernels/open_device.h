@@ -10,6 +10,10 @@ namespace autoglm {
 // function as an argument: they know no kind of device.
 Result<Device> OpenDevice(const DeviceId& id);
 
+// Returns why the GPU of this number cannot be opened, as far as that is known without trying: what
+// GpuDriver::CheckGpu says, or that this build has no kernels for GPUs.
+Status CheckGpu(int ordinal);
+
 }  // namespace autoglm
 
 #endif  // AUTOGLM_KERNELS_OPEN_DEVICE_H_

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -265,9 +266,18 @@ struct FreeMemory {
   bool is_shared = false;  // by all devices of this kind
 };
 
+// Memory that is the device's own, as a model's share of it is counted.
+struct OwnMemory {
+  std::string device;        // "cuda:0"
+  uint64_t total_bytes = 0;
+  uint64_t taken_bytes = 0;  // of this device as it is opened here: by models, scratch, its driver
+};
+
 struct Ops {
   // These operations are about memory.
   FreeMemory (*free_memory)(OpsContext& context);
+  // None: the device has the memory of the host.
+  std::optional<OwnMemory> (*own_memory)(OpsContext& context);
   Result<DeviceBuffer> (*allocate)(OpsContext& context, size_t bytes);
   void (*upload)(OpsContext& context, const UploadOp& op);
   // Copies plain bytes from host memory, such as a step's indices.

@@ -1,12 +1,20 @@
 import { basename } from 'node:path';
 import type { Static } from 'typebox';
 import { deviceList } from '#mesh/devices/device-list.ts';
+import { ownDevice } from '#mesh/devices/gpus.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { checkModelDirectory } from '#mesh/model/model-directory.ts';
 import { endWithEngine } from '#mesh/process/engine-death.ts';
 import { withLoadProgress } from '#mesh/process/load-progress.ts';
 import { runProcess } from '#mesh/process/process-main.ts';
-import { cpuFeatures, describeDevice, deviceName, loadEncoder } from '#native';
+import {
+  cpuFeatures,
+  describeDevice,
+  deviceName,
+  gpuRefusal,
+  loadEncoder,
+  usableGpus,
+} from '#native';
 import type { encoderOptions } from './encoder-options.ts';
 import { startEncoderProcess } from './encoder-process.ts';
 import { openRowSharing } from './row-sharing.ts';
@@ -19,12 +27,15 @@ export interface EncoderMain<Schema extends typeof encoderOptions> {
   readonly createRole: (options: Static<Schema>) => EncoderRole;
 }
 
-/** Refuses a list of devices, over which a language model could be spread. */
+/** Refuses a list of devices, over which a language model could be spread, and a GPU that cannot be used. */
 function checkOneDevice(device: string): void {
   const { length } = deviceList(device);
-  if (length === 1) return;
-  const message = `key "device": got ${device}, and a tower runs on one device; name one of the ${length}`;
-  throw new MeshError('INVALID_REQUEST', message, { param: 'device' });
+  const why =
+    length === 1
+      ? gpuRefusal(device)
+      : `got ${device}, and a tower runs on one device; name one of the ${length}`;
+  if (why === undefined) return;
+  throw new MeshError('INVALID_REQUEST', `key "device": ${why}`, { param: 'device' });
 }
 
 /** Runs an encoder process until a signal ends it. */
@@ -37,7 +48,10 @@ export function runEncoderMain<Schema extends typeof encoderOptions>({
     role,
     required: '--model DIR',
     schema,
-    start: async (options, log) => {
+    start: async (given, log) => {
+      const { device: wish } = given;
+      const own = ownDevice({ device: wish }, { listGpus: usableGpus, log });
+      const options = { ...given, device: own };
       checkOneDevice(options.device);
       await checkModelDirectory(options.model, { tokenizer: false });
       const device = deviceName(options.device);

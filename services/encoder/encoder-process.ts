@@ -9,10 +9,12 @@ import { ENCODER_NAMES } from '#mesh/modality.ts';
 import { type EncoderCheckpoint, readEncoderCheckpoint } from '#mesh/model/encoder-checkpoint.ts';
 import { openMetricsExport } from '#mesh/otlp/open-metrics-export.ts';
 import type { EngineService } from '#mesh/process/engine-death.ts';
+import { showGpus } from '#mesh/process/gpu-metrics.ts';
 import { type InstanceFacts, InstanceStatus } from '#mesh/process/instance.ts';
 import { ProcessShell } from '#mesh/process/process-shell.ts';
 import { createQuarantine } from '#mesh/process/quarantine.ts';
 import { openTracing } from '#mesh/trace/open-tracing.ts';
+import { describeDevice } from '#native';
 import { InstanceState, Numerics } from '#protos/autoglm/mesh/v1/instance.ts';
 import type { EncoderProcessOptions } from './encoder-options.ts';
 import { type EncoderEngine, type EncoderRole, ServedTower } from './served-tower.ts';
@@ -42,6 +44,7 @@ export async function startEncoderProcess(
   const telemetry = { role: role.role, registry, log };
   const tracing = await openTracing(options, telemetry);
   const metricsExport = await openMetricsExport(options, telemetry);
+  showGpus(registry, [engine.device], { describe: describeDevice });
   const { promise: done, reject: onDeath } = withResolvers<void>();
   const tower = new ServedTower(role, options, {
     checkpoint,

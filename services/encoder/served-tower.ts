@@ -211,7 +211,9 @@ export class ServedTower implements Served {
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     const weights = weightsInWords(encoder.description);
     const facts = `${checkpoint.modelId}, ${weights}, ${seconds} s`;
-    log.info(`${ENCODER_NAMES[this.#role.modality]} loaded on ${engine.device} (${facts})`);
+    const name = ENCODER_NAMES[this.#role.modality];
+    const capital = `${name.charAt(0).toUpperCase()}${name.slice(1)}`;
+    log.info(`${capital} loaded on ${engine.device} (${facts})`);
     return encoder;
   }
 }

@@ -3,10 +3,10 @@ import type { ModelFiles } from '#backbone/checkpoint/model-files.ts';
 import type { StepExecutor } from '#backbone/engine/step-plan.ts';
 import { usableCores } from '#mesh/devices/cores.ts';
 import { deviceList } from '#mesh/devices/device-list.ts';
+import { ownDevice } from '#mesh/devices/gpus.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { gib } from '#mesh/megabytes.ts';
-import { weightBytes } from '#mesh/model/model-file.ts';
 import { activationDtypeOf, weightDtype, weightsInWords } from '#mesh/model-options.ts';
 import { withLoadProgress } from '#mesh/process/load-progress.ts';
 import { logWeightsCache } from '#mesh/process/weights-cache-log.ts';
@@ -22,11 +22,12 @@ import {
   gpuRefusal,
   type IsaLevel,
   loadDecoder as loadNativeDecoder,
+  usableGpus,
   type WatchLoad,
 } from '#native';
 import { decoderDevices } from './decoder-devices.ts';
 import { outOfMemory } from './memory-need.ts';
-import { type BackboneOptions, BLOCK_SIZE, type DeviceMemory, kvCacheBytes } from './options.ts';
+import { type BackboneOptions, BLOCK_SIZE, type DeviceMemory, kvCacheSize } from './options.ts';
 
 /** A decoder in memory and the devices that hold it. */
 export interface LoadedDecoder {
@@ -46,13 +47,15 @@ export async function loadDecoder(
   files: ModelFiles,
   log: Log,
 ): Promise<LoadedDecoder> {
-  const devices = decoderDevices(options, usableCores());
-  if (devices.length > deviceList(options.device).length) {
+  const device = ownDevice(options, { listGpus: usableGpus, log });
+  const devices = decoderDevices({ ...options, device }, usableCores());
+  if (devices.length > deviceList(device).length) {
     log.info(
-      `tensor-parallel-size ${devices.length}: ${options.device} is divided into ${devices.join(', ')}`,
+      `tensor-parallel-size ${devices.length}: ${device} is divided into ${devices.join(', ')}`,
     );
   }
-  const memory = await deviceMemory(options.model, devices);
+  const memory = deviceMemory(devices);
+  const cacheSize = kvCacheSize(options, memory);
   const decoderOptions: DecoderOptions = {
     model: { directory: options.model },
     device: devices,
@@ -63,13 +66,18 @@ export async function loadDecoder(
     activationDtype: activationDtypeOf(options.dtype, files.dtype),
     kvCacheDtype: options.kvCacheDtype,
     blockSize: BLOCK_SIZE,
-    kvCacheBytes: kvCacheBytes(options, memory),
+    ...cacheSize,
     maxNumBatchedTokens: options.maxNumBatchedTokens,
     ...(options.weightsCache !== undefined && { weightsCache: options.weightsCache }),
   };
   const what = `the weights of ${basename(options.model)}`;
-  log.info(`loading ${what} (KV cache: ${gib(decoderOptions.kvCacheBytes)})`);
-  const decoder = await withLoadProgress((watch) => loadWeights(decoderOptions, watch), {
+  const size =
+    'kvCacheBytes' in cacheSize
+      ? gib(cacheSize.kvCacheBytes)
+      : `what ${cacheSize.kvCacheShare.ofMemory} of the memory leaves`;
+  log.info(`loading ${what} (KV cache: ${size})`);
+  const load = (watch: WatchLoad) => loadWeights(decoderOptions, memory.kind, watch);
+  const decoder = await withLoadProgress(load, {
     log,
     what,
   });
@@ -81,6 +89,10 @@ export async function loadDecoder(
   log.info(
     `LLM backbone ${placed} ${names.join(', ')} (${basename(options.model)}, ${weightsInWords(description)}, ${seconds} s)`,
   );
+  if (!('kvCacheBytes' in cacheSize)) {
+    const { numBlocks, blockSize } = description;
+    log.info(`KV cache: ${gib(description.kvCacheBytes)}, ${numBlocks * blockSize} tokens`);
+  }
   const isa = memory.kind === 'cpu' ? cpuFeatures().isa : '';
   const close = () => decoder.close();
   const { length: numRanks } = devices;
@@ -91,12 +103,16 @@ export async function loadDecoder(
  * Loads the weights. Throws a MeshError if the engine refuses them (a damaged file, a missing
  * device), so that the log has one line and no stack.
  */
-async function loadWeights(options: DecoderOptions, watch: WatchLoad): Promise<Decoder> {
+async function loadWeights(
+  options: DecoderOptions,
+  kind: DeviceMemory['kind'],
+  watch: WatchLoad,
+): Promise<Decoder> {
   try {
     return await loadNativeDecoder(options, watch);
   } catch (cause: unknown) {
     if (cause instanceof EngineError) {
-      if (cause.reason === 'OUT_OF_MEMORY') throw outOfMemory(cause);
+      if (cause.reason === 'OUT_OF_MEMORY') throw outOfMemory(cause, kind);
       const reason = cause.reason === 'INVALID_REQUEST' ? 'INVALID_REQUEST' : 'ENGINE_FAILED';
       throw new MeshError(reason, cause.message, { cause });
     }
@@ -104,26 +120,26 @@ async function loadWeights(options: DecoderOptions, watch: WatchLoad): Promise<D
   }
 }
 
-function whyUnknown(device: string): string {
-  const refusal = device.startsWith('cuda:') ? gpuRefusal(device) : undefined;
-  if (refusal !== undefined) return refusal;
+/** Returns why a device cannot be used; undefined if it can. */
+function refusalOf(device: string): string | undefined {
+  const refusal = gpuRefusal(device);
+  if (refusal !== undefined || describeDevice(device) !== undefined) return refusal;
   const ids = devices()
     .map(({ id }) => id)
     .join(', ');
-  return `no such device on this machine, which has ${ids}; write cpu, cpu:0-3 or cuda:0`;
+  return `${device}: no such device on this machine, which has ${ids}; write auto, cpu, cpu:0-3 or cuda:0`;
 }
 
 /** Returns the memory of all devices together; sets of cores share that of the CPU. */
-async function deviceMemory(model: string, devices: readonly string[]): Promise<DeviceMemory> {
-  const found = devices.map((device) => {
-    const one = describeDevice(device);
-    if (one !== undefined) return one;
-    throw new MeshError('INVALID_REQUEST', `key "device": ${device}: ${whyUnknown(device)}`, {
-      param: 'device',
-    });
-  });
+function deviceMemory(devices: readonly string[]): DeviceMemory {
+  for (const device of devices) {
+    const why = refusalOf(device);
+    if (why === undefined) continue;
+    throw new MeshError('INVALID_REQUEST', `key "device": ${why}`, { param: 'device' });
+  }
+  const found = devices.flatMap((device) => describeDevice(device) ?? []);
   const memories = new Map(found.map(({ id, memoryBytes }) => [id, memoryBytes]));
   const memoryBytes = [...memories.values()].reduce((sum, bytes) => sum + bytes, 0);
   const kind = found.some((one) => one.kind === 'cuda') ? 'cuda' : 'cpu';
-  return { kind, memoryBytes, weightBytes: await weightBytes(model) };
+  return { kind, memoryBytes };
 }

@@ -86,6 +86,11 @@ export const backboneOptions = Type.Object(
       default: 'fcfs',
       description: 'Honour `priority` of requests (priority), or refuse it (fcfs)',
     }),
+    defaultStructuredOutput: Type.Union([Type.Literal('none'), Type.Literal('phone_action')], {
+      default: 'none',
+      description:
+        'Form of answers whose request names none: any text (none), or an action of the phone agent (phone_action)',
+    }),
     priorityAgingS: Type.Number({
       minimum: 0,
       maximum: 3600,
@@ -273,11 +278,10 @@ export function checkBackboneOptions(options: BackboneOptions): void {
   parseSpeculativeConfig(options.speculativeConfig);
 }
 
-/** The devices that will hold the KV cache, their memory and the weights already in it, in bytes. */
+/** The devices that will hold the KV cache, and the memory of all of them, bytes. */
 export interface DeviceMemory {
   readonly kind: 'cpu' | 'cuda';
   readonly memoryBytes: number;
-  readonly weightBytes: number;
 }
 
 /**
@@ -288,18 +292,18 @@ export function cpuKvCacheBytes(memoryBytes: number, numBackbones = 1): number {
   return Math.floor(Math.min(4 * GIB, memoryBytes / 10, memoryBytes / 4 / numBackbones));
 }
 
+/** The size of a KV cache: so many bytes, or what a share of a GPU's memory leaves. */
+export type KvCacheSize =
+  | { readonly kvCacheBytes: number }
+  | { readonly kvCacheShare: { readonly ofMemory: number; readonly minTokens: number } };
+
 /**
- * Returns the KV cache's size in bytes: `kv-cache-gb`, or on a GPU the share that utilization
- * leaves after the weights.
+ * Returns the KV cache's size: `kv-cache-gb`, or on a GPU what utilization leaves. That must be room for
+ * the longest sequence that is asked for, or for a step.
  */
-export function kvCacheBytes(options: BackboneOptions, memory: DeviceMemory): number {
-  if (options.kvCacheGb !== undefined) return Math.floor(options.kvCacheGb * GIB);
-  if (memory.kind === 'cpu') return cpuKvCacheBytes(memory.memoryBytes);
-  const left = Math.floor(memory.memoryBytes * options.gpuMemoryUtilization - memory.weightBytes);
-  if (left > 0) return left;
-  throw new MeshError(
-    'INVALID_REQUEST',
-    `key "gpu-memory-utilization": ${options.gpuMemoryUtilization} of ${memory.memoryBytes} bytes leaves no KV cache beside ${memory.weightBytes} bytes of weights`,
-    { param: 'gpu-memory-utilization' },
-  );
+export function kvCacheSize(options: BackboneOptions, memory: DeviceMemory): KvCacheSize {
+  if (options.kvCacheGb !== undefined) return { kvCacheBytes: Math.floor(options.kvCacheGb * GIB) };
+  if (memory.kind === 'cpu') return { kvCacheBytes: cpuKvCacheBytes(memory.memoryBytes) };
+  const { gpuMemoryUtilization: ofMemory, maxNumBatchedTokens, maxModelLen } = options;
+  return { kvCacheShare: { ofMemory, minTokens: maxModelLen ?? maxNumBatchedTokens } };
 }

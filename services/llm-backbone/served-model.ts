@@ -21,15 +21,17 @@ import { warmUp } from '#backbone/request/warm-up.ts';
 import { type Clock, systemClock } from '#mesh/async/clock.ts';
 import { EXPECTED_ANSWER_TOKENS } from '#mesh/balance/expected-work.ts';
 import { excerpt } from '#mesh/client-text.ts';
+import { deviceList } from '#mesh/devices/device-list.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { logFailure } from '#mesh/log/log-failure.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import { AdmissionGate } from '#mesh/process/admission-gate.ts';
+import { showGpus } from '#mesh/process/gpu-metrics.ts';
 import type { Served } from '#mesh/process/process-shell.ts';
 import { createQuarantine } from '#mesh/process/quarantine.ts';
 import { StepWatchdog } from '#mesh/process/step-watchdog.ts';
-import type { DecoderDescription } from '#native';
+import { type DecoderDescription, describeDevice } from '#native';
 import type { EncoderReadiness, InstanceLoad, Numerics } from '#protos/autoglm/mesh/v1/instance.ts';
 import type { LoadedDecoder } from './load-decoder.ts';
 import type { BackboneOptions } from './options.ts';
@@ -129,6 +131,7 @@ export class ServedModel implements Served {
     const registry = new MetricRegistry(surroundings.registry);
     const metrics = new BackboneMetrics(registry, model.servedNames[0] ?? '');
     metrics.watch(scheduler, decoder.description);
+    showGpus(registry, deviceList(decoder.device), { describe: describeDevice });
     const { stepTimeoutS } = options;
     const { clock = systemClock } = surroundings;
     const engineParts = { clock, stepTimeoutS, scheduler, decoder, tokenizer, metrics };
@@ -190,6 +193,7 @@ export class ServedModel implements Served {
     await embeddings.close();
     generations.engine.close();
     this.reader.prompt.desk.close();
+    this.reader.forms.desk.close();
     registry.close();
   }
 

@@ -8,7 +8,7 @@ import {
 export type Labels = Readonly<Record<string, string>>;
 
 /** One metric with all its label sets; `collect` reads the current values. */
-interface Metric {
+export interface Metric {
   readonly name: string;
   readonly help: string;
   readonly kind: MetricKind;

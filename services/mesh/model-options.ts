@@ -4,9 +4,9 @@ import { Type } from 'typebox';
 export const modelOptionFields = {
   model: Type.String({ minLength: 1, description: 'Model directory' }),
   device: Type.String({
-    default: 'cpu',
+    default: 'auto',
     description:
-      'Where the model runs: cpu, cpu:0-3 (a set of cores) or cuda:0; a list (cpu:0,cpu:1) spreads a language model over several',
+      'Where the model runs: cpu, cpu:0-3 (a set of cores) or cuda:0; a list (cpu:0,cpu:1) spreads a language model over several; auto: on GPUs where there are some that can be used, otherwise cpu',
   }),
   threads: Type.Optional(
     Type.Integer({

@@ -30,8 +30,8 @@ describe('phone-nano with eyes and ears', () => {
   after(() => mesh.stop());
 
   it('says where its encoders run', async () => {
-    await mesh.lines.match(/vision encoder loaded on cpu:\d/);
-    await mesh.lines.match(/speech encoder loaded on cpu:\d/);
+    await mesh.lines.match(/Vision encoder loaded on cpu:\d/);
+    await mesh.lines.match(/Speech encoder loaded on cpu:\d/);
   });
 
   assert(WITH_MEDIA.length >= 12);
@@ -159,7 +159,7 @@ describe('a mesh with lazy encoders', () => {
 
     assert.equal(atStart, 0);
     assert.equal(property(body, 'choices', 0, 'message', 'content'), seeing.reference);
-    await mesh.lines.match(/vision encoder loaded on/);
+    await mesh.lines.match(/Vision encoder loaded on/);
     assert.equal(loaded(), 1);
   });
 });

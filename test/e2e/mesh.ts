@@ -61,10 +61,13 @@ export interface MeshSettings {
   readonly backbone?: readonly string[];
   /** The gateway's port; unset: a free one. */
   readonly port?: number;
-  readonly env?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string | undefined>>;
   /** Further flags of the command line. */
   readonly flags?: readonly string[];
 }
+
+/** The answers are those of a CPU; tests that speak of GPUs bring their own. */
+const NO_GPUS = { CUDA_VISIBLE_DEVICES: '' };
 
 /** Starts a mesh and waits until it can generate. */
 export async function startMesh(settings: MeshSettings = {}): Promise<Mesh> {
@@ -80,7 +83,7 @@ export async function spawnMesh(settings: MeshSettings = {}): Promise<Mesh> {
   const args = [AUTOGLM, 'serve', '--config', config, ...(settings.flags ?? [])];
   const supervisor = spawn(process.execPath, args, {
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, ...settings.env },
+    env: { ...process.env, ...NO_GPUS, ...settings.env },
   });
   assert(supervisor.stdout !== null);
   const lines = new Lines(supervisor.stdout, LOADING_MS);

@@ -23,7 +23,7 @@ export async function startEncoders(
   modalities: readonly MediaModality[],
   { activationDtype }: Arithmetic,
 ): Promise<RunningEncoders> {
-  const values = { model: directory, listen: '127.0.0.1:0' };
+  const values = { model: directory, listen: '127.0.0.1:0', device: 'cpu' };
   const load: typeof loadEncoder = (options) => loadEncoder({ ...options, activationDtype });
   const engine = { load, device: 'cpu', isa: cpuFeatures().isa };
   const parts = { engine, log: pino({ level: 'warn' }) };

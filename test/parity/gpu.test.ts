@@ -5,9 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
-
-// Processes here find a library in the driver's place that answers as GPUs would.
-const FAKE_DRIVER = join(PACKAGE_ROOT, 'build', 'cmake', 'fake_driver');
+import { withFakeGpus } from '#test/fake-gpus.ts';
 
 /** Runs a module that prints JSON, where the driver knows these GPUs, and returns what it prints. */
 function withGpus(gpus: string, module: string): unknown {
@@ -16,7 +14,7 @@ function withGpus(gpus: string, module: string): unknown {
     ['--import', 'tsx', '-C', 'source', '--input-type=module', '-e', module],
     {
       cwd: PACKAGE_ROOT,
-      env: { ...process.env, LD_LIBRARY_PATH: FAKE_DRIVER, FAKE_GPUS: gpus },
+      env: { ...process.env, ...withFakeGpus(gpus) },
       encoding: 'utf8',
     },
   );
@@ -49,10 +47,37 @@ describe('a GPU', () => {
           computeCapability: '9.0',
           busId: '0000:3b:00.0',
           freeMemoryBytes: 141 * 2 ** 29,
+          utilization: 0.25,
           powerWatts: 71.5,
           temperatureCelsius: 41,
         },
       },
+    ]);
+  });
+
+  it('has gauges, of which those that its driver does not tell are left out', () => {
+    const samples = withGpus(
+      'NVIDIA H200,9.0,141;NVIDIA RTX 4090,8.9,24',
+      `import { describeDevice } from '#native';
+       import { MetricRegistry } from '#mesh/metrics.ts';
+       import { showGpus } from '#mesh/process/gpu-metrics.ts';
+       const registry = new MetricRegistry();
+       showGpus(registry, ['cuda:0', 'cuda:1'], { describe: describeDevice });
+       const lines = registry.collect().flatMap(({ name, samples }) =>
+         samples.map(({ labels, value }) => [name, labels.device, labels.gpu, value].join(' ')));
+       console.log(JSON.stringify(lines));`,
+    );
+
+    assert.deepEqual(samples, [
+      `gpu_memory_total_bytes 0 NVIDIA H200 ${141 * 2 ** 30}`,
+      `gpu_memory_total_bytes 1 NVIDIA RTX 4090 ${24 * 2 ** 30}`,
+      `gpu_memory_used_bytes 0 NVIDIA H200 ${141 * 2 ** 29}`,
+      `gpu_memory_used_bytes 1 NVIDIA RTX 4090 ${24 * 2 ** 29}`,
+      'gpu_power_watts 0 NVIDIA H200 71.5',
+      'gpu_power_watts 1 NVIDIA RTX 4090 71.501',
+      'gpu_temperature_celsius 0 NVIDIA H200 41',
+      'gpu_utilization_ratio 0 NVIDIA H200 0.25',
+      'gpu_utilization_ratio 1 NVIDIA RTX 4090 0.25',
     ]);
   });
 

@@ -13,6 +13,7 @@ import { benchDecode, benchPrefill } from './decoder-bench.ts';
 import { benchEncoders } from './encoder-bench.ts';
 import { type Figure, formatFigure } from './figure.ts';
 import { benchGpu } from './gpu/gpu-bench.ts';
+import { benchGrammars } from './grammar/grammar-bench.ts';
 import { benchLoad } from './load-bench.ts';
 import { measureMachinePeak, peakFigures } from './machine-peak.ts';
 import { benchGateway, soak } from './mesh-bench.ts';
@@ -23,7 +24,7 @@ import { mixedSoak } from './soak/mixed-soak.ts';
 import { benchSpeculation } from './speculation-bench.ts';
 import { benchSteps } from './steps-bench.ts';
 import { benchStreams } from './streams-bench.ts';
-import { benchTraces } from './traces-bench.ts';
+import { benchTraces } from './traces/traces-bench.ts';
 import { benchTransfer } from './transfer-bench.ts';
 import { benchWatch } from './watch-bench.ts';
 
@@ -32,6 +33,7 @@ const BENCHES = [
   'decode',
   'prefill',
   'speculation',
+  'grammar',
   'load',
   'encode',
   'neighbours',
@@ -133,6 +135,9 @@ async function main(args: readonly string[]): Promise<number> {
         break;
       case 'speculation':
         print(await benchSpeculation(options));
+        break;
+      case 'grammar':
+        print(await benchGrammars());
         break;
       case 'load':
         print(await benchLoad(options, peak));

@@ -27,6 +27,7 @@ const ENTRY_POINTS = [
   /^test\/contract\/encoder\/(misbehaving-decoder|rows-taker|sharing-encoder)\.ts$/,
   /^deploy\/examples\//,
   /^deploy\/cli\/dev\.ts$/,
+  /^native\/print-gpus\.ts$/,
   /^deploy\/observability\/write-dashboards\.ts$/,
   /\.d\.ts$/,
   /^test\/perf\/(bench|neighbour|row-sender|watched-process)\.ts$/,

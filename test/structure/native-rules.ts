@@ -112,10 +112,12 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'model/preprocess/',
     'model/weights/',
   ],
+  'grammar/': ['base/'],
   'binding/': [
     'base/',
     'device/device_id.h',
     'device/shared_memory.h',
+    'grammar/',
     'kernels/dispatch.h',
     'kernels/open_device.h',
     'model/',

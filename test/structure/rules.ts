@@ -36,9 +36,10 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
     pooling: [],
     media: ['engine', 'options.ts'],
     template: [],
+    grammar: ['checkpoint'],
     prompt: ['checkpoint', 'engine', 'media', 'template'],
     output: ['checkpoint', 'engine'],
-    request: ['checkpoint', 'engine', 'media', 'output', 'pooling', 'prompt'],
+    request: ['checkpoint', 'engine', 'grammar', 'media', 'output', 'pooling', 'prompt'],
   },
   'services/encoder': { decoding: ['media-reader.ts'] },
   gateway: {

@@ -139,20 +139,19 @@ export function givenValues(role: Role, section: Section, layers: Layers): Optio
   return { ...shared, ...section.values, ...env, ...pick(role.options, layers.flags) };
 }
 
-/** Completes and checks the options of one process; `fallback` has values for what is not said. */
+/** Completes and checks the options of one process. */
 export function resolveProcess(
   role: Role,
   document: ConfigDocument,
   sources: {
     readonly section: Section;
     readonly layers: Layers;
-    readonly fallback: OptionValues;
   },
 ): OptionValues {
-  const { section, layers, fallback } = sources;
+  const { section, layers } = sources;
   try {
     const given = givenValues(role, section, layers);
-    return resolveOptions(role.options, { ...pick(role.options, fallback), ...given }, {});
+    return resolveOptions(role.options, given, {});
   } catch (error: unknown) {
     if (!(error instanceof MeshError)) throw error;
     const name = error.param?.split('/')[0] ?? '';

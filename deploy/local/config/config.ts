@@ -1,4 +1,3 @@
-import { shareCores } from '#mesh/devices/cores.ts';
 import { deviceList } from '#mesh/devices/device-list.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { type LogSettings, logOptions } from '#mesh/log/log-options.ts';
@@ -41,6 +40,13 @@ import {
   withPaths,
 } from './config-section.ts';
 import { memoryShares } from './memory-shares.ts';
+import {
+  gpusInWords,
+  isOpen,
+  type ModelProcesses,
+  type PlacementFacts,
+  placeProcesses,
+} from './placement.ts';
 import { type ReplicaCounts, type Slot, slotsOf } from './replicas.ts';
 import { SECTION_ONLY_KEYS } from './section-only-keys.ts';
 
@@ -59,6 +65,10 @@ export interface MeshConfig {
   readonly log: LogSettings;
   /** What the operator should know before the mesh starts. */
   readonly warnings?: readonly string[];
+  /** On which GPUs it runs, in words; none if it has none. */
+  readonly notices?: readonly string[];
+  /** Whether a process leaves its device open, so that what there is decides. */
+  readonly isPlaced?: boolean;
   /** Path of the configuration file. */
   readonly file?: string;
   /** Processes in starting order; they stop in reverse order, so that the edge drains first. */
@@ -66,9 +76,7 @@ export interface MeshConfig {
 }
 
 /** Facts about the machine on which defaults depend. */
-export interface Surroundings {
-  /** Numbers of the cores that the processes may use, ascending. */
-  readonly cores: readonly number[];
+export interface Surroundings extends PlacementFacts {
   /** What environment variables say; unset: nothing. */
   readonly env?: ConfigEnvironment;
   /** Memory of the machine, bytes. */
@@ -119,13 +127,13 @@ function resolveConfig(
   const layers = { shared: sharedValues(document), env, flags };
   const log = resolveLog(document, layers);
   const sources: Sources = { document, layers, surroundings, counts: changes.counts };
-  const backbones = backboneDrafts(sources);
-  const encoders = encoderDrafts(sources, backbones);
+  const { backbones, encoders, isPlaced } = modelDrafts(sources);
   const gateways = slots(GATEWAY, sources).map((slot) => draft(slot, sources));
   const addressed = withAddresses([...encoders, ...backbones, ...gateways], changes.ports);
   checkAdvertised(addressed, sources);
   const processes = addressed.map((one) => connected(one, addressed, changes.counts));
-  return { log, file: document.path, processes };
+  const devices = [...encoders, ...backbones].map(({ values }) => String(values['device']));
+  return { log, file: document.path, processes, notices: gpusInWords(devices), isPlaced };
 }
 
 interface Sources {
@@ -146,26 +154,31 @@ function slots(role: Role, { document, layers, counts }: Sources): readonly Slot
   return slotsOf(role, readSections(document, role), { document, ...layers, counts });
 }
 
-function draft(slot: Slot, { document, layers }: Sources, fallback: OptionValues = {}): Draft {
+function draft(slot: Slot, { document, layers }: Sources): Draft {
   const { role, section } = slot;
-  const values = resolveProcess(role, document, { section, layers, fallback });
+  const values = resolveProcess(role, document, { section, layers });
   return { ...slot, values, given: givenValues(role, section, layers) };
 }
 
-/** Returns the backbones; several share the cores and the memory of their device. */
-function backboneDrafts(sources: Sources): readonly Draft[] {
-  const { cores, memoryBytes } = sources.surroundings;
-  const wanted = slots(BACKBONE, sources);
-  if (wanted.length === 1) return wanted.map((slot) => draft(slot, sources));
-  const devices = shareCores(cores, wanted.length).map((device) => ({ device }));
-  const onDevices = wanted.map((slot, i) => draft(slot, sources, devices[i]));
-  const memory = memoryShares(onDevices, memoryBytes);
-  return wanted.map((slot, i) => draft(slot, sources, { ...devices[i], ...memory[i] }));
+/** Returns the backbones and encoders, each on its device and with its share of memory. */
+function modelDrafts(sources: Sources): ModelProcesses<Draft> & { readonly isPlaced: boolean } {
+  const { surroundings } = sources;
+  const wanted = slots(BACKBONE, sources).map((slot) => draft(slot, sources));
+  const drafts = { backbones: wanted, encoders: encoderDrafts(sources, wanted) };
+  const { backbones, encoders } = placeProcesses(drafts, surroundings);
+  const memory = memoryShares({ backbones, encoders }, surroundings.memoryBytes);
+  return {
+    backbones: backbones.map((one, i) => {
+      const open = Object.entries(memory[i] ?? {}).filter(([key]) => !(key in one.given));
+      return { ...one, values: { ...one.values, ...Object.fromEntries(open) } };
+    }),
+    encoders,
+    isPlaced: [...drafts.backbones, ...drafts.encoders].some(isOpen),
+  };
 }
 
 /**
- * Returns encoders for every tower of the model: as many as the configuration says, which share the
- * cores. If the options of all backbones name encoders elsewhere, none are started.
+ * Returns encoders for every tower of the model: as many as the configuration says. If the options of all backbones name encoders elsewhere, none are started.
  */
 function encoderDrafts(sources: Sources, backbones: readonly Draft[]): readonly Draft[] {
   const { surroundings } = sources;
@@ -178,9 +191,8 @@ function encoderDrafts(sources: Sources, backbones: readonly Draft[]): readonly 
     );
     return isWanted ? found : [];
   });
-  const devices = shareCores(surroundings.cores, wanted.length);
   return wanted.map((slot, i) => {
-    const one = draft(slot, sources, { device: devices[i] });
+    const one = draft(slot, sources);
     const place = placeAbove(sources.layers, { name: 'device', role: slot.role });
     if (place === variableName('device', slot.role.name)) {
       checkTowerDevice(one.values['device'], place);

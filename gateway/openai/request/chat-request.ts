@@ -17,6 +17,7 @@ import { conversation, openAssistantText } from './messages.ts';
 import type { RequestedStart } from './requested-start.ts';
 import { MAX_COUNT, samplingFields, samplingParams } from './sampling.ts';
 import { type RequestNames, requestNames, servingParams } from './serving-fields.ts';
+import { requestedForm, structuredFields } from './structured-output.ts';
 import { templateFields, templateOptions } from './template-args.ts';
 import { reasoningFields, reasoningForm, thinkingBudget } from './thinking.ts';
 import { checkToolResults } from './tool-results.ts';
@@ -26,6 +27,7 @@ const check = compileCheck(
   Type.Object({
     ...reasoningFields,
     ...samplingFields,
+    ...structuredFields,
     ...answerFields,
     ...templateFields,
     ...toolFields,
@@ -48,6 +50,8 @@ export interface ChatRequest extends RequestNames {
   readonly start: RequestedStart;
   readonly media: RequestedMedia;
   readonly form: AnswerForm;
+  /** The client's name for the form that the answer must have; undefined if there is none. */
+  readonly formField: string | undefined;
   /** Text that `echo` puts before the answer. */
   readonly echoText: string;
 }
@@ -65,6 +69,7 @@ export function parseChatRequest(
   // Log-probabilities would give hidden thoughts away.
   const wish = { numLogprobs: reasoning === 'hidden' ? undefined : numLogprobs, reasoning };
   const { messages, references } = conversation(request.messages);
+  const { structuredOutput, formField } = requestedForm(request);
   const { tools, toolChoice } = requestedTools(request);
   const template = templateOptions(request);
   checkToolResults(messages, { isLastOpen: template.continueFinalMessage });
@@ -84,11 +89,13 @@ export function parseChatRequest(
         thinkingTokenBudget: thinkingBudget(request),
       }),
       output: outputOptions(request, wish),
+      structuredOutput,
       toolChoice,
       ...servingParams(request),
     },
     media: { references, processorKwargs: request.mm_processor_kwargs },
     form: answerForm(request, wish),
+    formField,
     echoText: request.echo === true ? openAssistantText(messages) : '',
   };
 }

@@ -17,6 +17,7 @@ import { checkRepeatedLists } from './repeated-lists.ts';
 import type { RequestedStart } from './requested-start.ts';
 import { MAX_COUNT, samplingFields, samplingParams } from './sampling.ts';
 import { type RequestNames, requestNames, servingParams } from './serving-fields.ts';
+import { requestedForm, structuredFields } from './structured-output.ts';
 import { textPrompts } from './text-prompts.ts';
 
 /** Most prompts of one request. */
@@ -25,6 +26,7 @@ const MAX_PROMPTS = 256;
 const check = compileCheck(
   Type.Object({
     ...samplingFields,
+    ...structuredFields,
     ...answerFields,
     prompt: Type.Unknown({ description: 'a text, a list of token ids, or a list of either' }),
     max_tokens: integerField({ min: 0, max: MAX_COUNT }),
@@ -39,6 +41,8 @@ export interface CompletionRequest extends RequestNames {
   readonly isStream: boolean;
   readonly starts: readonly RequestedStart[];
   readonly form: AnswerForm;
+  /** The client's name for the form that an answer must have; undefined if there is none. */
+  readonly formField: string | undefined;
   /** True to repeat the prompt before each choice. */
   readonly echoes: boolean;
   /** True for `max_tokens: 0` with `echo`, which asks for the prompt only. */
@@ -63,7 +67,8 @@ export function parseCompletionRequest(json: unknown): CompletionRequest {
     field: 'prompt',
     maxPrompts: MAX_PROMPTS,
   });
-  checkRepeatedLists(sampling, prompts.length);
+  const { structuredOutput, formField } = requestedForm(request);
+  checkRepeatedLists({ sampling, structuredOutput }, prompts.length);
   return {
     ...requestNames(request),
     unknownFields,
@@ -72,9 +77,11 @@ export function parseCompletionRequest(json: unknown): CompletionRequest {
       prompt: { form, media: [], maxPromptTokens: request.truncate_prompt_tokens },
       sampling,
       output: echoes ? echoOutput(output) : output,
+      structuredOutput,
       ...servingParams(request),
     })),
     form: answerForm(request, wish),
+    formField,
     echoes,
     isPromptOnly,
   };

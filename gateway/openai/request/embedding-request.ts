@@ -63,6 +63,7 @@ export function parseEmbeddingRequest(json: unknown): EmbeddingRequest {
       prompt: { form, media: [], maxPromptTokens: request.truncate_prompt_tokens },
       sampling: SamplingParams.create({ maxTokens: 0 }),
       output: undefined,
+      structuredOutput: undefined,
       embedding: { pooling: POOLINGS[pooling], dimensions, normalize },
       ...servingParams(request),
     })),

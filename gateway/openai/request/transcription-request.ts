@@ -146,6 +146,8 @@ function start(request: FormRequest, { temperature, isVerbose }: Style): Request
       splitReasoning: true,
       returnPromptTokenIds: false,
     },
+    // A transcript is text, whatever form other answers have.
+    structuredOutput: { form: { $case: 'anyText', value: {} } },
     ...servingParams(request),
   };
 }

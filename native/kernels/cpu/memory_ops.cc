@@ -18,6 +18,8 @@ FreeMemory FindFreeMemory(OpsContext&) {
   return {memory.FreeBytes(), memory.InWords(), true};
 }
 
+std::optional<OwnMemory> FindOwnMemory(OpsContext&) { return std::nullopt; }
+
 void Upload(OpsContext& context, const UploadOp& op) {
   CpuContext& cpu = Cpu(context);
   const int64_t count = op.source.NumElements();
@@ -63,6 +65,7 @@ void Gather(OpsContext& context, const GatherOp& op) {
 
 void SetMemoryOps(Ops& ops) {
   ops.free_memory = FindFreeMemory;
+  ops.own_memory = FindOwnMemory;
   ops.allocate = Allocate;
   ops.upload = Upload;
   ops.copy_in = CopyIn;

@@ -11,6 +11,7 @@
 #include "device/thread_pool.h"
 #include "kernels/cuda/gemm/gemm_scratch.h"
 #include "kernels/cuda/runtime.h"
+#include "kernels/cuda/sampling/request.h"
 #include "kernels/ops.h"
 
 namespace autoglm::cuda {
@@ -43,9 +44,12 @@ class CudaContext final : public OpsContext {
   // small, blocks walk more segments, or read float32, which is slower; relative positions of more
   // keys than it holds are multiplied in float32.
   DeviceBuffer attention_scratch;
-  // What the rows of a sampling step ask for, and their results. It grows to the largest step.
+  // What the rows of a sampling step ask for, and their results: on the host, what is uploaded of it,
+  // and on the GPU. All of it grows to the largest step.
+  SampleRequest sample_request;
+  std::vector<std::byte> sample_upload;
   DeviceBuffer sample_memory;
-  std::vector<std::byte> sample_upload;  // host: what it takes of them
+  std::vector<SampleResult> sample_results;
   // Rows that host_rows returned last.
   std::vector<float> host_rows;
   // Values that the ranks of a group put together.

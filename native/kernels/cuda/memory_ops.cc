@@ -13,11 +13,21 @@ namespace {
 constexpr int64_t kValuesPerPiece = int64_t{4} << 20;
 constexpr int64_t kValuesPerTask = int64_t{256} << 10;
 
+// What a process takes of a GPU before it allocates anything: the driver's context, the code of the
+// kernels and their stacks. The driver tells nobody, and other processes may take memory meanwhile.
+constexpr uint64_t kDriverBytes = uint64_t{512} << 20;
+
 FreeMemory FindFreeMemory(OpsContext& context) {
   CudaContext& cuda = Cuda(context);
   const GpuMemory memory = cuda.stream().ReadMemory();
   return {memory.free_bytes, GibText(memory.free_bytes) + " of the " +
                                  GibText(memory.total_bytes) + " of " + cuda.name() + " are free"};
+}
+
+std::optional<OwnMemory> FindOwnMemory(OpsContext& context) {
+  CudaContext& cuda = Cuda(context);
+  return OwnMemory{cuda.name(), cuda.stream().properties().memory_bytes,
+                   cuda.stream().taken_bytes() + kDriverBytes};
 }
 
 }  // namespace
@@ -85,6 +95,7 @@ float* HostRows(OpsContext& context, const MatrixView& x) {
 
 void SetMemoryOps(Ops& ops) {
   ops.free_memory = FindFreeMemory;
+  ops.own_memory = FindOwnMemory;
   ops.allocate = Allocate;
   ops.upload = Upload;
   ops.copy_in = CopyIn;

@@ -30,8 +30,6 @@ void CheckCuda(cudaError_t error, const char* what) {
   FailCheck(text.c_str(), __FILE__, __LINE__);
 }
 
-void FreeGpuMemory(void* data, size_t) { CheckCuda(cudaFree(data), "free memory of the GPU"); }
-
 int Attribute(cudaDeviceAttr attribute, int ordinal) {
   int value = 0;
   CheckCuda(cudaDeviceGetAttribute(&value, attribute, ordinal), "read an attribute of the GPU");
@@ -134,7 +132,13 @@ Result<DeviceBuffer> Stream::Allocate(size_t bytes) {
     return OutOfMemory("cannot allocate " + std::to_string(bytes) + " bytes of the GPU");
   }
   CheckCuda(error, "allocate memory of the GPU");
-  return DeviceBuffer(data, bytes, FreeGpuMemory);
+  taken_bytes_ += bytes;
+  return DeviceBuffer(data, bytes, Free, this);
+}
+
+void Stream::Free(void* data, size_t bytes, void* stream) {
+  CheckCuda(cudaFree(data), "free memory of the GPU");
+  static_cast<Stream*>(stream)->taken_bytes_ -= bytes;
 }
 
 void Stream::CopyIn(void* target, const void* source, size_t bytes) {

@@ -49,8 +49,10 @@ class Stream {
   GpuMemory ReadMemory() const;
 
   // Takes memory of the GPU, at a multiple of 256 bytes, with no values in it. The memory must be
-  // given back while the stream is open.
+  // given back while the stream is open, by the same thread.
   Result<DeviceBuffer> Allocate(size_t bytes);
+  // Returns the bytes of what was taken and not given back.
+  uint64_t taken_bytes() const { return taken_bytes_; }
 
   // Copies from host memory, which the caller may change as soon as this returns.
   void CopyIn(void* target, const void* source, size_t bytes);
@@ -68,9 +70,11 @@ class Stream {
 
  private:
   Stream(GpuProperties properties, std::unique_ptr<State> state);
+  static void Free(void* data, size_t bytes, void* stream);
 
   const GpuProperties properties_;
   const std::unique_ptr<State> state_;
+  uint64_t taken_bytes_ = 0;
 };
 
 // A kernel as Launch of simt.h gives it to the runtime.

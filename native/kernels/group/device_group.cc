@@ -34,7 +34,8 @@ void SumRange(std::span<float* const> ranks, int64_t begin, int64_t end) {
 DeviceGroup::DeviceGroup(int num_ranks)
     : barrier_(num_ranks),
       sums_(static_cast<size_t>(num_ranks)),
-      parts_(static_cast<size_t>(num_ranks)) {}
+      parts_(static_cast<size_t>(num_ranks)),
+      values_(static_cast<size_t>(num_ranks)) {}
 
 template <typename Work>
 void DeviceGroup::Together(const Work& work) {
@@ -75,6 +76,13 @@ void DeviceGroup::Gather(int rank, const MatrixView& part, const MatrixView& who
       CHECK(target == whole.data + row * whole.stride + whole.columns);
     });
   });
+}
+
+int64_t DeviceGroup::Least(int rank, int64_t value) {
+  values_[static_cast<size_t>(rank)] = value;
+  int64_t least = value;
+  Together([&] { least = *std::min_element(values_.begin(), values_.end()); });
+  return least;
 }
 
 }  // namespace autoglm

@@ -37,6 +37,9 @@ class DeviceGroup {
   // each part, as many columns as all together. A rank whose `whole` has no data offers its part only.
   void Gather(int rank, const MatrixView& part, const MatrixView& whole, ThreadPool& threads);
 
+  // Returns the least of the ranks' values; of a broken group, the rank's own.
+  int64_t Least(int rank, int64_t value);
+
   // Lets all ranks leave the group's functions at once, because one of them has failed.
   void Break() { barrier_.Break(); }
   // Makes a broken group whole again. No rank may be in one of its functions.
@@ -52,6 +55,7 @@ class DeviceGroup {
   // What the ranks offer, by rank. Each writes its own place before a barrier.
   std::vector<float*> sums_;
   std::vector<MatrixView> parts_;
+  std::vector<int64_t> values_;
 };
 
 }  // namespace autoglm

@@ -34,7 +34,7 @@ constexpr StoredDtype kStoredDtypes[] = {{"F64", 8},     {"F32", 4},     {"F16",
                                          {"I32", 4},     {"U32", 4},     {"I16", 2}, {"U16", 2},
                                          {"I8", 1},      {"U8", 1},      {"BOOL", 1}};
 
-void Unmap(void* data, size_t bytes) { munmap(data, bytes); }
+void Unmap(void* data, size_t bytes, void*) { munmap(data, bytes); }
 
 std::string VersionText(const struct stat& info) {
   return std::to_string(info.st_size) + " " + std::to_string(info.st_mtim.tv_sec) + "." +

@@ -87,6 +87,15 @@ class DecoderRank {
 
   Status LoadWeights(const DecoderOptions& options, const RankLoad& load);
   Status AllocateMemory(const DecoderOptions& options);
+  // Makes the table of angles long enough for so many positions, or as many as the model has.
+  void ReachPositions(int64_t num_positions);
+  // Return the number of blocks of a KV cache: of so many bytes on all ranks, or of what a share of
+  // the memory leaves beside all that the largest step uses, on the rank where that is least.
+  Result<int64_t> BlocksOfBytes(int64_t bytes, const KvCache::Shape& shape) const;
+  Result<int64_t> BlocksOfShare(const KvCacheShare& share, const KvCache::Shape& shape) const;
+  // Runs the largest step in a cache of its own, so that a device with memory of its own has taken all
+  // that a step needs.
+  Status RunLargestStep(KvCache::Shape shape);
   StepLimits Limits(const KvCache& cache) const;
 
   // Copies the plan to the device and writes its embeddings to the residual stream.

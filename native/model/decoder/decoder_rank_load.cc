@@ -4,7 +4,10 @@
 #include <string>
 #include <utility>
 
+#include "device/host_memory.h"
+#include "kernels/group/device_group.h"
 #include "model/decoder/decoder_rank.h"
+#include "model/weights/memory_share.h"
 
 namespace autoglm {
 
@@ -42,9 +45,12 @@ Status DecoderRank::LoadWeights(const DecoderOptions& options, const RankLoad& l
                   .cancelled = options.cancelled,
                   .progress = options.progress},
       .quantizes_head = options.quantize.quantizes_head};
+  const std::optional<KvCacheShare>& share = options.kv_cache_share;
+  const int64_t cache_bytes = share.has_value() ? 0 : options.kv_cache_bytes / shard_.num_ranks;
   WeightLoad weight_load = {
       .cache = {},
-      .kv_cache_bytes = static_cast<size_t>(options.kv_cache_bytes / shard_.num_ranks),
+      .kv_cache_bytes = static_cast<size_t>(cache_bytes),
+      .memory_share = share.has_value() ? std::optional(share->of_memory) : std::nullopt,
       .memory_check = load.memory_check,
       .cancelled = options.cancelled,
       .progress = options.progress};
@@ -77,36 +83,91 @@ Status DecoderRank::LoadWeights(const DecoderOptions& options, const RankLoad& l
 
 Status DecoderRank::AllocateMemory(const DecoderOptions& options) {
   activation_dtype_ = options.activation_dtype;
-  KvCache::Shape shape = {.num_blocks = 0,
-                          .block_size = options.block_size,
-                          .dtype = options.kv_dtype.value_or(KvDtypeOf(activation_dtype_))};
-  const int64_t block_bytes = shard_.num_ranks * KvCache::BlockBytes(local_, shape);
-  // A slot is a 32-bit number, which bounds the number of blocks.
-  const int64_t max_blocks = std::numeric_limits<int32_t>::max() / options.block_size;
-  shape.num_blocks = std::min(options.kv_cache_bytes / block_bytes, max_blocks);
-  if (shape.num_blocks <= 0) {
-    return InvalidRequest("kvCacheBytes is " + std::to_string(options.kv_cache_bytes) +
-                          ", one block of " + std::to_string(options.block_size) +
-                          " tokens takes " + std::to_string(block_bytes));
-  }
-  Result<KvCache> cache = KvCache::Allocate(device_, local_, shape);
-  if (!cache.ok()) return cache.status();
-  cache_ = std::move(cache.value());
+  max_num_batched_tokens_ = options.max_num_batched_tokens;
   const Status largest = step_.LayOut(device_, config_, shard_, options.max_num_batched_tokens);
   if (!largest.ok()) return largest;
-  // No sequence is longer than the cache or a step, so that later positions never come.
-  const int64_t longest =
-      std::max(shape.num_blocks * shape.block_size, options.max_num_batched_tokens);
-  rope_.emplace(config_, std::min(config_.max_position_embeddings, longest),
-                device_.context->threads());
+  ReachPositions(options.max_num_batched_tokens);
   const Status inputs = inputs_.Allocate(device_, *rope_, options.max_num_batched_tokens);
   if (!inputs.ok()) return inputs;
 
-  max_num_batched_tokens_ = options.max_num_batched_tokens;
+  KvCache::Shape shape = {.num_blocks = 0,
+                          .block_size = options.block_size,
+                          .dtype = options.kv_dtype.value_or(KvDtypeOf(activation_dtype_))};
+  if (device_.ops->own_memory(*device_.context).has_value()) {
+    const Status ran = RunLargestStep(shape);
+    if (!ran.ok()) return ran;
+  }
+  const Result<int64_t> num_blocks = options.kv_cache_share.has_value()
+                                         ? BlocksOfShare(*options.kv_cache_share, shape)
+                                         : BlocksOfBytes(options.kv_cache_bytes, shape);
+  if (!num_blocks.ok()) return num_blocks.status();
+  // A slot is a 32-bit number, which bounds the number of blocks.
+  const int64_t max_blocks = std::numeric_limits<int32_t>::max() / options.block_size;
+  shape.num_blocks = std::min(num_blocks.value(), max_blocks);
+  Result<KvCache> cache = KvCache::Allocate(device_, local_, shape);
+  if (!cache.ok()) return cache.status();
+  cache_ = std::move(cache.value());
+  // No sequence is longer than the cache or a step, so that later positions never come.
+  ReachPositions(std::max(shape.num_blocks * shape.block_size, options.max_num_batched_tokens));
+
   description_.num_blocks = shape.num_blocks;
   description_.block_size = shape.block_size;
   description_.kv_dtype = shape.dtype;
   description_.kv_cache_bytes = cache_.bytes();
+  return Status();
+}
+
+void DecoderRank::ReachPositions(int64_t num_positions) {
+  rope_.emplace(config_, std::min(config_.max_position_embeddings, num_positions),
+                device_.context->threads());
+}
+
+Result<int64_t> DecoderRank::BlocksOfBytes(int64_t bytes, const KvCache::Shape& shape) const {
+  const int64_t block_bytes = shard_.num_ranks * KvCache::BlockBytes(local_, shape);
+  if (bytes >= block_bytes) return bytes / block_bytes;
+  return InvalidRequest("kvCacheBytes is " + std::to_string(bytes) + ", one block of " +
+                        std::to_string(shape.block_size) + " tokens takes " +
+                        std::to_string(block_bytes));
+}
+
+Result<int64_t> DecoderRank::BlocksOfShare(const KvCacheShare& share,
+                                           const KvCache::Shape& shape) const {
+  const Result<FreeMemory> free = FindFreeMemory(device_, share.of_memory);
+  if (!free.ok()) return free.status();
+  const int64_t block_bytes = KvCache::BlockBytes(local_, shape);
+  const int64_t min_blocks = (share.min_tokens + shape.block_size - 1) / shape.block_size;
+  const int64_t num_blocks = static_cast<int64_t>(free.value().bytes) / block_bytes;
+  const GroupRank* const place = device_.context->group_rank;
+  if (num_blocks >= std::max<int64_t>(min_blocks, 1)) {
+    return place == nullptr ? num_blocks : place->group->Least(place->rank, num_blocks);
+  }
+  return OutOfMemory(
+      "no room for a KV cache beside weights of " + GibText(description_.weight_bytes) +
+      ": one of " + std::to_string(share.min_tokens) + " tokens takes " +
+      GibText(static_cast<uint64_t>(min_blocks * block_bytes)) + ", and there are " +
+      GibText(free.value().bytes) + "; " + free.value().in_words);
+}
+
+Status DecoderRank::RunLargestStep(KvCache::Shape shape) {
+  const StepPlan plan =
+      LargestPlan({.num_tokens = max_num_batched_tokens_,
+                   .num_outputs = kMaxLogitRows,
+                   .num_positions = rope_->num_positions(),
+                   .longest = config_.max_position_embeddings,
+                   .block_size = shape.block_size,
+                   .vocab_size = config_.vocab_size});
+  shape.num_blocks = *std::max_element(plan.block_tables.begin(), plan.block_tables.end()) + 1;
+  Result<KvCache> cache = KvCache::Allocate(device_, local_, shape);
+  if (!cache.ok()) return cache.status();
+  cache_ = std::move(cache.value());
+  StepResult result;
+  const Status ran = Execute(plan, result);
+  cache_ = KvCache();
+  if (!ran.ok()) return ran;
+  // What these logits are says nothing of the model: its tokens are all the same.
+  for (const ChosenToken& output : result.outputs) {
+    if (output.status.reason() == Reason::kOutOfMemory) return output.status;
+  }
   return Status();
 }
 

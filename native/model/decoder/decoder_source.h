@@ -18,6 +18,13 @@
 
 namespace autoglm {
 
+// A KV cache that gets what is left of a share of each device's own memory, once the weights are there
+// and the largest step has run.
+struct KvCacheShare {
+  double of_memory = 0;    // in (0, 1]: what the whole model may take
+  int64_t min_tokens = 1;  // fewer are refused
+};
+
 struct DecoderOptions {
   std::string directory;                // of the model, if `random` is not given
   std::optional<DecoderConfig> random;  // a shape for random weights
@@ -27,7 +34,8 @@ struct DecoderOptions {
   Dtype activation_dtype = Dtype::kFloat32;
   std::optional<KvDtype> kv_dtype;  // none: that of the activations
   int64_t block_size = 16;  // tokens
-  int64_t kv_cache_bytes = 0;  // on all devices together
+  int64_t kv_cache_bytes = 0;  // on all devices together, if `kv_cache_share` is not given
+  std::optional<KvCacheShare> kv_cache_share;
   int64_t max_num_batched_tokens = 0;
   std::string weights_cache;  // folder of packed weights; "": none
   // Set to cancel loading, by others or by a rank that fails; null: cannot be.

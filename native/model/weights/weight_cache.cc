@@ -11,6 +11,7 @@
 #include "device/host_memory.h"
 #include "model/weights/build_lock.h"
 #include "model/weights/mapped_weights.h"
+#include "model/weights/memory_share.h"
 #include "model/weights/weight_cache_file.h"
 #include "model/weights/weight_cache_writer.h"
 
@@ -92,7 +93,8 @@ Result<std::unique_ptr<AllocatedWeights>> ReadWeights(const Device& device, cons
   if (!planned.ok()) return planned;
   MemoryCheck alone(1);
   MemoryCheck& check = load.memory_check == nullptr ? alone : *load.memory_check;
-  const Status enough = check.Run(device, plan.bytes(), load.kv_cache_bytes);
+  const Status enough = check.Run(
+      device, {plan.bytes(), load.kv_cache_bytes, load.memory_share});
   if (!enough.ok()) return enough;
   if (load.progress != nullptr) {
     load.progress->total_bytes += plan.bytes() * (load.cache.folder.empty() ? 1 : 2);
@@ -113,12 +115,14 @@ Status CheckMemory(size_t weight_bytes, size_t kv_cache_bytes, const FreeMemory&
                      cache + "; " + free.in_words);
 }
 
-Status MemoryCheck::Run(const Device& device, size_t weight_bytes, size_t kv_cache_bytes) {
+Status MemoryCheck::Run(const Device& device, const Need& need) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (outcome_.has_value()) return *outcome_;
-  const FreeMemory free = device.ops->free_memory(*device.context);
-  if (!free.is_shared) return CheckMemory(weight_bytes, kv_cache_bytes, free);
-  outcome_ = CheckMemory(num_loads_ * weight_bytes, num_loads_ * kv_cache_bytes, free);
+  const Result<FreeMemory> found = FindFreeMemory(device, need.memory_share);
+  if (!found.ok()) return found.status();
+  const FreeMemory& free = found.value();
+  if (!free.is_shared) return CheckMemory(need.weight_bytes, need.kv_cache_bytes, free);
+  outcome_ = CheckMemory(num_loads_ * need.weight_bytes, num_loads_ * need.kv_cache_bytes, free);
   return *outcome_;
 }
 

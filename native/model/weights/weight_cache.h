@@ -47,8 +47,15 @@ class MemoryCheck {
  public:
   explicit MemoryCheck(int num_loads) : num_loads_(static_cast<size_t>(num_loads)) {}
 
-  // Refuses as CheckMemory does; the sizes are those of one load.
-  Status Run(const Device& device, size_t weight_bytes, size_t kv_cache_bytes);
+  // What a load takes, and the share of the device's own memory that it may have, if it has one.
+  struct Need {
+    size_t weight_bytes;
+    size_t kv_cache_bytes;
+    std::optional<double> memory_share;
+  };
+
+  // Refuses as CheckMemory does; the need is that of one load.
+  Status Run(const Device& device, const Need& need);
 
  private:
   const size_t num_loads_;
@@ -59,6 +66,8 @@ class MemoryCheck {
 struct WeightLoad {
   WeightCacheOptions cache;
   size_t kv_cache_bytes = 0;  // what the model will take beside its weights
+  // Of the device's own memory, for the whole model; none: all that is free.
+  std::optional<double> memory_share = std::nullopt;
   MemoryCheck* memory_check = nullptr;  // of all loads of a group; null: this one is alone
   const std::atomic<bool>* cancelled = nullptr;
   LoadProgress* progress = nullptr;

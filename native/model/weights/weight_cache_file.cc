@@ -17,7 +17,7 @@
 namespace autoglm {
 namespace {
 
-void Unmap(void* data, size_t bytes) { munmap(data, bytes); }
+void Unmap(void* data, size_t bytes, void*) { munmap(data, bytes); }
 
 Status Refused(const std::string& path, const std::string& why) {
   return InvalidCheckpoint(path + ": " + why);

@@ -3,7 +3,7 @@ import { errorMessage } from '#mesh/error-message.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Quarantine } from '#mesh/process/quarantine.ts';
 import { Standstill, type StepWatchdog } from '#mesh/process/step-watchdog.ts';
-import type { StepResult } from '#native';
+import { EngineError, type StepResult } from '#native';
 import type { BackboneMetrics } from './backbone-metrics.ts';
 import type { Scheduler, WantedRows } from './scheduler.ts';
 import { assertSchedulerInvariants } from './scheduler-invariants.ts';
@@ -266,8 +266,7 @@ export class EngineLoop {
       this.#scheduler.remove(sequence);
       const owner = this.#take(sequence);
       if (owner === undefined) continue;
-      const reason = failure.reason === 'INVALID_REQUEST' ? 'INVALID_REQUEST' : 'ENGINE_FAILED';
-      owner.failed(new MeshError(reason, failure.message, { cause: failure }));
+      owner.failed(failureOfSequence(failure));
     }
   }
 
@@ -275,9 +274,12 @@ export class EngineLoop {
     this.#scheduler.fail(step);
     const owners = new Set(step.chunks.map(({ sequence }) => this.#take(sequence)));
     const why = errorMessage(cause);
-    const error = new MeshError('ENGINE_FAILED', `a step of the engine failed: ${why}`, { cause });
+    const reason = isOutOfMemory(cause) ? 'NO_READY_ENDPOINT' : 'ENGINE_FAILED';
+    const error = new MeshError(reason, `a step of the engine failed: ${why}`, { cause });
     for (const owner of owners) owner?.failed(error);
     this.#metrics.stepFailed();
+    // What it had no memory for is gone, and the device is as it was.
+    if (isOutOfMemory(cause)) return;
     this.#numFailedSteps++;
     if (this.#numFailedSteps < MAX_FAILED_STEPS) return;
     const message = `${MAX_FAILED_STEPS} steps of the engine failed in a row: ${why}`;
@@ -371,6 +373,18 @@ function countTokens({ chunks }: ScheduledStep, results: readonly ChunkResult[])
     const numPrompt = Math.min(firstToken + numTokens, sequence.numPromptTokens) - firstToken;
     return sum + Math.max(0, numPrompt) + (results[i]?.sampled.length ?? 0);
   }, 0);
+}
+
+/** Tells whether a device lacked memory for a step or an output: another one may have more. */
+function isOutOfMemory(cause: unknown): boolean {
+  return cause instanceof EngineError && cause.reason === 'OUT_OF_MEMORY';
+}
+
+/** Returns the failure of one sequence of a step that succeeded. */
+function failureOfSequence(failure: EngineError): MeshError {
+  const failed = isOutOfMemory(failure) ? 'NO_READY_ENDPOINT' : 'ENGINE_FAILED';
+  const reason = failure.reason === 'INVALID_REQUEST' ? 'INVALID_REQUEST' : failed;
+  return new MeshError(reason, failure.message, { cause: failure });
 }
 
 /** Hands the sums of hidden states to the sequences, whose next chunks add to them. */

@@ -90,12 +90,12 @@ export class SamplerState {
    * penalties count.
    */
   get isForeseeable(): boolean {
-    return !this.isConstrained && this.#settings.badWords.length === 0;
+    return this.#constraint === null && this.#settings.badWords.length === 0;
   }
 
-  /** Tells whether the tokens that may come next depend on all that came before. */
-  get isConstrained(): boolean {
-    return this.#constraint !== null;
+  /** Returns how many of the drafted tokens may be chosen, from the first one on. */
+  numAllowed(draftIds: readonly number[]): number {
+    return this.#constraint?.numAllowed(draftIds) ?? draftIds.length;
   }
 
   /** Returns the parameters of the next token; valid until the next `append`. */
@@ -114,16 +114,15 @@ export class SamplerState {
 
   /**
    * Returns the parameters of the token behind `draftIds`, as if these had been appended; valid until
-   * the next `append`. Only a state without a constraint has drafts.
+   * the next `append`.
    */
   paramsAfter(draftIds: readonly number[]): SampleParams {
-    assert(draftIds.length === 0 || !this.isConstrained, 'a draft of a constrained sequence');
     return this.#paramsAt(this.#numCompletion + draftIds.length, draftIds);
   }
 
   #paramsAt(position: number, draftIds: readonly number[]): SampleParams {
     const settings = this.#settings;
-    const allowedTokens = this.#constraint?.mask();
+    const allowedTokens = this.#constraint?.mask(draftIds);
     const seen = withDraft(this.#seen, draftIds);
     const generated = withDraft(this.#generated, draftIds);
     // Spelled out, since this is done for each token of each sequence.

@@ -22,12 +22,11 @@ export class Speculation {
 
   /** Drafts at most `maxTokens` tokens, and none that the sequence's end would cut. */
   draft(sequence: Sequence, maxTokens: number): number[] {
-    // The mask behind a drafted token is not known before the token is accepted.
-    if (sequence.sampler.isConstrained) return [];
     const numLeft = sequence.endRules.maxTokens - sequence.numCompletionTokens;
     const drafter =
       this.#drafters.get(sequence) ?? new NgramDrafter(sequence.tokenIds, this.#options.lookup);
     this.#drafters.set(sequence, drafter);
-    return drafter.draft(Math.min(maxTokens, this.#options.numTokens, numLeft - 1));
+    const draftIds = drafter.draft(Math.min(maxTokens, this.#options.numTokens, numLeft - 1));
+    return draftIds.slice(0, sequence.sampler.numAllowed(draftIds));
   }
 }

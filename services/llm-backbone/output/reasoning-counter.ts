@@ -29,6 +29,15 @@ export class ReasoningCounter {
     return this.#phase === 'inside';
   }
 
+  /** Returns the counter as it would be behind more tokens. */
+  after(tokenIds: readonly number[]): ReasoningCounter {
+    const copy = new ReasoningCounter(this.#tags, { isOpen: false });
+    copy.#phase = this.#phase;
+    copy.#numTokens = this.#numTokens;
+    for (const id of tokenIds) copy.push(id);
+    return copy;
+  }
+
   push(tokenId: number): void {
     if (this.#phase === 'before' && tokenId === this.#tags.open) this.#phase = 'inside';
     else if (this.#phase === 'inside' && tokenId === this.#tags.close) this.#phase = 'after';

@@ -15,6 +15,8 @@ export interface ToolUse {
   readonly functions: ReadonlyMap<string, ToolFunction>;
   /** Ends the answer after its first call. */
   readonly singleCall: boolean;
+  /** Names of the tools that may be called, if a call is demanded: all, or the one that is named. */
+  readonly callable: readonly string[];
 }
 
 /** Returns how the models of a chat template write calls; null if the template shows no tools. */
@@ -25,7 +27,11 @@ export function formatOf(template: string): ToolCallFormat | null {
 }
 
 /** Makes the stage that separates calls from the content. */
-export function callStage({ format, functions, singleCall }: ToolUse): OutputStage {
+export function callStage({
+  format,
+  functions,
+  singleCall,
+}: Omit<ToolUse, 'callable'>): OutputStage {
   const writer = new CallWriter({ singleCall });
   switch (format) {
     case 'glm4':

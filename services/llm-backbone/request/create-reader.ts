@@ -1,5 +1,9 @@
 import type { ModelFiles } from '#backbone/checkpoint/model-files.ts';
 import type { Tokenizer } from '#backbone/checkpoint/tokenizer.ts';
+import type { Vocabulary } from '#backbone/checkpoint/vocabulary.ts';
+import { GrammarDesk } from '#backbone/grammar/grammar-desk.ts';
+import { vocabularyTrie } from '#backbone/grammar/vocabulary-trie.ts';
+import { reasoningTags } from '#backbone/output/reasoning-counter.ts';
 import type { ToolCallFormat } from '#backbone/output/tool-use.ts';
 import { formatOf } from '#backbone/output/tool-use.ts';
 import { ChatTemplate } from '#backbone/prompt/chat-template.ts';
@@ -22,6 +26,7 @@ export interface ReaderOptions {
   readonly maxLargePrompts: number;
   readonly schedulingPolicy: 'fcfs' | 'priority';
   readonly toolCallParser: ToolCallFormat | 'glm47' | 'auto';
+  readonly defaultStructuredOutput: 'none' | 'phone_action';
 }
 
 export interface ReaderParts {
@@ -73,6 +78,13 @@ export function createReader(options: ReaderOptions, parts: ReaderParts): Reques
       drawSeed: createSeedSource(options.seed),
     },
     embedding: { hiddenSize, matryoshka: files.matryoshka },
+    forms: {
+      desk: new GrammarDesk(grammarTrie(files, tokenizer.vocabulary, numLogits)),
+      defaultForm:
+        options.defaultStructuredOutput === 'phone_action'
+          ? { $case: 'phoneAction', value: {} }
+          : null,
+    },
     promptLimits,
     limits,
     schedulingPolicy: options.schedulingPolicy,
@@ -87,4 +99,11 @@ function toolCallFormat(
   if (parser === 'glm47') return 'glm45';
   if (parser !== 'auto') return parser;
   return template === undefined ? null : formatOf(template);
+}
+
+/** Lays the vocabulary out for forms, without what ends an answer or its thoughts. */
+function grammarTrie({ eosTokenIds }: ModelFiles, vocabulary: Vocabulary, numLogits: number) {
+  const { open, close } = reasoningTags(vocabulary);
+  const excludedIds = new Set([...eosTokenIds, open ?? -1, close ?? -1]);
+  return vocabularyTrie(vocabulary, { excludedIds, numLogits });
 }

@@ -1,4 +1,5 @@
 import { allowedIds } from '#backbone/engine/allowed-ids.ts';
+import { checkFormSize, type LimitingForm } from '#backbone/grammar/form-rules.ts';
 import type { ToolCallFormat, ToolUse } from '#backbone/output/tool-use.ts';
 import {
   type EmbeddingWidths,
@@ -24,6 +25,7 @@ import {
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { badWordTokens } from './bad-words.ts';
 import type { GenerationRequest } from './generation.ts';
+import { compiled, constraintsOf, type FormReader, requestedForm } from './requested-form.ts';
 import {
   type CheckedSampling,
   checkAllowed,
@@ -48,6 +50,7 @@ export interface RequestReader {
   readonly promptLimits: PromptLimits;
   readonly sampling: SamplingFacts;
   readonly embedding: EmbeddingWidths;
+  readonly forms: FormReader;
   readonly limits: LengthLimits;
   /** Tells whether requests may name a priority. */
   readonly schedulingPolicy: 'fcfs' | 'priority';
@@ -59,6 +62,8 @@ export interface RequestReader {
 export interface CheckedStart {
   readonly sampling: CheckedSampling;
   readonly tools: ToolUse | null;
+  /** Form that the answer must have; null for any text. */
+  readonly form: LimitingForm | null;
   /** Null for a generation. */
   readonly embedding: RequestedEmbedding | null;
 }
@@ -76,9 +81,13 @@ export function checkStart(start: GenerateStart, reader: RequestReader): Checked
   checkNumLogprobs('output.num_prompt_logprobs', output.numPromptLogprobs);
   if (start.resume !== undefined) checkResume(start.resume, sampling, reader);
   const tools = readToolUse(start, reader.toolCallFormat);
-  if (start.embedding === undefined) return { sampling, tools, embedding: null };
-  const embedding = readEmbeddingOptions(start.embedding, reader.embedding);
-  return { sampling: withoutTokens(sampling), tools, embedding };
+  if (start.embedding !== undefined) {
+    const embedding = readEmbeddingOptions(start.embedding, reader.embedding);
+    return { sampling: withoutTokens(sampling), tools, form: null, embedding };
+  }
+  const form = requestedForm(start, tools, reader.forms);
+  if (form !== null) checkFormSize(form);
+  return { sampling, tools, form, embedding: null };
 }
 
 /** Returns sampling parameters that generate nothing; refuses those that ask for something. */
@@ -96,7 +105,7 @@ function withoutTokens(sampling: CheckedSampling): CheckedSampling {
 /** Tokenizes and completes a checked request. */
 export async function readRequest(
   start: GenerateStart,
-  { sampling, tools, embedding }: CheckedStart,
+  { sampling, tools, form, embedding }: CheckedStart,
   reader: RequestReader,
   { media, signal }: Pick<PreparationOptions, 'media' | 'signal'>,
 ): Promise<Omit<GenerationRequest, 'ticket' | 'media' | 'promptKey' | 'stages'>> {
@@ -104,19 +113,29 @@ export async function readRequest(
   const { maxTokens } = sampling;
   const client = start.clientId;
   const preparation = { ...reader.limits, maxTokens, media, signal, client };
-  const [prompt, badWords] = await Promise.all([
+  const [prompt, badWords, grammar] = await Promise.all([
     preparePrompt(start.prompt, reader.prompt, preparation),
     badWordTokens(sampling.badWords, tokenizer),
+    form === null ? null : compiled(form, start, reader.forms),
   ]);
   checkAllowed(sampling.settings, badWords);
   const output = start.output ?? OutputOptions.create();
   const { resume } = start;
-  const createConstraint = withThinkingBudget(constraintOf(sampling, reader), sampling, {
+  const facts = {
     vocabulary: tokenizer.vocabulary,
-    numLogits: reader.sampling.numLogits,
+    sampling: reader.sampling,
     promptTokenIds: prompt.tokenIds,
-    badWords,
-  });
+  };
+  const limited =
+    form === null || grammar === null
+      ? allowedConstraint(sampling, reader)
+      : constraintsOf({
+          ...facts,
+          form,
+          grammar,
+          mayThink: output.splitReasoning || tools !== null,
+        });
+  const createConstraint = withThinkingBudget(limited, sampling, { ...facts, badWords });
   const settings = { ...sampling.settings, badWords, createConstraint };
   return {
     prompt,
@@ -133,7 +152,7 @@ export async function readRequest(
   };
 }
 
-function constraintOf(
+function allowedConstraint(
   { settings: { allowedTokenIds } }: CheckedSampling,
   { sampling: { numLogits } }: RequestReader,
 ): GenerationRequest['settings']['createConstraint'] {

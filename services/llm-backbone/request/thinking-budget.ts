@@ -9,7 +9,7 @@ import {
   reasoningTags,
 } from '#backbone/output/reasoning-counter.ts';
 import { MeshError } from '#mesh/errors.ts';
-import type { CheckedSampling } from './sampling.ts';
+import type { CheckedSampling, SamplingFacts } from './sampling.ts';
 
 const PARAM = 'sampling.thinking_token_budget';
 
@@ -18,8 +18,7 @@ type CreateConstraint = SamplingSettings['createConstraint'];
 /** The facts of a request and its model that bear on the end of thoughts. */
 export interface ThinkingFacts {
   readonly vocabulary: Vocabulary;
-  /** Rows of the decoder's head. */
-  readonly numLogits: number;
+  readonly sampling: Pick<SamplingFacts, 'numLogits'>;
   readonly promptTokenIds: readonly number[];
   readonly badWords: SamplingSettings['badWords'];
 }
@@ -31,7 +30,7 @@ export interface ThinkingFacts {
 export function withThinkingBudget(
   createOther: CreateConstraint,
   sampling: CheckedSampling,
-  { vocabulary, numLogits, promptTokenIds, badWords }: ThinkingFacts,
+  { vocabulary, sampling: { numLogits }, promptTokenIds, badWords }: ThinkingFacts,
 ): CreateConstraint {
   const { thinkingTokenBudget: numTokens } = sampling;
   if (numTokens === undefined) return createOther;
@@ -83,15 +82,29 @@ class ThinkingBudget implements TokenConstraint {
     this.#counter = new ReasoningCounter(options.tags, { isOpen: options.isOpen });
   }
 
-  mask(): Uint32Array | undefined {
-    const { numTokens, closeOnly, other } = this.#options;
-    const isUsedUp = this.#counter.isInside && this.#counter.numTokens >= numTokens;
-    return isUsedUp ? closeOnly.mask() : other?.mask();
+  mask(draftIds: readonly number[]): Uint32Array | undefined {
+    const { closeOnly, other } = this.#options;
+    return this.#isUsedUp(draftIds) ? closeOnly.mask([]) : other?.mask(draftIds);
+  }
+
+  numAllowed(draftIds: readonly number[]): number {
+    const { tags, other } = this.#options;
+    const firstWrong = draftIds.findIndex(
+      (id, i) => id !== tags.close && this.#isUsedUp(draftIds.slice(0, i)),
+    );
+    const most = firstWrong === -1 ? draftIds.length : firstWrong;
+    return Math.min(most, other?.numAllowed(draftIds) ?? most);
   }
 
   accept(tokenId: number): void {
     this.#counter.push(tokenId);
     this.#options.other?.accept(tokenId);
+  }
+
+  /** Tells whether the thoughts have to end behind a draft. */
+  #isUsedUp(draftIds: readonly number[]): boolean {
+    const counter = this.#counter.after(draftIds);
+    return counter.isInside && counter.numTokens >= this.#options.numTokens;
   }
 }
 

@@ -1,4 +1,5 @@
 import type { ToolCallFormat, ToolUse } from '#backbone/output/tool-use.ts';
+import { quoted } from '#mesh/client-text.ts';
 import { errorMessage } from '#mesh/error-message.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { readToolFunctions } from '#mesh/prompt/tool-function.ts';
@@ -31,16 +32,16 @@ export function readToolUse(
       return { value: parsed(json, at), json, at };
     }),
   );
-  if (toolChoice?.required === true) {
-    throw refusal(
-      'tool_choice',
-      'calls cannot be enforced by this server; only "auto" and "none" are accepted',
-    );
+  const { name, singleCall = false } = toolChoice ?? {};
+  const names = functions.map((one) => one.name);
+  if (name !== undefined && !names.includes(name)) {
+    throw refusal('tool_choice.name', `there is no tool of the name ${quoted(name)}`);
   }
   return {
     format,
     functions: new Map(functions.map((one) => [one.name, one])),
-    singleCall: toolChoice?.singleCall ?? false,
+    singleCall: singleCall || name !== undefined,
+    callable: name === undefined ? names : [name],
   };
 }
 

@@ -1,6 +1,5 @@
 import type { Stats } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile, stat } from 'node:fs/promises';
 import { errorMessage } from '#mesh/error-message.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { bytesOfMb } from '#mesh/megabytes.ts';
@@ -29,15 +28,6 @@ export async function readModelFile(path: string, maxMb: number): Promise<string
 /** Tells whether a file of a model directory holds weights, by its name. */
 export function isWeightFile(name: string): boolean {
   return name.startsWith('model') && name.endsWith('.safetensors');
-}
-
-/** Returns the size of a model's weights, bytes. */
-export async function weightBytes(directory: string): Promise<number> {
-  const names = await readdir(directory);
-  const sizes = await Promise.all(
-    names.filter(isWeightFile).map((name) => stat(join(directory, name))),
-  );
-  return sizes.reduce((sum, { size }) => sum + size, 0);
 }
 
 /** Refuses the beginning of a file if it is a git-lfs pointer. */

@@ -80,6 +80,33 @@ describe('A failure before the first token', () => {
     );
   });
 
+  for (const balancing of ['least_work', 'least_conn'] as const) {
+    it(`shows in metrics which endpoint is left out for it (${balancing})`, async () => {
+      const backbones = [new FakeBackbone(), new FakeBackbone()] as const;
+      const [bad, good] = backbones;
+      const { post, get } = await start({ backbones, balancing, maxFails: 2 });
+      bad.script = failing('ENGINE_FAILED');
+      good.script = () => saying('ok');
+      const ejected = async ({ address }: FakeBackbone) => {
+        const page = await (await get('/metrics')).text();
+        const [, value] =
+          new RegExp(`^autoglm:gateway_backbone_ejected{address="${address}"} (.)$`, 'm').exec(
+            page,
+          ) ?? [];
+        return value;
+      };
+      assert.deepEqual([await ejected(bad), await ejected(good)], ['0', '0']);
+
+      // Each prompt prefers an endpoint of its own.
+      for (let i = 0; i < 64 && bad.starts.length < 2; i++) {
+        const messages = [{ role: 'user', content: `question ${i}` }];
+        assert.equal((await post(PATH, { ...CHAT, messages })).status, 200);
+      }
+
+      assert.deepEqual([await ejected(bad), await ejected(good)], ['1', '0']);
+    });
+  }
+
   it('goes to each endpoint once, although more attempts are allowed', async () => {
     const backbones = [new FakeBackbone(), new FakeBackbone(), new FakeBackbone()];
     const { post } = await start({ backbones, maxAttempts: 10 });
@@ -307,7 +334,7 @@ describe('A failure after the first token', () => {
 
   it('is an explicit error event in the end, never a silent or a complete one', async () => {
     const backbones = [new FakeBackbone(), new FakeBackbone()];
-    const { post } = await start({ backbones, maxResumes: 2 });
+    const { post, get } = await start({ backbones, maxResumes: 2 });
     for (const one of backbones) {
       one.script = async function* () {
         yield accepted();
@@ -331,6 +358,8 @@ describe('A failure after the first token', () => {
     });
     assert(!text.includes('[DONE]'));
     assert.equal(backbones.flatMap(({ starts }) => starts).length, 3);
+    const page = await (await get('/metrics')).text();
+    assert.match(page, /^autoglm:gateway_broken_streams_total 1$/m);
   });
 
   it('is an error event when the backbone dies', async () => {

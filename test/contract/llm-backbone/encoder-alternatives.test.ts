@@ -27,6 +27,9 @@ describe('an encoder that fails repeatedly', () => {
     for (const n of ids(0, 24)) await media.ask(PROMPT, [`2 cats, ${n}`]);
 
     assert.deepEqual(numCalls(media.vision), [3, 24]);
+    const ejected = (encoder: FakeEncoder) =>
+      media.metric('encoder_endpoints_ejected', { encoder: encoder.address });
+    assert.deepEqual([await ejected(bad), await ejected(good)], [1, 0]);
     good.health.setServing(false);
     await readyEncoders(media.channel, 1);
     bad.script = encoded;
@@ -66,11 +69,19 @@ describe('an encoder that is slower than usual', () => {
     for (const n of ids(0, 20)) await media.ask(PROMPT, [`2 cats, ${n}`]);
     hangFirst(media.vision, '4 slow cats');
 
-    const { answers } = await media.ask(PROMPT, ['4 slow cats'], {
+    const { answers, events } = await media.ask(PROMPT, ['4 slow cats'], {
       signal: AbortSignal.timeout(20_000),
     });
 
     assert.equal(answers[0]?.tokenIds.length, 12);
+    const [finished] = events.flatMap((one) => (one.$case === 'finished' ? one.value : []));
+    const { stages = [] } = finished ?? {};
+    const encodes = stages.filter(({ name }) => name === 'encode');
+    assert.deepEqual(
+      encodes.map(({ cause }) => cause),
+      ['', 'hedge'],
+    );
+    assert.equal(stages[encodes[1]?.follows ?? -1], encodes[0]);
     const asked = media.vision.map(({ contents }) => contents.includes('4 slow cats'));
     assert.deepEqual(asked, [true, true]);
     await until(() => media.vision.some(({ numCancelled }) => numCancelled > 0));

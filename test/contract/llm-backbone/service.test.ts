@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
+import { EngineError } from '#native';
 import { InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
 import { HealthCheckResponse_ServingStatus as ServingStatus } from '#protos/grpc/health/v1/health.ts';
 import { within } from '#test/bounded.ts';
@@ -244,6 +245,24 @@ describe('the life of a backbone', () => {
     await refused;
     await within(ended, { what: 'the end of the engine', trace: () => decoder.trace });
     assert.equal(running.scheduler.pool.numFree, 64);
+  });
+
+  it('serves on after steps for which a device had no memory', async () => {
+    const decoder = new FakeDecoder();
+    backbone = await startTestBackbone(decoder);
+    const { client, health } = backbone;
+    for (let i = 0; i < 4; i++) {
+      decoder.failNext(new EngineError('OUT_OF_MEMORY', 'rank 1 of 2, cpu:1: out of memory'));
+      await assert.rejects(
+        collect(client.generate(requestsOf(startOf()))),
+        refusal('NO_READY_ENDPOINT', /rank 1 of 2, cpu:1: out of memory/),
+      );
+    }
+
+    const { answers } = await collect(client.generate(requestsOf(startOf())));
+
+    assert.equal(answers[0]?.tokenIds.length, 12);
+    assert.equal((await health.check({})).status, ServingStatus.SERVING);
   });
 
   it('stops serving when the engine is dead', async () => {

@@ -229,12 +229,37 @@ describe('Generate with tools', () => {
       'prompt.chat.tools[0].function_json.name',
     ],
     [
+      'a demanded call of a tool that is not there',
+      { toolChoice: { required: true, name: 'home' } },
+      /no tool of the name "home"/,
+      'tool_choice.name',
+    ],
+    [
+      'a demanded call beside another form',
+      {
+        toolChoice: { required: true },
+        structuredOutput: { form: { $case: 'regex', value: 'a' } },
+      },
+      /has no other form/,
+      'tool_choice',
+    ],
+    [
+      'a demanded call of a tool that cannot be enforced',
+      {
+        prompt: chatWithTool(
+          JSON.stringify({ name: 'f', parameters: { properties: { a: { if: {} } } } }),
+        ),
+        toolChoice: { required: true },
+      },
+      /cannot be enforced/,
+      'tool_choice',
+    ],
+    [
       'a demanded call without tools',
       { prompt: chatOf('hi'), toolChoice: { required: true } },
       /no tools/,
       'tool_choice',
     ],
-    ['a demanded call', { toolChoice: { required: true } }, /cannot be enforced/, 'tool_choice'],
   ];
   for (const [what, changes, message, param] of REFUSED) {
     it(`refuses ${what}`, async () => {

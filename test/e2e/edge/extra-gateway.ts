@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -29,6 +30,11 @@ export class ExtraGateway {
     const gateway = new ExtraGateway(`127.0.0.1:${port}`, [...flags, ...more]);
     await gateway.#untilReady();
     return gateway;
+  }
+
+  get pid(): number {
+    assert(this.#child.pid !== undefined);
+    return this.#child.pid;
   }
 
   /** Resolves when it is answering at least `numRequests` requests. */

@@ -85,7 +85,9 @@ describe('a mesh whose processes know its registry alone', { skip: skipWithoutEt
     const folder = await mkdtemp(join(tmpdir(), 'autoglm-targets-'));
     const path = join(folder, 'autoglm.json');
     const args = ['observe', '--registry', registry, '--metrics-port', '9465', '--targets', path];
-    const observing = spawn(process.execPath, [AUTOGLM, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const observing = spawn(process.execPath, [AUTOGLM, ...args], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     const exit = once(observing, 'exit');
     t.after(async () => {
       observing.kill('SIGKILL');

@@ -113,6 +113,12 @@ FAKE_EXPORT int nvmlDeviceGetMemoryInfo(void* device, unsigned long long (*memor
   return 0;
 }
 
+FAKE_EXPORT int nvmlDeviceGetUtilizationRates(void*, unsigned (*percent)[2]) {
+  (*percent)[0] = 25;
+  (*percent)[1] = 10;
+  return 0;
+}
+
 FAKE_EXPORT int nvmlDeviceGetPowerUsage(void* device, unsigned* milliwatts) {
   *milliwatts = 71500 + static_cast<unsigned>(IndexOf(device));
   return 0;

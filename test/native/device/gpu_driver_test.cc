@@ -57,6 +57,7 @@ TEST_CASE("GPUs are listed behind the CPU as their driver describes them") {
   CHECK_EQ(gpu.capability_major, 9);
   CHECK_EQ(gpu.capability_minor, 0);
   CHECK_EQ(gpu.free_memory_bytes.value_or(0), (uint64_t{141} << 30) / 2);
+  CHECK_EQ(gpu.utilization.value_or(0), 0.25);
   CHECK_EQ(gpu.power_watts.value_or(0), 71.5);
   CHECK_EQ(gpu.temperature_celsius.value_or(0), 41);
   CHECK_EQ(devices[2].id, "cuda:1");

@@ -21,6 +21,9 @@ struct EmulatedMachine {
 // Returns the settings, which a test may change before it opens a stream.
 EmulatedMachine& Machine();
 
+// Number of allocations of the GPUs' memory in this process.
+uint64_t NumAllocations();
+
 // Number of launches in this process: a graph of operations is as long as what it adds.
 uint64_t NumLaunches();
 

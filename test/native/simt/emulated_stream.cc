@@ -1,5 +1,6 @@
 // Streams of emulated GPUs: see kernels/cuda/runtime.h. What a stream is given is done at once.
 
+#include <algorithm>
 #include <cstring>
 #include <mutex>
 #include <string>
@@ -17,6 +18,7 @@ namespace simt {
 namespace {
 
 uint64_t num_launches = 0;
+uint64_t num_allocations = 0;
 uint64_t used_bytes = 0;
 
 // Held by whoever uses the emulator: streams of several threads take turns.
@@ -46,18 +48,14 @@ void NoteWritten(void* p, size_t bytes) {
   Shadow::Get().WriteByHost(DeviceMemory::Get().OffsetOf(p), bytes);
 }
 
-void FreeDeviceMemory(void* data, size_t bytes) {
-  const Turn turn(in_use);
-  DeviceMemory::Get().Free(data);
-  used_bytes -= bytes;
-}
-
 }  // namespace
 
 EmulatedMachine& Machine() {
   static EmulatedMachine machine;
   return machine;
 }
+
+uint64_t NumAllocations() { return num_allocations; }
 
 uint64_t NumLaunches() { return num_launches; }
 
@@ -79,7 +77,8 @@ Stream::Stream(GpuProperties properties, std::unique_ptr<State> state)
 Stream::~Stream() = default;
 
 GpuMemory Stream::ReadMemory() const {
-  return {properties_.memory_bytes - simt::used_bytes, properties_.memory_bytes};
+  const uint64_t total = simt::Machine().properties.memory_bytes;
+  return {total - std::min(total, simt::used_bytes), total};
 }
 
 Result<DeviceBuffer> Stream::Allocate(size_t bytes) {
@@ -89,8 +88,17 @@ Result<DeviceBuffer> Stream::Allocate(size_t bytes) {
   if (data == nullptr) {
     return OutOfMemory("cannot allocate " + std::to_string(bytes) + " bytes of an emulated GPU");
   }
+  ++simt::num_allocations;
   simt::used_bytes += bytes;
-  return DeviceBuffer(data, bytes, simt::FreeDeviceMemory);
+  taken_bytes_ += bytes;
+  return DeviceBuffer(data, bytes, Free, this);
+}
+
+void Stream::Free(void* data, size_t bytes, void* stream) {
+  const simt::Turn turn(simt::in_use);
+  simt::DeviceMemory::Get().Free(data);
+  simt::used_bytes -= bytes;
+  static_cast<Stream*>(stream)->taken_bytes_ -= bytes;
 }
 
 void Stream::CopyIn(void* target, const void* source, size_t bytes) {

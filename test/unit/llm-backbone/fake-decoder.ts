@@ -84,8 +84,8 @@ export class FakeDecoder implements StepExecutor {
   }
 
   /** Lets the next step fail. */
-  failNext(message: string): void {
-    this.#failures.push(new Error(message));
+  failNext(failure: string | Error): void {
+    this.#failures.push(failure instanceof Error ? failure : new Error(failure));
   }
 
   /** Keeps steps from finishing until the returned function is called. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { backboneOptions, checkBackboneOptions, kvCacheBytes } from '#backbone/options.ts';
+import { backboneOptions, checkBackboneOptions, kvCacheSize } from '#backbone/options.ts';
 import { parseFlags } from '#mesh/command-line/flags.ts';
 import { resolveOptions } from '#mesh/options.ts';
 import { refusal } from '#test/refusal.ts';
@@ -50,27 +50,31 @@ describe('backbone options', () => {
   });
 });
 
-describe('kvCacheBytes', () => {
-  const cpu = { kind: 'cpu', memoryBytes: 0, weightBytes: 0 } as const;
-  const gpu = { kind: 'cuda', memoryBytes: 80 * GIB, weightBytes: 20 * GIB } as const;
+describe('kvCacheSize', () => {
+  const cpu = { kind: 'cpu', memoryBytes: 0 } as const;
+  const gpu = { kind: 'cuda', memoryBytes: 80 * GIB } as const;
 
   it('follows kv-cache-gb', () => {
-    assert.equal(kvCacheBytes(options('--kv-cache-gb', '0.5'), cpu), GIB / 2);
+    assert.deepEqual(kvCacheSize(options('--kv-cache-gb', '0.5'), cpu), { kvCacheBytes: GIB / 2 });
+    assert.deepEqual(kvCacheSize(options('--kv-cache-gb', '0.5'), gpu), { kvCacheBytes: GIB / 2 });
   });
 
   it('is a tenth of memory on a CPU, at most 4 GiB', () => {
-    assert.equal(kvCacheBytes(options(), { ...cpu, memoryBytes: 10 * GIB }), GIB);
-    assert.equal(kvCacheBytes(options(), { ...cpu, memoryBytes: 100 * GIB }), 4 * GIB);
-  });
-
-  it('is what utilization leaves beside the weights on a GPU', () => {
-    assert.equal(kvCacheBytes(options('--gpu-memory-utilization', '0.5'), gpu), 20 * GIB);
-  });
-
-  it('refuses a GPU too small for weights and cache', () => {
-    assert.throws(
-      () => kvCacheBytes(options('--gpu-memory-utilization', '0.25'), gpu),
-      refusal('INVALID_REQUEST', /leaves no KV cache/, 'gpu-memory-utilization'),
+    const sizes = [10, 100].map((gib) =>
+      kvCacheSize(options(), { ...cpu, memoryBytes: gib * GIB }),
     );
+
+    assert.deepEqual(sizes, [{ kvCacheBytes: GIB }, { kvCacheBytes: 4 * GIB }]);
+  });
+
+  it('is what utilization leaves on a GPU, at least room for a sequence or a step', () => {
+    const share = (...flags: string[]) => kvCacheSize(options(...flags), gpu);
+
+    assert.deepEqual(share('--gpu-memory-utilization', '0.5'), {
+      kvCacheShare: { ofMemory: 0.5, minTokens: 512 },
+    });
+    assert.deepEqual(share('--max-model-len', '8192'), {
+      kvCacheShare: { ofMemory: 0.9, minTokens: 8192 },
+    });
   });
 });

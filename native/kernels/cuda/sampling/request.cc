@@ -23,9 +23,12 @@ Status StatusOf(SampleOutcome outcome) {
 
 }  // namespace
 
-SampleRequest::SampleRequest(int64_t vocab_size)
-    : vocab_size_(static_cast<size_t>(vocab_size)),
-      marks_((vocab_size_ + kTokensPerMaskWord - 1) / kTokensPerMaskWord, 0u) {}
+void SampleRequest::Begin(int64_t vocab_size) {
+  vocab_size_ = static_cast<size_t>(vocab_size);
+  marks_.assign((vocab_size_ + kTokensPerMaskWord - 1) / kTokensPerMaskWord, 0u);
+  rows_.clear();
+  words_.clear();
+}
 
 void SampleRequest::Add(int64_t row, const TokenChoice& choice) {
   SampleRow added = {};

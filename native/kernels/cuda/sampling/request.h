@@ -58,7 +58,8 @@ struct SampleResult {
 // Puts what a step asks for in one piece of memory: rows, then the words of their lists and masks.
 class SampleRequest {
  public:
-  explicit SampleRequest(int64_t vocab_size);
+  // Begins a step over a vocabulary; the memory of the one before is used again.
+  void Begin(int64_t vocab_size);
 
   // Adds a row whose parameters are in range.
   void Add(int64_t row, const TokenChoice& choice);
@@ -71,7 +72,7 @@ class SampleRequest {
   SampleList AddList(const std::vector<uint32_t>& ids);
   bool HasDuplicates(const std::vector<uint32_t>& ids);
 
-  const size_t vocab_size_;
+  size_t vocab_size_ = 0;
   std::vector<uint32_t> marks_;  // a bit for each id of the list that is added
   std::vector<SampleRow> rows_;
   std::vector<uint32_t> words_;

@@ -44,9 +44,9 @@ Status Reserve(CudaContext& cuda, size_t bytes) {
   return Status();
 }
 
-// Returns the results of the request's rows, or the refusal of all of them.
-Result<std::vector<SampleResult>> Run(CudaContext& cuda, const MatrixView& logits,
-                                      const SampleRequest& request) {
+// Brings the results of the context's request, row by row; or refuses all of them.
+Status Run(CudaContext& cuda, const MatrixView& logits) {
+  const SampleRequest& request = cuda.sample_request;
   const SampleLayout layout(request);
   const Status reserved = Reserve(cuda, layout.Bytes());
   if (!reserved.ok()) return reserved;
@@ -66,16 +66,18 @@ Result<std::vector<SampleResult>> Run(CudaContext& cuda, const MatrixView& logit
                         .words = reinterpret_cast<const uint32_t*>(memory + layout.words),
                         .saved = reinterpret_cast<float*>(memory + layout.saved),
                         .results = reinterpret_cast<SampleResult*>(memory)});
-  std::vector<SampleResult> results(request.rows().size());
-  cuda.stream().CopyOut(results.data(), memory, layout.results_bytes);
-  return results;
+  cuda.sample_results.resize(request.rows().size());
+  cuda.stream().CopyOut(cuda.sample_results.data(), memory, layout.results_bytes);
+  return Status();
 }
 
 void Sample(OpsContext& context, const SampleOp& op) {
   const size_t num_rows = static_cast<size_t>(op.logits.rows);
   CHECK(op.logits.stride == op.logits.columns && op.logits.columns <= kMostTokens);
   CHECK(op.choices.size() == num_rows && op.chosen.size() == num_rows);
-  SampleRequest request(op.logits.columns);
+  CudaContext& cuda = Cuda(context);
+  SampleRequest& request = cuda.sample_request;
+  request.Begin(op.logits.columns);
   for (size_t i = 0; i < num_rows; ++i) {
     const TokenChoice& choice = op.choices[i];
     CHECK(choice.num_logprobs <= kMostTop);
@@ -85,14 +87,14 @@ void Sample(OpsContext& context, const SampleOp& op) {
   }
   if (request.rows().empty()) return;
 
-  const Result<std::vector<SampleResult>> results = Run(Cuda(context), op.logits, request);
+  const Status ran = Run(cuda, op.logits);
   for (size_t i = 0; i < request.rows().size(); ++i) {
     const size_t row = static_cast<size_t>(request.rows()[i].row);
     ChosenToken& chosen = op.chosen[row];
-    if (results.ok()) {
-      TakeResult(op.choices[row], results.value()[i], chosen);
+    if (ran.ok()) {
+      TakeResult(op.choices[row], cuda.sample_results[i], chosen);
     } else {
-      chosen.status = results.status();
+      chosen.status = ran;
     }
   }
 }

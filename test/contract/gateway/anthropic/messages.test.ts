@@ -81,6 +81,7 @@ async function refused(body: unknown, headers = {}, path = '/v1/messages') {
   const { type, error, request_id: id } = answer;
   assert(isRecord(error));
   assert.equal(type, 'error');
+  assert.match(String(error['doc']), /^services\/mesh\/ERRORS\.md#[a-z_]+$/);
   assert.equal(id, response.headers.get('request-id'));
   return { status: response.status, type: error['type'], message: String(error['message']) };
 }

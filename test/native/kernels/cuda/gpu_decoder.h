@@ -2,6 +2,7 @@
 #define AUTOGLM_TEST_NATIVE_GPU_DECODER_H_
 
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -16,9 +17,9 @@
 
 namespace autoglm {
 
-// Loads a fixture onto a GPU, or onto so many ranks that are all the first GPU.
-inline std::unique_ptr<Decoder> LoadGpuDecoder(const std::string& fixture, Dtype activation_dtype,
-                                               size_t num_ranks = 1) {
+// Returns the options of a fixture on a GPU, or on so many ranks that are all the first GPU.
+inline DecoderOptions GpuDecoderOptions(const std::string& fixture, Dtype activation_dtype,
+                                        size_t num_ranks) {
   DecoderOptions options;
   options.directory = FixturePath(fixture);
   DeviceId gpu;
@@ -27,8 +28,16 @@ inline std::unique_ptr<Decoder> LoadGpuDecoder(const std::string& fixture, Dtype
   options.activation_dtype = activation_dtype;
   options.block_size = 16;
   options.kv_cache_bytes = 4 << 20;
-  options.max_num_batched_tokens = 256;
-  Result<std::unique_ptr<Decoder>> decoder = Decoder::Load(options, cuda::OpenCuda);
+  // What the first prompt takes: the largest step runs when a decoder is loaded.
+  options.max_num_batched_tokens = std::ssize(Golden(fixture).Integers("prompt0.ids"));
+  return options;
+}
+
+// Loads a fixture with these options.
+inline std::unique_ptr<Decoder> LoadGpuDecoder(const std::string& fixture, Dtype activation_dtype,
+                                               size_t num_ranks = 1) {
+  Result<std::unique_ptr<Decoder>> decoder = Decoder::Load(
+      GpuDecoderOptions(fixture, activation_dtype, num_ranks), cuda::OpenCuda);
   REQUIRE_MESSAGE(decoder.ok(), decoder.status().message());
   return std::move(decoder.value());
 }

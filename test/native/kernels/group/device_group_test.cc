@@ -1,6 +1,7 @@
 #include "kernels/group/device_group.h"
 
 #include <atomic>
+#include <cstdint>
 #include <random>
 #include <thread>
 #include <vector>
@@ -18,6 +19,17 @@ std::vector<float> Values(int rank, size_t count) {
   std::vector<float> values(count);
   for (size_t i = 0; i < count; ++i) values[i] = unit(random) * (i % 3 == 0 ? 1e6f : 1.0f);
   return values;
+}
+
+TEST_CASE("A group finds the least value of its ranks, again and again") {
+  DeviceGroup group(3);
+  std::vector<int64_t> least(3);
+  for (const int64_t offset : {0, 100}) {
+    RankThreads(3).Run([&](int rank) {
+      least[static_cast<size_t>(rank)] = group.Least(rank, offset + (rank == 1 ? -5 : rank));
+    });
+    CHECK(least == std::vector<int64_t>(3, offset - 5));
+  }
 }
 
 TEST_CASE("A group sums in the order of its ranks, whatever their number and the length") {

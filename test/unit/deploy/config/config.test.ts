@@ -12,6 +12,8 @@ import { refusalOf } from '#test/refusal.ts';
 const SURROUNDINGS: Surroundings = {
   cores: [0, 1, 4, 5],
   memoryBytes: 16 * 1024 ** 3,
+  gpus: [],
+  headsOf: () => undefined,
   hasTower: (model) => basename(model) !== 'text-only',
 };
 

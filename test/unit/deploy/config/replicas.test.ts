@@ -12,6 +12,8 @@ const GIB = 1024 ** 3;
 const MACHINE: Surroundings = {
   cores: [0, 1, 2, 3],
   memoryBytes: 16 * GIB,
+  gpus: [],
+  headsOf: () => undefined,
   hasTower: (model) => model.endsWith('/m'),
 };
 
@@ -227,6 +229,26 @@ describe('the replicas of a mesh', () => {
 
     assert.deepEqual(shares(), [0.45, 0.45, 0.9]);
     assert.deepEqual(shares('    gpu-memory-utilization: 0.3'), [0.3, 0.45, 0.9]);
+  });
+
+  it('share a GPU with encoders, which have an eighth of what a backbone has', () => {
+    const lines = ['model: m', 'device: [cuda:0, cuda:1]', 'llm-backbone:', '  replicas: 1'];
+
+    const [share] = valuesOf(processesOf(lines), 'llm-backbone', 'gpuMemoryUtilization');
+
+    assert.equal(Number(share).toFixed(3), '0.800');
+  });
+
+  it('are placed on GPUs where nobody says a device', () => {
+    const on = (gpus: readonly string[], lines: readonly string[]) =>
+      planMesh(parseConfigDocument('etc/mesh.yaml', lines.join('\n')), {}, { ...MACHINE, gpus });
+    const { mesh } = on(['cuda:0'], ['model: m', 'speech-encoder:', '  device: cpu:1']);
+
+    assert.deepEqual(valuesOf(mesh.processes, 'llm-backbone', 'device'), ['cuda:0']);
+    assert.deepEqual(valuesOf(mesh.processes, 'vision-encoder', 'device'), ['cuda:0']);
+    assert.deepEqual(valuesOf(mesh.processes, 'speech-encoder', 'device'), ['cpu:1']);
+    assert.equal(mesh.isPlaced, true);
+    assert.equal(on(['cuda:0'], ['model: m', 'device: cpu']).mesh.isPlaced, false);
   });
 
   it('may be none of an encoder', () => {

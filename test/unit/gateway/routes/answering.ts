@@ -49,7 +49,7 @@ export function startOf(text: string): RequestedStart {
     prompt: { form: { $case: 'text', value: { text } } },
     output: {},
   });
-  return { prompt, sampling, output, cacheSalt: '' };
+  return { prompt, sampling, output, cacheSalt: '', structuredOutput: undefined };
 }
 
 /**

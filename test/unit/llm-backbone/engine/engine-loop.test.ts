@@ -78,6 +78,31 @@ describe('EngineLoop', () => {
     assert.equal(engine.scheduler.pool.numFree, 64);
   });
 
+  it('goes on after any number of steps for which the device had no memory', async () => {
+    const decoder = new FakeDecoder();
+    const engine = createTestEngine(decoder);
+
+    for (let i = 0; i < 5; i++) {
+      decoder.failNext(new EngineError('OUT_OF_MEMORY', 'rank 1 of 2, cuda:1 is out of memory'));
+      await assert.rejects(
+        generate(engine),
+        refusal('NO_READY_ENDPOINT', /a step of the engine failed: rank 1 of 2, cuda:1 is out/),
+      );
+    }
+
+    assert.equal((await generate(engine)).answers[0]?.tokenIds.length, 12);
+    assertSchedulerInvariants(engine.scheduler);
+  });
+
+  it('says of a token for which there is no memory that another backbone may have it', async () => {
+    const decoder = new FakeDecoder();
+    decoder.failureOf = () => new EngineError('OUT_OF_MEMORY', 'cuda:0 is out of memory');
+
+    const failing = generate(createTestEngine(decoder));
+
+    await assert.rejects(failing, refusal('NO_READY_ENDPOINT', /cuda:0 is out of memory/));
+  });
+
   it('fails only the sequence whose token cannot be chosen, however often', async () => {
     const decoder = new FakeDecoder();
     decoder.failureOf = ({ minP }) =>

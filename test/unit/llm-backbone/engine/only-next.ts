@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import type { TokenConstraint } from '#backbone/engine/token-constraint.ts';
 import { ids } from './scheduling.ts';
 
@@ -10,8 +11,13 @@ export class OnlyNext implements TokenConstraint {
     this.#mask = new Uint32Array(Math.ceil(vocabSize / 32));
   }
 
-  mask(): Uint32Array {
+  mask(draftIds: readonly number[]): Uint32Array {
+    assert.deepEqual(draftIds, []);
     return this.#mask.fill(0).fill(1 << (this.#next % 32), this.#next >> 5, (this.#next >> 5) + 1);
+  }
+
+  numAllowed(): number {
+    return 0;
   }
 
   accept(tokenId: number): void {

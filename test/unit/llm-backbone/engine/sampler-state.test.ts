@@ -137,7 +137,7 @@ describe('SamplerState', () => {
   });
 
   it('has no mask without a constraint, nor while its constraint allows all', () => {
-    const free = { mask: () => undefined, accept: () => {} };
+    const free = { mask: () => undefined, numAllowed: () => 0, accept: () => {} };
 
     assert.equal('allowedTokens' in stateOf({}).nextParams(), false);
     assert.equal('allowedTokens' in stateOf({ createConstraint: () => free }).nextParams(), false);

@@ -30,7 +30,7 @@ function constraintOf({ params = {}, prompt = [], other = null, badWords = [] }:
     eosTokenIds: [],
     drawSeed: () => 0n,
   });
-  const facts = { vocabulary, numLogits, promptTokenIds: prompt, badWords };
+  const facts = { vocabulary, sampling: { numLogits }, promptTokenIds: prompt, badWords };
   return withThinkingBudget(other, sampling, facts);
 }
 
@@ -38,7 +38,7 @@ function constraintOf({ params = {}, prompt = [], other = null, badWords = [] }:
 function forcedAfter(create: SamplingSettings['createConstraint'], tokenIds: readonly number[]) {
   assert(create !== null);
   const constraint = create();
-  const isForced = () => String(bitsOf(constraint.mask())) === String([CLOSE]);
+  const isForced = () => String(bitsOf(constraint.mask([]))) === String([CLOSE]);
   const forced = isForced() ? [-1] : [];
   for (const [i, id] of tokenIds.entries()) {
     constraint.accept(id);
@@ -81,12 +81,12 @@ describe('A budget of thinking tokens', () => {
     const constraint = create();
 
     const masks = [OPEN, 6, CLOSE].map((id) => {
-      const mask = bitsOf(constraint.mask());
+      const mask = bitsOf(constraint.mask([]));
       constraint.accept(id);
       return mask;
     });
 
-    assert.deepEqual([...masks, bitsOf(constraint.mask())], [[6], [6], [CLOSE], [6]]);
+    assert.deepEqual([...masks, bitsOf(constraint.mask([]))], [[6], [6], [CLOSE], [6]]);
   });
 
   it('goes on where a resumed answer broke off', () => {
@@ -96,6 +96,18 @@ describe('A budget of thinking tokens', () => {
     const state = new SamplerState(settings, [], [OPEN, 5, 6], 0);
 
     assert.deepEqual(bitsOf(state.nextParams().allowedTokens), [CLOSE]);
+  });
+
+  it('holds behind drafted tokens too, and takes none that go beyond it', () => {
+    const create = constraintOf({ params: { thinkingTokenBudget: 2 } });
+    assert(create !== null);
+    const constraint = create();
+    constraint.accept(OPEN);
+
+    assert.deepEqual(bitsOf(constraint.mask([5, 6])), [CLOSE]);
+    assert.equal(constraint.mask([5]), undefined);
+    assert.equal(constraint.numAllowed([5, 6, 7]), 2);
+    assert.equal(constraint.numAllowed([5, 6, CLOSE, 7]), 4);
   });
 
   it('is none if the request has none', () => {

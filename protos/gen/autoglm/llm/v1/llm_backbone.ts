@@ -12,6 +12,7 @@ import { Stage } from "../../common/v1/stage.ts";
 import { Tensor } from "../../common/v1/tensor.ts";
 import { Prompt } from "./prompt.ts";
 import { SamplingParams } from "./sampling.ts";
+import { StructuredOutput } from "./structured_output.ts";
 
 export const protobufPackage = "autoglm.llm.v1";
 
@@ -138,6 +139,13 @@ export interface GenerateStart {
    * salt, at most 1024 bytes. Empty: the cache that all requests without salt share.
    */
   cacheSalt: string;
+  /**
+   * Form that the answer must have. Unset: the instance's default, or any text. A refusal of a place
+   * in a schema has a parameter such as `structured_output.json_schema.properties.a`.
+   */
+  structuredOutput:
+    | StructuredOutput
+    | undefined;
   /** Says how the answer calls the prompt's tools. Unset: as often as it likes, or not at all. */
   toolChoice?:
     | ToolChoice
@@ -585,6 +593,7 @@ function createBaseGenerateStart(): GenerateStart {
     resume: undefined,
     clientId: "",
     cacheSalt: "",
+    structuredOutput: undefined,
     toolChoice: undefined,
     planOnly: false,
     embedding: undefined,
@@ -619,6 +628,9 @@ export const GenerateStart: MessageFns<GenerateStart> = {
     }
     if (message.cacheSalt !== "") {
       writer.uint32(74).string(message.cacheSalt);
+    }
+    if (message.structuredOutput !== undefined) {
+      StructuredOutput.encode(message.structuredOutput, writer.uint32(82).fork()).join();
     }
     if (message.toolChoice !== undefined) {
       ToolChoice.encode(message.toolChoice, writer.uint32(98).fork()).join();
@@ -717,6 +729,14 @@ export const GenerateStart: MessageFns<GenerateStart> = {
             message.cacheSalt = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.structuredOutput = StructuredOutput.decode(reader, reader.uint32());
+            continue;
+          }
           case 12: {
             if (tag !== 98) {
               break;
@@ -775,6 +795,9 @@ export const GenerateStart: MessageFns<GenerateStart> = {
       : undefined;
     message.clientId = object.clientId ?? "";
     message.cacheSalt = object.cacheSalt ?? "";
+    message.structuredOutput = (object.structuredOutput !== undefined && object.structuredOutput !== null)
+      ? StructuredOutput.fromPartial(object.structuredOutput)
+      : undefined;
     message.toolChoice = (object.toolChoice !== undefined && object.toolChoice !== null)
       ? ToolChoice.fromPartial(object.toolChoice)
       : undefined;

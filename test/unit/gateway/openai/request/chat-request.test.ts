@@ -78,6 +78,7 @@ describe('parseChatRequest', () => {
       priority: undefined,
       cacheSalt: '',
       toolChoice: undefined,
+      structuredOutput: undefined,
     });
     assert.equal(form.numChoices, 1);
   });

@@ -4,8 +4,8 @@ import { usableCores } from '#mesh/devices/cores.ts';
 import { streamAnswer } from '#test/e2e/request/chat-request.ts';
 import { GOLDEN_CASES } from '#test/e2e/request/golden.ts';
 import { caseName, chatRequest } from '#test/e2e/request/phone-cases.ts';
-import { ownMetric } from './counters.ts';
-import { type Mesh, startMesh } from './mesh.ts';
+import { ownMetric } from '../counters.ts';
+import { type Mesh, startMesh } from '../mesh.ts';
 
 const [first, second] = usableCores(undefined);
 const skip = second === undefined && 'this machine has one core';

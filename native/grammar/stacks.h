@@ -1,0 +1,83 @@
+#ifndef AUTOGLM_GRAMMAR_STACKS_H_
+#define AUTOGLM_GRAMMAR_STACKS_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "grammar/automaton.h"
+
+namespace autoglm {
+
+// One way in which a text may have been read so far: the state it is in, and the frame of the call
+// that it is within.
+struct Stack {
+  uint32_t state;
+  int32_t frame;  // kBottom: none
+
+  bool operator==(const Stack&) const = default;
+};
+
+constexpr int32_t kBottom = -1;
+
+// All ways in which a text may have been read. Each takes a byte in its own state: calls and ends
+// of rules have been followed.
+struct StackSet {
+  std::vector<Stack> stacks;
+  bool reached_bottom = false;  // whether the text may end here
+
+  bool empty() const { return stacks.empty() && !reached_bottom; }
+  void Clear() {
+    stacks.clear();
+    reached_bottom = false;
+  }
+};
+
+// The frames of calls that stacks share. A frame is never changed, so that a set of stacks stays
+// valid until its frames are dropped.
+class StackFrames {
+ public:
+  explicit StackFrames(const Automaton& automaton);
+
+  // Sets `to` to what is before the first byte of a text.
+  void Begin(StackSet& to);
+  // Sets `to` to what is left of `from` after a byte.
+  void Advance(const StackSet& from, uint8_t byte, StackSet& to);
+  // Sets `to` to what follows when the rule within a frame has ended.
+  void Return(int32_t frame, StackSet& to);
+
+  // Tells whether a state takes bytes and does nothing else.
+  bool IsPlain(uint32_t state) const { return traits_[state] == kPlain; }
+  size_t size() const { return frames_.size(); }
+  // Drops the frames from a number on; no stack in use may be within one of them.
+  void Truncate(size_t size) { frames_.resize(size); }
+
+  // A set takes no more stacks: the texts that it allows are then fewer, and the same each time.
+  static constexpr size_t kMaxStacks = 256;
+
+ private:
+  struct Frame {
+    uint32_t target;  // state after the call
+    int32_t frame;    // that the call is within
+    bool operator==(const Frame&) const = default;
+  };
+
+  // Adds a stack to a set, and what follows from it without a byte.
+  void Add(Stack stack, StackSet& set);
+  void AddReturn(int32_t frame, StackSet& set);
+  int32_t Push(Frame frame);
+
+  enum Trait : uint8_t {
+    kPlain = 1,  // takes bytes and does nothing else
+    kEnd = 2,    // ends its rule and does nothing else
+  };
+
+  const Automaton& automaton_;
+  std::vector<uint8_t> traits_;  // [num_states]: of Trait
+  std::vector<Frame> frames_;
+  size_t first_new_ = 0;        // frames that the running call has made begin here
+  std::vector<Stack> visited_;  // stacks of the running call that are not plain
+};
+
+}  // namespace autoglm
+
+#endif  // AUTOGLM_GRAMMAR_STACKS_H_

@@ -1,0 +1,101 @@
+import { hash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import { MeshError } from '#mesh/errors.ts';
+import { JobThread } from '#mesh/job-thread.ts';
+import type { Automaton, Grammar, TokenTrie } from '#native';
+import type { CompileAnswer, CompileJob } from './compile-job.ts';
+import { checkFormSize, type LimitingForm } from './form-rules.ts';
+
+/** Most memory of the thread that compiles, MiB. */
+const MAX_HEAP_MB = 512;
+
+/** Most grammars that are kept, and their memory. */
+const MAX_GRAMMARS = 256;
+const MAX_BYTES = 256 * 1024 * 1024;
+
+/**
+ * Time after which the thread is ended, ms. The work that a form may take is counted and ends in
+ * about a second; this bounds what is not counted, on a machine that does much else.
+ */
+const MAX_COMPILE_MS = 15_000;
+
+/**
+ * Compiles the forms of answers for one vocabulary, off the event loop, one after another, and keeps
+ * the grammars of the last of them.
+ */
+export class GrammarDesk {
+  readonly #trie: TokenTrie;
+  readonly #thread: JobThread<CompileJob, CompileAnswer>;
+  readonly #grammars = new LRUCache<string, Grammar>({
+    max: MAX_GRAMMARS,
+    maxSize: MAX_BYTES,
+    sizeCalculation: ({ numBytes }) => Math.max(1, numBytes),
+  });
+  /** Forms that are being compiled; whoever asks for the same waits for the same. */
+  readonly #running = new Map<string, Promise<Grammar>>();
+  /** Settles when the form before the next one has been compiled. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(trie: TokenTrie) {
+    this.#trie = trie;
+    this.#thread = new JobThread({
+      url: import.meta.resolve('#backbone/grammar/compile-worker.ts'),
+      work: 'compiles grammars',
+      maxHeapMb: MAX_HEAP_MB,
+    });
+  }
+
+  /** Returns the grammar of a form; throws INVALID_REQUEST with its place for what has none. */
+  async compile(form: LimitingForm): Promise<Grammar> {
+    checkFormSize(form);
+    const key = hash('sha256', JSON.stringify(form), 'hex');
+    const known = this.#grammars.get(key) ?? this.#running.get(key);
+    if (known !== undefined) return known;
+    const compiling = this.#compile(form);
+    this.#running.set(key, compiling);
+    try {
+      const grammar = await compiling;
+      this.#grammars.set(key, grammar);
+      return grammar;
+    } finally {
+      this.#running.delete(key);
+    }
+  }
+
+  close(): void {
+    this.#thread.close();
+  }
+
+  async #compile(form: LimitingForm): Promise<Grammar> {
+    const before = this.#last;
+    const answering = before.then(() => this.#answer(form));
+    this.#last = answering.catch(() => {});
+    return this.#trie.compile(automatonOf(await answering));
+  }
+
+  async #answer(form: LimitingForm): Promise<CompileAnswer> {
+    const over = new AbortController();
+    const tooSlow = new MeshError(
+      'INVALID_REQUEST',
+      `structured_output: it takes more than ${MAX_COMPILE_MS / 1000} s to compile; make it simpler`,
+      { param: 'structured_output' },
+    );
+    const timer = setTimeout(() => over.abort(tooSlow), MAX_COMPILE_MS);
+    try {
+      return await this.#thread.run(form, over.signal);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+function automatonOf(answer: CompileAnswer): Automaton {
+  switch (answer.kind) {
+    case 'automaton':
+      return answer.automaton;
+    case 'refusal':
+      throw new MeshError('INVALID_REQUEST', answer.message, { param: answer.param });
+    case 'failure':
+      throw new Error(`a form cannot be compiled: ${answer.message}`);
+  }
+}

@@ -1,0 +1,175 @@
+#include "grammar/matcher.h"
+
+#include <doctest/doctest.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+using namespace autoglm;
+
+namespace {
+
+// Bytes of "[]a,": a state takes each of them or none.
+Automaton AutomatonOf(const std::vector<std::map<char, int32_t>>& states,
+                      const std::vector<uint8_t>& is_final,
+                      const std::vector<std::vector<Automaton::Call>>& calls) {
+  Automaton automaton;
+  automaton.num_classes = 256;
+  for (size_t byte = 0; byte < 256; ++byte) automaton.class_of[byte] = static_cast<uint8_t>(byte);
+  automaton.is_final = is_final;
+  automaton.transitions.assign(states.size() * 256, Automaton::kNone);
+  automaton.call_starts = {0};
+  for (size_t state = 0; state < states.size(); ++state) {
+    for (const auto& [byte, next] : states[state]) {
+      automaton.transitions[state * 256 + static_cast<uint8_t>(byte)] = next;
+    }
+    automaton.calls.insert(automaton.calls.end(), calls[state].begin(), calls[state].end());
+    automaton.call_starts.push_back(static_cast<uint32_t>(automaton.calls.size()));
+  }
+  return automaton;
+}
+
+// list = "[" ( item ( "," item )* )? "]"; item = "a"+ | list.
+Automaton Lists() {
+  return AutomatonOf(
+      {
+          {{'[', 1}},            // 0 list
+          {{']', 3}},            // 1 behind "[": calls item, then 2
+          {{',', 4}, {']', 3}},  // 2 behind an item
+          {},                    // 3 end
+          {},                    // 4 behind ",": calls item, then 2
+          {{'a', 6}},            // 5 item: calls list, then 7
+          {{'a', 6}},            // 6
+          {},                    // 7 end
+      },
+      {0, 0, 0, 1, 0, 0, 1, 1},
+      {{}, {{5, 2}}, {}, {}, {{5, 2}}, {{0, 7}}, {}, {}});
+}
+
+std::shared_ptr<const TokenTrie> TrieOf(const std::vector<std::string>& tokens) {
+  std::vector<uint8_t> bytes;
+  std::vector<uint32_t> starts = {0};
+  for (const std::string& token : tokens) {
+    bytes.insert(bytes.end(), token.begin(), token.end());
+    starts.push_back(static_cast<uint32_t>(bytes.size()));
+  }
+  return std::make_shared<const TokenTrie>(bytes, starts, static_cast<uint32_t>(tokens.size()));
+}
+
+const std::vector<std::string> kTokens = {"[",  "]",   "a",   ",",  "[[",   "]]", "a,",
+                                          "aa", "],[", "a]]", "b",  "[a,a]", "",   "]]]"};
+
+struct Fixture {
+  std::shared_ptr<Grammar> grammar = std::make_shared<Grammar>(Lists(), TrieOf(kTokens));
+
+  std::string Allowed(Matcher& matcher) const {
+    std::vector<uint32_t> words(grammar->trie().num_mask_words(), ~0u);
+    matcher.FillMask(words);
+    std::string allowed;
+    for (size_t id = 0; id < kTokens.size(); ++id) {
+      if ((words[id / 32] >> (id % 32) & 1u) != 0) allowed += kTokens[id] + " ";
+    }
+    return allowed;
+  }
+
+  void Accept(Matcher& matcher, const std::string& token) const {
+    for (uint32_t id = 0; id < kTokens.size(); ++id) {
+      if (kTokens[id] == token) REQUIRE(matcher.Accept(id));
+    }
+  }
+};
+
+// Says by brute force which tokens may follow: those that another matcher accepts.
+std::string AcceptedNext(const Fixture& fixture, const std::vector<uint32_t>& text) {
+  std::string accepted;
+  for (uint32_t id = 0; id < kTokens.size(); ++id) {
+    Matcher matcher(fixture.grammar);
+    for (const uint32_t token : text) REQUIRE(matcher.Accept(token));
+    if (matcher.Accept(id)) accepted += kTokens[id] + " ";
+  }
+  return accepted;
+}
+
+}  // namespace
+
+TEST_CASE("a matcher allows the tokens that keep a text within the grammar") {
+  const Fixture fixture;
+  Matcher matcher(fixture.grammar);
+  CHECK(fixture.Allowed(matcher) == "[ [[ [a,a] ");
+  fixture.Accept(matcher, "[[");
+  CHECK(fixture.Allowed(matcher) == "[ ] a [[ ]] a, aa ],[ a]] [a,a] ");
+  fixture.Accept(matcher, "aa");
+  CHECK(fixture.Allowed(matcher) == "] a , ]] a, aa ],[ a]] ");
+  CHECK_FALSE(matcher.is_complete());
+  fixture.Accept(matcher, "]]");
+  CHECK(matcher.is_complete());
+  CHECK(fixture.Allowed(matcher) == "");
+}
+
+TEST_CASE("a refused token and a token without text change nothing") {
+  const Fixture fixture;
+  Matcher matcher(fixture.grammar);
+  fixture.Accept(matcher, "[");
+  CHECK_FALSE(matcher.Accept(10));   // "b"
+  CHECK_FALSE(matcher.Accept(12));   // ""
+  CHECK_FALSE(matcher.Accept(13));   // "]]]", of which the first byte fits
+  CHECK_FALSE(matcher.Accept(999));  // no token
+  CHECK(fixture.Allowed(matcher) == "[ ] a [[ a, aa [a,a] ");
+}
+
+TEST_CASE("tokens are taken back") {
+  const Fixture fixture;
+  Matcher matcher(fixture.grammar);
+  fixture.Accept(matcher, "[");
+  const std::string before = fixture.Allowed(matcher);
+  fixture.Accept(matcher, "a,");
+  fixture.Accept(matcher, "[[");
+  CHECK_FALSE(matcher.RollBack(4));
+  CHECK(matcher.RollBack(2));
+  CHECK(fixture.Allowed(matcher) == before);
+}
+
+TEST_CASE("the mask is what is accepted, after every text") {
+  const Fixture fixture;
+  uint32_t random = 1;
+  for (int text = 0; text < 200; ++text) {
+    Matcher matcher(fixture.grammar);
+    std::vector<uint32_t> tokens;
+    for (int length = 0; length < 12; ++length) {
+      const std::string allowed = fixture.Allowed(matcher);
+      REQUIRE(allowed == AcceptedNext(fixture, tokens));
+      if (allowed.empty()) break;
+      uint32_t id = 0;
+      do {
+        random = random * 1664525u + 1013904223u;
+        id = (random >> 16) % static_cast<uint32_t>(kTokens.size());
+      } while (!matcher.Accept(id));
+      tokens.push_back(id);
+    }
+  }
+}
+
+TEST_CASE("a grammar that is damaged is refused") {
+  Automaton automaton = Lists();
+  CHECK(CheckAutomaton(automaton).ok());
+  automaton.calls[0].callee = 99;
+  CHECK_FALSE(CheckAutomaton(automaton).ok());
+  automaton = Lists();
+  automaton.transitions.pop_back();
+  CHECK_FALSE(CheckAutomaton(automaton).ok());
+  automaton = Lists();
+  automaton.transitions[0] = 8;
+  CHECK_FALSE(CheckAutomaton(automaton).ok());
+  automaton = Lists();
+  automaton.call_starts[1] = 3;
+  CHECK_FALSE(CheckAutomaton(automaton).ok());
+}
+
+TEST_CASE("a rule that calls itself before it has taken a byte is refused") {
+  const Automaton automaton = AutomatonOf({{{'a', 1}}, {}, {{'b', 1}}}, {0, 1, 0},
+                                          {{{2, 1}}, {}, {{0, 1}}});
+  CHECK(CheckAutomaton(automaton).message() ==
+        "grammar: a rule calls itself before it has taken a byte");
+}
