@@ -81,14 +81,19 @@ export async function modelDirectory(test: TestContext, config: object = {}): Pr
   return directory;
 }
 
+async function valuesOf(test: TestContext) {
+  const model = await modelDirectory(test);
+  return { model, listen: '127.0.0.1:0', device: 'cpu', batchWindowMs: 0 };
+}
+
 export async function startVision(test: TestContext, overrides: Overrides = {}) {
-  const values = { model: await modelDirectory(test), listen: '127.0.0.1:0', batchWindowMs: 0 };
+  const values = await valuesOf(test);
   const options = resolveOptions(visionEncoderOptions, { ...values, ...overrides.options }, {});
   return start(test, visionRole(options), { ...overrides, resolved: options });
 }
 
 export async function startSpeech(test: TestContext, overrides: Overrides = {}) {
-  const values = { model: await modelDirectory(test), listen: '127.0.0.1:0', batchWindowMs: 0 };
+  const values = await valuesOf(test);
   const options = resolveOptions(speechEncoderOptions, { ...values, ...overrides.options }, {});
   return start(test, speechRole(options), { ...overrides, resolved: options });
 }
