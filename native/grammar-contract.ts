@@ -31,8 +31,9 @@ export interface Automaton {
 
 export interface TokenTrie {
   /**
-   * Compiles a grammar in a thread; rejects with INVALID_REQUEST what is no automaton. It takes up to
-   * about a second: what is not ready by then is computed when it is needed.
+   * Compiles a grammar in a thread; rejects with INVALID_REQUEST what is no automaton, or can be read
+   * in too many ways. It takes up to about a second: what is not ready by then is computed when it is
+   * needed.
    */
   compile(automaton: Automaton): Promise<Grammar>;
 }
@@ -53,7 +54,8 @@ export interface Matcher {
   rollBack(numTokens: number): boolean;
   /**
    * Sets the bits of the tokens that may come next in `[ceil(num_logits / 32)]` words, and clears the
-   * others: token i is bit `i % 32` of word `floor(i / 32)`.
+   * others: token i is bit `i % 32` of word `floor(i / 32)`. Takes some 10 ms at most: where that is
+   * not enough, for so many ways to read the text, it sets none.
    */
   fillMask(words: Uint32Array): void;
 }

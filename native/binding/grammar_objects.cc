@@ -79,7 +79,7 @@ class CompileWorker final : public Napi::AsyncWorker {
     status_ = CheckAutomaton(automaton_);
     if (!status_.ok()) return;
     grammar_ = std::make_shared<Grammar>(std::move(automaton_), std::move(trie_));
-    grammar_->Prepare(kMaxPrepareMs);
+    status_ = grammar_->Prepare(kMaxPrepareMs);
   }
 
   void OnOK() override {

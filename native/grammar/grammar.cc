@@ -34,12 +34,15 @@ Grammar::Grammar(Automaton automaton, std::shared_ptr<const TokenTrie> trie)
       path_(size_t{trie_->max_depth()} + 1),
       bytes_(automaton_.transitions.size() * sizeof(int32_t)) {}
 
-void Grammar::Prepare(int64_t max_ms) {
+Status Grammar::Prepare(int64_t max_ms) {
   const int64_t start_ms = ThreadMs();
   for (uint32_t state = 0; state < automaton_.num_states(); ++state) {
-    MaskOf(state);
-    if (bytes_ > kMaxPreparedBytes || ThreadMs() - start_ms > max_ms) return;
+    if (MaskOf(state).is_unknown) {
+      return InvalidRequest("grammar: a text can be read in too many ways; make it less ambiguous");
+    }
+    if (bytes_ > kMaxPreparedBytes || ThreadMs() - start_ms > max_ms) break;
   }
+  return Status();
 }
 
 const LocalMask& Grammar::MaskOf(uint32_t state) {
@@ -68,8 +71,11 @@ void Grammar::Compute(uint32_t state, LocalMask& mask) {
   // While a way takes bytes and does nothing else, its state is all that has to be known: most nodes
   // of the trie are visited here.
   const std::span<const TokenTrie::Node> nodes = trie_->nodes();
+  const uint64_t max_steps = frames_.num_steps() + kMaxSteps;
+  const uint64_t first_step = frames_.num_steps();
   path_[0] = state;
   for (uint32_t i = 0; i < nodes.size();) {
+    ++num_steps_;
     const TokenTrie::Node& node = nodes[i];
     const uint32_t from = path_[node.depth];
     const int32_t next = automaton_.Next(from, node.byte);
@@ -88,9 +94,14 @@ void Grammar::Compute(uint32_t state, LocalMask& mask) {
     frames_.Truncate(0);
     frames_.Advance({.stacks = {{from, kBottom}}, .reached_bottom = false}, node.byte, below_);
     if (below_.reached_bottom && node.end > i + 1) on_end(i);
-    walk_.Run(i + 1, node.end, below_, on_token, on_end);
+    if (!walk_.Run(i + 1, node.end, below_, max_steps, on_token, on_end)) {
+      mask = {.is_unknown = true};
+      break;
+    }
     i = node.end;
   }
+  num_steps_ += frames_.num_steps() - first_step;
+  if (mask.is_unknown) return;
 
   mask.ends.shrink_to_fit();
   if (num_tokens > mask.words.size()) return;

@@ -21,6 +21,9 @@ struct LocalMask {
   // Nodes of the trie at which the rule of the state ends, with other nodes below them.
   std::vector<uint32_t> ends;
 
+  // True if there are too many ways to read the texts of tokens: nothing is known of them then.
+  bool is_unknown = false;
+
   size_t bytes() const { return 4 * (token_ids.size() + words.size() + ends.size()); }
 };
 
@@ -31,9 +34,11 @@ class TrieWalk {
 
   // Visits the nodes from `first` to before `end` (siblings, with all below) as far as texts can go
   // on from `start`, a set that lasts. Calls on_token(id) for each token that is allowed, and
-  // on_end(node) where the bottom has been reached with other nodes below.
+  // on_end(node) where the bottom has been reached with other nodes below. Breaks off, and returns
+  // false, when the frames have taken `max_steps` steps in all.
   template <typename OnToken, typename OnEnd>
-  void Run(uint32_t first, uint32_t end, const StackSet& start, OnToken on_token, OnEnd on_end);
+  bool Run(uint32_t first, uint32_t end, const StackSet& start, uint64_t max_steps,
+           OnToken on_token, OnEnd on_end);
 
  private:
   const TokenTrie& trie_;
@@ -50,14 +55,20 @@ class Grammar {
   Grammar(Automaton automaton, std::shared_ptr<const TokenTrie> trie);
 
   // Computes the masks of the states ahead of their use, as many as fit into kMaxPreparedBytes and
-  // as a limit of processor time allows.
-  void Prepare(int64_t max_ms);
+  // as a limit of processor time allows. Refuses a grammar of which a mask takes more than
+  // kMaxSteps.
+  Status Prepare(int64_t max_ms);
   const LocalMask& MaskOf(uint32_t state);
 
   const Automaton& automaton() const { return automaton_; }
   const TokenTrie& trie() const { return *trie_; }
   // Memory of masks and automaton.
   size_t bytes() const { return bytes_; }
+  // Nodes of the trie and steps of stacks that all masks have taken so far.
+  uint64_t num_steps() const { return num_steps_; }
+
+  // Steps that a mask may take, some 10 ms: the thread that asks for it serves everybody.
+  static constexpr uint64_t kMaxSteps = 4'000'000;
 
  private:
   static constexpr size_t kMaxPreparedBytes = size_t{48} << 20;
@@ -75,17 +86,23 @@ class Grammar {
   StackSet below_;              // stacks where that path ends
   LocalMask transient_;  // of a state whose mask finds no room
   size_t bytes_ = 0;
+  uint64_t num_steps_ = 0;
 };
 
 template <typename OnToken, typename OnEnd>
-void TrieWalk::Run(uint32_t first, uint32_t end, const StackSet& start, OnToken on_token,
-                   OnEnd on_end) {
+bool TrieWalk::Run(uint32_t first, uint32_t end, const StackSet& start, uint64_t max_steps,
+                   OnToken on_token, OnEnd on_end) {
   const std::span<const TokenTrie::Node> nodes = trie_.nodes();
-  if (first >= end) return;
+  if (first >= end) return true;
   const uint32_t base = nodes[first].depth;
   const size_t num_before = frames_.size();
   num_frames_[0] = num_before;
+  bool is_whole = true;
   for (uint32_t i = first; i < end;) {
+    if (frames_.num_steps() > max_steps) {
+      is_whole = false;
+      break;
+    }
     const TokenTrie::Node& node = nodes[i];
     const uint32_t depth = node.depth - base;
     const StackSet& from = depth == 0 ? start : sets_[depth];
@@ -104,6 +121,7 @@ void TrieWalk::Run(uint32_t first, uint32_t end, const StackSet& start, OnToken 
     i = to.stacks.empty() ? node.end : i + 1;
   }
   frames_.Truncate(num_before);
+  return is_whole;
 }
 
 }  // namespace autoglm

@@ -14,7 +14,7 @@ Matcher::Matcher(std::shared_ptr<Grammar> grammar)
 
 bool Matcher::Accept(uint32_t token_id) {
   const std::span<const uint8_t> bytes = grammar_->trie().BytesOf(token_id);
-  if (bytes.empty()) return false;
+  if (bytes.empty() || frames_.size() > kMaxFrames) return false;
   StackSet before = current_;
   const size_t num_frames = frames_.size();
   for (const uint8_t byte : bytes) {
@@ -27,7 +27,17 @@ bool Matcher::Accept(uint32_t token_id) {
   }
   history_.push_back(std::move(before));
   if (history_.size() > kMaxRollback) history_.pop_front();
+  if (frames_.size() > max_frames_) DropUnusedFrames();
   return true;
+}
+
+void Matcher::DropUnusedFrames() {
+  std::vector<StackSet*> sets = {&current_};
+  for (StackSet& set : history_) sets.push_back(&set);
+  frames_.KeepOnly(sets);
+  known_.fill({});
+  // So a frame is looked at a few times in its life, however many are in use.
+  max_frames_ = std::max(kMinFrames, 2 * frames_.size());
 }
 
 bool Matcher::RollBack(size_t num_tokens) {
@@ -47,25 +57,40 @@ void Matcher::FillMask(std::span<uint32_t> words) {
     return;
   }
   std::fill(words.begin(), words.end(), 0u);
-  for (const Stack& stack : current_.stacks) AddMask(stack, words);
+  uint64_t left = Grammar::kMaxSteps;
+  for (const Stack& stack : current_.stacks) {
+    if (AddMask(stack, words, left)) continue;
+    std::fill(words.begin(), words.end(), 0u);
+    break;
+  }
   Known& known = known_[next_known_++ % known_.size()];
   known.stacks = current_.stacks;
   known.words.assign(words.begin(), words.end());
 }
 
-void Matcher::AddMask(const Stack& stack, std::span<uint32_t> words) {
+bool Matcher::AddMask(const Stack& stack, std::span<uint32_t> words, uint64_t& left) {
+  const uint64_t before = grammar_->num_steps();
   const LocalMask& local = grammar_->MaskOf(stack.state);
+  const uint64_t taken = words.size() + grammar_->num_steps() - before;
+  if (local.is_unknown || taken > left) return false;
+  left -= taken;
   const auto allow = [words](uint32_t id) { words[id / 32] |= 1u << (id % 32); };
   for (size_t i = 0; i < local.words.size(); ++i) words[i] |= local.words[i];
   for (const uint32_t id : local.token_ids) allow(id);
-  if (stack.frame == kBottom || local.ends.empty()) return;
+  if (stack.frame == kBottom || local.ends.empty()) return true;
+  const uint64_t first_step = frames_.num_steps();
+  bool is_whole = true;
   const size_t num_frames = frames_.size();
   frames_.Return(stack.frame, below_);
   const std::span<const TokenTrie::Node> nodes = grammar_->trie().nodes();
   for (const uint32_t node : local.ends) {
-    walk_.Run(node + 1, nodes[node].end, below_, allow, [](uint32_t) {});
+    is_whole = walk_.Run(node + 1, nodes[node].end, below_, first_step + left, allow,
+                         [](uint32_t) {});
+    if (!is_whole) break;
   }
   frames_.Truncate(num_frames);
+  left -= std::min(left, frames_.num_steps() - first_step);
+  return is_whole;
 }
 
 }  // namespace autoglm

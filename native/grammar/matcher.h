@@ -19,17 +19,25 @@ class Matcher {
  public:
   explicit Matcher(std::shared_ptr<Grammar> grammar);
 
-  // Goes on by a token; false, and without effect, if the grammar does not allow it.
+  // Goes on by a token; false, and without effect, if the grammar does not allow it, or the text is
+  // within more calls of rules than kMaxFrames.
   bool Accept(uint32_t token_id);
   // Takes the last tokens back, at most kMaxRollback of them; false if there are not as many.
   bool RollBack(size_t num_tokens);
   // Tells whether the text may end here.
   bool is_complete() const { return current_.reached_bottom; }
-  // Sets the bits of the tokens that may come next, and clears the others. `words` is
-  // [num_mask_words].
+  // Sets the bits of the tokens that may come next, and clears the others; sets none where finding
+  // them takes more than Grammar::kMaxSteps. `words` is [num_mask_words].
   void FillMask(std::span<uint32_t> words);
 
+  // Frames of calls that are held, of this text and of what may be taken back.
+  size_t num_frames() const { return frames_.size(); }
+
   static constexpr size_t kMaxRollback = 64;
+  // Frames from which on those that are no longer in use are dropped.
+  static constexpr size_t kMinFrames = 4096;
+  // 16 MB of frames.
+  static constexpr size_t kMaxFrames = 2'000'000;
 
  private:
   // The mask of a set of stacks that was asked for lately.
@@ -38,11 +46,14 @@ class Matcher {
     std::vector<uint32_t> words;  // empty: nothing known
   };
 
-  void AddMask(const Stack& stack, std::span<uint32_t> words);
+  void DropUnusedFrames();
+  // Returns false if it takes more than `left` steps, from which it subtracts what it took.
+  bool AddMask(const Stack& stack, std::span<uint32_t> words, uint64_t& left);
 
   const std::shared_ptr<Grammar> grammar_;
   StackFrames frames_;
   TrieWalk walk_;
+  size_t max_frames_ = kMinFrames;
   StackSet current_;
   StackSet scratch_;
   StackSet below_;

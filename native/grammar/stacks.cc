@@ -26,6 +26,7 @@ StackFrames::StackFrames(const Automaton& automaton)
 int32_t StackFrames::Push(Frame frame) {
   // Two ways that meet again share a frame, or the number of ways would double with each call.
   for (size_t i = frames_.size(); i > first_new_; --i) {
+    ++num_steps_;
     if (frames_[i - 1] == frame) return static_cast<int32_t>(i - 1);
   }
   frames_.push_back(frame);
@@ -33,6 +34,7 @@ int32_t StackFrames::Push(Frame frame) {
 }
 
 void StackFrames::Add(Stack stack, StackSet& set) {
+  num_steps_ += 1 + set.stacks.size() + visited_.size();
   if (IsPlain(stack.state)) {
     if (set.stacks.size() < kMaxStacks && !Contains(set.stacks, stack)) set.stacks.push_back(stack);
     return;
@@ -57,6 +59,35 @@ void StackFrames::AddReturn(int32_t frame, StackSet& set) {
   Add({within.target, within.frame}, set);
 }
 
+void StackFrames::KeepOnly(std::span<StackSet* const> sets) {
+  // A frame comes behind the one that it is within.
+  std::vector<int32_t> places(frames_.size(), kBottom);
+  constexpr int32_t kUsed = 0;
+  for (const StackSet* set : sets) {
+    for (const Stack& stack : set->stacks) {
+      if (stack.frame != kBottom) places[static_cast<size_t>(stack.frame)] = kUsed;
+    }
+  }
+  for (size_t i = frames_.size(); i-- > 0;) {
+    const int32_t within = frames_[i].frame;
+    if (places[i] == kUsed && within != kBottom) places[static_cast<size_t>(within)] = kUsed;
+  }
+  const auto place_of = [&places](int32_t frame) {
+    return frame == kBottom ? kBottom : places[static_cast<size_t>(frame)];
+  };
+  size_t num_kept = 0;
+  for (size_t i = 0; i < frames_.size(); ++i) {
+    if (places[i] != kUsed) continue;
+    places[i] = static_cast<int32_t>(num_kept);
+    frames_[num_kept++] = {frames_[i].target, place_of(frames_[i].frame)};
+  }
+  frames_.resize(num_kept);
+  frames_.shrink_to_fit();
+  for (StackSet* set : sets) {
+    for (Stack& stack : set->stacks) stack.frame = place_of(stack.frame);
+  }
+}
+
 void StackFrames::Begin(StackSet& to) {
   to.Clear();
   visited_.clear();
@@ -71,6 +102,7 @@ void StackFrames::Return(int32_t frame, StackSet& to) {
 
 void StackFrames::Advance(const StackSet& from, uint8_t byte, StackSet& to) {
   to.Clear();
+  num_steps_ += 1 + from.stacks.size();
   first_new_ = frames_.size();
   if (from.stacks.size() == 1) {
     // The common case, within a text or a name.

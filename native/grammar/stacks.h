@@ -2,6 +2,7 @@
 #define AUTOGLM_GRAMMAR_STACKS_H_
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "grammar/automaton.h"
@@ -48,6 +49,11 @@ class StackFrames {
   // Tells whether a state takes bytes and does nothing else.
   bool IsPlain(uint32_t state) const { return traits_[state] == kPlain; }
   size_t size() const { return frames_.size(); }
+  // Stacks and frames that have been looked at so far: what a grammar costs does not depend on how
+  // fast a machine is.
+  uint64_t num_steps() const { return num_steps_; }
+  // Drops all frames that no stack of these sets is within, and renumbers the others, in the sets too.
+  void KeepOnly(std::span<StackSet* const> sets);
   // Drops the frames from a number on; no stack in use may be within one of them.
   void Truncate(size_t size) { frames_.resize(size); }
 
@@ -74,6 +80,7 @@ class StackFrames {
   const Automaton& automaton_;
   std::vector<uint8_t> traits_;  // [num_states]: of Trait
   std::vector<Frame> frames_;
+  uint64_t num_steps_ = 0;
   size_t first_new_ = 0;        // frames that the running call has made begin here
   std::vector<Stack> visited_;  // stacks of the running call that are not plain
 };

@@ -190,7 +190,7 @@ export const backboneOptions = Type.Object(
       minimum: 1,
       maximum: 10_000,
       default: 64,
-      description: 'Most large prompts that wait to be rendered or tokenized',
+      description: 'Most large prompts, and forms of answers, that wait to be read',
     }),
     generationConfig: Type.Union([Type.Literal('auto'), Type.Literal('vllm')], {
       default: 'auto',

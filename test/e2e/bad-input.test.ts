@@ -46,7 +46,7 @@ describe('bad input through every process', () => {
       name: 'a grammar of another server',
       body: { messages, ebnf: 'root ::= "a"' },
       status: 400,
-      says: /^ebnf: structured output is not supported/,
+      says: /^ebnf: .*use structured_outputs.grammar/,
     },
     {
       name: 'stream options without a stream',

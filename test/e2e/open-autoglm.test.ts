@@ -73,6 +73,11 @@ interface Setting {
   readonly numImageTokens: number;
   /** How its rows reach the backbone: large ones by shared memory. */
   readonly transport: RowTransport;
+  /**
+   * Largest part of the first time that a repeated request may take; where the encoder is tiny, most
+   * of it is what every request costs.
+   */
+  readonly maxShare: number;
   readonly settings: () => Promise<MeshSettings>;
 }
 
@@ -80,11 +85,18 @@ let directory = '';
 after(() => rm(directory, { recursive: true, force: true }));
 
 const SETTINGS: readonly Setting[] = [
-  { name: 'phone-nano', numImageTokens: 72, transport: 'message', settings: async () => ({}) },
+  {
+    name: 'phone-nano',
+    numImageTokens: 72,
+    transport: 'message',
+    maxShare: 0.5,
+    settings: async () => ({}),
+  },
   {
     name: 'a GLM-4.1V of random weights',
     numImageTokens: 3354,
     transport: 'shared_memory',
+    maxShare: 0.25,
     settings: async () => {
       directory = await mkdtemp(join(tmpdir(), 'autoglm-glm4v-'));
       await writeGlm4vCheckpoint(directory, NARROW_GLM4V);
@@ -93,7 +105,7 @@ const SETTINGS: readonly Setting[] = [
   },
 ];
 
-for (const { name, numImageTokens, transport, settings } of SETTINGS) {
+for (const { name, numImageTokens, transport, maxShare, settings } of SETTINGS) {
   describe(`the requests of Open-AutoGLM to ${name}`, () => {
     let mesh: Mesh;
     before(async () => {
@@ -129,7 +141,7 @@ for (const { name, numImageTokens, transport, settings } of SETTINGS) {
       t.diagnostic(`first token after ${ms.toFixed(0)} ms, then ${againMs.toFixed(0)} ms`);
     });
 
-    it('have their first token in a quarter of the time when they come again', async (t) => {
+    it(`have their first token in ${100 * maxShare} % of the time when they come again`, async (t) => {
       const shares: number[] = [];
       for (const seed of [3, 4, 5]) {
         const step = agentStep(await screenshot(seed));
@@ -140,7 +152,7 @@ for (const { name, numImageTokens, transport, settings } of SETTINGS) {
 
       const best = Math.min(...shares);
       t.diagnostic(`shares: ${shares.map((share) => share.toFixed(3)).join(', ')}`);
-      assert(best < 0.25, `${(100 * best).toFixed(0)} % of the first time`);
+      assert(best < maxShare, `${(100 * best).toFixed(0)} % of the first time`);
     });
   });
 }

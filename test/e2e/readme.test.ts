@@ -86,7 +86,8 @@ describe("the README's commands", () => {
       const { output } = await runAgainst(mesh, command);
 
       const answer = property(JSON.parse(output), 'choices', 0, 'message', 'content');
-      assert.equal(answer, referenceAnswer(command));
+      if (command.includes('"response_format"')) JSON.parse(String(answer));
+      else assert.equal(answer, referenceAnswer(command));
     });
   }
 

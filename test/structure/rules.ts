@@ -36,7 +36,7 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
     pooling: [],
     media: ['engine', 'options.ts'],
     template: [],
-    grammar: ['checkpoint'],
+    grammar: ['checkpoint', 'prompt'],
     prompt: ['checkpoint', 'engine', 'media', 'template'],
     output: ['checkpoint', 'engine'],
     request: ['checkpoint', 'engine', 'grammar', 'media', 'output', 'pooling', 'prompt'],

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { Turns } from '#backbone/prompt/turns.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { JobThread } from '#mesh/job-thread.ts';
 import type { Automaton, Grammar, TokenTrie } from '#native';
@@ -19,9 +20,16 @@ const MAX_BYTES = 256 * 1024 * 1024;
  */
 const MAX_COMPILE_MS = 15_000;
 
+/** Who asks for a grammar. */
+export interface GrammarCall {
+  /** Name of the client, between which forms take turns. */
+  readonly client: string;
+  readonly signal: AbortSignal;
+}
+
 /**
- * Compiles the forms of answers for one vocabulary, off the event loop, one after another, and keeps
- * the grammars of the last of them.
+ * Compiles the forms of answers for one vocabulary, off the event loop, one at a time, and keeps the
+ * grammars of the last of them. Clients take turns.
  */
 export class GrammarDesk {
   readonly #trie: TokenTrie;
@@ -31,13 +39,12 @@ export class GrammarDesk {
     maxSize: MAX_BYTES,
     sizeCalculation: ({ numBytes }) => Math.max(1, numBytes),
   });
-  /** Forms that are being compiled; whoever asks for the same waits for the same. */
-  readonly #running = new Map<string, Promise<Grammar>>();
-  /** Settles when the form before the next one has been compiled. */
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #turns: Turns;
 
-  constructor(trie: TokenTrie) {
+  /** `maxWaiting`: most forms that wait to be compiled. */
+  constructor(trie: TokenTrie, { maxWaiting }: { readonly maxWaiting: number }) {
     this.#trie = trie;
+    this.#turns = new Turns({ maxAtOnce: 1, maxWaiting });
     this.#thread = new JobThread({
       url: import.meta.resolve('#backbone/grammar/compile-worker.ts'),
       work: 'compiles grammars',
@@ -45,35 +52,31 @@ export class GrammarDesk {
     });
   }
 
-  /** Returns the grammar of a form; throws INVALID_REQUEST with its place for what has none. */
-  async compile(form: LimitingForm): Promise<Grammar> {
+  /**
+   * Returns the grammar of a form; throws INVALID_REQUEST with its place for what has none, QUEUE_FULL,
+   * or the signal's reason.
+   */
+  async compile(form: LimitingForm, { client, signal }: GrammarCall): Promise<Grammar> {
     checkFormSize(form);
     const key = hash('sha256', JSON.stringify(form), 'hex');
-    const known = this.#grammars.get(key) ?? this.#running.get(key);
+    const known = this.#grammars.get(key);
     if (known !== undefined) return known;
-    const compiling = this.#compile(form);
-    this.#running.set(key, compiling);
-    try {
-      const grammar = await compiling;
-      this.#grammars.set(key, grammar);
-      return grammar;
-    } finally {
-      this.#running.delete(key);
-    }
+    return this.#turns.take(client, signal, async () => {
+      const compiled = this.#grammars.get(key) ?? (await this.#compile(form, signal));
+      this.#grammars.set(key, compiled);
+      return compiled;
+    });
   }
 
   close(): void {
     this.#thread.close();
   }
 
-  async #compile(form: LimitingForm): Promise<Grammar> {
-    const before = this.#last;
-    const answering = before.then(() => this.#answer(form));
-    this.#last = answering.catch(() => {});
-    return this.#trie.compile(automatonOf(await answering));
+  async #compile(form: LimitingForm, signal: AbortSignal): Promise<Grammar> {
+    return this.#trie.compile(automatonOf(await this.#answer(form, signal)));
   }
 
-  async #answer(form: LimitingForm): Promise<CompileAnswer> {
+  async #answer(form: LimitingForm, signal: AbortSignal): Promise<CompileAnswer> {
     const over = new AbortController();
     const tooSlow = new MeshError(
       'INVALID_REQUEST',
@@ -82,7 +85,7 @@ export class GrammarDesk {
     );
     const timer = setTimeout(() => over.abort(tooSlow), MAX_COMPILE_MS);
     try {
-      return await this.#thread.run(form, over.signal);
+      return await this.#thread.run(form, AbortSignal.any([signal, over.signal]));
     } finally {
       clearTimeout(timer);
     }

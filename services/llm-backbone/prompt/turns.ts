@@ -6,7 +6,7 @@ interface Wait {
 }
 
 /**
- * Lets the large prompts of several clients be worked on piece by piece: clients take turns,
+ * Lets what several clients have to be read be worked on piece by piece: clients take turns,
  * whatever each of them has waiting.
  */
 export class Turns {
@@ -44,7 +44,7 @@ export class Turns {
 
   #wait(client: string, signal: AbortSignal): Promise<void> {
     if (this.#numWaiting >= this.#maxWaiting) {
-      const message = `${this.#numWaiting} large prompts are waiting to be read, as many as may wait; try again later`;
+      const message = `${this.#numWaiting} large prompts or forms are waiting to be read, as many as may wait (key "max-large-prompts"); try again later`;
       return Promise.reject(new MeshError('QUEUE_FULL', message));
     }
     return new Promise((resolve, reject) => {

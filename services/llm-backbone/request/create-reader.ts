@@ -79,7 +79,9 @@ export function createReader(options: ReaderOptions, parts: ReaderParts): Reques
     },
     embedding: { hiddenSize, matryoshka: files.matryoshka },
     forms: {
-      desk: new GrammarDesk(grammarTrie(files, tokenizer.vocabulary, numLogits)),
+      desk: new GrammarDesk(grammarTrie(files, tokenizer.vocabulary, numLogits), {
+        maxWaiting: options.maxLargePrompts,
+      }),
       defaultForm:
         options.defaultStructuredOutput === 'phone_action'
           ? { $case: 'phoneAction', value: {} }

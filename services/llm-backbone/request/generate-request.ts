@@ -116,7 +116,7 @@ export async function readRequest(
   const [prompt, badWords, grammar] = await Promise.all([
     preparePrompt(start.prompt, reader.prompt, preparation),
     badWordTokens(sampling.badWords, tokenizer),
-    form === null ? null : compiled(form, start, reader.forms),
+    form === null ? null : compiled(form, start, reader.forms, signal),
   ]);
   checkAllowed(sampling.settings, badWords);
   const output = start.output ?? OutputOptions.create();

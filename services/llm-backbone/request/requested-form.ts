@@ -47,11 +47,12 @@ export function requestedForm(
 /** Compiles the form of a request; what is wrong with a form made of tools is wrong with them. */
 export async function compiled(
   form: LimitingForm,
-  { toolChoice }: GenerateStart,
+  { toolChoice, clientId: client }: GenerateStart,
   { desk }: FormReader,
+  signal: AbortSignal,
 ): Promise<Grammar> {
   try {
-    return await desk.compile(form);
+    return await desk.compile(form, { client, signal });
   } catch (error: unknown) {
     if (!(error instanceof MeshError) || toolChoice?.required !== true) throw error;
     throw error.about('tool_choice', `tool_choice: the tools cannot be enforced: ${error.message}`);

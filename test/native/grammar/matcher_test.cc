@@ -173,3 +173,71 @@ TEST_CASE("a rule that calls itself before it has taken a byte is refused") {
   CHECK(CheckAutomaton(automaton).message() ==
         "grammar: a rule calls itself before it has taken a byte");
 }
+
+TEST_CASE("frames of calls that are over are dropped, and what is allowed stays the same") {
+  const Fixture fixture;
+  Matcher matcher(fixture.grammar);
+  fixture.Accept(matcher, "[");
+  std::string allowed;
+  for (int item = 0; item < 20'000; ++item) {
+    fixture.Accept(matcher, "[");
+    fixture.Accept(matcher, "aa");
+    fixture.Accept(matcher, "]");
+    if (item == 0) allowed = fixture.Allowed(matcher);
+    fixture.Accept(matcher, ",");
+    CHECK(matcher.num_frames() <= 2 * Matcher::kMinFrames);
+  }
+  CHECK(matcher.RollBack(1));
+  CHECK(fixture.Allowed(matcher) == allowed);
+  fixture.Accept(matcher, "]");
+  CHECK(matcher.is_complete());
+}
+
+TEST_CASE("lists may lie within each other as deep as frames last") {
+  const Fixture fixture;
+  Matcher matcher(fixture.grammar);
+  constexpr int kDepth = 100'000;
+  for (int depth = 0; depth < kDepth; ++depth) fixture.Accept(matcher, "[");
+  for (int depth = 0; depth < kDepth; ++depth) {
+    CHECK_FALSE(matcher.is_complete());
+    fixture.Accept(matcher, "]");
+  }
+  CHECK(matcher.is_complete());
+}
+
+TEST_CASE("a grammar that reads a text in too many ways is refused, and its masks cost little") {
+  // Each of many rules is "a", or "a" and any two of the rules: n letters can be read in more ways
+  // than anybody counts.
+  constexpr int32_t kNumRules = 60;
+  std::vector<std::map<char, int32_t>> states;
+  std::vector<uint8_t> is_final;
+  std::vector<std::vector<Automaton::Call>> calls;
+  const auto start_of = [](uint32_t rule) { return 4 * rule; };
+  for (uint32_t rule = 0; rule < kNumRules; ++rule) {
+    std::vector<Automaton::Call> first;
+    std::vector<Automaton::Call> second;
+    for (uint32_t other = 0; other < kNumRules; ++other) {
+      first.push_back({start_of(other), start_of(rule) + 2});
+      second.push_back({start_of(other), start_of(rule) + 3});
+    }
+    states.push_back({{'a', static_cast<int32_t>(start_of(rule) + 1)}});
+    states.resize(states.size() + 3);
+    is_final.insert(is_final.end(), {0, 1, 0, 1});
+    calls.insert(calls.end(), {{}, first, second, {}});
+  }
+  std::vector<std::string> tokens;
+  for (size_t length = 1; length <= 400; ++length) tokens.emplace_back(length, 'a');
+  const Automaton automaton = AutomatonOf(states, is_final, calls);
+  REQUIRE(CheckAutomaton(automaton).ok());
+  const auto grammar = std::make_shared<Grammar>(automaton, TrieOf(tokens));
+
+  Matcher matcher(grammar);
+  std::vector<uint32_t> words(grammar->trie().num_mask_words());
+  matcher.FillMask(words);
+  const uint64_t num_steps = grammar->num_steps();
+
+  CHECK(words == std::vector<uint32_t>(words.size()));
+  CHECK(num_steps < 2 * Grammar::kMaxSteps);
+  CHECK(grammar->Prepare(1000).message() ==
+        "grammar: a text can be read in too many ways; make it less ambiguous");
+}

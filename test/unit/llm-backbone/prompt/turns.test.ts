@@ -40,7 +40,7 @@ describe('Turns', () => {
 
     await assert.rejects(
       turns.take('b', signal, async () => {}),
-      refusal('QUEUE_FULL', /1 large prompts are waiting/),
+      refusal('QUEUE_FULL', /1 large prompts or forms are waiting/),
     );
     first.release();
     await Promise.all([running, waiting]);

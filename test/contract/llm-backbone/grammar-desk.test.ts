@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+import { GrammarDesk } from '#backbone/grammar/grammar-desk.ts';
+import type { Grammar, TokenTrie } from '#native';
+import { refusal } from '#test/refusal.ts';
+
+const { signal } = new AbortController();
+
+const noMatcher = (): never => {
+  throw new Error('no test follows a text');
+};
+
+/** Opens a desk over a vocabulary whose grammars are all alike. */
+function openDesk(test: TestContext, maxWaiting = 64) {
+  const grammars: Grammar[] = [];
+  const trie: TokenTrie = {
+    compile: async () => {
+      const grammar = { numBytes: 1, createMatcher: noMatcher };
+      grammars.push(grammar);
+      return grammar;
+    },
+  };
+  const desk = new GrammarDesk(trie, { maxWaiting });
+  test.after(() => desk.close());
+  const compile = (client: string, word: string, stop = signal) =>
+    desk.compile({ $case: 'regex', value: word }, { client, signal: stop });
+  return { compile, grammars };
+}
+
+describe('a desk that compiles the forms of answers', () => {
+  it('lets clients take turns, whatever each of them has waiting', async (test) => {
+    const { compile } = openDesk(test);
+    const order: string[] = [];
+    const ask = async (client: string, word: string) => {
+      await compile(client, word);
+      order.push(word);
+    };
+
+    const floods = ['a1', 'a2', 'a3', 'a4'].map((word) => ask('flood', word));
+    await Promise.all([...floods, ask('single', 'b1')]);
+
+    assert.deepEqual(order, ['a1', 'a2', 'b1', 'a3', 'a4']);
+  });
+
+  it('compiles a form once for all who ask for it', async (test) => {
+    const { compile, grammars } = openDesk(test);
+
+    const both = await Promise.all([compile('one', 'a'), compile('two', 'a')]);
+    const later = await compile('one', 'a');
+
+    assert.equal(grammars.length, 1);
+    assert.deepEqual([...both, later], [grammars[0], grammars[0], grammars[0]]);
+  });
+
+  it('compiles nothing for who has left, and everything for the others', async (test) => {
+    const { compile, grammars } = openDesk(test);
+    const leaving = new AbortController();
+
+    const [first, second, third] = [
+      compile('one', 'a', leaving.signal),
+      compile('one', 'b', leaving.signal),
+      compile('two', 'c'),
+    ];
+    leaving.abort(new Error('left'));
+
+    await assert.rejects(first, /left/);
+    await assert.rejects(second, /left/);
+    assert.equal(await third, grammars.at(-1));
+    assert.equal(grammars.length, 1);
+  });
+
+  it('refuses more forms than may wait', async (test) => {
+    const { compile } = openDesk(test, 1);
+
+    const [first, second] = [compile('one', 'a'), compile('one', 'b')];
+
+    await assert.rejects(compile('two', 'c'), refusal('QUEUE_FULL', /waiting to be read/));
+    await Promise.all([first, second]);
+  });
+});
