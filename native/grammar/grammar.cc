@@ -95,7 +95,8 @@ void Grammar::Compute(uint32_t state, LocalMask& mask) {
     frames_.Advance({.stacks = {{from, kBottom}}, .reached_bottom = false}, node.byte, below_);
     if (below_.reached_bottom && node.end > i + 1) on_end(i);
     if (!walk_.Run(i + 1, node.end, below_, max_steps, on_token, on_end)) {
-      mask = {.is_unknown = true};
+      mask = LocalMask();
+      mask.is_unknown = true;
       break;
     }
     i = node.end;
