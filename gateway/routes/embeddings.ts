@@ -1,6 +1,6 @@
 import type { Route } from '#gateway/http/route.ts';
 import { Answer } from '#gateway/openai/answer/answer.ts';
-import { embeddingResponse } from '#gateway/openai/answer/embedding-response.ts';
+import { checkVectors, embeddingResponse } from '#gateway/openai/answer/embedding-response.ts';
 import { createEnvelope } from '#gateway/openai/answer/envelope.ts';
 import { EMBEDDING_FIELDS } from '#gateway/openai/field-names.ts';
 import { parseEmbeddingRequest } from '#gateway/openai/request/embedding-request.ts';
@@ -34,6 +34,9 @@ function embeddingCall(json: unknown): AnswerCall {
       throw new MeshError('INVALID_REQUEST', 'embeddings are not streamed', { param: 'stream' });
     },
     whole: ({ route: { name, model } }) => {
+      const [first] = request.starts;
+      const width = first?.embedding?.dimensions ?? model.hiddenSize;
+      checkVectors({ numVectors: request.starts.length, width, format });
       const served = { name, fingerprint: model.fingerprint };
       const envelope = createEnvelope('embd', served, request.requestId);
       const answers = request.starts.map(() => new Answer(1));

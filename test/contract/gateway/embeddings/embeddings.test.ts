@@ -146,6 +146,7 @@ describe('POST /v1/embeddings', () => {
       [{ input: [[]] }, 'input[0]'],
       [{ input: ['a', 7] }, 'input[1]'],
       [{ input: Array(2049).fill('a') }, 'input'],
+      [{ input: Array(2048).fill('a'), dimensions: 4096 }, 'input'],
       [{ input: 'a', encoding_format: 'int8' }, 'encoding_format'],
       [{ input: 'a', dimensions: 0 }, 'dimensions'],
       [{ input: 'a', pooling: 'cls' }, 'pooling'],
