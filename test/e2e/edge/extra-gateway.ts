@@ -70,7 +70,11 @@ export class ExtraGateway {
   }
 
   async #untilReady(): Promise<void> {
-    await this.#lines.match(/backbone .* is ready/);
+    // It may hear of the backbone before it listens.
+    await Promise.all([
+      this.#lines.match(/Server listening on/),
+      this.#lines.match(/backbone .* is ready/),
+    ]);
   }
 }
 
