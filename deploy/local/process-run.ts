@@ -98,11 +98,12 @@ export class ProcessRun {
     this.#send({ kind: 'members', role, members: this.#options.membersOf(role) });
   }
 
-  /** Tells the process which content is suspected. */
+  /** Tells the process to open its log anew. */
   tellReopenLog(): void {
     this.#send({ kind: 'reopen log' });
   }
 
+  /** Tells the process which content is suspected. */
   tellSuspects(): void {
     const { all } = this.#options.suspects;
     this.#send({ kind: 'suspects', suspects: all });

@@ -176,11 +176,12 @@ export class SupervisedProcess {
     return undefined;
   }
 
-  /** Ends the running work, whose callers are told, and then the process. */
+  /** Lets the process open its log anew, after its file was moved away. */
   reopenLog(): void {
     this.#run?.tellReopenLog();
   }
 
+  /** Ends the running work, whose callers are told, and then the process. */
   hasten(): void {
     this.#stopping.abort();
     this.#run?.drain(0);

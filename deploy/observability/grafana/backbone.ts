@@ -1,8 +1,6 @@
 import type { Dashboard } from './dashboard.ts';
 import { processRow } from './process-panels.ts';
-import { mean, of, quantile, quantiles, rate, rateOfRare, ratio } from './queries.ts';
-
-const PER_INSTANCE = '{{instance}}';
+import { mean, of, PER_INSTANCE, quantile, quantiles, rate, rateOfRare, ratio } from './queries.ts';
 
 export const BACKBONE: Dashboard = {
   uid: 'autoglm-backbone',

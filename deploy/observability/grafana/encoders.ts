@@ -1,8 +1,7 @@
 import type { Dashboard } from './dashboard.ts';
 import { processRow } from './process-panels.ts';
-import { mean, of, quantile, rate, ratio } from './queries.ts';
+import { mean, of, PER_INSTANCE, quantile, rate, ratio, usedOf } from './queries.ts';
 
-const PER_INSTANCE = '{{instance}}';
 /** Series of encoders among those of backbones, which have caches of the same name. */
 const ENCODER = 'role=~".+-encoder"';
 
@@ -18,10 +17,7 @@ export const ENCODERS: Dashboard = {
           title: 'Items inside',
           description: 'Between admission and their last row; beyond the limit others are refused.',
           unit: 'short',
-          queries: [
-            { expr: of('autoglm:encoder_items_running'), legend: PER_INSTANCE },
-            { expr: of('autoglm:encoder_items_limit'), legend: '{{instance}}, limit' },
-          ],
+          queries: usedOf('autoglm:encoder_items_running', 'autoglm:encoder_items_limit'),
         },
         {
           title: 'Waiting for a batch',

@@ -1,8 +1,6 @@
 import type { Dashboard } from './dashboard.ts';
 import { processRow } from './process-panels.ts';
-import { of, quantile, quantiles, rate, rateOfRare } from './queries.ts';
-
-const PER_INSTANCE = '{{instance}}';
+import { of, PER_INSTANCE, quantile, quantiles, rate, rateOfRare, usedOf } from './queries.ts';
 
 export const GATEWAY: Dashboard = {
   uid: 'autoglm-gateway',
@@ -116,19 +114,13 @@ export const GATEWAY: Dashboard = {
           title: 'In flight',
           description: 'Requests that are being answered; beyond the limit comes 429.',
           unit: 'short',
-          queries: [
-            { expr: of('autoglm:gateway_requests_in_flight'), legend: PER_INSTANCE },
-            { expr: of('autoglm:gateway_requests_in_flight_limit'), legend: '{{instance}}, limit' },
-          ],
+          queries: usedOf('autoglm:gateway_requests_in_flight'),
         },
         {
           title: 'Connections',
           description: 'Of clients; beyond the limit only probes are answered.',
           unit: 'short',
-          queries: [
-            { expr: of('autoglm:gateway_connections'), legend: PER_INSTANCE },
-            { expr: of('autoglm:gateway_connections_limit'), legend: '{{instance}}, limit' },
-          ],
+          queries: usedOf('autoglm:gateway_connections'),
         },
         {
           title: 'Bodies in memory',
@@ -148,10 +140,7 @@ export const GATEWAY: Dashboard = {
           title: 'Kept answers',
           description: 'Bytes of the answers kept for their Idempotency-Key.',
           unit: 'bytes',
-          queries: [
-            { expr: of('autoglm:gateway_kept_answer_bytes'), legend: PER_INSTANCE },
-            { expr: of('autoglm:gateway_kept_answer_bytes_limit'), legend: '{{instance}}, limit' },
-          ],
+          queries: usedOf('autoglm:gateway_kept_answer_bytes'),
         },
         {
           title: 'Log lines lost',

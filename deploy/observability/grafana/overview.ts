@@ -1,6 +1,6 @@
 import type { Dashboard } from './dashboard.ts';
 import { processRow } from './process-panels.ts';
-import { of, quantiles, rate, rateOfRare } from './queries.ts';
+import { of, quantiles, rate, rateOfRare, usedOf } from './queries.ts';
 
 const GENERATING = ['method="POST"', 'handler!="/ping"'] as const;
 
@@ -101,10 +101,7 @@ export const OVERVIEW: Dashboard = {
           title: 'In flight',
           description: 'Requests that gateways are answering; beyond the limit of each comes 429.',
           unit: 'short',
-          queries: [
-            { expr: of('autoglm:gateway_requests_in_flight'), legend: '{{instance}}' },
-            { expr: of('autoglm:gateway_requests_in_flight_limit'), legend: '{{instance}}, limit' },
-          ],
+          queries: usedOf('autoglm:gateway_requests_in_flight'),
         },
         {
           title: 'Sequences',

@@ -1,5 +1,8 @@
 import type { Query } from './dashboard.ts';
 
+/** Legend of series of which each instance has one. */
+export const PER_INSTANCE = '{{instance}}';
+
 /** Labels that a query asks for besides those of the mesh, as PromQL has them: `status="5xx"`. */
 type Matchers = readonly string[];
 
@@ -51,6 +54,14 @@ export function quantiles(metric: string): Query[] {
     expr: quantile(share, metric),
     legend: `P${share * 100}`,
   }));
+}
+
+/** Asks for what each instance uses, and how much it may. */
+export function usedOf(metric: string, limit = `${metric}_limit`): Query[] {
+  return [
+    { expr: of(metric), legend: PER_INSTANCE },
+    { expr: of(limit), legend: `${PER_INSTANCE}, limit` },
+  ];
 }
 
 function clause(by: readonly string[]): string {
