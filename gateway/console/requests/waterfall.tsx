@@ -51,6 +51,7 @@ function WaterfallRow({ bar }: { readonly bar: Bar }) {
       <span class="stage-name ellipsis" style={{ paddingInlineStart: `${depth * 0.8}rem` }}>
         {stage.name}
         {stage.cause !== null && <em class="cause">{say(CAUSE_TEXTS[stage.cause])}</em>}
+        {stage.error !== null && <em class="cause failed">{stage.error}</em>}
         {stage.address !== null && <small class="muted"> {stage.address}</small>}
       </span>
       <svg viewBox="0 0 1000 10" preserveAspectRatio="none" role="img" aria-label={label}>
