@@ -65,10 +65,11 @@ describe('a served model', () => {
     assert.deepEqual(await ask(service), [40, 40, 40, 40]);
     assert.deepEqual(valuesOf(registry, 'engine_healthy'), { a: 1 });
 
-    for (let i = 0; i < 3; i++) {
-      decoder.failNext('device is gone');
-      await assert.rejects(ask(service));
-    }
+    // A step that was begun ahead of one that fails is dropped, whatever becomes of it.
+    for (let i = 0; i < 6; i++) decoder.failNext('device is gone');
+    const asked = Promise.allSettled([ask(service), ask(service), ask(service), ask(service)]);
+    for (let i = 0; i < 3; i++) await ask(service).catch(() => {});
+    await asked;
 
     await assert.rejects(model.done, refusal('ENGINE_DEAD', /3 steps/));
     assert.deepEqual(valuesOf(registry, 'failed_steps'), { a: 3 });
