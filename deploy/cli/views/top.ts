@@ -44,7 +44,9 @@ export const top: Command = {
         if (options.once || !isAway(error)) throw error;
         return undefined;
       });
-      show(now === undefined ? `${gateway.url} does not answer; trying again` : topFrame(before, now));
+      show(
+        now === undefined ? `${gateway.url} does not answer; trying again` : topFrame(before, now),
+      );
       before = now ?? before;
     } while (!options.once);
     return 0;
