@@ -117,18 +117,20 @@ describe('the metrics of a mesh that is used', { timeout: 240_000 }, () => {
     await within(look(), { what: `${count} of ${metric}`, boundMs: 60_000 });
   }
 
-  /** Kills a process of a role when a stream of many has begun; resolves to the ends of all. */
-  async function killMeanwhile(role: string, count: number): Promise<void> {
-    const pids = await mesh.pids(role);
-    let isKilled = false;
-    const kill = () => {
-      if (isKilled) return;
-      isKilled = true;
-      for (const pid of pids.slice(0, count)) process.kill(pid, 'SIGKILL');
-    };
-    const streams = ['one', 'two', 'three', 'four'].map((words) =>
-      streamAnswer(mesh.url, long(words), onText(kill)),
-    );
+  /** Kills a backbone when several streams have begun on each; resolves when all have ended. */
+  async function killWithinAnswers(): Promise<void> {
+    const [pid] = await mesh.pids('llm-backbone');
+    assert(pid !== undefined);
+    const questions = ['one', 'two', 'three', 'four'];
+    const begun = new Set<string>();
+    const streams = questions.map((words) => {
+      const onBegin = onText(() => {
+        if (begun.size < questions.length && begun.add(words).size === questions.length) {
+          process.kill(pid, 'SIGKILL');
+        }
+      });
+      return streamAnswer(mesh.url, long(words, { max_tokens: 1500 }), onBegin);
+    });
     await Promise.all(streams);
   }
 
@@ -195,7 +197,7 @@ describe('the metrics of a mesh that is used', { timeout: 240_000 }, () => {
     await Promise.all(Array.from({ length: CROWD }, (_, i) => postChat(mesh.url, long(`${i}`))));
     await leave();
     await halfABody();
-    await killMeanwhile('llm-backbone', 1);
+    await killWithinAnswers();
     await untilReady('autoglm:gateway_backbone_ready', 2);
     const [encoder] = await mesh.pids('vision-encoder');
     assert(encoder !== undefined);
