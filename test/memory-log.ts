@@ -13,4 +13,5 @@ export interface LogLine {
   readonly msg: string;
   readonly request_id?: string;
   readonly reason?: string;
+  readonly status?: number;
 }

@@ -6,6 +6,7 @@ import { clearStamp, contentHash, isStamped, writeStamp } from './stamp.mjs';
 
 const SOURCES = [
   'gateway/console',
+  'services/mesh/answer',
   'services/mesh/overview',
   'deploy/models/phone-nano/media',
   'package-lock.json',

@@ -4,10 +4,11 @@ import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { isMessagesPath, messageErrorBody } from '#gateway/anthropic/error-body.ts';
 import { errorBody } from '#gateway/openai/error-body.ts';
-import { recordOf } from '#gateway/requests/request-record.ts';
 import { excerpt } from '#mesh/client-text.ts';
 import { ERRORS, MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
+import type { AccessLog } from './access-log.ts';
+import { noteFailure } from './request-failure.ts';
 import { requestFields } from './request-fields.ts';
 import { pathOf } from './request-target.ts';
 
@@ -21,12 +22,6 @@ export function answerErrors(app: FastifyInstance, log: Log): void {
     noteFailure(request, failure);
     sendError(reply, failure);
   });
-}
-
-/** Notes in a request's record why it failed. */
-export function noteFailure(request: FastifyRequest, { reason }: MeshError): void {
-  const record = recordOf(request);
-  if (record !== undefined) record.error = reason;
 }
 
 export function sendError(reply: FastifyReply, error: MeshError): void {
@@ -58,13 +53,18 @@ export function toMeshError(error: unknown, log: Log, request: FastifyRequest): 
   return new MeshError('ENGINE_FAILED', 'internal error; see the log of the gateway');
 }
 
-/** Answers bytes that are not HTTP; there is no request and so no route. */
-export function answerMalformedHttp(error: Error, socket: Socket): void {
+/** Answers bytes that are not HTTP; there is no request and so no route, and `log` counts them. */
+export function answerMalformedHttp(
+  error: Error,
+  socket: Socket,
+  log: Pick<AccessLog, 'malformed'>,
+): void {
   if (!socket.writable || ('code' in error && error.code === 'ECONNRESET')) {
     socket.destroy();
     return;
   }
   const { status, refusal } = malformedHttp(error);
+  log.malformed(refusal, status);
   const body = JSON.stringify(errorBody(refusal));
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,

@@ -12,9 +12,8 @@ export function requestFields(request: Pick<FastifyRequest, 'id' | 'raw'>): Fiel
 /** Returns what the line of an answered request says of its answer; never its content. */
 export function accessFields(record: RequestRecord | undefined): Fields {
   if (record === undefined) return {};
-  const { model, endpoint, error, ttftMs, tokens } = record;
+  const { model, endpoint, ttftMs, tokens } = record;
   return {
-    ...(error !== undefined && { reason: error }),
     ...(model !== undefined && { model }),
     ...(endpoint !== undefined && { endpoint }),
     ...(ttftMs !== undefined && { ttft_ms: Math.round(ttftMs) }),

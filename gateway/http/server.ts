@@ -12,13 +12,14 @@ import { recordOf } from '#gateway/requests/request-record.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { AllowedHosts, namedHosts } from '#mesh/process/allowed-hosts.ts';
 import { endStage } from '#mesh/trace/stages.ts';
+import { AccessLog } from './access-log.ts';
 import { type ApiKeys, authorizationOf, isOpenPath } from './auth.ts';
 import type { Connections } from './connections.ts';
 import { allowOrigins } from './cors.ts';
 import { answerErrors, answerMalformedHttp, sendError, toMeshError } from './errors-to-http.ts';
 import type { HttpMetrics } from './http-metrics.ts';
 import type { InFlight } from './in-flight.ts';
-import { accessFields, requestFields } from './request-fields.ts';
+import { noteFailure } from './request-failure.ts';
 import { requestId } from './request-id.ts';
 import { pathOf, plainTarget } from './request-target.ts';
 import type { Route } from './route.ts';
@@ -71,10 +72,11 @@ export interface HttpServer {
 /** Builds the HTTP server: the common parts, then the routes. */
 export function createServer(options: ServerOptions): HttpServer {
   const listeners: Server[] = [];
+  const accessLog = new AccessLog(options);
   const app = fastify({
     forceCloseConnections: 'idle',
     genReqId: requestId,
-    clientErrorHandler: answerMalformedHttp,
+    clientErrorHandler: (error, socket) => answerMalformedHttp(error, socket, accessLog),
     serverFactory: (handle) => {
       const server = createHttpServer(SERVER_TIMES, handle);
       deferContinue(server, handle);
@@ -85,8 +87,11 @@ export function createServer(options: ServerOptions): HttpServer {
     rewriteUrl: ({ url = '/' }) => plainTarget(url),
     // A path that cannot be decoded has no route, so no hook has run for it.
     frameworkErrors: (error, request, reply) => {
+      accessLog.watch(request, reply);
       reply.header('x-request-id', request.id);
-      sendError(reply, toMeshError(error, options.log, request));
+      const failure = toMeshError(error, options.log, request);
+      noteFailure(request, failure);
+      sendError(reply, failure);
     },
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
   });
@@ -94,11 +99,10 @@ export function createServer(options: ServerOptions): HttpServer {
   acceptJson(app, { ...json, receive, parser: new JsonParser() });
   dropUnreadBodies(app, receive);
   answerErrors(app, options.log);
-  beginRequests(app, options);
+  beginRequests(app, options, accessLog);
   admitRequests(app, options);
   recordRequests(app, options);
   endAnswers(app, options);
-  observeRequests(app, options);
   refuseUnknownRoutes(app, options.routes);
   refuseExcessWork(app, options);
   for (const route of options.routes) {
@@ -136,10 +140,15 @@ function addRoute(
   });
 }
 
-/** Names each request, and frees what its body took when its answer has ended. */
-function beginRequests(app: FastifyInstance, { bodies, inFlight, connections }: ServerOptions) {
+/** Names each request, watches it to its end, and frees what its body took then. */
+function beginRequests(
+  app: FastifyInstance,
+  { bodies, inFlight, connections }: ServerOptions,
+  accessLog: AccessLog,
+) {
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
+    accessLog.watch(request, reply);
     reply.raw.on('close', () => bodies.receive.memory.release(request.raw));
     // A client of a server that is about to go should open its next connection to another one.
     if (inFlight.isDraining || connections.isReserved(request.raw)) {
@@ -190,32 +199,5 @@ function recordRequests(app: FastifyInstance, { observer }: ServerOptions): void
   app.addHook('preHandler', async (request) => {
     const [receive] = recordOf(request)?.stages.list ?? [];
     if (receive !== undefined) endStage(receive);
-  });
-}
-
-/** Counts each request once, when its answer has ended, and writes its line in the log. */
-function observeRequests(app: FastifyInstance, { metrics, observer, log }: ServerOptions): void {
-  app.addHook('onResponse', async (request, reply) => {
-    const handler = request.routeOptions.url ?? 'unknown';
-    const { method } = request;
-    const status = reply.raw.statusCode;
-    const elapsedMs = Math.round(reply.elapsedTime);
-    metrics.answered({ handler, method, status, elapsedMs });
-    const record = recordOf(request);
-    if (record !== undefined) {
-      record.id = request.id;
-      observer.end(record, status);
-    }
-    const facts = {
-      ...requestFields(request),
-      ...accessFields(record),
-      status,
-      elapsed_ms: elapsedMs,
-    };
-    const line = `${method} ${handler} ${status}`;
-    // An open path answers 5xx by design if nothing is ready, so that is no warning.
-    if (isOpenPath(handler)) log.debug(facts, line);
-    else if (status >= 500) log.warn(facts, line);
-    else log.info(facts, line);
   });
 }

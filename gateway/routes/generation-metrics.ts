@@ -23,7 +23,7 @@ export class GenerationMetrics {
     );
     this.retries = registry.counter(
       'gateway_retries',
-      'Requests sent to another endpoint, by the reason.',
+      'Requests sent to another endpoint before their first token, by the reason.',
     );
     this.resumes = registry.counter(
       'gateway_resumes',

@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify';
-import { noteFailure, toMeshError } from '#gateway/http/errors-to-http.ts';
+import { toMeshError } from '#gateway/http/errors-to-http.ts';
 import type { AdmittedRequest } from '#gateway/http/in-flight.ts';
+import { noteFailure } from '#gateway/http/request-failure.ts';
 import { requestFields } from '#gateway/http/request-fields.ts';
 import { cutOffSlowReader } from '#gateway/http/slow-reader.ts';
 import { SseStream } from '#gateway/http/sse.ts';

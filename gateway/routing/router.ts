@@ -25,6 +25,7 @@ export interface RouterOptions {
   /** Lets an answer go on at an endpoint whose bits may differ. */
   readonly resumesAcrossNumerics: boolean;
   readonly balancing: Balancing;
+  /** Called when a request is sent to another endpoint before its first token. */
   readonly onRetry: (reason: MeshError['reason']) => void;
   /** Lets requests wait for an endpoint that is being started again. */
   readonly patience: Patience;
@@ -127,7 +128,12 @@ export class Router {
     const { resumesAcrossNumerics } = this.#options;
     const allows = (one: BackbonePeer) =>
       !delivery.hasTokens || resumesAcrossNumerics || givesBits(one, source);
-    const attempts = this.#attempts(route, { signal, profile: profileOf(start), allows });
+    const attempts = this.#attempts(route, {
+      signal,
+      profile: profileOf(start),
+      allows,
+      isResume: () => delivery.hasTokens,
+    });
     for await (const attempt of attempts) {
       const { peer, progress } = attempt;
       if (delivery.hasTokens) onResume?.({ isExact: givesBits(peer, source) });
@@ -161,7 +167,7 @@ export class Router {
 
   #attempts(
     { name, model }: ModelRoute,
-    { signal, profile, allows = () => true }: AttemptWish,
+    { signal, profile, allows = () => true, isResume = () => false }: AttemptWish,
   ): Attempts<BackbonePeer> {
     const { balancing } = this.#options;
     const pick = (candidates: readonly BackbonePeer[]) => {
@@ -171,6 +177,9 @@ export class Router {
     };
     return new Attempts(this.#set, pick, {
       ...this.#options,
+      onRetry: (reason) => {
+        if (!isResume()) this.#options.onRetry(reason);
+      },
       signal,
       who: 'the backbone',
       work: profile.work,
@@ -190,6 +199,8 @@ interface AttemptWish {
   readonly profile: RequestProfile;
   /** Tells whether an endpoint of the model may be asked; unset: all may. */
   readonly allows?: (endpoint: BackbonePeer) => boolean;
+  /** Tells whether a next attempt goes on with an answer that has begun, which is no retry; unset: none does. */
+  readonly isResume?: () => boolean;
 }
 
 export function unknownModel(model: string, known: readonly string[]): MeshError {

@@ -7,6 +7,7 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import sharp from 'sharp';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { type Mesh, startMesh } from '#test/e2e/mesh.ts';
+import { jsonPost, userMessage } from '#test/e2e/request/chat-request.ts';
 import { launchBrowser, NO_BROWSER, openPage, type Watched } from './browser.ts';
 
 const MEDIA = join(PACKAGE_ROOT, 'deploy/models/phone-nano/media');
@@ -336,6 +337,35 @@ describe('the console in a browser', { skip: NO_BROWSER }, () => {
 
     await remove.waitFor({ state: 'detached' });
     await page.keyboard.press('Escape');
+  });
+
+  it('says why a request was refused', async () => {
+    const { page } = desktop;
+    const post = jsonPost({ model: 'nobody', messages: userMessage('Hi') });
+    const headers = { ...post.headers, authorization: `Bearer ${KEY}` };
+    const answer = await fetch(`${mesh.url}/v1/chat/completions`, { ...post, headers });
+    assert.equal(answer.status, 404);
+
+    await goTo(page, 'requests');
+
+    await page
+      .getByRole('row', { name: /404 ?MODEL_NOT_FOUND/ })
+      .first()
+      .waitFor();
+  });
+
+  it('says since when a gateway that stands still has not answered', async () => {
+    const { page } = desktop;
+    await goTo(page, 'mesh');
+    await page.getByText('Live', { exact: true }).waitFor();
+
+    await page.route('**/v1/autoglm/mesh', () => {
+      // Nobody answers.
+    });
+
+    await page.getByText(/^No answer since /).waitFor();
+    await page.unroute('**/v1/autoglm/mesh');
+    await page.getByText('Live', { exact: true }).waitFor();
   });
 
   for (const [device, frame] of [

@@ -35,29 +35,23 @@ function formatNumber(value: number): string {
 /** A value, and between what the true one lies in 95 of 100 cases. */
 export type Estimate = Required<Pick<Figure, 'value' | 'spread'>>;
 
-/** Returns the mean of measurements. */
-export function meanOf(values: readonly number[]): Estimate {
-  return ratioOf(
-    values,
-    values.map(() => 1),
-  );
-}
+/** Resamplings of a bootstrap. */
+const NUM_RESAMPLED = 2000;
 
 /**
- * Returns the sum of measurements through that of others, each made beside one of them: what troubles
- * both of a pair weighs little.
+ * Returns the median of measurements, and by resampling them between what the true one lies: what
+ * happens to few of them weighs nothing.
  */
-export function ratioOf(values: readonly number[], others: readonly number[]): Estimate {
-  const total = sumOf(others);
-  const value = sumOf(values) / total;
-  const squares = values.map((one, at) => (one - value * (others[at] ?? 0)) ** 2);
-  const numPairs = values.length;
-  const error = Math.sqrt((sumOf(squares) * numPairs) / Math.max(1, numPairs - 1)) / total;
-  return { value, spread: { low: value - 1.96 * error, high: value + 1.96 * error } };
+export function medianWithSpread(values: readonly number[]): Estimate {
+  const one = () => values[Math.floor(Math.random() * values.length)] ?? Number.NaN;
+  const medians = Array.from({ length: NUM_RESAMPLED }, () => middleOf(values.map(one)));
+  medians.sort((a, b) => a - b);
+  const at = (share: number) => medians[Math.floor(share * NUM_RESAMPLED)] ?? Number.NaN;
+  return { value: middleOf(values), spread: { low: at(0.025), high: at(0.975) } };
 }
 
-function sumOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0);
+function middleOf(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 /** Returns the median of so many measurements, after one that touches all memory. */
@@ -65,5 +59,5 @@ export async function medianOf(numRounds: number, measure: () => Promise<number>
   await measure();
   const values: number[] = [];
   for (let i = 0; i < numRounds; i++) values.push(await measure());
-  return values.sort((a, b) => a - b)[Math.floor(numRounds / 2)] ?? Number.NaN;
+  return middleOf(values);
 }

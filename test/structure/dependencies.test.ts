@@ -30,7 +30,7 @@ const ENTRY_POINTS = [
   /^native\/print-gpus\.ts$/,
   /^deploy\/observability\/write-dashboards\.ts$/,
   /\.d\.ts$/,
-  /^test\/perf\/(bench|neighbour|row-sender|watched-process)\.ts$/,
+  /^test\/perf\/(bench|neighbour|row-sender|watched-process|traces\/traced-path)\.ts$/,
   /^test\/parity\/parity\.ts$/,
   /^test\/eval\/eval\.ts$/,
   /^test\/fuzz\/fuzz\.ts$/,

@@ -89,6 +89,7 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
     'routes/views': ['http', 'overview', 'routes', 'routing'],
   },
   'services/mesh': {
+    answer: [],
     async: [],
     balance: ['async'],
     log: ['async', TOP_FILES],

@@ -2,11 +2,13 @@ import { createInterface } from 'node:readline';
 import { Type } from 'typebox';
 import { parseFlags } from '#mesh/command-line/flags.ts';
 import { MeshError } from '#mesh/errors.ts';
+import { wantsColour } from '#mesh/log/pretty-line.ts';
 import { didYouMean } from '#mesh/nearest-name.ts';
 import { helpText, resolveOptions } from '#mesh/options.ts';
 import { SAMPLING_FIELDS } from '#mesh/sampling-fields.ts';
 import type { Command } from '../command.ts';
 import { meshFields, meshToAsk } from '../mesh-to-ask.ts';
+import { type AnswerView, RawAnswer, WordedAnswer } from './answer-view.ts';
 import { type ChatTurn, streamChat } from './chat-client.ts';
 import { Conversation } from './conversation.ts';
 import { audioPart, type ContentPart, imagePart } from './media-part.ts';
@@ -26,6 +28,11 @@ const chatOptions = Type.Object(
     maxTokens: Type.Optional(
       Type.Integer({ description: 'Longest answer, tokens; unset: the context', minimum: 1 }),
     ),
+    raw: Type.Boolean({
+      default: false,
+      description:
+        'Print answers as the model wrote them, as they are when the output is no terminal',
+    }),
     apiKey: meshFields.apiKey,
   },
   { additionalProperties: false },
@@ -33,6 +40,7 @@ const chatOptions = Type.Object(
 
 const COMMANDS = `/image FILE  sends a picture with the next message
 /audio FILE  sends a recording with the next message; an empty line sends it alone
+/raw         shows the last answer as the model wrote it
 /new         forgets the conversation (or /reset)
 /help        shows this list
 /exit        ends the chat
@@ -46,17 +54,25 @@ export const chat: Command = {
     `Usage: autoglm chat [options]\n\nEach line is a message. Ctrl-C breaks off an answer, and ends the chat between answers.\n\n${COMMANDS}\nOptions [default]:\n${helpText(chatOptions)}\n`,
   run: async (args) => {
     const options = resolveOptions(chatOptions, parseFlags(chatOptions, args));
-    const { system, model, temperature, maxTokens } = options;
+    const { system, model, temperature, maxTokens, raw } = options;
     const fields = { model, temperature, max_tokens: maxTokens };
     const { url, apiKey } = await meshToAsk(options);
-    const chatting = new Chat(new Conversation(system), (messages, signal) =>
-      streamChat(messages, { url, apiKey, fields, signal }),
-    );
+    const isForPeople = process.stdout.isTTY === true && !raw;
+    const isColoured = wantsColour(isForPeople, process.env);
+    const chatting = new Chat(new Conversation(system), {
+      ask: (messages, signal) => streamChat(messages, { url, apiKey, fields, signal }),
+      view: () => (isForPeople ? new WordedAnswer({ isColoured }) : new RawAnswer()),
+    });
     return chatting.run();
   },
 };
 
-type Ask = (messages: readonly ChatTurn[], signal: AbortSignal) => AsyncIterable<string>;
+interface ChatParts {
+  /** Streams the text of an answer. */
+  readonly ask: (messages: readonly ChatTurn[], signal: AbortSignal) => AsyncIterable<string>;
+  /** Makes the view of one answer. */
+  readonly view: () => AnswerView;
+}
 
 const ATTACHMENTS: Readonly<Record<string, (path: string) => Promise<ContentPart>>> = {
   '/image': imagePart,
@@ -66,12 +82,14 @@ const ATTACHMENTS: Readonly<Record<string, (path: string) => Promise<ContentPart
 /** A chat that reads lines of standard input. */
 class Chat {
   readonly #conversation: Conversation;
-  readonly #ask: Ask;
+  readonly #parts: ChatParts;
   #answering: AbortController | undefined;
+  /** The last answer, as far as it came. */
+  #last = '';
 
-  constructor(conversation: Conversation, ask: Ask) {
+  constructor(conversation: Conversation, parts: ChatParts) {
     this.#conversation = conversation;
-    this.#ask = ask;
+    this.#parts = parts;
   }
 
   /** Reads lines until the end of input or /exit; resolves to 1 if the last one failed. */
@@ -107,6 +125,7 @@ class Chat {
     try {
       if (attachment !== undefined) this.#conversation.attach(await attachment(unquoted(argument)));
       else if (command === '/help') process.stdout.write(COMMANDS);
+      else if (command === '/raw') process.stdout.write(`${this.#last}\n`);
       else if (command === '/new' || command === '/reset') this.#conversation.reset();
       else if (command !== '') throw unknownCommand(command);
       else if (line !== '' || this.#conversation.numMedia > 0) await this.#answer(line);
@@ -122,18 +141,21 @@ class Chat {
     const messages = this.#conversation.ask(question);
     const answering = new AbortController();
     this.#answering = answering;
-    let text = '';
+    const view = this.#parts.view();
+    let isWhole = false;
+    this.#last = '';
     try {
-      for await (const piece of this.#ask(messages, answering.signal)) {
-        text += piece;
-        process.stdout.write(piece);
+      for await (const piece of this.#parts.ask(messages, answering.signal)) {
+        this.#last += piece;
+        process.stdout.write(view.take(piece));
       }
-      this.#conversation.keep(messages, text);
+      isWhole = true;
+      this.#conversation.keep(messages, this.#last);
     } catch (error: unknown) {
       if (!answering.signal.aborted) throw error;
     } finally {
       this.#answering = undefined;
-      process.stdout.write('\n');
+      process.stdout.write(view.end(isWhole));
     }
   }
 }

@@ -10,8 +10,10 @@ import { formatTable } from '../table.ts';
 const MAX_DETAIL_CHARS = 60;
 const UNKNOWN = '-';
 
-/** Draws a mesh: a line on its gateway, and a table of its instances. Rates are from `before` to `now`. */
-export function topFrame(before: MeshOverview, now: MeshOverview): string {
+/** Draws a mesh: a line on its gateway, and a table of its instances. Rates are from `earlier` to `now`. */
+export function topFrame(earlier: MeshOverview, now: MeshOverview): string {
+  // A gateway that was started again counts anew.
+  const before = now.gateway.uptime_ms < earlier.gateway.uptime_ms ? now : earlier;
   const rates = ratesOf(before, now);
   const rows = now.instances.map((one) => rowOf(one, rates.get(one.address)));
   const omitted = now.num_omitted === 0 ? [] : [`and ${now.num_omitted} more`];

@@ -39,14 +39,28 @@ export const top: Command = {
     let before = await readOverview(gateway);
     do {
       await delay(1000 * options.intervalS);
-      const now = await readOverview(gateway);
-      const text = topFrame(before, now);
-      process.stdout.write(process.stdout.isTTY ? `${CLEAR}${text}\n` : `${text}\n\n`);
-      before = now;
+      const now = await readOverview(gateway).catch((error: unknown) => {
+        // A gateway that ends and is started again is what this is looked at for.
+        if (options.once || !isAway(error)) throw error;
+        return undefined;
+      });
+      show(
+        now === undefined ? `${gateway.url} does not answer; trying again` : topFrame(before, now),
+      );
+      before = now ?? before;
     } while (!options.once);
     return 0;
   },
 };
+
+/** Draws over what is there in a terminal; elsewhere what is shown follows. */
+function show(text: string): void {
+  process.stdout.write(process.stdout.isTTY ? `${CLEAR}${text}\n` : `${text}\n\n`);
+}
+
+function isAway(error: unknown): boolean {
+  return error instanceof MeshError && error.reason === 'NO_READY_ENDPOINT';
+}
 
 async function readOverview(gateway: GatewayAddress): Promise<MeshOverview> {
   const body = await askGateway(gateway, '/v1/autoglm/mesh');

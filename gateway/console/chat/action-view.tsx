@@ -1,5 +1,5 @@
+import type { PhoneAction } from '#mesh/answer/phone-action.ts';
 import { useText } from '../text/language.tsx';
-import type { PhoneAction } from './action.ts';
 import { useFileUrl } from './attachment-view.tsx';
 import type { Attachment } from './conversation.ts';
 import { type Drawing, drawingOf } from './drawing.ts';

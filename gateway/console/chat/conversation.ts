@@ -1,4 +1,4 @@
-import { answerText } from './answer-text.ts';
+import { answerText } from '#mesh/answer/answer-text.ts';
 
 /** A file that belongs to a message; it is kept in the browser as it was sent. */
 export interface Attachment {

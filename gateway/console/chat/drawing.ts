@@ -1,4 +1,4 @@
-import type { PhoneAction, ScreenPoint } from './action.ts';
+import type { PhoneAction, ScreenPoint } from '#mesh/answer/phone-action.ts';
 
 /** A place in pixels of the screenshot. */
 export interface Pixel {

@@ -1,12 +1,12 @@
+import { answerText } from '#mesh/answer/answer-text.ts';
+import { parseAction } from '#mesh/answer/phone-action.ts';
 import { hasKey, serverOrigin } from '../client/api.ts';
 import { CopyButton } from '../parts/copy-button.tsx';
 import { Icon } from '../parts/icon.tsx';
 import { useText } from '../text/language.tsx';
 import { durationText, numberText } from '../text/quantities.ts';
-import { parseAction } from './action.ts';
 import { ActionView } from './action-view.tsx';
 import { tokenRate } from './answer.ts';
-import { answerText } from './answer-text.ts';
 import { AttachmentView } from './attachment-view.tsx';
 import {
   type AnswerTurn,

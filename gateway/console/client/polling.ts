@@ -1,4 +1,8 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { ApiError } from './api.ts';
+
+/** Longest wait for an answer, milliseconds; a server that stands still is then said to be away. */
+const ANSWER_LIMIT_MS = 10_000;
 
 export interface Polled<T> {
   /** The last answer; undefined until the first. */
@@ -25,16 +29,23 @@ export function usePolling<T>(
   const latest = useRef(ask);
   latest.current = ask;
   useEffect(() => {
-    const ending = new AbortController();
+    let hasEnded = false;
+    let asking: AbortController | undefined;
     let timer: number | undefined;
     const poll = async () => {
+      asking = new AbortController();
+      const { signal } = asking;
+      const limit = setTimeout(() => asking?.abort(), ANSWER_LIMIT_MS);
       try {
-        const value = await latest.current(ending.signal);
-        if (ending.signal.aborted) return;
+        const value = await latest.current(signal);
+        if (hasEnded) return;
         setPolled({ value, error: undefined, answeredMs: Date.now() });
-      } catch (error: unknown) {
-        if (ending.signal.aborted) return;
+      } catch (cause: unknown) {
+        if (hasEnded) return;
+        const error = signal.aborted ? new ApiError(0, '') : cause;
         setPolled((previous) => ({ ...previous, error }));
+      } finally {
+        clearTimeout(limit);
       }
       schedule(intervalMs);
     };
@@ -50,7 +61,8 @@ export function usePolling<T>(
     document.addEventListener('visibilitychange', onSeen);
     schedule(0);
     return () => {
-      ending.abort();
+      hasEnded = true;
+      asking?.abort();
       clearTimeout(timer);
       document.removeEventListener('visibilitychange', onSeen);
     };

@@ -9,6 +9,8 @@ import type { TextKey } from '../text/en.ts';
 import { useText } from '../text/language.tsx';
 import { ageText, numberText, percentText } from '../text/quantities.ts';
 
+type Say = ReturnType<typeof useText>;
+
 const ROLE_TEXTS: Readonly<Record<InstanceOverviewRole, TextKey>> = {
   'llm-backbone': 'backbone',
   'vision-encoder': 'visionEncoder',
@@ -46,7 +48,7 @@ export interface InstanceCardProps {
 /** A backbone or an encoder. */
 export function InstanceCard({ instance, rates }: InstanceCardProps) {
   const say = useText();
-  const { state, detail, load, role, model, version, address } = instance;
+  const { state, detail, load, role, model, address } = instance;
   const tokenRate = rates?.tokenRate;
   return (
     <article class={`card ${role} is-${state}`}>
@@ -55,7 +57,7 @@ export function InstanceCard({ instance, rates }: InstanceCardProps) {
         <State state={state} />
       </header>
       <p class="ellipsis">
-        {model ?? '—'} <span class="muted">{version}</span>
+        {model ?? '—'} <span class="muted">{runText(instance, say)}</span>
       </p>
       <p class="muted ellipsis">{machineText(instance)}</p>
       <p class="muted ellipsis">{address}</p>
@@ -83,9 +85,6 @@ export function InstanceCard({ instance, rates }: InstanceCardProps) {
             ? undefined
             : `${say('cacheHits')} ${percentText(rates.hitShare)}`,
           tokenRate === undefined ? undefined : say('rate', { count: numberText(tokenRate) }),
-          instance.uptime_ms === null || state === 'away'
-            ? undefined
-            : say('uptime', { time: ageText(instance.uptime_ms) }),
         ]
           .filter((part) => part !== undefined)
           .join(' · ')}
@@ -94,13 +93,20 @@ export function InstanceCard({ instance, rates }: InstanceCardProps) {
   );
 }
 
+/** Which software it is, and for how long it has run. */
+function runText({ version, uptime_ms, state }: InstanceOverview, say: Say): string {
+  const isAway = uptime_ms === null || state === 'away';
+  const parts = [version, isAway ? null : say('uptime', { time: ageText(uptime_ms) })];
+  return parts.filter((part) => part !== null).join(' · ');
+}
+
 /** What it runs on, and with which weights. */
 function machineText({ device, isa, weight_dtype, quantization }: InstanceOverview): string {
   const parts = [device, isa, quantization ?? weight_dtype];
   return parts.filter((part) => part !== null).join(' · ');
 }
 
-function loadText({ load }: InstanceOverview, say: ReturnType<typeof useText>): string {
+function loadText({ load }: InstanceOverview, say: Say): string {
   if (load === null) return '';
   const running = say('loadOf', { running: load.num_running, capacity: load.capacity });
   if (load.num_waiting === 0) return running;

@@ -6,7 +6,7 @@ import { usePolling } from '../client/polling.ts';
 import { Icon } from '../parts/icon.tsx';
 import { useText } from '../text/language.tsx';
 import { durationText } from '../text/quantities.ts';
-import { hasGap, mergeRequests } from './known-requests.ts';
+import { hasGap, mergeRequests, unheardOf } from './known-requests.ts';
 import { Plots } from './plots.tsx';
 import { isError, MAX_GIVEN, seriesOf } from './series.ts';
 import { Waterfall } from './waterfall.tsx';
@@ -15,6 +15,8 @@ import { Waterfall } from './waterfall.tsx';
 const INTERVAL_MS = 2000;
 /** Requests that are asked for at each look; those in between only if there may be some. */
 const NUM_NEWEST = 50;
+/** Most requests that are asked for one by one, which ran and are no longer among the newest. */
+const MAX_ASKED_APART = 8;
 /** Requests that the list shows. */
 const NUM_LISTED = 100;
 
@@ -59,13 +61,22 @@ export function RequestsView({ onKeyNeeded }: RequestsViewProps) {
 
 function useRequests(): { requests: readonly RequestView[] | undefined; error: unknown } {
   const known = useRef<readonly RequestView[]>([]);
-  const list = (limit: number, signal: AbortSignal) =>
-    askJson<RequestList>(`v1/autoglm/requests?limit=${limit}`, { signal });
   const { value, error } = usePolling(async (signal) => {
-    const newest = await list(NUM_NEWEST, signal);
-    const mayLack = hasGap(known.current, newest.data, NUM_NEWEST);
-    const { data } = mayLack ? await list(MAX_GIVEN, signal) : newest;
-    known.current = mergeRequests(known.current, data);
+    const list = async (query: string) => {
+      const { data } = await askJson<RequestList>(`v1/autoglm/requests?${query}`, { signal });
+      return data;
+    };
+    let news = await list(`limit=${NUM_NEWEST}`);
+    let unheard = unheardOf(known.current, news);
+    if (hasGap(known.current, news, NUM_NEWEST) || unheard.length > MAX_ASKED_APART) {
+      news = await list(`limit=${MAX_GIVEN}`);
+      unheard = unheardOf(known.current, news);
+    }
+    const asked = unheard.slice(0, MAX_ASKED_APART);
+    const found = await Promise.all(
+      asked.map(({ id }) => list(`limit=1&id=${encodeURIComponent(id)}`)),
+    );
+    known.current = mergeRequests(known.current, [...news, ...found.flat()], asked);
     return known.current;
   }, INTERVAL_MS);
   return { requests: value, error };
@@ -123,7 +134,7 @@ interface RequestRowProps {
 
 function RequestRow({ request, isOpen, onToggle }: RequestRowProps) {
   const say = useText();
-  const { ttft_ms, duration_ms, input_tokens, output_tokens, status } = request;
+  const { ttft_ms, duration_ms, input_tokens, output_tokens, status, error } = request;
   return (
     <tr class={isError(request) ? 'failed' : undefined}>
       <td data-label={say('columnTime')}>
@@ -138,6 +149,7 @@ function RequestRow({ request, isOpen, onToggle }: RequestRowProps) {
       </td>
       <td data-label={say('columnStatus')}>
         {status ?? <span class="muted">{say('running')}</span>}
+        {error !== null && <small class="reason">{error}</small>}
       </td>
       <td data-label={say('columnTtft')}>{ttft_ms === null ? '—' : durationText(ttft_ms)}</td>
       <td data-label={say('columnTotal')}>

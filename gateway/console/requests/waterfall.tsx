@@ -48,10 +48,14 @@ function WaterfallRow({ bar }: { readonly bar: Bar }) {
   });
   return (
     <li>
-      <span class="stage-name ellipsis" style={{ paddingInlineStart: `${depth * 0.8}rem` }}>
+      <span
+        class={stage.error === null ? 'stage-name ellipsis' : 'stage-name'}
+        style={{ paddingInlineStart: `${depth * 0.8}rem` }}
+      >
         {stage.name}
         {stage.cause !== null && <em class="cause">{say(CAUSE_TEXTS[stage.cause])}</em>}
         {stage.address !== null && <small class="muted"> {stage.address}</small>}
+        {stage.error !== null && <em class="cause failed">{stage.error}</em>}
       </span>
       <svg viewBox="0 0 1000 10" preserveAspectRatio="none" role="img" aria-label={label}>
         <rect class="track" width="1000" height="10" />

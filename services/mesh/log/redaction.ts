@@ -3,6 +3,8 @@ import { isRecord } from '#mesh/json-value.ts';
 /** Names, in small letters, of what must not reach a log: credentials, prompts and media. */
 const SECRET: ReadonlySet<string> = new Set([
   'authorization',
+  'proxy-authorization',
+  'password',
   'apikey',
   'api_key',
   'x-api-key',

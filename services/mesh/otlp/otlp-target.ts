@@ -38,7 +38,14 @@ interface ChosenTarget {
 
 /** Names the collector for people. */
 export function targetName({ url, protocol }: OtlpTarget): string {
-  return `${url ?? 'the collector that OTEL_* variables name'} by ${protocol}`;
+  const name = url === undefined ? 'the collector that OTEL_* variables name' : publicPart(url);
+  return `${name} by ${protocol}`;
+}
+
+/** Returns a URL without what may be a secret: user, password and query. */
+function publicPart(url: string): string {
+  const { origin, pathname } = new URL(url);
+  return origin + pathname;
 }
 
 function chosen(signal: OtlpSignal, options: OtlpOptions): ChosenTarget {
@@ -76,7 +83,11 @@ function variable(signal: OtlpSignal, what: string): string {
 function checkUrl(signal: OtlpSignal, url: string): void {
   const isHttp = URL.canParse(url) && ['http:', 'https:'].includes(new URL(url).protocol);
   if (isHttp) return;
-  throw refused(`key "otlp-${signal}-endpoint"`, `must be an http or https URL, got ${url}`);
+  // It may hold a password, so the message repeats none of it.
+  throw refused(
+    `key "otlp-${signal}-endpoint"`,
+    'must be an http or https URL, such as http://collector:4318',
+  );
 }
 
 function refused(what: string, rule: string): MeshError {

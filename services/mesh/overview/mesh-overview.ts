@@ -30,7 +30,7 @@ export interface GatewayOverview {
   /** Number and sum of the times to the first token since the start, seconds. */
   readonly ttft_count: number;
   readonly ttft_sum_s: number;
-  /** Requests sent to another endpoint, and begun answers that another one went on with. */
+  /** Requests sent to another endpoint before their first token, and begun answers that another one went on with. */
   readonly retries_total: number;
   readonly resumes_total: number;
 }

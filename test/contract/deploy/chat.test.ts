@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -7,6 +7,12 @@ import { after, before, describe, it } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 
 const MEDIA = join(PACKAGE_ROOT, 'deploy/models/phone-nano/media');
+
+const TAP = '<think>It is at the top.</think><answer>do(action="Tap", element=[833,145])</answer>';
+
+/** Opens a terminal, of util-linux. */
+const SCRIPT = 'script';
+const hasTerminal = spawnSync(SCRIPT, ['--version']).error === undefined;
 
 /** Writes an answer of one piece; without its end the stream breaks off. */
 function answer(response: ServerResponse, content: string, isWhole: boolean): void {
@@ -28,7 +34,8 @@ describe('autoglm chat', () => {
         const body = JSON.parse(json);
         bodies.push(body);
         const question = JSON.stringify(body.messages.at(-1).content);
-        answer(response, 'fine', !question.includes('break'));
+        const content = question.includes('camera') ? TAP : 'fine';
+        answer(response, content, !question.includes('break'));
       });
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -38,11 +45,27 @@ describe('autoglm chat', () => {
   });
   after(() => server.close());
 
+  function chatFlags(more: readonly string[] = []): readonly string[] {
+    const args = JSON.stringify(['chat', '--url', url, ...more]);
+    const script = `import('#deploy/cli/main.ts').then((m) => m.runCli(${args}))`;
+    return ['--conditions=source', '--import', 'tsx', '-e', script];
+  }
+
+  /** Chats in a terminal, without colours; resolves to what it shows. */
+  async function chatInTerminal(lines: readonly string[], more: readonly string[] = []) {
+    const command = [process.execPath, ...chatFlags(more)].map(shellQuoted).join(' ');
+    const child = spawn(SCRIPT, ['-q', '-e', '-c', command, '/dev/null'], {
+      cwd: PACKAGE_ROOT,
+      env: { ...process.env, NO_COLOR: '1' },
+    });
+    child.stdin.end(`${lines.join('\n')}\n`);
+    const shown = await text(child.stdout);
+    return shown.replaceAll('\r\n', '\n');
+  }
+
   async function chat(lines: readonly string[], env: Readonly<Record<string, string>> = {}) {
     bodies.length = 0;
-    const script = `import('#deploy/cli/main.ts').then((m) => m.runCli(['chat', '--url', '${url}']))`;
-    const flags = ['--conditions=source', '--import', 'tsx', '-e', script];
-    const child = spawn(process.execPath, flags, {
+    const child = spawn(process.execPath, chatFlags(), {
       cwd: PACKAGE_ROOT,
       env: { ...process.env, ...env },
     });
@@ -91,9 +114,33 @@ describe('autoglm chat', () => {
     assert.equal(stdout, 'fine\n');
   });
 
+  it('gives a pipe the answer as the model wrote it', async () => {
+    assert.equal((await chat(['the camera?'])).stdout, `${TAP}\n`);
+  });
+
+  const skip = hasTerminal ? false : `there is no ${SCRIPT}`;
+  it('tells an action in words in a terminal, and what the model wrote when asked', {
+    skip,
+  }, async () => {
+    const lines = ['the camera?', '/raw', '/exit'];
+
+    const shown = await chatInTerminal(lines);
+    const raw = await chatInTerminal(['the camera?', '/exit'], ['--raw']);
+
+    assert.match(shown, /It is at the top\.\n→ Tap at 833, 145 of 1000\n/);
+    assert.equal(shown.split(TAP).length, 2, shown);
+    assert.equal(raw.split(TAP).length, 2, raw);
+    assert(!raw.includes('→'), raw);
+  });
+
   it("presents the first of the variable's keys", async () => {
     await chat(['well?'], { AUTOGLM_API_KEY: 'one, two' });
 
     assert.equal(keys.at(-1), 'Bearer one');
   });
 });
+
+/** Writes a word as a shell takes it. */
+function shellQuoted(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
+}

@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import { type Gateway, type GatewayOptions, startGateway } from '#gateway/gateway.ts';
 import { gatewayOptions } from '#gateway/options.ts';
 import { isRecord } from '#mesh/json-value.ts';
+import type { Log } from '#mesh/log/log.ts';
 import { resolveOptions } from '#mesh/options.ts';
 import { within } from '#test/bounded.ts';
 import { FakeBackbone } from './fake-backbone.ts';
@@ -21,10 +22,12 @@ export interface Harness {
 
 export interface HarnessOptions extends Partial<GatewayOptions> {
   readonly backbones?: readonly FakeBackbone[];
+  /** Unset: nothing is logged. */
+  readonly log?: Log;
 }
 
 export async function startHarness(options: HarnessOptions = {}): Promise<Harness> {
-  const { backbones = [new FakeBackbone()], ...values } = options;
+  const { backbones = [new FakeBackbone()], log = pino({ enabled: false }), ...values } = options;
   for (const backbone of backbones) await backbone.start();
   const addresses = backbones.map(({ address }) => address);
   const complete = resolveOptions(
@@ -39,7 +42,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
     },
     {},
   );
-  const gateway = await startGateway(complete, pino({ enabled: false }));
+  const gateway = await startGateway(complete, log);
   const { url } = gateway;
   const [backbone] = backbones;
   if (backbone === undefined) throw new Error('a harness has at least one backbone');

@@ -94,9 +94,12 @@ function textsOf(events: readonly unknown[]): string[] {
   return texts.filter((text) => text !== '');
 }
 
+/** Returns what counts as sent again: a resumed answer is no retry. */
 async function resumes(): Promise<string[]> {
   const text = await (await harness.get('/metrics')).text();
-  return text.split('\n').filter((line) => /^autoglm:gateway_resumes_total.* [1-9]/.test(line));
+  return text
+    .split('\n')
+    .filter((line) => /^autoglm:gateway_(resumes|retries)_total.* [1-9]/.test(line));
 }
 
 describe('An answer whose backbone is lost', () => {

@@ -7,7 +7,7 @@ import { type Backbone, startBackbone } from '#backbone/backbone.ts';
 import { readModelFiles } from '#backbone/checkpoint/model-files.ts';
 import { loadDecoder } from '#backbone/load-decoder.ts';
 import { type BackboneOptions, backboneOptions } from '#backbone/options.ts';
-import { parseAction } from '#gateway/console/chat/action.ts';
+import { parseAction } from '#mesh/answer/phone-action.ts';
 import { reasonOf } from '#mesh/errors.ts';
 import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import { resolveOptions } from '#mesh/options.ts';

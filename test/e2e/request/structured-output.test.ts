@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import OpenAI from 'openai';
-import { parseAction } from '#gateway/console/chat/action.ts';
+import { parseAction } from '#mesh/answer/phone-action.ts';
 import { type Mesh, property, startMesh } from '#test/e2e/mesh.ts';
 import { postChat, streamAnswer, userMessage } from './chat-request.ts';
 

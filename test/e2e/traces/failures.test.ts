@@ -7,6 +7,7 @@ import { type Mesh, type MeshInstance, property, startMesh } from '#test/e2e/mes
 import { type Body, jsonPost, userMessage } from '#test/e2e/request/chat-request.ts';
 import { uniqueImage } from '#test/e2e/request/unique-media.ts';
 import { OtlpCollector, type ReceivedSpan } from '#test/otlp/otlp-collector.ts';
+import { isEncodeCall, isGenerate, isRoot, portOf } from './received-spans.ts';
 
 /** Silence after which calls are tried elsewhere, seconds: long enough that requests are under way. */
 const PROGRESS_TIMEOUT_S = 5;
@@ -201,13 +202,3 @@ describe('traces of requests that meet lost processes', () => {
     }
   });
 });
-
-const isRoot = ({ name }: ReceivedSpan) => name === 'POST /v1/chat/completions';
-const isGenerate = ({ service, name }: ReceivedSpan) =>
-  service === 'llm-backbone' && name === 'Generate';
-
-/** Tells whether a span is the backbone's part of a call to an encoder. */
-const isEncodeCall = ({ service, name }: ReceivedSpan) =>
-  service === 'llm-backbone' && name === 'Encode';
-
-const portOf = ({ address }: MeshInstance) => Number(address.slice(address.lastIndexOf(':') + 1));

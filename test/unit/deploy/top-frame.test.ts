@@ -67,6 +67,13 @@ describe('topFrame', () => {
     }
   });
 
+  it('takes no rate of a gateway that was started anew', () => {
+    const then = meshOverview(1000, { requests_total: 90, uptime_ms: 60_000 }, []);
+    const now = meshOverview(3000, { requests_total: 3, uptime_ms: 2000 }, []);
+
+    assert.match(topFrame(then, now), / {2}- requests\/s {2}0 failed {2}first token - {2}/);
+  });
+
   it('draws a gateway that knows nobody', () => {
     const frame = topFrame(meshOverview(1000, {}, []), meshOverview(3000, {}, []));
 

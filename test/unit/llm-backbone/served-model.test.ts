@@ -57,6 +57,26 @@ function valuesOf(registry: MetricRegistry, name: string): Record<string, number
   );
 }
 
+describe('a served model', () => {
+  it('counts steps that fail, and tells when its engine is dead', async (test) => {
+    const registry = new MetricRegistry();
+    const { model, decoder } = await serve(test, registry, { name: 'a', token: 40 });
+    const service = new BackboneService(model, log);
+    assert.deepEqual(await ask(service), [40, 40, 40, 40]);
+    assert.deepEqual(valuesOf(registry, 'engine_healthy'), { a: 1 });
+
+    // A step that was begun ahead of one that fails is dropped, whatever becomes of it.
+    for (let i = 0; i < 6; i++) decoder.failNext('device is gone');
+    const asked = Promise.allSettled([ask(service), ask(service), ask(service), ask(service)]);
+    for (let i = 0; i < 3; i++) await ask(service).catch(() => {});
+    await asked;
+
+    await assert.rejects(model.done, refusal('ENGINE_DEAD', /3 steps/));
+    assert.deepEqual(valuesOf(registry, 'failed_steps'), { a: 3 });
+    assert.deepEqual(valuesOf(registry, 'engine_healthy'), { a: 0 });
+  });
+});
+
 describe('two served models in one process', () => {
   it('answer each for itself', async (test) => {
     const registry = new MetricRegistry();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { hasGap, mergeRequests } from '#gateway/console/requests/known-requests.ts';
+import { hasGap, mergeRequests, unheardOf } from '#gateway/console/requests/known-requests.ts';
 import { areaPath, axisTop, linePath } from '#gateway/console/requests/plot-path.ts';
 import {
   NUM_STEPS,
@@ -72,6 +72,30 @@ describe('the requests that the page knows', () => {
         ['b', 200],
       ],
     );
+  });
+
+  it('are asked for again while they run, however many came after them', () => {
+    const slow = request({ id: 'slow', started_ms: 1, status: null, duration_ms: null });
+    const known = mergeRequests([], [slow, request({ id: 'done', started_ms: 2 })]);
+    const news = [request({ id: 'new', started_ms: 3 })];
+
+    assert.deepEqual(unheardOf(known, news), [slow]);
+    assert.deepEqual(unheardOf(known, [...news, slow]), []);
+    const ended = mergeRequests(known, [...news, request({ id: 'slow', started_ms: 1 })], [slow]);
+    assert.deepEqual(
+      ended.map(({ id, status }) => [id, status]),
+      [
+        ['new', 200],
+        ['done', 200],
+        ['slow', 200],
+      ],
+    );
+  });
+
+  it('are forgotten when the server does', () => {
+    const slow = request({ id: 'slow', started_ms: 1, status: null, duration_ms: null });
+
+    assert.deepEqual(mergeRequests([slow], [], [slow]), []);
   });
 
   it('are bounded', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { LimitingForm } from '#backbone/grammar/form-rules.ts';
-import { parseAction } from '#gateway/console/chat/action.ts';
+import { parseAction } from '#mesh/answer/phone-action.ts';
 import { seededRandom } from '#test/seeded-random.ts';
 import { forcedText, grammarOf, refusalOfForm, takesText } from './forced-text.ts';
 

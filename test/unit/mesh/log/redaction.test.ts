@@ -8,12 +8,14 @@ describe('redact', () => {
   it('censors credentials and content by their names, at any depth and in lists', () => {
     const fields = {
       Authorization: 'Bearer a',
+      'Proxy-Authorization': 'Basic b',
       request: { headers: { 'X-Api-Key': 'b', cookie: 'c', accept: 'd' } },
       bodies: [{ messages: ['e'] }, { prompt: 'f', model: 'g' }],
     };
 
     assert.deepEqual(redact(fields), {
       Authorization: HIDDEN,
+      'Proxy-Authorization': HIDDEN,
       request: { headers: { 'X-Api-Key': HIDDEN, cookie: HIDDEN, accept: 'd' } },
       bodies: [{ messages: HIDDEN }, { prompt: HIDDEN, model: 'g' }],
     });

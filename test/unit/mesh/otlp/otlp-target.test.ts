@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { otlpTarget } from '#mesh/otlp/otlp-target.ts';
+import { otlpTarget, targetName } from '#mesh/otlp/otlp-target.ts';
 import { refusalOf } from '#test/refusal.ts';
 
 for (const signal of ['traces', 'metrics'] as const) {
@@ -29,6 +29,13 @@ for (const signal of ['traces', 'metrics'] as const) {
       const found = target({ ...withUrl(URL), ...byGrpc }, env);
 
       assert.deepEqual(found, { url: URL, protocol: 'grpc' });
+    });
+
+    it('is named in logs without user, password and query', () => {
+      const found = target(withUrl('https://me:secret@collector:4318/v1?key=secret'));
+
+      assert(found !== undefined);
+      assert.equal(targetName(found), 'https://collector:4318/v1 by http/protobuf');
     });
 
     it('is left to the variables, with the protocol that they name', () => {
@@ -62,7 +69,7 @@ for (const signal of ['traces', 'metrics'] as const) {
       ].map((attempt) => refusalOf(attempt).message);
 
       assert.deepEqual(refusals, [
-        `key "otlp-${signal}-endpoint": must be an http or https URL, got collector:4318`,
+        `key "otlp-${signal}-endpoint": must be an http or https URL, such as http://collector:4318`,
         `the variable OTEL_${NAME}_EXPORTER: must be otlp or none, got zipkin`,
         'the variable OTEL_EXPORTER_OTLP_PROTOCOL: must be one of http/protobuf, http/json, grpc, got udp',
       ]);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type AnswerText, answerText } from '#gateway/console/chat/answer-text.ts';
+import { type AnswerText, answerText } from '#mesh/answer/answer-text.ts';
 
 const TAP = 'do(action="Tap", element=[500,120])';
 
