@@ -66,7 +66,8 @@ void PackQueryTiles(const RowAt& row_at, int64_t num_rows, int64_t head_dim, Til
   }
 }
 
-// Writes 32 rows of values transposed: tiles [16 dims, 32 keys] at tiles[dim / 16 * stride]. Rows from num_rows on are zeros, and so are rows that are not finite, which a product with
+// Writes 32 rows of values transposed: tiles [16 dims, 32 keys] at tiles[dim / 16 * stride]. Rows from
+// num_rows on are zeros, and so are rows that are not finite, which a product with
 // the zero of a query that must not see them would spread; bit j tells that row j is one.
 template <typename V, typename T>
 uint32_t PackValueTiles(const T* const* rows, int64_t num_rows, int64_t head_dim, TileBytes* tiles,

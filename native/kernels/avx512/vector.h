@@ -180,7 +180,8 @@ struct Avx512Vector {
   static void InterleaveHalves(Pairs a, Pairs b, Pairs pairs[2]) {
     const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     // Halves i and 32 + i: 32 and more are of the second operand.
-    const __m512i first = _mm512_or_si512(lanes, _mm512_slli_epi32(_mm512_add_epi32(lanes, _mm512_set1_epi32(32)), 16));
+    const __m512i second = _mm512_slli_epi32(_mm512_add_epi32(lanes, _mm512_set1_epi32(32)), 16);
+    const __m512i first = _mm512_or_si512(lanes, second);
     pairs[0] = _mm512_permutex2var_epi16(a, first, b);
     pairs[1] = _mm512_permutex2var_epi16(a, _mm512_add_epi16(first, _mm512_set1_epi16(16)), b);
   }
