@@ -237,8 +237,8 @@ struct FullAttentionArgs {
 // Softmax is kept online (https://arxiv.org/abs/1805.02867), so that no [queries, keys] matrix
 // exists. Each query walks its keys from position 0 in blocks of fixed size; a key that it may not
 // see never affects its result, even if the key is NaN. Over a cache that is not float32, q and the
-// probabilities may be rounded to bfloat16; a value that is infinity or NaN may make all of a row NaN
-// that sees it.
+// probabilities may be rounded: to bfloat16, or over int8 to integers, of 16 bits and, for the
+// probabilities of a block, of 8. A value that is infinity or NaN may make all of a row NaN that sees it.
 struct AttentionKernels {
   const char* isa;
   size_t scratch_bytes;  // memory that a call overwrites at args.scratch

@@ -6,32 +6,14 @@
 #include <cstdint>
 
 #include "kernels/amx/tiles.h"
-#include "kernels/simd/key_rows.h"
+#include "kernels/simd/attention/key_rows.h"
+#include "kernels/simd/attention/lane_dots.h"
 
 namespace autoglm::kernels {
 namespace {
 
 // Elements of a row that one step of a product takes: 32 bfloat16.
 inline constexpr int64_t kStepDims = 32;
-
-inline __mmask32 FirstHalves(int64_t count) {
-  return static_cast<__mmask32>((uint64_t{1} << static_cast<uint64_t>(count)) - 1u);
-}
-
-// Reads `count` elements of a row, at most kStepDims, as bfloat16; the others are zero. int8 becomes
-// bfloat16 without rounding, and without the row's scale.
-template <typename V>
-__m512i LoadBfloat16(const uint16_t* row, int64_t count) {
-  return _mm512_maskz_loadu_epi16(FirstHalves(count), row);
-}
-
-template <typename V, typename T>
-__m512i LoadBfloat16(const T* row, int64_t count) {
-  const int64_t low = count < V::kWidth ? count : V::kWidth;
-  const typename V::Float first = V::LoadFirst(row, low);
-  if (count <= V::kWidth) return V::RoundPairOfVectors(first, V::Zero());
-  return V::RoundPairOfVectors(first, V::LoadFirst(row + V::kWidth, count - V::kWidth));
-}
 
 // Bit i is set if element i is infinity or NaN.
 inline __mmask32 NonFinite(__m512i bfloat16) {
@@ -84,7 +66,8 @@ void PackQueryTiles(const RowAt& row_at, int64_t num_rows, int64_t head_dim, Til
   }
 }
 
-// Writes 32 rows of values transposed: tiles [16 dims, 32 keys] at tiles[dim / 16 * stride]. Rows from num_rows on are zeros, and so are rows that are not finite, which a product with
+// Writes 32 rows of values transposed: tiles [16 dims, 32 keys] at tiles[dim / 16 * stride]. Rows from
+// num_rows on are zeros, and so are rows that are not finite, which a product with
 // the zero of a query that must not see them would spread; bit j tells that row j is one.
 template <typename V, typename T>
 uint32_t PackValueTiles(const T* const* rows, int64_t num_rows, int64_t head_dim, TileBytes* tiles,

@@ -9,7 +9,7 @@
 #include "kernels/amx/tile_softmax.h"
 #include "kernels/amx/tiles.h"
 #include "kernels/kernels.h"
-#include "kernels/simd/attention.h"
+#include "kernels/simd/attention/attention.h"
 
 namespace autoglm::kernels {
 namespace {
@@ -205,34 +205,22 @@ class SpanWalk {
   float scale_;
 };
 
-// Brings the lines of a row to the second-level cache.
-inline void FetchRow(const void* row, int64_t bytes) {
-  for (int64_t line = 0; line < bytes; line += kTileRowBytes) {
-    __builtin_prefetch(static_cast<const char*>(row) + line, 0, 2);
-  }
-}
-
 // Packs `count` keys and values from `key` on, at most kTileKeys.
 template <typename V, typename Rows>
 void PackBlock(const Rows& keys, const Rows& values, int64_t key, int64_t count, int64_t head_dim,
                KeyBlock& block) {
   block.key = key;
   if constexpr (Rows::kHasScales) {
-    LoadScales(keys, key, count, block.key_scales, kTileKeys);
-    LoadScales(values, key, count, block.value_scales, kTileKeys);
+    keys.LoadScales(key, count, block.key_scales, kTileKeys);
+    values.LoadScales(key, count, block.value_scales, kTileKeys);
   }
-  decltype(keys.At(0)) key_rows[kTileKeys];
-  decltype(keys.At(0)) value_rows[kTileKeys];
+  const typename Rows::Number* key_rows[kTileKeys];
+  const typename Rows::Number* value_rows[kTileKeys];
+  keys.Find(key, count, kTileKeys, key_rows);
+  values.Find(key, count, kTileKeys, value_rows);
   // The rows lie in blocks all over the cache: they are asked for before the first is needed.
-  const int64_t row_bytes = head_dim * static_cast<int64_t>(sizeof(*key_rows[0]));
-  for (int64_t j = 0; j < count; ++j) {
-    key_rows[j] = keys.At(key + j);
-    FetchRow(key_rows[j], row_bytes);
-  }
-  for (int64_t j = 0; j < count; ++j) {
-    value_rows[j] = values.At(key + j);
-    FetchRow(value_rows[j], row_bytes);
-  }
+  FetchRows(key_rows, count, head_dim);
+  FetchRows(value_rows, count, head_dim);
   for (int64_t tile = 0; tile < kKeyTiles; ++tile) {
     const int64_t first = tile * kTileRows;
     PackKeyTiles<V>(key_rows + first, count - first, head_dim, block.keys[tile]);

@@ -1,8 +1,9 @@
 #include "kernels/avx2/vector.h"
 #include "kernels/kernels.h"
 #include "kernels/simd/activation.h"
-#include "kernels/simd/attention.h"
+#include "kernels/simd/attention/attention.h"
 #include "kernels/simd/convert.h"
+#include "kernels/simd/convolution.h"
 #include "kernels/simd/gemm.h"
 #include "kernels/simd/logits.h"
 #include "kernels/simd/norm.h"
@@ -17,6 +18,7 @@ void ApplyAvx2(CpuKernels& kernels) {
   kernels.activation = Activation<Avx2Vector>(kIsa);
   kernels.rope = Rope<Avx2Vector>(kIsa);
   kernels.attention = Attention<Avx2Vector>(kIsa);
+  kernels.convolution = Convolution<Avx2Vector>(kIsa);
   kernels.convert = Convert<Avx2Vector>(kIsa);
   kernels.logits = Logits<Avx2Vector>(kIsa);
 }

@@ -19,6 +19,8 @@ struct Avx2Vector {
   static constexpr int kTileVectors = 2;
   static constexpr int kLaneTileRows = 5;
   static constexpr bool kHasBfloat16Dot = false;
+  static constexpr bool kHasByteDot = false;
+  static constexpr bool kHasNibbleDigits = true;
 
   // Keeps a sum in its register. The compiler would reorder the additions of a tile, and sums that wait
   // for each other would need more registers than there are.
@@ -148,6 +150,37 @@ struct Avx2Vector {
         _mm256_madd_epi16(_mm256_srai_epi16(a, 8), _mm256_srli_epi16(bytes, 8));
     return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
   }
+  // What simd/nibble_digits.h multiplies: eight int4 of each lane by bytes of int16.
+  static Pairs NibblesAbove8(Pairs a) { return _mm256_xor_si256(a, _mm256_set1_epi8(-120)); }
+  static Pairs LowerNibbles(Pairs a) { return _mm256_and_si256(a, _mm256_set1_epi8(15)); }
+  static Pairs UpperNibbles(Pairs a) { return LowerNibbles(_mm256_srli_epi16(a, 4)); }
+  // Depths 0, 4, 1, 5 of eight stand in the lower nibbles of a lane, 2, 6, 3, 7 in the upper ones.
+  static void StoreDigits(const int16_t* x, uint8_t* digits) {
+    const __m128i order = _mm_setr_epi8(1, 9, 3, 11, 5, 13, 7, 15, 0, 8, 2, 10, 4, 12, 6, 14);
+    const __m128i numbers = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(digits), _mm_shuffle_epi8(numbers, order));
+  }
+  static Pairs BroadcastLane(const uint8_t* p) {
+    int32_t lane;
+    __builtin_memcpy(&lane, p, sizeof(lane));
+    return _mm256_set1_epi32(lane);
+  }
+  static Pairs LoadHalves(const int16_t* p) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  }
+  static int32_t SumLanes(Pairs a) {
+    __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, _MM_SHUFFLE(1, 0, 3, 2)));
+    return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, _MM_SHUFFLE(2, 3, 0, 1))));
+  }
+  static Pairs SetLanes(int32_t value) { return _mm256_set1_epi32(value); }
+  // Sums of two products of uint8 of a with int8 of b in each half.
+  static Pairs MultiplyBytes(Pairs a, Pairs b) { return _mm256_maddubs_epi16(a, b); }
+  static Pairs AddHalves(Pairs a, Pairs b) { return _mm256_add_epi16(a, b); }
+  // sum + factor * (a.low + a.high) in each lane of int16.
+  static Pairs AddHalvesTimes(Pairs sum, Pairs a, int16_t factor) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, _mm256_set1_epi16(factor)));
+  }
   // The int4 at bit kShift of the low and high half of each lane as a pair of int16.
   template <int kShift>
   static Pairs NibbleInt16(Pairs a) {
@@ -156,6 +189,23 @@ struct Avx2Vector {
   // sum + a.low * b.low + a.high * b.high in each lane of int16; b: one pair for all.
   static Pairs AddInt16Dots(Pairs sum, Pairs a, uint32_t b) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(a, _mm256_set1_epi32(static_cast<int>(b))));
+  }
+  // kWidth pairs of int16: `count` uint8 with 128 subtracted, then zeros.
+  static Pairs LoadInt16PairsFirst(const uint8_t* p, int64_t count) {
+    __m128i bytes = _mm_set1_epi8(-128);
+    if (count == 2 * kWidth) {
+      bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    } else {
+      __builtin_memcpy(&bytes, p, static_cast<size_t>(count));
+    }
+    return _mm256_sub_epi16(_mm256_cvtepu8_epi16(bytes), _mm256_set1_epi16(128));
+  }
+  // pairs[0] and pairs[1] become the 2 * kWidth pairs of halves of a and b, in order.
+  static void InterleaveHalves(Pairs a, Pairs b, Pairs pairs[2]) {
+    const __m256i low = _mm256_unpacklo_epi16(a, b);
+    const __m256i high = _mm256_unpackhi_epi16(a, b);
+    pairs[0] = _mm256_permute2x128_si256(low, high, 0x20);
+    pairs[1] = _mm256_permute2x128_si256(low, high, 0x31);
   }
   static Float LoadFirst(const int16_t* p, int64_t count) {
     return _mm256_cvtepi32_ps(

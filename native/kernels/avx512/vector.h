@@ -19,14 +19,27 @@ struct Avx512Vector {
   static constexpr int kTileVectors = 4;
   static constexpr int kLaneTileRows = 5;
   static constexpr bool kHasBfloat16Dot = false;
+  static constexpr bool kHasByteDot = false;
+  static constexpr bool kHasNibbleDigits = false;
 
   static __mmask16 FirstLanes(int64_t count) {
     return static_cast<__mmask16>((1u << static_cast<unsigned>(count)) - 1u);
   }
 
-  // Keeps a sum in its register where there are few: not here.
-  static Float Pin(Float sum) { return sum; }
-  static Pairs Pin(Pairs sum) { return sum; }
+  static __mmask32 FirstHalves(int64_t count) {
+    return static_cast<__mmask32>((uint64_t{1} << static_cast<unsigned>(count)) - 1u);
+  }
+
+  // Keeps a sum in its register. The compiler would reorder the additions of a tile, and sums that wait
+  // for each other would need more registers than there are.
+  static Float Pin(Float sum) {
+    asm("" : "+v"(sum));
+    return sum;
+  }
+  static Pairs Pin(Pairs sum) {
+    asm("" : "+v"(sum));
+    return sum;
+  }
 
   static Float Zero() { return _mm512_setzero_ps(); }
   static Float Set(float value) { return _mm512_set1_ps(value); }
@@ -152,6 +165,25 @@ struct Avx512Vector {
   // sum + a.low * b.low + a.high * b.high in each lane of int16; b: one pair for all.
   static Pairs AddInt16Dots(Pairs sum, Pairs a, uint32_t b) {
     return _mm512_add_epi32(sum, _mm512_madd_epi16(a, _mm512_set1_epi32(static_cast<int>(b))));
+  }
+  // `count` halves, then zeros.
+  static Pairs LoadHalvesFirst(const uint16_t* p, int64_t count) {
+    return _mm512_maskz_loadu_epi16(FirstHalves(count), p);
+  }
+  static Pairs KeepLowHalves(Pairs a) { return _mm512_and_si512(a, _mm512_set1_epi32(0xffff)); }
+  // kWidth pairs of int16: `count` uint8 with 128 subtracted, then zeros.
+  static Pairs LoadInt16PairsFirst(const uint8_t* p, int64_t count) {
+    const __m256i bytes = _mm256_mask_loadu_epi8(_mm256_set1_epi8(-128), FirstHalves(count), p);
+    return _mm512_sub_epi16(_mm512_cvtepu8_epi16(bytes), _mm512_set1_epi16(128));
+  }
+  // pairs[0] and pairs[1] become the 2 * kWidth pairs of halves of a and b, in order.
+  static void InterleaveHalves(Pairs a, Pairs b, Pairs pairs[2]) {
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    // Halves i and 32 + i: 32 and more are of the second operand.
+    const __m512i second = _mm512_slli_epi32(_mm512_add_epi32(lanes, _mm512_set1_epi32(32)), 16);
+    const __m512i first = _mm512_or_si512(lanes, second);
+    pairs[0] = _mm512_permutex2var_epi16(a, first, b);
+    pairs[1] = _mm512_permutex2var_epi16(a, _mm512_add_epi16(first, _mm512_set1_epi16(16)), b);
   }
   static Float LoadFirst(const int16_t* p, int64_t count) {
     return _mm512_cvtepi32_ps(

@@ -1,9 +1,14 @@
 #include "kernels/avx512_bf16/vector.h"
 #include "kernels/kernels.h"
+#include "kernels/simd/attention/attention.h"
 #include "kernels/simd/gemm.h"
 
 namespace autoglm::kernels {
 
-void ApplyAvx512Bf16(CpuKernels& kernels) { kernels.gemm = Gemm<Avx512Bf16Vector>("avx512_bf16"); }
+void ApplyAvx512Bf16(CpuKernels& kernels) {
+  constexpr const char* kIsa = "avx512_bf16";
+  kernels.gemm = Gemm<Avx512Bf16Vector>(kIsa);
+  kernels.attention = Attention<Avx512Bf16Vector>(kIsa);
+}
 
 }  // namespace autoglm::kernels

@@ -1,9 +1,14 @@
 #include "kernels/avx512_vnni/vector.h"
 #include "kernels/kernels.h"
+#include "kernels/simd/attention/attention.h"
 #include "kernels/simd/gemm.h"
 
 namespace autoglm::kernels {
 
-void ApplyAvx512Vnni(CpuKernels& kernels) { kernels.gemm = Gemm<Avx512VnniVector>("avx512_vnni"); }
+void ApplyAvx512Vnni(CpuKernels& kernels) {
+  constexpr const char* kIsa = "avx512_vnni";
+  kernels.gemm = Gemm<Avx512VnniVector>(kIsa);
+  kernels.attention = Attention<Avx512VnniVector>(kIsa);
+}
 
 }  // namespace autoglm::kernels

@@ -56,9 +56,9 @@ struct PanelCount {
   static constexpr int kCount = kPanels;
 };
 
-// Calls visit(PanelCount<n>(), block of n panels, index of the first) for all panels of a block, as
-// many at once as a tile of kRows rows takes.
-template <typename V, int kRows, typename Visit>
+// Calls visit(PanelCount<n>(), block of n panels, index of the first) for all panels of a block, at
+// most kPanels at once.
+template <typename V, int kRows, int kPanels = kPanelsAtOnce<V, kRows>, typename Visit>
 void ForEachPanelTile(const PanelBlock& block, const Visit& visit) {
   const int64_t num_panels = (block.width + kPanelWidth<V> - 1) / kPanelWidth<V>;
   int64_t panel = 0;
@@ -70,7 +70,6 @@ void ForEachPanelTile(const PanelBlock& block, const Visit& visit) {
     visit(panels, part, panel);
     panel += panels.kCount;
   };
-  constexpr int kPanels = kPanelsAtOnce<V, kRows>;
   while (panel + kPanels <= num_panels) visit_next(PanelCount<kPanels>());
   if constexpr (kPanels > 2) {
     if (panel + 2 <= num_panels) visit_next(PanelCount<2>());

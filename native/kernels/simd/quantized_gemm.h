@@ -3,6 +3,7 @@
 
 #include "kernels/kernels.h"
 #include "kernels/simd/input_tiles.h"
+#include "kernels/simd/nibble_digits.h"
 #include "kernels/simd/panel_block.h"
 #include "kernels/simd/panel_sums.h"
 #include "kernels/simd/quantized_panel.h"
@@ -183,6 +184,7 @@ void MultiplyLanesBfloat16(const GemmArgs& args, const GroupBlock& group) {
 // Pairs of bfloat16, of which each pair of int4 is made by one instruction.
 template <typename V>
 struct Bfloat16Dots {
+  static constexpr bool kIsInteger = false;
   using X = uint16_t;
   using Sum = typename V::Float;
 
@@ -200,6 +202,7 @@ struct Bfloat16Dots {
 // Pairs of int16, whose products are exact: 2^3 * 2^15 for each of kDepthBlock depths.
 template <typename V>
 struct Int16Dots {
+  static constexpr bool kIsInteger = true;
   using X = int16_t;
   using Sum = typename V::Pairs;
 
@@ -217,6 +220,9 @@ struct Int16Dots {
 // Sums of products of int4 with pairs of 16 bits.
 template <typename V, typename Dots, int kRows, int kVectors>
 struct NibbleTile {
+  static constexpr int kNumRows = kRows;
+  static constexpr int kNumVectors = kVectors;
+
   typename Dots::Sum sums[kRows][kVectors];
 
   void Accumulate(const typename Dots::X* const x[kRows], int64_t depth, PackedLanes weights) {
@@ -266,13 +272,20 @@ struct NibbleTile {
   }
 };
 
+// Panels whose sums of kRows rows are in registers together. An integer sum waits one cycle for the one
+// before it, so few sums are enough, and what is unpacked stays in registers too.
+template <typename V, typename Dots, int kRows>
+constexpr int kNibblePanelsAtOnce = !Dots::kIsInteger ? kPanelsAtOnce<V, kRows>
+                                    : kPanelsAtOnce<V, kRows> > 2 ? 2
+                                                                  : 1;
+
 // Multiplies rows of pairs of 16 bits with int4.
 template <typename V, typename Dots>
 void MultiplyNibblePairs(const GemmArgs& args, const GroupBlock& all) {
   ForEachInputTile<typename Dots::X, V::kLaneTileRows>(
       args, all.block, [&](auto rows, int64_t row, const auto& x) {
         constexpr int kRows = rows.kCount;
-        ForEachPanelTile<V, kRows>(
+        ForEachPanelTile<V, kRows, kNibblePanelsAtOnce<V, Dots, kRows>>(
             all.block, [&](auto panels, const PanelBlock& part, int64_t panel) {
               constexpr int kVectors = panels.kCount * V::kTileVectors;
               const GroupBlock group = all.At(part, panel);
@@ -300,9 +313,10 @@ void MultiplyNibbleGroups(const GemmArgs& args, const QuantizedLayout<V>& layout
                           const PanelBlock& block) {
   using X = typename Dots::X;
   using Float = typename V::Float;
-  ForEachInputTile<X, V::kLaneTileRows>(args, block, [&](auto rows, int64_t row, const auto& x) {
+  const auto multiply = [&](auto rows, int64_t row, const auto& multiply_group) {
     constexpr int kRows = rows.kCount;
-    ForEachPanelTile<V, kRows>(block, [&](auto panels, const PanelBlock& part, int64_t) {
+    constexpr int kPanels = kNibblePanelsAtOnce<V, Dots, kRows>;
+    ForEachPanelTile<V, kRows, kPanels>(block, [&](auto panels, const PanelBlock& part, int64_t) {
       constexpr int kVectors = panels.kCount * V::kTileVectors;
       Tile<V, kRows, kVectors> totals;
       LoadSums(args, part, row, totals);
@@ -310,11 +324,9 @@ void MultiplyNibbleGroups(const GemmArgs& args, const QuantizedLayout<V>& layout
       for (int64_t begin = part.depth_begin; begin < part.depth_end; begin += layout.group_depth) {
         const int64_t rest = part.depth_end - begin;
         const int64_t depth = rest < layout.group_depth ? rest : layout.group_depth;
-        const X* first[kRows];
-        for (int r = 0; r < kRows; ++r) first[r] = x[r] + (begin - part.depth_begin);
+        const PackedLanes lanes = {layout.LanesAt(group, 0), kPanelWidth<V>, part.panel_bytes / 4};
         NibbleTile<V, Dots, kRows, kVectors> products;
-        products.Accumulate(first, depth,
-                            {layout.LanesAt(group, 0), kPanelWidth<V>, part.panel_bytes / 4});
+        multiply_group(begin - part.depth_begin, depth, lanes, products);
         Float x_sums[kRows];
         if (args.format.has_zero_points) {
           for (int r = 0; r < kRows; ++r) {
@@ -351,6 +363,28 @@ void MultiplyNibbleGroups(const GemmArgs& args, const QuantizedLayout<V>& layout
         }
       }
       StoreSums(args, part, row, totals);
+    });
+  };
+  ForEachInputTile<X, V::kLaneTileRows>(args, block, [&](auto rows, int64_t row, const auto& x) {
+    if constexpr (Dots::kIsInteger && V::kHasNibbleDigits && rows.kCount == 1) {
+      if (FitDigits<V>(args.depth, layout.group_depth)) {
+        const DigitRow<V> digits(x[0], block.Depth(), layout.group_depth);
+        return multiply(rows, row, [&](int64_t begin, int64_t depth, const PackedLanes& lanes,
+                                       auto& products) {
+          PackedLanes panel = lanes;
+          for (int v = 0; v < products.kNumVectors; v += V::kTileVectors) {
+            MultiplyDigits<V, V::kTileVectors>(digits, begin, begin + depth, panel,
+                                               products.sums[0] + v);
+            panel.data += panel.panel_stride;
+          }
+        });
+      }
+    }
+    multiply(rows, row, [&](int64_t begin, int64_t depth, const PackedLanes& lanes, auto& products) {
+      constexpr int kRows = products.kNumRows;
+      const X* first[kRows];
+      for (int r = 0; r < kRows; ++r) first[r] = x[r] + begin;
+      products.Accumulate(first, depth, lanes);
     });
   });
 }

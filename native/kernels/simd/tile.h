@@ -179,12 +179,24 @@ struct TileRows {
   static constexpr int kCount = kRows;
 };
 
-// Calls visit(TileRows<n>(), first row) for rows begin..end - 1: tiles of kRows, then smaller ones.
+// Calls visit(TileRows<count>(), row), for a count of at most kRows.
+template <int kRows, typename Visit>
+void VisitTile(int64_t count, int64_t row, const Visit& visit) {
+  if constexpr (kRows > 1) {
+    if (count < kRows) return VisitTile<kRows - 1>(count, row, visit);
+  }
+  visit(TileRows<kRows>(), row);
+}
+
+// Calls visit(TileRows<n>(), first row) for rows begin..end - 1, in as few tiles of at most kRows rows as
+// there can be, of about the same size: a last tile of one row would take as long as one of four.
 template <int kRows, typename Visit>
 void ForEachTile(int64_t begin, int64_t end, const Visit& visit) {
-  for (; begin + kRows <= end; begin += kRows) visit(TileRows<kRows>(), begin);
-  if constexpr (kRows > 1) {
-    if (begin < end) ForEachTile<kRows - 1>(begin, end, visit);
+  int64_t num_tiles = (end - begin + kRows - 1) / kRows;
+  for (; num_tiles > 0; --num_tiles) {
+    const int64_t count = (end - begin + num_tiles - 1) / num_tiles;
+    VisitTile<kRows>(count, begin, visit);
+    begin += count;
   }
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <complex>
 #include <cstddef>
 #include <numbers>
 
@@ -70,7 +69,7 @@ std::vector<double> SlaneyMelFilters(const MelConfig& config) {
 struct LogMel::Scratch {
   std::vector<double> signal;  // [n_fft]
   std::vector<double> power;   // [n_fft / 2 + 1]
-  std::vector<std::complex<double>> transform;
+  std::vector<PowerSpectrum::Complex> transform;
 };
 
 LogMel::LogMel(const MelConfig& config)

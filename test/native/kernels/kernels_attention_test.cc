@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -123,13 +124,27 @@ PagedAttentionArgs ArgsOf(const Cache& cache, const Queries& queries, float* out
 }
 
 // Values lie in -1..1 and probabilities sum to one, so bounds are absolute. A level that rounds q and
-// probabilities to bfloat16, of eight bits, moves a score by up to about 0.01.
+// probabilities to bfloat16, of eight bits, moves a score by up to about 0.01. Probabilities rounded to a
+// byte may be off by 1 / 510 of the largest, numbers rounded to int16 by 1 / 65536.
 constexpr double kBound = 3e-6;
 constexpr double kRoundedBound = 8e-3;
+constexpr double kByteBound = 2e-2;
+constexpr double kInt16Bound = 2e-4;
 
-// Returns true if the attention of a level rounds its inputs where it may.
-bool RoundsInputs(const CpuKernels& kernels) {
-  return std::strncmp(kernels.attention.isa, "amx", 3) == 0;
+// Returns true if the attention of a level multiplies bfloat16, to which it rounds its inputs.
+bool RoundsToBfloat16(const CpuKernels& kernels) {
+  const std::string_view isa = kernels.attention.isa;
+  return isa.starts_with("amx") || isa == "avx512_bf16";
+}
+
+double BoundOf(const CpuKernels& kernels, KvDtype dtype) {
+  const std::string_view isa = kernels.attention.isa;
+  if (dtype == KvDtype::kFloat32 || isa == "reference") return kBound;
+  if (isa.starts_with("amx")) return kRoundedBound;
+  if (dtype == KvDtype::kInt8) {
+    return isa == "avx512_vnni" || isa == "avx512_bf16" ? kByteBound : kInt16Bound;
+  }
+  return RoundsToBfloat16(kernels) ? kRoundedBound : kBound;
 }
 
 void CheckClose(const std::vector<float>& got, const std::vector<float>& expected, double bound) {
@@ -156,9 +171,8 @@ void CheckPaged(const CpuKernels& kernels, const Cache& cache, const Queries& qu
 
   kernels.attention.paged(ArgsOf(cache, queries, out.data(), scratch));
 
-  const bool is_rounded = cache.dtype != KvDtype::kFloat32 && RoundsInputs(kernels);
   CHECK(out.IsGuardIntact());
-  CheckClose(out.values(), expected, is_rounded ? kRoundedBound : kBound);
+  CheckClose(out.values(), expected, BoundOf(kernels, cache.dtype));
 }
 
 TEST_CASE("Paged attention agrees with the reference for any head width") {
@@ -310,9 +324,10 @@ TEST_CASE("Full attention agrees with the reference, with and without relative p
             kernels.attention.full(inputs.Args(c, out.data(), scratch));
 
             CHECK(out.IsGuardIntact());
-            const bool is_rounded =
-                dtype == Dtype::kBfloat16 && !has_relative && RoundsInputs(kernels);
-            CheckClose(out.values(), expected, is_rounded ? 4 * kRoundedBound : kBound);
+            const bool is_rounded = dtype == Dtype::kBfloat16 && RoundsToBfloat16(kernels);
+            // A score is a sum of twice as many products with positions.
+            const double bound = has_relative ? 2 * kBound : kBound;
+            CheckClose(out.values(), expected, is_rounded ? 4 * kRoundedBound : bound);
           }
         }
       }
@@ -323,6 +338,7 @@ TEST_CASE("Full attention agrees with the reference, with and without relative p
 TEST_CASE("Full attention gives a query the same bits alone as in a batch") {
   ForEachLevel([](const CpuKernels& kernels) {
     for (const FullCase& c : {FullCase{100, 77, 40, 0, true},
+                              FullCase{100, 277, 40, 0, true, Dtype::kBfloat16},
                               FullCase{100, 277, 40, 0, false, Dtype::kBfloat16}}) {
     const FullInputs inputs(c);
     std::vector<float> together(static_cast<size_t>(c.num_queries * c.head_dim));

@@ -29,7 +29,7 @@ TEST_CASE("PowerSpectrum agrees with the definition of the transform") {
     std::vector<double> signal;
     for (int64_t i = 0; i < length; ++i) signal.push_back(static_cast<double>(i * 7 % 11) - 4.5);
     const PowerSpectrum spectrum(length);
-    std::vector<std::complex<double>> scratch;
+    std::vector<PowerSpectrum::Complex> scratch;
     std::vector<double> power(static_cast<size_t>(spectrum.num_bins()));
 
     spectrum.Compute(signal.data(), scratch, power.data());

@@ -1,0 +1,133 @@
+#ifndef AUTOGLM_KERNELS_SIMD_ATTENTION_FLOAT_PRODUCTS_H_
+#define AUTOGLM_KERNELS_SIMD_ATTENTION_FLOAT_PRODUCTS_H_
+
+#include "kernels/kernels.h"
+#include "kernels/simd/attention/key_rows.h"
+#include "kernels/simd/attention/softmax_rows.h"
+#include "kernels/simd/tile.h"
+
+namespace autoglm::kernels {
+namespace {
+
+// Both products of attention in float32: a block of keys is widened once for all rows, keys
+// transposed, so that both are the tiles of a GEMM.
+template <typename V, int64_t kMaxRows>
+class FloatProducts {
+ public:
+  static constexpr int64_t kKeyBlock = 32;
+
+  alignas(64) float scores[kMaxRows][kKeyBlock];  // of a block, then probabilities
+
+  explicit FloatProducts(int64_t head_dim) : head_dim_(head_dim) {}
+
+  void PrepareQueries(const AttentionRow*, int64_t) {}
+
+  template <typename Rows>
+  void LoadScales(const Rows&, const Rows&, int64_t, int64_t) {
+    static_assert(!Rows::kHasScales);
+  }
+
+  template <typename T>
+  void LoadKeys(const T* const* rows) {
+    const auto load = [&](const T* row, int64_t d) {
+      return V::LoadFirst(row + d, ElementsOf<V>(head_dim_ - d, 0));
+    };
+    LoadTransposed<V>(rows, head_dim_, block_, kKeyBlock, load);
+  }
+
+  // Sets scores[row][j] to q . k_j for the whole block.
+  template <typename Rows>
+  void ScoreKeys(const AttentionRow* rows, int64_t begin, int64_t end) {
+    ForEachTile<V::kTileRows>(begin, end, [&](auto tile_rows, int64_t row) {
+      constexpr int kRows = tile_rows.kCount;
+      const float* q[kRows];
+      for (int r = 0; r < kRows; ++r) q[r] = rows[row + r].q;
+      for (int64_t column = 0; column < kKeyBlock; column += 2 * V::kWidth) {
+        Tile<V, kRows, 2> tile;
+        tile.Clear();
+        tile.Accumulate(q, head_dim_, Float32Weights<V>{block_ + column, kKeyBlock});
+        for (int r = 0; r < kRows; ++r) {
+          for (int v = 0; v < 2; ++v) {
+            V::Store(scores[row + r] + column + v * V::kWidth, tile.sums[r][v]);
+          }
+        }
+      }
+    });
+  }
+
+  template <typename Rows>
+  void PrepareProbabilities(int64_t, int64_t) {}
+
+  template <typename T>
+  void LoadValues(const T* const* rows, int64_t count) {
+    LoadRows<V>(rows, count, head_dim_, block_, kMaxHeadDim);
+  }
+
+  // Adds the values of a tile's rows: first the keys that all rows see, then for each row the keys
+  // that only it sees. So no value is multiplied by the zero of a row that must not see it.
+  void AddValues(AttentionRow* rows, int64_t begin, int64_t end, int64_t key) {
+    ForEachTile<V::kTileRows>(begin, end, [&](auto tile_rows, int64_t row) {
+      constexpr int kRows = tile_rows.kCount;
+      int64_t shared = kKeyBlock;
+      for (int r = 0; r < kRows; ++r) {
+        const int64_t visible = rows[row + r].template VisibleKeys<kKeyBlock>(key);
+        if (visible < shared) shared = visible;
+      }
+      AddValueRows<kRows>(rows, row, {0, shared});
+      for (int64_t r = row; r < row + kRows; ++r) {
+        const int64_t visible = rows[r].template VisibleKeys<kKeyBlock>(key);
+        if (visible > shared) AddValueRows<1>(rows, r, {shared, visible});
+      }
+    });
+  }
+
+ private:
+  struct KeyRange {
+    int64_t begin;
+    int64_t end;
+  };
+
+  // Adds keys of the block, with columns in groups of vectors that fill the registers.
+  template <int kRows>
+  void AddValueRows(AttentionRow* rows, int64_t row, KeyRange keys) {
+    constexpr int64_t kGroup = V::kTileVectors * V::kWidth;
+    int64_t column = 0;
+    for (; column + kGroup <= head_dim_; column += kGroup) {
+      AddColumns<kRows, V::kTileVectors>(rows, row, keys, column);
+    }
+    for (; column < head_dim_; column += V::kWidth) AddColumns<kRows, 1>(rows, row, keys, column);
+  }
+
+  template <int kRows, int kVectors>
+  void AddColumns(AttentionRow* rows, int64_t row, KeyRange keys, int64_t column) {
+    const float* probabilities[kRows];
+    for (int r = 0; r < kRows; ++r) probabilities[r] = scores[row + r] + keys.begin;
+    Tile<V, kRows, kVectors> tile;
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) {
+        tile.sums[r][v] = V::LoadFirst(rows[row + r].out + column + v * V::kWidth,
+                                       ElementsOf<V>(head_dim_ - column, v));
+      }
+    }
+    tile.Accumulate(probabilities, keys.end - keys.begin,
+                    Float32Weights<V>{block_ + keys.begin * kMaxHeadDim + column, kMaxHeadDim});
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) {
+        V::StoreFirst(rows[row + r].out + column + v * V::kWidth, tile.sums[r][v],
+                      ElementsOf<V>(head_dim_ - column, v));
+      }
+    }
+  }
+
+  const int64_t head_dim_;
+  alignas(64) float block_[kMaxHeadDim * kKeyBlock];  // keys [head_dim][kKeyBlock], then values
+};
+
+}  // namespace
+}  // namespace autoglm::kernels
+
+#endif  // AUTOGLM_KERNELS_SIMD_ATTENTION_FLOAT_PRODUCTS_H_
