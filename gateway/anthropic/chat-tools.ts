@@ -26,11 +26,11 @@ function chatTool(tool: unknown, at: string): Json {
   // The others run on Anthropic's own servers.
   if (type !== 'custom' && type !== null) throw refusal(`${at}.type`, '"custom"', type);
   if (!isRecord(parameters)) throw refusal(`${at}.input_schema`, 'a schema', parameters);
-  const optional = {
+  const others = {
     ...(description === undefined ? {} : { description }),
     ...(strict === undefined ? {} : { strict }),
   };
-  return { type: 'function', function: { name, ...optional, parameters } };
+  return { type: 'function', function: { name, ...others, parameters } };
 }
 
 function chatChoice(choice: unknown): Json {

@@ -47,7 +47,7 @@ page of the tables and schemas by which the routes judge their bodies (\`openai/
 
 A field that is \`null\` counts as left out, and the fields of an object \`extra_body\` join the request. A field that is not on this
 page is accepted, has no effect, and is named in the header \`x-autoglm-warning\`. Errors of \`/v1/messages\` have Anthropic's form, whose
-message begins with the field.
+message begins with the field. \`POST /v1/responses\` is not served: it is 404 \`not_found\`.
 `;
 
 /** Writes the page of request fields. */

@@ -3,19 +3,10 @@ import { after, before, describe, it } from 'node:test';
 import { FIELD_PAGE, ROUTE_FIELDS } from '#gateway/field-page/field-page.ts';
 import type { FieldTable, FieldUse } from '#gateway/openai/fields/field-use.ts';
 import { isRecord } from '#mesh/json-value.ts';
-import { DType } from '#protos/autoglm/common/v1/tensor.ts';
-import { Channel, type GenerateStart } from '#protos/autoglm/llm/v1/llm_backbone.ts';
-import {
-  accepted,
-  candidate,
-  delta,
-  type Events,
-  FakeBackbone,
-  finished,
-  stopped,
-} from '#test/contract/gateway/fake-backbone.ts';
+import { FakeBackbone } from '#test/contract/gateway/fake-backbone.ts';
 import { type Harness, jsonOf, startHarness } from '#test/contract/gateway/harness.ts';
 import { dataUrl, PNG, WAV } from '#test/contract/gateway/media-files.ts';
+import { answering } from './answering.ts';
 import { SAMPLES } from './samples.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -54,24 +45,6 @@ function requestFor(path: string, field: string): Fields {
   const tools = [{ name: 'tap', input_schema: {} }];
   const isMessages = path.startsWith('/v1/messages') && field.startsWith('tools.');
   return { ...REQUESTS[path], ...(isMessages && { tools }), ...given };
-}
-
-/** Answers with thoughts and a scored text for each choice, or with an embedding. */
-async function* answering({ embedding, planOnly, sampling }: GenerateStart): Events {
-  yield accepted({ promptTokenIds: [1, 2] });
-  if (embedding !== undefined) {
-    const data = Buffer.from(new Float32Array([1, 0.5]).buffer);
-    const values = { dtype: DType.D_TYPE_FLOAT32, shape: [2], data };
-    yield { event: { $case: 'embedding', value: { values } } };
-  }
-  const numChoices = embedding !== undefined || planOnly ? 0 : (sampling?.numChoices ?? 1);
-  const ends = Array.from({ length: numChoices }, (_, index) => stopped(index));
-  for (const { index } of ends) {
-    const logprobs = [{ token: candidate(42, 'Hello', -0.5), rank: 1, top: [] }];
-    yield delta({ index, text: 'hm', channel: Channel.CHANNEL_REASONING });
-    yield delta({ index, text: 'Hello', logprobs });
-  }
-  yield finished({ choices: ends });
 }
 
 let harness: Harness;
