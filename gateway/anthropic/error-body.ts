@@ -23,6 +23,8 @@ export interface MessageErrorBody {
     readonly message: string;
     /** Where the reason is explained; a field of the mesh's own, which clients ignore. */
     readonly doc: string;
+    /** What the client of a stored conversation reads; absent in other errors. */
+    readonly details?: typeof NO_THREADS;
   };
   readonly request_id: string;
 }
@@ -32,11 +34,20 @@ export function isMessagesPath(path: string): boolean {
   return PATH.test(path);
 }
 
+/** Tells Anthropic's package to go on by sending its conversation whole. */
+const NO_THREADS = { error_code: 'thread_unsupported_request', unsupported: ['thread'] } as const;
+
 export function messageErrorBody(
-  { reason, message }: MeshError,
+  { reason, message, param }: MeshError,
   requestId: string,
 ): MessageErrorBody {
   const { http } = ERRORS[reason];
   const type = TYPES[http] ?? (http < 500 ? 'invalid_request_error' : 'api_error');
-  return { type: 'error', error: { type, message, doc: docOf(reason) }, request_id: requestId };
+  const error = {
+    type,
+    message,
+    doc: docOf(reason),
+    ...(param === 'thread' && { details: NO_THREADS }),
+  };
+  return { type: 'error', error, request_id: requestId };
 }

@@ -19,7 +19,8 @@ import { chatMessages } from './chat-messages.ts';
 import { chatTools } from './chat-tools.ts';
 import { COUNT_USES, MESSAGE_USES } from './message-uses.ts';
 
-const ANYTHING = Type.Optional(Type.Unknown());
+/** Makes a field that the translation, or the chat, judges. */
+const judgedField = (description: string) => Type.Optional(Type.Unknown({ description }));
 
 const countFields = {
   model: Type.String({ minLength: 1, description: 'a model name' }),
@@ -44,13 +45,15 @@ const countFields = {
   ),
   output_config: objectField('an object'),
   tools: listField(Type.Unknown(), 'a list of tools'),
-  tool_choice: ANYTHING,
-  chat_template_kwargs: ANYTHING,
-  mm_processor_kwargs: ANYTHING,
+  tool_choice: judgedField('an object with a type: one of auto, any, tool, none'),
+  chat_template_kwargs: judgedField('an object of template arguments'),
+  mm_processor_kwargs: judgedField('an object of image preprocessing options'),
 } as const;
 
-const checkCount = compileCheck(Type.Object(countFields), COUNT_USES);
-const checkMessage = compileCheck(
+/** Checks the body of `POST /v1/messages/count_tokens`. */
+export const checkCount = compileCheck(Type.Object(countFields), COUNT_USES);
+/** Checks the body of `POST /v1/messages`. */
+export const checkMessage = compileCheck(
   Type.Object({
     ...countFields,
     max_tokens: Type.Integer({

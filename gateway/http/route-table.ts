@@ -14,7 +14,8 @@ export function refuseUnknownRoutes(app: FastifyInstance, routes: readonly Route
     const path = pathOf(request.url);
     const methods = methodsOf(path, routes);
     if (methods.length === 0) {
-      throw new MeshError('NOT_FOUND', `no such path: ${request.method} ${excerpt(path)}`);
+      const hint = hintFor(path, routes);
+      throw new MeshError('NOT_FOUND', `no such path: ${request.method} ${excerpt(path)}${hint}`);
     }
     reply.header('allow', methods.join(', '));
     if (request.method === 'OPTIONS') return reply.code(204).send();
@@ -22,6 +23,21 @@ export function refuseUnknownRoutes(app: FastifyInstance, routes: readonly Route
     const message = `${excerpt(path)} is asked with ${asked.join(' or ')}, got ${request.method}`;
     throw new MeshError('METHOD_NOT_ALLOWED', message);
   });
+}
+
+/** Paths of other servers, with what this one has instead. */
+const INSTEAD: ReadonlyMap<string, string> = new Map([
+  ['/v1/responses', 'the Responses API is not served; send messages to /v1/chat/completions'],
+]);
+
+/** Says what an unknown path may have meant; "" if it is near none. */
+function hintFor(path: string, routes: readonly Route[]): string {
+  const instead = INSTEAD.get(path);
+  if (instead !== undefined) return `; ${instead}`;
+  // Base URLs of some clients end in /v1, those of others do not.
+  const meant = [`/v1${path}`, path.replace(/^\/v1\//, '/')];
+  const known = meant.find((one) => methodsOf(one, routes).length > 0);
+  return known === undefined ? '' : `; did you mean ${excerpt(known)}?`;
 }
 
 /** Returns the methods that a path takes; none if there is no such path. */

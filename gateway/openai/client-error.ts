@@ -7,10 +7,14 @@ export interface ClientWords {
   readonly fields: FieldNames;
   /** The request's media, by their index in the prompt. */
   readonly references: readonly MediaReference[];
+  /** Index of the prompt that the refusal is about; undefined if the request has one prompt. */
+  readonly promptIndex?: number | undefined;
 }
 
 /** Path in `Prompt.media` of the protocol of the media item that a refusal is about. */
 const ITEM = /^media\[(\d+)\]/;
+/** Paths of the prompt itself, which a request may have several of. */
+const PROMPT = /^prompt(?:\.text|\.tokens\.token_ids)?(?=$|\[)/;
 
 /**
  * Replaces a field of the mesh in a refusal by the client's name for it; other errors stay as they
@@ -18,7 +22,8 @@ const ITEM = /^media\[(\d+)\]/;
  */
 export function clientError(error: unknown, words: ClientWords): unknown {
   if (!(error instanceof MeshError) || error.param === undefined) return error;
-  const named = itemField(error.param, words) ?? requestField(error.param, words);
+  const { param } = error;
+  const named = itemField(param, words) ?? promptField(param, words) ?? requestField(param, words);
   if (named === undefined || named.field === '' || named.field === error.param) return error;
   return error.about(named.field, renamed(error.message, named));
 }
@@ -41,6 +46,14 @@ function itemField(param: string, { references }: ClientWords): NamedField | und
   const [path = '', index] = ITEM.exec(param) ?? [];
   const field = references[Number(index)]?.param;
   return field === undefined ? undefined : { path, field, isOneOfMany: true };
+}
+
+function promptField(param: string, words: ClientWords): NamedField | undefined {
+  const { fields, promptIndex } = words;
+  const [path] = PROMPT.exec(param) ?? [];
+  if (path === undefined || promptIndex === undefined) return undefined;
+  const field = `${fields.get(path) ?? path}[${promptIndex}]${param.slice(path.length)}`;
+  return { path: param, field, isOneOfMany: true };
 }
 
 /** Looks up the whole path, then the path without its last step, and so on. */

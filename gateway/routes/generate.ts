@@ -126,7 +126,8 @@ async function generate(
     }
   } catch (error: unknown) {
     if (error instanceof MeshError && error.reason === 'CANCELLED') metrics.cancellations.add(1);
-    throw clientError(error, { fields: call.fields, references: media.references });
+    const promptIndex = call.starts.length === 1 ? undefined : index;
+    throw clientError(error, { fields: call.fields, references: media.references, promptIndex });
   }
 }
 

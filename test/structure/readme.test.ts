@@ -3,16 +3,6 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { ROLES } from '#deploy/local/roles.ts';
-import { COUNT_USES, MESSAGE_USES } from '#gateway/anthropic/message-uses.ts';
-import { EMBEDDING_USES } from '#gateway/openai/fields/embedding-uses.ts';
-import type { FieldTable, FieldUse } from '#gateway/openai/fields/field-use.ts';
-import {
-  CHAT_USES,
-  COMPLETION_USES,
-  DETOKENIZE_USES,
-  TOKENIZE_USES,
-  TRANSCRIPTION_USES,
-} from '#gateway/openai/fields/request-uses.ts';
 import { kebabCase } from '#mesh/options.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { README, readmeSection } from '#test/readme.ts';
@@ -48,29 +38,6 @@ function optionTable(): string {
   return `| key | process | default | meaning |\n|---|---|---|---|\n${lines.join('\n')}\n`;
 }
 
-const FIELD_TABLES: readonly (readonly [string, FieldTable])[] = [
-  ['POST /v1/chat/completions', CHAT_USES],
-  ['POST /v1/completions', COMPLETION_USES],
-  ['POST /v1/embeddings', EMBEDDING_USES],
-  ['POST /v1/messages', MESSAGE_USES],
-  ['POST /v1/messages/count_tokens', COUNT_USES],
-  ['POST /v1/audio/transcriptions', TRANSCRIPTION_USES],
-  ['POST /tokenize', TOKENIZE_USES],
-  ['POST /detokenize', DETOKENIZE_USES],
-];
-
-/** Makes the README's table of fields from the tables by which requests are checked. */
-function fieldTable(): string {
-  const rows = FIELD_TABLES.map(([route, table]) => {
-    const names = (kind: FieldUse['kind']) =>
-      [...table].filter(([, use]) => use.kind === kind).map(([name]) => name);
-    const honoured = names('honoured').map((name) => `\`${name}\``);
-    const counts = [names('harmless').length, names('refused').length];
-    return `| \`${route}\` | ${honoured.join(' ')} | ${counts.join(' | ')} |\n`;
-  });
-  return `| route | honoured | harmless | refused |\n|---|---|---|---|\n${rows.join('')}`;
-}
-
 /** Reads the names in the `dependencies` and `devDependencies` of package.json. */
 function dependencies(): string[] {
   const manifest: unknown = JSON.parse(readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8'));
@@ -85,10 +52,6 @@ function dependencies(): string[] {
 describe('README.md', () => {
   it('lists the options as the schemas have them', () => {
     assert.equal(readmeSection('options'), optionTable());
-  });
-
-  it('lists the fields as the tables have them', () => {
-    assert.equal(readmeSection('fields'), fieldTable());
   });
 
   it('says how often the demo model is right as its eval.json does', () => {

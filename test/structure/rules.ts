@@ -49,6 +49,7 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
     openai: ['openai/request'],
     anthropic: ['openai', 'openai/answer', 'openai/fields', 'openai/request'],
     media: ['openai/request'],
+    'field-page': ['anthropic', 'openai/fields', 'openai/request'],
     routing: [],
     idempotency: [],
     degradation: ['routing'],

@@ -40,7 +40,7 @@ function checkObject(object: Fields, table: FieldTable, { at, body, unknown }: P
       unknown.push({ path: pathOf(at, name), meant: nearName(name, table.keys()) });
     } else if (use.kind === 'refused') {
       if (!use.isIdle(value, body)) throw refusal(pathOf(at, name), use.why);
-    } else if (use.fields !== undefined) {
+    } else if (use.kind === 'honoured' && use.fields !== undefined) {
       checkValue(value, use.fields, { at: pathOf(at, name), body, unknown });
     }
   }

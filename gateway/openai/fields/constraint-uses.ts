@@ -1,5 +1,6 @@
-import { alias, EMPTY, each, HARMLESS, HONOURED, honouredObject, refused } from './field-use.ts';
+import { alias, EMPTY, each, HONOURED, harmless, honouredObject, refused } from './field-use.ts';
 
+const ONE_ENGINE = 'one engine enforces every form';
 const NO_LAZY = 'a grammar that begins later is a structural_tag';
 
 /** Fields that constrain an answer: formats and grammars. */
@@ -8,7 +9,7 @@ export const CONSTRAINT_USES = {
     ...each(HONOURED, 'type', 'format', 'structures', 'triggers'),
     json_schema: honouredObject({
       ...each(HONOURED, 'schema', 'strict', 'name'),
-      description: HARMLESS,
+      description: harmless('a form is its schema alone'),
     }),
   }),
   structured_outputs: honouredObject({
@@ -22,16 +23,15 @@ export const CONSTRAINT_USES = {
       'structural_tag',
       'phone_action',
     ),
-    // An answer has no more space than its form needs, and objects no further properties.
-    ...each(
-      HARMLESS,
-      'disable_any_whitespace',
-      'disable_additional_properties',
-      'disable_fallback',
-      'whitespace_pattern',
-      '_backend',
-      '_backend_was_auto',
+    disable_additional_properties: harmless(
+      'objects have no properties beyond those of the schema',
     ),
+    ...each(
+      harmless('an answer has no more space than its form needs'),
+      'disable_any_whitespace',
+      'whitespace_pattern',
+    ),
+    ...each(harmless(ONE_ENGINE), 'disable_fallback', '_backend', '_backend_was_auto'),
   }),
   ...each(HONOURED, 'guided_json', 'guided_regex', 'guided_choice', 'guided_grammar'),
   json_schema: alias('response_format or structured_outputs.json'),
@@ -45,6 +45,6 @@ export const CONSTRAINT_USES = {
   grammar_triggers: refused(NO_LAZY, EMPTY),
   preserved_tokens: refused(NO_LAZY, EMPTY),
   grammar_lazy: refused(NO_LAZY, false),
-  // They say how a form is enforced, not which.
-  ...each(HARMLESS, 'guided_decoding_backend', 'guided_whitespace_pattern', 'grammar_type'),
+  ...each(harmless(ONE_ENGINE), 'guided_decoding_backend', 'grammar_type'),
+  guided_whitespace_pattern: harmless('an answer has no more space than its form needs'),
 } as const;

@@ -3,8 +3,8 @@ import {
   each,
   type FieldTable,
   fieldTable,
-  HARMLESS,
   HONOURED,
+  harmless,
   refused,
 } from './field-use.ts';
 import { CONVERSATION_USES } from './template-uses.ts';
@@ -28,7 +28,7 @@ export const EMBEDDING_USES: FieldTable = fieldTable({
     'request_id',
     'cache_salt',
   ),
-  ...each(HARMLESS, 'user', 'metadata', 'safety_identifier'),
+  ...each(harmless('it names the asker'), 'user', 'metadata', 'safety_identifier'),
   use_activation: alias('normalize', true),
   embd_normalize: alias('normalize', 2),
   pooling_type: alias('pooling'),

@@ -6,11 +6,18 @@ import { isRecord } from '#mesh/json-value.ts';
  * be the one asked for.
  */
 export type FieldUse =
-  | { readonly kind: 'honoured' | 'harmless'; readonly fields?: FieldTable }
+  | { readonly kind: 'honoured'; readonly fields?: FieldTable }
+  | {
+      readonly kind: 'harmless';
+      /** Why an answer is the same without the field. */
+      readonly why: string;
+    }
   | {
       readonly kind: 'refused';
       /** Completes "FIELD: …" in the refusal. */
       readonly why: string;
+      /** Values that ask for nothing; none if `why` names what is accepted. */
+      readonly idle: readonly unknown[];
       /** Tells whether a value asks for nothing, so that it is accepted. */
       readonly isIdle: (value: unknown, body: Fields) => boolean;
     };
@@ -21,16 +28,20 @@ export type FieldTable = ReadonlyMap<string, FieldUse>;
 export type Fields = Readonly<Record<string, unknown>>;
 
 export const HONOURED: FieldUse = { kind: 'honoured' };
-export const HARMLESS: FieldUse = { kind: 'harmless' };
 
 /** In a list of idle values: an empty list, object or text. */
 export const EMPTY = Symbol('empty');
+
+/** Makes a row for a field without which an answer is the same; `why` says so. */
+export function harmless(why: string): FieldUse {
+  return { kind: 'harmless', why };
+}
 
 /** Makes a row for a field that is refused unless its value is one of `idle`. */
 export function refused(why: string, ...idle: readonly unknown[]): FieldUse {
   const isIdle = (value: unknown) =>
     idle.includes(value) || (idle.includes(EMPTY) && isEmpty(value));
-  return { kind: 'refused', why, isIdle };
+  return { kind: 'refused', why, idle, isIdle };
 }
 
 /** Makes a row for a field whose value is judged together with the rest of the body. */
@@ -38,7 +49,7 @@ export function refusedUnless(
   isIdle: (value: unknown, body: Fields) => boolean,
   why: string,
 ): FieldUse {
-  return { kind: 'refused', why, isIdle };
+  return { kind: 'refused', why, idle: [], isIdle };
 }
 
 /** Makes a row for another server's name of a field. */

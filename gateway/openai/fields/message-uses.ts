@@ -1,25 +1,30 @@
-import { each, HARMLESS, HONOURED, honouredObject } from './field-use.ts';
+import { each, HONOURED, harmless, honouredObject } from './field-use.ts';
+
+const OWN_CACHE = 'prompts are cached without marks';
 
 /** Fields of a message; the check of messages judges their values. */
 export const MESSAGE_USES = {
   content: honouredObject({
     ...each(HONOURED, 'type', 'text', 'refusal'),
-    image_url: honouredObject({ url: HONOURED, detail: HARMLESS, format: HARMLESS }),
+    image_url: honouredObject({
+      url: HONOURED,
+      detail: harmless('the size of an image is that of mm_processor_kwargs'),
+      format: harmless('the first bytes of an image say its type'),
+    }),
     audio_url: honouredObject({ url: HONOURED }),
     input_audio: honouredObject({ data: HONOURED, format: HONOURED }),
-    // They are judged with the type of the part, or have no effect on it.
+    ...each(harmless(OWN_CACHE), 'uuid', 'cache_control', 'prompt_cache_breakpoint'),
+    ...each(harmless('it comes back with an answer and is not read'), 'id', 'annotations'),
     ...each(
-      HARMLESS,
-      'uuid',
-      'cache_control',
-      'prompt_cache_breakpoint',
-      'id',
-      'annotations',
+      harmless('it belongs to types of parts that are refused'),
       'thinking',
       'signature',
       'image',
       'video_url',
       'file',
+    ),
+    ...each(
+      harmless('the size of an image is that of mm_processor_kwargs'),
       'min_pixels',
       'max_pixels',
     ),
@@ -35,9 +40,9 @@ export const MESSAGE_USES = {
     'reasoning_content',
     'reasoning',
   ),
-  // Clients send a whole answer back as the next request's message.
+  cache_control: harmless(OWN_CACHE),
   ...each(
-    HARMLESS,
+    harmless('clients send a whole answer back as a message; this is no part of the prompt'),
     'refusal',
     'annotations',
     'audio',
@@ -46,7 +51,6 @@ export const MESSAGE_USES = {
     'status',
     'parsed',
     'tools',
-    'cache_control',
     'reasoning_details',
     'provider_specific_fields',
     'thinking_blocks',

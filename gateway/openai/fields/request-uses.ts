@@ -5,8 +5,8 @@ import {
   each,
   type FieldTable,
   fieldTable,
-  HARMLESS,
   HONOURED,
+  harmless,
   refused,
   refusedUnless,
 } from './field-use.ts';
@@ -78,14 +78,14 @@ export const TOKENIZE_USES: FieldTable = fieldTable({
   add_special: alias('add_special_tokens'),
   with_pieces: alias('return_token_strs', false),
   parse_special: refused('special tokens in a prompt are always parsed', true),
-  user: HARMLESS,
+  user: harmless('it names the asker'),
 });
 
 /** Fields of `POST /detokenize`. */
 export const DETOKENIZE_USES: FieldTable = fieldTable({
   ...each(HONOURED, 'model', 'tokens'),
   skip_special_tokens: refused('special tokens are written as text', false),
-  user: HARMLESS,
+  user: harmless('it names the asker'),
 });
 
 const NO_BEAMS = 'beam search is not supported';
@@ -99,12 +99,10 @@ export const TRANSCRIPTION_USES: FieldTable = fieldTable({
     'file',
     'model',
     'instruction',
-    'prompt',
     'language',
     'response_format',
     'stream',
     'timestamp_granularities',
-    'include',
     'temperature',
     'top_p',
     'top_k',
@@ -118,8 +116,14 @@ export const TRANSCRIPTION_USES: FieldTable = fieldTable({
     'cache_salt',
     'priority',
   ),
-  // The last event of a stream always carries usage.
-  ...each(HARMLESS, 'stream_include_usage', 'stream_continuous_usage_stats', 'user', 'hotwords'),
+  ...each(
+    harmless('the last event of a stream always carries usage'),
+    'stream_include_usage',
+    'stream_continuous_usage_stats',
+  ),
+  user: harmless('it names the asker'),
+  ...each(harmless('a hint, and the models here take none'), 'prompt', 'hotwords'),
+  include: refused('log-probabilities are not available here', EMPTY),
   chunking_strategy: refused(`${NO_PIECES}; only "auto" is accepted`, 'auto'),
   to_language: refused('recordings are transcribed, not translated'),
   known_speaker_names: refused(NO_SPEAKERS),

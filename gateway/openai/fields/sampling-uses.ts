@@ -1,4 +1,4 @@
-import { alias, EMPTY, each, HARMLESS, HONOURED, refused } from './field-use.ts';
+import { alias, EMPTY, each, HONOURED, harmless, refused } from './field-use.ts';
 
 const NO_SAMPLER = 'this sampler is not supported; temperature, top_p, top_k and min_p are';
 
@@ -53,9 +53,8 @@ export const SAMPLING_USES = {
   repeat_last_n: refused('repetition_penalty counts all tokens', -1),
   watermarking: refused('watermarks are not supported', false),
   watermark: refused('watermarks are not supported', false),
-  // They have no effect while the sampler that reads them is off.
   ...each(
-    HARMLESS,
+    harmless('it has no effect while the sampler that reads it is off'),
     'xtc_threshold',
     'dynatemp_exponent',
     'dry_base',
@@ -65,8 +64,8 @@ export const SAMPLING_USES = {
     'mirostat_tau',
     'mirostat_eta',
     'adaptive_decay',
-    'backend_sampling',
   ),
+  backend_sampling: harmless('tokens are drawn on the device in any case'),
   logits_processors: refused('code in a request is not run', EMPTY),
   custom_logit_processor: refused('code in a request is not run', EMPTY),
   custom_params: refused('code in a request is not run', EMPTY),

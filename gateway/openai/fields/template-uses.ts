@@ -1,4 +1,4 @@
-import { alias, EMPTY, each, HARMLESS, HONOURED, honouredObject, refused } from './field-use.ts';
+import { alias, EMPTY, each, HONOURED, harmless, honouredObject, refused } from './field-use.ts';
 import { MESSAGE_USES } from './message-uses.ts';
 
 const SERVER_TEMPLATE = 'the server chooses the template; see --chat-template';
@@ -26,13 +26,11 @@ export const CONVERSATION_USES = {
     enable: HONOURED,
     exclude: HONOURED,
     max_tokens: HONOURED,
-    summary: HARMLESS,
-    generate_summary: HARMLESS,
+    ...each(harmless('thoughts are sent whole'), 'summary', 'generate_summary'),
   }),
   think: alias('enable_thinking'),
-  // The tags of thoughts are the tokenizer's, and nothing is written in front of the last one.
   ...each(
-    HARMLESS,
+    harmless('the tags of thoughts are those of the tokenizer'),
     'reasoning_budget_start_tag',
     'reasoning_budget_end_tag',
     'reasoning_budget_end_tags',

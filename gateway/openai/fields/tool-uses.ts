@@ -2,8 +2,8 @@ import {
   alias,
   EMPTY,
   each,
-  HARMLESS,
   HONOURED,
+  harmless,
   honouredObject,
   refused,
   refusedUnless,
@@ -16,8 +16,8 @@ export const TOOL_LIST_USES = {
   tools: honouredObject({
     type: HONOURED,
     function: honouredObject(each(HONOURED, 'name', 'description', 'parameters', 'strict')),
-    // Other APIs' marks for their caches.
-    cache_control: HARMLESS,
+    cache_control: harmless('prompts are cached without marks'),
+    custom: refused('custom tools are not supported; describe the arguments of a function'),
   }),
 } as const;
 
@@ -42,6 +42,6 @@ export const NO_TOOL_USES = {
     'tool_choice',
     'function_call',
   ),
-  parallel_tool_calls: HARMLESS,
+  parallel_tool_calls: harmless('there are no calls'),
   parse_tool_calls: refused(NO_TOOLS, false),
 } as const;

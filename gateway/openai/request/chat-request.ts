@@ -23,7 +23,8 @@ import { reasoningFields, reasoningForm, thinkingBudget } from './thinking.ts';
 import { checkToolResults } from './tool-results.ts';
 import { requestedTools, toolFields } from './tools.ts';
 
-const check = compileCheck(
+/** Checks the body of `POST /v1/chat/completions`. */
+export const checkChat = compileCheck(
   Type.Object({
     ...reasoningFields,
     ...samplingFields,
@@ -62,7 +63,7 @@ export function parseChatRequest(
   usualReasoning: ReasoningForm = 'inline',
 ): ChatRequest {
   const body = openBody(json);
-  const { request, unknownFields } = check(body);
+  const { request, unknownFields } = checkChat(body);
   checkStreaming(request);
   const reasoning = reasoningForm(request, usualReasoning);
   const numLogprobs = chatLogprobsCount(request.logprobs, request.top_logprobs);

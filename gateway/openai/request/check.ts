@@ -14,33 +14,43 @@ export interface Checked<Request> {
   readonly unknownFields: readonly UnknownField[];
 }
 
+/** Checks a body by the schema of a route. */
+export interface BodyCheck<Request> {
+  (body: Body): Checked<Request>;
+  /** The fields that the route honours. */
+  readonly fields: readonly DescribedField[];
+}
+
+/** A field that a route honours. */
+export interface DescribedField {
+  readonly name: string;
+  /** The allowed values in words. */
+  readonly description: string;
+  /** Fields, if the value is an object. */
+  readonly fields: readonly DescribedField[];
+}
+
 /**
  * Compiles a route's schema and its table of fields into a check. Every field's `description` says
  * which values are allowed; a refusal names the innermost described field at fault, the allowed
  * values and the received one. The table must honour exactly the fields of the schema.
  */
-export function compileCheck<S extends TObject>(
-  schema: S,
-  uses: FieldTable,
-): (body: Body) => Checked<Static<S>> {
+export function compileCheck<S extends TObject>(schema: S, uses: FieldTable): BodyCheck<Static<S>> {
   const compiled = Compile(schema);
   const fields = fieldsOf(schema);
   const honoured = [...uses].filter(([, { kind }]) => kind === 'honoured').map(([name]) => name);
   assert.deepEqual(fields.map(({ name }) => name).sort(), honoured.sort());
-  return (body) => {
+  const check = (body: Body): Checked<Static<S>> => {
     const unknownFields = checkFields(body, uses);
     const candidate: unknown = body;
     if (compiled.Check(candidate)) return { request: candidate, unknownFields };
     throw refusal(faultIn(fields, body, '') ?? UNKNOWN_FAULT);
   };
+  return Object.assign(check, { fields });
 }
 
-interface Field {
-  readonly name: string;
-  /** The allowed values in words. */
-  readonly description: string;
+interface Field extends DescribedField {
   readonly accepts: (value: unknown) => boolean;
-  /** Fields, if the value is an object. */
   readonly fields: readonly Field[];
 }
 

@@ -23,7 +23,8 @@ import { textPrompts } from './text-prompts.ts';
 /** Most prompts of one request. */
 const MAX_PROMPTS = 256;
 
-const check = compileCheck(
+/** Checks the body of `POST /v1/completions`. */
+export const checkCompletion = compileCheck(
   Type.Object({
     ...samplingFields,
     ...structuredFields,
@@ -51,7 +52,7 @@ export interface CompletionRequest extends RequestNames {
 
 export function parseCompletionRequest(json: unknown): CompletionRequest {
   const body = openBody(json);
-  const { request, unknownFields } = check(body);
+  const { request, unknownFields } = checkCompletion(body);
   checkStreaming(request);
   const echoes = request.echo ?? false;
   const isPromptOnly = echoes && request.max_tokens === 0;

@@ -22,7 +22,8 @@ const MAX_INPUTS = 2048;
 
 const POOLINGS = { last: Pooling.POOLING_LAST, mean: Pooling.POOLING_MEAN } as const;
 
-const check = compileCheck(
+/** Checks the body of `POST /v1/embeddings`. */
+export const checkEmbedding = compileCheck(
   Type.Object({
     ...servingFields,
     ...templateFields,
@@ -43,7 +44,7 @@ const check = compileCheck(
   EMBEDDING_USES,
 );
 
-type EmbeddingBody = ReturnType<typeof check>['request'];
+type EmbeddingBody = ReturnType<typeof checkEmbedding>['request'];
 
 /** A request for embeddings, translated: one generation without tokens for each input. */
 export interface EmbeddingRequest extends RequestNames {
@@ -53,7 +54,7 @@ export interface EmbeddingRequest extends RequestNames {
 }
 
 export function parseEmbeddingRequest(json: unknown): EmbeddingRequest {
-  const { request, unknownFields } = check(openBody(json));
+  const { request, unknownFields } = checkEmbedding(openBody(json));
   const { forms, references } = inputsOf(request);
   const { dimensions, normalize, pooling = 'last' } = request;
   return {

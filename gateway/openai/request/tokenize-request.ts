@@ -13,7 +13,8 @@ import { templateFields, templateOptions } from './template-args.ts';
 import { tokenIds } from './text-prompts.ts';
 import { toolList, toolListFields } from './tools.ts';
 
-const checkTokenize = compileCheck(
+/** Checks the body of `POST /tokenize`. */
+export const checkTokenize = compileCheck(
   Type.Object({
     ...templateFields,
     ...toolListFields,
@@ -65,7 +66,8 @@ export function parseTokenizeRequest(json: unknown): TokenizeCall {
   };
 }
 
-const checkDetokenize = compileCheck(
+/** Checks the body of `POST /detokenize`. */
+export const checkDetokenize = compileCheck(
   Type.Object({
     model: textField('a model name'),
     tokens: Type.Array(Type.Unknown(), { description: 'a list of token ids' }),

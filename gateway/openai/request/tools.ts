@@ -18,10 +18,12 @@ export const toolListFields = {
   ),
 } as const;
 
+const CHOICES = '"auto", "none", "required" or an object that names a function';
+
 /** Fields that say which tools there are and how they are called. */
 export const toolFields = {
   ...toolListFields,
-  tool_choice: Type.Optional(Type.Unknown()),
+  tool_choice: Type.Optional(Type.Unknown({ description: CHOICES })),
   parallel_tool_calls: flagField(),
 } as const;
 
@@ -65,8 +67,6 @@ function calledFunction(tool: unknown, at: string): Readonly<Record<string, unkn
   if (!isRecord(value)) throw refusal(`${at}.function`, 'an object with a name', value);
   return value;
 }
-
-const CHOICES = '"auto", "none", "required" or an object that names a function';
 
 /** Reads `tool_choice`; only a choice that demands a call needs tools. */
 function toolChoice(

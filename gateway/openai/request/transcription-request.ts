@@ -34,11 +34,9 @@ const fields = Type.Object({
   ...servingFields,
   ...valuesByName(SAMPLING_FIELDS, samplingField),
   // Its uploads are read apart from the texts of the form.
-  file: Type.Optional(Type.Unknown()),
+  file: Type.Optional(Type.Unknown({ description: 'one uploaded recording' })),
   instruction: textField('a text'),
-  /** A hint. How one reaches a model is the checkpoint's business, and none of them takes one. */
-  prompt: textField('a text'),
-  /** A hint as well; the language of a recording is not detected. */
+  /** A hint without effect; the language of a recording is not detected. */
   language: Type.Optional(
     Type.String({
       pattern: '^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$',
@@ -54,15 +52,10 @@ const fields = Type.Object({
     Type.Literal('segment'),
     'segment only (times of words are not known)',
   ),
-  include: Type.Optional(
-    Type.Array(Type.String(), {
-      maxItems: 0,
-      description: 'left out (log-probabilities are not available here)',
-    }),
-  ),
 });
 
-const check = compileCheck(fields, TRANSCRIPTION_USES);
+/** Checks the form of `POST /v1/audio/transcriptions`. */
+export const checkTranscription = compileCheck(fields, TRANSCRIPTION_USES);
 
 /** Fields of a form that are not texts. */
 const FIELD_KINDS = {
@@ -86,7 +79,7 @@ export interface TranscriptionRequest extends TranscriptionForm, RequestNames {
 }
 
 export function parseTranscriptionRequest(form: SubmittedForm): TranscriptionRequest {
-  const { request, unknownFields } = check(formFields(form, FIELD_KINDS));
+  const { request, unknownFields } = checkTranscription(formFields(form, FIELD_KINDS));
   const { response_format: format = 'json', stream: isStream = false, temperature = 0 } = request;
   if (isStream && format === 'verbose_json') {
     const message = 'response_format must be json or text with stream: true, got "verbose_json"';

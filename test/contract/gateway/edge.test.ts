@@ -202,6 +202,19 @@ describe('A body that does not come', () => {
 describe('Requests that no route takes', () => {
   afterEach(() => harness.close());
 
+  it('are told which path they may have meant', async () => {
+    const { post } = await start();
+    const hintAt = async (path: string) => {
+      const { message } = await errorOf(await post(path, CHAT));
+      return /; (.*)$/.exec(message)?.[1];
+    };
+
+    assert.equal(await hintAt('/chat/completions'), 'did you mean /v1/chat/completions?');
+    assert.equal(await hintAt('/v1/v1/messages'), 'did you mean /v1/messages?');
+    assert.match((await hintAt('/v1/responses')) ?? '', /messages to \/v1\/chat\/completions$/);
+    assert.equal(await hintAt('/v1/nothing'), undefined);
+  });
+
   it('are told the methods, with and without a body', async () => {
     const { url, get, post } = await start();
 

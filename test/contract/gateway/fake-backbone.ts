@@ -11,6 +11,7 @@ import {
   type ChoiceDelta,
   type ChoiceFinish,
   type DeepPartial,
+  type DetokenizeRequest,
   FinishReason,
   type GenerateRequest,
   type GenerateResponse,
@@ -18,6 +19,7 @@ import {
   LlmBackboneServiceDefinition,
   type LlmBackboneServiceImplementation,
   type PromptLimits,
+  type TokenizeRequest,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import {
   type EncoderReadiness,
@@ -39,6 +41,8 @@ export class FakeBackbone {
   readonly health = new Health([LlmBackboneServiceDefinition.fullName]);
   readonly metrics = new MetricRegistry();
   readonly starts: GenerateStart[] = [];
+  readonly tokenized: TokenizeRequest[] = [];
+  readonly detokenized: DetokenizeRequest[] = [];
   /** Bytes of each start's media items, in their order. */
   readonly uploads: Buffer[][] = [];
   /** Kinds of media that it declares. */
@@ -121,11 +125,15 @@ export class FakeBackbone {
 
   readonly #service: LlmBackboneServiceImplementation = {
     generate: (requests, context) => this.#generate(requests, context),
-    tokenize: async ({ model, prompt }) => {
+    tokenize: async (request) => {
+      const { model, prompt } = request;
+      this.tokenized.push(request);
       this.record(`tokenize ${model} ${prompt?.form?.$case} ${prompt?.media.length}`);
       return { tokenIds: [11, 12], maxModelLen: 512, tokens: ['He', 'y'] };
     },
-    detokenize: async ({ tokenIds }) => {
+    detokenize: async (request) => {
+      const { tokenIds } = request;
+      this.detokenized.push(request);
       this.record(`detokenize ${tokenIds.join(',')}`);
       return { text: tokenIds.map((id) => `<${id}>`).join('') };
     },

@@ -387,6 +387,25 @@ describe('POST /v1/messages', () => {
     ]);
   });
 
+  it('tells a client that would store its conversation here to send it whole', async () => {
+    const response = await post({ ...ASK, thread: { type: 'create' } });
+
+    const { error } = await jsonOf(response);
+    assert.equal(response.status, 400);
+    assert(isRecord(error));
+    const details = { error_code: 'thread_unsupported_request', unsupported: ['thread'] };
+    assert.deepEqual(error['details'], details);
+    await refused({ ...ASK, container: 'x' });
+  });
+
+  it('refuses a flag of tool_choice that is none', async () => {
+    const choice = { type: 'auto', disable_parallel_tool_use: 'yes' };
+    const { status, message } = await refused({ ...ASK, tools: [TOOL], tool_choice: choice });
+
+    assert.equal(status, 400);
+    assert.match(message, /^tool_choice\.disable_parallel_tool_use must be true or false/);
+  });
+
   it('pings while nothing comes', async () => {
     const patient = await startHarness({ heartbeatIntervalS: 0.01 });
     try {

@@ -52,6 +52,21 @@ describe('POST /v1/embeddings', () => {
     return { status: response.status, message, param };
   }
 
+  it('names the one of several inputs that is refused', async () => {
+    harness.backbone.script = async function* (start) {
+      const form = start.prompt?.form;
+      if (form?.$case === 'text' && form.value.text !== '') yield* embedding(start);
+      else throw new MeshError('INVALID_REQUEST', 'the prompt has no tokens', { param: 'prompt' });
+    };
+
+    const several = await refused({ input: ['a', '', 'b'] });
+    const alone = await refused({ input: '' });
+
+    const message = 'the prompt has no tokens';
+    assert.deepEqual(several, { status: 400, message: `input[1]: ${message}`, param: 'input[1]' });
+    assert.deepEqual(alone, { status: 400, message, param: 'input' });
+  });
+
   it('answers a text with its vector and the tokens it has', async () => {
     const { id, created, ...rest } = await whole({ input: 'four', model: 'phone-nano', user: 'u' });
 

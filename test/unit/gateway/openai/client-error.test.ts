@@ -38,6 +38,27 @@ function translated(param: string, message: string, route: keyof typeof FIELDS):
 }
 
 describe('clientError', () => {
+  for (const [param, message, field, expected] of [
+    ['prompt', 'the prompt has no tokens', 'prompt[3]', 'prompt[3]: the prompt has no tokens'],
+    ['prompt.text', 'prompt.text is long', 'prompt[3]', 'prompt[3] is long'],
+    ['prompt.tokens.token_ids[1]', 'not a token', 'prompt[3][1]', 'prompt[3][1]: not a token'],
+    ['prompt.max_prompt_tokens', 'too few', 'truncate_prompt_tokens', 'too few'],
+  ] as const) {
+    it(`names the prompt of several that ${param} is about, of which is said "${message}"`, () => {
+      const refused = new MeshError('INVALID_REQUEST', message, { param });
+
+      const error = clientError(refused, {
+        fields: COMPLETION_FIELDS,
+        references: [],
+        promptIndex: 3,
+      });
+
+      assert(error instanceof MeshError);
+      assert.equal(error.param, field);
+      assert.equal(error.message, expected);
+    });
+  }
+
   for (const [param, message, expected] of [
     ['media[0]', 'media[0] is truncated', `${PLACE} is truncated`],
     ['media[0]', 'media item 0: too short', `${PLACE}: media item 0: too short`],
