@@ -71,8 +71,10 @@ std::string LaunchFault(const cuda::KernelLaunch& launch) {
 
 Block* Block::Running() { return runs_block ? running_block : nullptr; }
 
-Block::Block(const cuda::KernelLaunch& launch, uint64_t seed, char* stacks, Releases& releases)
+Block::Block(const cuda::KernelLaunch& launch, uint64_t seed, Gpus gpus, char* stacks,
+             Releases& releases)
     : launch_(launch),
+      gpus_(gpus),
       args_(static_cast<const char*>(launch.args),
             static_cast<const char*>(launch.args) + launch.args_bytes),
       random_(seed),
@@ -85,7 +87,7 @@ Block::Block(const cuda::KernelLaunch& launch, uint64_t seed, char* stacks, Rele
   }
 }
 
-bool Block::Run(const cuda::KernelLaunch& launch, uint64_t seed) {
+bool Block::Run(const cuda::KernelLaunch& launch, uint64_t seed, Gpus gpus) {
   const std::string fault = LaunchFault(launch);
   if (!fault.empty()) {
     AddReport(Fault::kLaunch, KernelName(launch.name) + ": " + fault);
@@ -96,7 +98,7 @@ bool Block::Run(const cuda::KernelLaunch& launch, uint64_t seed) {
   Shadow::Get().BeginLaunch();
   DeviceMemory::Get().SetSharedBytes(launch.shared_bytes);
   Releases releases;
-  Block block(launch, seed, stacks, releases);
+  Block block(launch, seed, gpus, stacks, releases);
   const int num_blocks = launch.grid.x * launch.grid.y * launch.grid.z;
   std::vector<int> order(static_cast<size_t>(num_blocks));
   std::iota(order.begin(), order.end(), 0);
@@ -448,6 +450,12 @@ void Block::Note(const void* p, size_t bytes, AccessKind kind, const void* code)
   if (!memory.IsAllocated(offset, bytes)) {
     AddReport(Fault::kOutOfBounds,
               std::to_string(bytes) + " bytes at " + memory.Describe(offset) + Where());
+    GiveUp();
+  }
+  const bool may_use = DeviceMemory::IsShared(offset) || gpus_[memory.OwnerOf(offset)];
+  if (!may_use) {
+    AddReport(Fault::kOutOfBounds, "memory of another GPU, without access: " +
+                                       memory.Describe(offset) + Where());
     GiveUp();
   }
   if (!Shadow::Get().Note(offset, bytes, kind, CurrentInterval(), *this)) GiveUp();

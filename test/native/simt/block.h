@@ -2,6 +2,7 @@
 #define AUTOGLM_TEST_NATIVE_SIMT_BLOCK_H_
 
 #include <array>
+#include <bitset>
 #include <cstdint>
 #include <map>
 #include <random>
@@ -44,15 +45,19 @@ std::string LaunchFault(const cuda::KernelLaunch& launch);
 // or function of its warp.
 class Block final : public Accessor {
  public:
+  // Bits of the GPUs whose memory a launch may use, by number.
+  using Gpus = std::bitset<8>;
+
   // Runs a whole launch, its blocks one after another in a random order. Returns false if it was given
   // up because of a fault.
-  static bool Run(const cuda::KernelLaunch& launch, uint64_t seed);
+  static bool Run(const cuda::KernelLaunch& launch, uint64_t seed, Gpus gpus);
   // Returns the block whose thread runs on this thread of the system, or null.
   static Block* Running();
 
   // Prepares blocks of the launch that run on these stacks, as many as a block has threads, and release
   // words there.
-  Block(const cuda::KernelLaunch& launch, uint64_t seed, char* stacks, Releases& releases);
+  Block(const cuda::KernelLaunch& launch, uint64_t seed, Gpus gpus, char* stacks,
+        Releases& releases);
 
   // Makes it the block at this place of the grid, before whose threads this lies. Numbers of blocks
   // whose order matters are different.
@@ -159,6 +164,7 @@ class Block final : public Accessor {
   bool MayTouchHost(const void* p, size_t bytes, AccessKind kind) const;
 
   const cuda::KernelLaunch launch_;
+  const Gpus gpus_;
   const std::vector<char> args_;  // a copy, as a GPU has
   std::mt19937_64 random_;
   Fiber host_;

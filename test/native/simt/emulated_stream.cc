@@ -73,12 +73,16 @@ bool IsMapped(const void* p, size_t bytes) {
 
 namespace cuda {
 
-struct Stream::State {};
+struct Stream::State {
+  simt::Block::Gpus gpus;  // whose memory kernels may use
+};
 
 Result<std::unique_ptr<Stream>> Stream::Open(int ordinal) {
   CHECK(ordinal < simt::Machine().num_gpus);
+  auto state = std::make_unique<State>();
+  state->gpus.set(static_cast<size_t>(ordinal));
   return std::unique_ptr<Stream>(
-      new Stream(ordinal, simt::Machine().properties, std::make_unique<State>()));
+      new Stream(ordinal, simt::Machine().properties, std::move(state)));
 }
 
 Stream::Stream(int ordinal, GpuProperties properties, std::unique_ptr<State> state)
@@ -90,7 +94,11 @@ bool Stream::CanAccess(int ordinal, int peer) {
   return ordinal == peer || simt::Machine().has_peer_access;
 }
 
-bool Stream::OpenAccess(int peer) { return CanAccess(ordinal_, peer); }
+bool Stream::OpenAccess(int peer) {
+  if (!CanAccess(ordinal_, peer)) return false;
+  state_->gpus.set(static_cast<size_t>(peer));
+  return true;
+}
 
 Result<DeviceBuffer> Stream::AllocateMapped(size_t bytes) {
   const simt::Turn turn;
@@ -117,7 +125,8 @@ GpuMemory Stream::ReadMemory() const {
 Result<DeviceBuffer> Stream::Allocate(size_t bytes) {
   if (bytes == 0) return DeviceBuffer();
   const simt::Turn turn;
-  void* data = bytes <= ReadMemory().free_bytes ? simt::DeviceMemory::Get().Allocate(bytes) : nullptr;
+  void* data = nullptr;
+  if (bytes <= ReadMemory().free_bytes) data = simt::DeviceMemory::Get().Allocate(bytes, ordinal_);
   if (data == nullptr) {
     return OutOfMemory("cannot allocate " + std::to_string(bytes) + " bytes of an emulated GPU");
   }
@@ -184,9 +193,9 @@ void LaunchKernel(Stream& stream, const KernelLaunch& launch) {
   ++simt::num_launches;
   const uint64_t seed = simt::Machine().seed + simt::num_launches;
   if (launch.meets_peers) {
-    simt::Together::Get().Launch(&stream, launch, seed, turn);
+    simt::Together::Get().Launch(&stream, launch, stream.state().gpus, seed, turn);
   } else {
-    simt::Block::Run(launch, seed);
+    simt::Block::Run(launch, seed, stream.state().gpus);
   }
 }
 

@@ -20,8 +20,8 @@ struct IntArgs {
   int n;
 };
 
-std::unique_ptr<Stream> OpenStream() {
-  Result<std::unique_ptr<Stream>> stream = Stream::Open(0);
+std::unique_ptr<Stream> OpenStream(int ordinal = 0) {
+  Result<std::unique_ptr<Stream>> stream = Stream::Open(ordinal);
   REQUIRE(stream.ok());
   return std::move(stream.value());
 }
@@ -508,6 +508,25 @@ TEST_CASE("Threads that do not wait for the one that hears are in a race with th
 TEST_CASE("A launch lies before the next one of its GPU, and not before those of another") {
   CheckOne(RunOnTwo<WriteAndSay, Overwrite>(), Fault::kRace, "Overwrite");
   CHECK(RunOnTwo<WriteAndSay, WaitAndRead, Overwrite>().reports.empty());
+}
+
+TEST_CASE("A GPU may use memory of another one when it was given access") {
+  simt::Machine().num_gpus = 2;
+  const std::unique_ptr<Stream> owner = OpenStream(0);
+  const std::unique_ptr<Stream> other = OpenStream(1);
+  const DeviceBuffer x = Allocate(*owner, 64 * sizeof(int));
+  {
+    const simt::ReportCollector collector;
+    Launch<Overwrite>(*other, {}, 0, {x.as<int>(), nullptr, 1});
+    REQUIRE_EQ(collector.reports().size(), 1);
+    CHECK_EQ(collector.reports()[0].fault, Fault::kOutOfBounds);
+    CHECK_NE(collector.reports()[0].text.find("without access"), std::string::npos);
+  }
+  const simt::ReportCollector collector;
+  CHECK(other->OpenAccess(0));
+  Launch<Overwrite>(*other, {}, 0, {x.as<int>(), nullptr, 1});
+  CHECK(collector.reports().empty());
+  simt::Machine().num_gpus = 1;
 }
 
 TEST_CASE("A launch that meets others has no shared memory on the emulator") {

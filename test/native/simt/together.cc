@@ -24,9 +24,9 @@ Together& Together::Get() {
   return together;
 }
 
-void Together::Launch(const cuda::Stream* stream, const cuda::KernelLaunch& launch, uint64_t seed,
-                      Turn& turn) {
-  const Member* const member = Add(stream, launch, seed);
+void Together::Launch(const cuda::Stream* stream, const cuda::KernelLaunch& launch,
+                      Block::Gpus gpus, uint64_t seed, Turn& turn) {
+  const Member* const member = Add(stream, launch, gpus, seed);
   if (member == nullptr || is_queued_) return;
   Turn::SayEnded();
   while (!member->is_done) {
@@ -43,7 +43,7 @@ void Together::Launch(const cuda::Stream* stream, const cuda::KernelLaunch& laun
 }
 
 Together::Member* Together::Add(const cuda::Stream* stream, const cuda::KernelLaunch& launch,
-                                uint64_t seed) {
+                                Block::Gpus gpus, uint64_t seed) {
   std::string fault = LaunchFault(launch);
   // It would need a place of its own in the addresses of shared memory.
   if (launch.shared_bytes > 0) fault = "a launch that meets others and has shared memory";
@@ -69,7 +69,7 @@ Together::Member* Together::Add(const cuda::Stream* stream, const cuda::KernelLa
     char* const stacks = free.back();
     free.pop_back();
     member.stacks.push_back(stacks);
-    member.blocks.push_back(std::make_unique<Block>(launch, random_(), stacks, releases_));
+    member.blocks.push_back(std::make_unique<Block>(launch, random_(), gpus, stacks, releases_));
   }
   return &member;
 }

@@ -25,7 +25,8 @@ class Together {
 
   // Runs the launch to its end, beside those that other threads of the system run meanwhile; while
   // launches are queued, adds it to them.
-  void Launch(const cuda::Stream* stream, const cuda::KernelLaunch& launch, uint64_t seed, Turn& turn);
+  void Launch(const cuda::Stream* stream, const cuda::KernelLaunch& launch, Block::Gpus gpus,
+              uint64_t seed, Turn& turn);
 
  private:
   friend class LaunchQueue;
@@ -42,7 +43,8 @@ class Together {
   };
 
   // Returns null if no GPU would take the launch.
-  Member* Add(const cuda::Stream* stream, const cuda::KernelLaunch& launch, uint64_t seed);
+  Member* Add(const cuda::Stream* stream, const cuda::KernelLaunch& launch, Block::Gpus gpus,
+              uint64_t seed);
   // Runs launches until this one has ended; null: until all have.
   void RunUntil(const Member* last, Turn& turn);
   // Lets a thread of one of the launches go on. Returns whether it did more than pause.
