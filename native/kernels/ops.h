@@ -326,7 +326,7 @@ struct Ops {
   // outlives the context. Returns how values of the ranks meet, in words for people.
   Result<std::string> (*join_group)(OpsContext& context, const GroupRank& place);
   // Waits until the device has done all that it was given. When it was called on all ranks, none uses
-  // the memory of another any more.
+  // the memory of another any more, and a broken group may be repaired.
   void (*finish)(OpsContext& context);
   // Sets x to the sum of x over the ranks. A device alone is its only rank.
   void (*all_reduce)(OpsContext& context, const AllReduceOp& op);

@@ -93,7 +93,7 @@ bool Block::Run(const cuda::KernelLaunch& launch, uint64_t seed, Gpus gpus) {
     AddReport(Fault::kLaunch, KernelName(launch.name) + ": " + fault);
     return false;
   }
-  static char* const stacks = Fiber::MapStacks(kMaxThreads);
+  static char* const stacks = Fiber::MapStacks(kMaxThreads, true);
   const DeviceMemory::Access access;
   Shadow::Get().BeginLaunch();
   DeviceMemory::Get().SetSharedBytes(launch.shared_bytes);

@@ -40,13 +40,13 @@ constexpr size_t kGuardBytes = 4096;
 
 }  // namespace
 
-char* Fiber::MapStacks(int count) {
+char* Fiber::MapStacks(int count, bool has_guards) {
   CHECK(count <= kMaxStacks);
   void* data = mmap(nullptr, static_cast<size_t>(count) * kStackBytes, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
   CHECK(data != MAP_FAILED);
   char* const begin = static_cast<char*>(data);
-  for (int i = 0; i < count; ++i) {
+  for (int i = 0; i < count && has_guards; ++i) {
     CHECK(mprotect(begin + static_cast<size_t>(i) * kStackBytes, kGuardBytes, PROT_NONE) == 0);
   }
   return begin;

@@ -15,8 +15,8 @@ class Fiber {
 
   // The most stacks that are mapped at once: as many as a block has threads.
   static constexpr int kMaxStacks = 1024;
-  // Maps stacks, each with a page below it that faults.
-  static char* MapStacks(int count);
+  // Maps stacks. Each may have a page below it that faults; a process can only have some ten thousand.
+  static char* MapStacks(int count, bool has_guards);
 
   // `stack` is the lowest address of kStackBytes bytes. `color` moves the top, so that the stacks of
   // many fibers do not compete for the same lines of the cache.

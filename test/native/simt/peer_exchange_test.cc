@@ -2,6 +2,8 @@
 
 #include "kernels/cuda/group/peer_exchange.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <random>
@@ -42,6 +44,7 @@ class PeerGroup {
       rank.access = PeerExchange::OpenAccess(*rank.stream, {&group, i}).value().missing;
       if (rank.access.empty()) {
         rank.exchange = std::move(PeerExchange::Create(*rank.stream, {&group, i}).value());
+        CHECK(rank.exchange->Connect().ok());
       }
     });
   }
@@ -149,6 +152,28 @@ TEST_CASE("Sums of many values are shared among more than two GPUs") {
   }
 }
 
+TEST_CASE("Sums of different lengths follow each other") {
+  constexpr size_t kCount = 3000;  // of three blocks
+  for (const uint64_t seed : {1, 2, 3, 4}) {
+    CAPTURE(seed);
+    const MachineSettings machine(FourGpus(seed));
+    PeerGroup peers(2);
+    std::vector<std::vector<float>> expected = peers.Fill(kCount, 5);
+    simt::LaunchQueue queue;
+
+    for (const size_t count : {kCount, size_t{3}, kCount, size_t{1500}, size_t{1}, kCount}) {
+      for (PeerGroup::Rank& rank : peers.ranks) {
+        rank.exchange->Sum(rank.values.as<float>(), static_cast<int64_t>(count));
+      }
+      const std::vector<float> sum = SumInOrder(expected);
+      for (std::vector<float>& values : expected) std::copy_n(sum.begin(), count, values.begin());
+    }
+    queue.Run();
+
+    for (size_t rank = 0; rank < 2; ++rank) REQUIRE(peers.Values(rank) == expected[rank]);
+  }
+}
+
 TEST_CASE("Two shots give the bits of one, again and again") {
   for (const uint64_t seed : {1, 2, 3}) {
     for (const int64_t count : {int64_t{1}, int64_t{6}, int64_t{301}, int64_t{2048}}) {
@@ -163,7 +188,7 @@ TEST_CASE("Two shots give the bits of one, again and again") {
       meeting.break_word = word.as<uint64_t>();
       for (PeerGroup::Rank& rank : peers.ranks) {
         memory.push_back(std::move(rank.stream->Allocate(sizeof(PeerMemory)).value()));
-        rank.stream->Clear(memory.back().data(), sizeof(PeerMemory::reached));
+        rank.stream->Clear(memory.back().data(), offsetof(PeerMemory, columns));
         meeting.memory[memory.size() - 1] = memory.back().as<PeerMemory>();
       }
       simt::LaunchQueue queue;
@@ -171,8 +196,6 @@ TEST_CASE("Two shots give the bits of one, again and again") {
       for (int time = 1; time <= 3; ++time) {
         for (size_t rank = 0; rank < peers.ranks.size(); ++rank) {
           meeting.rank = static_cast<int>(rank);
-          meeting.epoch = static_cast<uint64_t>(2 * time);
-          meeting.place = time % 2;
           SumInTwoShots(*peers.ranks[rank].stream, meeting, peers.ranks[rank].values.as<float>(),
                         count);
         }
@@ -237,6 +260,7 @@ TEST_CASE("A GPU that waits for a rank that has failed stops waiting, and the gr
       for (size_t time = 0; time <= rank; ++time) peers.Sum(rank);
     });
     CHECK(peers.group.is_broken());
+    for (PeerGroup::Rank& rank : peers.ranks) rank.exchange->Restart();
     peers.group.Repair();
     const std::vector<float> again = SumInOrder(peers.Fill(100, 7));
 

@@ -65,7 +65,7 @@ Together::Member* Together::Add(const cuda::Stream* stream, const cuda::KernelLa
   std::vector<char*>& free = free_stacks_[member.num_threads];
   const int num_blocks = launch.grid.x * launch.grid.y * launch.grid.z;
   for (int i = 0; i < num_blocks; ++i) {
-    if (free.empty()) free.push_back(Fiber::MapStacks(launch.threads));
+    if (free.empty()) free.push_back(Fiber::MapStacks(launch.threads, false));
     char* const stacks = free.back();
     free.pop_back();
     member.stacks.push_back(stacks);

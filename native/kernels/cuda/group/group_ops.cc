@@ -38,11 +38,19 @@ Result<std::string> JoinGroup(OpsContext& context, const GroupRank& place) {
   }
   Result<std::unique_ptr<PeerExchange>> peers = PeerExchange::Create(cuda.stream(), place);
   if (!peers.ok()) return peers.status();
+  // Even if a rank fails before all know of it, it stays until none uses it.
   cuda.peers = std::move(peers.value());
+  const Status connected = cuda.peers->Connect();
+  if (!connected.ok()) return connected;
   return std::string("peer access");
 }
 
-void Finish(OpsContext& context) { Cuda(context).stream().Synchronize(); }
+void Finish(OpsContext& context) {
+  CudaContext& cuda = Cuda(context);
+  cuda.stream().Synchronize();
+  const bool is_broken = context.group_rank != nullptr && context.group_rank->group->is_broken();
+  if (is_broken && cuda.peers != nullptr) cuda.peers->Restart();
+}
 
 void AllReduce(OpsContext& context, const AllReduceOp& op) {
   if (context.group_rank == nullptr) return;

@@ -1,6 +1,7 @@
 #include "kernels/cuda/group/peer_exchange.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <new>
 #include <utility>
@@ -62,7 +63,9 @@ Result<std::unique_ptr<PeerExchange>> PeerExchange::Create(Stream& stream, const
   Result<DeviceBuffer> memory = stream.Allocate(sizeof(PeerMemory));
   if (!memory.ok()) return memory.status();
   exchange->memory_ = std::move(memory.value());
-  stream.Clear(exchange->memory_.data(), sizeof(PeerMemory::reached));
+  PeerMemory* const own = exchange->memory_.as<PeerMemory>();
+  stream.Clear(own->reached, sizeof(own->reached));
+  stream.Clear(own->epoch, sizeof(own->epoch));
   if (rank == 0) {
     Result<DeviceBuffer> word = stream.AllocateMapped(sizeof(std::atomic<uint64_t>));
     if (!word.ok()) return word.status();
@@ -71,24 +74,23 @@ Result<std::unique_ptr<PeerExchange>> PeerExchange::Create(Stream& stream, const
   }
   // Others write to the memory as soon as they know of it.
   stream.Synchronize();
+  return exchange;
+}
+
+Status PeerExchange::Connect() {
+  const auto& [group, rank] = place_;
   const size_t num_ranks = static_cast<size_t>(group->num_ranks());
   CHECK(num_ranks <= kMaxPeers);
   std::vector<int64_t> all(num_ranks);
-  if (!group->Share(rank, reinterpret_cast<int64_t>(exchange->memory_.data()), all)) {
-    return BrokenGroup();
-  }
-  PeerMeeting& meeting = exchange->meeting_;
+  if (!group->Share(rank, reinterpret_cast<int64_t>(memory_.data()), all)) return BrokenGroup();
   for (size_t i = 0; i < num_ranks; ++i) {
-    meeting.memory[i] = reinterpret_cast<PeerMemory*>(all[i]);
+    meeting_.memory[i] = reinterpret_cast<PeerMemory*>(all[i]);
   }
-  if (!group->Share(rank, reinterpret_cast<int64_t>(exchange->break_word_.data()), all)) {
-    return BrokenGroup();
-  }
-  meeting.break_word = reinterpret_cast<uint64_t*>(all[0]);
-  meeting.num_ranks = group->num_ranks();
-  meeting.rank = rank;
-  exchange->num_repairs_ = group->num_repairs();
-  return exchange;
+  if (!group->Share(rank, reinterpret_cast<int64_t>(break_word_.data()), all)) return BrokenGroup();
+  meeting_.break_word = reinterpret_cast<uint64_t*>(all[0]);
+  meeting_.num_ranks = group->num_ranks();
+  meeting_.rank = rank;
+  return Status();
 }
 
 PeerExchange::~PeerExchange() {
@@ -97,24 +99,20 @@ PeerExchange::~PeerExchange() {
 
 // The ranks of a broken group have made different numbers of launches: all begin anew, above all that
 // was.
-PeerMeeting PeerExchange::Next() {
-  if (num_repairs_ != place_.group->num_repairs()) {
-    num_repairs_ = place_.group->num_repairs();
-    num_launches_ = 0;
-  }
-  ++num_launches_;
-  meeting_.epoch = (uint64_t{num_repairs_} << kEpochBits) + 2 * num_launches_;
-  meeting_.place = static_cast<int>(num_launches_ % 2);
-  return meeting_;
+void PeerExchange::Restart() {
+  const uint64_t num_repairs = uint64_t{place_.group->num_repairs()} + 1;
+  std::array<uint64_t, kPeerBlocks> epochs;
+  epochs.fill(num_repairs << kEpochBits);
+  stream_.CopyIn(memory_.as<PeerMemory>()->epoch, epochs.data(), sizeof(epochs));
 }
 
 void PeerExchange::Sum(float* x, int64_t count) {
   for (int64_t begin = 0; begin < count; begin += kPeerValues) {
     const int64_t piece = std::min(kPeerValues, count - begin);
     if (meeting_.num_ranks <= 2 || piece <= kMaxOneShotValues) {
-      SumInOneShot(stream_, Next(), x + begin, piece);
+      SumInOneShot(stream_, meeting_, x + begin, piece);
     } else {
-      SumInTwoShots(stream_, Next(), x + begin, piece);
+      SumInTwoShots(stream_, meeting_, x + begin, piece);
     }
   }
 }
@@ -126,7 +124,7 @@ void PeerExchange::Gather(const MatrixView& part, const MatrixView& whole) {
     const int64_t count = std::min(rows, whole.rows - row);
     MatrixView piece = whole.Rows(row, count);
     if (whole.data == nullptr) piece.data = nullptr;
-    GatherColumns(stream_, Next(), part.Rows(row, count), piece);
+    GatherColumns(stream_, meeting_, part.Rows(row, count), piece);
   }
 }
 

@@ -27,12 +27,17 @@ class PeerExchange {
   // All ranks call it, and have the same answer. Refuses in a broken group.
   static Result<Access> OpenAccess(Stream& stream, const GroupRank& place);
 
-  // Takes the memory through which ranks meet. All ranks call it, and all give it up after every
-  // stream has been waited for.
+  // Takes the memory through which ranks meet. It is given up after every stream has been waited for.
   static Result<std::unique_ptr<PeerExchange>> Create(Stream& stream, const GroupRank& place);
   ~PeerExchange();
   PeerExchange(const PeerExchange&) = delete;
   PeerExchange& operator=(const PeerExchange&) = delete;
+
+  // Tells the other ranks of the memory, and learns of theirs. All ranks call it before anything else.
+  // Refuses in a broken group.
+  Status Connect();
+  // Prepares for what comes after the group is repaired. The stream has been waited for.
+  void Restart();
 
   // Sets x [count] to its sum over the ranks, in their order, value by value.
   void Sum(float* x, int64_t count);
@@ -41,16 +46,11 @@ class PeerExchange {
 
  private:
   PeerExchange(Stream& stream, const GroupRank& place) : stream_(stream), place_(place) {}
-  // Returns the next launch.
-  PeerMeeting Next();
-
   Stream& stream_;
   const GroupRank place_;
   DeviceBuffer memory_;  // a PeerMemory
   DeviceBuffer break_word_;  // of rank 0
-  PeerMeeting meeting_ = {};  // the last one
-  uint64_t num_launches_ = 0;  // since the group was last repaired
-  uint32_t num_repairs_ = 0;   // that the rank knows of
+  PeerMeeting meeting_ = {};
 };
 
 }  // namespace autoglm::cuda

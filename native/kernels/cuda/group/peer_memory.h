@@ -10,29 +10,30 @@ namespace autoglm::cuda {
 
 inline constexpr int kMaxPeers = 8;
 // Blocks of a kernel that meets others. All of them run at once on the smallest GPU.
-inline constexpr int kMaxPeerBlocks = 32;
+inline constexpr int kPeerBlocks = 16;
 // Values that meet in one launch.
 inline constexpr int64_t kPeerValues = int64_t{2} << 20;
 
-// What a rank lets the others of its group read and write, in memory of its own GPU; zeroed at first.
+// What a rank lets the others of its group read and write, in memory of its own GPU.
 struct PeerMemory {
   // Epoch that a block of another rank has reached, by rank and block.
-  uint64_t reached[kMaxPeers][kMaxPeerBlocks];
+  uint64_t reached[kMaxPeers][kPeerBlocks];
+  // Epoch of this rank's last launch, which each block keeps for itself: two more for each launch, equal
+  // in all blocks between launches. So a launch has the same arguments each time, as in a graph.
+  uint64_t epoch[kPeerBlocks];
   // Values that the rank offers, and how many columns those of a gather have, as each block saw it.
   // Launches take turns with two places: when a rank begins a launch, all have begun the one before,
   // so nobody reads what it overwrites.
-  int64_t columns[2][kMaxPeerBlocks];
+  int64_t columns[2][kPeerBlocks];
   alignas(256) float values[2][kPeerValues];
 };
 
-// A launch by which ranks meet: every rank makes one with the same epoch and the same number of blocks.
+// The ranks that meet by a launch of each.
 struct PeerMeeting {
   PeerMemory* memory[kMaxPeers];  // by rank
   uint64_t* break_word;  // in memory of the host: not zero while the group is broken
-  uint64_t epoch;        // at least two more than that of the launch before
   int num_ranks;
   int rank;
-  int place;  // of values and columns: 0 or 1
 };
 
 // Blocks that wait so long for another rank break the group.
