@@ -244,6 +244,34 @@ TEST_CASE("A GPU gathers columns of different widths from the others' memory") {
   }
 }
 
+TEST_CASE("A gather may follow a sum that few blocks make") {
+  for (const uint64_t seed : {1, 2, 3}) {
+    CAPTURE(seed);
+    const MachineSettings machine(FourGpus(seed));
+    PeerGroup peers(2);
+    std::vector<std::vector<float>> values = peers.Fill(3000, 5);
+    DeviceBuffer whole = std::move(peers.ranks[0].stream->Allocate(6000 * sizeof(float)).value());
+    simt::LaunchQueue queue;
+
+    for (const int64_t count : {3000, 1000}) {
+      for (PeerGroup::Rank& rank : peers.ranks) rank.exchange->Sum(rank.values.as<float>(), count);
+      const std::vector<float> sum = SumInOrder(values);
+      for (std::vector<float>& one : values) std::copy_n(sum.begin(), count, one.begin());
+    }
+    for (PeerGroup::Rank& rank : peers.ranks) {
+      float* const target = &rank == &peers.ranks[0] ? whole.as<float>() : nullptr;
+      rank.exchange->Gather(DenseMatrix(rank.values.as<float>(), 1, 3000),
+                            DenseMatrix(target, 1, 6000));
+    }
+    queue.Run();
+
+    std::vector<float> gathered(6000);
+    peers.ranks[0].stream->CopyOut(gathered.data(), whole.data(), whole.bytes());
+    values[0].insert(values[0].end(), values[1].begin(), values[1].end());
+    CHECK(gathered == values[0]);
+  }
+}
+
 TEST_CASE("A GPU that waits for a rank that has failed stops waiting, and the group sums again") {
   const MachineSettings machine(FourGpus());
   PeerGroup peers(3);
