@@ -39,8 +39,9 @@ std::optional<OwnMemory> FindOwnMemory(OpsContext& context) {
 
 // A process number that another namespace has too may belong to somebody else.
 uint64_t DriverBytes(std::optional<uint64_t> process, uint64_t taken) {
-  const bool is_own = process.has_value() && *process >= taken && *process - taken <= kMaxDriverBytes;
-  return is_own ? *process - taken : kDriverBytes;
+  if (!process.has_value() || *process < taken) return kDriverBytes;
+  const uint64_t driver = *process - taken;
+  return driver <= kMaxDriverBytes ? driver : kDriverBytes;
 }
 
 Result<DeviceBuffer> Allocate(OpsContext& context, size_t bytes) {

@@ -171,11 +171,14 @@ void Stream::LoadKernels() {
   }
 }
 
-uint64_t Stream::TakenOf(int ordinal) { return taken_of_gpu[static_cast<size_t>(ordinal) % kMaxGpus]; }
+uint64_t Stream::TakenOf(int ordinal) {
+  return taken_of_gpu[static_cast<size_t>(ordinal) % kMaxGpus];
+}
 
 Result<DeviceBuffer> Stream::AllocateMapped(size_t bytes) {
   void* data = nullptr;
-  const cudaError_t error = cudaHostAlloc(&data, bytes, cudaHostAllocMapped | cudaHostAllocPortable);
+  const cudaError_t error =
+      cudaHostAlloc(&data, bytes, cudaHostAllocMapped | cudaHostAllocPortable);
   if (error == cudaErrorMemoryAllocation) {
     cudaGetLastError();
     return OutOfMemory("cannot allocate " + std::to_string(bytes) + " bytes of pinned host memory");

@@ -112,7 +112,14 @@ class Block final : public Accessor {
     const void* global;
     bool is_valid;
   };
-  enum class State { kRunnable, kPausing, kAtBlockBarrier, kAtNamedBarrier, kInWarpFunction, kDone };
+  enum class State {
+    kRunnable,
+    kPausing,
+    kAtBlockBarrier,
+    kAtNamedBarrier,
+    kInWarpFunction,
+    kDone
+  };
   struct Thread {
     Thread(char* stack, int number) : fiber(stack, number), index(number) {}
     void Reset();

@@ -97,7 +97,8 @@ void DeviceMemory::SetSharedBytes(size_t bytes) {
 
 void DeviceMemory::MarkAllocated(size_t offset, size_t bytes, int owner) {
   const auto mark = [&](size_t count) {
-    return static_cast<uint8_t>(owner == kNobody ? 0 : owner * kOwnerUnit + static_cast<int>(count));
+    if (owner == kNobody) return uint8_t{0};
+    return static_cast<uint8_t>(owner * kOwnerUnit + static_cast<int>(count));
   };
   const size_t whole = bytes / kGranule;
   std::memset(allocated_ + offset / kGranule, mark(kGranule), whole);

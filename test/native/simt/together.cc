@@ -14,7 +14,7 @@
 namespace autoglm::simt {
 namespace {
 
-// Pauses of all threads, one after another, after which others get the turn.
+// Steps in a row that do no more than pause, for each block, after which others get the turn.
 constexpr int kMaxPausesPerBlock = 64;
 
 }  // namespace
@@ -79,7 +79,8 @@ void Together::RunUntil(const Member* last, Turn& turn) {
   int num_pauses = 0;
   const auto goes_on = [&] {
     if (last != nullptr) return !last->is_done;
-    return std::any_of(members_.begin(), members_.end(), [](const Member& one) { return !one.is_done; });
+    return std::any_of(members_.begin(), members_.end(),
+                       [](const Member& one) { return !one.is_done; });
   };
   while (goes_on()) {
     if (launch_of_shadow_ != Shadow::Get().num_launches()) {

@@ -245,8 +245,8 @@ void MeasureGroup(const Settings& settings) {
   const GroupSums sums = MeasureGroupSums(gpus);
   const std::string over = num_gpus > 1 ? "two GPUs" : "two ranks on one GPU";
   for (const GroupSumTime& time : sums.times) {
-    Print(settings, {"sum of " + std::to_string(time.num_values) + " values over " + over + ", " + sums.path,
-                     time.microseconds, "us"});
+    const std::string what = "sum of " + std::to_string(time.num_values) + " values over " + over;
+    Print(settings, {what + ", " + sums.path, time.microseconds, "us"});
   }
 }
 

@@ -17,7 +17,9 @@ constexpr int64_t kMaxOneShotValues = int64_t{64} << 10;
 // Epochs that a repair skips, so that no word of the time before reaches one that comes.
 constexpr int kEpochBits = 40;
 
-Status BrokenGroup() { return Status(Reason::kEngineClosed, "another rank of the group has failed"); }
+Status BrokenGroup() {
+  return Status(Reason::kEngineClosed, "another rank of the group has failed");
+}
 
 std::string GpuName(int64_t ordinal) { return "cuda:" + std::to_string(ordinal); }
 
