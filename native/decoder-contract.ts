@@ -90,6 +90,8 @@ export interface DecoderDescription {
   readonly blockSize: number;
   readonly kvCacheBytes: number;
   readonly kvCacheDtype: Exclude<KvCacheDtype, 'auto'>;
+  /** How values of a group's devices meet, such as `peer access`; '' of a device alone. */
+  readonly groupPath: string;
   readonly loadMs: number;
   /** Rotary frequencies per axis (t, h, w), or null if positions are one-dimensional. */
   readonly mropeSection: readonly [number, number, number] | null;

@@ -85,6 +85,7 @@ Napi::Object MakeDescription(Napi::Env env, const DecoderDescription& descriptio
   set_number("blockSize", static_cast<double>(description.block_size));
   object.Set("kvCacheDtype", KvDtypeName(description.kv_dtype));
   set_number("kvCacheBytes", static_cast<double>(description.kv_cache_bytes));
+  object.Set("groupPath", description.group_path);
   set_number("loadMs", static_cast<double>(description.load_ms));
   object.Set("mropeSection", MakeSection(env, config));
   return object;

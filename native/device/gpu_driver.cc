@@ -1,7 +1,9 @@
 #include "device/gpu_driver.h"
 
 #include <dlfcn.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
@@ -34,6 +36,16 @@ struct NvmlUtilization {
   unsigned gpu;  // percent
   unsigned memory;
 };
+
+struct NvmlProcess {
+  unsigned process_id;
+  unsigned long long memory;  // bytes, or kNvmlUnknown
+  unsigned gpu_instance;
+  unsigned compute_instance;
+};
+constexpr unsigned long long kNvmlUnknown = ~0ull;
+// More processes than share a GPU.
+constexpr unsigned kMaxProcesses = 256;
 
 template <typename Function>
 void Find(void* library, const char* name, Function*& function) {
@@ -72,6 +84,7 @@ struct GpuDriver::Functions {
   int (*nvml_driver_version)(char* version, unsigned size) = nullptr;
   int (*nvml_device)(const char* bus_id, void** device) = nullptr;
   int (*nvml_memory)(void* device, NvmlMemory* memory) = nullptr;
+  int (*nvml_processes)(void* device, unsigned* count, NvmlProcess* processes) = nullptr;
   int (*nvml_utilization)(void* device, NvmlUtilization* utilization) = nullptr;
   int (*nvml_power)(void* device, unsigned* milliwatts) = nullptr;
   int (*nvml_temperature)(void* device, int sensor, unsigned* celsius) = nullptr;
@@ -103,6 +116,7 @@ GpuDriver::GpuDriver(const Libraries& libraries) {
     Find(f.nvml, "nvmlSystemGetDriverVersion", f.nvml_driver_version);
     Find(f.nvml, "nvmlDeviceGetHandleByPciBusId_v2", f.nvml_device);
     Find(f.nvml, "nvmlDeviceGetMemoryInfo", f.nvml_memory);
+    Find(f.nvml, "nvmlDeviceGetComputeRunningProcesses_v3", f.nvml_processes);
     Find(f.nvml, "nvmlDeviceGetUtilizationRates", f.nvml_utilization);
     Find(f.nvml, "nvmlDeviceGetPowerUsage", f.nvml_power);
     Find(f.nvml, "nvmlDeviceGetTemperature", f.nvml_temperature);
@@ -164,6 +178,28 @@ void GpuDriver::AddCurrentState(GpuDescription& gpu) const {
       f.nvml_temperature(device, kTemperatureOfGpu, &value) == kNvmlSuccess) {
     gpu.temperature_celsius = static_cast<int>(value);
   }
+}
+
+std::optional<uint64_t> GpuDriver::ProcessMemory(int ordinal) const {
+  const Functions& f = *functions_;
+  int device = 0;
+  char bus_id[32] = {};
+  void* nvml_device = nullptr;
+  const bool is_known = f.HasCuda() && f.has_nvml && f.nvml_device != nullptr &&
+                        f.nvml_processes != nullptr &&
+                        f.device_get(&device, ordinal) == kCudaSuccess &&
+                        f.device_bus_id(bus_id, sizeof(bus_id), device) == kCudaSuccess &&
+                        f.nvml_device(bus_id, &nvml_device) == kNvmlSuccess;
+  if (!is_known) return std::nullopt;
+  std::vector<NvmlProcess> processes(kMaxProcesses);
+  unsigned count = kMaxProcesses;
+  if (f.nvml_processes(nvml_device, &count, processes.data()) != kNvmlSuccess) return std::nullopt;
+  const unsigned own = static_cast<unsigned>(getpid());
+  for (unsigned i = 0; i < std::min(count, kMaxProcesses); ++i) {
+    if (processes[i].process_id != own || processes[i].memory == kNvmlUnknown) continue;
+    return processes[i].memory;
+  }
+  return std::nullopt;
 }
 
 Status GpuDriver::CheckDriver() const {

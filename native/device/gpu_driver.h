@@ -47,6 +47,10 @@ class GpuDriver {
   // Describes the GPUs as they are at this moment.
   std::vector<GpuDescription> ListGpus() const;
 
+  // Returns what this process has of a GPU's memory: all that it has allocated, and the driver's own for
+  // it. None: NVML does not list it, as in containers that have process numbers of their own.
+  std::optional<uint64_t> ProcessMemory(int ordinal) const;
+
   // Returns why the GPU of this number cannot be used, if it cannot: no driver or an older one than
   // this build needs, no such GPU, a GPU that is too old.
   Status CheckGpu(int ordinal) const;

@@ -41,7 +41,7 @@ class OpsContext {
   virtual ThreadPool& threads() = 0;
 
   // The device's place in its group (kernels/group/device_group.h), which outlives the context; null:
-  // it is alone. Whoever forms the group sets it before the first operation.
+  // it is alone. join_group sets it.
   const GroupRank* group_rank = nullptr;
 };
 
@@ -256,7 +256,7 @@ struct AllReduceOp {
 
 struct AllGatherOp {
   MatrixView part;   // [rows, columns of this rank]
-  MatrixView whole;  // [rows, columns of all ranks], or data null: this rank wants none
+  MatrixView whole;  // [rows, columns of all ranks] on every rank; data null: this one wants none
 };
 
 // Memory of a device that a model may still take.
@@ -322,6 +322,12 @@ struct Ops {
   // These operations meet the other ranks of the device's group, which all call them in the same
   // order. If a rank fails, its group is broken: they return at once, and what they leave is undefined.
 
+  // Makes the device a rank of a group, before any other operation but those about memory; the place
+  // outlives the context. Returns how values of the ranks meet, in words for people.
+  Result<std::string> (*join_group)(OpsContext& context, const GroupRank& place);
+  // Waits until the device has done all that it was given. When it was called on all ranks, none uses
+  // the memory of another any more, and a broken group may be repaired.
+  void (*finish)(OpsContext& context);
   // Sets x to the sum of x over the ranks. A device alone is its only rank.
   void (*all_reduce)(OpsContext& context, const AllReduceOp& op);
   // Puts the columns of all ranks side by side. Not called on a device alone.

@@ -85,6 +85,9 @@ export async function loadDecoder(
   logWeightsCache(log, description);
   const seconds = (description.loadMs / 1000).toFixed(1);
   const names = devices.map(deviceName);
+  if (description.groupPath !== '') {
+    log.info(`tensor parallelism: values of the devices meet through ${description.groupPath}`);
+  }
   const placed = names.length > 1 ? 'distributed across' : 'loaded on';
   log.info(
     `LLM backbone ${placed} ${names.join(', ')} (${basename(options.model)}, ${weightsInWords(description)}, ${seconds} s)`,

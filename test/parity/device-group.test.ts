@@ -109,6 +109,8 @@ describe('a group of devices', { skip }, () => {
     assert.deepEqual({ device, numRanks }, { device: GROUP.join(), numRanks: 2 });
     const line = `LLM backbone distributed across ${GROUP.join(', ')} (phone-nano, bfloat16,`;
     assert.ok(messages().at(-1)?.startsWith(line), messages().join('\n'));
+    const path = 'tensor parallelism: values of the devices meet through shared memory';
+    assert.equal(messages().at(-2), path);
   });
 
   it('is made of the cores of one CPU where only its size is said', async () => {

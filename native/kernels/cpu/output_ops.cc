@@ -28,6 +28,14 @@ void Sample(OpsContext& context, const SampleOp& op) {
   cpu.threads().ParallelFor(op.logits.rows, [&](int64_t row) { SampleRow(cpu, op, row); });
 }
 
+Result<std::string> JoinGroup(OpsContext& context, const GroupRank& place) {
+  context.group_rank = &place;
+  return std::string("shared memory");
+}
+
+// An operation of a CPU has ended when it returns.
+void Finish(OpsContext&) {}
+
 void AllReduce(OpsContext& context, const AllReduceOp& op) {
   if (context.group_rank == nullptr) return;
   CHECK(op.x.stride == op.x.columns);
@@ -45,6 +53,8 @@ void AllGather(OpsContext& context, const AllGatherOp& op) {
 
 void SetOutputOps(Ops& ops) {
   ops.sample = Sample;
+  ops.join_group = JoinGroup;
+  ops.finish = Finish;
   ops.all_reduce = AllReduce;
   ops.all_gather = AllGather;
 }

@@ -10,6 +10,7 @@
 #include "device/memory.h"
 #include "device/thread_pool.h"
 #include "kernels/cuda/gemm/gemm_scratch.h"
+#include "kernels/cuda/group/peer_exchange.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/cuda/sampling/request.h"
 #include "kernels/ops.h"
@@ -52,7 +53,9 @@ class CudaContext final : public OpsContext {
   std::vector<SampleResult> sample_results;
   // Rows that host_rows returned last.
   std::vector<float> host_rows;
-  // Values that the ranks of a group put together.
+  // By which the ranks of a group meet; null: in memory of the host, where `meeting` has values that
+  // they put together.
+  std::unique_ptr<PeerExchange> peers;
   std::vector<float> meeting;
   // Values that are converted on their way to the GPU.
   std::vector<char> converted;

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "device/gpu_driver.h"
 #include "device/host_memory.h"
 #include "kernels/cuda/cuda_context.h"
 #include "kernels/cuda/cuda_ops.h"
@@ -13,9 +14,10 @@ namespace {
 constexpr int64_t kValuesPerPiece = int64_t{4} << 20;
 constexpr int64_t kValuesPerTask = int64_t{256} << 10;
 
-// What a process takes of a GPU before it allocates anything: the driver's context, the code of the
-// kernels and their stacks. The driver tells nobody, and other processes may take memory meanwhile.
+// What a process takes of a GPU beside what it allocates: the driver's context, the code of the kernels
+// and their stacks. It is thought to be so much where nobody tells, and never more than the second.
 constexpr uint64_t kDriverBytes = uint64_t{512} << 20;
+constexpr uint64_t kMaxDriverBytes = uint64_t{4} << 30;
 
 FreeMemory FindFreeMemory(OpsContext& context) {
   CudaContext& cuda = Cuda(context);
@@ -26,11 +28,21 @@ FreeMemory FindFreeMemory(OpsContext& context) {
 
 std::optional<OwnMemory> FindOwnMemory(OpsContext& context) {
   CudaContext& cuda = Cuda(context);
+  const int ordinal = cuda.stream().ordinal();
+  const uint64_t driver =
+      DriverBytes(GpuDriver::OfProcess().ProcessMemory(ordinal), Stream::TakenOf(ordinal));
   return OwnMemory{cuda.name(), cuda.stream().properties().memory_bytes,
-                   cuda.stream().taken_bytes() + kDriverBytes};
+                   cuda.stream().taken_bytes() + driver};
 }
 
 }  // namespace
+
+// A process number that another namespace has too may belong to somebody else.
+uint64_t DriverBytes(std::optional<uint64_t> process, uint64_t taken) {
+  if (!process.has_value() || *process < taken) return kDriverBytes;
+  const uint64_t driver = *process - taken;
+  return driver <= kMaxDriverBytes ? driver : kDriverBytes;
+}
 
 Result<DeviceBuffer> Allocate(OpsContext& context, size_t bytes) {
   CudaContext& cuda = Cuda(context);

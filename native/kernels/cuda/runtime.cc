@@ -6,6 +6,7 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -35,6 +36,10 @@ int Attribute(cudaDeviceAttr attribute, int ordinal) {
   CheckCuda(cudaDeviceGetAttribute(&value, attribute, ordinal), "read an attribute of the GPU");
   return value;
 }
+
+// Bytes that the process has taken of each GPU. No machine has more of them.
+constexpr size_t kMaxGpus = 64;
+std::atomic<uint64_t> taken_of_gpu[kMaxGpus];
 
 Status RefusalOf(int ordinal, cudaError_t error) {
   const std::string device = "device \"cuda:" + std::to_string(ordinal) + "\": ";
@@ -108,13 +113,28 @@ Result<std::unique_ptr<Stream>> Stream::Open(int ordinal) {
       .shared_bytes_per_block =
           static_cast<size_t>(Attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, ordinal)),
       .memory_bytes = total};
-  return std::unique_ptr<Stream>(new Stream(properties, std::move(state)));
+  return std::unique_ptr<Stream>(new Stream(ordinal, properties, std::move(state)));
 }
 
-Stream::Stream(GpuProperties properties, std::unique_ptr<State> state)
-    : properties_(properties), state_(std::move(state)) {}
+Stream::Stream(int ordinal, GpuProperties properties, std::unique_ptr<State> state)
+    : ordinal_(ordinal), properties_(properties), state_(std::move(state)) {}
 
 Stream::~Stream() = default;
+
+bool Stream::CanAccess(int ordinal, int peer) {
+  if (ordinal == peer) return true;
+  int can = 0;
+  CheckCuda(cudaDeviceCanAccessPeer(&can, ordinal, peer), "ask for access to another GPU");
+  return can != 0;
+}
+
+bool Stream::OpenAccess(int peer) {
+  if (ordinal_ == peer) return true;
+  const cudaError_t error = cudaDeviceEnablePeerAccess(peer, 0);
+  if (error == cudaSuccess) return true;
+  cudaGetLastError();  // or the next launch reports it again
+  return error == cudaErrorPeerAccessAlreadyEnabled;
+}
 
 GpuMemory Stream::ReadMemory() const {
   size_t free = 0;
@@ -133,12 +153,42 @@ Result<DeviceBuffer> Stream::Allocate(size_t bytes) {
   }
   CheckCuda(error, "allocate memory of the GPU");
   taken_bytes_ += bytes;
+  taken_of_gpu[static_cast<size_t>(ordinal_) % kMaxGpus] += bytes;
   return DeviceBuffer(data, bytes, Free, this);
 }
 
 void Stream::Free(void* data, size_t bytes, void* stream) {
   CheckCuda(cudaFree(data), "free memory of the GPU");
-  static_cast<Stream*>(stream)->taken_bytes_ -= bytes;
+  Stream& owner = *static_cast<Stream*>(stream);
+  owner.taken_bytes_ -= bytes;
+  taken_of_gpu[static_cast<size_t>(owner.ordinal_) % kMaxGpus] -= bytes;
+}
+
+void Stream::LoadKernels() {
+  for (const KernelEntry* kernel = KernelEntry::first; kernel != nullptr; kernel = kernel->next) {
+    cudaFuncAttributes attributes;
+    CheckCuda(cudaFuncGetAttributes(&attributes, kernel->entry), "load a kernel");
+  }
+}
+
+uint64_t Stream::TakenOf(int ordinal) {
+  return taken_of_gpu[static_cast<size_t>(ordinal) % kMaxGpus];
+}
+
+Result<DeviceBuffer> Stream::AllocateMapped(size_t bytes) {
+  void* data = nullptr;
+  const cudaError_t error =
+      cudaHostAlloc(&data, bytes, cudaHostAllocMapped | cudaHostAllocPortable);
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    return OutOfMemory("cannot allocate " + std::to_string(bytes) + " bytes of pinned host memory");
+  }
+  CheckCuda(error, "allocate host memory");
+  std::memset(data, 0, bytes);
+  const auto free = [](void* mapped, size_t, void*) {
+    CheckCuda(cudaFreeHost(mapped), "free host memory");
+  };
+  return DeviceBuffer(data, bytes, free);
 }
 
 void Stream::CopyIn(void* target, const void* source, size_t bytes) {

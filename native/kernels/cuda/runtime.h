@@ -41,18 +41,33 @@ class Stream {
  public:
   // Opens the queue of the GPU of this number.
   static Result<std::unique_ptr<Stream>> Open(int ordinal);
+  // Returns whether kernels of a GPU can be let read and write the memory of another one. It always
+  // can its own.
+  static bool CanAccess(int ordinal, int peer);
   ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
   const GpuProperties& properties() const { return properties_; }
+  int ordinal() const { return ordinal_; }
   GpuMemory ReadMemory() const;
 
   // Takes memory of the GPU, at a multiple of 256 bytes, with no values in it. The memory must be
   // given back while the stream is open, by the same thread.
   Result<DeviceBuffer> Allocate(size_t bytes);
-  // Returns the bytes of what was taken and not given back.
+  // Takes zeroed memory of the host, which kernels of every GPU of the process may read and write while
+  // the host does. It is given back as other memory is.
+  Result<DeviceBuffer> AllocateMapped(size_t bytes);
+  // Lets kernels of this GPU read and write all memory that streams of the other GPU take. Returns
+  // whether the driver agrees.
+  bool OpenAccess(int peer);
+  // Loads all kernels of the program to the GPU. They are loaded at their first launch otherwise, which
+  // may wait for what runs: for kernels that wait for those behind it.
+  void LoadKernels();
+  // Returns the bytes of what was taken and not given back, by this stream, or by all of the process's
+  // for a GPU.
   uint64_t taken_bytes() const { return taken_bytes_; }
+  static uint64_t TakenOf(int ordinal);
 
   // Copies from host memory, which the caller may change as soon as this returns.
   void CopyIn(void* target, const void* source, size_t bytes);
@@ -69,12 +84,22 @@ class Stream {
   State& state() { return *state_; }
 
  private:
-  Stream(GpuProperties properties, std::unique_ptr<State> state);
+  Stream(int ordinal, GpuProperties properties, std::unique_ptr<State> state);
   static void Free(void* data, size_t bytes, void* stream);
 
+  const int ordinal_;
   const GpuProperties properties_;
   const std::unique_ptr<State> state_;
   uint64_t taken_bytes_ = 0;
+};
+
+// A kernel of the GPU's program, one object for each.
+struct KernelEntry {
+  explicit KernelEntry(const void* kernel) : entry(kernel), next(first) { first = this; }
+
+  const void* const entry;
+  const KernelEntry* const next;
+  static inline const KernelEntry* first = nullptr;
 };
 
 // A kernel as Launch of simt.h gives it to the runtime.
@@ -86,6 +111,7 @@ struct KernelLaunch {
   int threads;  // of a block
   Dim3 grid;
   size_t shared_bytes;
+  bool meets_peers;  // it waits for kernels of other GPUs
 };
 
 void LaunchKernel(Stream& stream, const KernelLaunch& launch);

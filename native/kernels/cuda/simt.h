@@ -55,6 +55,16 @@ struct Fragment {
   SIMT_SHARED const uint32_t& operator[](int i) const { return word[i]; }
 };
 
+// Whether a kernel waits for kernels of other GPUs: it says so by a member kMeetsPeers.
+template <typename Kernel>
+constexpr bool MeetsPeers() {
+  if constexpr (requires { Kernel::kMeetsPeers; }) {
+    return Kernel::kMeetsPeers;
+  } else {
+    return false;
+  }
+}
+
 template <typename Kernel>
 constexpr int MinBlocksOf() {
   if constexpr (requires { Kernel::kMinBlocks; }) {
@@ -92,6 +102,8 @@ SIMT_DEVICE Dim3 BlockCount() {
 // Barriers. Those before them are seen by those behind them, among the threads that take part.
 
 SIMT_DEVICE void SyncThreads() { __syncthreads(); }
+// Returns whether `value` is true of all threads that have not ended.
+SIMT_DEVICE bool SyncThreadsAnd(bool value) { return __syncthreads_and(value) != 0; }
 SIMT_DEVICE void SyncWarp() { __syncwarp(); }
 // Waits for `threads` threads, whole warps, at the barrier `id` of 1..15.
 SIMT_DEVICE void SyncNamed(int id, int threads) {
@@ -152,6 +164,26 @@ SIMT_DEVICE int AtomicCas(int* p, int expected, int value) {
 }
 SIMT_DEVICE unsigned AtomicCas(unsigned* p, unsigned expected, unsigned value) {
   return atomicCAS(p, expected, value);
+}
+
+// Words by which GPUs wait for each other, in memory of any of them or in mapped memory of the host.
+// What this thread did or saw done before it stores a word, is seen by whoever loads it so.
+
+SIMT_DEVICE uint64_t LoadAcquireSystem(const uint64_t* p) {
+  uint64_t value;
+  asm volatile("ld.acquire.sys.global.u64 %0, [%1];" : "=l"(value) : "l"(p) : "memory");
+  return value;
+}
+SIMT_DEVICE void StoreReleaseSystem(uint64_t* p, uint64_t value) {
+  asm volatile("st.release.sys.global.u64 [%0], %1;" ::"l"(p), "l"(value) : "memory");
+}
+// Lets others go on while this thread looks at a word again and again.
+SIMT_DEVICE void Pause() { __nanosleep(20); }
+// Returns a time of the GPU.
+SIMT_DEVICE uint64_t Nanoseconds() {
+  uint64_t time;
+  asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(time));
+  return time;
 }
 
 SIMT_DEVICE uint32_t SharedAddress(const void* p) {
@@ -320,6 +352,9 @@ const void* EntryOf() {
 
 namespace autoglm::cuda {
 
+template <typename Kernel>
+inline const KernelEntry kKernelEntry{EntryOf<Kernel>()};
+
 // Returns a text with the kernel's name.
 template <typename Kernel>
 const char* SignatureOf() {
@@ -333,12 +368,13 @@ void Launch(Stream& stream, Dim3 grid, size_t shared_bytes, const typename Kerne
   static_assert(std::is_trivially_copyable_v<typename Kernel::Args>);
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
   LaunchKernel(stream, {.name = SignatureOf<Kernel>(),
-                        .entry = EntryOf<Kernel>(),
+                        .entry = kKernelEntry<Kernel>.entry,
                         .args = &args,
                         .args_bytes = sizeof(args),
                         .threads = Kernel::kThreads,
                         .grid = grid,
-                        .shared_bytes = shared_bytes});
+                        .shared_bytes = shared_bytes,
+                        .meets_peers = MeetsPeers<Kernel>()});
 }
 
 }  // namespace autoglm::cuda

@@ -79,10 +79,44 @@ void DeviceGroup::Gather(int rank, const MatrixView& part, const MatrixView& who
 }
 
 int64_t DeviceGroup::Least(int rank, int64_t value) {
+  std::vector<int64_t> all(values_.size());
+  return Share(rank, value, all) ? *std::min_element(all.begin(), all.end()) : value;
+}
+
+bool DeviceGroup::Share(int rank, int64_t value, std::span<int64_t> all) {
+  CHECK(all.size() == values_.size());
   values_[static_cast<size_t>(rank)] = value;
-  int64_t least = value;
-  Together([&] { least = *std::min_element(values_.begin(), values_.end()); });
-  return least;
+  bool is_shared = false;
+  Together([&] {
+    std::copy(values_.begin(), values_.end(), all.begin());
+    is_shared = true;
+  });
+  return is_shared;
+}
+
+// Whoever breaks the group looks for the word after that, and whoever sets the word looks whether the
+// group is broken after that: one of them sees the other.
+void DeviceGroup::Break() {
+  barrier_.Break();
+  std::atomic<uint64_t>* const word = break_word_.load();
+  if (word != nullptr) word->store(1);
+}
+
+void DeviceGroup::SetBreakWord(std::atomic<uint64_t>* word) {
+  break_word_.store(word);
+  if (word != nullptr && barrier_.is_broken()) word->store(1);
+}
+
+bool DeviceGroup::is_broken() const {
+  const std::atomic<uint64_t>* const word = break_word_.load();
+  return barrier_.is_broken() || (word != nullptr && word->load() != 0);
+}
+
+void DeviceGroup::Repair() {
+  barrier_.Repair();
+  std::atomic<uint64_t>* const word = break_word_.load();
+  if (word != nullptr) word->store(0);
+  ++num_repairs_;
 }
 
 }  // namespace autoglm

@@ -39,11 +39,23 @@ class DeviceGroup {
 
   // Returns the least of the ranks' values; of a broken group, the rank's own.
   int64_t Least(int rank, int64_t value);
+  // Sets `all` [num_ranks] to the ranks' values. Returns false in a broken group.
+  bool Share(int rank, int64_t value, std::span<int64_t> all);
 
   // Lets all ranks leave the group's functions at once, because one of them has failed.
-  void Break() { barrier_.Break(); }
-  // Makes a broken group whole again. No rank may be in one of its functions.
-  void Repair() { barrier_.Repair(); }
+  void Break();
+  // Returns whether a rank, or a device that writes to the word below, has broken the group.
+  bool is_broken() const;
+  // Makes a broken group whole again. No rank may be in one of its functions, and no device may be at
+  // work for one.
+  void Repair();
+  // Returns how often the group was repaired.
+  uint32_t num_repairs() const { return num_repairs_; }
+
+  // Sets a word that is not zero while the group is broken, for devices that wait for each other
+  // without their threads. A device may write to it what breaks the group. Its owner takes it away,
+  // by null, before it is freed.
+  void SetBreakWord(std::atomic<uint64_t>* word);
 
  private:
   // Runs `work` when all ranks have offered their values; nobody uses them once it returns.
@@ -51,6 +63,8 @@ class DeviceGroup {
   void Together(const Work& work);
 
   RankBarrier barrier_;
+  std::atomic<std::atomic<uint64_t>*> break_word_{nullptr};
+  uint32_t num_repairs_ = 0;
   std::atomic<uint32_t> num_inside_{0};  // ranks that may use the values of others
   // What the ranks offer, by rank. Each writes its own place before a barrier.
   std::vector<float*> sums_;

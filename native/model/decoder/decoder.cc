@@ -41,9 +41,17 @@ Decoder::Decoder(const std::vector<DeviceId>& devices)
   for (int rank = 0; rank < group_.num_ranks(); ++rank) places_.push_back({&group_, rank});
 }
 
-// A device is closed by the thread that opened it.
+// A device is closed by the thread that opened it, when no other one uses its memory.
 Decoder::~Decoder() {
+  Finish();
   threads_.Run([this](int rank) { ranks_[static_cast<size_t>(rank)].reset(); });
+}
+
+void Decoder::Finish() {
+  threads_.Run([this](int rank) {
+    DecoderRank* const one = ranks_[static_cast<size_t>(rank)].get();
+    if (one != nullptr) one->Finish();
+  });
 }
 
 template <typename Task>
@@ -54,8 +62,12 @@ Status Decoder::OnRanks(const Task& task) {
     outcome = task(rank);
     if (!outcome.ok()) group_.Break();
   });
+  if (!group_.is_broken()) return Outcome(outcomes);
+  Finish();
   group_.Repair();
-  return Outcome(outcomes);
+  const auto is_ok = [](const Status& outcome) { return outcome.ok(); };
+  if (!std::all_of(outcomes.begin(), outcomes.end(), is_ok)) return Outcome(outcomes);
+  return EngineFailed("a device of the group has waited too long for another one");
 }
 
 Status Decoder::Outcome(const std::vector<Status>& outcomes) const {
@@ -95,16 +107,15 @@ Result<std::unique_ptr<Decoder>> Decoder::Load(const DecoderOptions& options,
   MemoryCheck memory_check(num_ranks);
   const Status loaded = decoder->OnRanks([&](int rank) {
     const size_t i = static_cast<size_t>(rank);
-    Result<std::unique_ptr<DecoderRank>> one =
+    const Status one =
         DecoderRank::Load(rank_options,
                           {.source = source.value(),
                            .shard = shards[i],
                            .group_rank = num_ranks == 1 ? nullptr : &decoder->places_[i],
                            .memory_check = &memory_check},
-                          open_device);
-    if (one.ok()) decoder->ranks_[i] = std::move(one.value());
+                          open_device, decoder->ranks_[i]);
     if (!one.ok()) rank_options.cancelled->store(true);
-    return one.status();
+    return one;
   });
   if (!loaded.ok()) return loaded;
   decoder->Describe();

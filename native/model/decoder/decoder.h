@@ -40,6 +40,8 @@ class Decoder {
   // own, with its device, or the one that all agree on.
   template <typename Task>
   Status OnRanks(const Task& task);
+  // Waits until all devices have done what they were given.
+  void Finish();
   Status Outcome(const std::vector<Status>& outcomes) const;
   void Describe();
 

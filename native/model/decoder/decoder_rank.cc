@@ -111,7 +111,8 @@ Result<MatrixView> DecoderRank::ComputeLogits(std::span<const int32_t> rows) {
                         {last, weights_.final_norm, nullptr, config_.rms_norm_eps, last});
   Multiply(last, weights_.head, part);
   if (shard_.IsWhole()) return part;
-  const MatrixView whole = IsFirst() ? step_.logits.Rows(0, num_rows) : MatrixView();
+  const MatrixView whole = IsFirst() ? step_.logits.Rows(0, num_rows)
+                                     : DenseMatrix(nullptr, num_rows, config_.vocab_size);
   device_.ops->all_gather(*device_.context, {.part = part, .whole = whole});
   return whole;
 }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/kv_dtype.h"
@@ -34,6 +35,7 @@ struct DecoderDescription {
   size_t kv_cache_bytes;
   int64_t num_blocks;
   int64_t block_size;
+  std::string group_path;  // how values of the ranks meet, in words; empty: there is one rank
   int64_t load_ms;
 };
 
@@ -64,12 +66,17 @@ struct RankLoad {
 // only this thread uses both. All ranks run the same steps, because they meet in sums.
 class DecoderRank {
  public:
-  static Result<std::unique_ptr<DecoderRank>> Load(const DecoderOptions& options,
-                                                   const RankLoad& load, DeviceOpener open_device);
+  // Sets `rank` as soon as its device is open. If the load fails, it must outlive what other ranks do:
+  // they may use its memory until Finish was called on all.
+  static Status Load(const DecoderOptions& options, const RankLoad& load, DeviceOpener open_device,
+                     std::unique_ptr<DecoderRank>& rank);
 
   // Runs one step, which asks for no tokens of another. Rank 0 alone chooses tokens, and fills
   // `result`. A refused plan leaves the cache as it was.
   Status Execute(const StepPlan& plan, StepResult& result);
+
+  // Waits until the device has done all that it was given.
+  void Finish() { device_.ops->finish(*device_.context); }
 
   // Runs a whole prompt in a cache of its own. Rank 0 alone fills `trace`.
   Status Trace(const TraceRequest& request, DecoderTrace& trace);
@@ -85,6 +92,7 @@ class DecoderRank {
     size_t count;
   };
 
+  Status JoinGroup(const GroupRank& place);
   Status LoadWeights(const DecoderOptions& options, const RankLoad& load);
   Status AllocateMemory(const DecoderOptions& options);
   // Makes the table of angles long enough for so many positions, or as many as the model has.

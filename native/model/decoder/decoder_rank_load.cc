@@ -15,21 +15,26 @@ DecoderRank::DecoderRank(Device device, const RankLoad& load)
     : device_(std::move(device)),
       config_(load.source.config),
       shard_(load.shard),
-      local_(ShardConfig(config_, shard_)) {
-  device_.context->group_rank = load.group_rank;
-}
+      local_(ShardConfig(config_, shard_)) {}
 
-Result<std::unique_ptr<DecoderRank>> DecoderRank::Load(const DecoderOptions& options,
-                                                       const RankLoad& load,
-                                                       DeviceOpener open_device) {
+Status DecoderRank::Load(const DecoderOptions& options, const RankLoad& load,
+                         DeviceOpener open_device, std::unique_ptr<DecoderRank>& rank) {
   Result<Device> device = open_device(options.devices[static_cast<size_t>(load.shard.rank)]);
   if (!device.ok()) return device.status();
-  std::unique_ptr<DecoderRank> rank(new DecoderRank(std::move(device.value()), load));
+  rank.reset(new DecoderRank(std::move(device.value()), load));
+  if (load.group_rank != nullptr) {
+    const Status joined = rank->JoinGroup(*load.group_rank);
+    if (!joined.ok()) return joined;
+  }
   const Status loaded = rank->LoadWeights(options, load);
   if (!loaded.ok()) return loaded;
-  const Status allocated = rank->AllocateMemory(options);
-  if (!allocated.ok()) return allocated;
-  return rank;
+  return rank->AllocateMemory(options);
+}
+
+Status DecoderRank::JoinGroup(const GroupRank& place) {
+  Result<std::string> path = device_.ops->join_group(*device_.context, place);
+  if (path.ok()) description_.group_path = std::move(path.value());
+  return path.status();
 }
 
 Status DecoderRank::LoadWeights(const DecoderOptions& options, const RankLoad& load) {
@@ -160,6 +165,10 @@ Status DecoderRank::RunLargestStep(KvCache::Shape shape) {
   Result<KvCache> cache = KvCache::Allocate(device_, local_, shape);
   if (!cache.ok()) return cache.status();
   cache_ = std::move(cache.value());
+  // Weights of some ranks are loaded long before those of others, and ranks in a step do not wait so
+  // long for each other.
+  const GroupRank* const place = device_.context->group_rank;
+  if (place != nullptr) place->group->Least(place->rank, 0);
   StepResult result;
   const Status ran = Execute(plan, result);
   cache_ = KvCache();

@@ -4,6 +4,9 @@
 //   FAKE_CUDA_VERSION  CUDA that the driver knows, 13000 if not set
 //   FAKE_CUDA_ERROR    what cuInit returns, 0 if not set
 //   FAKE_NVML_ERROR    what nvmlInit_v2 returns, 0 if not set
+//   FAKE_PROCESS_MIB   what this process has of each GPU, MiB; not set: no process is listed
+
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -110,6 +113,32 @@ FAKE_EXPORT int nvmlDeviceGetMemoryInfo(void* device, unsigned long long (*memor
   (*memory)[0] = Gpus()[IndexOf(device)].gibibytes << 30;
   (*memory)[1] = (*memory)[0] / 2;
   (*memory)[2] = (*memory)[0] / 2;
+  return 0;
+}
+
+namespace {
+
+struct FakeProcess {
+  unsigned process_id;
+  unsigned long long memory;
+  unsigned instances[2];
+};
+
+}  // namespace
+
+// Another process comes first, and of a third one the memory is not known.
+FAKE_EXPORT int nvmlDeviceGetComputeRunningProcesses_v3(void*, unsigned* count,
+                                                        FakeProcess* processes) {
+  constexpr unsigned kInsufficientSize = 7;
+  const char* text = std::getenv("FAKE_PROCESS_MIB");
+  const unsigned listed = text == nullptr ? 2 : 3;
+  if (*count < listed) return kInsufficientSize;
+  *count = listed;
+  processes[0] = {1, 5ull << 30, {}};
+  processes[1] = {2, ~0ull, {}};
+  if (text != nullptr) {
+    processes[2] = {static_cast<unsigned>(getpid()), std::strtoull(text, nullptr, 10) << 20, {}};
+  }
   return 0;
 }
 

@@ -78,6 +78,16 @@ TEST_CASE("Without NVML a GPU is listed without what only NVML knows") {
   }
 }
 
+TEST_CASE("A process knows what it has of a GPU where NVML lists it") {
+  const Environment environment(kTwoGpus);
+  const GpuDriver driver({kFake, kFake});
+
+  CHECK(!driver.ProcessMemory(0).has_value());
+  const Environment listed(Variables{{"FAKE_PROCESS_MIB", "700"}});
+  CHECK_EQ(driver.ProcessMemory(0).value_or(0), uint64_t{700} << 20);
+  CHECK(!GpuDriver({kFake, "libno-such-nvml.so"}).ProcessMemory(0).has_value());
+}
+
 TEST_CASE("A machine without a driver has no GPUs") {
   const GpuDriver driver({"libno-such-driver.so", "libno-such-nvml.so"});
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -19,27 +20,12 @@ extern "C" const char end;
 namespace autoglm::simt {
 namespace {
 
-constexpr int kMaxThreads = 1024;
+constexpr int kMaxThreads = Fiber::kMaxStacks;
 constexpr int kMaxGridSide = 65535;  // of y and z
 constexpr size_t kCopyBytes = 16;
 
 Block* running_block = nullptr;
 thread_local bool runs_block = false;
-
-// Stacks for as many threads as a block may have, each with a page below it that faults.
-char* Stacks() {
-  static char* const stacks = [] {
-    void* data = mmap(nullptr, kMaxThreads * Fiber::kStackBytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    CHECK(data != MAP_FAILED);
-    char* begin = static_cast<char*>(data);
-    for (int i = 0; i < kMaxThreads; ++i) {
-      CHECK(mprotect(begin + static_cast<size_t>(i) * Fiber::kStackBytes, 4096, PROT_NONE) == 0);
-    }
-    return begin;
-  }();
-  return stacks;
-}
 
 std::string PlaceText(const std::source_location& where) {
   const std::string file = where.file_name();
@@ -60,6 +46,18 @@ std::string KernelName(const char* signature) {
   return text.substr(name, text.find_first_of(";]", name) - name);
 }
 
+// Adds what lies before a release, but for what its thread did since its block's last barrier.
+void AddToClock(BlockClock& clock, const Release& release) {
+  const auto add = [&](size_t block, int epoch) {
+    if (clock.size() <= block) clock.resize(block + 1);
+    clock[block] = std::max(clock[block], epoch);
+  };
+  add(static_cast<size_t>(release.block), release.epoch);
+  for (size_t block = 0; block < release.before.size(); ++block) add(block, release.before[block]);
+}
+
+}  // namespace
+
 std::string LaunchFault(const cuda::KernelLaunch& launch) {
   if (launch.threads % kLanes != 0 || launch.threads > kMaxThreads) {
     return "a block of " + std::to_string(launch.threads) + " threads";
@@ -71,59 +69,60 @@ std::string LaunchFault(const cuda::KernelLaunch& launch) {
   return "";
 }
 
-}  // namespace
-
 Block* Block::Running() { return runs_block ? running_block : nullptr; }
 
-Block::Block(const cuda::KernelLaunch& launch, uint64_t seed)
+Block::Block(const cuda::KernelLaunch& launch, uint64_t seed, Gpus gpus, char* stacks,
+             Releases& releases)
     : launch_(launch),
+      gpus_(gpus),
       args_(static_cast<const char*>(launch.args),
             static_cast<const char*>(launch.args) + launch.args_bytes),
       random_(seed),
       host_(nullptr, 0),
-      known_(static_cast<size_t>(launch.threads)) {
+      known_(static_cast<size_t>(launch.threads)),
+      releases_(releases) {
   threads_.reserve(static_cast<size_t>(launch.threads));
   for (int i = 0; i < launch.threads; ++i) {
-    threads_.emplace_back(Stacks() + static_cast<size_t>(i) * Fiber::kStackBytes, i);
+    threads_.emplace_back(stacks + static_cast<size_t>(i) * Fiber::kStackBytes, i);
   }
 }
 
-bool Block::Run(const cuda::KernelLaunch& launch, uint64_t seed) {
+bool Block::Run(const cuda::KernelLaunch& launch, uint64_t seed, Gpus gpus) {
   const std::string fault = LaunchFault(launch);
   if (!fault.empty()) {
     AddReport(Fault::kLaunch, KernelName(launch.name) + ": " + fault);
     return false;
   }
-  CHECK(running_block == nullptr);
+  static char* const stacks = Fiber::MapStacks(kMaxThreads, true);
   const DeviceMemory::Access access;
   Shadow::Get().BeginLaunch();
   DeviceMemory::Get().SetSharedBytes(launch.shared_bytes);
-  Block block(launch, seed);
-  running_block = &block;
-  runs_block = true;
+  Releases releases;
+  Block block(launch, seed, gpus, stacks, releases);
   const int num_blocks = launch.grid.x * launch.grid.y * launch.grid.z;
   std::vector<int> order(static_cast<size_t>(num_blocks));
   std::iota(order.begin(), order.end(), 0);
   std::shuffle(order.begin(), order.end(), block.random_);
-  bool is_whole = true;
-  for (const int index : order) {
+  for (size_t i = 0; i < order.size() && !block.is_given_up_; ++i) {
+    const int index = order[i];
     const int row = index / launch.grid.x;
-    is_whole = block.RunBlock({index % launch.grid.x, row % launch.grid.y, row / launch.grid.y});
-    if (!is_whole) break;
+    Shadow::Get().BeginBlock();
+    std::memset(DeviceMemory::Get().shared(), 0xff, launch.shared_bytes);
+    block.Begin({index % launch.grid.x, row % launch.grid.y, row / launch.grid.y},
+                static_cast<int>(i), {});
+    while (!block.is_done() && !block.is_given_up_) block.Step();
   }
-  runs_block = false;
-  running_block = nullptr;
-  return is_whole;
+  return !block.is_given_up_;
 }
 
-bool Block::RunBlock(cuda::Dim3 index) {
-  Shadow::Get().BeginBlock();
-  std::memset(DeviceMemory::Get().shared(), 0xff, launch_.shared_bytes);
+void Block::Begin(cuda::Dim3 index, int number, BlockClock before) {
   index_ = index;
-  ++block_number_;
+  block_number_ = number;
+  clock_ = std::move(before);
   epoch_ = 0;
   num_done_ = 0;
   num_at_barrier_ = 0;
+  vote_ = true;
   named_.clear();
   acquired_.clear();
   runnable_.clear();
@@ -132,15 +131,35 @@ bool Block::RunBlock(cuda::Dim3 index) {
     thread.fiber.Begin(RunThread);
     runnable_.push_back(thread.index);
   }
-  while (!runnable_.empty() && !is_given_up_) {
-    const size_t chosen = random_() % runnable_.size();
-    running_ = runnable_[chosen];
-    runnable_[chosen] = runnable_.back();
-    runnable_.pop_back();
-    Fiber::Switch(host_, self().fiber);
+}
+
+bool Block::Step() {
+  if (runnable_.empty()) {
+    ReportDeadlock();
+    return true;
   }
-  if (!is_given_up_ && num_done_ < launch_.threads) ReportDeadlock();
-  return !is_given_up_;
+  const size_t chosen = random_() % runnable_.size();
+  running_ = runnable_[chosen];
+  runnable_[chosen] = runnable_.back();
+  runnable_.pop_back();
+  CHECK(running_block == nullptr);
+  running_block = this;
+  runs_block = true;
+  self().state = State::kRunnable;
+  Fiber::Switch(host_, self().fiber);
+  runs_block = false;
+  running_block = nullptr;
+  return self().state != State::kPausing;
+}
+
+void Block::EndIntervals() {
+  for (Thread& thread : threads_) thread.interval = 0;
+}
+
+void Block::Pause() {
+  self().state = State::kPausing;
+  runnable_.push_back(running_);
+  Fiber::Switch(self().fiber, host_);
 }
 
 void Block::Thread::Reset() {
@@ -184,12 +203,19 @@ void Block::SyncThreads(const std::source_location& where) {
   Fiber::Switch(self().fiber, host_);
 }
 
+bool Block::SyncThreadsAnd(bool value, const std::source_location& where) {
+  vote_ = vote_ && value;
+  SyncThreads(where);
+  return last_vote_;
+}
+
 void Block::ReleaseBlockBarrierIfComplete() {
   if (num_at_barrier_ == 0 || num_at_barrier_ + num_done_ < launch_.threads) return;
   for (int warp = 0; warp < launch_.threads / kLanes; ++warp) {
     if (!LanesAgree(warp)) GiveUp();
   }
   num_at_barrier_ = 0;
+  last_vote_ = std::exchange(vote_, true);
   ++epoch_;
   for (Thread& thread : threads_) {
     if (thread.state != State::kAtBlockBarrier) continue;
@@ -298,19 +324,48 @@ void Block::Join(const std::vector<int>& members) {
 void Block::Fence() { self().has_fenced = true; }
 
 void Block::MeetAt(const void* counter) {
-  std::vector<Release>& releases = releases_[counter];
-  for (const Release& release : releases) {
-    if (release.block != block_number_) acquired_.push_back(release);
+  Acquire(counter);
+  if (self().has_fenced) ReleaseAt(counter);
+}
+
+void Block::Acquire(const void* word) {
+  for (const Release& release : releases_[word]) {
+    if (release.block == block_number_) continue;
+    const bool is_known = std::any_of(acquired_.begin(), acquired_.end(), [&](const Acquired& one) {
+      return HasAcquired(one) && one.release.block == release.block &&
+             one.release.epoch == release.epoch && one.release.thread == release.thread;
+    });
+    if (!is_known) acquired_.push_back({release, running_, epoch_});
   }
-  if (self().has_fenced) releases.push_back({block_number_, epoch_, running_});
+}
+
+void Block::ReleaseAt(const void* word) {
+  Release release = {block_number_, epoch_, running_, clock_};
+  for (const Acquired& acquired : acquired_) {
+    if (HasAcquired(acquired)) AddToClock(release.before, acquired.release);
+  }
+  releases_[word].push_back(std::move(release));
+}
+
+void Block::AddTo(BlockClock& clock) const {
+  AddToClock(clock, {block_number_, std::numeric_limits<int>::max(), 0, clock_});
+  for (const Acquired& acquired : acquired_) AddToClock(clock, acquired.release);
 }
 
 bool Block::IsAfter(const Interval& interval) const {
   if (interval.block != block_number_) {
-    return std::any_of(acquired_.begin(), acquired_.end(), [&](const Release& release) {
-      return release.block == interval.block &&
-             (interval.epoch < release.epoch ||
-              (interval.epoch == release.epoch && interval.thread == release.thread));
+    const auto is_in = [&](const BlockClock& clock) {
+      const size_t block = static_cast<size_t>(interval.block);
+      return block < clock.size() && interval.epoch < clock[block];
+    };
+    if (is_in(clock_)) return true;
+    return std::any_of(acquired_.begin(), acquired_.end(), [&](const Acquired& acquired) {
+      if (!HasAcquired(acquired)) return false;
+      const Release& release = acquired.release;
+      return is_in(release.before) ||
+             (release.block == interval.block &&
+              (interval.epoch < release.epoch ||
+               (interval.epoch == release.epoch && interval.thread == release.thread)));
     });
   }
   const Thread& thread = self();
@@ -395,6 +450,12 @@ void Block::Note(const void* p, size_t bytes, AccessKind kind, const void* code)
   if (!memory.IsAllocated(offset, bytes)) {
     AddReport(Fault::kOutOfBounds,
               std::to_string(bytes) + " bytes at " + memory.Describe(offset) + Where());
+    GiveUp();
+  }
+  const bool may_use = DeviceMemory::IsShared(offset) || gpus_[memory.OwnerOf(offset)];
+  if (!may_use) {
+    AddReport(Fault::kOutOfBounds, "memory of another GPU, without access: " +
+                                       memory.Describe(offset) + Where());
     GiveUp();
   }
   if (!Shadow::Get().Note(offset, bytes, kind, CurrentInterval(), *this)) GiveUp();

@@ -2,6 +2,7 @@
 #define AUTOGLM_TEST_NATIVE_SIMT_BLOCK_H_
 
 #include <array>
+#include <bitset>
 #include <cstdint>
 #include <map>
 #include <random>
@@ -21,14 +22,54 @@ inline constexpr int kLanes = 32;
 // all lanes; it is what tells one function from another.
 using WarpFunction = void (*)(const std::array<void*, kLanes>& operands);
 
-// Runs the blocks of a launch one after another in a random order, and the threads of a block as
-// fibers: whichever may go on, chosen at random, up to its next barrier or function of its warp.
+// What lies before a thread of a launch, of what other blocks did: the number of barriers of each block
+// up to which all that it did lies before, by the block's number; blocks beyond its end: nothing.
+using BlockClock = std::vector<int>;
+
+// What is done when a thread stores a word that others may wait for: all that its block did before the
+// last barrier, what it did itself, and all that lies before that.
+struct Release {
+  int block;
+  int epoch;
+  int thread;
+  BlockClock before;
+};
+
+// What was released at each word.
+using Releases = std::map<const void*, std::vector<Release>>;
+
+// Returns what is wrong with a launch that no GPU would take, or "".
+std::string LaunchFault(const cuda::KernelLaunch& launch);
+
+// Runs the threads of a block as fibers: whichever may go on, chosen at random, up to its next barrier
+// or function of its warp.
 class Block final : public Accessor {
  public:
-  // Runs a whole launch. Returns false if it was given up because of a fault.
-  static bool Run(const cuda::KernelLaunch& launch, uint64_t seed);
+  // Bits of the GPUs whose memory a launch may use, by number.
+  using Gpus = std::bitset<8>;
+
+  // Runs a whole launch, its blocks one after another in a random order. Returns false if it was given
+  // up because of a fault.
+  static bool Run(const cuda::KernelLaunch& launch, uint64_t seed, Gpus gpus);
   // Returns the block whose thread runs on this thread of the system, or null.
   static Block* Running();
+
+  // Prepares blocks of the launch that run on these stacks, as many as a block has threads, and release
+  // words there.
+  Block(const cuda::KernelLaunch& launch, uint64_t seed, Gpus gpus, char* stacks,
+        Releases& releases);
+
+  // Makes it the block at this place of the grid, before whose threads this lies. Numbers of blocks
+  // whose order matters are different.
+  void Begin(cuda::Dim3 index, int number, BlockClock before);
+  // Runs a thread until it waits, pauses or ends. Returns whether it did more than pause.
+  bool Step();
+  bool is_done() const { return num_done_ == launch_.threads; }
+  bool is_given_up() const { return is_given_up_; }
+  // Adds to a clock all that this block has done, and what lay before that.
+  void AddTo(BlockClock& clock) const;
+  // Separates what threads have done from what they will do, because others have used the memory.
+  void EndIntervals();
 
   // The functions below are called by the thread of the block that runs.
 
@@ -40,9 +81,16 @@ class Block final : public Accessor {
   void SyncNamed(int id, int threads, const std::source_location& where);
   void SyncWarp(const std::source_location& where);
   void CallInWarp(WarpFunction perform, void* operand, const std::source_location& where);
+  // Synchronizes as SyncThreads does. Returns whether `value` is true of all threads that take part.
+  bool SyncThreadsAnd(bool value, const std::source_location& where);
   void Fence();
   // Orders this block behind those that used the same counter after a fence.
   void MeetAt(const void* counter);
+  // Orders the thread behind those that released the word, or them behind it.
+  void Acquire(const void* word);
+  void ReleaseAt(const void* word);
+  // Lets others go on.
+  void Pause();
 
   void BeginCopy(void* shared, const void* global, bool is_valid, const void* code);
   void CommitCopies();
@@ -64,7 +112,14 @@ class Block final : public Accessor {
     const void* global;
     bool is_valid;
   };
-  enum class State { kRunnable, kAtBlockBarrier, kAtNamedBarrier, kInWarpFunction, kDone };
+  enum class State {
+    kRunnable,
+    kPausing,
+    kAtBlockBarrier,
+    kAtNamedBarrier,
+    kInWarpFunction,
+    kDone
+  };
   struct Thread {
     Thread(char* stack, int number) : fiber(stack, number), index(number) {}
     void Reset();
@@ -86,17 +141,17 @@ class Block final : public Accessor {
     int threads = 0;
     std::vector<int> waiting;
   };
-  // What is done when a thread uses a counter behind a fence: all that its block did before the last
-  // barrier, and what it did itself.
-  struct Release {
-    int block;
-    int epoch;
+  // What a thread has acquired, which the others have behind a barrier.
+  struct Acquired {
+    Release release;
     int thread;
+    int epoch;
   };
 
-  Block(const cuda::KernelLaunch& launch, uint64_t seed);
-
-  bool RunBlock(cuda::Dim3 index);
+  // Returns whether a release lies before what the running thread does.
+  bool HasAcquired(const Acquired& acquired) const {
+    return acquired.thread == running_ || acquired.epoch < epoch_;
+  }
   // What a fiber runs.
   static void RunThread();
   Thread& self() { return threads_[static_cast<size_t>(running_)]; }
@@ -116,6 +171,7 @@ class Block final : public Accessor {
   bool MayTouchHost(const void* p, size_t bytes, AccessKind kind) const;
 
   const cuda::KernelLaunch launch_;
+  const Gpus gpus_;
   const std::vector<char> args_;  // a copy, as a GPU has
   std::mt19937_64 random_;
   Fiber host_;
@@ -131,10 +187,13 @@ class Block final : public Accessor {
   int epoch_ = 0;          // barriers of the whole block so far
   int num_done_ = 0;
   int num_at_barrier_ = 0;
+  bool vote_ = true;  // of the threads at the barrier
+  bool last_vote_ = true;
   bool is_given_up_ = false;
   const void* code_ = nullptr;  // of the last access
-  std::map<const void*, std::vector<Release>> releases_;
-  std::vector<Release> acquired_;  // what lies before this block
+  Releases& releases_;
+  BlockClock clock_;  // what lies before all threads of this block
+  std::vector<Acquired> acquired_;  // and what is not in it
 };
 
 }  // namespace autoglm::simt

@@ -1,9 +1,11 @@
 #include <array>
+#include <atomic>
 #include <utility>
 
 #include "kernels/cuda/simt.h"
 #include "simt/block.h"
 #include "simt/device_memory.h"
+#include "simt/emulated_gpu.h"
 
 namespace autoglm::simt {
 namespace {
@@ -134,6 +136,15 @@ void BeginAtomic(void* p, const void* code) {
   Running().MeetAt(p);
 }
 
+// Judges an access of a word by which GPUs wait for each other.
+void BeginSystemAccess(const void* p, const void* code) {
+  Running().CheckAligned(p, sizeof(uint64_t), "a word of the system", code);
+  if (IsMapped(p, sizeof(uint64_t))) return;
+  Running().Note(p, sizeof(uint64_t), AccessKind::kAtomic, code);
+}
+
+uint64_t nanoseconds = 0;
+
 }  // namespace
 
 int ThreadIndex() { return Running().thread_index(); }
@@ -143,6 +154,9 @@ std::byte* SharedMemory() {
   return reinterpret_cast<std::byte*>(DeviceMemory::Get().shared());
 }
 void SyncThreads(const Place& where) { Running().SyncThreads(where); }
+bool SyncThreadsAnd(bool value, const Place& where) {
+  return Running().SyncThreadsAnd(value, where);
+}
 void SyncNamed(int id, int threads, const Place& where) { Running().SyncNamed(id, threads, where); }
 void SyncWarp(const Place& where) { Running().SyncWarp(where); }
 void ThreadFence() { Running().Fence(); }
@@ -179,6 +193,22 @@ uint32_t AtomicCas(uint32_t* p, uint32_t expected, uint32_t value) {
   BeginAtomic(p, __builtin_return_address(0));
   return std::exchange(*p, *p == expected ? value : *p);
 }
+
+uint64_t LoadAcquireSystem(const uint64_t* p) {
+  BeginSystemAccess(p, __builtin_return_address(0));
+  Running().Acquire(p);
+  return std::atomic_ref(*const_cast<uint64_t*>(p)).load();
+}
+void StoreReleaseSystem(uint64_t* p, uint64_t value) {
+  BeginSystemAccess(p, __builtin_return_address(0));
+  Running().ReleaseAt(p);
+  std::atomic_ref(*p).store(value);
+}
+void Pause() {
+  nanoseconds += Machine().nanoseconds_per_pause;
+  Running().Pause();
+}
+uint64_t Nanoseconds() { return nanoseconds; }
 
 void CopyAsync16(void* shared, const void* global, bool valid) {
   Running().BeginCopy(shared, global, valid, __builtin_return_address(0));

@@ -22,6 +22,7 @@ cuda::Dim3 BlockIndex();
 cuda::Dim3 BlockCount();
 std::byte* SharedMemory();
 void SyncThreads(const Place& where);
+bool SyncThreadsAnd(bool value, const Place& where);
 void SyncNamed(int id, int threads, const Place& where);
 void SyncWarp(const Place& where);
 void ThreadFence();
@@ -35,6 +36,11 @@ float AtomicAdd(float* p, float value);
 int AtomicMax(int* p, int value);
 uint32_t AtomicMax(uint32_t* p, uint32_t value);
 uint32_t AtomicCas(uint32_t* p, uint32_t expected, uint32_t value);
+
+uint64_t LoadAcquireSystem(const uint64_t* p);
+void StoreReleaseSystem(uint64_t* p, uint64_t value);
+void Pause();
+uint64_t Nanoseconds();
 
 void CopyAsync16(void* shared, const void* global, bool valid);
 void CopyAsyncCommit();
@@ -71,6 +77,9 @@ SIMT_DEVICE Dim3 BlockCount() { return simt::BlockCount(); }
 
 SIMT_DEVICE void SyncThreads(const simt::Place& where = simt::Place::current()) {
   simt::SyncThreads(where);
+}
+SIMT_DEVICE bool SyncThreadsAnd(bool value, const simt::Place& where = simt::Place::current()) {
+  return simt::SyncThreadsAnd(value, where);
 }
 SIMT_DEVICE void SyncWarp(const simt::Place& where = simt::Place::current()) {
   simt::SyncWarp(where);
@@ -134,6 +143,13 @@ SIMT_DEVICE int AtomicCas(int* p, int expected, int value) {
 SIMT_DEVICE unsigned AtomicCas(unsigned* p, unsigned expected, unsigned value) {
   return simt::AtomicCas(p, expected, value);
 }
+
+SIMT_DEVICE uint64_t LoadAcquireSystem(const uint64_t* p) { return simt::LoadAcquireSystem(p); }
+SIMT_DEVICE void StoreReleaseSystem(uint64_t* p, uint64_t value) {
+  simt::StoreReleaseSystem(p, value);
+}
+SIMT_DEVICE void Pause() { simt::Pause(); }
+SIMT_DEVICE uint64_t Nanoseconds() { return simt::Nanoseconds(); }
 
 SIMT_DEVICE void CopyAsync16(void* shared, const void* global, bool valid) {
   simt::CopyAsync16(shared, global, valid);

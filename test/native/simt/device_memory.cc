@@ -57,7 +57,8 @@ DeviceMemory::Access::~Access() {
   if (--memory.num_accesses_ == 0) memory.Protect(PROT_NONE);
 }
 
-void* DeviceMemory::Allocate(size_t bytes) {
+void* DeviceMemory::Allocate(size_t bytes, int gpu) {
+  CHECK(gpu >= 0 && gpu < 256 / kOwnerUnit);
   const size_t room = RoundUp(bytes, kAlignment) + kRedZoneBytes;
   size_t offset = end_;
   const auto reused = free_.find(room);
@@ -69,7 +70,7 @@ void* DeviceMemory::Allocate(size_t bytes) {
     end_ += room;
   }
   allocations_[offset] = bytes;
-  MarkAllocated(offset, bytes, true);
+  MarkAllocated(offset, bytes, gpu);
   Shadow::Get().Forget(offset, bytes);
   if (bytes <= kMaxPoisonedBytes) {
     const Access access;
@@ -82,32 +83,33 @@ void DeviceMemory::Free(void* data) {
   const size_t offset = OffsetOf(data);
   const auto found = allocations_.find(offset);
   CHECK(found != allocations_.end());
-  MarkAllocated(offset, found->second, false);
+  MarkAllocated(offset, found->second, kNobody);
   free_.emplace(RoundUp(found->second, kAlignment) + kRedZoneBytes, offset);
   allocations_.erase(found);
 }
 
 void DeviceMemory::SetSharedBytes(size_t bytes) {
   CHECK(bytes <= kSharedBytes);
-  MarkAllocated(0, shared_bytes_, false);
-  MarkAllocated(0, bytes, true);
+  MarkAllocated(0, shared_bytes_, kNobody);
+  MarkAllocated(0, bytes, 0);
   shared_bytes_ = bytes;
 }
 
-void DeviceMemory::MarkAllocated(size_t offset, size_t bytes, bool is_allocated) {
+void DeviceMemory::MarkAllocated(size_t offset, size_t bytes, int owner) {
+  const auto mark = [&](size_t count) {
+    if (owner == kNobody) return uint8_t{0};
+    return static_cast<uint8_t>(owner * kOwnerUnit + static_cast<int>(count));
+  };
   const size_t whole = bytes / kGranule;
-  std::memset(allocated_ + offset / kGranule, is_allocated ? kGranule : 0, whole);
-  if (bytes % kGranule != 0) {
-    allocated_[offset / kGranule + whole] =
-        is_allocated ? static_cast<uint8_t>(bytes % kGranule) : 0;
-  }
+  std::memset(allocated_ + offset / kGranule, mark(kGranule), whole);
+  if (bytes % kGranule != 0) allocated_[offset / kGranule + whole] = mark(bytes % kGranule);
 }
 
 bool DeviceMemory::IsAllocated(size_t offset, size_t bytes) const {
   for (size_t begin = offset; begin < offset + bytes;) {
     const size_t granule_end = (begin / kGranule + 1) * kGranule;
     const size_t end = std::min(offset + bytes, granule_end);
-    if (end - (granule_end - kGranule) > allocated_[begin / kGranule]) return false;
+    if (end - (granule_end - kGranule) > allocated_[begin / kGranule] % kOwnerUnit) return false;
     begin = end;
   }
   return true;

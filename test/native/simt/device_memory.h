@@ -30,8 +30,8 @@ class DeviceMemory {
     Access& operator=(const Access&) = delete;
   };
 
-  // Returns null if there is no room left.
-  void* Allocate(size_t bytes);
+  // Takes memory of a GPU. Returns null if there is no room left.
+  void* Allocate(size_t bytes, int gpu);
   void Free(void* data);
 
   // Makes the first bytes of shared memory the ones that are allocated.
@@ -44,6 +44,8 @@ class DeviceMemory {
   }
   static bool IsShared(size_t offset) { return offset < kSharedBytes; }
   bool IsAllocated(size_t offset, size_t bytes) const;
+  // Returns the GPU whose allocated memory this is.
+  size_t OwnerOf(size_t offset) const { return allocated_[offset / kGranule] / kOwnerUnit; }
   // Returns the end of what was ever allocated.
   size_t end() const { return end_; }
 
@@ -52,12 +54,14 @@ class DeviceMemory {
 
  private:
   DeviceMemory();
-  void MarkAllocated(size_t offset, size_t bytes, bool is_allocated);
+  void MarkAllocated(size_t offset, size_t bytes, int owner);
   void Protect(int protection);
 
   // Number of bytes of memory whose allocation one byte of allocated_ describes: how many of them,
-  // from the first, are allocated.
+  // from the first, are allocated, and above that the GPU's number.
   static constexpr size_t kGranule = 16;
+  static constexpr uint8_t kOwnerUnit = 32;
+  static constexpr int kNobody = -1;
 
   char* base_;
   uint8_t* allocated_;  // [kBytes / kGranule]

@@ -1,6 +1,7 @@
 #ifndef AUTOGLM_TEST_NATIVE_SIMT_EMULATED_GPU_H_
 #define AUTOGLM_TEST_NATIVE_SIMT_EMULATED_GPU_H_
 
+#include <cstddef>
 #include <cstdint>
 
 #include "kernels/cuda/runtime.h"
@@ -15,7 +16,9 @@ struct EmulatedMachine {
                                     .num_multiprocessors = 4,
                                     .shared_bytes_per_block = 101376,
                                     .memory_bytes = uint64_t{4} << 30};
+  bool has_peer_access = true;  // between different GPUs
   uint64_t seed = 1;  // of the order in which blocks and threads run
+  uint64_t nanoseconds_per_pause = 1000;  // that pass when a thread pauses
 };
 
 // Returns the settings, which a test may change before it opens a stream.
@@ -23,6 +26,9 @@ EmulatedMachine& Machine();
 
 // Number of allocations of the GPUs' memory in this process.
 uint64_t NumAllocations();
+
+// Returns whether these bytes are memory of the host that kernels may use.
+bool IsMapped(const void* p, size_t bytes);
 
 // Number of launches in this process: a graph of operations is as long as what it adds.
 uint64_t NumLaunches();

@@ -1,8 +1,9 @@
 // Streams of emulated GPUs: see kernels/cuda/runtime.h. What a stream is given is done at once.
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
-#include <mutex>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -12,6 +13,8 @@
 #include "simt/emulated_gpu.h"
 #include "simt/report.h"
 #include "simt/shadow.h"
+#include "simt/together.h"
+#include "simt/turn.h"
 
 namespace autoglm {
 namespace simt {
@@ -21,9 +24,8 @@ uint64_t num_launches = 0;
 uint64_t num_allocations = 0;
 uint64_t used_bytes = 0;
 
-// Held by whoever uses the emulator: streams of several threads take turns.
-std::recursive_mutex in_use;
-using Turn = std::lock_guard<std::recursive_mutex>;
+// Memory of the host that kernels may use: beginning to bytes.
+std::map<const char*, size_t> mapped;
 
 // Returns whether these bytes are allocated, and written if they are read; reports if not.
 bool CheckCopied(const void* p, size_t bytes, AccessKind kind, const char* what) {
@@ -59,22 +61,61 @@ uint64_t NumAllocations() { return num_allocations; }
 
 uint64_t NumLaunches() { return num_launches; }
 
+bool IsMapped(const void* p, size_t bytes) {
+  const char* const begin = static_cast<const char*>(p);
+  const auto next = mapped.upper_bound(begin);
+  if (next == mapped.begin()) return false;
+  const auto [place, size] = *std::prev(next);
+  return begin + bytes <= place + size;
+}
+
 }  // namespace simt
 
 namespace cuda {
 
-struct Stream::State {};
+struct Stream::State {
+  simt::Block::Gpus gpus;  // whose memory kernels may use
+};
 
 Result<std::unique_ptr<Stream>> Stream::Open(int ordinal) {
   CHECK(ordinal < simt::Machine().num_gpus);
+  auto state = std::make_unique<State>();
+  state->gpus.set(static_cast<size_t>(ordinal));
   return std::unique_ptr<Stream>(
-      new Stream(simt::Machine().properties, std::make_unique<State>()));
+      new Stream(ordinal, simt::Machine().properties, std::move(state)));
 }
 
-Stream::Stream(GpuProperties properties, std::unique_ptr<State> state)
-    : properties_(properties), state_(std::move(state)) {}
+Stream::Stream(int ordinal, GpuProperties properties, std::unique_ptr<State> state)
+    : ordinal_(ordinal), properties_(properties), state_(std::move(state)) {}
 
 Stream::~Stream() = default;
+
+bool Stream::CanAccess(int ordinal, int peer) {
+  return ordinal == peer || simt::Machine().has_peer_access;
+}
+
+bool Stream::OpenAccess(int peer) {
+  if (!CanAccess(ordinal_, peer)) return false;
+  state_->gpus.set(static_cast<size_t>(peer));
+  return true;
+}
+
+Result<DeviceBuffer> Stream::AllocateMapped(size_t bytes) {
+  const simt::Turn turn;
+  void* const data = std::calloc(1, bytes);
+  CHECK(data != nullptr);
+  simt::mapped[static_cast<char*>(data)] = bytes;
+  const auto free = [](void* memory, size_t, void*) {
+    const simt::Turn turn;
+    simt::mapped.erase(static_cast<char*>(memory));
+    std::free(memory);
+  };
+  return DeviceBuffer(data, bytes, free);
+}
+
+void Stream::LoadKernels() {}
+
+uint64_t Stream::TakenOf(int) { return simt::used_bytes; }
 
 GpuMemory Stream::ReadMemory() const {
   const uint64_t total = simt::Machine().properties.memory_bytes;
@@ -83,8 +124,9 @@ GpuMemory Stream::ReadMemory() const {
 
 Result<DeviceBuffer> Stream::Allocate(size_t bytes) {
   if (bytes == 0) return DeviceBuffer();
-  const simt::Turn turn(simt::in_use);
-  void* data = bytes <= ReadMemory().free_bytes ? simt::DeviceMemory::Get().Allocate(bytes) : nullptr;
+  const simt::Turn turn;
+  void* data = nullptr;
+  if (bytes <= ReadMemory().free_bytes) data = simt::DeviceMemory::Get().Allocate(bytes, ordinal_);
   if (data == nullptr) {
     return OutOfMemory("cannot allocate " + std::to_string(bytes) + " bytes of an emulated GPU");
   }
@@ -95,7 +137,7 @@ Result<DeviceBuffer> Stream::Allocate(size_t bytes) {
 }
 
 void Stream::Free(void* data, size_t bytes, void* stream) {
-  const simt::Turn turn(simt::in_use);
+  const simt::Turn turn;
   simt::DeviceMemory::Get().Free(data);
   simt::used_bytes -= bytes;
   static_cast<Stream*>(stream)->taken_bytes_ -= bytes;
@@ -103,7 +145,7 @@ void Stream::Free(void* data, size_t bytes, void* stream) {
 
 void Stream::CopyIn(void* target, const void* source, size_t bytes) {
   if (bytes == 0) return;
-  const simt::Turn turn(simt::in_use);
+  const simt::Turn turn;
   if (!simt::CheckCopied(target, bytes, simt::AccessKind::kWrite, "a copy in")) return;
   const simt::DeviceMemory::Access access;
   std::memcpy(target, source, bytes);
@@ -112,7 +154,7 @@ void Stream::CopyIn(void* target, const void* source, size_t bytes) {
 
 void Stream::CopyOut(void* target, const void* source, size_t bytes) {
   if (bytes == 0) return;
-  const simt::Turn turn(simt::in_use);
+  const simt::Turn turn;
   if (!simt::CheckCopied(source, bytes, simt::AccessKind::kRead, "a copy out")) return;
   const simt::DeviceMemory::Access access;
   std::memcpy(target, source, bytes);
@@ -120,7 +162,7 @@ void Stream::CopyOut(void* target, const void* source, size_t bytes) {
 
 void Stream::Copy(void* target, const void* source, size_t bytes) {
   if (bytes == 0) return;
-  const simt::Turn turn(simt::in_use);
+  const simt::Turn turn;
   if (!simt::CheckCopied(source, bytes, simt::AccessKind::kRead, "a copy")) return;
   if (!simt::CheckCopied(target, bytes, simt::AccessKind::kWrite, "a copy")) return;
   const simt::DeviceMemory::Access access;
@@ -130,7 +172,7 @@ void Stream::Copy(void* target, const void* source, size_t bytes) {
 
 void Stream::Clear(void* target, size_t bytes) {
   if (bytes == 0) return;
-  const simt::Turn turn(simt::in_use);
+  const simt::Turn turn;
   if (!simt::CheckCopied(target, bytes, simt::AccessKind::kWrite, "a clear")) return;
   const simt::DeviceMemory::Access access;
   std::memset(target, 0, bytes);
@@ -140,7 +182,7 @@ void Stream::Clear(void* target, size_t bytes) {
 void Stream::Synchronize() {}
 
 void LaunchKernel(Stream& stream, const KernelLaunch& launch) {
-  const simt::Turn turn(simt::in_use);
+  simt::Turn turn;
   if (launch.shared_bytes > stream.properties().shared_bytes_per_block) {
     simt::AddReport(simt::Fault::kLaunch,
                     std::to_string(launch.shared_bytes) + " bytes of shared memory, of " +
@@ -149,7 +191,12 @@ void LaunchKernel(Stream& stream, const KernelLaunch& launch) {
     return;
   }
   ++simt::num_launches;
-  simt::Block::Run(launch, simt::Machine().seed + simt::num_launches);
+  const uint64_t seed = simt::Machine().seed + simt::num_launches;
+  if (launch.meets_peers) {
+    simt::Together::Get().Launch(&stream, launch, stream.state().gpus, seed, turn);
+  } else {
+    simt::Block::Run(launch, seed, stream.state().gpus);
+  }
 }
 
 }  // namespace cuda

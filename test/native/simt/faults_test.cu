@@ -7,6 +7,7 @@
 #include "kernels/cuda/simt.h"
 #include "simt/emulated_gpu.h"
 #include "simt/report.h"
+#include "simt/together.h"
 #include "doctest/doctest.h"
 
 namespace autoglm::cuda {
@@ -19,8 +20,8 @@ struct IntArgs {
   int n;
 };
 
-std::unique_ptr<Stream> OpenStream() {
-  Result<std::unique_ptr<Stream>> stream = Stream::Open(0);
+std::unique_ptr<Stream> OpenStream(int ordinal = 0) {
+  Result<std::unique_ptr<Stream>> stream = Stream::Open(ordinal);
   REQUIRE(stream.ok());
   return std::move(stream.value());
 }
@@ -403,6 +404,139 @@ struct MisalignedCopy {
 
 TEST_CASE("A copy of 16 bytes begins at a multiple of 16") {
   CheckOne(Run<MisalignedCopy>({}, 1), Fault::kMisaligned, "the source of an asynchronous copy");
+}
+
+// Launches of two GPUs, which share one array.
+
+struct PeerArgs {
+  int* x;  // [64]
+  uint64_t* words;  // [2]: what each GPU says
+  int rank;
+};
+
+// Runs a kernel on two GPUs at once, the second one again if it has a next kernel.
+template <typename First, typename Second, typename Next = void>
+Outcome RunOnTwo() {
+  const std::unique_ptr<Stream> streams[2] = {OpenStream(), OpenStream()};
+  const DeviceBuffer x = Allocate(*streams[0], 64 * sizeof(int));
+  const DeviceBuffer words = Allocate(*streams[0], 2 * sizeof(uint64_t));
+  streams[0]->Clear(words.data(), words.bytes());
+  streams[0]->Clear(x.data(), x.bytes());
+  Outcome outcome;
+  const simt::ReportCollector collector;
+  simt::LaunchQueue queue;
+  Launch<First>(*streams[0], {}, 0, {x.as<int>(), words.as<uint64_t>(), 0});
+  Launch<Second>(*streams[1], {}, 0, {x.as<int>(), words.as<uint64_t>(), 1});
+  if constexpr (!std::is_void_v<Next>) {
+    Launch<Next>(*streams[1], {}, 0, {x.as<int>(), words.as<uint64_t>(), 1});
+  }
+  queue.Run();
+  outcome.reports = collector.reports();
+  return outcome;
+}
+
+SIMT_DEVICE void Say(uint64_t* word) {
+  if (ThreadIndex() == 0) StoreReleaseSystem(word, 1);
+}
+SIMT_DEVICE void WaitFor(const uint64_t* word) {
+  while (ThreadIndex() == 0 && LoadAcquireSystem(word) == 0) Pause();
+}
+
+struct PeerKernel {
+  using Args = PeerArgs;
+  static constexpr int kThreads = 64;
+  static constexpr bool kMeetsPeers = true;
+};
+
+struct WriteAndSay : PeerKernel {
+  SIMT_DEVICE void operator()(const Args& args) const {
+    args.x[ThreadIndex()] = ThreadIndex();
+    SyncThreads();
+    Say(args.words);
+  }
+};
+
+struct WriteAndSaySoon : PeerKernel {
+  SIMT_DEVICE void operator()(const Args& args) const {
+    args.x[ThreadIndex()] = ThreadIndex();
+    Say(args.words);
+  }
+};
+
+struct WaitAndRead : PeerKernel {
+  SIMT_DEVICE void operator()(const Args& args) const {
+    WaitFor(args.words);
+    SyncThreads();
+    if (args.x[ThreadIndex()] < 0) args.words[1] = 1;
+  }
+};
+
+struct WaitAndReadSoon : PeerKernel {
+  SIMT_DEVICE void operator()(const Args& args) const {
+    WaitFor(args.words);
+    if (args.x[ThreadIndex()] < 0) args.words[1] = 1;
+  }
+};
+
+struct JustWait : PeerKernel {
+  SIMT_DEVICE void operator()(const Args& args) const { WaitFor(args.words); }
+};
+
+struct Overwrite : PeerKernel {
+  SIMT_DEVICE void operator()(const Args& args) const { args.x[ThreadIndex()] = 5; }
+};
+
+TEST_CASE("What a GPU wrote before it said so, another one reads when it has heard") {
+  for (const uint64_t seed : {1, 2, 3}) {
+    simt::Machine().seed = seed;
+    CHECK(RunOnTwo<WriteAndSay, WaitAndRead>().reports.empty());
+    CHECK(RunOnTwo<WriteAndSay, JustWait, WaitAndRead>().reports.empty());
+  }
+  simt::Machine().seed = 1;
+}
+
+TEST_CASE("A GPU that says too soon what others wrote is in a race with who hears it") {
+  const Outcome outcome = RunOnTwo<WriteAndSaySoon, WaitAndRead>();
+  REQUIRE_EQ(outcome.reports.size(), 1);
+  CHECK_EQ(outcome.reports[0].fault, Fault::kRace);
+}
+
+TEST_CASE("Threads that do not wait for the one that hears are in a race with the other GPU") {
+  REQUIRE_EQ((RunOnTwo<WriteAndSay, WaitAndReadSoon>().reports.size()), 1);
+}
+
+TEST_CASE("A launch lies before the next one of its GPU, and not before those of another") {
+  CheckOne(RunOnTwo<WriteAndSay, Overwrite>(), Fault::kRace, "wrote");
+  CHECK(RunOnTwo<WriteAndSay, WaitAndRead, Overwrite>().reports.empty());
+}
+
+TEST_CASE("A GPU may use memory of another one when it was given access") {
+  simt::Machine().num_gpus = 2;
+  const std::unique_ptr<Stream> owner = OpenStream(0);
+  const std::unique_ptr<Stream> other = OpenStream(1);
+  const DeviceBuffer x = Allocate(*owner, 64 * sizeof(int));
+  {
+    const simt::ReportCollector collector;
+    Launch<Overwrite>(*other, {}, 0, {x.as<int>(), nullptr, 1});
+    REQUIRE_EQ(collector.reports().size(), 1);
+    CHECK_EQ(collector.reports()[0].fault, Fault::kOutOfBounds);
+    CHECK_NE(collector.reports()[0].text.find("without access"), std::string::npos);
+  }
+  const simt::ReportCollector collector;
+  CHECK(other->OpenAccess(0));
+  Launch<Overwrite>(*other, {}, 0, {x.as<int>(), nullptr, 1});
+  CHECK(collector.reports().empty());
+  simt::Machine().num_gpus = 1;
+}
+
+TEST_CASE("A launch that meets others has no shared memory on the emulator") {
+  const std::unique_ptr<Stream> stream = OpenStream();
+  const simt::ReportCollector collector;
+
+  Launch<Overwrite>(*stream, {}, 16, {nullptr, nullptr, 0});
+
+  REQUIRE_EQ(collector.reports().size(), 1);
+  CHECK_EQ(collector.reports()[0].fault, Fault::kLaunch);
 }
 
 struct Idle {

@@ -1,5 +1,9 @@
 #include "simt/fiber.h"
 
+#include <sys/mman.h>
+
+#include "base/check.h"
+
 // Saves what a call must preserve and the stack pointer in *from, and returns on the stack `to`.
 extern "C" void autoglm_simt_switch(void** from, void* to);
 asm(R"(
@@ -32,8 +36,21 @@ namespace {
 constexpr size_t kNumSavedRegisters = 6;
 constexpr size_t kColorBytes = 320;  // five lines of the cache
 constexpr size_t kNumColors = 16;
+constexpr size_t kGuardBytes = 4096;
 
 }  // namespace
+
+char* Fiber::MapStacks(int count, bool has_guards) {
+  CHECK(count <= kMaxStacks);
+  void* data = mmap(nullptr, static_cast<size_t>(count) * kStackBytes, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+  CHECK(data != MAP_FAILED);
+  char* const begin = static_cast<char*>(data);
+  for (int i = 0; i < count && has_guards; ++i) {
+    CHECK(mprotect(begin + static_cast<size_t>(i) * kStackBytes, kGuardBytes, PROT_NONE) == 0);
+  }
+  return begin;
+}
 
 void Fiber::Begin(void (*entry)()) {
   char* top = stack_ + kStackBytes - (static_cast<size_t>(color_) % kNumColors) * kColorBytes;

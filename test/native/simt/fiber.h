@@ -13,6 +13,11 @@ class Fiber {
   // Bytes of a stack, a page that may not be touched included.
   static constexpr size_t kStackBytes = size_t{64} << 10;
 
+  // The most stacks that are mapped at once: as many as a block has threads.
+  static constexpr int kMaxStacks = 1024;
+  // Maps stacks. Each may have a page below it that faults; a process can only have some ten thousand.
+  static char* MapStacks(int count, bool has_guards);
+
   // `stack` is the lowest address of kStackBytes bytes. `color` moves the top, so that the stacks of
   // many fibers do not compete for the same lines of the cache.
   Fiber(char* stack, int color) : stack_(stack), color_(color) {}

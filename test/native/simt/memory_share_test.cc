@@ -1,7 +1,9 @@
 // What decoders take of an emulated GPU's memory: a share at load, nothing in a step.
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -61,6 +63,14 @@ TEST_CASE("A KV cache takes what its share of a GPU leaves beside all else") {
   CHECK_GT(loaded.kv_cache_bytes, most - 64 * kMib);
 }
 
+TEST_CASE("What the driver takes is what a process has beside what it has allocated") {
+  CHECK_EQ(cuda::DriverBytes(kGib + 300 * kMib, kGib), 300 * kMib);
+  CHECK_EQ(cuda::DriverBytes(std::nullopt, kGib), 512 * kMib);
+  // Numbers of another process.
+  CHECK_EQ(cuda::DriverBytes(kGib - 1, kGib), 512 * kMib);
+  CHECK_EQ(cuda::DriverBytes(6 * kGib, kGib), 512 * kMib);
+}
+
 TEST_CASE("A KV cache takes no more than others have left of a GPU") {
   const MemoryOfGpus memory(kGib);
   Result<Device> other = cuda::OpenCuda(DeviceId());
@@ -110,10 +120,10 @@ StepPlan PlanOfSequences(int64_t num_sequences, int64_t width) {
                       .vocab_size = kVocabSize});
 }
 
-std::unique_ptr<Decoder> LoadForSteps() {
-  DecoderOptions options = GpuDecoderOptions("glm4-tiny", Dtype::kFloat32, 1);
+std::unique_ptr<Decoder> LoadForSteps(size_t num_ranks = 1, DeviceOpener opener = cuda::OpenCuda) {
+  DecoderOptions options = GpuDecoderOptions("glm4-tiny", Dtype::kFloat32, num_ranks);
   options.max_num_batched_tokens = 12;
-  Result<std::unique_ptr<Decoder>> decoder = Decoder::Load(options, cuda::OpenCuda);
+  Result<std::unique_ptr<Decoder>> decoder = Decoder::Load(options, opener);
   REQUIRE_MESSAGE(decoder.ok(), decoder.status().message());
   return std::move(decoder.value());
 }
@@ -132,27 +142,77 @@ TEST_CASE("A step on a GPU allocates nothing") {
   CHECK_EQ(simt::NumAllocations(), before);
 }
 
-TEST_CASE("A step for which a GPU has no memory fails alone") {
-  const std::unique_ptr<Decoder> decoder = LoadForSteps();
+// Executes a step that fails between two others, while `Failure` exists; returns the refusal.
+template <typename Failure>
+Status FailBetween(Decoder& decoder) {
   StepResult expected;
-  REQUIRE(decoder->Execute(PlanOfSequences(2, 1), expected).ok());
+  REQUIRE(decoder.Execute(PlanOfSequences(2, 1), expected).ok());
   // Wider block tables than any step has that was foreseen.
   const StepPlan larger = PlanOfSequences(12, 100'000);
   StepResult result;
-  {
-    const MemoryOfGpus nothing_left(0);
-
-    const Status refused = decoder->Execute(larger, result);
-
-    CHECK(refused.reason() == Reason::kOutOfMemory);
-    CHECK_NE(refused.message().find("cuda:0 is out of memory: "), std::string::npos);
-  }
-  const Status served = decoder->Execute(PlanOfSequences(2, 1), result);
+  const auto refuse = [&] {
+    const Failure failure;
+    return decoder.Execute(larger, result);
+  };
+  const Status refused = refuse();
+  const Status served = decoder.Execute(PlanOfSequences(2, 1), result);
 
   REQUIRE_MESSAGE(served.ok(), served.message());
   for (size_t i = 0; i < result.outputs.size(); ++i) {
     CHECK_EQ(result.outputs[i].token_id, expected.outputs[i].token_id);
   }
+  return refused;
+}
+
+struct NothingLeft {
+  const MemoryOfGpus memory{0};
+};
+
+TEST_CASE("A step for which a GPU has no memory fails alone") {
+  for (const size_t num_ranks : {1, 2}) {
+    const std::unique_ptr<Decoder> decoder = LoadForSteps(num_ranks);
+
+    const Status refused = FailBetween<NothingLeft>(*decoder);
+
+    CHECK(refused.reason() == Reason::kOutOfMemory);
+    CHECK_NE(refused.message().find("cuda:0 is out of memory: "), std::string::npos);
+  }
+}
+
+// While it lives, rank 1 of a group gets no memory.
+class NothingForRankOne {
+ public:
+  NothingForRankOne() { is_alive = true; }
+  ~NothingForRankOne() { is_alive = false; }
+
+  static Result<Device> OpenDevice(const DeviceId& id) {
+    Result<Device> device = cuda::OpenCuda(id);
+    if (!device.ok()) return device;
+    static const Ops ops = [&] {
+      Ops changed = *device.value().ops;
+      changed.allocate = Allocate;
+      return changed;
+    }();
+    device.value().ops = &ops;
+    return device;
+  }
+
+ private:
+  static Result<DeviceBuffer> Allocate(OpsContext& context, size_t bytes) {
+    const GroupRank* const place = context.group_rank;
+    if (is_alive && place != nullptr && place->rank == 1) return OutOfMemory("nothing for rank 1");
+    return cuda::Allocate(context, bytes);
+  }
+
+  static inline std::atomic<bool> is_alive = false;
+};
+
+TEST_CASE("A rank that fails in a step frees the GPUs that wait for it") {
+  const std::unique_ptr<Decoder> decoder = LoadForSteps(2, NothingForRankOne::OpenDevice);
+
+  const Status refused = FailBetween<NothingForRankOne>(*decoder);
+
+  CHECK_EQ(refused.message(), "rank 1 of 2, cuda:0: nothing for rank 1");
 }
 
 }  // namespace

@@ -58,6 +58,7 @@ Shadow::Shadow()
       block_base_(kFirstInterval) {}
 
 void Shadow::BeginLaunch() {
+  ++num_launches_;
   launch_base_ += static_cast<IntervalId>(intervals_.size());
   intervals_.clear();
   if (launch_base_ > kNumberMask / 2) {

@@ -38,6 +38,8 @@ class Shadow {
 
   // Opens the intervals of a launch, or of a block, whose shared memory holds no values yet.
   void BeginLaunch();
+  // Returns the number of launches so far.
+  uint64_t num_launches() const { return num_launches_; }
   void BeginBlock();
   IntervalId AddInterval(const Interval& interval);
 
@@ -77,6 +79,7 @@ class Shadow {
   std::vector<Interval> intervals_;  // of this launch, from launch_base_ on
   IntervalId launch_base_;
   IntervalId block_base_;
+  uint64_t num_launches_ = 0;
 };
 
 }  // namespace autoglm::simt

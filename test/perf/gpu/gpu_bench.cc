@@ -18,6 +18,7 @@
 
 #include "device/gpu_driver.h"
 #include "gpu/gpu_peak.h"
+#include "gpu/group_sums.h"
 #include "kernels/cuda/cuda_ops.h"
 #include "kernels/cuda/runtime.h"
 #include "model/decoder/decoder.h"
@@ -233,6 +234,22 @@ void MeasureOverhead(const Settings& settings) {
                    1e6 * SecondsOf(*decoder, {1, 1, 1}), "us"});
 }
 
+// Sums over this GPU and the next one, or over this one twice if there is no other.
+void MeasureGroup(const Settings& settings) {
+  std::vector<DeviceId> gpus(2);
+  const size_t num_gpus = GpuDriver::OfProcess().ListGpus().size();
+  for (size_t i = 0; i < gpus.size(); ++i) {
+    gpus[i].kind = DeviceKind::kCuda;
+    gpus[i].ordinal = static_cast<int>((static_cast<size_t>(settings.ordinal) + i) % num_gpus);
+  }
+  const GroupSums sums = MeasureGroupSums(gpus);
+  const std::string over = num_gpus > 1 ? "two GPUs" : "two ranks on one GPU";
+  for (const GroupSumTime& time : sums.times) {
+    const std::string what = "sum of " + std::to_string(time.num_values) + " values over " + over;
+    Print(settings, {what + ", " + sums.path, time.microseconds, "us"});
+  }
+}
+
 void Run(const Settings& settings) {
   const Status usable = GpuDriver::OfProcess().CheckGpu(settings.ordinal);
   if (!usable.ok()) Fail(usable.message());
@@ -257,6 +274,7 @@ void Run(const Settings& settings) {
   const double int4 = MeasureFormat(settings, peak, {"int4", WeightType::kInt4, 0.5 + 4.0 / 128});
   Print(settings, {"decode of one sequence, int4 against bfloat16", plain / int4, "x"});
   MeasureOverhead(settings);
+  MeasureGroup(settings);
 }
 
 // Reads a whole number of at least `min`.

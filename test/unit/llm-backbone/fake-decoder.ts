@@ -71,6 +71,7 @@ export class FakeDecoder implements StepExecutor {
       blockSize: 16,
       kvCacheBytes: 0,
       kvCacheDtype: 'float32',
+      groupPath: '',
       loadMs: 1,
       mropeSection: null,
     };
