@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -176,7 +177,8 @@ struct KvCacheView {
 struct StoreKvOp {
   MatrixView keys;  // [rows, num_kv_heads * head_dim]
   MatrixView values;
-  const int32_t* slots;  // [rows]: block * block_size + offset
+  // [rows]: block * block_size + offset; negative: the row is not stored
+  const int32_t* slots;
   KvCacheView cache;
 };
 
@@ -273,6 +275,15 @@ struct OwnMemory {
   uint64_t taken_bytes = 0;  // of this device as it is opened here: by models, scratch, its driver
 };
 
+// Operations that a device has captured with their arguments, to run them again. They go before the
+// device does.
+class OpsGraph {
+ public:
+  virtual ~OpsGraph() = default;
+  // Memory of the device that they take.
+  virtual uint64_t bytes() const = 0;
+};
+
 struct Ops {
   // These operations are about memory.
   FreeMemory (*free_memory)(OpsContext& context);
@@ -318,6 +329,15 @@ struct Ops {
   // These operations end a step. The same (seed, stream, position) draws the same token on every
   // device whose logits are the same.
   void (*sample)(OpsContext& context, const SampleOp& op);
+
+  // These operations are about steps that run often. Null on a device that has nothing to gain.
+
+  // Keeps the operations that `run` calls instead of running them: operations that compute layers,
+  // each of which has run once with matrices of these shapes. Refuses if there is no memory. Of a
+  // group's devices it must not be called: their sums meet the host.
+  Result<std::unique_ptr<OpsGraph>> (*capture)(OpsContext& context, const std::function<void()>& run);
+  // Runs what was captured: the same arguments, over the values that their memory has by now.
+  void (*replay)(OpsContext& context, OpsGraph& graph);
 
   // These operations meet the other ranks of the device's group, which all call them in the same
   // order. If a rank fails, its group is broken: they return at once, and what they leave is undefined.

@@ -27,6 +27,11 @@ uint64_t NumAllocations();
 // Number of launches in this process: a graph of operations is as long as what it adds.
 uint64_t NumLaunches();
 
+// Numbers of graphs that were captured in this process, and of their runs. Launches of a run count
+// as launches.
+uint64_t NumCaptures();
+uint64_t NumReplays();
+
 }  // namespace autoglm::simt
 
 #endif  // AUTOGLM_TEST_NATIVE_SIMT_EMULATED_GPU_H_

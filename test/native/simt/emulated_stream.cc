@@ -1,10 +1,13 @@
 // Streams of emulated GPUs: see kernels/cuda/runtime.h. What a stream is given is done at once.
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "kernels/cuda/runtime.h"
 #include "simt/block.h"
@@ -19,6 +22,8 @@ namespace {
 
 uint64_t num_launches = 0;
 uint64_t num_allocations = 0;
+uint64_t num_captures = 0;
+uint64_t num_replays = 0;
 uint64_t used_bytes = 0;
 
 // Held by whoever uses the emulator: streams of several threads take turns.
@@ -59,11 +64,45 @@ uint64_t NumAllocations() { return num_allocations; }
 
 uint64_t NumLaunches() { return num_launches; }
 
+uint64_t NumCaptures() { return num_captures; }
+
+uint64_t NumReplays() { return num_replays; }
+
 }  // namespace simt
 
 namespace cuda {
 
-struct Stream::State {};
+namespace {
+
+// A launch that is kept: its arguments are copied, as a GPU copies them.
+struct KeptLaunch {
+  KernelLaunch launch;
+  std::unique_ptr<std::max_align_t[]> args;
+};
+
+// What a graph is counted to take for each of its kernels.
+constexpr uint64_t kBytesOfKernel = 1024;
+
+}  // namespace
+
+struct Graph::State {
+  std::vector<KeptLaunch> launches;
+};
+
+Graph::Graph(Stream& stream, std::unique_ptr<State> state, uint64_t bytes)
+    : stream_(stream), state_(std::move(state)), bytes_(bytes) {
+  simt::used_bytes += bytes_;
+  stream_.taken_bytes_ += bytes_;
+}
+
+Graph::~Graph() {
+  simt::used_bytes -= bytes_;
+  stream_.taken_bytes_ -= bytes_;
+}
+
+struct Stream::State {
+  std::unique_ptr<Graph::State> captured;  // null: launches are run
+};
 
 Result<std::unique_ptr<Stream>> Stream::Open(int ordinal) {
   CHECK(ordinal < simt::Machine().num_gpus);
@@ -82,6 +121,7 @@ GpuMemory Stream::ReadMemory() const {
 }
 
 Result<DeviceBuffer> Stream::Allocate(size_t bytes) {
+  CHECK(state_->captured == nullptr);
   if (bytes == 0) return DeviceBuffer();
   const simt::Turn turn(simt::in_use);
   void* data = bytes <= ReadMemory().free_bytes ? simt::DeviceMemory::Get().Allocate(bytes) : nullptr;
@@ -102,6 +142,7 @@ void Stream::Free(void* data, size_t bytes, void* stream) {
 }
 
 void Stream::CopyIn(void* target, const void* source, size_t bytes) {
+  CHECK(state_->captured == nullptr);
   if (bytes == 0) return;
   const simt::Turn turn(simt::in_use);
   if (!simt::CheckCopied(target, bytes, simt::AccessKind::kWrite, "a copy in")) return;
@@ -111,6 +152,7 @@ void Stream::CopyIn(void* target, const void* source, size_t bytes) {
 }
 
 void Stream::CopyOut(void* target, const void* source, size_t bytes) {
+  CHECK(state_->captured == nullptr);
   if (bytes == 0) return;
   const simt::Turn turn(simt::in_use);
   if (!simt::CheckCopied(source, bytes, simt::AccessKind::kRead, "a copy out")) return;
@@ -119,6 +161,7 @@ void Stream::CopyOut(void* target, const void* source, size_t bytes) {
 }
 
 void Stream::Copy(void* target, const void* source, size_t bytes) {
+  CHECK(state_->captured == nullptr);
   if (bytes == 0) return;
   const simt::Turn turn(simt::in_use);
   if (!simt::CheckCopied(source, bytes, simt::AccessKind::kRead, "a copy")) return;
@@ -129,6 +172,7 @@ void Stream::Copy(void* target, const void* source, size_t bytes) {
 }
 
 void Stream::Clear(void* target, size_t bytes) {
+  CHECK(state_->captured == nullptr);
   if (bytes == 0) return;
   const simt::Turn turn(simt::in_use);
   if (!simt::CheckCopied(target, bytes, simt::AccessKind::kWrite, "a clear")) return;
@@ -137,10 +181,40 @@ void Stream::Clear(void* target, size_t bytes) {
   simt::NoteWritten(target, bytes);
 }
 
-void Stream::Synchronize() {}
+void Stream::Synchronize() { CHECK(state_->captured == nullptr); }
+
+void Stream::BeginCapture() {
+  CHECK(state_->captured == nullptr);
+  state_->captured = std::make_unique<Graph::State>();
+}
+
+Result<std::unique_ptr<Graph>> Stream::EndCapture() {
+  CHECK(state_->captured != nullptr);
+  const simt::Turn turn(simt::in_use);
+  std::unique_ptr<Graph::State> captured = std::move(state_->captured);
+  const uint64_t bytes = captured->launches.size() * kBytesOfKernel;
+  if (bytes > ReadMemory().free_bytes) return OutOfMemory("cannot keep a graph of kernels");
+  ++simt::num_captures;
+  return std::make_unique<Graph>(*this, std::move(captured), bytes);
+}
+
+void Stream::Replay(Graph& graph) {
+  CHECK(state_->captured == nullptr);
+  const simt::Turn turn(simt::in_use);
+  ++simt::num_replays;
+  for (const KeptLaunch& kept : graph.state().launches) LaunchKernel(*this, kept.launch);
+}
 
 void LaunchKernel(Stream& stream, const KernelLaunch& launch) {
   const simt::Turn turn(simt::in_use);
+  if (Graph::State* const captured = stream.state().captured.get(); captured != nullptr) {
+    KeptLaunch kept = {launch, std::make_unique<std::max_align_t[]>(
+                                   launch.args_bytes / sizeof(std::max_align_t) + 1)};
+    std::memcpy(kept.args.get(), launch.args, launch.args_bytes);
+    kept.launch.args = kept.args.get();
+    captured->launches.push_back(std::move(kept));
+    return;
+  }
   if (launch.shared_bytes > stream.properties().shared_bytes_per_block) {
     simt::AddReport(simt::Fault::kLaunch,
                     std::to_string(launch.shared_bytes) + " bytes of shared memory, of " +

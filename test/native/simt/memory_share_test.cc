@@ -18,8 +18,9 @@ namespace {
 
 constexpr uint64_t kGib = uint64_t{1} << 30;
 constexpr uint64_t kMib = uint64_t{1} << 20;
-// What the driver is thought to take, and the scratch of attention.
-constexpr uint64_t kBesideModel = 512 * kMib + cuda::kAttentionScratchBytes;
+// What the driver is thought to take, the scratch of attention, and what is left for graphs.
+constexpr uint64_t kBesideModel =
+    512 * kMib + cuda::kAttentionScratchBytes + StepGraphs::kMaxBytes;
 
 // While it lives, GPUs have so much memory.
 class MemoryOfGpus {
@@ -34,11 +35,15 @@ class MemoryOfGpus {
   const uint64_t before_;
 };
 
-Result<std::unique_ptr<Decoder>> LoadWithShare(const KvCacheShare& share, size_t num_ranks = 1) {
+DecoderOptions OptionsWithShare(const KvCacheShare& share, size_t num_ranks) {
   DecoderOptions options = GpuDecoderOptions("glm4-tiny", Dtype::kFloat32, num_ranks);
   options.max_num_batched_tokens = 16;
   options.kv_cache_share = share;
-  return Decoder::Load(options, cuda::OpenCuda);
+  return options;
+}
+
+Result<std::unique_ptr<Decoder>> LoadWithShare(const KvCacheShare& share, size_t num_ranks = 1) {
+  return Decoder::Load(OptionsWithShare(share, num_ranks), cuda::OpenCuda);
 }
 
 std::string RefusalOfShare(const KvCacheShare& share) {
@@ -118,11 +123,26 @@ std::unique_ptr<Decoder> LoadForSteps() {
   return std::move(decoder.value());
 }
 
+TEST_CASE("A KV cache has what graphs would take where there are none") {
+  const MemoryOfGpus memory(kGib);
+  DecoderOptions options = OptionsWithShare({.of_memory = 0.75}, 1);
+  options.enforce_eager = true;
+  const auto bytes_of = [](const Result<std::unique_ptr<Decoder>>& decoder) {
+    REQUIRE_MESSAGE(decoder.ok(), decoder.status().message());
+    return decoder.value()->description().kv_cache_bytes;
+  };
+
+  const uint64_t with_graphs = bytes_of(LoadWithShare({.of_memory = 0.75}));
+  const uint64_t eager = bytes_of(Decoder::Load(options, cuda::OpenCuda));
+
+  CHECK_GT(eager, with_graphs + StepGraphs::kMaxBytes - kMib);
+}
+
 TEST_CASE("A step on a GPU allocates nothing") {
   const std::unique_ptr<Decoder> decoder = LoadForSteps();
   const uint64_t before = simt::NumAllocations();
 
-  for (const int64_t num_sequences : {1, 3, 12}) {
+  for (const int64_t num_sequences : {1, 3, 12, 1, 3, 1, 3}) {
     StepResult result;
     const Status status = decoder->Execute(PlanOfSequences(num_sequences, 4), result);
     REQUIRE_MESSAGE(status.ok(), status.message());
