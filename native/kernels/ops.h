@@ -59,7 +59,7 @@ struct PackedMatrix {
   const void* packed = nullptr;
 };
 
-// Integers of a weight's rows in host memory, one a byte, and what they are multiplied with.
+// Integers of a weight's rows in host memory, one a byte, or fp8, and what they are multiplied with.
 struct IntegerRows {
   const int8_t* values = nullptr;       // [rows, depth]
   const float* scales = nullptr;        // [rows, groups], exact in the format's scale type
@@ -304,6 +304,8 @@ struct Ops {
   // Names how packed weights lie in memory. Devices with equal names can multiply each other's. Empty:
   // they cannot be pages of a file.
   std::string (*packed_layout)(OpsContext& context);
+  // Returns true if products take weights and inputs of fp8; others are given weights as floats.
+  bool (*multiplies_fp8)(OpsContext& context);
   Status (*prepare_gemm)(OpsContext& context, const WeightShape& shape);
   Status (*pack)(OpsContext& context, const PackOp& op);
 

@@ -52,7 +52,7 @@ constexpr BlockShape ShapeOf(RowCount count, WeightNumbers numbers) {
 // to start than each block to round what it needs of 8 rows. Each block then computes one chunk,
 // and reads four depths at a time.
 constexpr bool ConvertsInput(RowCount count, WeightNumbers numbers) {
-  return count == RowCount::kFew && numbers != WeightNumbers::kInt8ByInt8;
+  return count == RowCount::kFew && !QuantizesInput(numbers);
 }
 
 struct GemmPlan {
