@@ -69,6 +69,11 @@ export interface DecoderOptions {
   readonly kvCacheShare?: KvCacheShare;
   /** Most tokens one step may hold; sizes the workspace. */
   readonly maxNumBatchedTokens: number;
+  /**
+   * Launches the kernels of a GPU one by one in every step, instead of replaying CUDA graphs of steps
+   * that decode; false by default.
+   */
+  readonly enforceEager?: boolean;
 }
 
 /** Facts of a loaded decoder. */

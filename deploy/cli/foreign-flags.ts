@@ -65,7 +65,7 @@ export const FOREIGN_FLAGS: ReadonlyMap<string, ForeignFlag> = new Map<string, F
   ['alias', alias('served-model-name')],
   ['api-key', { kind: 'alias', of: 'api-key', isList: true }],
 
-  ...harmless(0, 'trust-remote-code enforce-eager disable-log-requests'),
+  ...harmless(0, 'trust-remote-code disable-log-requests'),
   ...harmless(0, 'enable-log-requests disable-log-stats enable-log-outputs'),
   ...harmless(0, 'disable-uvicorn-access-log disable-fastapi-docs'),
   ...harmless(0, 'enable-offline-docs enable-request-id-headers kv-sharing-fast-prefill numa-bind'),

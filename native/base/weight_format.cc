@@ -24,7 +24,8 @@ WeightType PlainType(Dtype dtype) {
 WeightFormat PlainFormat(Dtype dtype) { return {.type = PlainType(dtype)}; }
 
 bool IsQuantized(const WeightFormat& format) {
-  return format.type == WeightType::kInt8 || format.type == WeightType::kInt4;
+  return format.type == WeightType::kInt8 || format.type == WeightType::kInt4 ||
+         format.type == WeightType::kFp8;
 }
 
 int64_t NumGroups(const WeightFormat& format, int64_t depth) {
@@ -41,6 +42,7 @@ Dtype UnpackedDtype(const WeightFormat& format) {
     case WeightType::kFloat32:
     case WeightType::kInt8:
     case WeightType::kInt4:
+    case WeightType::kFp8:
       return Dtype::kFloat32;
   }
   return Dtype::kFloat32;
@@ -52,6 +54,8 @@ const char* WeightFormatName(const WeightFormat& format) {
       return "int8";
     case WeightType::kInt4:
       return "int4";
+    case WeightType::kFp8:
+      return "fp8";
     default:
       return DtypeName(UnpackedDtype(format));
   }

@@ -61,6 +61,7 @@ DecoderOptions ReadDecoderOptions(const ObjectReader& object, Status& status) {
   options.kv_cache_share = ReadKvCacheShare(object, status);
   if (!options.kv_cache_share.has_value()) options.kv_cache_bytes = object.Integer("kvCacheBytes");
   options.max_num_batched_tokens = object.Integer("maxNumBatchedTokens");
+  if (!object.IsNull("enforceEager")) options.enforce_eager = object.Boolean("enforceEager");
   if (!object.IsNull("weightsCache")) options.weights_cache = object.String("weightsCache");
   return options;
 }

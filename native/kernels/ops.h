@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -58,7 +59,7 @@ struct PackedMatrix {
   const void* packed = nullptr;
 };
 
-// Integers of a weight's rows in host memory, one a byte, and what they are multiplied with.
+// Integers of a weight's rows in host memory, one a byte, or fp8, and what they are multiplied with.
 struct IntegerRows {
   const int8_t* values = nullptr;       // [rows, depth]
   const float* scales = nullptr;        // [rows, groups], exact in the format's scale type
@@ -176,7 +177,8 @@ struct KvCacheView {
 struct StoreKvOp {
   MatrixView keys;  // [rows, num_kv_heads * head_dim]
   MatrixView values;
-  const int32_t* slots;  // [rows]: block * block_size + offset
+  // [rows]: block * block_size + offset; negative: the row is not stored
+  const int32_t* slots;
   KvCacheView cache;
 };
 
@@ -273,6 +275,15 @@ struct OwnMemory {
   uint64_t taken_bytes = 0;  // of this device as it is opened here: by models, scratch, its driver
 };
 
+// Operations that a device has captured with their arguments, to run them again. They go before the
+// device does.
+class OpsGraph {
+ public:
+  virtual ~OpsGraph() = default;
+  // Memory of the device that they take.
+  virtual uint64_t bytes() const = 0;
+};
+
 struct Ops {
   // These operations are about memory.
   FreeMemory (*free_memory)(OpsContext& context);
@@ -293,6 +304,8 @@ struct Ops {
   // Names how packed weights lie in memory. Devices with equal names can multiply each other's. Empty:
   // they cannot be pages of a file.
   std::string (*packed_layout)(OpsContext& context);
+  // Returns true if products take weights and inputs of fp8; others are given weights as floats.
+  bool (*multiplies_fp8)(OpsContext& context);
   Status (*prepare_gemm)(OpsContext& context, const WeightShape& shape);
   Status (*pack)(OpsContext& context, const PackOp& op);
 
@@ -318,6 +331,15 @@ struct Ops {
   // These operations end a step. The same (seed, stream, position) draws the same token on every
   // device whose logits are the same.
   void (*sample)(OpsContext& context, const SampleOp& op);
+
+  // These operations are about steps that run often. Null on a device that has nothing to gain.
+
+  // Keeps the operations that `run` calls instead of running them: operations that compute layers,
+  // each of which has run once with matrices of these shapes. Refuses if there is no memory. Of a
+  // group's devices it must not be called: their sums meet the host.
+  Result<std::unique_ptr<OpsGraph>> (*capture)(OpsContext& context, const std::function<void()>& run);
+  // Runs what was captured: the same arguments, over the values that their memory has by now.
+  void (*replay)(OpsContext& context, OpsGraph& graph);
 
   // These operations meet the other ranks of the device's group, which all call them in the same
   // order. If a rank fails, its group is broken: they return at once, and what they leave is undefined.

@@ -68,6 +68,7 @@ export async function loadDecoder(
     blockSize: BLOCK_SIZE,
     ...cacheSize,
     maxNumBatchedTokens: options.maxNumBatchedTokens,
+    enforceEager: options.enforceEager,
     ...(options.weightsCache !== undefined && { weightsCache: options.weightsCache }),
   };
   const what = `the weights of ${basename(options.model)}`;

@@ -128,6 +128,11 @@ export const backboneOptions = Type.Object(
       default: 0.9,
       description: 'Share of GPU memory for weights and KV cache',
     }),
+    enforceEager: Type.Boolean({
+      default: false,
+      description:
+        'Launch the kernels of a GPU one by one, instead of replaying CUDA graphs of steps that decode',
+    }),
     kvCacheGb: Type.Optional(
       Type.Number({
         exclusiveMinimum: 0,

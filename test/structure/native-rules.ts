@@ -98,10 +98,12 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'model/weights/': [...BELOW_MODEL, 'model/checkpoint/'],
   'model/preprocess/': BELOW_MODEL,
   'model/layers/': [...BELOW_MODEL, 'model/weights/'],
+  'model/graphs/': [...BELOW_MODEL, 'model/decoder/step_plan.h'],
   'model/decoder/': [
     ...BELOW_MODEL,
     'kernels/group/',
     'model/checkpoint/',
+    'model/graphs/',
     'model/layers/',
     'model/weights/',
   ],

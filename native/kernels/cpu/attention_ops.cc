@@ -65,6 +65,7 @@ void StoreKv(OpsContext& context, const StoreKvOp& op) {
   };
   cpu.ForRows(op.keys.rows, 2 * op.keys.columns, [&](int64_t begin, int64_t count) {
     for (int64_t row = begin; row < begin + count; ++row) {
+      if (op.slots[row] < 0) continue;
       store(op.keys.data + row * op.keys.stride, cache.keys, op.slots[row]);
       store(op.values.data + row * op.values.stride, cache.values, op.slots[row]);
     }

@@ -13,7 +13,7 @@ struct StoreHeads {
   struct Args {
     RowsOf keys;
     RowsOf values;
-    const int32_t* slots;  // [rows]
+    const int32_t* slots;  // [rows]; negative: the row is not stored
     std::byte* key_plane;
     std::byte* value_plane;
     int num_kv_heads;
@@ -34,6 +34,7 @@ struct StoreHeads {
     const float* const x =
         (is_value ? args.values : args.keys).Row(row) + head * args.head_dim;
     const int slot = args.slots[row];
+    if (slot < 0) return;
     const int64_t block = slot / args.block_size;
     const int offset = slot % args.block_size;
     std::byte* const head_block = (is_value ? args.value_plane : args.key_plane) +

@@ -15,6 +15,7 @@ void SetNormOps(Ops& ops);
 void SetRowOps(Ops& ops);
 void SetCacheOps(Ops& ops);
 void SetGroupOps(Ops& ops);
+void SetGraphOps(Ops& ops);
 void SetGemmOps(Ops& ops);
 void SetAttentionOps(Ops& ops);
 void SetConvolutionOps(Ops& ops);

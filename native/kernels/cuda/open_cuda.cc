@@ -15,6 +15,7 @@ Ops MakeOps() {
   SetRowOps(ops);
   SetCacheOps(ops);
   SetGroupOps(ops);
+  SetGraphOps(ops);
   SetGemmOps(ops);
   SetAttentionOps(ops);
   SetConvolutionOps(ops);

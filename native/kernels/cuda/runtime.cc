@@ -60,6 +60,7 @@ struct Stream::State {
   cudaEvent_t copied[2] = {};  // when the copies of a half have ended
   // Kernels that have been allowed more shared memory.
   std::unordered_set<const void*> large_kernels;
+  bool is_capturing = false;
 
   ~State() {
     if (stream != nullptr) cudaStreamSynchronize(stream);
@@ -116,6 +117,22 @@ Result<std::unique_ptr<Stream>> Stream::Open(int ordinal) {
   return std::unique_ptr<Stream>(new Stream(ordinal, properties, std::move(state)));
 }
 
+struct Graph::State {
+  cudaGraphExec_t kernels = nullptr;
+
+  // Those that still run end first.
+  ~State() {
+    if (kernels != nullptr) cudaGraphExecDestroy(kernels);
+  }
+};
+
+Graph::Graph(Stream& stream, std::unique_ptr<State> state, uint64_t bytes)
+    : stream_(stream), state_(std::move(state)), bytes_(bytes) {
+  stream_.taken_bytes_ += bytes_;
+}
+
+Graph::~Graph() { stream_.taken_bytes_ -= bytes_; }
+
 Stream::Stream(int ordinal, GpuProperties properties, std::unique_ptr<State> state)
     : ordinal_(ordinal), properties_(properties), state_(std::move(state)) {}
 
@@ -144,6 +161,7 @@ GpuMemory Stream::ReadMemory() const {
 }
 
 Result<DeviceBuffer> Stream::Allocate(size_t bytes) {
+  CHECK(!state_->is_capturing);
   if (bytes == 0) return DeviceBuffer();
   void* data = nullptr;
   const cudaError_t error = cudaMalloc(&data, bytes);
@@ -192,6 +210,7 @@ Result<DeviceBuffer> Stream::AllocateMapped(size_t bytes) {
 }
 
 void Stream::CopyIn(void* target, const void* source, size_t bytes) {
+  CHECK(!state_->is_capturing);  // the copy would be repeated from memory that has other values then
   for (size_t begin = 0; begin < bytes; begin += kStagingHalfBytes) {
     const size_t count = std::min(kStagingHalfBytes, bytes - begin);
     char* const staged = state_->Stage(count);
@@ -227,15 +246,53 @@ void Stream::CopyOut(void* target, const void* source, size_t bytes) {
 }
 
 void Stream::Copy(void* target, const void* source, size_t bytes) {
+  CHECK(!state_->is_capturing);
   CheckCuda(cudaMemcpyAsync(target, source, bytes, cudaMemcpyDeviceToDevice, state_->stream),
             "copy within the GPU");
 }
 
 void Stream::Clear(void* target, size_t bytes) {
+  CHECK(!state_->is_capturing);
   CheckCuda(cudaMemsetAsync(target, 0, bytes, state_->stream), "clear memory of the GPU");
 }
 
-void Stream::Synchronize() { CheckCuda(cudaStreamSynchronize(state_->stream), "wait for the GPU"); }
+void Stream::Synchronize() {
+  CHECK(!state_->is_capturing);
+  CheckCuda(cudaStreamSynchronize(state_->stream), "wait for the GPU");
+}
+
+// Other threads may use the GPU meanwhile, so what they ask for is not captured, and not refused.
+void Stream::BeginCapture() {
+  CHECK(!state_->is_capturing);
+  CheckCuda(cudaStreamBeginCapture(state_->stream, cudaStreamCaptureModeThreadLocal),
+            "capture kernels");
+  state_->is_capturing = true;
+}
+
+// The driver takes the graph's memory when it is brought to the GPU, and tells nobody how much: that
+// is what is less free then.
+Result<std::unique_ptr<Graph>> Stream::EndCapture() {
+  CHECK(state_->is_capturing);
+  state_->is_capturing = false;
+  cudaGraph_t captured = nullptr;
+  CheckCuda(cudaStreamEndCapture(state_->stream, &captured), "capture kernels");
+  const uint64_t free_before = ReadMemory().free_bytes;
+  auto state = std::make_unique<Graph::State>();
+  cudaError_t error = cudaGraphInstantiate(&state->kernels, captured, 0);
+  CheckCuda(cudaGraphDestroy(captured), "destroy captured kernels");
+  if (error == cudaSuccess) error = cudaGraphUpload(state->kernels, state_->stream);
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // or the next launch reports it again
+    return OutOfMemory("cannot keep a graph of kernels on the GPU");
+  }
+  CheckCuda(error, "make a graph of kernels");
+  const uint64_t free = ReadMemory().free_bytes;
+  return std::make_unique<Graph>(*this, std::move(state), free_before - std::min(free_before, free));
+}
+
+void Stream::Replay(Graph& graph) {
+  CheckCuda(cudaGraphLaunch(graph.state().kernels, state_->stream), "run a graph of kernels");
+}
 
 void LaunchKernel(Stream& stream, const KernelLaunch& launch) {
   Stream::State& state = stream.state();

@@ -32,6 +32,29 @@ struct GpuMemory {
   uint64_t total_bytes = 0;
 };
 
+class Stream;
+
+// Kernels that a stream captured, with their arguments. They go before the stream does.
+class Graph {
+ public:
+  struct State;
+
+  // Counts `bytes` as taken of the stream's GPU while it lives.
+  Graph(Stream& stream, std::unique_ptr<State> state, uint64_t bytes);
+  ~Graph();
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+
+  // Memory of the GPU that it takes.
+  uint64_t bytes() const { return bytes_; }
+  State& state() { return *state_; }
+
+ private:
+  Stream& stream_;
+  const std::unique_ptr<State> state_;
+  const uint64_t bytes_;
+};
+
 // The one queue of a GPU: copies and kernels run in the order in which they were given. A Stream
 // belongs to the thread that opened it. A GPU that fails a kernel or a copy cannot go on: that ends
 // the process with what it said, as a broken invariant does.
@@ -80,10 +103,19 @@ class Stream {
   // Waits for everything that the stream was given.
   void Synchronize();
 
+  // From here on, kernels are kept instead of run. Nothing but kernels may be asked for until
+  // EndCapture, and none for the first time: what loads them would be asked for, too.
+  void BeginCapture();
+  // Returns the kernels since BeginCapture; refuses if the GPU has no memory for them.
+  Result<std::unique_ptr<Graph>> EndCapture();
+  // Runs the kernels of a graph, with the arguments that they were captured with.
+  void Replay(Graph& graph);
+
   struct State;
   State& state() { return *state_; }
 
  private:
+  friend class Graph;
   Stream(int ordinal, GpuProperties properties, std::unique_ptr<State> state);
   static void Free(void* data, size_t bytes, void* stream);
 

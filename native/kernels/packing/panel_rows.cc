@@ -143,6 +143,7 @@ PanelRows CollectPanelRows(const kernels::ConvertKernels& convert, const PackOp&
                            int64_t count) {
   if (!IsQuantized(op.shape.format)) return CollectFloats(convert, op, begin, count);
   if (op.sources[0].data == nullptr) return CollectIntegers(op, begin, count);
+  CHECK(op.shape.format.type != WeightType::kFp8);
   return QuantizeFloats(convert, op, begin, count);
 }
 

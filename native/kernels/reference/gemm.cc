@@ -38,6 +38,7 @@ void PackPanel(const PackPanelArgs& args) {
       return PackPanelOf<uint16_t>(args);
     case WeightType::kInt8:
     case WeightType::kInt4:
+    case WeightType::kFp8:
       return PackQuantizedPanel(args);
   }
 }
@@ -87,6 +88,7 @@ void MultiplyX(const GemmArgs& args) {
       return MultiplyOf<X, kReadX, uint16_t, Float16ToFloat>(args);
     case WeightType::kInt8:
     case WeightType::kInt4:
+    case WeightType::kFp8:
       return MultiplyQuantized(args);
   }
 }

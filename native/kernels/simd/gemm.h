@@ -51,6 +51,7 @@ void AccumulateBlock(WeightType type, const PanelBlock& block, const float* cons
       return tile.Accumulate(x, block.Depth(), PairsOf<V>(block));
     case WeightType::kInt8:
     case WeightType::kInt4:
+    case WeightType::kFp8:
       return;  // quantized_gemm.h multiplies integers
   }
 }

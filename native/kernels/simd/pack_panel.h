@@ -76,6 +76,7 @@ void PackPanel(const PackPanelArgs& args) {
       return PackBfloat16<V>(args);
     case WeightType::kInt8:
     case WeightType::kInt4:
+    case WeightType::kFp8:
       return PackQuantizedPanel<V>(args);
   }
 }

@@ -1,6 +1,7 @@
 #include "model/checkpoint/host_weight.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "model/checkpoint/quantized_layouts.h"
@@ -24,7 +25,7 @@ void DropZeroPoints(HostWeight& weight) {
 // Refuses integers with which the kernels cannot multiply.
 Status CheckIntegers(const HostWeight& weight, const std::string& where) {
   const WeightFormat& format = weight.format;
-  if (!format.quantizes_input) return Status();
+  if (!format.quantizes_input || format.type == WeightType::kFp8) return Status();
   if (format.type != WeightType::kInt8 || format.group_size != 0 || format.has_zero_points) {
     return Unsupported(where + ": with inputs of int8, weights of 4 bits, in groups or with zero " +
                        "points are not supported; supported: int8, symmetric, one scale a row");
@@ -47,7 +48,7 @@ std::string WorkingSizes(int64_t depth, int64_t group_size) {
 
 // Refuses a part of integer rows that begins or ends inside a quantization group or a stored word.
 Status CheckPart(const HostWeight& weight, const std::string& where) {
-  if (!weight.is_integer || weight.HasWholeRows()) return Status();
+  if (!weight.is_scaled || weight.HasWholeRows()) return Status();
   const StoredPlace& place = weight.place;
   const int64_t unit = std::max(weight.format.group_size, kNibblesPerWord);
   const auto is_border = [&](int64_t input) { return input == place.depth || input % unit == 0; };
@@ -72,7 +73,7 @@ void GatherRows(HostWeight& weight, const void* first, size_t element_bytes, Thr
 }  // namespace
 
 WeightRows HostWeight::Rows() const {
-  if (!is_integer) return {floats.data, floats.dtype, rows, {}, floats.is_mapped};
+  if (!is_scaled) return {floats.data, floats.dtype, rows, {}, floats.is_mapped};
   return {nullptr, Dtype::kFloat32, rows,
           {values, scales.data(), zero_points.empty() ? nullptr : zero_points.data()}};
 }
@@ -109,7 +110,7 @@ Result<HostWeight> DescribeHostWeight(const TensorSource& source, const Quantiza
   if (!described.ok()) return described;
   const Status divided = CheckPart(weight, tensors.where());
   if (!divided.ok()) return divided;
-  if (!weight.is_integer) return weight;
+  if (!weight.is_scaled) return weight;
   DropZeroPoints(weight);
   const Status checked = CheckIntegers(weight, tensors.where());
   if (!checked.ok()) return checked;
@@ -124,7 +125,7 @@ void ReadHostWeight(const TensorSource& source, const HostWeightRequest& request
   if (weight.values != nullptr && weight.unpacked.empty()) {
     GatherRows(weight, weight.values, sizeof(int8_t), threads);
     weight.values = reinterpret_cast<const int8_t*>(weight.gathered.data());
-  } else if (!weight.is_integer && weight.widened.empty()) {
+  } else if (!weight.is_scaled && weight.widened.empty()) {
     GatherRows(weight, weight.floats.data, DtypeBytes(weight.floats.dtype), threads);
     weight.floats.data = weight.gathered.data();
     weight.floats.is_mapped = false;
@@ -137,31 +138,34 @@ std::vector<const StoredTensor*> TensorsOf(const TensorSource& source,
 }
 
 void Dequantize(HostWeight& weight, ThreadPool& threads) {
-  if (!weight.is_integer) return;
+  if (!weight.is_scaled) return;
   const WeightFormat& format = weight.format;
   const int64_t num_groups = NumGroups(format, weight.depth);
   const int64_t group_size = format.group_size == 0 ? weight.depth : format.group_size;
+  const bool is_fp8 = format.type == WeightType::kFp8;
+  const std::array<float, 256>& fp8 = Fp8Floats();
   weight.widened.resize(static_cast<size_t>(weight.rows * weight.depth));
   threads.ParallelFor(weight.rows, [&](int64_t row) {
     for (int64_t d = 0; d < weight.depth; ++d) {
       const size_t group = static_cast<size_t>(row * num_groups + d / group_size);
       const size_t index = static_cast<size_t>(row * weight.depth + d);
       const int zero = weight.zero_points.empty() ? 0 : weight.zero_points[group];
-      const float integer = static_cast<float>(weight.values[index] - zero);
-      weight.widened[index] = integer * weight.scales[group];
+      const float number = is_fp8 ? fp8[static_cast<uint8_t>(weight.values[index])]
+                                  : static_cast<float>(weight.values[index] - zero);
+      weight.widened[index] = number * weight.scales[group];
     }
   });
   weight.floats = {weight.widened.data(), Dtype::kFloat32, {weight.rows, weight.depth}};
-  weight.is_integer = false;
+  weight.is_scaled = false;
   weight.format = {};
 }
 
 std::optional<WeightFormat> CommonFormat(const std::vector<HostWeight>& weights) {
   const HostWeight& first = weights[0];
-  if (!first.is_integer) return std::nullopt;
+  if (!first.is_scaled) return std::nullopt;
   WeightFormat common = first.format;
   for (const HostWeight& weight : weights) {
-    if (!weight.is_integer || !AreEqual(weight.format, first.format)) return std::nullopt;
+    if (!weight.is_scaled || !AreEqual(weight.format, first.format)) return std::nullopt;
     common.has_zero_points = common.has_zero_points || weight.format.has_zero_points;
     if (weight.format.scale_dtype != first.format.scale_dtype) {
       common.scale_dtype = Dtype::kFloat32;

@@ -31,19 +31,19 @@ struct StoredPlace {
 };
 
 // A matrix of a checkpoint, or a part of one, in host memory, [rows, depth]: floats as the file holds
-// them or widened from FP8, or integers, one a byte, unpacked from any of the layouts that checkpoints
-// have. It is described first, with its scales and zero points, and read when there is a place for it.
+// them or widened from FP8; or numbers with scales, which are integers, one a byte, unpacked from any of
+// the layouts that checkpoints have, or FP8. It is described first, with its scales and zero points, and read when there is a place for it.
 struct HostWeight {
   int64_t rows = 0;
   int64_t depth = 0;
   StoredPlace place;
-  bool is_integer = false;
-  // Data is null if there are integers, or floats that are not read. Before a part of the depth is
-  // read, its rows begin place.depth elements after each other; so do `values` of int8.
+  bool is_scaled = false;  // numbers with scales
+  // Data is null if there are scales, or floats that are not read. Before a part of the depth is
+  // read, its rows begin place.depth elements after each other; so do `values` of int8 and FP8.
   TensorView floats;
-  WeightFormat format;  // of the integers
+  WeightFormat format;  // of the numbers with scales
 
-  const int8_t* values = nullptr;  // [rows, depth]; null if they are not read
+  const int8_t* values = nullptr;  // [rows, depth], or bits of FP8; null if they are not read
   std::vector<float> scales;       // [rows, groups]
   std::vector<int8_t> zero_points;  // [rows, groups] if the format has them
 
@@ -78,10 +78,10 @@ void ReadHostWeight(const TensorSource& source, const HostWeightRequest& request
 std::vector<const StoredTensor*> TensorsOf(const TensorSource& source,
                                            const HostWeightRequest& request);
 
-// Turns integers into the floats for which they stand.
+// Turns numbers with scales into the floats for which they stand.
 void Dequantize(HostWeight& weight, ThreadPool& threads);
 
-// Returns the format of integers in which all weights can be packed as one, with zero points or a
+// Returns the format with scales in which all weights can be packed as one, with zero points or a
 // wider type of scales if one of them needs it; none if they are to be packed as floats.
 std::optional<WeightFormat> CommonFormat(const std::vector<HostWeight>& weights);
 

@@ -13,15 +13,23 @@ Status Refuse(const JsonObject& object, const std::string& what, const std::stri
   return Unsupported(object.where() + ": " + what + " is not supported; supported: " + supported);
 }
 
+// Returns true if inputs are numbers of eight bits with one scale a row, found in each product.
+bool IsDynamicByte(const JsonObject& input, const char* type) {
+  return input.Has("num_bits") && input.PositiveInteger("num_bits") == 8 &&
+         input.String("type", "int") == type && input.Boolean("symmetric", true) &&
+         input.Boolean("dynamic", false) && input.String("strategy", "token") == "token";
+}
+
 // Reads the arithmetic of a group's inputs. Widened floats (FP8) take any input as it is.
 Status ReadInput(const JsonObject& group, const JsonObject& weights, QuantizationConfig& config,
                  Status& status) {
-  if (!group.Has("input_activations") || weights.String("type", "int") == "float") return status;
+  if (!group.Has("input_activations")) return status;
   const JsonObject input = group.Object("input_activations");
-  const bool is_dynamic_int8 =
-      input.Has("num_bits") && input.PositiveInteger("num_bits") == 8 &&
-      input.String("type", "int") == "int" && input.Boolean("symmetric", true) &&
-      input.Boolean("dynamic", false) && input.String("strategy", "token") == "token";
+  if (weights.String("type", "int") == "float") {
+    config.rounds_input_to_fp8 = IsDynamicByte(input, "float");
+    return status;
+  }
+  const bool is_dynamic_int8 = IsDynamicByte(input, "int");
   if (!status.ok()) return status;
   if (!is_dynamic_int8 || weights.PositiveInteger("num_bits") != 8) {
     return Refuse(input, "this arithmetic of inputs",
@@ -70,13 +78,16 @@ Status ReadCompressedTensors(const JsonObject& object, QuantizationConfig& confi
   const JsonObject groups = object.Object("config_groups");
   const std::vector<std::string> names = groups.Names();
   size_t num_with_input = 0;
+  size_t num_with_fp8 = 0;
   for (const std::string& name : names) {
     QuantizationConfig of_group;
     const Status read = ReadGroup(groups.Object(name.c_str()), of_group, status);
     if (!read.ok()) return read;
     config.quantizes_input = config.quantizes_input || of_group.quantizes_input;
     num_with_input += of_group.quantizes_input ? 1 : 0;
+    num_with_fp8 += of_group.rounds_input_to_fp8 ? 1 : 0;
   }
+  config.rounds_input_to_fp8 = num_with_fp8 != 0 && num_with_fp8 == names.size();
   if (num_with_input != 0 && num_with_input != names.size()) {
     return Refuse(groups, "input_activations of some groups and not of others",
                   "the same inputs in all groups");

@@ -21,7 +21,7 @@ std::string FormatName(const WeightFormat& format) {
   std::string name = WeightFormatName(format);
   if (format.group_size != 0) name += " in groups of " + std::to_string(format.group_size);
   if (format.has_zero_points) name += " with zero points";
-  if (format.quantizes_input) name += " with inputs of int8";
+  if (format.quantizes_input) name += std::string(" with inputs of ") + WeightFormatName(format);
   return name;
 }
 
@@ -41,7 +41,10 @@ Result<QuantizationConfig> ReadUsedQuantization(const std::string& directory,
     return InvalidRequest(directory + "/config.json: has a quantization_config: the checkpoint " +
                           "is quantized already; load it without quantize");
   }
-  if (activation_dtype == Dtype::kFloat32) config.value().quantizes_input = false;
+  if (activation_dtype == Dtype::kFloat32) {
+    config.value().quantizes_input = false;
+    config.value().rounds_input_to_fp8 = false;
+  }
   return config;
 }
 

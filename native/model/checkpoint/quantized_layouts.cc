@@ -83,7 +83,7 @@ Status QuantizedTensors::Describe(const QuantizationConfig& config, HostWeight& 
     return InvalidCheckpoint(where() + ": is quantized, but config.json has no " +
                              "quantization_config");
   }
-  weight.is_integer = true;
+  weight.is_scaled = true;
   if (Find(".qweight") != nullptr) {
     if (config.method == Method::kGptq) return DescribeGptq(config, weight);
     if (config.method == Method::kAwq) return DescribeAwq(weight);
@@ -93,8 +93,8 @@ Status QuantizedTensors::Describe(const QuantizationConfig& config, HostWeight& 
   if (Find(".weight_packed") != nullptr) return DescribePacked(config, weight);
   const std::string& dtype = Find(".weight")->dtype;
   if (dtype == "I8") return DescribeInt8(config, weight);
-  weight.is_integer = false;
-  if (dtype == "F8_E4M3") return DescribeFp8(weight);
+  weight.is_scaled = false;
+  if (dtype == "F8_E4M3") return DescribeFp8(config, weight);
   return Unsupported(where() + ": " + dtype + " with a scale beside it is not supported; " +
                      "supported: I8, F8_E4M3 and packed I32, that is checkpoints saved compressed");
 }
@@ -208,11 +208,25 @@ std::vector<int64_t> QuantizedTensors::Fp8ScaleShape(const HostWeight& weight) c
   return {DivideUp(weight.place.rows, kFp8Block), DivideUp(weight.place.depth, kFp8Block)};
 }
 
-Status QuantizedTensors::DescribeFp8(const HostWeight& weight) const {
+Status QuantizedTensors::DescribeFp8(const QuantizationConfig& config, HostWeight& weight) const {
+  const StoredPlace& place = weight.place;
   const Result<const StoredTensor*> values =
-      Require(".weight", {"F8_E4M3"}, {weight.place.rows, weight.place.depth});
+      Require(".weight", {"F8_E4M3"}, {place.rows, place.depth});
   if (!values.ok()) return values.status();
-  return Require(Fp8ScaleSuffix(), {"BF16", "F16", "F32"}, Fp8ScaleShape(weight)).status();
+  const std::vector<int64_t> shape = Fp8ScaleShape(weight);
+  const Result<const StoredTensor*> scales =
+      Require(Fp8ScaleSuffix(), {"BF16", "F16", "F32"}, shape);
+  if (!scales.ok()) return scales.status();
+  const bool is_channel = shape == std::vector<int64_t>{place.rows, 1};
+  if (!config.rounds_input_to_fp8 || (shape.size() == 2 && !is_channel)) return Status();
+  weight.is_scaled = true;
+  weight.format = {.type = WeightType::kFp8, .quantizes_input = true};
+  weight.values = static_cast<const int8_t*>(values.value()->data) + place.first_row * place.depth +
+                  place.first_input;
+  for (int64_t row = place.first_row; row < place.first_row + weight.rows; ++row) {
+    weight.scales.push_back(ReadFloat(*scales.value(), is_channel ? row : 0));
+  }
+  return Status();
 }
 
 Status QuantizedTensors::ReadTransposedScales(HostWeight& weight) const {

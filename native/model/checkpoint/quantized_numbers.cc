@@ -22,18 +22,6 @@ float Fp8ToFloat(uint8_t bits) {
   return bits >> 7 == 0 ? magnitude : -magnitude;
 }
 
-// Returns FP8 numbers by their bits.
-const std::array<float, 256>& Fp8Floats() {
-  static const std::array<float, 256> floats = [] {
-    std::array<float, 256> table;
-    for (int bits = 0; bits < 256; ++bits) {
-      table[static_cast<size_t>(bits)] = Fp8ToFloat(static_cast<uint8_t>(bits));
-    }
-    return table;
-  }();
-  return floats;
-}
-
 // Returns the eight int4 of a word, from the lowest bits up, one a byte; 8 was added to each.
 uint64_t SpreadNibbles(uint32_t word) {
   uint64_t bytes = word;
@@ -49,9 +37,20 @@ constexpr int64_t kWordsPerLine = 16;
 
 }  // namespace
 
+const std::array<float, 256>& Fp8Floats() {
+  static const std::array<float, 256> floats = [] {
+    std::array<float, 256> table;
+    for (int bits = 0; bits < 256; ++bits) {
+      table[static_cast<size_t>(bits)] = Fp8ToFloat(static_cast<uint8_t>(bits));
+    }
+    return table;
+  }();
+  return floats;
+}
+
 void QuantizedTensors::Read(HostWeight& weight, ThreadPool& threads) const {
-  if (!weight.is_integer) return ReadFp8(weight, threads);
-  if (weight.values != nullptr) return;  // int8 is used where it lies
+  if (!weight.is_scaled) return ReadFp8(weight, threads);
+  if (weight.values != nullptr) return;  // int8 and fp8 are used where they lie
   weight.unpacked.resize(static_cast<size_t>(weight.rows * weight.depth));
   weight.values = weight.unpacked.data();
   if (Find(".weight_packed") != nullptr) return ReadPacked(weight, threads);

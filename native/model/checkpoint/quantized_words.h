@@ -1,6 +1,7 @@
 #ifndef AUTOGLM_MODEL_QUANTIZED_WORDS_H_
 #define AUTOGLM_MODEL_QUANTIZED_WORDS_H_
 
+#include <array>
 #include <cstdint>
 
 #include "base/float_bits.h"
@@ -23,6 +24,9 @@ inline float ReadFloat(const StoredTensor& tensor, int64_t i) {
   const uint16_t bits = static_cast<const uint16_t*>(tensor.data)[i];
   return tensor.dtype == "BF16" ? BFloat16ToFloat(bits) : Float16ToFloat(bits);
 }
+
+// Returns FP8 numbers by their bits.
+const std::array<float, 256>& Fp8Floats();
 
 // Returns word i of a tensor of I32.
 inline uint32_t Word(const StoredTensor& tensor, int64_t i) {

@@ -71,14 +71,13 @@ void DecoderRank::RunLayer(int64_t layer, const KvCache& cache) {
   RunMlp(weights);
 }
 
-Status DecoderRank::Begin(const StepPlan& plan, const KvCache& cache) {
-  const Status checked = CheckStepPlan(plan, Limits(cache));
-  if (!checked.ok()) return checked;
+Status DecoderRank::Begin(const StepPlan& plan) {
   const Status written = inputs_.Write(device_, *rope_, shard_, plan);
   if (!written.ok()) return written;
+  return step_.LayOut(device_, config_, shard_, plan.num_tokens());
+}
 
-  const Status laid_out = step_.LayOut(device_, config_, shard_, plan.num_tokens());
-  if (!laid_out.ok()) return laid_out;
+void DecoderRank::Embed(const StepPlan& plan) {
   device_.ops->gather(*device_.context, {.table = weights_.embedding.rows,
                                          .dtype = weights_.embedding.dtype,
                                          .num_rows = weights_.embedding.num_rows,
@@ -93,6 +92,33 @@ Status DecoderRank::Begin(const StepPlan& plan, const KvCache& cache) {
                          .dtype = Dtype::kFloat32,
                          .target = rows.data});
   }
+}
+
+Status DecoderRank::RunBucket(const StepPlan& plan, const StepBucket& bucket) {
+  PadStep(plan, bucket, padded_);
+  const void* const place = inputs_.memory();
+  const Status begun = Begin(padded_);
+  if (!begun.ok()) return begun;
+  if (inputs_.memory() != place) graphs_->Clear();
+  graphs_->Run(bucket, [this] {
+    Embed(padded_);
+    for (int64_t layer = 0; layer < config_.num_layers; ++layer) RunLayer(layer, cache_);
+  });
+  return Status();
+}
+
+Status DecoderRank::RunLayers(const StepPlan& plan) {
+  if (graphs_.has_value()) {
+    const std::optional<StepBucket> bucket =
+        FindStepBucket(plan, {.max_num_tokens = max_num_batched_tokens_,
+                              .longest = config_.max_position_embeddings,
+                              .block_size = cache_.shape().block_size});
+    if (bucket.has_value()) return RunBucket(plan, *bucket);
+  }
+  const Status begun = Begin(plan);
+  if (!begun.ok()) return begun;
+  Embed(plan);
+  for (int64_t layer = 0; layer < config_.num_layers; ++layer) RunLayer(layer, cache_);
   return Status();
 }
 
@@ -151,9 +177,10 @@ std::vector<double> DecoderRank::PoolRows(const PooledRows& pooled) {
 
 Status DecoderRank::Execute(const StepPlan& plan, StepResult& result) {
   const auto start = std::chrono::steady_clock::now();
-  const Status begun = Begin(plan, cache_);
-  if (!begun.ok()) return begun;
-  for (int64_t layer = 0; layer < config_.num_layers; ++layer) RunLayer(layer, cache_);
+  const Status checked = CheckStepPlan(plan, Limits(cache_));
+  if (!checked.ok()) return checked;
+  const Status ran = RunLayers(plan);
+  if (!ran.ok()) return ran;
 
   result = {};
   result.outputs.resize(plan.outputs.size());

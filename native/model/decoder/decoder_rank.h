@@ -20,6 +20,8 @@
 #include "model/decoder/rope_table.h"
 #include "model/decoder/step_inputs.h"
 #include "model/decoder/step_plan.h"
+#include "model/graphs/step_bucket.h"
+#include "model/graphs/step_graphs.h"
 #include "model/weights/weight_cache.h"
 
 namespace autoglm {
@@ -95,19 +97,26 @@ class DecoderRank {
   Status JoinGroup(const GroupRank& place);
   Status LoadWeights(const DecoderOptions& options, const RankLoad& load);
   Status AllocateMemory(const DecoderOptions& options);
+  // Returns true if the device shares graphs among steps. Sums of a group meet the host.
+  bool CapturesGraphs(const DecoderOptions& options) const;
   // Makes the table of angles long enough for so many positions, or as many as the model has.
   void ReachPositions(int64_t num_positions);
   // Return the number of blocks of a KV cache: of so many bytes on all ranks, or of what a share of
   // the memory leaves beside all that the largest step uses, on the rank where that is least.
   Result<int64_t> BlocksOfBytes(int64_t bytes, const KvCache::Shape& shape) const;
-  Result<int64_t> BlocksOfShare(const KvCacheShare& share, const KvCache::Shape& shape) const;
+  Result<int64_t> BlocksOfShare(const DecoderOptions& options, const KvCache::Shape& shape) const;
   // Runs the largest step in a cache of its own, so that a device with memory of its own has taken all
   // that a step needs.
   Status RunLargestStep(KvCache::Shape shape);
   StepLimits Limits(const KvCache& cache) const;
 
-  // Copies the plan to the device and writes its embeddings to the residual stream.
-  Status Begin(const StepPlan& plan, const KvCache& cache);
+  // Copies a plan that was checked to the device and lays out its activations.
+  Status Begin(const StepPlan& plan);
+  // Writes the embeddings of the plan to the residual stream.
+  void Embed(const StepPlan& plan);
+  // Computes the last hidden states of the plan, padded to a bucket where steps share graphs.
+  Status RunLayers(const StepPlan& plan);
+  Status RunBucket(const StepPlan& plan, const StepBucket& bucket);
   void RunLayer(int64_t layer, const KvCache& cache);
   void Attend(const DecoderLayerWeights& weights, const KvCacheView& cache);
   void RunMlp(const DecoderLayerWeights& weights);
@@ -136,6 +145,8 @@ class DecoderRank {
   StepInputs inputs_;
   StepArray logit_rows_;
   DecoderActivations step_;  // of the step that runs
+  std::optional<StepGraphs> graphs_;  // over cache_; none: operations run as they are called
+  StepPlan padded_;                   // to a bucket
   DecoderDescription description_ = {};
 };
 

@@ -103,7 +103,7 @@ Status DecoderRank::AllocateMemory(const DecoderOptions& options) {
     if (!ran.ok()) return ran;
   }
   const Result<int64_t> num_blocks = options.kv_cache_share.has_value()
-                                         ? BlocksOfShare(*options.kv_cache_share, shape)
+                                         ? BlocksOfShare(options, shape)
                                          : BlocksOfBytes(options.kv_cache_bytes, shape);
   if (!num_blocks.ok()) return num_blocks.status();
   // A slot is a 32-bit number, which bounds the number of blocks.
@@ -114,6 +114,8 @@ Status DecoderRank::AllocateMemory(const DecoderOptions& options) {
   cache_ = std::move(cache.value());
   // No sequence is longer than the cache or a step, so that later positions never come.
   ReachPositions(std::max(shape.num_blocks * shape.block_size, options.max_num_batched_tokens));
+
+  if (CapturesGraphs(options)) graphs_.emplace(device_);
 
   description_.num_blocks = shape.num_blocks;
   description_.block_size = shape.block_size;
@@ -135,10 +137,19 @@ Result<int64_t> DecoderRank::BlocksOfBytes(int64_t bytes, const KvCache::Shape& 
                         std::to_string(block_bytes));
 }
 
-Result<int64_t> DecoderRank::BlocksOfShare(const KvCacheShare& share,
+bool DecoderRank::CapturesGraphs(const DecoderOptions& options) const {
+  return device_.ops->capture != nullptr && !options.enforce_eager &&
+         device_.context->group_rank == nullptr;
+}
+
+Result<int64_t> DecoderRank::BlocksOfShare(const DecoderOptions& options,
                                            const KvCache::Shape& shape) const {
-  const Result<FreeMemory> free = FindFreeMemory(device_, share.of_memory);
+  const KvCacheShare& share = *options.kv_cache_share;
+  Result<FreeMemory> free = FindFreeMemory(device_, share.of_memory);
   if (!free.ok()) return free.status();
+  if (CapturesGraphs(options)) {
+    free.value().bytes -= std::min(free.value().bytes, StepGraphs::kMaxBytes);
+  }
   const int64_t block_bytes = KvCache::BlockBytes(local_, shape);
   const int64_t min_blocks = (share.min_tokens + shape.block_size - 1) / shape.block_size;
   const int64_t num_blocks = static_cast<int64_t>(free.value().bytes) / block_bytes;

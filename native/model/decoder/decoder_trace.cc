@@ -36,8 +36,11 @@ Status DecoderRank::Trace(const TraceRequest& request, DecoderTrace& trace) {
   shape.num_blocks = plan.max_blocks_per_sequence;
   const Result<KvCache> cache = KvCache::Allocate(device_, local_, shape);
   if (!cache.ok()) return cache.status();
-  const Status begun = Begin(plan, cache.value());
+  const Status checked = CheckStepPlan(plan, Limits(cache.value()));
+  if (!checked.ok()) return checked;
+  const Status begun = Begin(plan);
   if (!begun.ok()) return begun;
+  Embed(plan);
 
   trace = {};
   trace.hidden.push_back(CopyToHost(step_.residual));

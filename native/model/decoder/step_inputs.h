@@ -23,40 +23,60 @@ class StepArray {
   DeviceBuffer memory_;
 };
 
-// The arrays of a step plan on the device, as the layers read them.
+// The arrays of a step plan on the device, as the layers read them: side by side in one memory, so that
+// a step brings them by one copy. Where each lies there depends on the numbers of tokens, sequences and
+// blocks alone.
 class StepInputs {
  public:
-  // Allocates memory for plans of at most max_num_tokens tokens.
+  // Allocates memory for plans of at most max_num_tokens tokens in one sequence of one block. It grows
+  // to the largest plan.
   Status Allocate(const Device& device, const RopeTable& rope, int64_t max_num_tokens);
   // Writes a plan for a rank: token ids become rows of its embedding table.
   Status Write(const Device& device, const RopeTable& rope, const DecoderShard& shard,
                const StepPlan& plan);
 
-  int64_t num_tokens() const { return num_tokens_; }
+  // Where the arrays begin, until they grow.
+  const void* memory() const { return memory_.data(); }
   int64_t num_sequences() const { return num_sequences_; }
   int64_t max_blocks_per_sequence() const { return max_blocks_per_sequence_; }
-  const int32_t* token_ids() const { return token_ids_.data(); }
-  const int32_t* slots() const { return slots_.data(); }
-  const int32_t* query_starts() const { return query_starts_.data(); }
-  const int32_t* context_lens() const { return context_lens_.data(); }
-  const int32_t* block_tables() const { return block_tables_.data(); }
-  const float* cos() const { return angles_.as<const float>(); }
-  const float* sin() const { return cos() + num_angles_; }
+  // [num_tokens]: rows of the embedding table, that of token 0 for tokens that media rows replace.
+  const int32_t* token_ids() const { return Integers(places_.token_ids); }
+  const int32_t* slots() const { return Integers(places_.slots); }
+  const int32_t* query_starts() const { return Integers(places_.query_starts); }
+  const int32_t* context_lens() const { return Integers(places_.context_lens); }
+  const int32_t* block_tables() const { return Integers(places_.block_tables); }
+  const float* cos() const { return memory_.as<const float>() + places_.cos; }  // [num_tokens, num_pairs]
+  const float* sin() const { return memory_.as<const float>() + places_.sin; }
 
  private:
-  int64_t num_tokens_ = 0;
+  // First words of the arrays, words of four bytes.
+  struct Places {
+    size_t token_ids;
+    size_t slots;
+    size_t query_starts;
+    size_t context_lens;
+    size_t block_tables;
+    size_t cos;
+    size_t sin;
+    size_t end;
+  };
+  struct Counts {
+    int64_t num_tokens;
+    int64_t num_sequences;
+    int64_t max_blocks_per_sequence;
+    int64_t num_pairs;
+  };
+
+  static Places PlacesOf(const Counts& counts);
+  // Makes room for so many words on the host and on the device.
+  Status Reserve(const Device& device, size_t num_words);
+  const int32_t* Integers(size_t place) const { return memory_.as<const int32_t>() + place; }
+
   int64_t num_sequences_ = 0;
   int64_t max_blocks_per_sequence_ = 0;
-  int64_t num_angles_ = 0;  // num_tokens * num_pairs
-  StepArray token_ids_;
-  StepArray slots_;
-  StepArray query_starts_;
-  StepArray context_lens_;
-  StepArray block_tables_;
-  // Rows of the embedding table, that of token 0 for tokens that media rows replace.
-  std::vector<int32_t> embedded_ids_;
-  std::vector<float> host_angles_;     // [cos, sin][num_tokens, num_pairs]
-  DeviceBuffer angles_;
+  Places places_ = {};
+  std::vector<uint32_t> staged_;  // host: the arrays on their way
+  DeviceBuffer memory_;
 };
 
 }  // namespace autoglm

@@ -151,7 +151,9 @@ void WeightLoader::DropPages(const HostWeightRequest& request) {
 template <typename Fill>
 PackedMatrix WeightLoader::Pack(const WeightShape& shape, const Fill& fill) {
   if (!status_.ok()) return {};
-  if (shape.format.quantizes_input && shape.depth > kMaxQuantizedDepth) {
+  const WeightFormat& format = shape.format;
+  if (format.type == WeightType::kInt8 && format.quantizes_input &&
+      shape.depth > kMaxQuantizedDepth) {
     status_ = Unsupported("int8 is not supported for products over " +
                           std::to_string(shape.depth) + " inputs; at most " +
                           std::to_string(kMaxQuantizedDepth));

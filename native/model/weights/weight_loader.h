@@ -44,7 +44,7 @@ struct LinearPart {
 };
 
 // Brings the tensors of one part of a checkpoint to a device: matrices packed, vectors as float32.
-// A matrix that the checkpoint has as integers keeps them. Where the memory is filled already, or
+// A matrix that the checkpoint has as integers keeps them, and fp8 where the device multiplies it. Where the memory is filled already, or
 // only planned, no numbers are read. status() keeps the first refusal, and every weight loaded after
 // it is empty, so that a model loads its list of weights without interruption and checks once, at
 // its end.
@@ -62,7 +62,11 @@ class WeightLoader {
 
   WeightLoader(const Device& device, const TensorSource& source, WeightMemory& memory,
                const Options& options)
-      : device_(device), source_(source), memory_(memory), options_(options) {}
+      : device_(device), source_(source), memory_(memory), options_(options) {
+    if (!device.ops->multiplies_fp8(*device.context)) {
+      options_.quantization.rounds_input_to_fp8 = false;
+    }
+  }
 
   // Loads a vector as float32: [size].
   const float* LoadVector(const std::string& name, int64_t size);
@@ -118,7 +122,7 @@ class WeightLoader {
   const Device& device_;
   const TensorSource& source_;
   WeightMemory& memory_;
-  const Options options_;
+  Options options_;
   Status status_;
 };
 

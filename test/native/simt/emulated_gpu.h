@@ -33,6 +33,11 @@ bool IsMapped(const void* p, size_t bytes);
 // Number of launches in this process: a graph of operations is as long as what it adds.
 uint64_t NumLaunches();
 
+// Numbers of graphs that were captured in this process, and of their runs. Launches of a run count
+// as launches.
+uint64_t NumCaptures();
+uint64_t NumReplays();
+
 }  // namespace autoglm::simt
 
 #endif  // AUTOGLM_TEST_NATIVE_SIMT_EMULATED_GPU_H_

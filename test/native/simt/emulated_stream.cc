@@ -1,11 +1,14 @@
 // Streams of emulated GPUs: see kernels/cuda/runtime.h. What a stream is given is done at once.
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "kernels/cuda/runtime.h"
 #include "simt/block.h"
@@ -22,6 +25,8 @@ namespace {
 
 uint64_t num_launches = 0;
 uint64_t num_allocations = 0;
+uint64_t num_captures = 0;
+uint64_t num_replays = 0;
 uint64_t used_bytes = 0;
 
 // Memory of the host that kernels may use: beginning to bytes.
@@ -61,6 +66,10 @@ uint64_t NumAllocations() { return num_allocations; }
 
 uint64_t NumLaunches() { return num_launches; }
 
+uint64_t NumCaptures() { return num_captures; }
+
+uint64_t NumReplays() { return num_replays; }
+
 bool IsMapped(const void* p, size_t bytes) {
   const char* const begin = static_cast<const char*>(p);
   const auto next = mapped.upper_bound(begin);
@@ -73,8 +82,37 @@ bool IsMapped(const void* p, size_t bytes) {
 
 namespace cuda {
 
+namespace {
+
+// A launch that is kept: its arguments are copied, as a GPU copies them.
+struct KeptLaunch {
+  KernelLaunch launch;
+  std::unique_ptr<std::max_align_t[]> args;
+};
+
+// What a graph is counted to take for each of its kernels.
+constexpr uint64_t kBytesOfKernel = 1024;
+
+}  // namespace
+
+struct Graph::State {
+  std::vector<KeptLaunch> launches;
+};
+
+Graph::Graph(Stream& stream, std::unique_ptr<State> state, uint64_t bytes)
+    : stream_(stream), state_(std::move(state)), bytes_(bytes) {
+  simt::used_bytes += bytes_;
+  stream_.taken_bytes_ += bytes_;
+}
+
+Graph::~Graph() {
+  simt::used_bytes -= bytes_;
+  stream_.taken_bytes_ -= bytes_;
+}
+
 struct Stream::State {
   simt::Block::Gpus gpus;  // whose memory kernels may use
+  std::unique_ptr<Graph::State> captured;  // null: launches are run
 };
 
 Result<std::unique_ptr<Stream>> Stream::Open(int ordinal) {
@@ -123,6 +161,7 @@ GpuMemory Stream::ReadMemory() const {
 }
 
 Result<DeviceBuffer> Stream::Allocate(size_t bytes) {
+  CHECK(state_->captured == nullptr);
   if (bytes == 0) return DeviceBuffer();
   const simt::Turn turn;
   void* data = nullptr;
@@ -144,6 +183,7 @@ void Stream::Free(void* data, size_t bytes, void* stream) {
 }
 
 void Stream::CopyIn(void* target, const void* source, size_t bytes) {
+  CHECK(state_->captured == nullptr);
   if (bytes == 0) return;
   const simt::Turn turn;
   if (!simt::CheckCopied(target, bytes, simt::AccessKind::kWrite, "a copy in")) return;
@@ -153,6 +193,7 @@ void Stream::CopyIn(void* target, const void* source, size_t bytes) {
 }
 
 void Stream::CopyOut(void* target, const void* source, size_t bytes) {
+  CHECK(state_->captured == nullptr);
   if (bytes == 0) return;
   const simt::Turn turn;
   if (!simt::CheckCopied(source, bytes, simt::AccessKind::kRead, "a copy out")) return;
@@ -161,6 +202,7 @@ void Stream::CopyOut(void* target, const void* source, size_t bytes) {
 }
 
 void Stream::Copy(void* target, const void* source, size_t bytes) {
+  CHECK(state_->captured == nullptr);
   if (bytes == 0) return;
   const simt::Turn turn;
   if (!simt::CheckCopied(source, bytes, simt::AccessKind::kRead, "a copy")) return;
@@ -171,6 +213,7 @@ void Stream::Copy(void* target, const void* source, size_t bytes) {
 }
 
 void Stream::Clear(void* target, size_t bytes) {
+  CHECK(state_->captured == nullptr);
   if (bytes == 0) return;
   const simt::Turn turn;
   if (!simt::CheckCopied(target, bytes, simt::AccessKind::kWrite, "a clear")) return;
@@ -179,10 +222,42 @@ void Stream::Clear(void* target, size_t bytes) {
   simt::NoteWritten(target, bytes);
 }
 
-void Stream::Synchronize() {}
+void Stream::Synchronize() { CHECK(state_->captured == nullptr); }
+
+void Stream::BeginCapture() {
+  CHECK(state_->captured == nullptr);
+  state_->captured = std::make_unique<Graph::State>();
+}
+
+Result<std::unique_ptr<Graph>> Stream::EndCapture() {
+  CHECK(state_->captured != nullptr);
+  const simt::Turn turn;
+  std::unique_ptr<Graph::State> captured = std::move(state_->captured);
+  const uint64_t bytes = captured->launches.size() * kBytesOfKernel;
+  if (bytes > ReadMemory().free_bytes) return OutOfMemory("cannot keep a graph of kernels");
+  ++simt::num_captures;
+  return std::make_unique<Graph>(*this, std::move(captured), bytes);
+}
+
+void Stream::Replay(Graph& graph) {
+  CHECK(state_->captured == nullptr);
+  {
+    const simt::Turn turn;
+    ++simt::num_replays;
+  }
+  for (const KeptLaunch& kept : graph.state().launches) LaunchKernel(*this, kept.launch);
+}
 
 void LaunchKernel(Stream& stream, const KernelLaunch& launch) {
   simt::Turn turn;
+  if (Graph::State* const captured = stream.state().captured.get(); captured != nullptr) {
+    KeptLaunch kept = {launch, std::make_unique<std::max_align_t[]>(
+                                   launch.args_bytes / sizeof(std::max_align_t) + 1)};
+    std::memcpy(kept.args.get(), launch.args, launch.args_bytes);
+    kept.launch.args = kept.args.get();
+    captured->launches.push_back(std::move(kept));
+    return;
+  }
   if (launch.shared_bytes > stream.properties().shared_bytes_per_block) {
     simt::AddReport(simt::Fault::kLaunch,
                     std::to_string(launch.shared_bytes) + " bytes of shared memory, of " +

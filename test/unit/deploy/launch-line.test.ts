@@ -47,7 +47,7 @@ describe('a launch line of the field', () => {
 
     const { values } = parseServeFlags(line);
 
-    assert.deepEqual(values, { model: 'dir', tensorParallelSize: '1' });
+    assert.deepEqual(values, { model: 'dir', enforceEager: true, tensorParallelSize: '1' });
   });
 
   it('is understood in the words of SGLang and llama.cpp', () => {

@@ -44,9 +44,12 @@ void RoundRows(CudaContext& cuda, const WeightShape& weight, const MatrixView& x
       .scales = cuda.gemm_scratch.input_scales.as<float>(),
   };
   const int num_tiles = (args.num_rows + kTileRows - 1) / kTileRows;
-  if (weight.format.quantizes_input) {
-    Launch<QuantizeInput>(cuda.stream(), {.x = num_tiles * kTileRows}, QuantizeInput::kSharedBytes,
-                          args);
+  if (weight.format.type == WeightType::kFp8) {
+    using Kernel = QuantizeInput<ToFp8>;
+    Launch<Kernel>(cuda.stream(), {.x = num_tiles * kTileRows}, Kernel::kSharedBytes, args);
+  } else if (weight.format.quantizes_input) {
+    using Kernel = QuantizeInput<ToInt8>;
+    Launch<Kernel>(cuda.stream(), {.x = num_tiles * kTileRows}, Kernel::kSharedBytes, args);
   } else {
     Launch<RoundInput>(cuda.stream(), {.x = RoundInput::NumBlocks(num_tiles, args.num_blocks)}, 0,
                        args);
@@ -72,6 +75,8 @@ void MultiplyRows(CudaContext& cuda, const GemmOp& op, const MatrixView& x,
       return LaunchInt8Product(cuda.stream(), plan, rows);
     case WeightType::kInt4:
       return LaunchInt4Product(cuda.stream(), plan, rows);
+    case WeightType::kFp8:
+      return LaunchFp8Product(cuda.stream(), plan, rows);
     default:
       return LaunchFloatProduct(cuda.stream(), plan, rows);
   }
@@ -84,10 +89,14 @@ size_t PackedBytes(OpsContext&, const WeightShape& shape) {
 // Pages of a file are no memory of a GPU.
 std::string PackedLayout(OpsContext&) { return ""; }
 
+bool MultipliesFp8(OpsContext& context) {
+  return Cuda(context).properties().capability >= kFp8Capability;
+}
+
 // Takes the memory that products of this weight will need, for any number of rows.
 Status PrepareGemm(OpsContext& context, const WeightShape& shape) {
   CudaContext& cuda = Cuda(context);
-  const Status format = CheckGemmFormat(shape.format);
+  const Status format = CheckGemmFormat(shape.format, cuda.properties().capability);
   if (!format.ok()) return format;
   const GemmScratchBytes bytes = ScratchOf(shape, cuda.properties().num_multiprocessors);
   GemmScratch& scratch = cuda.gemm_scratch;
@@ -121,6 +130,7 @@ void Gemm(OpsContext& context, const GemmOp& op) {
 void SetGemmOps(Ops& ops) {
   ops.packed_bytes = PackedBytes;
   ops.packed_layout = PackedLayout;
+  ops.multiplies_fp8 = MultipliesFp8;
   ops.prepare_gemm = PrepareGemm;
   ops.pack = Pack;
   ops.gemm = Gemm;

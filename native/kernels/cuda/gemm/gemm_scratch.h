@@ -11,7 +11,7 @@ namespace autoglm::cuda {
 // Memory that products overwrite, as large as the largest weight that was prepared needs.
 struct GemmScratch {
   DeviceBuffer input;         // rounded rows of a product, in blocks
-  DeviceBuffer input_scales;  // of rows that become int8
+  DeviceBuffer input_scales;  // of rows that become int8 or fp8
   DeviceBuffer partials;      // sums of chunks of the depth
   DeviceBuffer arrivals;      // of the blocks that write them; zeros between products
   std::vector<std::byte> packed;  // host: tiles of a weight on their way

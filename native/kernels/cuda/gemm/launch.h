@@ -22,8 +22,9 @@ struct RowsToMultiply {
 void LaunchFloatProduct(Stream& stream, const GemmPlan& plan, const RowsToMultiply& rows);
 void LaunchInt8Product(Stream& stream, const GemmPlan& plan, const RowsToMultiply& rows);
 void LaunchInt4Product(Stream& stream, const GemmPlan& plan, const RowsToMultiply& rows);
+void LaunchFp8Product(Stream& stream, const GemmPlan& plan, const RowsToMultiply& rows);
 
-// Launches a product in float32, of any weight whose input is not rounded to int8.
+// Launches a product in float32, of any weight whose input is not rounded to int8 or fp8.
 void LaunchPlainProduct(Stream& stream, const GemmOp& op);
 
 }  // namespace autoglm::cuda

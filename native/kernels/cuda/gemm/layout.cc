@@ -23,13 +23,16 @@ GemmLayout LayoutOf(const WeightShape& shape) {
   layout.num_tiles = DivideUp(shape.columns, kTileColumns);
   layout.num_units = DivideUp(shape.depth, unit_depth);
   layout.tile_bytes = layout.num_units * layout.unit_bytes;
-  if (numbers == WeightNumbers::kInt8ByInt8) {
+  if (QuantizesInput(numbers)) {
     layout.tile_bytes += kTileColumns * static_cast<int64_t>(sizeof(float));
   }
   return layout;
 }
 
-Status CheckGemmFormat(const WeightFormat& format) {
+Status CheckGemmFormat(const WeightFormat& format, int capability) {
+  if (format.type == WeightType::kFp8 && capability < kFp8Capability) {
+    return Unsupported("this GPU does not multiply fp8, which those of capability 8.9 and newer do");
+  }
   const int64_t group = format.group_size;
   if (!IsQuantized(format) || group == 0) return Status();
   if (group >= 32 && group <= kMaxGroupSize && (group & (group - 1)) == 0) return Status();

@@ -20,10 +20,10 @@
 //              their units has them
 //     offsets  [groups][16] bfloat16, what weights.cuh adds to an integer as it reads it, if the
 //              format has zero points
-//   input    [tiles of 8 rows][blocks][8][64 bytes]: 32 bfloat16 or 64 int8
+//   input    [tiles of 8 rows][blocks][8][64 bytes]: 32 bfloat16, or 64 int8 or fp8
 //
-// A weight of int8 that quantizes its input has one scale a column: [16] float32 behind the units
-// of each tile. What is added at the ends of depth and columns is zeros.
+// A weight that quantizes its input, to int8 or fp8, has one scale a column: [16] float32 behind the
+// units of each tile. What is added at the ends of depth and columns is zeros.
 
 namespace autoglm::cuda {
 
@@ -38,10 +38,17 @@ inline constexpr int kInputBlockBytes = kTileRows * kInputRowBytes;
 inline constexpr int kChunkDepth = 1024;
 
 // The numbers of a weight as kernels tell them apart.
-enum class WeightNumbers : uint8_t { kFloat32, kBfloat16, kFloat16, kInt8, kInt4, kInt8ByInt8 };
+enum class WeightNumbers : uint8_t {
+  kFloat32,
+  kBfloat16,
+  kFloat16,
+  kInt8,
+  kInt4,
+  kInt8ByInt8,
+  kFp8ByFp8
+};
 
 constexpr WeightNumbers NumbersOf(const WeightFormat& format) {
-  if (format.quantizes_input) return WeightNumbers::kInt8ByInt8;
   switch (format.type) {
     case WeightType::kFloat32:
       return WeightNumbers::kFloat32;
@@ -50,9 +57,11 @@ constexpr WeightNumbers NumbersOf(const WeightFormat& format) {
     case WeightType::kFloat16:
       return WeightNumbers::kFloat16;
     case WeightType::kInt8:
-      return WeightNumbers::kInt8;
+      return format.quantizes_input ? WeightNumbers::kInt8ByInt8 : WeightNumbers::kInt8;
     case WeightType::kInt4:
       return WeightNumbers::kInt4;
+    case WeightType::kFp8:
+      return WeightNumbers::kFp8ByFp8;
   }
   return WeightNumbers::kFloat32;
 }
@@ -62,10 +71,13 @@ constexpr bool HasGroups(WeightNumbers numbers) {
   return numbers == WeightNumbers::kInt8 || numbers == WeightNumbers::kInt4;
 }
 
-// Depths of a block: of 64 bytes of input, or of 32 numbers that are multiplied one by one.
-constexpr int BlockDepth(WeightNumbers numbers) {
-  return numbers == WeightNumbers::kInt8ByInt8 ? 64 : 32;
+// Returns true if both factors of a product are numbers of a byte, with scales of columns and rows.
+constexpr bool QuantizesInput(WeightNumbers numbers) {
+  return numbers == WeightNumbers::kInt8ByInt8 || numbers == WeightNumbers::kFp8ByFp8;
 }
+
+// Depths of a block: of 64 bytes of input, or of 32 numbers that are multiplied one by one.
+constexpr int BlockDepth(WeightNumbers numbers) { return QuantizesInput(numbers) ? 64 : 32; }
 
 // Bytes of the values of a block of 16 columns.
 constexpr int BlockBytes(WeightNumbers numbers) {
@@ -75,6 +87,7 @@ constexpr int BlockBytes(WeightNumbers numbers) {
     case WeightNumbers::kBfloat16:
     case WeightNumbers::kFloat16:
     case WeightNumbers::kInt8ByInt8:
+    case WeightNumbers::kFp8ByFp8:
       return 1024;
     case WeightNumbers::kInt8:
       return 512;
@@ -110,6 +123,7 @@ constexpr ValuePlace PlaceOfValue(WeightNumbers numbers, int column, int depth) 
     case WeightNumbers::kFloat16:
       return {(column * 32 + depth) * 2, 0};
     case WeightNumbers::kInt8ByInt8:
+    case WeightNumbers::kFp8ByFp8:
       return {column * 64 + depth, 0};
     case WeightNumbers::kInt8:
       // A word has depths 0, 2, 1, 3: a mask takes the bytes of one pair of bfloat16.
@@ -143,8 +157,11 @@ struct GemmLayout {
 
 GemmLayout LayoutOf(const WeightShape& shape);
 
-// Refuses formats that the kernels do not multiply.
-Status CheckGemmFormat(const WeightFormat& format);
+// Oldest GPU whose tensor cores multiply fp8: capability 8.9.
+inline constexpr int kFp8Capability = 89;
+
+// Refuses formats that the kernels do not multiply on a GPU of this capability.
+Status CheckGemmFormat(const WeightFormat& format, int capability);
 
 }  // namespace autoglm::cuda
 

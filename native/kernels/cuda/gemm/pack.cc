@@ -144,7 +144,7 @@ Status PackTile(const WeightShape& shape, const GemmLayout& layout, const TileRo
   PackValues(shape, layout, source, tile);
   const WeightNumbers numbers = NumbersOf(shape.format);
   if (HasGroups(numbers)) return PackScales(shape, layout, source, tile);
-  if (numbers == WeightNumbers::kInt8ByInt8 && source.count > 0) {
+  if (QuantizesInput(numbers) && source.count > 0) {
     std::memcpy(tile + layout.num_units * layout.unit_bytes, source.rows.scales,
                 static_cast<size_t>(source.count) * sizeof(float));
   }

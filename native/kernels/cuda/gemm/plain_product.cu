@@ -1,3 +1,4 @@
+#include "base/check.h"
 #include "kernels/cuda/gemm/launch.h"
 #include "kernels/cuda/gemm/plain_product.cuh"
 
@@ -51,7 +52,10 @@ void LaunchPlainProduct(Stream& stream, const GemmOp& op) {
     case WeightType::kInt4:
       if (format.has_zero_points) return Launch<Int4Weight<true>>(stream, args);
       return Launch<Int4Weight<false>>(stream, args);
+    case WeightType::kFp8:
+      break;  // its input is rounded to fp8
   }
+  CHECK(false);
 }
 
 }  // namespace autoglm::cuda

@@ -1,8 +1,6 @@
 #ifndef AUTOGLM_KERNELS_CUDA_GEMM_PRODUCT_CUH_
 #define AUTOGLM_KERNELS_CUDA_GEMM_PRODUCT_CUH_
 
-#include <type_traits>
-
 #include "kernels/cuda/gemm/plan.h"
 #include "kernels/cuda/gemm/weights.cuh"
 
@@ -32,7 +30,7 @@ struct ProductArgs {
   int64_t x_tile_bytes;        // of 8 rows
   const float* x_rows;         // [num_rows, depth], if the shape converts it
   int64_t x_stride;
-  const float* x_scales;       // [num_rows], of an input of int8
+  const float* x_scales;       // [num_rows], of an input of int8 or fp8
 
   const float* bias;  // [num_columns] or null
   float* y;           // [num_rows, num_columns]
@@ -47,13 +45,6 @@ struct ProductArgs {
   void* partials;       // [blocks of y][chunks][numbers of a thread][threads], float or int
   unsigned* arrivals;   // [blocks of y], zeros before and after
 };
-
-SIMT_DEVICE void MultiplyTiles(float (&sums)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-  MmaBf16(sums, a, b);
-}
-SIMT_DEVICE void MultiplyTiles(int (&sums)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-  MmaInt8(sums, a, b);
-}
 
 template <typename Weight, RowCount kRowCount>
 struct Product {
@@ -251,7 +242,7 @@ struct Product {
           const uint32_t pair[2] = {b[n][2 * step], b[n][2 * step + 1]};
 #pragma unroll
           for (int m = 0; m < kShape.column_tiles; ++m) {
-            MultiplyTiles(sums.at[m][n], a[m].a[part][step], pair);
+            Weight::Multiply(sums.at[m][n], a[m].a[part][step], pair);
           }
         }
       }
@@ -408,7 +399,7 @@ struct Product {
             const int row = (row_tile + n) * kTileRows + LaneIndex() % 4 * 2 + i;
             if (row >= args.num_rows) continue;
             float value = static_cast<float>(total.at[m][n][2 * half + i]);
-            if constexpr (std::is_same_v<Sum, int>) value = value * scale * args.x_scales[row];
+            if constexpr (QuantizesInput(kNumbers)) value = value * scale * args.x_scales[row];
             args.y[row * args.y_stride + column] = value + bias;
           }
         }
@@ -417,7 +408,7 @@ struct Product {
   }
 
   SIMT_DEVICE static float ColumnScale(const Args& args, int tile, int in_tile) {
-    if constexpr (std::is_same_v<Sum, int>) {
+    if constexpr (QuantizesInput(kNumbers)) {
       const std::byte* const end_of_units =
           args.weight + tile * args.tile_bytes + int64_t{args.num_units} * args.unit_bytes;
       return reinterpret_cast<const float*>(end_of_units)[in_tile];

@@ -18,7 +18,7 @@ struct RoundInputArgs {
   int depth;
   int num_blocks;     // of depth
   std::byte* blocks;  // [tiles of 8 rows][num_blocks][8][64 bytes]
-  float* scales;      // [num_rows], of rows that become int8
+  float* scales;      // [num_rows], of rows that become int8 or fp8
 };
 
 // Rounds to bfloat16. A warp writes a block of 8 rows by 32 depths, of which it reads 128 bytes a
@@ -51,8 +51,19 @@ struct RoundInput {
   }
 };
 
-// Rounds each row to int8 by its largest magnitude, as ConvertKernels::float32_to_uint8 does for a
-// CPU. A block takes a row, which it reads twice.
+// The largest number of a type of a byte, and the bits of a number that is rounded to it.
+struct ToInt8 {
+  static constexpr float kLargest = 127.0f;
+  SIMT_DEVICE static uint32_t Bits(float x) { return static_cast<uint32_t>(RoundToInt(x)) & 0xffu; }
+};
+struct ToFp8 {
+  static constexpr float kLargest = 448.0f;
+  SIMT_DEVICE static uint32_t Bits(float x) { return FloatToFp8(x); }
+};
+
+// Rounds each row to a type of a byte by its largest magnitude; to int8 as
+// ConvertKernels::float32_to_uint8 does for a CPU. A block takes a row, which it reads twice.
+template <typename To>
 struct QuantizeInput {
   using Args = RoundInputArgs;
   static constexpr int kThreads = 512;
@@ -91,8 +102,10 @@ struct QuantizeInput {
       const bool is_finite = max <= kLargestFloat;
       // Below this the quotient overflows, and no product differs from zero. A row that is not
       // finite has zeros, and a scale that makes its products NaN.
-      inverse = is_finite && max > 0x1p-119f ? 127.0f / max : 0.0f;
-      if (ThreadIndex() == 0) args.scales[row] = is_finite ? max / 127.0f : kInfinity - kInfinity;
+      inverse = is_finite && max > 0x1p-119f ? To::kLargest / max : 0.0f;
+      if (ThreadIndex() == 0) {
+        args.scales[row] = is_finite ? max / To::kLargest : kInfinity - kInfinity;
+      }
     }
     std::byte* const blocks = args.blocks +
                               int64_t{row / kTileRows} * args.num_blocks * kInputBlockBytes +
@@ -104,8 +117,7 @@ struct QuantizeInput {
       for (int i = 0; i < 4; ++i) {
         const int depth = 4 * word + i;
         if (inverse == 0.0f || depth >= args.depth) continue;
-        const int number = RoundToInt(x[depth] * inverse);
-        bytes |= (static_cast<uint32_t>(number) & 0xffu) << (8 * i);
+        bytes |= To::Bits(x[depth] * inverse) << (8 * i);
       }
       reinterpret_cast<uint32_t*>(blocks + word / 16 * kInputBlockBytes)[word % 16] = bytes;
     }

@@ -9,6 +9,7 @@
 //   kHasZeroPoints   a group has offsets
 //   kNumParts        instructions for each pair of factors
 //   Sum              of what the products are summed: float, or int
+//   Multiply         adds the product of two factors to sums
 //   LoadBlock        fills the fragments of a block's two instructions from shared memory
 //   Value            one number, as a float
 
@@ -36,7 +37,17 @@ SIMT_DEVICE void SetColumns(WeightFragments<kNumParts>& fragments, int part, int
   }
 }
 
-// Numbers that are multiplied as they lie: bfloat16, or int8 by int8.
+// What is multiplied as bfloat16, whatever it lies as.
+struct MultipliedAsBf16 {
+  using Sum = float;
+
+  SIMT_DEVICE static void Multiply(float (&sums)[4], const uint32_t (&a)[4],
+                                   const uint32_t (&b)[2]) {
+    MmaBf16(sums, a, b);
+  }
+};
+
+// Numbers that are multiplied as they lie: bfloat16, int8 by int8, or fp8 by fp8.
 struct DirectWeight {
   static constexpr bool kHasZeroPoints = false;
   static constexpr int kNumParts = 1;
@@ -52,9 +63,8 @@ struct DirectWeight {
   }
 };
 
-struct Bfloat16Weight : DirectWeight {
+struct Bfloat16Weight : DirectWeight, MultipliedAsBf16 {
   static constexpr WeightNumbers kNumbers = WeightNumbers::kBfloat16;
-  using Sum = float;
 
   SIMT_DEVICE static float Value(const std::byte* block, ValuePlace place) {
     return Bf16ToFloat(*reinterpret_cast<const uint16_t*>(block + place.byte));
@@ -64,14 +74,28 @@ struct Bfloat16Weight : DirectWeight {
 struct Int8ByInt8Weight : DirectWeight {
   static constexpr WeightNumbers kNumbers = WeightNumbers::kInt8ByInt8;
   using Sum = int;
+
+  SIMT_DEVICE static void Multiply(int (&sums)[4], const uint32_t (&a)[4],
+                                   const uint32_t (&b)[2]) {
+    MmaInt8(sums, a, b);
+  }
+};
+
+struct Fp8ByFp8Weight : DirectWeight {
+  static constexpr WeightNumbers kNumbers = WeightNumbers::kFp8ByFp8;
+  using Sum = float;
+
+  SIMT_DEVICE static void Multiply(float (&sums)[4], const uint32_t (&a)[4],
+                                   const uint32_t (&b)[2]) {
+    MmaFp8(sums, a, b);
+  }
 };
 
 // A float16 is the sum of two bfloat16, exactly, so that the input may keep the range of bfloat16.
-struct Float16Weight {
+struct Float16Weight : MultipliedAsBf16 {
   static constexpr WeightNumbers kNumbers = WeightNumbers::kFloat16;
   static constexpr bool kHasZeroPoints = false;
   static constexpr int kNumParts = 2;
-  using Sum = float;
 
   SIMT_DEVICE static void LoadBlock(const std::byte* block, const Offsets&,
                                     WeightFragments<2>& fragments) {
@@ -108,11 +132,10 @@ inline constexpr uint32_t kBitsMinus128 = 0xc300c300u;  // -128 twice
 // An int8 is its lower seven bits, minus 128 if it is negative: the sign's bit turns -128 to -256.
 // The offset is minus the zero point.
 template <bool kZeroPoints>
-struct Int8Weight {
+struct Int8Weight : MultipliedAsBf16 {
   static constexpr WeightNumbers kNumbers = WeightNumbers::kInt8;
   static constexpr bool kHasZeroPoints = kZeroPoints;
   static constexpr int kNumParts = 1;
-  using Sum = float;
 
   SIMT_DEVICE static uint32_t Expand(uint32_t bytes, uint32_t offset) {
     const uint32_t number =
@@ -142,11 +165,10 @@ struct Int8Weight {
 
 // An int4 lies as 0..15, the number plus 8; the offset takes 136 and the zero point from it.
 template <bool kZeroPoints>
-struct Int4Weight {
+struct Int4Weight : MultipliedAsBf16 {
   static constexpr WeightNumbers kNumbers = WeightNumbers::kInt4;
   static constexpr bool kHasZeroPoints = kZeroPoints;
   static constexpr int kNumParts = 1;
-  using Sum = float;
   static constexpr uint32_t kOffsetBits = 0xc308c308u;  // -136, of the zero point 0, twice
 
   SIMT_DEVICE static void LoadBlock(const std::byte* block, const Offsets& offsets,

@@ -206,7 +206,7 @@ TEST_CASE("Caches of every type are stored bit for bit as a CPU does") {
       }
       Twin keys(devices, rows);
       Twin values(devices, RowsOf(shape, 2));
-      Twin slots(devices, std::vector<int32_t>{19, 0, 7, 8, 9, 1, 14});
+      Twin slots(devices, std::vector<int32_t>{19, 0, 7, 8, 9, -1, 14});
       const std::vector<float> empty(static_cast<size_t>(4 * cache.BlockBytes() / 4));
       Twin key_plane(devices, empty);
       Twin value_plane(devices, empty);

@@ -78,13 +78,24 @@ TEST_CASE("Each supported format is told by its members") {
   CHECK_EQ(Read(R"({"quant_method":"fp8"})").value().method, Method::kFp8);
 }
 
-TEST_CASE("Inputs of FP8 weights do not matter, since the weights are widened") {
-  const Result<QuantizationConfig> config = Read(Compressed(
-      "float-quantized",
-      R"({"weights":{"num_bits":8,"type":"float"},"input_activations":{"dynamic":false}})", ""));
+TEST_CASE("FP8 weights take any inputs, and may stay FP8 where these are rounded row by row") {
+  const auto read = [](const std::string& input) {
+    return Read(Compressed("float-quantized",
+                           R"({"weights":{"num_bits":8,"type":"float"},"input_activations":)" + input +
+                               "}",
+                           ""));
+  };
 
-  REQUIRE(config.ok());
-  CHECK_FALSE(config.value().quantizes_input);
+  const Result<QuantizationConfig> fixed = read(R"({"dynamic":false})");
+  const Result<QuantizationConfig> dynamic =
+      read(R"({"num_bits":8,"type":"float","dynamic":true,"strategy":"token","symmetric":true})");
+
+  REQUIRE(fixed.ok());
+  CHECK_FALSE(fixed.value().quantizes_input);
+  CHECK_FALSE(fixed.value().rounds_input_to_fp8);
+  REQUIRE(dynamic.ok());
+  CHECK_FALSE(dynamic.value().quantizes_input);
+  CHECK(dynamic.value().rounds_input_to_fp8);
 }
 
 TEST_CASE("What would be computed wrongly is refused by name") {

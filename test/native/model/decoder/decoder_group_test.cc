@@ -259,10 +259,13 @@ TEST_CASE("A rank that fails in a step fails it for all, by name, and the next s
   const std::vector<int32_t> others = Prompt(9, 3);
   const std::vector<TokenLogprob> before = RunStep(decoder, {{&others, 0, 0, 9}});
 
-  // A larger step needs larger arrays.
+  // A wider block table than any before needs a larger array.
+  StepPlan larger = PlanOf({{&tokens, 16, 0, 60}});
+  larger.max_blocks_per_sequence = 100'000;
+  larger.block_tables.resize(100'000, -1);
   is_exhausted = true;
   StepResult result;
-  const Status failed = decoder.Execute(PlanOf({{&tokens, 16, 0, 60}}), result);
+  const Status failed = decoder.Execute(larger, result);
   is_exhausted = false;
 
   CHECK_EQ(failed.reason(), Reason::kOutOfMemory);

@@ -1,0 +1,9 @@
+#include "kernels/cuda/gemm/launch.cuh"
+
+namespace autoglm::cuda {
+
+void LaunchFp8Product(Stream& stream, const GemmPlan& plan, const RowsToMultiply& rows) {
+  LaunchProduct<Fp8ByFp8Weight>(stream, plan, rows);
+}
+
+}  // namespace autoglm::cuda
