@@ -15,10 +15,11 @@ export function framed(message: Uint8Array): Buffer {
 /** Cuts the bytes of a call into messages, wherever HTTP/2 has cut them. */
 export class MessageReader {
   readonly #maxBytes: number;
-  #parts: Buffer[] = [];
-  #numBytes = 0;
-  /** Length of the message whose prefix has been taken. */
-  #length: number | undefined;
+  /** Bytes that have come, from `#start` on, and those behind them that are not joined yet. */
+  #bytes: Buffer = EMPTY;
+  #start = 0;
+  #later: Buffer[] = [];
+  #numLater = 0;
 
   /** `maxBytes` is the length of the largest message that is taken. */
   constructor(maxBytes: number) {
@@ -26,35 +27,43 @@ export class MessageReader {
   }
 
   add(bytes: Buffer): void {
-    this.#parts.push(bytes);
-    this.#numBytes += bytes.length;
+    if (this.#start === this.#bytes.length) {
+      this.#bytes = bytes;
+      this.#start = 0;
+    } else {
+      this.#later.push(bytes);
+      this.#numLater += bytes.length;
+    }
   }
 
   /** Returns the next message that is complete, without a copy where it came in one piece. */
   next(): Buffer | undefined {
-    this.#length ??= this.#readLength();
-    if (this.#length === undefined || this.#numBytes < this.#length) return undefined;
-    const message = this.#take(this.#length);
-    this.#length = undefined;
-    return message;
+    if (!this.#has(PREFIX_BYTES)) return undefined;
+    if (this.#bytes[this.#start] !== 0) {
+      throw new MeshError('ENGINE_FAILED', 'a service sent compressed bytes');
+    }
+    const length = this.#bytes.readUInt32BE(this.#start + 1);
+    if (length > this.#maxBytes) {
+      const message = `a service sent a message of ${length} bytes; the limit is ${this.#maxBytes}`;
+      throw new MeshError('PAYLOAD_TOO_LARGE', message);
+    }
+    if (!this.#has(PREFIX_BYTES + length)) return undefined;
+    const first = this.#start + PREFIX_BYTES;
+    this.#start = first + length;
+    return this.#bytes.subarray(first, this.#start);
   }
 
-  #readLength(): number | undefined {
-    if (this.#numBytes < PREFIX_BYTES) return undefined;
-    const prefix = this.#take(PREFIX_BYTES);
-    if (prefix[0] !== 0) throw new MeshError('ENGINE_FAILED', 'a service sent compressed bytes');
-    const length = prefix.readUInt32BE(1);
-    if (length <= this.#maxBytes) return length;
-    const message = `a service sent a message of ${length} bytes; the limit is ${this.#maxBytes}`;
-    throw new MeshError('PAYLOAD_TOO_LARGE', message);
-  }
-
-  #take(numBytes: number): Buffer {
-    const [first = EMPTY] = this.#parts;
-    const all = this.#parts.length > 1 ? Buffer.concat(this.#parts) : first;
-    this.#parts = all.length > numBytes ? [all.subarray(numBytes)] : [];
-    this.#numBytes -= numBytes;
-    return all.subarray(0, numBytes);
+  /** Tells whether so many bytes have come; joins them if they have. */
+  #has(numBytes: number): boolean {
+    const numJoined = this.#bytes.length - this.#start;
+    if (numJoined >= numBytes) return true;
+    // Not before, so that a long message is joined once and not with every piece.
+    if (numJoined + this.#numLater < numBytes) return false;
+    this.#bytes = Buffer.concat([this.#bytes.subarray(this.#start), ...this.#later]);
+    this.#start = 0;
+    this.#later = [];
+    this.#numLater = 0;
+    return true;
   }
 }
 
