@@ -1,4 +1,3 @@
-import type { Writable } from 'node:stream';
 import { MeshError } from '#mesh/errors.ts';
 
 /** A comment line, which clients ignore; proxies see from it that the connection lives. */
@@ -19,19 +18,30 @@ export interface SseCall extends SseOptions {
   readonly heartbeat?: string | undefined;
 }
 
+/** Where frames go; it emits what a `Writable` does. */
+export interface SseOutput {
+  readonly destroyed: boolean;
+  /** Returns false if the reader is behind; "drain" tells when it has caught up. */
+  write(frames: string): boolean;
+  end(frames: string): void;
+  destroy(): void;
+  on(event: 'drain' | 'close' | 'error', listener: () => void): this;
+  off(event: 'drain' | 'close' | 'error', listener: () => void): this;
+}
+
 /**
  * A server-sent event stream. It opens (sends its status and headers) with its first write or its
  * first heartbeat, so that a failure before both can still have a status of its own.
  */
 export class SseStream {
-  readonly #open: () => Writable;
+  readonly #open: () => SseOutput;
   readonly #options: SseCall;
   readonly #heartbeat: NodeJS.Timeout;
-  #output: Writable | undefined;
+  #output: SseOutput | undefined;
   #drained: Promise<void> | undefined;
   #isSilent = true;
 
-  constructor(open: () => Writable, options: SseCall) {
+  constructor(open: () => SseOutput, options: SseCall) {
     this.#open = open;
     this.#options = options;
     this.#heartbeat = setInterval(() => this.#beat(), options.heartbeatMs);
@@ -62,7 +72,7 @@ export class SseStream {
     clearInterval(this.#heartbeat);
   }
 
-  #openOnce(): Writable {
+  #openOnce(): SseOutput {
     if (this.#output === undefined) {
       this.#output = this.#open();
       // A failed write closes the output, and the closing ends the stream.
@@ -79,7 +89,7 @@ export class SseStream {
   }
 
   /** Resolves when the reader has caught up; rejects when it has gone or is cut off. */
-  #drain(output: Writable): Promise<void> {
+  #drain(output: SseOutput): Promise<void> {
     const { stallMs, signal } = this.#options;
     return new Promise((resolve, reject) => {
       const settle = (failure?: unknown) => {

@@ -7,7 +7,7 @@ import { clientError } from '#gateway/openai/client-error.ts';
 import type { RequestedStart } from '#gateway/openai/request/requested-start.ts';
 import { GenerationTrace, inStage } from '#gateway/requests/generation-trace.ts';
 import { recordOf } from '#gateway/requests/request-record.ts';
-import type { GenerateUpload } from '#gateway/routing/generate-call.ts';
+import type { GenerateEvent, GenerateUpload } from '#gateway/routing/generate-call.ts';
 import { Semaphore } from '#mesh/async/semaphore.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { AnswerCall, AnswerSource, Exchange } from './answer-call.ts';
@@ -103,15 +103,16 @@ async function generate(
   const { call, route, media, signal, request, reply, label, index, countScores } = generation;
   const record = recordOf(request);
   const attempts = record && new GenerationTrace(record, route);
+  const sendAny = (frames: string) => (frames === '' ? undefined : send(frames));
   let hasTokens = false;
   try {
     const upload = await uploadOf(context, generation);
-    // One loop does all work per event, because a generator around it would cost as much again.
     const onResume = ({ isExact }: { readonly isExact: boolean }) => {
       metrics.resumes.add(1, { exact: String(isExact) });
       if (!isExact) label(INEXACT);
     };
-    for await (const event of router.generate(upload, route, { signal, onResume, attempts })) {
+    // All work per event is done here: a promise or a generator would cost as much again.
+    const take = (event: GenerateEvent) => {
       if (!hasTokens && event.$case === 'delta') {
         hasTokens = true;
         metrics.timeToFirstToken.observe(reply.elapsedTime / 1000);
@@ -120,10 +121,9 @@ async function generate(
       if (event.$case === 'finished') attempts?.finished(event.value);
       countScores?.(event);
       const written = writer.write(event, index);
-      const frames = typeof written === 'string' ? written : await written;
-      const wait = frames === '' ? undefined : send(frames);
-      if (wait !== undefined) await wait;
-    }
+      return typeof written === 'string' ? sendAny(written) : written.then(sendAny);
+    };
+    await router.generate(upload, route, { signal, take, onResume, attempts });
   } catch (error: unknown) {
     if (error instanceof MeshError && error.reason === 'CANCELLED') metrics.cancellations.add(1);
     const promptIndex = call.starts.length === 1 ? undefined : index;

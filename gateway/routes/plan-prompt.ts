@@ -1,6 +1,7 @@
 import type { HoldBytes } from '#gateway/media/byte-budget.ts';
 import type { AdmissibleMedia } from '#gateway/media/media-intake.ts';
 import { mediaItem } from '#gateway/media/media-item.ts';
+import type { GenerateEvent } from '#gateway/routing/generate-call.ts';
 import type { ModelRoute } from '#gateway/routing/model-route.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { GenerateStart, OutputOptions } from '#protos/autoglm/llm/v1/llm_backbone.ts';
@@ -40,8 +41,11 @@ export async function planPrompt(
     planOnly: true,
   };
   const upload = { start, media: loaded.map(({ bytes }) => bytes) };
-  for await (const event of router.generate(upload, route, { signal })) {
-    if (event.$case === 'accepted') return event.value.promptTokenIds;
-  }
+  let tokenIds: number[] | undefined;
+  const take = (event: GenerateEvent): undefined => {
+    if (event.$case === 'accepted') tokenIds = event.value.promptTokenIds;
+  };
+  await router.generate(upload, route, { signal, take });
+  if (tokenIds !== undefined) return tokenIds;
   throw new MeshError('ENGINE_FAILED', 'the backbone ended without the tokens of the prompt');
 }

@@ -1,10 +1,11 @@
 import type { FastifyReply } from 'fastify';
+import { ChunkedOutput } from '#gateway/http/chunked-output.ts';
 import { toMeshError } from '#gateway/http/errors-to-http.ts';
 import type { AdmittedRequest } from '#gateway/http/in-flight.ts';
 import { noteFailure } from '#gateway/http/request-failure.ts';
 import { requestFields } from '#gateway/http/request-fields.ts';
 import { cutOffSlowReader } from '#gateway/http/slow-reader.ts';
-import { SseStream } from '#gateway/http/sse.ts';
+import { type SseOutput, SseStream } from '#gateway/http/sse.ts';
 import { dataFrame } from '#gateway/openai/answer/chunk-frame.ts';
 import { errorBody } from '#gateway/openai/error-body.ts';
 import { ERRORS } from '#mesh/errors.ts';
@@ -60,7 +61,7 @@ export async function streamAnswer(
 }
 
 /** Takes the response over from the framework. */
-function openStream(reply: FastifyReply) {
+function openStream(reply: FastifyReply): SseOutput {
   reply.hijack();
   const headers = {
     ...reply.getHeaders(),
@@ -71,5 +72,5 @@ function openStream(reply: FastifyReply) {
     if (value !== undefined) reply.raw.setHeader(name, value);
   }
   reply.raw.writeHead(200);
-  return reply.raw;
+  return new ChunkedOutput(reply.raw);
 }

@@ -21,8 +21,9 @@ export const BACKBONE_KIND: PeerKind<BackboneCalls, GetModelResponse> = {
   channelUse: 'tokens',
   open: (channel, address) => ({
     backbone: createMeshClient(LlmBackboneServiceDefinition, channel),
-    generation: new GenerateCaller(address, channel),
+    generation: new GenerateCaller(address),
   }),
+  close: ({ generation }) => generation.close(),
   describe: ({ backbone }, signal) => backbone.getModel({}, { signal }),
   nameOf: ({ servedNames }) => servedNames[0],
 };

@@ -1,5 +1,5 @@
 import type { Accepted, Finished, Resume } from '#protos/autoglm/llm/v1/llm_backbone.ts';
-import type { GenerateEvent } from './generate-call.ts';
+import type { GenerateEvent, TakeEvent } from './generate-call.ts';
 
 /**
  * What of one generation has been passed on, so that another backbone can go on exactly there: its
@@ -9,7 +9,13 @@ export class Delivery {
   readonly #announced = new Set<GenerateEvent['$case']>();
   /** Delivered token ids by choice index. */
   readonly #tokenIds = new Map<number, number[]>();
+  readonly #take: TakeEvent;
   #accepted: Accepted | undefined;
+  #refusal: { readonly error: unknown } | undefined;
+
+  constructor(take: TakeEvent) {
+    this.#take = take;
+  }
 
   /** Whether a token has been delivered. */
   get hasTokens(): boolean {
@@ -30,10 +36,30 @@ export class Delivery {
     };
   }
 
-  /** Returns an event as it is to be passed on; undefined if its like was announced before. */
-  pass(event: GenerateEvent): GenerateEvent | undefined {
+  /** Passes an event on, unless it is an announcement whose like has been passed on before. */
+  pass(event: GenerateEvent): Promise<void> | undefined {
+    const passed = this.#note(event);
+    if (passed === undefined) return undefined;
+    try {
+      return this.#take(passed)?.catch((error: unknown) => this.#refused(error));
+    } catch (error: unknown) {
+      return this.#refused(error);
+    }
+  }
+
+  /** Throws what the taker of the events has failed with, for which no backbone is to blame. */
+  throwIfRefused(): void {
+    if (this.#refusal !== undefined) throw this.#refusal.error;
+  }
+
+  #refused(error: unknown): never {
+    this.#refusal ??= { error };
+    throw error;
+  }
+
+  #note(event: GenerateEvent): GenerateEvent | undefined {
     if (event.$case === 'delta') {
-      for (const { index, tokenIds } of event.value.choices) this.#note(index, tokenIds);
+      for (const { index, tokenIds } of event.value.choices) this.#noteTokens(index, tokenIds);
       return event;
     }
     if (this.#announced.has(event.$case)) return undefined;
@@ -43,7 +69,7 @@ export class Delivery {
     return event;
   }
 
-  #note(index: number, tokenIds: readonly number[]): void {
+  #noteTokens(index: number, tokenIds: readonly number[]): void {
     const known = this.#tokenIds.get(index);
     if (known !== undefined) known.push(...tokenIds);
     else if (tokenIds.length > 0) this.#tokenIds.set(index, [...tokenIds]);

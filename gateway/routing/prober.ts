@@ -5,6 +5,7 @@ import { errorMessage } from '#mesh/error-message.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { GenerateStart } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { BackbonePeer } from './backbone-peer.ts';
+import type { GenerateEvent } from './generate-call.ts';
 
 /** Milliseconds between two probes, and time that one has. */
 const PROBE_INTERVAL_MS = 1000;
@@ -56,12 +57,12 @@ export class Prober {
     const { signal } = this.#closing;
     const late = () => new Error('it takes too long');
     const generate = async (within: AbortSignal) => {
-      const answer = calls.generation.generate({ start: PROBE, media: [] }, { signal: within });
-      for await (const { event } of answer) {
-        if (event?.$case !== 'finished') continue;
+      const take = ({ $case }: GenerateEvent): undefined => {
+        if ($case !== 'finished') return;
         ejection.succeeded(address);
         log.info(`LLM backbone ${address} generates again and is asked again`);
-      }
+      };
+      await calls.generation.generate({ start: PROBE, media: [] }, { signal: within, take });
     };
     this.#probing.add(address);
     try {

@@ -10,7 +10,7 @@ import type { GenerationAttempts } from './attempt-trace.ts';
 import { type BackboneCalls, type BackbonePeer, bitsOf, givesBits } from './backbone-peer.ts';
 import type { Balancing } from './balancing.ts';
 import { Delivery } from './delivery.ts';
-import type { GenerateEvent, GenerateUpload } from './generate-call.ts';
+import type { GenerateEvent, GenerateUpload, TakeEvent } from './generate-call.ts';
 import type { ModelRoute } from './model-route.ts';
 import { profileOf, type RequestProfile } from './request-profile.ts';
 import { findModel, knownModels, serves } from './served-models.ts';
@@ -33,6 +33,8 @@ export interface RouterOptions {
 
 export interface GenerateOptions {
   readonly signal: AbortSignal;
+  /** A failure of it ends the generation and is thrown. */
+  readonly take: TakeEvent;
   /**
    * Called when another endpoint goes on with a begun answer; `isExact` tells whether it gives the
    * same bits.
@@ -115,15 +117,15 @@ export class Router {
   }
 
   /**
-   * Runs a generation. If its backbone is lost, another one goes on behind the last token that was
-   * yielded; each kind of announcement is yielded once.
+   * Runs a generation; resolves when its answer is whole. If its backbone is lost, another one goes
+   * on behind the last token that was taken; each kind of announcement is passed on once.
    */
-  async *generate(
+  async generate(
     { start, media }: GenerateUpload,
     route: ModelRoute,
-    { signal, onResume, attempts: observer }: GenerateOptions,
-  ): AsyncGenerator<GenerateEvent> {
-    const delivery = new Delivery();
+    { signal, take, onResume, attempts: observer }: GenerateOptions,
+  ): Promise<void> {
+    const delivery = new Delivery(take);
     let source: string | undefined;
     const { resumesAcrossNumerics } = this.#options;
     const allows = (one: BackbonePeer) =>
@@ -141,18 +143,18 @@ export class Router {
       const cause = delivery.hasTokens ? 'resume' : attempts.failure && 'retry';
       const asked = observer?.asked({ address: peer.address, cause });
       const upload = { start: { ...start, resume: delivery.resume }, media };
-      const call = { signal: attempt.signal, headers: asked?.headers };
+      const pass = (event: GenerateEvent) => {
+        if (event.$case === 'delta') progress();
+        if (event.$case === 'finished') asked?.ended();
+        return delivery.pass(event);
+      };
+      const call = { signal: attempt.signal, headers: asked?.headers, take: pass };
       try {
-        for await (const { event } of peer.calls.generation.generate(upload, call)) {
-          const passed = event && delivery.pass(event);
-          if (passed === undefined) continue;
-          if (passed.$case === 'delta') progress();
-          if (passed.$case === 'finished') asked?.ended();
-          yield passed;
-        }
+        await peer.calls.generation.generate(upload, call);
         if (delivery.isFinished) return;
         throw new MeshError('ENGINE_FAILED', 'the backbone ended the answer before its end');
       } catch (error: unknown) {
+        delivery.throwIfRefused();
         asked?.ended(attempt.turn.whyFailed(error));
         attempt.fail(error);
       }

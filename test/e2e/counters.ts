@@ -18,6 +18,11 @@ export function sumOf(text: string, metric: string): number {
   return [...text.matchAll(sample)].reduce((sum, [, value]) => sum + Number(value), 0);
 }
 
+/** Returns the CPU time of all processes of a role in the text of `/metrics`, seconds. */
+export function cpuSecondsOf(text: string, role: string): number {
+  return sumOf(text, `process_cpu_seconds_total\\{[^}]*role="${role}"[^}]*\\}`);
+}
+
 /** Sums a process's own metric, as `GetMetrics` gives it; samples may be chosen by labels. */
 export async function ownMetric(
   address: string,

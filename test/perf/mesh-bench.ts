@@ -5,6 +5,7 @@ import {
   GenerateRequest,
   LlmBackboneServiceDefinition,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { cpuSecondsOf, scrape } from '#test/e2e/counters.ts';
 import { type Mesh, startMesh } from '#test/e2e/mesh.ts';
 import { type Body, postChat, userMessage } from '#test/e2e/request/chat-request.ts';
 import { runLoad } from '#test/e2e/request/load.ts';
@@ -23,12 +24,13 @@ export async function benchGateway(options: { readonly concurrency: number }): P
   try {
     const direct = await medianMs(directCall(mesh));
     const through = await medianMs(() => postChat(mesh.url, ONE_TOKEN));
-    const perSecond = await requestsPerSecond(mesh, options.concurrency);
+    const { perSecond, cpuMs } = await measureRequests(mesh, options.concurrency);
     return [
       { name: 'one-token request, gRPC to the backbone', value: direct, unit: 'ms' },
       { name: 'one-token request, through the gateway', value: through, unit: 'ms' },
       { name: 'added by the gateway and its client', value: through - direct, unit: 'ms' },
       { name: `one-token requests, ${options.concurrency} at once`, value: perSecond, unit: '/s' },
+      { name: 'CPU time of a one-token request: gateway', value: cpuMs, unit: 'ms' },
     ];
   } finally {
     await mesh.stop();
@@ -73,7 +75,12 @@ async function medianMs(call: () => Promise<unknown>): Promise<number> {
   return times.sort((a, b) => a - b)[NUM_CALLS / 2] ?? Number.NaN;
 }
 
-async function requestsPerSecond(mesh: Mesh, concurrency: number): Promise<number> {
+/** Keeps so many requests going; returns how many are answered, and what one costs the gateway. */
+async function measureRequests(
+  mesh: Mesh,
+  concurrency: number,
+): Promise<{ readonly perSecond: number; readonly cpuMs: number }> {
+  const cpuBefore = cpuSecondsOf(await scrape(mesh.url), 'gateway');
   const until = AbortSignal.timeout(5000);
   const startedMs = performance.now();
   let num = 0;
@@ -85,7 +92,9 @@ async function requestsPerSecond(mesh: Mesh, concurrency: number): Promise<numbe
     }
   };
   await Promise.all(Array.from({ length: concurrency }, keepAsking));
-  return num / ((performance.now() - startedMs) / 1000);
+  const perSecond = num / ((performance.now() - startedMs) / 1000);
+  const cpuSeconds = cpuSecondsOf(await scrape(mesh.url), 'gateway') - cpuBefore;
+  return { perSecond, cpuMs: (1000 * cpuSeconds) / num };
 }
 
 /**

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
-import { scrape, sumOf } from '#test/e2e/counters.ts';
+import { cpuSecondsOf, scrape, sumOf } from '#test/e2e/counters.ts';
 import { type Mesh, startMesh } from '#test/e2e/mesh.ts';
 import { jsonPost } from '#test/e2e/request/chat-request.ts';
 import { LONG_ANSWER } from '#test/e2e/request/load.ts';
@@ -62,7 +62,6 @@ async function keepStreaming(mesh: Mesh, { signal }: AbortController): Promise<v
 async function countsOf({ url }: Mesh): Promise<Counts> {
   const text = await scrape(url);
   const sum = (metric: string) => sumOf(text, metric);
-  const cpu = (role: string) => sum(`process_cpu_seconds_total\\{[^}]*role="${role}"[^}]*\\}`);
   const { user, system } = process.cpuUsage();
   return {
     ms: performance.now(),
@@ -73,8 +72,8 @@ async function countsOf({ url }: Mesh): Promise<Counts> {
     numShortGaps: sum('autoglm:step_gap_seconds_bucket\\{[^}]*le="0.0001"\\}'),
     gapSeconds: sum('autoglm:step_gap_seconds_sum'),
     cpuSeconds: {
-      gateway: cpu('gateway'),
-      'llm-backbone': cpu('llm-backbone'),
+      gateway: cpuSecondsOf(text, 'gateway'),
+      'llm-backbone': cpuSecondsOf(text, 'llm-backbone'),
       clients: (user + system) / 1e6,
     },
   };

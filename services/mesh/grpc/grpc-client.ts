@@ -6,6 +6,9 @@ import { RenewingChannel } from './renewing-channel.ts';
 
 const MIB = 1024 * 1024;
 
+/** Largest message that is received. */
+export const MAX_RECEIVE_BYTES = 16 * MIB;
+
 /** The use of a channel, which decides its HTTP/2 windows and message bound. */
 export type ChannelUse = 'tokens' | 'tensors';
 
@@ -21,7 +24,7 @@ const COMMON_OPTIONS: ChannelOptions = {
   'grpc.max_reconnect_backoff_ms': 100,
   // Channels share no connection, so that bulk data does not delay tokens.
   'grpc.use_local_subchannel_pool': 1,
-  'grpc.max_receive_message_length': 16 * MIB,
+  'grpc.max_receive_message_length': MAX_RECEIVE_BYTES,
 };
 
 // The default window limits a stream to 64 KiB a round trip; only a client can raise it.

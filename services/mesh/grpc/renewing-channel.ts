@@ -7,7 +7,7 @@ type Call = ReturnType<Channel['createCall']>;
  * Servers end a session with everything on it after about a thousand resets (nghttp2 allows 1000 at
  * once and 33 more a second, against CVE-2023-44487), and a call that is cancelled is one.
  */
-const MAX_RESETS = 900;
+export const MAX_RESETS = 900;
 
 /** A channel and what was called on it. */
 interface Session {

@@ -4,7 +4,7 @@ import type { RetryBudget } from '#mesh/balance/retry-budget.ts';
 import { ERRORS, type ErrorReason, MeshError } from '#mesh/errors.ts';
 import type { Patience } from './patience.ts';
 import { hasDied } from './peer-faults.ts';
-import { type AskedPeer, Turn, type TurnOptions } from './turn.ts';
+import { type AskedPeer, lifeOf, Turn, type TurnOptions } from './turn.ts';
 
 /** The peers of one kind. */
 export interface AskedSet<P> {
@@ -176,10 +176,10 @@ export class Attempts<P extends AskedPeer> {
     }
   }
 
-  #fail(cause: MeshError, { peer, hasProgress }: Turn<P>): void {
+  #fail(cause: MeshError, { life, hasProgress }: Turn<P>): void {
     if (hasProgress) {
       this.#tried.clear();
-      this.#tried.add(lifeOf(peer));
+      this.#tried.add(life);
       if (cause.reason !== 'DRAINING') this.#numLosses += 1;
     }
     const failure = this.#timed(cause);
@@ -204,10 +204,6 @@ export class Attempts<P extends AskedPeer> {
     const details = { retryAfterMs, isPeerLost, cause: failure };
     return new MeshError(reason, message, { ...details, ...(param !== undefined && { param }) });
   }
-}
-
-function lifeOf({ address, life }: AskedPeer): string {
-  return `${address} ${life}`;
 }
 
 /** Tells whether a peer failed because it ended or is about to, not because of the request. */

@@ -19,6 +19,8 @@ export interface PeerKind<Calls, Model> {
   readonly channelUse: ChannelUse;
   /** Opens the clients of the kind's own service. */
   readonly open: (channel: Channel, address: string) => Calls;
+  /** Closes what the clients have besides the channel; unset: nothing. */
+  readonly close?: (calls: Calls) => void;
   /**
    * Asks the peer for its model, when the peer comes and when its facts show that the model has
    * changed.
@@ -174,12 +176,17 @@ export class Peer<Calls, Model> {
         this.#onIdle = resolve;
       });
     }
-    this.#channel.close();
+    this.#closeClients();
   }
 
   async close(): Promise<void> {
     await this.#stopWatching();
     this.#onIdle();
+    this.#closeClients();
+  }
+
+  #closeClients(): void {
+    this.#kind.close?.(this.calls);
     this.#channel.close();
   }
 

@@ -15,6 +15,11 @@ export interface AskedPeer {
   begin(onLost: (why: MeshError) => void, work?: number): () => void;
 }
 
+/** Names a run of the process behind a peer. */
+export function lifeOf({ address, life }: AskedPeer): string {
+  return `${address} ${life}`;
+}
+
 /** How a peer's turn ended. */
 export interface AttemptEnd {
   /** Unset if the peer is not to blame for anything. */
@@ -44,6 +49,8 @@ export interface TurnOptions<P> {
 /** One call to a peer: it is counted from its making to `end`, and given up when the peer is lost. */
 export class Turn<P extends AskedPeer> {
   readonly peer: P;
+  /** The run of the process that is asked; when the call fails, the peer may know of the next one. */
+  readonly life: string;
   readonly #options: TurnOptions<P>;
   readonly #ending = new AbortController();
   readonly #onAbort = () => this.#ending.abort(this.#options.signal.reason);
@@ -55,6 +62,7 @@ export class Turn<P extends AskedPeer> {
   constructor(peer: P, options: TurnOptions<P>) {
     const { signal, work } = options;
     this.peer = peer;
+    this.life = lifeOf(peer);
     this.#options = options;
     signal.addEventListener('abort', this.#onAbort);
     if (signal.aborted) this.#onAbort();

@@ -78,9 +78,9 @@ export async function askOnce(options: AnsweringOptions) {
     router: {
       resolve: (name = 'nano') => ({ name, model: GetModelResponse.fromPartial(model) }),
       models: () => [],
-      generate: async function* (upload, _, { signal }) {
+      generate: async (upload, _, { signal, take }) => {
         uploads.push(upload);
-        yield* script(upload, signal);
+        for await (const event of script(upload, signal)) await take(event);
       },
     },
     inFlight,

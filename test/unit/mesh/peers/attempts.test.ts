@@ -6,6 +6,7 @@ import { ERRORS, type ErrorReason, isErrorReason, MeshError } from '#mesh/errors
 import { type AttemptOptions, Attempts, mayRetryElsewhere } from '#mesh/peers/attempts.ts';
 import { Patience } from '#mesh/peers/patience.ts';
 import { type AttemptEnd, Turn } from '#mesh/peers/turn.ts';
+import { within } from '#test/bounded.ts';
 import { FakeClock } from '#test/fake-clock.ts';
 
 /** A peer that records when a call begins and ends. */
@@ -246,8 +247,16 @@ function setOf(peers: readonly FakePeer[]) {
   return { peers, changes: new Changes() };
 }
 
-/** Asks one peer, which is lost at once, and waits for its next run. */
-function waitForNextRun({ expectedMs = 2000, limitMs = 5000, maxWaiting = 1 } = {}) {
+/**
+ * Asks one peer, which is lost at once, and waits for its next run. `isNoticed`: the peer has noticed
+ * the loss before its call fails, which had brought the request further.
+ */
+function waitForNextRun({
+  expectedMs = 2000,
+  limitMs = 5000,
+  maxWaiting = 1,
+  isNoticed = false,
+} = {}) {
   const clock = new FakeClock();
   const peer = new FakePeer('a');
   const set = setOf([peer]);
@@ -265,12 +274,16 @@ function waitForNextRun({ expectedMs = 2000, limitMs = 5000, maxWaiting = 1 } = 
       lives.push(attempt.peer.life);
       if (attempt.peer.life > 0) return 'answered';
       peer.isReady = false;
+      if (isNoticed) {
+        attempt.progress();
+        peer.life += 1;
+      }
       attempt.fail(new MeshError('NO_READY_ENDPOINT', 'lost', { isPeerLost: true }));
     }
     return attempts.failure;
   };
   const comeBack = () => {
-    peer.life += 1;
+    if (!isNoticed) peer.life += 1;
     peer.isReady = true;
     set.changes.notify();
   };
@@ -290,6 +303,16 @@ describe('A request whose only peer is lost', () => {
     assert.equal(await answer, 'answered');
     assert.deepEqual(lives, [0, 1]);
     assert.equal(patience.numWaiting, 0);
+  });
+
+  it('goes to it too if the loss was noticed before the call that had brought tokens failed', async () => {
+    const { answer, lives, comeBack } = waitForNextRun({ isNoticed: true });
+    await turn();
+    comeBack();
+    await turn();
+
+    assert.equal(await within(answer, { what: 'an answer', boundMs: 1000 }), 'answered');
+    assert.deepEqual(lives, [0, 1]);
   });
 
   it('waits no longer than the limit, and says when to come again', async () => {
