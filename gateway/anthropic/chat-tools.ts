@@ -22,12 +22,15 @@ export function chatTools(tools: readonly unknown[] | undefined, choice: unknown
 
 function chatTool(tool: unknown, at: string): Json {
   if (!isRecord(tool)) throw refusal(at, 'an object with name and input_schema', tool);
-  const { type = 'custom', name, description, input_schema: parameters } = tool;
+  const { type = 'custom', name, description, input_schema: parameters, strict } = tool;
   // The others run on Anthropic's own servers.
   if (type !== 'custom' && type !== null) throw refusal(`${at}.type`, '"custom"', type);
   if (!isRecord(parameters)) throw refusal(`${at}.input_schema`, 'a schema', parameters);
-  const described = description === undefined ? {} : { description };
-  return { type: 'function', function: { name, ...described, parameters } };
+  const others = {
+    ...(description === undefined ? {} : { description }),
+    ...(strict === undefined ? {} : { strict }),
+  };
+  return { type: 'function', function: { name, ...others, parameters } };
 }
 
 function chatChoice(choice: unknown): Json {

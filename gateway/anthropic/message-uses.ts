@@ -10,7 +10,6 @@ import {
   refused,
 } from '#gateway/openai/fields/field-use.ts';
 
-const NO_STRUCTURE = 'structured output is not supported in this API';
 const NO_STORE = 'this server keeps no containers, files or threads';
 
 /** Fields that a count of tokens has, too. */
@@ -27,10 +26,11 @@ const COUNTED = {
   output_config: honouredObject({
     // How hard to think is the model's own matter.
     effort: HARMLESS,
-    format: refused(NO_STRUCTURE),
+    format: honouredObject(each(HONOURED, 'type', 'schema')),
     task_budget: refused('not supported; give the request a max_tokens'),
   }),
-  output_format: refused(NO_STRUCTURE),
+  // The name of `output_config.format` before there was one.
+  output_format: honouredObject(each(HONOURED, 'type', 'schema')),
   mcp_servers: refused('this server calls no other servers', EMPTY),
   context_management: refused('a conversation is taken as it is sent', EMPTY),
   // They say how to cache, bill or name, and change no answer.
