@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import { type ClientWords, clientError, clientField } from '#gateway/openai/client-error.ts';
-import { CHAT_FIELDS, type FieldNames } from '#gateway/openai/field-names.ts';
+import { CHAT_FIELDS, type FieldNames, withForm } from '#gateway/openai/field-names.ts';
 import { openBody } from '#gateway/openai/request/body.ts';
 import { type ChatRequest, parseChatRequest } from '#gateway/openai/request/chat-request.ts';
 import { type Checked, compileCheck } from '#gateway/openai/request/check.ts';
@@ -12,6 +12,7 @@ import {
   numberField,
   objectField,
 } from '#gateway/openai/request/fields.ts';
+import { refusal } from '#gateway/openai/request/refusal.ts';
 import { MAX_COUNT } from '#gateway/openai/request/sampling.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { isRecord } from '#mesh/json-value.ts';
@@ -44,6 +45,7 @@ const countFields = {
     ),
   ),
   output_config: objectField('an object'),
+  output_format: judgedField('an object with type and schema'),
   tools: listField(Type.Unknown(), 'a list of tools'),
   tool_choice: judgedField('an object with a type: one of auto, any, tool, none'),
   chat_template_kwargs: judgedField('an object of template arguments'),
@@ -97,13 +99,16 @@ function chatRequest(request: Counted, sampling: Readonly<Record<string, unknown
   const { system, thinking, model, chat_template_kwargs, mm_processor_kwargs } = request;
   const { messages, names } = chatMessages(system, request.messages);
   const tools = chatTools(request.tools, request.tool_choice);
-  const fields = new Map([...CHAT_NAMES, ...names, ...tools.names]);
+  const format = outputFormat(request.output_config?.['format'], request.output_format);
+  const formNames = format === undefined ? [] : format.names;
+  const fields = new Map([...CHAT_NAMES, ...names, ...tools.names, ...formNames]);
   const words: ClientWords = { fields, references: [] };
   const chat = {
     model,
     messages,
     ...sampling,
     ...tools.fields,
+    response_format: format?.field,
     chat_template_kwargs,
     mm_processor_kwargs,
     thinking: thinkingOf(thinking),
@@ -114,10 +119,28 @@ function chatRequest(request: Counted, sampling: Readonly<Record<string, unknown
   };
   try {
     const parsed = parseChatRequest(withoutUnset(chat));
-    return { ...parsed, media: renamed(parsed.media, fields), fields: MESSAGE_FIELDS };
+    const { media, formField } = parsed;
+    const schemaField = formField === undefined ? undefined : clientField(formField, fields);
+    const named = withForm(MESSAGE_FIELDS, schemaField);
+    return { ...parsed, media: renamed(media, fields), fields: named };
   } catch (error: unknown) {
     throw clientError(error, words);
   }
+}
+
+/** Writes the schema of an answer as that of a chat; undefined if there is none. */
+function outputFormat(format: unknown, older: unknown) {
+  if (format !== undefined && format !== null && older !== undefined && older !== null) {
+    throw refusal('output_format', 'absent beside output_config.format', older);
+  }
+  const value = format ?? older;
+  if (value === undefined || value === null) return undefined;
+  const at = value === format ? 'output_config.format' : 'output_format';
+  if (!isRecord(value)) throw refusal(at, 'an object with type and schema', value);
+  const { type, schema } = value;
+  if (type !== 'json_schema') throw refusal(`${at}.type`, '"json_schema"', type);
+  const field = { type, json_schema: { name: 'output', schema } };
+  return { field, names: [['response_format.json_schema', at] as const] };
 }
 
 /** Writes whether to think, and a bound only for a model that may. */

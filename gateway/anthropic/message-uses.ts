@@ -12,7 +12,6 @@ import {
 } from '#gateway/openai/fields/field-use.ts';
 import { isRecord } from '#mesh/json-value.ts';
 
-const NO_STRUCTURE = 'structured output is not supported in this API';
 const NO_CONTEXT = 'a conversation is taken as it is sent';
 const NO_MARKS = harmless('prompts are cached without marks');
 const FOREIGN_BLOCK = harmless('it belongs to types of blocks that are refused');
@@ -121,10 +120,11 @@ const COUNTED = {
   mm_processor_kwargs: HONOURED,
   output_config: honouredObject({
     effort: harmless('how hard to think is the matter of the model'),
-    format: refused(NO_STRUCTURE),
+    format: honouredObject(each(HONOURED, 'type', 'schema')),
     task_budget: refused('not supported; give the request a max_tokens'),
   }),
-  output_format: refused(NO_STRUCTURE),
+  // The name of `output_config.format` before there was one.
+  output_format: honouredObject(each(HONOURED, 'type', 'schema')),
   mcp_servers: refused('this server calls no other servers', EMPTY),
   context_management: refused(NO_CONTEXT, EMPTY),
   cache_control: NO_MARKS,

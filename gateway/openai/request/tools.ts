@@ -18,7 +18,7 @@ export const toolListFields = {
   ),
 } as const;
 
-const CHOICES = '"auto", "none", "required" or an object that names a function';
+const CHOICES = '"auto", "none", "required" or an object that names functions';
 
 /** Fields that say which tools there are and how they are called. */
 export const toolFields = {
@@ -72,24 +72,51 @@ function calledFunction(tool: unknown, at: string): Readonly<Record<string, unkn
 function toolChoice(
   choice: unknown,
   names: ReadonlySet<string>,
-): 'none' | Pick<ToolChoice, 'required' | 'name'> {
+): 'none' | Omit<ToolChoice, 'singleCall'> {
+  const any = { required: false, name: undefined, allowedNames: [] };
   if (choice === 'none') return 'none';
-  if (choice === undefined || choice === 'auto') return { required: false, name: undefined };
+  if (choice === undefined || choice === 'auto') return any;
   if (choice !== 'required' && !isRecord(choice)) throw refusal('tool_choice', CHOICES, choice);
   if (names.size === 0) {
     const message = 'tool_choice: a call is demanded, and there are no tools';
     throw new MeshError('INVALID_REQUEST', message, { param: 'tool_choice' });
   }
-  if (choice === 'required') return { required: true, name: undefined };
-  return { required: true, name: chosenName(choice, names) };
+  if (choice === 'required') return { ...any, required: true };
+  if (choice['type'] === 'allowed_tools') return { ...any, ...allowedTools(choice, names) };
+  return { ...any, required: true, name: chosenName(choice, 'tool_choice', names) };
 }
 
-function chosenName(choice: Readonly<Record<string, unknown>>, names: ReadonlySet<string>): string {
-  const { type, function: chosen } = choice;
-  if (type !== 'function') throw refusal('tool_choice.type', '"function"', type);
-  if (!isRecord(chosen)) throw refusal('tool_choice.function', 'an object with a name', chosen);
+/** Reads a choice among some of the tools. */
+function allowedTools(
+  choice: Readonly<Record<string, unknown>>,
+  names: ReadonlySet<string>,
+): Pick<ToolChoice, 'required' | 'allowedNames'> {
+  const at = 'tool_choice.allowed_tools';
+  const { allowed_tools: allowed } = choice;
+  if (!isRecord(allowed)) throw refusal(at, 'an object with mode and tools', allowed);
+  const { mode, tools } = allowed;
+  if (mode !== 'auto' && mode !== 'required')
+    throw refusal(`${at}.mode`, '"auto" or "required"', mode);
+  if (!Array.isArray(tools) || tools.length === 0 || tools.length > MAX_TOOLS) {
+    throw refusal(`${at}.tools`, `a list of 1 to ${MAX_TOOLS} tools`, tools);
+  }
+  const allowedNames = tools.map((tool: unknown, i) => {
+    const place = `${at}.tools[${i}]`;
+    if (!isRecord(tool)) throw refusal(place, 'an object with type and function', tool);
+    return chosenName(tool, place, names);
+  });
+  return { required: mode === 'required', allowedNames: [...new Set(allowedNames)] };
+}
+
+function chosenName(
+  { type, function: chosen }: Readonly<Record<string, unknown>>,
+  place: string,
+  names: ReadonlySet<string>,
+): string {
+  if (type !== 'function') throw refusal(`${place}.type`, '"function"', type);
+  if (!isRecord(chosen)) throw refusal(`${place}.function`, 'an object with a name', chosen);
   const { name } = chosen;
-  const at = 'tool_choice.function.name';
+  const at = `${place}.function.name`;
   if (typeof name !== 'string') throw refusal(at, 'a text', name);
   if (names.has(name)) return name;
   const message = `${at}: there is no tool of the name ${quoted(name)}`;

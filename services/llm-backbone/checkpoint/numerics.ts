@@ -8,7 +8,7 @@ import type { ModelFiles } from './model-files.ts';
 
 /** Reads the settings that, if equal, give two backbones with the same weights the same bits. */
 export async function readNumerics(
-  options: Pick<BackboneOptions, 'model'>,
+  options: Pick<BackboneOptions, 'model' | 'defaultStructuredOutput'>,
   decoder: {
     readonly description: DecoderDescription;
     readonly isa: string;
@@ -16,6 +16,7 @@ export async function readNumerics(
   },
   files: ModelFiles,
 ): Promise<Numerics> {
+  const { defaultStructuredOutput: form } = options;
   return {
     isa: decoder.isa,
     weightDtype: decoder.description.weightDtype,
@@ -25,6 +26,7 @@ export async function readNumerics(
     numRanks: decoder.numRanks,
     tokenizerHash: sha256(await readFile(join(options.model, 'tokenizer.json'))),
     templateHash: files.chatTemplate === null ? '' : sha256(files.chatTemplate.text),
+    defaultForm: form === 'none' ? '' : form,
   };
 }
 

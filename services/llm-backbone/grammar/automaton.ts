@@ -1,16 +1,11 @@
 import type { Automaton } from '#native';
+import { CompileBudget } from './compile-budget.ts';
 import type { GrammarNode, GrammarRules } from './grammar-node.ts';
-import { TooComplex } from './grammar-refusal.ts';
-import { RuleNetwork, StateBudget } from './rule-network.ts';
-
-/** Most steps of making networks deterministic: some tenths of a second. */
-const MAX_WORK = 6_000_000;
-/** Most states of all rules, and most entries of their table. */
-const MAX_STATES = 40_000;
-const MAX_ENTRIES = 6_000_000;
+import { MachineMaker } from './machines.ts';
+import { RuleNetwork } from './rule-network.ts';
+import { type ByteClasses, byteClasses, NONE, RuleMaker, type RuleStates } from './rule-states.ts';
 
 const ROOT = '';
-const NONE = -1;
 
 /** A rule whose texts have no end, or that begins with itself. */
 export class EndlessRule extends Error {
@@ -23,17 +18,6 @@ export class EndlessRule extends Error {
   }
 }
 
-/** A state of a deterministic rule. */
-interface RuleState {
-  /** `[num_classes]`: the next state of the rule, or -1. */
-  readonly next: Int32Array;
-  readonly calls: { readonly rule: string; readonly target: number }[];
-  isFinal: boolean;
-}
-
-/** A rule that has been made deterministic; state 0 is its start. */
-type RuleStates = RuleState[];
-
 /**
  * Makes the automaton of a grammar. Throws TooComplex for one that takes too much work or memory, and
  * EndlessRule where no text ends or a rule begins with itself.
@@ -43,24 +27,26 @@ export function buildAutomaton({ root, rules }: GrammarRules): Automaton {
   const nullable = fixpoint(all, (node, has) => isNullable(node, has));
   const productive = fixpoint(all, (node, has) => isProductive(node, has));
   if (!productive.has(ROOT)) throw new EndlessRule(ROOT, 'no text of it ends');
-  const budget = new StateBudget();
+  const budget = new CompileBudget();
+  const machines = new MachineMaker(budget);
   const networks = new Map<string, RuleNetwork>();
   const pending = [ROOT];
   for (const name of pending) {
     const node = all.get(name);
     if (node === undefined || networks.has(name)) continue;
-    const network = new RuleNetwork(node, budget, (one) => nullable.has(one));
+    const network = new RuleNetwork(machines.resolved(node), budget, (one) => nullable.has(one));
     networks.set(name, network);
     for (const { calls } of network.states) for (const call of calls) pending.push(call.rule);
   }
   const classes = byteClasses(networks.values());
-  const maker = new RuleMaker(classes);
+  const maker = new RuleMaker(classes, budget);
   const states = new Map<string, RuleStates>();
   for (const [name, network] of networks) {
     if (productive.has(name)) states.set(name, maker.make(network));
   }
   for (const [name, one] of states) if (name !== ROOT) takeEmptyAway(one);
   trimAll(states);
+  if (isEmpty(states.get(ROOT))) throw new EndlessRule(ROOT, 'no text of it ends');
   checkBeginnings(states);
   return layOut(states, classes);
 }
@@ -95,6 +81,12 @@ function isNullable(node: GrammarNode, has: (rule: string) => boolean): boolean 
       return has(node.name);
     case 'without':
       return true;
+    case 'machine':
+      return node.states[0]?.isFinal ?? false;
+    case 'both':
+      return isNullable(node.node, has) && isNullable(node.other, has);
+    case 'except':
+      return isNullable(node.node, has) && !isNullable(node.other, has);
   }
 }
 
@@ -102,6 +94,10 @@ function isProductive(node: GrammarNode, has: (rule: string) => boolean): boolea
   switch (node.kind) {
     case 'text':
     case 'without':
+    // Whether these have texts shows when they have been made.
+    case 'machine':
+    case 'both':
+    case 'except':
       return true;
     case 'chars':
       return node.ranges.length > 0;
@@ -114,118 +110,6 @@ function isProductive(node: GrammarNode, has: (rule: string) => boolean): boolea
     case 'rule':
       return has(node.name);
   }
-}
-
-/** Classes of bytes that every edge of the networks treats alike. */
-interface ByteClasses {
-  readonly of: Uint8Array;
-  readonly count: number;
-}
-
-function byteClasses(networks: Iterable<RuleNetwork>): ByteClasses {
-  const starts = new Uint8Array(257);
-  starts[0] = 1;
-  for (const { states } of networks) {
-    for (const { bytes } of states) {
-      for (const { first, last } of bytes) {
-        starts[first] = 1;
-        starts[last + 1] = 1;
-      }
-    }
-  }
-  const of = new Uint8Array(256);
-  let count = 0;
-  for (let byte = 0; byte < 256; byte++) {
-    if (starts[byte] === 1) count++;
-    of[byte] = count - 1;
-  }
-  return { of, count };
-}
-
-/** Makes networks deterministic (Rabin and Scott 1959); calls count as letters. */
-class RuleMaker {
-  readonly #classes: ByteClasses;
-  #work = 0;
-  #numStates = 0;
-
-  constructor(classes: ByteClasses) {
-    this.#classes = classes;
-  }
-
-  make(network: RuleNetwork): RuleStates {
-    const made: RuleStates = [];
-    const sets: Uint32Array[] = [];
-    const known = new Map<string, number>();
-    const indexOf = (from: Iterable<number>): number => {
-      const set = this.#closure(network, from);
-      const key = Buffer.from(set.buffer, set.byteOffset, set.byteLength).toString('latin1');
-      const index = known.get(key) ?? sets.length;
-      if (index === sets.length) {
-        known.set(key, index);
-        sets.push(set);
-      }
-      return index;
-    };
-    indexOf([network.start]);
-    for (let index = 0; index < sets.length; index++) {
-      const set = sets[index] ?? new Uint32Array();
-      made.push(this.#stateOf(network, set, indexOf));
-    }
-    return made;
-  }
-
-  #spend(work: number): void {
-    this.#work += work;
-    if (this.#work > MAX_WORK) {
-      throw new TooComplex('it takes too much work to compile; make it simpler or smaller');
-    }
-  }
-
-  #closure({ states, end }: RuleNetwork, from: Iterable<number>): Uint32Array {
-    const found = new Set(from);
-    for (const state of found) {
-      for (const to of states[state]?.free ?? []) found.add(to);
-    }
-    this.#spend(found.size);
-    // What has only free edges makes no difference, except for the end.
-    const counts = (state: number) => {
-      const { bytes = [], calls = [] } = states[state] ?? {};
-      return bytes.length > 0 || calls.length > 0 || state === end;
-    };
-    return Uint32Array.from([...found].filter(counts)).sort();
-  }
-
-  #stateOf(
-    network: RuleNetwork,
-    set: Uint32Array,
-    indexOf: (from: Iterable<number>) => number,
-  ): RuleState {
-    if (++this.#numStates > MAX_STATES || this.#numStates * this.#classes.count > MAX_ENTRIES) {
-      throw new TooComplex(`it has more than ${MAX_STATES} states; bound its repetitions lower`);
-    }
-    const byClass = new Map<number, Set<number>>();
-    const byRule = new Map<string, Set<number>>();
-    for (const state of set) {
-      const { bytes = [], calls = [] } = network.states[state] ?? {};
-      for (const { first, last, to } of bytes) {
-        const [from, end] = [this.#classes.of[first] ?? 0, this.#classes.of[last] ?? 0];
-        this.#spend(end - from + 1);
-        for (let one = from; one <= end; one++) addTo(byClass, one, to);
-      }
-      for (const { rule, to } of calls) addTo(byRule, rule, to);
-    }
-    const next = new Int32Array(this.#classes.count).fill(NONE);
-    for (const [one, targets] of byClass) next[one] = indexOf(targets);
-    const rules = [...byRule].sort(([a], [b]) => (a < b ? -1 : 1));
-    const calls = rules.map(([rule, targets]) => ({ rule, target: indexOf(targets) }));
-    return { next, calls, isFinal: set.includes(network.end) };
-  }
-}
-
-function addTo<Key>(sets: Map<Key, Set<number>>, key: Key, value: number): void {
-  const set = sets.get(key);
-  if (set === undefined) sets.set(key, new Set([value]));
-  else set.add(value);
 }
 
 /** Takes the empty text from a rule, which its callers pass by themselves. */
@@ -276,6 +160,13 @@ function trim(states: RuleStates, all: ReadonlyMap<string, RuleStates>): boolean
     calls.splice(0, calls.length, ...kept);
   }
   return live.has(0);
+}
+
+/** Tells whether nothing is left of a rule that has been trimmed. */
+function isEmpty(states: RuleStates = []): boolean {
+  const [start] = states;
+  if (start === undefined) return true;
+  return !start.isFinal && start.calls.length === 0 && start.next.every((to) => to === NONE);
 }
 
 /** Refuses a rule that begins with itself, maybe by way of others. */

@@ -2,8 +2,8 @@ import type { StructuredOutput } from '#protos/autoglm/llm/v1/structured_output.
 import { gbnfRules } from './gbnf.ts';
 import { choice, type GrammarRules, text } from './grammar-node.ts';
 import { formRefusal } from './grammar-refusal.ts';
-import { jsonSchemaRules } from './json-schema.ts';
-import { anyObject, JSON_RULES } from './json-text.ts';
+import { jsonSchemaRules } from './json/schema-reader.ts';
+import { anyObject, JSON_RULES } from './json/text.ts';
 import { phoneActionRules } from './phone-action.ts';
 import { RegexFault, regexNode } from './regex.ts';
 import { structuralTagRules } from './structural-tag.ts';

@@ -16,7 +16,29 @@ export type GrammarNode =
     }
   | { readonly kind: 'rule'; readonly name: string }
   /** Text in which none of some texts stands. */
-  | { readonly kind: 'without'; readonly texts: readonly string[] };
+  | { readonly kind: 'without'; readonly texts: readonly string[] }
+  /** Texts of a form that another form has too, or has not. Neither may refer to rules. */
+  | { readonly kind: 'both' | 'except'; readonly node: GrammarNode; readonly other: GrammarNode }
+  | Machine;
+
+/** A deterministic automaton of bytes; state 0 is its start. */
+export interface Machine {
+  readonly kind: 'machine';
+  readonly states: readonly MachineState[];
+}
+
+/** A state of a machine; no two edges have a byte in common. */
+export interface MachineState {
+  readonly isFinal: boolean;
+  readonly edges: readonly ByteEdge[];
+}
+
+/** An edge that takes one byte of a range. */
+export interface ByteEdge {
+  readonly first: number;
+  readonly last: number;
+  readonly to: number;
+}
 
 /** Forms by name, which may refer to each other. */
 export interface GrammarRules {
@@ -57,6 +79,16 @@ export function optional(node: GrammarNode): GrammarNode {
 
 export function rule(name: string): Extract<GrammarNode, { readonly kind: 'rule' }> {
   return { kind: 'rule', name };
+}
+
+/** Makes the texts that two forms have. */
+export function both(node: GrammarNode, other: GrammarNode): GrammarNode {
+  return { kind: 'both', node, other };
+}
+
+/** Makes the texts of a form that another has not. */
+export function except(node: GrammarNode, other: GrammarNode): GrammarNode {
+  return { kind: 'except', node, other };
 }
 
 /** Returns the ranges of all code points that are in none of the given ones, in order. */

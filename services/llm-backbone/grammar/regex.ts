@@ -1,13 +1,5 @@
-import {
-  type CharRange,
-  chars,
-  choice,
-  type GrammarNode,
-  LAST_CHAR,
-  otherChars,
-  repeat,
-  sequence,
-} from './grammar-node.ts';
+import { type CharRange, chars, type GrammarNode, LAST_CHAR, otherChars } from './grammar-node.ts';
+import { type RegexNode, withoutLooks } from './look-ahead.ts';
 
 /** Why an expression cannot be a form, with the place in it. */
 export class RegexFault extends Error {
@@ -19,6 +11,8 @@ export class RegexFault extends Error {
 
 /** Most groups within each other. */
 const MAX_DEPTH = 200;
+/** Most look-aheads: each may write out anew what follows it. */
+const MAX_LOOKS = 8;
 /** Largest number of a repetition. */
 const MAX_REPEAT = 10_000;
 
@@ -64,30 +58,48 @@ export type MakeChars = (ranges: readonly CharRange[]) => GrammarNode;
 /**
  * Reads a regular expression of ECMAScript as a form that takes exactly its texts. `^` at the
  * beginning and `$` at the end mean nothing more. Throws RegexFault for what cannot be a form:
- * look-around, back-references, boundaries, properties of Unicode.
+ * look-behind, look-ahead that is repeated, back-references, boundaries, properties of Unicode.
  */
 export function regexNode(
   pattern: string,
   makeChars: MakeChars = (ranges) => chars(...ranges),
 ): GrammarNode {
-  return new RegexReader(pattern, makeChars).read();
+  return new RegexReader(pattern, { makeChars, isSearch: false }).read();
+}
+
+/** Reads a regular expression as a form that takes the texts in which it is found. */
+export function searchNode(pattern: string, makeChars: MakeChars): GrammarNode {
+  return new RegexReader(pattern, { makeChars, isSearch: true }).read();
 }
 
 class RegexReader {
   readonly #chars: readonly string[];
   readonly #makeChars: MakeChars;
+  readonly #isSearch: boolean;
+  readonly #anyText: GrammarNode;
   #at = 0;
   #depth = 0;
+  /** Depth of the innermost look-ahead; 0: in none. */
+  #lookDepth = 0;
+  #numLooks = 0;
 
-  constructor(pattern: string, makeChars: MakeChars) {
+  constructor(
+    pattern: string,
+    { makeChars, isSearch }: { readonly makeChars: MakeChars; readonly isSearch: boolean },
+  ) {
     this.#chars = [...pattern];
     this.#makeChars = makeChars;
+    this.#isSearch = isSearch;
+    const anyChar = makeChars([[0, LAST_CHAR]]);
+    this.#anyText = { kind: 'repeat', node: anyChar, min: 0, max: Number.POSITIVE_INFINITY };
   }
 
   read(): GrammarNode {
     const node = this.#readChoice();
     if (this.#at < this.#chars.length) throw this.#fault('an unexpected ")"');
-    return node;
+    return withoutLooks(node, () =>
+      this.#fault('a look-ahead that is repeated, which is not supported,'),
+    );
   }
 
   #peek(offset = 0): string {
@@ -104,41 +116,47 @@ class RegexReader {
     return new RegexFault(message, Math.min(this.#at, this.#chars.length));
   }
 
-  #readChoice(): GrammarNode {
+  #readChoice(): RegexNode {
     if (++this.#depth > MAX_DEPTH)
       throw this.#fault(`more than ${MAX_DEPTH} groups within each other`);
     const nodes = [this.#readSequence()];
     while (this.#take('|')) nodes.push(this.#readSequence());
     this.#depth--;
-    return choice(...nodes);
+    return nodes.length === 1 && nodes[0] !== undefined ? nodes[0] : { kind: 'choice', nodes };
   }
 
-  #readSequence(): GrammarNode {
-    const nodes: GrammarNode[] = [];
-    if (this.#isAtBeginning() && this.#take('^')) {
-      if (this.#startsRepeat()) throw this.#fault('nothing to repeat');
-    }
+  #readSequence(): RegexNode {
+    const nodes: RegexNode[] = [];
+    const isAnchored = this.#isAtBeginning() && this.#take('^');
+    if (isAnchored && this.#startsRepeat()) throw this.#fault('nothing to repeat');
+    const isLook = this.#depth === this.#lookDepth;
+    let isEnded = false;
     while (this.#at < this.#chars.length && this.#peek() !== '|' && this.#peek() !== ')') {
-      if (this.#peek() === '$' && this.#isAtEnd()) {
+      const isLookEnd = isLook && /^[|)]$/.test(this.#peek(1));
+      isEnded = this.#peek() === '$' && (isLookEnd || this.#isAtEnd());
+      if (isEnded) {
         this.#at++;
         break;
       }
       nodes.push(this.#readRepeat(this.#readAtom()));
     }
-    return sequence(...nodes);
+    if (this.#isSearch && this.#depth > 1 && (isAnchored || (isEnded && !isLook))) {
+      throw this.#fault('a "^" or "$" within a group, which is not supported here,');
+    }
+    const isWhole = this.#isSearch && this.#depth === 1;
+    if (isWhole && !isAnchored) nodes.unshift(this.#anyText);
+    if ((isWhole || isLook) && !isEnded) nodes.push(this.#anyText);
+    return { kind: 'sequence', nodes };
   }
 
   /** Tells whether nothing that takes characters stands in front of this place. */
   #isAtBeginning(): boolean {
     let at = this.#at;
     // Branches and groups that the expression begins with.
-    for (
-      let one = this.#chars[at - 1];
-      one === '(' || one === '^' || one === ':' || one === '?';
-    ) {
+    for (let one = this.#chars[at - 1] ?? ''; /^[(^:=!?]$/.test(one); ) {
       if (one === '?' && this.#chars[at - 2] !== '(') return false;
-      if (one === ':' && this.#chars[at - 2] !== '?') return false;
-      one = this.#chars[--at - 1];
+      if (/[:=!]/.test(one) && this.#chars[at - 2] !== '?') return false;
+      one = this.#chars[--at - 1] ?? '';
     }
     return at === 0 || (this.#depth === 1 && this.#chars[at - 1] === '|');
   }
@@ -155,20 +173,20 @@ class RegexReader {
     return next === '*' || next === '+' || next === '?' || this.#readBounds(false) !== undefined;
   }
 
-  #readRepeat(atom: GrammarNode): GrammarNode {
-    let node = atom;
-    if (this.#take('*')) node = repeat(node, 0);
-    else if (this.#take('+')) node = repeat(node, 1);
-    else if (this.#take('?')) node = repeat(node, 0, 1);
-    else {
-      const bounds = this.#readBounds(true);
-      if (bounds === undefined) return node;
-      node = repeat(node, bounds.min, bounds.max);
-    }
+  #readRepeat(node: RegexNode): RegexNode {
+    const bounds = this.#readTimes();
+    if (bounds === undefined) return node;
     // A lazy repetition takes the same texts.
     this.#take('?');
     if (this.#startsRepeat()) throw this.#fault('nothing to repeat');
-    return node;
+    return { kind: 'repeat', node, ...bounds };
+  }
+
+  #readTimes(): { readonly min: number; readonly max: number } | undefined {
+    if (this.#take('*')) return { min: 0, max: Number.POSITIVE_INFINITY };
+    if (this.#take('+')) return { min: 1, max: Number.POSITIVE_INFINITY };
+    if (this.#take('?')) return { min: 0, max: 1 };
+    return this.#readBounds(true);
   }
 
   #readBounds(moves: boolean): { readonly min: number; readonly max: number } | undefined {
@@ -187,7 +205,7 @@ class RegexReader {
     return { min, max };
   }
 
-  #readAtom(): GrammarNode {
+  #readAtom(): RegexNode {
     const char = this.#peek();
     switch (char) {
       case '(':
@@ -216,21 +234,31 @@ class RegexReader {
     }
   }
 
-  #readGroup(): GrammarNode {
+  #readGroup(): RegexNode {
     const start = this.#at;
     this.#at++;
-    if (this.#take('?')) {
-      if (this.#peek() === '<' && this.#peek(1) !== '=' && this.#peek(1) !== '!') {
-        const end = this.#chars.indexOf('>', this.#at);
-        if (end === -1) throw this.#fault('a group whose name does not end');
-        this.#at = end + 1;
-      } else if (!this.#take(':')) {
-        throw this.#fault('look-around or flags, which are not supported,');
-      }
-    }
+    const look = this.#take('?') ? this.#readKind() : null;
+    const outside = this.#lookDepth;
+    if (look !== null) this.#lookDepth = this.#depth + 1;
     const node = this.#readChoice();
-    if (this.#take(')')) return node;
-    throw new RegexFault('a group that does not end', start);
+    this.#lookDepth = outside;
+    if (!this.#take(')')) throw new RegexFault('a group that does not end', start);
+    return look === null ? node : { kind: 'look', node, isNegated: look === '!' };
+  }
+
+  /** Reads what stands behind the "(?" of a group; returns how it looks ahead, if it does. */
+  #readKind(): '=' | '!' | null {
+    if (this.#take(':')) return null;
+    if (this.#peek() === '<' && this.#peek(1) !== '=' && this.#peek(1) !== '!') {
+      const end = this.#chars.indexOf('>', this.#at);
+      if (end === -1) throw this.#fault('a group whose name does not end');
+      this.#at = end + 1;
+      return null;
+    }
+    const look = this.#take('=') ? '=' : this.#take('!') ? '!' : null;
+    if (look === null) throw this.#fault('look-behind or flags, which are not supported,');
+    if (++this.#numLooks > MAX_LOOKS) throw this.#fault(`more than ${MAX_LOOKS} look-aheads`);
+    return look;
   }
 
   #readClass(): CharRange[] {
@@ -339,7 +367,7 @@ class RegexReader {
   }
 }
 
-/** Returns the fewest and the most characters that the texts of a form have. */
+/** Returns bounds of the numbers of characters that the texts of a form have. */
 export function lengthsOf(node: GrammarNode): { readonly min: number; readonly max: number } {
   switch (node.kind) {
     case 'text': {
@@ -366,6 +394,10 @@ export function lengthsOf(node: GrammarNode): { readonly min: number; readonly m
       const { min, max } = lengthsOf(node.node);
       return { min: min * node.min, max: max === 0 ? 0 : max * node.max };
     }
+    case 'both':
+    case 'except':
+      return lengthsOf(node.node);
+    case 'machine':
     case 'rule':
     case 'without':
       return { min: 0, max: Number.POSITIVE_INFINITY };

@@ -1,16 +1,6 @@
-import type { GrammarNode } from './grammar-node.ts';
-import { TooComplex } from './grammar-refusal.ts';
+import type { CompileBudget } from './compile-budget.ts';
+import type { ByteEdge, GrammarNode, Machine } from './grammar-node.ts';
 import { type ByteRanges, utf8Ranges } from './utf8.ts';
-
-/** Most states of the networks of all rules: repetitions are written out. */
-const MAX_STATES = 400_000;
-
-/** An edge that takes one byte of a range. */
-export interface ByteEdge {
-  readonly first: number;
-  readonly last: number;
-  readonly to: number;
-}
 
 /** An edge that takes a text of another rule. */
 export interface CallEdge {
@@ -25,26 +15,16 @@ interface NetworkState {
   readonly calls: CallEdge[];
 }
 
-/** Bounds the states of several networks together. */
-export class StateBudget {
-  #left = MAX_STATES;
-
-  take(): void {
-    if (this.#left-- > 0) return;
-    throw new TooComplex(`it has more than ${MAX_STATES} states; bound its repetitions lower`);
-  }
-}
-
 /** The non-deterministic automaton of one rule (Thompson 1968), from state `start` to state `end`. */
 export class RuleNetwork {
   readonly states: NetworkState[] = [];
   readonly start: number;
   readonly end: number;
-  readonly #budget: StateBudget;
+  readonly #budget: CompileBudget;
   /** Tells which rules take the empty text, besides others. */
   readonly #isNullable: (rule: string) => boolean;
 
-  constructor(node: GrammarNode, budget: StateBudget, isNullable: (rule: string) => boolean) {
+  constructor(node: GrammarNode, budget: CompileBudget, isNullable: (rule: string) => boolean) {
     this.#budget = budget;
     this.#isNullable = isNullable;
     this.start = this.#addState();
@@ -52,7 +32,7 @@ export class RuleNetwork {
   }
 
   #addState(): number {
-    this.#budget.take();
+    this.#budget.takeNetworkState();
     this.states.push({ free: [], bytes: [], calls: [] });
     return this.states.length - 1;
   }
@@ -80,6 +60,11 @@ export class RuleNetwork {
         return this.#addCall(node.name, from);
       case 'without':
         return this.#addWithout(node.texts, from);
+      case 'machine':
+        return this.#addMachine(node, from);
+      case 'both':
+      case 'except':
+        throw new TypeError('forms of forms are made machines first');
     }
   }
 
@@ -138,6 +123,20 @@ export class RuleNetwork {
       at = this.#addNode(node, first);
       this.#state(at).free.push(end);
     }
+    return end;
+  }
+
+  #addMachine({ states }: Machine, from: number): number {
+    const end = this.#addState();
+    const own = states.map(() => this.#addState());
+    for (const [i, { isFinal, edges }] of states.entries()) {
+      const state = this.#state(own[i] ?? end);
+      if (isFinal) state.free.push(end);
+      for (const { first, last, to } of edges) {
+        state.bytes.push({ first, last, to: own[to] ?? end });
+      }
+    }
+    this.#state(from).free.push(own[0] ?? end);
     return end;
   }
 

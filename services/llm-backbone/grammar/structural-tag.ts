@@ -11,7 +11,8 @@ import {
   text,
 } from './grammar-node.ts';
 import { formRefusal } from './grammar-refusal.ts';
-import { SchemaReader } from './json-schema.ts';
+import { Patterns } from './json/patterns.ts';
+import { SchemaReader } from './json/schema-reader.ts';
 import { RegexFault, regexNode } from './regex.ts';
 
 const MAX_DEPTH = 32;
@@ -53,6 +54,7 @@ function refusal(place: string, message: string) {
 
 class TagReader {
   readonly rules = new Map<string, GrammarNode>();
+  readonly #patterns = new Patterns();
   #depth = 0;
   #numSchemas = 0;
 
@@ -161,7 +163,7 @@ class TagReader {
 
   #readSchema(schema: unknown, place: string): GrammarNode {
     const name = `schema ${this.#numSchemas++}`;
-    const reader = new SchemaReader(schema, `${name} `);
+    const reader = new SchemaReader(schema, { prefix: `${name} `, patterns: this.#patterns });
     const { root, rules } = within(place, 'json_schema', () => reader.read());
     for (const [one, node] of rules) this.rules.set(one, node);
     this.rules.set(name, root);

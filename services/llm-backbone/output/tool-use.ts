@@ -15,7 +15,7 @@ export interface ToolUse {
   readonly functions: ReadonlyMap<string, ToolFunction>;
   /** Ends the answer after its first call. */
   readonly singleCall: boolean;
-  /** Names of the tools that may be called, if a call is demanded: all, or the one that is named. */
+  /** Names of the tools that may be called. */
   readonly callable: readonly string[];
 }
 

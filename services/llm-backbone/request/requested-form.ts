@@ -9,7 +9,9 @@ import type { Grammar } from '#native';
 import type { GenerateStart } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { formConstraints } from './form-constraint.ts';
 import type { SamplingFacts } from './sampling.ts';
-import { callForm, withCalls } from './tool-form.ts';
+
+import { callForm, heldCalls, withCalls } from './tool-form.ts';
+import { TOOLS } from './tools.ts';
 
 /** What gives answers their forms. */
 export interface FormReader {
@@ -41,22 +43,35 @@ export function requestedForm(
   }
   // Calls are more than the default form allows.
   const form = formOfText(start, { ...forms, defaultForm: null });
-  return form === null ? null : withCalls(form, tools);
+  if (form !== null) return withCalls(form, tools);
+  const held = heldCalls(tools);
+  return held === null ? null : formOfText({ ...start, structuredOutput: { form: held } }, forms);
 }
 
 /** Compiles the form of a request; what is wrong with a form made of tools is wrong with them. */
 export async function compiled(
   form: LimitingForm,
-  { toolChoice, clientId: client }: GenerateStart,
+  { prompt, toolChoice, structuredOutput, clientId: client }: GenerateStart,
   { desk }: FormReader,
   signal: AbortSignal,
 ): Promise<Grammar> {
   try {
     return await desk.compile(form, { client, signal });
   } catch (error: unknown) {
-    if (!(error instanceof MeshError) || toolChoice?.required !== true) throw error;
-    throw error.about('tool_choice', `tool_choice: the tools cannot be enforced: ${error.message}`);
+    if (!(error instanceof MeshError) || error.reason !== 'INVALID_REQUEST') throw error;
+    if (toolChoice?.required === true) {
+      const message = `tool_choice: the tools cannot be enforced: ${error.message}`;
+      throw error.about('tool_choice', message);
+    }
+    const hasTools = prompt?.form?.$case === 'chat' && prompt.form.value.tools.length > 0;
+    if (!hasTools || !isAnyText(structuredOutput)) throw error;
+    const message = `${TOOLS}: the strict tools cannot be enforced: ${error.message}`;
+    throw error.about(TOOLS, message);
   }
+}
+
+function isAnyText(output: GenerateStart['structuredOutput']): boolean {
+  return output?.form === undefined || output.form.$case === 'anyText';
 }
 
 function formOfText(

@@ -13,6 +13,18 @@ export function callForm(tools: ToolUse): LimitingForm {
   return { $case: 'structuralTag', value: JSON.stringify({ format: callFormat(tools) }) };
 }
 
+/**
+ * Returns the form of an answer that may call, in which the calls of strict tools have the arguments
+ * that they should, and no other tools are called than may be; null if that limits nothing.
+ */
+export function heldCalls(tools: ToolUse): LimitingForm | null {
+  const { functions, callable } = tools;
+  const called = calledOf(tools);
+  if (callable.length === functions.size && !called.some(({ isStrict }) => isStrict)) return null;
+  const format = tools.format === 'glm4' ? namedCalls(tools) : taggedCalls(tools);
+  return { $case: 'structuralTag', value: JSON.stringify({ format }) };
+}
+
 /** Returns the form of an answer that has a form or calls. */
 export function withCalls(form: LimitingForm, tools: ToolUse): LimitingForm {
   const format = { type: 'or', elements: [formatOf(form), callFormat(tools)] };
@@ -26,7 +38,7 @@ function formatOf(form: LimitingForm): Format {
     case 'jsonSchema':
       return schemaFormat(parsed(form.value));
     case 'regex':
-      return { type: 'regex', pattern: form.value };
+      return regex(form.value);
     case 'choice':
       return { type: 'or', elements: form.value.texts.map(constant) };
     case 'grammar':
@@ -53,11 +65,46 @@ function parsed(json: string): unknown {
   }
 }
 
-function callFormat({ format, functions, callable, singleCall }: ToolUse): Format {
-  const called = callable.flatMap((name) => functions.get(name) ?? []);
+function calledOf({ functions, callable }: ToolUse): ToolFunction[] {
+  return callable.flatMap((name) => functions.get(name) ?? []);
+}
+
+/** Returns the form of text with calls, each of which begins with its tag. */
+function taggedCalls(tools: ToolUse): Format {
+  return {
+    type: 'triggered_tags',
+    triggers: ['<tool_call>'],
+    tags: calledOf(tools).map((tool) => heldCall(tools.format, tool)),
+    stop_after_first: tools.singleCall,
+  };
+}
+
+/** Returns the form of lines of text and calls: a line that is the name of a tool begins one. */
+function namedCalls(tools: ToolUse): Format {
+  const names = [...tools.functions.keys()].map((name) => name.replace(/[^\w]/g, '\\$&'));
+  const noName = `(?![^\\S\\n]*(?:${names.join('|')})[^\\S\\n]*$)`;
+  const line = tag('', regex(`${noName}[^\\n]*`), '');
   return {
     type: 'tags_with_separator',
-    tags: called.map((tool) => FORMATS[format](tool)),
+    tags: [line, ...calledOf(tools).map((tool) => heldCall(tools.format, tool))],
+    separator: '\n',
+    at_least_one: true,
+  };
+}
+
+/** Returns the form of a call that its model begins by itself; only a strict tool has its schema. */
+function heldCall(format: ToolUse['format'], tool: ToolFunction): Format {
+  if (tool.isStrict) return FORMATS[format](tool);
+  if (format === 'glm45')
+    return tag(`<tool_call>${tool.name}\n`, { type: 'any_text' }, '</tool_call>');
+  return FORMATS[format]({ ...tool, parameters: { additionalProperties: true } });
+}
+
+function callFormat(tools: ToolUse): Format {
+  const { format, singleCall } = tools;
+  return {
+    type: 'tags_with_separator',
+    tags: calledOf(tools).map((tool) => FORMATS[format](tool)),
     separator: '\n',
     at_least_one: true,
     stop_after_first: singleCall,
@@ -68,8 +115,15 @@ const FORMATS: Readonly<Record<ToolUse['format'], (tool: ToolFunction) => Format
   glm4: (tool) => tag(`${tool.name}\n`, argumentsFormat(tool), ''),
   glm45: (tool) => tag(`<tool_call>${tool.name}\n`, pairsFormat(tool), '</tool_call>'),
   hermes: (tool) => {
-    const begin = `<tool_call>{"name":${JSON.stringify(tool.name)},"arguments":`;
-    return tag(begin, argumentsFormat(tool), '}</tool_call>');
+    // With the spaces that models were trained on, or without.
+    const elements = [
+      regex('\\n?\\{"name": ?'),
+      constant(JSON.stringify(tool.name)),
+      regex(', ?"arguments": ?'),
+      argumentsFormat(tool),
+      regex('\\}\\n?'),
+    ];
+    return tag('<tool_call>', { type: 'sequence', elements }, '</tool_call>');
   },
 };
 
@@ -83,6 +137,10 @@ function argumentsFormat({ parameters }: ToolFunction): Format {
 
 function schemaFormat(schema: unknown): Format {
   return { type: 'json_schema', json_schema: schema };
+}
+
+function regex(pattern: string): Format {
+  return { type: 'regex', pattern };
 }
 
 function constant(value: string): Format {

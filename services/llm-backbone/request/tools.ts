@@ -5,7 +5,7 @@ import { MeshError } from '#mesh/errors.ts';
 import { readToolFunctions } from '#mesh/prompt/tool-function.ts';
 import type { GenerateStart } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 
-const TOOLS = 'prompt.chat.tools';
+export const TOOLS = 'prompt.chat.tools';
 
 /**
  * Reads the tools of a request and how they are called; null if it has none. Throws INVALID_REQUEST
@@ -32,16 +32,22 @@ export function readToolUse(
       return { value: parsed(json, at), json, at };
     }),
   );
-  const { name, singleCall = false } = toolChoice ?? {};
+  const { name, singleCall = false, allowedNames = [] } = toolChoice ?? {};
   const names = functions.map((one) => one.name);
-  if (name !== undefined && !names.includes(name)) {
-    throw refusal('tool_choice.name', `there is no tool of the name ${quoted(name)}`);
+  if (name !== undefined && allowedNames.length > 0) {
+    throw refusal('tool_choice.allowed_names', 'cannot be combined with a name');
+  }
+  const callable = name === undefined ? allowedNames : [name];
+  const stranger = callable.find((one) => !names.includes(one));
+  if (stranger !== undefined) {
+    const field = name === undefined ? 'allowed_names' : 'name';
+    throw refusal(`tool_choice.${field}`, `there is no tool of the name ${quoted(stranger)}`);
   }
   return {
     format,
     functions: new Map(functions.map((one) => [one.name, one])),
     singleCall: singleCall || name !== undefined,
-    callable: name === undefined ? names : [name],
+    callable: callable.length === 0 ? names : callable,
   };
 }
 

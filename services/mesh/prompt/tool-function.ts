@@ -19,6 +19,8 @@ export interface ToolFunction {
   readonly name: string;
   /** JSON Schema of the arguments, an object; null if any arguments will do. */
   readonly parameters: Readonly<Record<string, unknown>> | null;
+  /** Whether the arguments of every call are held to the schema. */
+  readonly isStrict: boolean;
 }
 
 /** A function as a request has it. */
@@ -61,7 +63,8 @@ function readToolFunction({ value, json, at }: WrittenFunction): ToolFunction {
     throw refusal(`${at}.strict`, 'true or false', strict);
   }
   if (depthOf(value) > MAX_DEPTH) throw refusal(at, `at most ${MAX_DEPTH} levels deep`);
-  return { name, parameters: parametersOf(parameters, `${at}.parameters`) };
+  const checked = parametersOf(parameters, `${at}.parameters`);
+  return { name, parameters: checked, isStrict: strict === true };
 }
 
 /** Checks what readers of a schema rely on; which of its keywords have an effect is theirs. */

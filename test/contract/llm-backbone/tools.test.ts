@@ -247,7 +247,7 @@ describe('Generate with tools', () => {
       'a demanded call of a tool that cannot be enforced',
       {
         prompt: chatWithTool(
-          JSON.stringify({ name: 'f', parameters: { properties: { a: { if: {} } } } }),
+          JSON.stringify({ name: 'f', parameters: { properties: { a: { $dynamicRef: '#' } } } }),
         ),
         toolChoice: { required: true },
       },

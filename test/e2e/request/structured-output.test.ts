@@ -101,7 +101,7 @@ describe('an answer with a form, through every process', () => {
   });
 
   it('is refused, where it cannot be enforced, with the place in what the client sent', async () => {
-    const schema = { type: 'object', properties: { a: { not: {} } } };
+    const schema = { type: 'object', properties: { a: { $dynamicRef: '#' } } };
     const refused = await postChat(mesh.url, {
       messages: QUESTION,
       response_format: { type: 'json_schema', json_schema: { name: 'a', schema } },
@@ -109,7 +109,7 @@ describe('an answer with a form, through every process', () => {
 
     assert.equal(refused.status, 400);
     const param = property(refused.body, 'error', 'param');
-    assert.equal(param, 'response_format.json_schema.schema.properties.a.not');
+    assert.equal(param, 'response_format.json_schema.schema.properties.a.$dynamicRef');
     assert.match(
       String(property(refused.body, 'error', 'message')),
       /^response_format\.json_schema/,

@@ -12,8 +12,7 @@ import { accessFields, requestFields } from '#gateway/http/request-fields.ts';
 import { GenerationTrace } from '#gateway/requests/generation-trace.ts';
 import { RequestHistory } from '#gateway/requests/request-history.ts';
 import { RequestObserver } from '#gateway/requests/request-observer.ts';
-import { GenerateCaller } from '#gateway/routing/generate-call.ts';
-import { openChannel } from '#mesh/grpc/grpc-client.ts';
+import { GenerateCaller, type GenerateEvent } from '#gateway/routing/generate-call.ts';
 import { startMeshServer } from '#mesh/grpc/grpc-server.ts';
 import { Health } from '#mesh/grpc/health.ts';
 import { MetricRegistry } from '#mesh/metrics.ts';
@@ -71,8 +70,7 @@ async function main(collectorUrl: string): Promise<void> {
     sampled: observer(1, tracing),
   };
   const server = await startBackbone(tracing);
-  const channel = openChannel(server.address, 'tokens');
-  const caller = new GenerateCaller(server.address, channel);
+  const caller = new GenerateCaller(server.address);
   let numRounds = 0;
   const round = async (): Promise<PathRound> => {
     const costs = { off: 0, 'off once more': 0, 'not sampled': 0, sampled: 0 };
@@ -91,7 +89,7 @@ async function main(collectorUrl: string): Promise<void> {
   const rounds: PathRound[] = [];
   for (let i = 0; i < NUM_ROUNDS; i++) rounds.push(await round());
   process.send?.(rounds);
-  channel.close();
+  caller.close();
   await server.close(0);
   await tracing.close();
   process.disconnect();
@@ -158,11 +156,12 @@ async function ask(
   const asked = attempts.asked({ address, cause: undefined });
   const upload = { start: GenerateStart.create(), media: [] };
   const { signal } = new AbortController();
-  for await (const { event } of caller.generate(upload, { signal, headers: asked.headers })) {
+  const take = (event: GenerateEvent): undefined => {
     record.tokenCame();
-    assert.equal(event?.$case, 'finished');
+    assert(event.$case === 'finished');
     attempts.finished(event.value);
-  }
+  };
+  await caller.generate(upload, { signal, headers: asked.headers, take });
   asked.ended();
   observer.end(record, 200);
   log.info({ ...requestFields({ id, raw }), ...accessFields(record), status: 200 }, 'POST 200');

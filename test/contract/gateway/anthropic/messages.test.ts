@@ -31,6 +31,11 @@ const CALL = {
   input: { app: 'WeChat' },
 } satisfies Anthropic.ToolUseBlockParam;
 
+const SCHEMA_FORMAT = {
+  type: 'json_schema',
+  schema: { type: 'object', properties: { app: { type: 'string' } }, required: ['app'] },
+} satisfies Anthropic.JSONOutputFormat;
+
 let harness: Harness;
 before(async () => {
   harness = await startHarness({ apiKey: 'key' });
@@ -492,13 +497,51 @@ describe('POST /v1/messages', () => {
         'messages[1].content[0].input',
       ],
       [{ ...ASK, container: 'c' }, 'container'],
-      [{ ...ASK, output_config: { format: { type: 'json_schema' } } }, 'output_config.format'],
+      [
+        { ...ASK, output_config: { format: { type: 'json_schema' } } },
+        'output_config.format.schema',
+      ],
+      [{ ...ASK, output_config: { format: { type: 'text' } } }, 'output_config.format.type'],
+      [{ ...ASK, output_format: { type: 'json_schema', schema: 7 } }, 'output_format.schema'],
+      [
+        { ...ASK, output_config: { format: SCHEMA_FORMAT }, output_format: SCHEMA_FORMAT },
+        'output_format',
+      ],
+      [{ ...ASK, tools: [{ ...TOOL, strict: 1 }] }, 'tools[0].strict'],
     ] as const) {
       const { status, type, message } = await refused(body);
       assert.deepEqual({ status, type }, { status: 400, type: 'invalid_request_error' }, message);
       assert(message.startsWith(field), `${message}: ${field}`);
     }
     assert.equal(harness.backbone.starts.length, 0);
+  });
+
+  it('gives the answer the form of a schema, and names it in refusals', async () => {
+    await client().messages.create({ ...ASK, output_config: { format: SCHEMA_FORMAT } });
+
+    const [start] = harness.backbone.starts;
+    const form = start?.structuredOutput?.form;
+    assert(form?.$case === 'jsonSchema');
+    assert.deepEqual(JSON.parse(form.value), SCHEMA_FORMAT.schema);
+
+    harness.backbone.script = async function* () {
+      const param = 'structured_output.json_schema.properties.app';
+      throw new MeshError('INVALID_REQUEST', `${param}: no`, { param });
+    };
+    for (const [fields, field] of [
+      [{ output_config: { format: SCHEMA_FORMAT } }, 'output_config.format'],
+      [{ output_format: SCHEMA_FORMAT }, 'output_format'],
+    ] as const) {
+      const { message } = await refused({ ...ASK, ...fields });
+      assert.equal(message, `${field}.schema.properties.app: no`);
+    }
+  });
+
+  it('passes on which tools are strict', async () => {
+    await client().messages.create({ ...ASK, tools: [{ ...TOOL, strict: true }] });
+
+    const [tool] = chatOf(harness.backbone.starts[0]).tools;
+    assert.equal(JSON.parse(tool?.functionJson ?? '').strict, true);
   });
 
   it("translates the backbone's refusals", async () => {

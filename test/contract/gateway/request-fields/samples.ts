@@ -237,6 +237,20 @@ function called(change: { id?: string; name?: string; input?: object; content?: 
   return { given: { messages: talk({}) }, changed: { messages: talk(change) } };
 }
 
+const FORM = { type: 'json_schema', schema: SCHEMA };
+const OTHER_SCHEMA = { type: 'array' };
+
+/** The form of an answer, which a count of tokens takes and does not need. */
+const COUNTED_FORMS: Samples = {
+  output_config: label({}),
+  'output_config.format': label(FORM),
+  'output_config.format.type': label('json_schema', { output_config: { format: FORM } }),
+  'output_config.format.schema': label(OTHER_SCHEMA, { output_config: { format: FORM } }),
+  output_format: label(FORM),
+  'output_format.type': label('json_schema', { output_format: FORM }),
+  'output_format.schema': label(OTHER_SCHEMA, { output_format: FORM }),
+};
+
 const CHOSEN_TOOL = {
   tools: [MESSAGE_TOOL, { ...MESSAGE_TOOL, name: 'open' }],
   tool_choice: { type: 'tool', name: 'tap' },
@@ -284,7 +298,7 @@ const COUNTED: Samples = {
   'tool_choice.name': sample('open', CHOSEN_TOOL),
   'tool_choice.disable_parallel_tool_use': sample(true, CHOSEN_TOOL),
   mm_processor_kwargs: sample({ max_pixels: 50_000 }, { messages: user([ANTHROPIC_IMAGE]) }),
-  output_config: label({}),
+  ...COUNTED_FORMS,
 };
 
 /** A sample of every honoured field, by route. */
@@ -334,6 +348,11 @@ export const SAMPLES: Readonly<Record<string, Samples>> = {
     temperature: sample(0.5),
     top_p: sample(0.5),
     top_k: sample(5),
+    output_config: sample({ format: FORM }),
+    'output_config.format': sample(FORM),
+    'output_config.format.schema': sample(OTHER_SCHEMA, { output_config: { format: FORM } }),
+    output_format: sample(FORM),
+    'output_format.schema': sample(OTHER_SCHEMA, { output_format: FORM }),
     'thinking.budget_tokens': sample(1024, { thinking: { type: 'enabled' } }),
     'thinking.display': sample('omitted', { thinking: { type: 'enabled' } }),
   },

@@ -169,7 +169,12 @@ describe('a chat with tools', () => {
       start.prompt.form.value.tools.map(({ functionJson }) => functionJson),
       ['{"name":"weather"}', '{"name":"time"}'],
     );
-    assert.deepEqual(start.toolChoice, { required: false, name: undefined, singleCall: true });
+    assert.deepEqual(start.toolChoice, {
+      required: false,
+      name: undefined,
+      allowedNames: [],
+      singleCall: true,
+    });
   });
 
   it('is refused if a call of its history has no result', async () => {

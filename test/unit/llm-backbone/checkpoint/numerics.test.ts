@@ -20,7 +20,7 @@ describe('readNumerics', () => {
     const description = { ...new FakeDecoder().description, kvCacheDtype: 'int8' } as const;
 
     const numerics = await readNumerics(
-      { model: MODEL },
+      { model: MODEL, defaultStructuredOutput: 'phone_action' },
       { description, isa: 'avx2', numRanks: 2 },
       { ...files, chatTemplate: { text: '{{ messages }}', path: 'x.jinja', unused: [] } },
     );
@@ -33,17 +33,22 @@ describe('readNumerics', () => {
       numRanks: 2,
       tokenizerHash: sha256(readFileSync(join(MODEL, 'tokenizer.json'))),
       templateHash: sha256('{{ messages }}'),
+      defaultForm: 'phone_action',
     });
   });
 
-  it('has no hash of a template that is not there', async () => {
+  it('has no hash of a template that is not there, and no form if there is none', async () => {
     const files = await readModelFiles(MODEL, undefined);
     const { description } = new FakeDecoder();
-    const options = { model: MODEL };
+    const options = { model: MODEL, defaultStructuredOutput: 'none' } as const;
 
     const decoder = { description, isa: '', numRanks: 1 };
-    const { templateHash } = await readNumerics(options, decoder, { ...files, chatTemplate: null });
+    const { templateHash, defaultForm } = await readNumerics(options, decoder, {
+      ...files,
+      chatTemplate: null,
+    });
 
     assert.equal(templateHash, '');
+    assert.equal(defaultForm, '');
   });
 });

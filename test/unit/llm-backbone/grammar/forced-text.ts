@@ -31,11 +31,10 @@ export function refusalOfForm(form: LimitingForm): { param: string; message: str
 export function allowedIds(matcher: Matcher): number[] {
   const words = new Uint32Array(Math.ceil(NUM_LOGITS / 32));
   matcher.fillMask(words);
-  return [...words].flatMap((word, i) =>
-    Array.from({ length: 32 }, (_, bit) => bit).flatMap((bit) =>
-      (word >>> bit) & 1 ? [i * 32 + bit] : [],
-    ),
-  );
+  const ids: number[] = [];
+  for (let id = 0; id < NUM_LOGITS; id++)
+    if (((words[id >>> 5] ?? 0) >>> (id & 31)) & 1) ids.push(id);
+  return ids;
 }
 
 /** Tokens after which a text shall come to its end. */
@@ -55,17 +54,27 @@ export function forcedText(grammar: Grammar, random: () => number): string {
       return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(bytes));
     }
     assert.notEqual(ids.length, 0, `nothing may follow ${Buffer.concat(bytes)}`);
-    const closing = i > PATIENCE ? ids.filter((id) => isClosing(vocabulary.bytesOf(id))) : [];
-    const choices = closing.length > 0 && random() < 0.9 ? closing : ids;
+    const choices = i > PATIENCE ? endingOf(ids, random) : ids;
     const id = choices[Math.floor(random() * choices.length)] ?? 0;
     assert(matcher.accept(id), `the mask allows token ${id}, which is refused`);
     bytes.push(vocabulary.bytesOf(id));
   }
-  return assert.fail(`no end: ${Buffer.concat(bytes).toString().slice(0, 200)}`);
+  return assert.fail(`no end: ${Buffer.concat(bytes).toString().slice(-200)}`);
 }
 
-function isClosing(bytes: Uint8Array): boolean {
-  return /^["\]}]+$/.test(Buffer.from(bytes).toString('latin1'));
+/**
+ * Returns tokens that bring an end nearer: a quote, what closes lists and objects, or, where neither
+ * is allowed or does (brackets within a text), single characters.
+ */
+function endingOf(ids: readonly number[], random: () => number): readonly number[] {
+  const texts = ids.map((id) => Buffer.from(vocabulary.bytesOf(id)).toString('latin1'));
+  const matching = (wanted: RegExp) => ids.filter((_, i) => wanted.test(texts[i] ?? ''));
+  const quotes = matching(/^"$/);
+  if (quotes.length > 0 && random() < 0.5) return quotes;
+  const closing = matching(/^["\]}]+$/);
+  if (closing.length > 0 && random() < 0.5) return closing;
+  const single = matching(/^[\x20-\x7e]$/);
+  return single.length > 0 ? single : ids;
 }
 
 /** Tells whether a text is one of a grammar, by its bytes as far as they are tokens. */

@@ -29,6 +29,8 @@ describe('a regular expression', () => {
     '^a|b$',
     '.{3}',
     '[\\s\\S]{0,2}',
+    '(?=[a-c]{2}$)[^b]*',
+    'a(?!bc|d$)[a-d]{1,3}|x(?:(?=.z)yz|q)?',
   ];
   for (const pattern of PATTERNS) {
     it(`makes texts that match as a whole: ${pattern}`, async () => {
@@ -57,7 +59,9 @@ describe('a regular expression', () => {
     ['a**', /nothing to repeat/],
     ['a{3,2}', /out of order/],
     ['[b-a]', /out of order/],
-    ['(?=a)b', /look-around/],
+    ['(?<=a)b', /look-behind/],
+    ['(a(?=b))+b', /a look-ahead that is repeated/],
+    ['(?=a)'.repeat(9), /more than 8 look-aheads/],
     ['(a)\\1', /back-reference/],
     ['\\bword', /boundary/],
     ['\\p{L}', /property of Unicode/],
@@ -201,9 +205,9 @@ describe('a structural tag', () => {
         type: 'tag',
         begin: 'a',
         end: 'b',
-        content: { type: 'json_schema', json_schema: { not: {} } },
+        content: { type: 'json_schema', json_schema: { $dynamicRef: '#' } },
       },
-      '.content.json_schema.not',
+      '.content.json_schema.$dynamicRef',
       /not supported/,
     ],
     [

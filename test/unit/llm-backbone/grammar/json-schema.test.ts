@@ -14,7 +14,7 @@ const formOf = (schema: unknown) =>
   ({ $case: 'jsonSchema', value: JSON.stringify(schema) }) as const;
 
 function checkerOf(schema: unknown) {
-  const ajv = new Ajv2020({ strict: false });
+  const ajv = new Ajv2020({ strict: false, logger: false });
   addFormats.default(ajv);
   return ajv.compile(schema as object);
 }
@@ -43,7 +43,70 @@ const TREE = {
   required: ['value'],
 };
 
+/** As pydantic writes a model with a nested one, optional members, a Decimal, a set and unions. */
+const PYDANTIC = {
+  $defs: {
+    Side: { enum: ['left', 'right'], title: 'Side', type: 'string' },
+    Tap: {
+      additionalProperties: false,
+      properties: {
+        kind: { const: 'tap', default: 'tap', title: 'Kind', type: 'string' },
+        x: { exclusiveMaximum: 1000, minimum: 0, title: 'X', type: 'integer' },
+        side: { anyOf: [{ $ref: '#/$defs/Side' }, { type: 'null' }], default: null },
+      },
+      required: ['x'],
+      title: 'Tap',
+      type: 'object',
+    },
+    Wait: {
+      properties: {
+        kind: { const: 'wait', title: 'Kind', type: 'string' },
+        seconds: {
+          anyOf: [
+            { type: 'number' },
+            { pattern: '^(?!^[-+.]*$)[+-]?0*\\d*\\.?\\d*$', type: 'string' },
+          ],
+          title: 'Seconds',
+        },
+      },
+      required: ['kind', 'seconds'],
+      title: 'Wait',
+      type: 'object',
+    },
+  },
+  properties: {
+    id: { format: 'uuid4', title: 'Id', type: 'string' },
+    at: { description: 'when', format: 'date-time', title: 'At', type: 'string' },
+    path: { format: 'path', title: 'Path', type: 'string' },
+    sides: { items: { $ref: '#/$defs/Side' }, title: 'Sides', type: 'array', uniqueItems: true },
+    point: {
+      maxItems: 2,
+      minItems: 2,
+      prefixItems: [{ type: 'integer' }, { type: 'number' }],
+      title: 'Point',
+      type: 'array',
+    },
+    counts: { additionalProperties: { type: 'integer' }, title: 'Counts', type: 'object' },
+    steps: {
+      items: {
+        discriminator: {
+          mapping: { tap: '#/$defs/Tap', wait: '#/$defs/Wait' },
+          propertyName: 'kind',
+        },
+        oneOf: [{ $ref: '#/$defs/Wait' }, { $ref: '#/$defs/Tap' }],
+      },
+      maxItems: 3,
+      title: 'Steps',
+      type: 'array',
+    },
+  },
+  required: ['id', 'at', 'path', 'sides', 'point', 'steps'],
+  title: 'Plan',
+  type: 'object',
+};
+
 const SCHEMAS: Readonly<Record<string, unknown>> = {
+  'a pydantic model': PYDANTIC,
   'any value': true,
   'any object': { type: 'object' },
   'a tree': TREE,
@@ -118,21 +181,39 @@ describe('a schema', () => {
   });
 
   const REFUSED: readonly (readonly [schema: unknown, place: string, message: RegExp])[] = [
-    [{ type: 'object', properties: { a: { not: {} } } }, '.properties.a.not', /not supported/],
-    [{ if: {}, else: {} }, '.if', /not supported/],
-    [{ type: 'array', items: { uniqueItems: true } }, '.items.uniqueItems', /not supported/],
-    [{ patternProperties: { a: {} } }, '.patternProperties', /not supported/],
-    [{ type: 'integer', multipleOf: 3 }, '.multipleOf', /only 1/],
+    [
+      { type: 'object', properties: { a: { $dynamicRef: '#a' } } },
+      '.properties.a.$dynamicRef',
+      /not supported/,
+    ],
+    [{ if: { format: 'date' }, else: {} }, '.if.format', /within not, if or oneOf/],
+    [{ type: 'array', items: { uniqueItems: true } }, '.items.uniqueItems', /at most 256 values/],
+    [
+      { patternProperties: { a: {} }, allOf: [{ additionalProperties: false }] },
+      '.allOf[0].patternProperties',
+      /cannot be combined: another schema/,
+    ],
+    [{ patternProperties: { '(^a)b': {} } }, '.patternProperties.(^a)b', /within a group/],
+    [{ type: 'number', multipleOf: 0.00012345 }, '.multipleOf', /too many digits/],
+    [{ type: 'object', not: { const: { a: 1 } } }, '.not', /no object but the empty one/],
+    [{ not: { multipleOf: 3 } }, '.not.multipleOf', /within not/],
+    [
+      { properties: { a: {} }, additionalProperties: {}, minProperties: 3 },
+      '.minProperties',
+      /up to one more/,
+    ],
+    [{ contains: {}, prefixItems: [{}] }, '.prefixItems', /beside contains/],
     [{ type: 'string', format: 'color' }, '.format', /not enforced; date/],
-    [{ type: 'string', pattern: '(?=a)' }, '.pattern', /look-around/],
-    [{ type: 'string', pattern: 'a{3}', maxLength: 2 }, '.pattern', /other lengths/],
+    [{ type: 'string', pattern: '(?<=a)b' }, '.pattern', /look-behind/],
+    [{ type: 'string', pattern: '(?:a(?=b)b)*' }, '.pattern', /look-ahead that is repeated/],
+    [{ type: 'string', pattern: 'a{3}', maxLength: 2 }, '', /no text of it ends/],
     [{ type: 'text' }, '.type', /must be of object/],
     [{ maxlength: 3 }, '.maxlength', /not supported/],
     [{ $ref: 'https://example.com/a' }, '.$ref', /within the schema/],
     [{ $ref: '#/$defs/none' }, '.$ref', /refers to nothing/],
-    [{ oneOf: [{ type: 'string' }, { minLength: 2 }] }, '.oneOf[1]', /together with oneOf\[0\]/],
+    [{ oneOf: [{ type: 'string' }, { format: 'date' }] }, '.oneOf[0]', /together with oneOf\[1\]/],
     [{ anyOf: [] }, '.anyOf', /list of schemas/],
-    [{ allOf: [{ pattern: 'a' }, { pattern: 'b' }] }, '.allOf[1].pattern', /must both hold/],
+    [{ allOf: [{ format: 'date' }, { format: 'uuid' }] }, '.allOf[1].format', /must both hold/],
     [{ type: 'array', minItems: -1 }, '.minItems', /whole number/],
     [{ $ref: '#' }, '', /itself|no text/],
     [

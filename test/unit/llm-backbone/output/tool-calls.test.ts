@@ -8,6 +8,7 @@ import { seededRandom } from '#test/seeded-random.ts';
 const FUNCTIONS: readonly ToolFunction[] = [
   {
     name: 'tap',
+    isStrict: false,
     parameters: {
       type: 'object',
       properties: {
@@ -22,8 +23,8 @@ const FUNCTIONS: readonly ToolFunction[] = [
       $defs: { switch: { type: 'boolean' } },
     },
   },
-  { name: 'home', parameters: null },
-  { name: 'home_screen', parameters: null },
+  { name: 'home', parameters: null, isStrict: false },
+  { name: 'home_screen', parameters: null, isStrict: false },
 ];
 
 /** What an answer amounts to: its text, its thoughts and its calls, each as `name arguments`. */

@@ -190,6 +190,8 @@ export interface ToolChoice {
     | undefined;
   /** Ends the answer after its first call. */
   singleCall: boolean;
+  /** Names of the tools that may be called. Empty: all of them. Not together with `name`. */
+  allowedNames: string[];
 }
 
 /**
@@ -889,7 +891,7 @@ export const EmbeddingOptions: MessageFns<EmbeddingOptions> = {
 };
 
 function createBaseToolChoice(): ToolChoice {
-  return { required: false, name: undefined, singleCall: false };
+  return { required: false, name: undefined, singleCall: false, allowedNames: [] };
 }
 
 export const ToolChoice: MessageFns<ToolChoice> = {
@@ -902,6 +904,9 @@ export const ToolChoice: MessageFns<ToolChoice> = {
     }
     if (message.singleCall !== false) {
       writer.uint32(24).bool(message.singleCall);
+    }
+    for (const v of message.allowedNames) {
+      writer.uint32(34).string(v!);
     }
     return writer;
   },
@@ -943,6 +948,14 @@ export const ToolChoice: MessageFns<ToolChoice> = {
             message.singleCall = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.allowedNames.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -963,6 +976,7 @@ export const ToolChoice: MessageFns<ToolChoice> = {
     message.required = object.required ?? false;
     message.name = object.name ?? undefined;
     message.singleCall = object.singleCall ?? false;
+    message.allowedNames = object.allowedNames?.map((e) => e) || [];
     return message;
   },
 };

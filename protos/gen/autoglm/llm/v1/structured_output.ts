@@ -30,12 +30,13 @@ export interface StructuredOutput {
     /**
      * JSON that a JSON Schema (draft 2020-12 and its forerunners) allows: the schema's JSON text, at
      * most 256 KiB. Objects have no properties beside those named, unless the schema says
-     * `additionalProperties`. A keyword that is not enforced is refused.
+     * `additionalProperties` or `patternProperties`; a `pattern` matches a text as a whole. A keyword
+     * that is not enforced is refused.
      */
     { $case: "jsonSchema"; value: string }
     | //
     /**
-     * Text that matches a regular expression as a whole: ECMAScript's syntax without look-around
+     * Text that matches a regular expression as a whole: ECMAScript's syntax without look-behind
      * and back-references, at most 16 KiB.
      */
     { $case: "regex"; value: string }

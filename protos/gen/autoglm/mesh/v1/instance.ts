@@ -193,6 +193,11 @@ export interface Numerics {
   tokenizerHash: string;
   /** Hex SHA-256 of the chat template's text; empty if there is none. */
   templateHash: string;
+  /**
+   * Form of the answers whose request names none (key `default-structured-output`), such as
+   * "phone_action"; empty if they may be any text.
+   */
+  defaultForm: string;
 }
 
 /** Counts the work inside a process: requests of a backbone's queue, items of an encoder. */
@@ -1068,7 +1073,16 @@ export const WatchResponse: MessageFns<WatchResponse> = {
 };
 
 function createBaseNumerics(): Numerics {
-  return { isa: "", weightDtype: "", kvDtype: "", quantization: "", numRanks: 0, tokenizerHash: "", templateHash: "" };
+  return {
+    isa: "",
+    weightDtype: "",
+    kvDtype: "",
+    quantization: "",
+    numRanks: 0,
+    tokenizerHash: "",
+    templateHash: "",
+    defaultForm: "",
+  };
 }
 
 export const Numerics: MessageFns<Numerics> = {
@@ -1093,6 +1107,9 @@ export const Numerics: MessageFns<Numerics> = {
     }
     if (message.templateHash !== "") {
       writer.uint32(58).string(message.templateHash);
+    }
+    if (message.defaultForm !== "") {
+      writer.uint32(66).string(message.defaultForm);
     }
     return writer;
   },
@@ -1166,6 +1183,14 @@ export const Numerics: MessageFns<Numerics> = {
             message.templateHash = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.defaultForm = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1190,6 +1215,7 @@ export const Numerics: MessageFns<Numerics> = {
     message.numRanks = object.numRanks ?? 0;
     message.tokenizerHash = object.tokenizerHash ?? "";
     message.templateHash = object.templateHash ?? "";
+    message.defaultForm = object.defaultForm ?? "";
     return message;
   },
 };

@@ -30,7 +30,12 @@ describe('parseChatRequest with tools', () => {
       { functionJson: JSON.stringify(WEATHER.function) },
       { functionJson: '{"name":"time"}' },
     ]);
-    assert.deepEqual(toolChoice, { required: false, name: undefined, singleCall: false });
+    assert.deepEqual(toolChoice, {
+      required: false,
+      name: undefined,
+      allowedNames: [],
+      singleCall: false,
+    });
     assert.deepEqual(unknownFields, []);
   });
 
@@ -52,7 +57,43 @@ describe('parseChatRequest with tools', () => {
     it(`reads the choice ${JSON.stringify(choice)}`, () => {
       const { toolChoice } = parse({ tools: [WEATHER, TIME], tool_choice: choice });
 
-      assert.deepEqual(toolChoice, { required, name, singleCall: false });
+      assert.deepEqual(toolChoice, { required, name, allowedNames: [], singleCall: false });
+    });
+  }
+
+  const allowed = (mode: unknown, ...names: readonly string[]) => ({
+    type: 'allowed_tools',
+    allowed_tools: { mode, tools: names.map((name) => ({ type: 'function', function: { name } })) },
+  });
+  for (const mode of ['auto', 'required']) {
+    it(`reads a choice among some tools, in the mode ${mode}`, () => {
+      const choice = allowed(mode, 'time', 'time');
+
+      const { tools, toolChoice } = parse({ tools: [WEATHER, TIME], tool_choice: choice });
+
+      // The prompt shows them all.
+      assert.equal(tools.length, 2);
+      assert.equal(toolChoice?.required, mode === 'required');
+      assert.deepEqual(toolChoice?.allowedNames, ['time']);
+    });
+  }
+
+  const faults = [
+    { choice: { type: 'allowed_tools' }, param: 'tool_choice.allowed_tools' },
+    { choice: allowed('any', 'time'), param: 'tool_choice.allowed_tools.mode' },
+    { choice: allowed('auto'), param: 'tool_choice.allowed_tools.tools' },
+    {
+      choice: allowed('auto', 'time', 'date'),
+      param: 'tool_choice.allowed_tools.tools[1].function.name',
+    },
+    {
+      choice: { type: 'allowed_tools', allowed_tools: { mode: 'auto', tools: [{ type: 'x' }] } },
+      param: 'tool_choice.allowed_tools.tools[0].type',
+    },
+  ];
+  for (const { choice, param } of faults) {
+    it(`refuses a choice that is not one at ${param}`, () => {
+      assert.throws(() => parse({ tools: [TIME], tool_choice: choice }), { param });
     });
   }
 

@@ -1,13 +1,16 @@
 import {
+  type ByteEdge,
+  both,
   chars,
   choice,
   type GrammarNode,
+  type MachineState,
   optional,
   repeat,
   sequence,
   text,
-} from './grammar-node.ts';
-import { anyInteger, anyNumber, MAX_DIGITS } from './json-text.ts';
+} from '../grammar-node.ts';
+import { anyInteger, anyNumber, MAX_DIGITS } from './text.ts';
 
 /** Bounds of a number; infinite where there is none. */
 export interface NumberBounds {
@@ -24,7 +27,16 @@ const MAX_FRACTION = 6;
 /** Most digits of a bound behind which more digits count, and most zeros in front of those. */
 const MAX_EDGE = 6;
 const MAX_ZEROS = 2;
+/** Most remainders and places of the multiples of a number. */
+const MAX_REMAINDERS = 10_000;
 const LARGEST = 10 ** MAX_DIGITS - 1;
+
+/** Numbers that a double keeps, without exponents. */
+const anyDecimal = sequence(
+  optional(text('-')),
+  choice(text('0'), sequence(chars([0x31, 0x39]), repeat(chars([0x30, 0x39]), 0, 8))),
+  optional(sequence(text('.'), repeat(chars([0x30, 0x39]), 1, MAX_FRACTION))),
+);
 
 const digits = (min: number, max: number) => repeat(chars([0x30, 0x39]), min, max);
 
@@ -39,6 +51,57 @@ export function integerWithin(bounds: NumberBounds): GrammarNode {
   const first = excludesMin && Number.isInteger(min) ? min + 1 : Math.ceil(min);
   const last = excludesMax && Number.isInteger(max) ? max - 1 : Math.floor(max);
   return integers(Math.max(first, -LARGEST), Math.min(last, LARGEST));
+}
+
+/** Makes the multiples of a step within bounds; `step` is above 0. Throws RangeError for too fine a step. */
+export function multiplesWithin(step: number, bounds: NumberBounds): GrammarNode {
+  const [whole = '', behind = ''] = plainDigits(step).split('.');
+  const unit = Number(whole + behind);
+  const numStates = unit * (behind.length + 2);
+  if (!Number.isSafeInteger(unit) || numStates > MAX_REMAINDERS) throw new RangeError('too many');
+  const isWhole = behind === '';
+  const all = isUnbounded(bounds) && !isWhole ? anyDecimal : numberWithin(bounds);
+  return both(isWhole ? integerWithin(bounds) : all, multiples(unit, behind.length));
+}
+
+/** Returns a number without an exponent. */
+function plainDigits(value: number): string {
+  const [digits = '', exponent] = String(value).split('e');
+  if (exponent === undefined) return digits;
+  const [whole = '', behind = ''] = digits.split('.');
+  const point = Number(exponent);
+  if (point >= 0) return whole + behind.padEnd(point, '0');
+  return `0.${'0'.repeat(-point - 1)}${whole}${behind}`;
+}
+
+/**
+ * Makes texts of digits that are multiples of `unit` times 10 to the power of `-places`, with at most
+ * as many digits behind the point. A state is the remainder of the digits so far, and their place.
+ */
+function multiples(unit: number, places: number): GrammarNode {
+  const digitEdges = (remainder: number, place: number): ByteEdge[] =>
+    Array.from({ length: 10 }, (_, one) => ({
+      first: 0x30 + one,
+      last: 0x30 + one,
+      to: place * unit + ((remainder * 10 + one) % unit),
+    }));
+  const byteEdge = (char: string, to: number): ByteEdge => {
+    const byte = char.charCodeAt(0);
+    return { first: byte, last: byte, to };
+  };
+  const states: MachineState[] = [];
+  // Those behind the point with no digit yet come last.
+  for (let place = 0; place <= places + 1; place++) {
+    const next = place === 0 ? 0 : place <= places ? place + 1 : 1;
+    for (let remainder = 0; remainder < unit; remainder++) {
+      const isEnd = place <= places && (remainder * 10 ** (places - place)) % unit === 0;
+      const edges = place === places && places > 0 ? [] : digitEdges(remainder, next);
+      if (place === 0 && places > 0) edges.push(byteEdge('.', (places + 1) * unit + remainder));
+      if (states.length === 0) edges.push(byteEdge('-', 0));
+      states.push({ isFinal: isEnd, edges });
+    }
+  }
+  return { kind: 'machine', states };
 }
 
 /** Makes the numbers within bounds, those with a bound without exponents. */

@@ -11,6 +11,11 @@ export const KEYWORD_TYPES: Readonly<Record<string, JsonType>> = {
   required: 'object',
   additionalProperties: 'object',
   unevaluatedProperties: 'object',
+  patternProperties: 'object',
+  propertyNames: 'object',
+  dependentRequired: 'object',
+  dependentSchemas: 'object',
+  dependencies: 'object',
   minProperties: 'object',
   maxProperties: 'object',
   items: 'array',
@@ -20,6 +25,9 @@ export const KEYWORD_TYPES: Readonly<Record<string, JsonType>> = {
   minItems: 'array',
   maxItems: 'array',
   uniqueItems: 'array',
+  contains: 'array',
+  minContains: 'array',
+  maxContains: 'array',
   minLength: 'string',
   maxLength: 'string',
   pattern: 'string',
@@ -32,7 +40,20 @@ export const KEYWORD_TYPES: Readonly<Record<string, JsonType>> = {
 };
 
 /** Keywords that combine schemas or name values. */
-export const COMBINING = ['$ref', 'allOf', 'anyOf', 'oneOf', 'enum', 'const', 'type', 'nullable'];
+export const COMBINING = [
+  '$ref',
+  'allOf',
+  'anyOf',
+  'oneOf',
+  'not',
+  'if',
+  'then',
+  'else',
+  'enum',
+  'const',
+  'type',
+  'nullable',
+];
 
 /** Keywords that say something about a schema and limit no value. */
 export const ANNOTATIONS: ReadonlySet<string> = new Set([

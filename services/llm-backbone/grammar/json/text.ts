@@ -4,14 +4,14 @@ import {
   choice,
   commonChars,
   type GrammarNode,
+  LAST_CHAR,
   optional,
-  otherChars,
   repeat,
   rule,
   sequence,
   text,
-} from './grammar-node.ts';
-import { regexNode } from './regex.ts';
+} from '../grammar-node.ts';
+import { regexNode, searchNode } from '../regex.ts';
 
 /** Characters that stand for themselves within a text of JSON. */
 const PLAIN: readonly CharRange[] = [
@@ -90,7 +90,8 @@ export const JSON_RULES: ReadonlyMap<string, GrammarNode> = new Map([
   ],
 ]);
 
-function quoted(content: GrammarNode): GrammarNode {
+/** Makes a text of JSON of what stands between its quotes. */
+export function quoted(content: GrammarNode): GrammarNode {
   return sequence(text('"'), content, text('"'));
 }
 
@@ -99,12 +100,25 @@ export function stringOfLength(min: number, max: number): GrammarNode {
   return quoted(repeat(ANY_CHAR, min, max));
 }
 
-/** Makes the texts of JSON whose content matches an expression; throws RegexFault. */
-export function stringOfPattern(pattern: string): GrammarNode {
-  return quoted(regexNode(pattern, writtenChars));
+/** Makes what stands between the quotes of texts that match an expression; throws RegexFault. */
+export function matchingText(pattern: string): GrammarNode {
+  return regexNode(pattern, writtenChars);
 }
 
-/** Returns how characters are written within a text of JSON. */
+/** Makes what stands between the quotes of texts in which an expression is found; throws RegexFault. */
+export function searchedText(pattern: string): GrammarNode {
+  return searchNode(pattern, writtenChars);
+}
+
+/** Makes what stands between the quotes of any text of so many characters. */
+export function writtenText(min = 0, max = Number.POSITIVE_INFINITY): GrammarNode {
+  return repeat(writtenChars([[0, LAST_CHAR]]), min, max);
+}
+
+/**
+ * Returns how characters are written within a text of JSON, each in one way: so forms of written
+ * texts have in common what the texts have.
+ */
 function writtenChars(ranges: readonly CharRange[]): GrammarNode {
   const plain = commonChars(ranges, PLAIN);
   const has = (code: number) => ranges.some(([first, last]) => first <= code && code <= last);
@@ -154,7 +168,7 @@ export function listFrom(
   return listText(min > 0 ? items : optional(items));
 }
 
-function listText(items: GrammarNode): GrammarNode {
+export function listText(items: GrammarNode): GrammarNode {
   return sequence(text('['), SPACE, items, SPACE, text(']'));
 }
 
@@ -181,28 +195,4 @@ export function following(one: GrammarNode): GrammarNode {
 /** Makes a member with what separates it from the one behind. */
 export function preceding(one: GrammarNode): GrammarNode {
   return sequence(one, text(','), SPACE);
-}
-
-/** Makes the keys of an object that are none of some names; they are written without escapes. */
-export function otherKey(names: readonly string[]): GrammarNode {
-  return sequence(text('"'), otherText(names.map((name) => [...name])));
-}
-
-function otherText(names: readonly (readonly string[])[]): GrammarNode {
-  const rest = sequence(repeat(chars(...PLAIN), 0), text('"'));
-  if (names.length === 0) return rest;
-  const byFirst = new Map<string, (readonly string[])[]>();
-  for (const [first, ...others] of names) {
-    if (first !== undefined) byFirst.set(first, [...(byFirst.get(first) ?? []), others]);
-  }
-  const taken = [...byFirst.keys()].map((char): CharRange => {
-    const code = char.codePointAt(0) ?? 0;
-    return [code, code];
-  });
-  const isName = names.some(({ length }) => length === 0);
-  return choice(
-    ...(isName ? [] : [text('"')]),
-    sequence(chars(...commonChars(PLAIN, otherChars(taken))), rest),
-    ...[...byFirst].map(([char, others]) => sequence(text(char), otherText(others))),
-  );
 }
