@@ -27,7 +27,7 @@ export async function runTests({ layers, filters, native, concurrency }) {
     .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)));
   // If node:test has no file to run, ctest must find a test.
   const onNone = files.length === 0 ? 'error' : 'ignore';
-  const nativeStatus = native ? await runNativeTests({ filters, onNone }) : 0;
+  const nativeStatus = native ? await runNativeTests({ filters, onNone, concurrency }) : 0;
   if (files.length === 0) {
     process.stderr.write(`no *.test.ts file matches ${filters.join(' or ')}\n`);
     return native ? nativeStatus : 1;
@@ -70,10 +70,11 @@ function listOf(files) {
   return files.map((file) => `  ${file}\n`).join('');
 }
 
-async function runNativeTests({ filters, onNone }) {
+async function runNativeTests({ filters, onNone, concurrency }) {
   const chosen = filters.length === 0 ? [] : ['-R', filters.join('|')];
   const { status, output } = await runEchoing('ctest', [
     ...['--test-dir', `${BUILD}/cmake`, '--output-on-failure', `--no-tests=${onNone}`],
+    ...['--parallel', String(concurrency)],
     ...chosen,
   ]);
   const [, failed = 0, total = 0] = /(\d+) tests? failed out of (\d+)/.exec(output) ?? [];

@@ -4,7 +4,10 @@ import { MAX_RESETS } from './renewing-channel.ts';
 
 const { HTTP2_METHOD_POST, NGHTTP2_NO_ERROR } = constants;
 
-/** When a connection with calls on it is asked whether it lives, and how long it has to answer. */
+/**
+ * When a connection with calls on it is asked whether it lives, and how long it has to answer, or to
+ * be there.
+ */
 export interface KeepaliveTimes {
   readonly intervalMs: number;
   readonly timeoutMs: number;
@@ -85,12 +88,16 @@ class Session {
     // A bound would end calls on a session that many slow readers share; each has its own window.
     const options = { maxSessionMemory: Number.MAX_SAFE_INTEGER, settings: { enablePush: false } };
     this.#session = connect(`http://${address}`, options);
+    // A host that is cut off answers nothing, and the next attempts of TCP come later and later.
+    const late = setTimeout(() => this.#session.destroy(), keepalive.timeoutMs);
+    this.#session.on('connect', () => clearTimeout(late));
     const asking = setInterval(() => this.#ask(keepalive.timeoutMs), keepalive.intervalMs);
     this.#session.on('goaway', onEnd);
     // Its streams say why.
     this.#session.on('error', onEnd);
     this.#session.on('close', () => {
       clearInterval(asking);
+      clearTimeout(late);
       onEnd();
     });
   }

@@ -8,8 +8,9 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
-import { createServer as createTcpServer, type Socket } from 'node:net';
+import { connect, createServer as createTcpServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { MeshError } from '#mesh/errors.ts';
 import { Http2Connection } from '#mesh/grpc/http2-connection.ts';
 import { framed } from '#mesh/grpc/message-reader.ts';
@@ -205,6 +206,14 @@ describe('a connection for calls that are read by hand', () => {
     await assert.rejects(receive(connection, { take: () => Promise.reject(failure) }), failure);
   });
 
+  it('gives up a connection that does not come to be', async () => {
+    const full = await listenWithoutRoom();
+    const slow = new Http2Connection(full.address, { intervalMs: 10_000, timeoutMs: 20 });
+    await assert.rejects(within(textsOf(slow), { what: 'the end of the call' }), isLost);
+    slow.close();
+    await full.close();
+  });
+
   it('gives up a connection that swallows what is sent', async () => {
     const sockets: Socket[] = [];
     const silent = createTcpServer((socket) => sockets.push(socket.on('error', () => {}).resume()));
@@ -224,6 +233,34 @@ function addressOf(server: Pick<Http2Server, 'address'>): string {
   assert(typeof address === 'object' && address !== null);
   return `127.0.0.1:${address.port}`;
 }
+
+/**
+ * Listens as a host that is cut off does: nobody accepts, and the queue of connections is full, so
+ * that Linux drops whatever asks for another one.
+ */
+async function listenWithoutRoom() {
+  const worker = new Worker(NEVER_ACCEPTING, { eval: true });
+  const [port] = await once(worker, 'message');
+  const fillers = [1, 2, 3].map(() => connect(port, '127.0.0.1').on('error', () => {}));
+  const [first, second] = fillers;
+  assert(first !== undefined && second !== undefined);
+  await Promise.all([once(first, 'connect'), once(second, 'connect')]);
+  const close = async () => {
+    for (const filler of fillers) filler.destroy();
+    await worker.terminate();
+  };
+  return { address: `127.0.0.1:${port}`, close };
+}
+
+/** A thread whose server queues two connections and stands still. */
+const NEVER_ACCEPTING = `
+  const { createServer } = require('node:net');
+  const { parentPort } = require('node:worker_threads');
+  const server = createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
+    parentPort.postMessage(server.address().port);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  });
+`;
 
 /** Answers with messages and a status. */
 function answering(texts: readonly string[], trailers: OutgoingHttpHeaders): Script {
