@@ -27,6 +27,18 @@ constexpr size_t kCopyBytes = 16;
 Block* running_block = nullptr;
 thread_local bool runs_block = false;
 
+// The emulator's own code while a thread of a block runs. What templates it shares with kernels, the
+// linker may have taken from those, with their instrumentation.
+class OwnCode {
+ public:
+  OwnCode() : was_running_(std::exchange(runs_block, false)) {}
+  ~OwnCode() { runs_block = was_running_; }
+  OwnCode(const OwnCode&) = delete;
+
+ private:
+  const bool was_running_;
+};
+
 std::string PlaceText(const std::source_location& where) {
   const std::string file = where.file_name();
   return file.substr(file.rfind('/') + 1) + ":" + std::to_string(where.line());
@@ -157,6 +169,7 @@ void Block::EndIntervals() {
 }
 
 void Block::Pause() {
+  const OwnCode own;
   self().state = State::kPausing;
   runnable_.push_back(running_);
   Fiber::Switch(self().fiber, host_);
@@ -196,6 +209,7 @@ void Block::GiveUp() {
 // Barriers.
 
 void Block::SyncThreads(const std::source_location& where) {
+  const OwnCode own;
   self().state = State::kAtBlockBarrier;
   self().where = where;
   ++num_at_barrier_;
@@ -242,6 +256,7 @@ bool Block::LanesAgree(int warp) const {
 }
 
 void Block::SyncNamed(int id, int threads, const std::source_location& where) {
+  const OwnCode own;
   Thread& thread = self();
   NamedBarrier& barrier = named_[id];
   const bool is_possible = id >= 1 && id <= 15 && threads % kLanes == 0 && threads > 0 &&
@@ -290,6 +305,7 @@ void Block::CallInWarp(WarpFunction perform, void* operand, const std::source_lo
 }
 
 void Block::SyncWarp(const std::source_location& where) {
+  const OwnCode own;
   CallInWarp(
       [](const std::array<void*, kLanes>& operands) {
         Block& block = *running_block;
@@ -324,11 +340,13 @@ void Block::Join(const std::vector<int>& members) {
 void Block::Fence() { self().has_fenced = true; }
 
 void Block::MeetAt(const void* counter) {
+  const OwnCode own;
   Acquire(counter);
   if (self().has_fenced) ReleaseAt(counter);
 }
 
 void Block::Acquire(const void* word) {
+  const OwnCode own;
   for (const Release& release : releases_[word]) {
     if (release.block == block_number_) continue;
     const bool is_known = std::any_of(acquired_.begin(), acquired_.end(), [&](const Acquired& one) {
@@ -340,6 +358,7 @@ void Block::Acquire(const void* word) {
 }
 
 void Block::ReleaseAt(const void* word) {
+  const OwnCode own;
   Release release = {block_number_, epoch_, running_, clock_};
   for (const Acquired& acquired : acquired_) {
     if (HasAcquired(acquired)) AddToClock(release.before, acquired.release);
@@ -378,6 +397,7 @@ bool Block::IsAfter(const Interval& interval) const {
 // Asynchronous copies.
 
 void Block::BeginCopy(void* shared, const void* global, bool is_valid, const void* code) {
+  const OwnCode own;
   constexpr const char* kTarget = "the target of an asynchronous copy";
   CheckAligned(shared, kCopyBytes, kTarget, code);
   CheckShared(shared, kCopyBytes, kTarget, code);
@@ -391,10 +411,12 @@ void Block::BeginCopy(void* shared, const void* global, bool is_valid, const voi
 }
 
 void Block::CommitCopies() {
+  const OwnCode own;
   self().copy_groups.push_back(std::exchange(self().open_copies, {}));
 }
 
 void Block::WaitForCopies(int max_pending) {
+  const OwnCode own;
   std::vector<std::vector<Copy>>& groups = self().copy_groups;
   const size_t num_done =
       groups.size() - std::min(groups.size(), static_cast<size_t>(max_pending));
@@ -439,6 +461,7 @@ bool Block::MayTouchHost(const void* p, size_t bytes, AccessKind kind) const {
 }
 
 void Block::Note(const void* p, size_t bytes, AccessKind kind, const void* code) {
+  const OwnCode own;
   code_ = code;
   const DeviceMemory& memory = DeviceMemory::Get();
   const size_t offset = memory.OffsetOf(p);
