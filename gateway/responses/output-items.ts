@@ -5,7 +5,7 @@ import {
   type ChoiceDelta,
   type ToolCallDelta,
 } from '#protos/autoglm/llm/v1/llm_backbone.ts';
-import { createId } from './response-object.ts';
+import { createId } from './response-id.ts';
 
 type ItemStatus = 'in_progress' | 'completed' | 'incomplete';
 

@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import type { UsageMeter } from '#gateway/openai/answer/usage.ts';
 import type { OutputItem } from './output-items.ts';
 import type { ResponseForm } from './response-form.ts';
+import { createId } from './response-id.ts';
 
 /** How far a response is: its status and what came of it. */
 export interface ResponseState {
@@ -18,11 +18,6 @@ export interface ResponseFailure {
   readonly message: string;
   /** Where the reason is explained; a field of the mesh's own, which clients ignore. */
   readonly doc: string;
-}
-
-/** Returns a new id of a response or an item. */
-export function createId(prefix: 'resp' | 'msg' | 'rs' | 'fc'): string {
-  return `${prefix}_${randomUUID().replaceAll('-', '')}`;
 }
 
 /** What all states of a response have in common. */

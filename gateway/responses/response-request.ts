@@ -23,6 +23,7 @@ import { chatTools } from './chat-tools.ts';
 import { checkMetadata } from './metadata.ts';
 import type { ResponseForm } from './response-form.ts';
 import { RESPONSE_USES } from './response-uses.ts';
+import { SAME_FIELDS } from './same-fields.ts';
 
 /** More items than any backbone takes as messages; bounds the work of translating them. */
 const MAX_ITEMS = 100_000;
@@ -38,30 +39,6 @@ const INCLUDABLE = [
   'web_search_call.action.sources',
   'code_interpreter_call.outputs',
   'computer_call_output.output.image_url',
-] as const;
-
-/** Fields that a chat has under the same name. */
-const SAME_FIELDS = [
-  'model',
-  'temperature',
-  'top_p',
-  'top_k',
-  'min_p',
-  'repetition_penalty',
-  'presence_penalty',
-  'frequency_penalty',
-  'logit_bias',
-  'seed',
-  'stop',
-  'ignore_eos',
-  'request_id',
-  'cache_salt',
-  'priority',
-  'chat_template_kwargs',
-  'mm_processor_kwargs',
-  'structured_outputs',
-  'parallel_tool_calls',
-  'stream',
 ] as const;
 
 /** Checks the body of `POST /v1/responses`. */

@@ -11,6 +11,7 @@ import {
   refused,
   refusedUnless,
 } from '#gateway/openai/fields/field-use.ts';
+import { SAME_FIELDS } from './same-fields.ts';
 
 const NO_STORE = 'this server keeps no responses; send every item with each request';
 const FOREIGN_ITEM = harmless('it belongs to types of items that are refused');
@@ -121,31 +122,13 @@ const TOOL = {
 export const RESPONSE_USES: FieldTable = fieldTable({
   ...each(
     HONOURED,
-    'model',
+    ...SAME_FIELDS,
     'instructions',
     'max_output_tokens',
-    'temperature',
-    'top_p',
     'top_logprobs',
     'include',
     'metadata',
-    'stream',
     'tool_choice',
-    'parallel_tool_calls',
-    'top_k',
-    'min_p',
-    'repetition_penalty',
-    'presence_penalty',
-    'frequency_penalty',
-    'logit_bias',
-    'seed',
-    'stop',
-    'ignore_eos',
-    'request_id',
-    'cache_salt',
-    'priority',
-    'chat_template_kwargs',
-    'mm_processor_kwargs',
   ),
   input: honouredObject(ITEM),
   tools: honouredObject(TOOL),
