@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { HumanMessage, ToolMessage } from '@langchain/core/messages';
+import { ChatOpenAI } from '@langchain/openai';
 import OpenAI from 'openai';
 import { zodResponsesFunction, zodTextFormat } from 'openai/helpers/zod';
 import type { ResponseInputItem, ResponseStreamEvent } from 'openai/resources/responses/responses';
@@ -293,5 +295,48 @@ describe('The openai package with responses', () => {
     assert.equal(whole.output[0].status, 'incomplete');
     assert(last?.type === 'response.incomplete');
     assert.deepEqual(last.response.incomplete_details, { reason: 'max_output_tokens' });
+  });
+});
+
+describe('LangChain over responses', () => {
+  const model = () =>
+    new ChatOpenAI({
+      model: MODEL,
+      apiKey: 'key',
+      maxRetries: 0,
+      useResponsesApi: true,
+      configuration: { baseURL: `${harness.url}/v1` },
+    });
+
+  it('reads an answer, whole and streamed', async () => {
+    const whole = await model().invoke('hi');
+    let streamed = '';
+    for await (const chunk of await model().stream('hi')) streamed += chunk.text;
+
+    assert.equal(whole.text, 'Hello world');
+    assert.equal(Reflect.get(Object(whole.usage_metadata), 'output_tokens'), 5);
+    assert.equal(streamed, 'Hello world');
+  });
+
+  it('sends calls and their results back', async () => {
+    harness.backbone.script = untilResult;
+    const schema = { type: 'object', properties: { city: { type: 'string' } } };
+    const tool = { type: 'function', function: { name: 'weather', parameters: schema } };
+    const bound = model().bindTools([tool]);
+
+    const first = await bound.invoke('Weather?');
+    const results = (first.tool_calls ?? []).map(
+      ({ id = '' }) => new ToolMessage({ tool_call_id: id, content: 'rain' }),
+    );
+    const last = await bound.invoke([new HumanMessage('Weather?'), first, ...results]);
+
+    assert.deepEqual(
+      first.tool_calls?.map(({ name, args }) => [name, args]),
+      [
+        ['weather', { city: 'Bonn' }],
+        ['weather', { city: 'Ulm' }],
+      ],
+    );
+    assert.equal(last.text, 'Rain in both.');
   });
 });
