@@ -12,6 +12,7 @@ import {
   objectField,
   textField,
 } from '#gateway/openai/request/fields.ts';
+import { refusal } from '#gateway/openai/request/refusal.ts';
 import { MAX_COUNT, samplingFields } from '#gateway/openai/request/sampling.ts';
 import { servingFields } from '#gateway/openai/request/serving-fields.ts';
 import { structuredFields } from '#gateway/openai/request/structured-output.ts';
@@ -27,6 +28,9 @@ import { SAME_FIELDS } from './same-fields.ts';
 
 /** More items than any backbone takes as messages; bounds the work of translating them. */
 const MAX_ITEMS = 100_000;
+
+/** Most characters of a format's name, as in OpenAI's API. */
+const MAX_NAME_CHARS = 64;
 
 const LOGPROBS = 'message.output_text.logprobs';
 /** What a client may ask to be added; all but the log-probabilities is of tools that are refused. */
@@ -146,6 +150,9 @@ function sameFields(request: Checkable): Json {
 function writtenFormat(format: Json | undefined): Json | undefined {
   if (format === undefined) return undefined;
   const { type, name, schema, strict } = format;
+  if (typeof name === 'string' && name.length > MAX_NAME_CHARS) {
+    throw refusal('text.format.name', `a text of at most ${MAX_NAME_CHARS} characters`, name);
+  }
   return type === 'json_schema' ? { type, name, schema, strict } : { type };
 }
 

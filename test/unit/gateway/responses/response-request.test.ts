@@ -184,6 +184,10 @@ describe('parseResponseRequest', () => {
     [{ reasoning: { effort: 'huge' } }, 'reasoning.effort'],
     [{ text: { format: { type: 'x' } } }, 'text.format.type'],
     [{ text: { format: { type: 'json_schema', name: 'a' } } }, 'text.format.schema'],
+    [
+      { text: { format: { type: 'json_schema', name: 'a'.repeat(65), schema: {} } } },
+      'text.format.name',
+    ],
     [{ tools: [{ type: 'web_search' }] }, 'tools[0].type', /"web_search" tools are not run/],
     [{ tools: [{ ...TAP, name: 'a b' }] }, 'tools[0].name'],
     [{ tools: [TAP, TAP] }, 'tools[1].name'],
