@@ -14,97 +14,75 @@ export interface ChatTools {
   readonly repeated: RepeatedTools;
 }
 
-/** A function, and the client's path of it. */
-interface PlacedTool {
-  readonly called: Json;
-  readonly name: unknown;
-  readonly at: string;
-}
-
-/**
- * Writes flat tools as those of a chat. Of `allowed_tools` the others are left out of the prompt, so
- * that none of them can be called.
- */
+/** Writes flat tools, and the choice among them, as those of a chat. */
 export function chatTools(tools: readonly unknown[] | undefined, choice: unknown): ChatTools {
-  const given = (tools ?? []).map((tool, i) => functionTool(tool, `tools[${i}]`));
-  const allowed = allowedNames(choice, given);
-  const taken = given.filter(({ name }) => allowed === undefined || allowed.has(String(name)));
-  const names = new Map([['tool_choice.function', 'tool_choice']]);
-  for (const [i, { at }] of taken.entries()) {
-    names.set(`tools[${i}]`, at).set(`tools[${i}].function`, at);
-  }
-  const fields = {
-    tools:
-      tools === undefined
-        ? undefined
-        : taken.map(({ called }) => ({ type: 'function', function: called })),
-    tool_choice: chatChoice(choice),
+  const names = new Map([
+    ['tool_choice.function', 'tool_choice'],
+    ['tool_choice.allowed_tools', 'tool_choice'],
+  ]);
+  const functions = tools?.map((tool, i) => {
+    const at = `tools[${i}]`;
+    names.set(`${at}.function`, at);
+    return functionOf(tool, at);
+  });
+  const chosen = toolChoice(choice, names);
+  const written = functions?.map((called) => ({ type: 'function', function: called }));
+  const shown = choice === 'none' || functions === undefined ? [] : functions;
+  return {
+    fields: { tools: written, tool_choice: chosen.written },
+    names,
+    repeated: {
+      tools: shown.map((called) => ({ type: 'function', ...called })),
+      toolChoice: chosen.repeated,
+    },
   };
-  const shown = choice === 'none' ? [] : taken;
-  const repeated = {
-    tools: shown.map(({ called }) => ({ type: 'function', ...called })),
-    toolChoice: repeatedChoice(choice, allowed),
-  };
-  return { fields, names, repeated };
 }
 
-function functionTool(tool: unknown, at: string): PlacedTool {
+function functionOf(tool: unknown, at: string): Json {
   if (!isRecord(tool)) throw refusal(at, 'an object with type and name', tool);
   const { type, name, description, parameters, strict } = tool;
-  if (type !== 'function') {
-    if (typeof type !== 'string') throw refusal(`${at}.type`, '"function"', type);
-    const message = `${at}.type: ${quoted(type)} tools are not run by this server, only "function" is accepted`;
-    throw new MeshError('INVALID_REQUEST', message, { param: `${at}.type` });
+  if (type === 'function') return { name, description, parameters, strict };
+  if (typeof type !== 'string') throw refusal(`${at}.type`, '"function"', type);
+  const message = `${at}.type: ${quoted(type)} tools are not run by this server, only "function" is accepted`;
+  throw new MeshError('INVALID_REQUEST', message, { param: `${at}.type` });
+}
+
+/** A choice as a chat has it, and as the answer repeats it: without fields that have no effect. */
+interface WrittenChoice {
+  readonly written: unknown;
+  readonly repeated: RepeatedTools['toolChoice'];
+}
+
+/** Writes a choice; the chat judges it. */
+function toolChoice(choice: unknown, names: Map<string, string>): WrittenChoice {
+  if (!isRecord(choice)) {
+    return { written: choice, repeated: typeof choice === 'string' ? choice : 'auto' };
   }
-  return { called: { name, description, parameters, strict }, name, at };
-}
-
-/** Returns the names that `allowed_tools` lists; undefined if the choice is another. */
-function allowedNames(
-  choice: unknown,
-  given: readonly PlacedTool[],
-): ReadonlySet<string> | undefined {
-  if (!isRecord(choice) || choice['type'] !== 'allowed_tools') return undefined;
-  const at = 'tool_choice.tools';
-  const { tools } = choice;
-  if (!Array.isArray(tools) || tools.length === 0) {
-    throw refusal(at, 'a list of at least one function', tools);
+  const { type, name, mode, tools } = choice;
+  if (type === 'function') {
+    return { written: { type, function: { name } }, repeated: { type, name } };
   }
-  const known = new Set(given.map(({ name }) => name));
-  return new Set(tools.map((one: unknown, i) => knownName(one, known, `${at}[${i}]`)));
-}
-
-function knownName(one: unknown, known: ReadonlySet<unknown>, at: string): string {
-  if (!isRecord(one) || one['type'] !== 'function') {
-    throw refusal(at, 'an object with the type "function" and a name', one);
+  if (type !== 'allowed_tools') {
+    throw refusal('tool_choice.type', 'one of function, allowed_tools', type);
   }
-  const { name } = one;
-  if (typeof name !== 'string') throw refusal(`${at}.name`, 'a text', name);
-  if (known.has(name)) return name;
-  const message = `${at}.name: there is no tool of the name ${quoted(name)}`;
-  throw new MeshError('INVALID_REQUEST', message, { param: `${at}.name` });
+  const functions = Array.isArray(tools) ? tools.map(allowedFunction) : tools;
+  if (Array.isArray(functions)) {
+    for (const i of functions.keys()) {
+      names.set(`tool_choice.allowed_tools.tools[${i}].function`, `tool_choice.tools[${i}]`);
+    }
+  }
+  const repeated = Array.isArray(tools) ? tools.map(flatFunction) : [];
+  return {
+    written: { type, allowed_tools: { mode, tools: functions } },
+    repeated: { type, mode, tools: repeated },
+  };
 }
 
-/** Writes a choice without fields that have no effect; one that the chat refuses may be anything. */
-function repeatedChoice(
-  choice: unknown,
-  allowed: ReadonlySet<string> | undefined,
-): RepeatedTools['toolChoice'] {
-  if (typeof choice === 'string') return choice;
-  if (!isRecord(choice)) return 'auto';
-  const { type, mode, name } = choice;
-  if (allowed === undefined) return { type, name };
-  return { type, mode, tools: [...allowed].map((one) => ({ type: 'function', name: one })) };
+/** Writes a function of `allowed_tools` as a chat has it; one that is none stays as it is. */
+function allowedFunction(one: unknown): unknown {
+  return isRecord(one) ? { type: one['type'], function: { name: one['name'] } } : one;
 }
 
-const CHOICES = 'one of function, allowed_tools';
-
-/** Writes the choice; the chat judges what is no object. */
-function chatChoice(choice: unknown): unknown {
-  if (!isRecord(choice)) return choice;
-  const { type, name, mode } = choice;
-  if (type === 'function') return { type, function: { name } };
-  if (type !== 'allowed_tools') throw refusal('tool_choice.type', CHOICES, type);
-  if (mode === 'auto' || mode === 'required') return mode;
-  throw refusal('tool_choice.mode', 'one of auto, required', mode);
+function flatFunction(one: unknown): unknown {
+  return isRecord(one) ? { type: one['type'], name: one['name'] } : one;
 }

@@ -1,5 +1,4 @@
 import { Type } from 'typebox';
-import { clientField } from '#gateway/openai/client-error.ts';
 import { CHAT_FIELDS, type FieldNames, withForm } from '#gateway/openai/field-names.ts';
 import { MAX_LOGPROBS } from '#gateway/openai/request/answer-fields.ts';
 import { openBody } from '#gateway/openai/request/body.ts';
@@ -133,11 +132,10 @@ export function parseResponseRequest(json: unknown): ResponseRequest {
     return_reasoning: true,
   };
   const { form: _, formField, ...parsed } = parseTranslatedChat(chat, chatNames);
-  const field = formField === undefined ? undefined : clientField(formField, chatNames);
   return {
     ...parsed,
     unknownFields,
-    fields: withForm(meshFields(names), field),
+    fields: withForm(meshFields(names), formField),
     form: { request, metadata, tools: tools.repeated, format, hasLogprobs },
   };
 }

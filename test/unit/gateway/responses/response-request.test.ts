@@ -117,7 +117,7 @@ describe('parseResponseRequest', () => {
       chat.tools.map(({ functionJson }): unknown => JSON.parse(functionJson)),
       [{ name: 'tap', parameters: { type: 'object' }, strict: true }, { name: 'open' }],
     );
-    assert.deepEqual(start.toolChoice, { required: true, name: 'tap', singleCall: false });
+    assert.equal(start.toolChoice?.name, 'tap');
     assert.deepEqual(start.structuredOutput?.form, {
       $case: 'jsonSchema',
       value: '{"type":"object"}',
@@ -126,16 +126,19 @@ describe('parseResponseRequest', () => {
     assert.deepEqual(form.tools.toolChoice, choice);
   });
 
-  it('leaves tools that are not allowed out of the prompt and of the answer', () => {
+  it('repeats the choice among some of the tools, and no tools where none may be called', () => {
     const choice = { type: 'allowed_tools', mode: 'required', tools: [OPEN] };
-    const { chat, start, form } = parse({ tools: [TAP, OPEN], tool_choice: choice });
+    const { start, form } = parse({
+      tools: [TAP, OPEN],
+      tool_choice: { ...choice, tools: [{ ...OPEN, description: 'x' }] },
+    });
 
-    assert.deepEqual(chat.tools, [{ functionJson: '{"name":"open"}' }]);
-    assert.deepEqual(start.toolChoice, { required: true, name: undefined, singleCall: false });
+    assert.deepEqual(start.toolChoice?.allowedNames, ['open']);
+    assert.equal(start.toolChoice?.required, true);
     assert.deepEqual(form.tools.toolChoice, choice);
     assert.deepEqual(
       form.tools.tools.map(({ name }) => name),
-      ['open'],
+      ['tap', 'open'],
     );
     assert.deepEqual(parse({ tools: [TAP], tool_choice: 'none' }).form.tools.tools, []);
   });
