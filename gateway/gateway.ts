@@ -61,6 +61,7 @@ import { loadRoute } from './routes/load.ts';
 import { metricsRoute } from './routes/metrics.ts';
 import { modelRoute, modelsRoute } from './routes/models.ts';
 import { requestsRoute } from './routes/requests.ts';
+import { responsesRoute } from './routes/responses/responses.ts';
 import type { RouteContext } from './routes/route-context.ts';
 import { detokenizeRoute, tokenizeRoute } from './routes/tokenize.ts';
 import { transcriptionsRoute } from './routes/transcriptions.ts';
@@ -355,6 +356,7 @@ function allRoutes(
     chatCompletionsRoute(context),
     completionsRoute(context),
     embeddingsRoute(context),
+    responsesRoute(context),
     messagesRoute(context),
     countTokensRoute(context),
     transcriptionsRoute(context),

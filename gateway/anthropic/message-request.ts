@@ -1,8 +1,7 @@
 import { Type } from 'typebox';
-import { type ClientWords, clientError, clientField } from '#gateway/openai/client-error.ts';
 import { CHAT_FIELDS, type FieldNames, withForm } from '#gateway/openai/field-names.ts';
 import { openBody } from '#gateway/openai/request/body.ts';
-import { type ChatRequest, parseChatRequest } from '#gateway/openai/request/chat-request.ts';
+import type { ChatRequest } from '#gateway/openai/request/chat-request.ts';
 import { type Checked, compileCheck } from '#gateway/openai/request/check.ts';
 import {
   flagField,
@@ -14,6 +13,7 @@ import {
 } from '#gateway/openai/request/fields.ts';
 import { refusal } from '#gateway/openai/request/refusal.ts';
 import { MAX_COUNT } from '#gateway/openai/request/sampling.ts';
+import { parseTranslatedChat } from '#gateway/openai/translated-chat.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { isRecord } from '#mesh/json-value.ts';
 import { chatMessages } from './chat-messages.ts';
@@ -102,7 +102,6 @@ function chatRequest(request: Counted, sampling: Readonly<Record<string, unknown
   const format = outputFormat(request.output_config?.['format'], request.output_format);
   const formNames = format === undefined ? [] : format.names;
   const fields = new Map([...CHAT_NAMES, ...names, ...tools.names, ...formNames]);
-  const words: ClientWords = { fields, references: [] };
   const chat = {
     model,
     messages,
@@ -117,15 +116,8 @@ function chatRequest(request: Counted, sampling: Readonly<Record<string, unknown
     // An answer that the client has begun is gone on with.
     continue_final_message: isBegun(request.messages.at(-1)) ? true : undefined,
   };
-  try {
-    const parsed = parseChatRequest(withoutUnset(chat));
-    const { media, formField } = parsed;
-    const schemaField = formField === undefined ? undefined : clientField(formField, fields);
-    const named = withForm(MESSAGE_FIELDS, schemaField);
-    return { ...parsed, media: renamed(media, fields), fields: named };
-  } catch (error: unknown) {
-    throw clientError(error, words);
-  }
+  const parsed = parseTranslatedChat(chat, fields);
+  return { ...parsed, fields: withForm(MESSAGE_FIELDS, parsed.formField) };
 }
 
 /** Writes the schema of an answer as that of a chat; undefined if there is none. */
@@ -155,18 +147,6 @@ function isBegun(last: unknown): boolean {
   const { content } = last;
   const isCall = (block: unknown) => isRecord(block) && block['type'] === 'tool_use';
   return !(Array.isArray(content) && content.some(isCall));
-}
-
-function withoutUnset(body: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined));
-}
-
-/** Names the media as the client wrote them. */
-function renamed(media: ChatRequest['media'], names: FieldNames): ChatRequest['media'] {
-  const references = media.references.map((reference) => {
-    return { ...reference, param: clientField(reference.param, names) };
-  });
-  return { ...media, references };
 }
 
 /** Anthropic's names for fields of a chat. */

@@ -15,6 +15,8 @@ import { checkCompletion } from '#gateway/openai/request/completion-request.ts';
 import { checkEmbedding } from '#gateway/openai/request/embedding-request.ts';
 import { checkDetokenize, checkTokenize } from '#gateway/openai/request/tokenize-request.ts';
 import { checkTranscription } from '#gateway/openai/request/transcription-request.ts';
+import { checkResponse } from '#gateway/responses/response-request.ts';
+import { RESPONSE_USES } from '#gateway/responses/response-uses.ts';
 
 /** Where the page is, below the root of the package. */
 export const FIELD_PAGE = 'gateway/FIELDS.md';
@@ -28,6 +30,7 @@ export const ROUTE_FIELDS: readonly {
   { path: '/v1/chat/completions', uses: CHAT_USES, check: checkChat },
   { path: '/v1/completions', uses: COMPLETION_USES, check: checkCompletion },
   { path: '/v1/embeddings', uses: EMBEDDING_USES, check: checkEmbedding },
+  { path: '/v1/responses', uses: RESPONSE_USES, check: checkResponse },
   { path: '/v1/messages', uses: MESSAGE_USES, check: checkMessage },
   { path: '/v1/messages/count_tokens', uses: COUNT_USES, check: checkCount },
   { path: '/v1/audio/transcriptions', uses: TRANSCRIPTION_USES, check: checkTranscription },
@@ -38,7 +41,7 @@ export const ROUTE_FIELDS: readonly {
 const HEAD = `# Request fields
 
 What this server does with every field of the requests of OpenAI, vLLM, SGLang, llama.cpp and Anthropic. \`npm run gen\` makes this
-page of the tables and schemas by which the routes judge their bodies (\`openai/fields/\`, \`openai/request/\`, \`anthropic/\`).
+page of the tables and schemas by which the routes judge their bodies (\`openai/fields/\`, \`openai/request/\`, \`responses/\`, \`anthropic/\`).
 
 - **honoured**: it has its effect; another value is 400 \`invalid_request\` with the field in \`error.param\`.
 - **ignored**: it is accepted with any value, because the answer is the same without it.
@@ -47,7 +50,7 @@ page of the tables and schemas by which the routes judge their bodies (\`openai/
 
 A field that is \`null\` counts as left out, and the fields of an object \`extra_body\` join the request. A field that is not on this
 page is accepted, has no effect, and is named in the header \`x-autoglm-warning\`. Errors of \`/v1/messages\` have Anthropic's form, whose
-message begins with the field. \`POST /v1/responses\` is not served: it is 404 \`not_found\`.
+message begins with the field.
 `;
 
 /** Writes the page of request fields. */

@@ -25,15 +25,13 @@ export function refuseUnknownRoutes(app: FastifyInstance, routes: readonly Route
   });
 }
 
-/** Paths of other servers, with what this one has instead. */
-const INSTEAD: ReadonlyMap<string, string> = new Map([
-  ['/v1/responses', 'the Responses API is not served; send messages to /v1/chat/completions'],
-]);
+/** A path of OpenAI's API that asks for what an earlier request has left. */
+const STORED = /^\/v1\/(?:responses|conversations)\/./;
+const NOT_STORED = 'nothing is stored here; send every item to POST /v1/responses';
 
 /** Says what an unknown path may have meant; "" if it is near none. */
 function hintFor(path: string, routes: readonly Route[]): string {
-  const instead = INSTEAD.get(path);
-  if (instead !== undefined) return `; ${instead}`;
+  if (STORED.test(path)) return `; ${NOT_STORED}`;
   // Base URLs of some clients end in /v1, those of others do not.
   const meant = [`/v1${path}`, path.replace(/^\/v1\//, '/')];
   const known = meant.find((one) => methodsOf(one, routes).length > 0);

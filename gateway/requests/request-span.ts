@@ -8,6 +8,7 @@ const OPERATIONS: Readonly<Record<string, string>> = {
   '/v1/completions': 'text_completion',
   '/v1/embeddings': 'embeddings',
   '/v1/messages': 'chat',
+  '/v1/responses': 'chat',
   // The conventions have no word for it.
   '/v1/audio/transcriptions': 'transcription',
 };

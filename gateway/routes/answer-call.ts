@@ -20,6 +20,11 @@ export interface AnswerCall extends RequestNames {
    * all.
    */
   readonly promptRepeats?: number;
+  /**
+   * True if the end of a stream repeats the log-probabilities of its tokens, so that they are bounded
+   * as those of a whole answer.
+   */
+  readonly repeatsScores?: boolean;
   /** Most generations that run at once; unset: all. */
   readonly maxAtOnce?: number;
   /** True if another model's answer cannot stand for that of the model asked. */
@@ -29,13 +34,19 @@ export interface AnswerCall extends RequestNames {
   /** Frame that is sent in a silence; a comment if unset. */
   readonly heartbeat?: string;
   /** Writes a failure as the last frame of a stream; an error of OpenAI's if unset. */
-  readonly errorFrame?: (failure: MeshError) => string;
+  readonly errorFrame?: (failure: MeshError, sent: SentFrames) => string;
   /** Content type of a whole answer; JSON if unset. */
   readonly contentType?: string;
   /** Writes an answer as frames of a stream. */
   readonly stream: (served: AnswerSource) => AnswerWriter<string>;
   /** Gathers an answer; nothing is sent before its end. */
   readonly whole: (served: AnswerSource) => AnswerWriter<string | object>;
+}
+
+/** What a stream has sent when it breaks off. */
+export interface SentFrames {
+  /** True if there were more frames than those of silences. */
+  readonly hasFrames: boolean;
 }
 
 /** A request and the reply to it. */

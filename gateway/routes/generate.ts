@@ -74,10 +74,14 @@ function either({ signal }: AdmittedCall, siblings: AbortController): AbortSigna
 
 function scoreBound(
   { maxAnswerLogprobs: maxScores }: AnswerContext,
-  { promptRepeats, isStream }: AnswerCall,
+  { promptRepeats, isStream, repeatsScores }: AnswerCall,
 ): ScoreBound | undefined {
   if (promptRepeats === undefined) return undefined;
-  return new ScoreBound({ maxScores, promptRepeats, isStream });
+  return new ScoreBound({
+    maxScores,
+    promptRepeats,
+    isStream: isStream && repeatsScores !== true,
+  });
 }
 
 interface Generation extends AdmittedCall {

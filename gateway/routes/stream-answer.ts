@@ -38,10 +38,14 @@ export async function streamAnswer(
   produce: (send: SendFrames) => Promise<string>,
 ): Promise<void> {
   const { signal } = flight;
-  const { heartbeat, errorFrame = (failure) => dataFrame(errorBody(failure)) } = call;
+  const { heartbeat, errorFrame = (one) => dataFrame(errorBody(one)) } = call;
   const stream = new SseStream(() => openStream(reply), { ...context.stream, signal, heartbeat });
+  let hasFrames = false;
   try {
-    const last = await produce((frames) => stream.write(frames));
+    const last = await produce((frames) => {
+      hasFrames = true;
+      return stream.write(frames);
+    });
     stream.end(last);
   } catch (error: unknown) {
     if (!stream.isOpen) throw error;
@@ -52,7 +56,7 @@ export async function streamAnswer(
       const facts = { ...requestFields(request), reason: failure.reason };
       context.log.warn(facts, `stream broke off: ${failure.message}`);
     }
-    stream.end(errorFrame(failure));
+    stream.end(errorFrame(failure, { hasFrames }));
   } finally {
     stream.close();
     flight.end();

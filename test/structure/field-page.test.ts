@@ -21,6 +21,7 @@ const CLIENT_TYPES: readonly (readonly [path: string, file: string, ...names: st
     'openai/resources/audio/transcriptions.d.ts',
     'TranscriptionCreateParamsBase',
   ],
+  ['/v1/responses', 'openai/resources/responses/responses.d.ts', 'ResponseCreateParamsBase'],
   ['/v1/messages', '@anthropic-ai/sdk/resources/messages/messages.d.ts', 'MessageCreateParamsBase'],
   [
     '/v1/messages',

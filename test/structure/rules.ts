@@ -49,8 +49,9 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
     'openai/request': ['openai/answer', 'openai/fields'],
     openai: ['openai/request'],
     anthropic: ['openai', 'openai/answer', 'openai/fields', 'openai/request'],
+    responses: ['openai', 'openai/answer', 'openai/fields', 'openai/request'],
     media: ['openai/request'],
-    'field-page': ['anthropic', 'openai/fields', 'openai/request'],
+    'field-page': ['anthropic', 'openai/fields', 'openai/request', 'responses'],
     routing: [],
     idempotency: [],
     degradation: ['routing'],
@@ -88,6 +89,7 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
       'routing',
     ],
     'routes/anthropic': ['anthropic', 'http', 'openai/answer', 'routes'],
+    'routes/responses': ['http', 'responses', 'routes'],
     'routes/views': ['http', 'overview', 'routes', 'routing'],
   },
   'services/mesh': {

@@ -211,7 +211,7 @@ describe('Requests that no route takes', () => {
 
     assert.equal(await hintAt('/chat/completions'), 'did you mean /v1/chat/completions?');
     assert.equal(await hintAt('/v1/v1/messages'), 'did you mean /v1/messages?');
-    assert.match((await hintAt('/v1/responses')) ?? '', /messages to \/v1\/chat\/completions$/);
+    assert.match((await hintAt('/v1/responses/resp_1')) ?? '', /^nothing is stored here/);
     assert.equal(await hintAt('/v1/nothing'), undefined);
   });
 

@@ -47,6 +47,8 @@ describe('the access log of a gateway', () => {
     ['POST', '/v1/chat/completions', { body: JSON.stringify(CHAT) }, '200'],
     ['POST', '/v1/completions', { body: '{"prompt":"hi"}' }, '200'],
     ['POST', '/v1/embeddings', { body: '{"input":[]}' }, '400 INVALID_REQUEST'],
+    ['POST', '/v1/responses', { body: '{"input":"hi"}' }, '200'],
+    ['POST', '/v1/responses', { body: '{"input":[]}' }, '400 INVALID_REQUEST'],
     ['POST', '/v1/messages', { body: JSON.stringify({ model, messages, max_tokens: 9 }) }, '200'],
     ['POST', '/v1/messages', { body: '[]' }, '400 INVALID_REQUEST'],
     ['POST', '/v1/messages/count_tokens', { body: JSON.stringify({ model, messages }) }, '200'],

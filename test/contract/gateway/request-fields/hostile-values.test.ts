@@ -30,6 +30,19 @@ const MESSAGES = [
   { role: 'tool', tool_call_id: 'a', content: 'ok' },
 ];
 const TOOLS = [{ type: 'function', function: { name: 'tap', parameters: {}, strict: true } }];
+const ITEMS = [
+  {
+    role: 'user',
+    content: [
+      { type: 'input_text', text: 'hi' },
+      { type: 'input_image', image_url: dataUrl('image/png', PNG), detail: 'auto' },
+      AUDIO,
+    ],
+  },
+  { type: 'reasoning', id: 'rs_1', summary: [], content: [{ type: 'reasoning_text', text: 'hm' }] },
+  { type: 'function_call', call_id: 'a', name: 'tap', arguments: '{"a":"b"}' },
+  { type: 'function_call_output', call_id: 'a', output: [{ type: 'input_text', text: 'ok' }] },
+];
 const CLAUDE = {
   model: 'phone-nano',
   system: [{ type: 'text', text: 'x', cache_control: { type: 'ephemeral' } }],
@@ -100,6 +113,32 @@ const REQUESTS: readonly (readonly [path: string, body: unknown])[] = [
   ],
   ['/v1/embeddings', { input: ['a', [1, 2]], encoding_format: 'base64', pooling: 'mean' }],
   ['/v1/embeddings', { messages: [{ role: 'user', content: [IMAGE] }] }],
+  [
+    '/v1/responses',
+    {
+      model: 'phone-nano',
+      instructions: 'x',
+      input: ITEMS,
+      tools: [{ type: 'function', name: 'tap', parameters: {}, strict: true }],
+      tool_choice: {
+        type: 'allowed_tools',
+        mode: 'auto',
+        tools: [{ type: 'function', name: 'tap' }],
+      },
+      metadata: { a: 'b' },
+      reasoning: { effort: 'none' },
+      include: ['message.output_text.logprobs'],
+      stream: true,
+    },
+  ],
+  [
+    '/v1/responses',
+    {
+      input: 'hi',
+      text: { format: { type: 'json_schema', name: 'a', schema: SCHEMA, strict: true } },
+      top_logprobs: 2,
+    },
+  ],
   ['/v1/messages', { ...CLAUDE, max_tokens: 5, stop_sequences: ['x'], stream: true }],
   [
     '/v1/messages/count_tokens',
@@ -163,7 +202,7 @@ async function probe(path: string, body: string, what: string): Promise<void> {
   const text = await response.text();
   assert(performance.now() - startMs < MAX_MS, `${what} took too long`);
   if (response.status === 200) {
-    assert(!text.includes('"error"'), `${what}: ${text}`);
+    assert(!/"error":(?!null)|"type":"error"/.test(text), `${what}: ${text}`);
     return;
   }
   assert(response.status < 500 && response.status !== 429, `${what}: ${response.status} ${text}`);

@@ -18,6 +18,7 @@ const REQUESTS: Readonly<Record<string, Fields>> = {
   '/v1/chat/completions': { messages: MESSAGES },
   '/v1/completions': { prompt: 'hi' },
   '/v1/embeddings': { input: 'hi' },
+  '/v1/responses': { input: 'hi' },
   '/v1/messages': { model: 'phone-nano', max_tokens: 5, messages: MESSAGES },
   '/v1/messages/count_tokens': { model: 'phone-nano', messages: MESSAGES },
   '/v1/audio/transcriptions': {},
@@ -30,6 +31,11 @@ const AROUND: Readonly<Record<string, unknown>> = {
   messages: MESSAGES,
   'messages.content': [{ type: 'text', text: 'hi' }],
   'messages.content.image_url': { url: dataUrl('image/png', PNG) },
+  input: MESSAGES,
+  'input.content': [{ type: 'input_text', text: 'hi' }],
+  'input.output': [{ type: 'input_text', text: 'hi' }],
+  'text.format': { type: 'text' },
+  'input.summary': [{ type: 'summary_text', text: 'hi' }],
   tools: [{ type: 'function', function: { name: 'tap' } }],
   system: [{ type: 'text', text: 'a' }],
   response_format: { type: 'json_schema' },
@@ -44,7 +50,13 @@ function requestFor(path: string, field: string): Fields {
   if (isChat && /^(messages|tools)\./.test(field)) return { messages: MESSAGES, ...given };
   const tools = [{ name: 'tap', input_schema: {} }];
   const isMessages = path.startsWith('/v1/messages') && field.startsWith('tools.');
-  return { ...REQUESTS[path], ...(isMessages && { tools }), ...given };
+  const isFlat = path === '/v1/responses' && field.startsWith('tools.');
+  return {
+    ...REQUESTS[path],
+    ...(isMessages && { tools }),
+    ...(isFlat && { tools: [{ type: 'function', name: 'tap' }] }),
+    ...given,
+  };
 }
 
 let harness: Harness;
@@ -93,7 +105,7 @@ async function effectOf(path: string, request: Fields): Promise<string> {
   });
   return (asked + text)
     .replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{24,}/g, 'ID')
-    .replaceAll(/"created":\d+/g, '');
+    .replaceAll(/"(?:created|created_at|completed_at)":\d+/g, '');
 }
 
 /** A field of a table, or of an object in it. */
@@ -140,7 +152,7 @@ for (const { path, uses } of ROUTE_FIELDS) {
           const response = await post(path, withField(request, steps, wanted(use, request)));
 
           const { place, message } = await refusalOf(response);
-          assert.equal(place, placeOf(field));
+          assert.equal(place, placeOf(field, request));
           assert(message.startsWith(`${place}: ${use.why}`), message);
         });
       } else if (use.kind === 'harmless') {
@@ -160,7 +172,7 @@ for (const { path, uses } of ROUTE_FIELDS) {
 
           const { place } = await refusalOf(await post(path, withField(request, steps, [[{}]])));
 
-          assert.equal(place, placeOf(field));
+          assert.equal(place, placeOf(field, request));
         });
       } else {
         it(`${field} is honoured`, async () => {
@@ -182,10 +194,12 @@ for (const { path, uses } of ROUTE_FIELDS) {
 }
 
 /** Returns the path of a field as a refusal writes it. */
-function placeOf(field: string): string {
+function placeOf(field: string, { input }: Fields): string {
+  const last = Array.isArray(input) ? input.length - 1 : 0;
   return field
     .replace(/^(messages|tools|system)\./, '$1[0].')
-    .replace(/^(messages\[0\]\.content)\./, '$1[0].');
+    .replace(/^input\./, `input[${last}].`)
+    .replace(/^((?:messages|input)\[\d\]\.(?:content|output|summary))\./, '$1[0].');
 }
 
 /** Returns the message of a refusal, and the field at fault: Anthropic's names it in the message alone. */

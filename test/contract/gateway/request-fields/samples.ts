@@ -1,38 +1,6 @@
 import { dataUrl, PNG, WAV } from '#test/contract/gateway/media-files.ts';
-
-/** A value of an honoured field that changes what is asked or answered. */
-export interface Sample {
-  readonly value: unknown;
-  /** Fields that the request has with the field and without it; undefined takes one away. */
-  readonly given: Fields;
-  /** Fields of the request with the field, where no value of the field alone would do. */
-  readonly changed?: Fields;
-  /** True if the field only says what something is, so that another value changes nothing. */
-  readonly isLabel?: boolean;
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-type Samples = Readonly<Record<string, Sample>>;
-
-const sample = (value: unknown, given: Fields = {}): Sample => ({ value, given });
-const label = (value: unknown, given: Fields = {}): Sample => ({ value, given, isLabel: true });
-
-/** Puts an object in front of paths in it. */
-function below(object: string, samples: Samples): Samples {
-  return Object.fromEntries(
-    Object.entries(samples).map(([path, one]) => [`${object}.${path}`, one]),
-  );
-}
-
-/** Gives the same fields to several samples. */
-function all(given: Fields, samples: Samples): Samples {
-  return Object.fromEntries(
-    Object.entries(samples).map(([path, one]) => [
-      path,
-      { ...one, given: { ...given, ...one.given } },
-    ]),
-  );
-}
+import { RESPONSE_SAMPLES } from './response-samples.ts';
+import { all, below, type Fields, label, type Samples, sample } from './sample.ts';
 
 const SCHEMA = { type: 'object', properties: { a: { type: 'integer' } } };
 const JSON_SCHEMA = { type: 'json_schema', json_schema: { name: 'a', schema: SCHEMA } };
@@ -95,6 +63,17 @@ const ANSWER: Samples = {
   truncate_prompt_tokens: sample(5),
 };
 
+const STRUCTURED: Samples = {
+  structured_outputs: sample({ regex: 'a+' }),
+  'structured_outputs.json': sample(SCHEMA),
+  'structured_outputs.json_object': sample(true),
+  'structured_outputs.regex': sample('a+'),
+  'structured_outputs.choice': sample(['a', 'b']),
+  'structured_outputs.grammar': sample('root ::= "a"'),
+  'structured_outputs.structural_tag': sample(TAG),
+  'structured_outputs.phone_action': sample(true),
+};
+
 const FORMS: Samples = {
   response_format: sample({ type: 'json_object' }),
   'response_format.type': sample('json_object', { response_format: { type: 'text' } }),
@@ -113,14 +92,7 @@ const FORMS: Samples = {
   guided_regex: sample('a+'),
   guided_choice: sample(['a', 'b']),
   guided_grammar: sample('root ::= "a"'),
-  structured_outputs: sample({ regex: 'a+' }),
-  'structured_outputs.json': sample(SCHEMA),
-  'structured_outputs.json_object': sample(true),
-  'structured_outputs.regex': sample('a+'),
-  'structured_outputs.choice': sample(['a', 'b']),
-  'structured_outputs.grammar': sample('root ::= "a"'),
-  'structured_outputs.structural_tag': sample(TAG),
-  'structured_outputs.phone_action': sample(true),
+  ...STRUCTURED,
 };
 
 const TOOLS: Samples = {
@@ -339,6 +311,15 @@ export const SAMPLES: Readonly<Record<string, Samples>> = {
     truncate_prompt_tokens: sample(5),
     add_special_tokens: sample(false),
     add_generation_prompt: sample(true, { input: undefined, ...CHAT_INSTEAD }),
+  },
+  '/v1/responses': {
+    ...SERVING,
+    ...SAMPLER,
+    ...STRUCTURED,
+    ...RESPONSE_SAMPLES,
+    logit_bias: sample({ 1: 1 }),
+    stop: sample('x'),
+    ignore_eos: sample(true),
   },
   '/v1/messages': {
     ...COUNTED,

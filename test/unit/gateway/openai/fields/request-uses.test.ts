@@ -21,6 +21,8 @@ import {
   parseTokenizeRequest,
 } from '#gateway/openai/request/tokenize-request.ts';
 import { parseTranscriptionRequest } from '#gateway/openai/request/transcription-request.ts';
+import { parseResponseRequest } from '#gateway/responses/response-request.ts';
+import { RESPONSE_USES } from '#gateway/responses/response-uses.ts';
 import { refusalOf } from '#test/refusal.ts';
 import { namesIn, UPSTREAM_FIELDS } from './upstream-fields.ts';
 
@@ -52,6 +54,10 @@ const ROUTES: Readonly<Record<keyof typeof UPSTREAM_FIELDS, RouteCase>> = {
     table: EMBEDDING_USES,
     parse: (fields) =>
       parseEmbeddingRequest('messages' in fields ? fields : { input: 'hi', ...fields }),
+  },
+  responses: {
+    table: RESPONSE_USES,
+    parse: (fields) => parseResponseRequest({ input: 'hi', ...fields }),
   },
   messages: {
     table: MESSAGE_USES,

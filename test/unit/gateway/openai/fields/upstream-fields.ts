@@ -1,5 +1,19 @@
 /** The fields of other servers' request schemas, by route and server, as of November 2026. */
 export const UPSTREAM_FIELDS = {
+  responses: {
+    OpenAI: `background context_management conversation include input instructions max_output_tokens
+      max_tool_calls metadata model moderation parallel_tool_calls previous_response_id prompt
+      prompt_cache_key prompt_cache_options prompt_cache_retention reasoning safety_identifier
+      service_tier store stream stream_options temperature text tool_choice tools top_logprobs top_p
+      truncation user`,
+    vLLM: `background include input instructions max_output_tokens max_tool_calls metadata model
+      logit_bias parallel_tool_calls previous_response_id prompt reasoning service_tier store stream
+      temperature text tool_choice tools top_logprobs top_p top_k truncation user skip_special_tokens
+      include_stop_str_in_output prompt_cache_key request_id media_io_kwargs mm_processor_kwargs
+      priority cache_salt enable_response_messages previous_input_messages structured_outputs
+      presence_penalty frequency_penalty repetition_penalty seed stop ignore_eos vllm_xargs
+      kv_transfer_params chat_template_kwargs`,
+  },
   chat: {
     OpenAI: `messages model audio frequency_penalty function_call functions logit_bias logprobs
       max_completion_tokens max_tokens metadata modalities moderation n parallel_tool_calls prediction

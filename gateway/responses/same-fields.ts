@@ -1,0 +1,23 @@
+/** Fields that a chat has under the same name. */
+export const SAME_FIELDS = [
+  'model',
+  'temperature',
+  'top_p',
+  'top_k',
+  'min_p',
+  'repetition_penalty',
+  'presence_penalty',
+  'frequency_penalty',
+  'logit_bias',
+  'seed',
+  'stop',
+  'ignore_eos',
+  'request_id',
+  'cache_salt',
+  'priority',
+  'chat_template_kwargs',
+  'mm_processor_kwargs',
+  'structured_outputs',
+  'parallel_tool_calls',
+  'stream',
+] as const;
