@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { within } from '#test/bounded.ts';
 
 const MEDIA = join(PACKAGE_ROOT, 'deploy/models/phone-nano/media');
 
@@ -58,9 +59,14 @@ describe('autoglm chat', () => {
       cwd: PACKAGE_ROOT,
       env: { ...process.env, NO_COLOR: '1' },
     });
-    child.stdin.end(`${lines.join('\n')}\n`);
-    const shown = await text(child.stdout);
-    return shown.replaceAll('\r\n', '\n');
+    // It stays open: at the end of its input the terminal may miss the end of what runs in it.
+    child.stdin.write(`${lines.join('\n')}\n`);
+    try {
+      const shown = await within(text(child.stdout), { what: 'the end of a chat in a terminal' });
+      return shown.replaceAll('\r\n', '\n');
+    } finally {
+      child.kill('SIGKILL');
+    }
   }
 
   async function chat(lines: readonly string[], env: Readonly<Record<string, string>> = {}) {
