@@ -211,8 +211,8 @@ const REFUSALS: readonly (readonly [object, string, string])[] = [
   [{ tools: [toolOf({ name: 'f' })], tool_choice: {} }, 'tool_choice.type', 'got nothing'],
   [
     { tools: [toolOf({ name: 'f' })], tool_choice: { type: 'allowed_tools' } },
-    'tool_choice.type',
-    'got "allowed_tools"',
+    'tool_choice.allowed_tools',
+    'got nothing',
   ],
   [
     { tools: [toolOf({ name: 'f' })], tool_choice: { type: 'function', function: { name: 'g' } } },
