@@ -14,4 +14,5 @@ export interface LogLine {
   readonly request_id?: string;
   readonly reason?: string;
   readonly status?: number;
+  readonly elapsed_ms?: number;
 }

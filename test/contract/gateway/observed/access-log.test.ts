@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { RequestView } from '#mesh/trace/request-view.ts';
 import { within } from '#test/bounded.ts';
 import { aborted, accepted, delta, saying } from '#test/contract/gateway/fake-backbone.ts';
@@ -71,6 +72,35 @@ describe('the access log of a gateway', () => {
     ['GET', '/nowhere/at/all', {}, '404 NOT_FOUND'],
     ['GET', '/v1/models/%zz', {}, '400 INVALID_REQUEST'],
   ];
+  it('tells how long an answer took, and its first token, in the metrics too', async () => {
+    const waitMs = 30;
+    harness.backbone.script = async function* () {
+      yield accepted();
+      await delay(waitMs);
+      yield delta({ text: 'Hello' });
+      yield* saying(' world');
+    };
+    const sumOf = async (name: string) => {
+      const page = await (await harness.get('/metrics')).text();
+      const sums = page.matchAll(new RegExp(`^${name}_sum(?:\\{.*\\})? (\\S+)$`, 'gm'));
+      return [...sums].reduce((sum, [, value]) => sum + Number(value), 0);
+    };
+    const names = ['http_request_duration_seconds', 'gateway_time_to_first_token_seconds'];
+    const sumsOf = () => Promise.all(names.map((name) => sumOf(`autoglm:${name}`)));
+    const before = await sumsOf();
+
+    const response = await harness.post('/v1/chat/completions', CHAT, {
+      headers: WITH_KEY,
+    });
+    await response.text();
+    const line = (await accessLines(2)).find(({ msg }) => msg.startsWith('POST'));
+
+    assert(Number(line?.elapsed_ms) >= waitMs, JSON.stringify(line));
+    for (const [i, sum] of (await sumsOf()).entries()) {
+      assert(sum - (before[i] ?? 0) >= waitMs / 1000, names[i]);
+    }
+  });
+
   for (const [method, path, init, outcome] of asked) {
     it(`has one line of ${method} ${path} that ends with ${outcome}`, async () => {
       const headers = init.body === wav ? { authorization: WITH_KEY.authorization } : WITH_KEY;
