@@ -38,6 +38,8 @@ const AT_REST: Readonly<Record<string, string>> = {
   'autoglm:encoder_items_limit': LIMIT,
   'autoglm:encoder_shared_memory_bytes':
     'small rows go in messages: test/contract/encoder/shared-rows.test.ts',
+  'autoglm:encoder_queue_depth':
+    'an item may wait for less than the time between two looks: test/unit/encoder/encoder-batch-queue.test.ts',
   'autoglm:encoder_loaded': 'a tower that is not lazy is loaded before it is ready',
   'autoglm:engine_healthy': `${FAULT} test/unit/llm-backbone/served-model.test.ts`,
   'autoglm:failed_steps_total': `${FAULT} test/unit/llm-backbone/served-model.test.ts`,
