@@ -57,6 +57,9 @@ const AT_REST: Readonly<Record<string, string>> = {
   'autoglm:log_lines_dropped_total': `${FAULT} test/e2e/log-destinations.test.ts`,
 };
 
+/** Most times that all is used once more. */
+const MAX_ROUNDS = 3;
+
 /** Questions with a screenshot, with speech, with both, and without. */
 const CASES = ['text', 'img_text', 'audio', 'img_audio'].flatMap((group) =>
   readPhoneCases('eval.json')
@@ -137,16 +140,15 @@ describe('the metrics of a mesh that is used', { timeout: 240_000 }, () => {
   }
 
   it('each move, or are known to rest for a reason', async () => {
-    await useAll();
-    const isAtRest = (name: string) => Object.hasOwn(AT_REST, name);
+    const isStill = (name: string) => !watch.hasMoved(name) && !Object.hasOwn(AT_REST, name);
+    // What is told for a moment may fall between two looks, and a killed process takes its counts along.
+    let still = watch.names;
+    for (let round = 0; round < MAX_ROUNDS && still.length > 0; round++) {
+      await useAll();
+      still = watch.names.filter(isStill);
+    }
 
-    const still = watch.names.filter((name) => !watch.hasMoved(name));
-
-    assert.deepEqual(
-      still.filter((name) => !isAtRest(name)),
-      [],
-      'these told nothing of all that',
-    );
+    assert.deepEqual(still, [], 'these told nothing of all that');
     const unknown = Object.keys(AT_REST).filter((name) => !watch.names.includes(name));
     assert.deepEqual(unknown, [], 'nobody serves these');
   });
