@@ -10,17 +10,16 @@ import {
   refused,
   refusedUnless,
 } from '#gateway/openai/fields/field-use.ts';
+import { NO_MARKS } from '#gateway/openai/fields/message-uses.ts';
+import { FOREIGN_TOOL, TRANSLATED_TOOL_USES } from '#gateway/openai/fields/tool-uses.ts';
 import { isRecord } from '#mesh/json-value.ts';
 
 const NO_CONTEXT = 'a conversation is taken as it is sent';
-const NO_MARKS = harmless('prompts are cached without marks');
 const FOREIGN_BLOCK = harmless('it belongs to types of blocks that are refused');
 const NO_STORE = 'this server keeps no containers, files or threads';
 
 const isScaledDown = (value: unknown) =>
   isRecord(value) && (value['oversized_image'] ?? 'downsize') === 'downsize';
-const isCalledDirectly = (value: unknown) =>
-  Array.isArray(value) && value.every((one) => one === 'direct');
 
 /** Fields of a block of a system text. */
 const SYSTEM_BLOCK = {
@@ -66,15 +65,11 @@ const BLOCK = {
 const TOOL = {
   ...each(HONOURED, 'type', 'name', 'description', 'input_schema', 'strict'),
   cache_control: NO_MARKS,
-  defer_loading: harmless('every tool is in the prompt'),
+  ...TRANSLATED_TOOL_USES,
   eager_input_streaming: harmless('arguments are sent as they come'),
   input_examples: refused('no template here has a place for examples; describe the tool', EMPTY),
-  allowed_callers: refusedUnless(
-    isCalledDirectly,
-    'tools are called by the client; only ["direct"] is accepted',
-  ),
   ...each(
-    harmless('it belongs to types of tools that are refused'),
+    FOREIGN_TOOL,
     'allowed_domains',
     'blocked_domains',
     'caching',

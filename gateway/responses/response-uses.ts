@@ -9,18 +9,14 @@ import {
   harmless,
   honouredObject,
   refused,
-  refusedUnless,
 } from '#gateway/openai/fields/field-use.ts';
+import { NO_MARKS } from '#gateway/openai/fields/message-uses.ts';
+import { FOREIGN_TOOL, TRANSLATED_TOOL_USES } from '#gateway/openai/fields/tool-uses.ts';
 import { SAME_FIELDS } from './same-fields.ts';
 
 const NO_STORE = 'this server keeps no responses; send every item with each request';
 const FOREIGN_ITEM = harmless('it belongs to types of items that are refused');
-const FOREIGN_TOOL = harmless('it belongs to types of tools that are refused');
 const COMES_BACK = harmless('it comes back with an answer and is not read');
-const NO_MARKS = harmless('prompts are cached without marks');
-
-const isCalledDirectly = (value: unknown) =>
-  Array.isArray(value) && value.every((one) => one === 'direct');
 
 /** Fields of a part; the translation judges its type. */
 const PART = {
@@ -73,12 +69,8 @@ const ITEM = {
 /** Fields of a tool. */
 const TOOL = {
   ...each(HONOURED, 'type', 'name', 'description', 'parameters', 'strict'),
-  defer_loading: harmless('every tool is in the prompt'),
+  ...TRANSLATED_TOOL_USES,
   output_schema: refused('no template here has a place for it; describe the tool', EMPTY),
-  allowed_callers: refusedUnless(
-    isCalledDirectly,
-    'tools are called by the client; only ["direct"] is accepted',
-  ),
   ...each(
     FOREIGN_TOOL,
     'action',

@@ -1,6 +1,7 @@
 import { each, HONOURED, harmless, honouredObject } from './field-use.ts';
 
-const OWN_CACHE = 'prompts are cached without marks';
+/** Marks of what a cache of prompts may keep. */
+export const NO_MARKS = harmless('prompts are cached without marks');
 
 /** Fields of a message; the check of messages judges their values. */
 export const MESSAGE_USES = {
@@ -13,7 +14,7 @@ export const MESSAGE_USES = {
     }),
     audio_url: honouredObject({ url: HONOURED }),
     input_audio: honouredObject({ data: HONOURED, format: HONOURED }),
-    ...each(harmless(OWN_CACHE), 'uuid', 'cache_control', 'prompt_cache_breakpoint'),
+    ...each(NO_MARKS, 'uuid', 'cache_control', 'prompt_cache_breakpoint'),
     ...each(harmless('it comes back with an answer and is not read'), 'id', 'annotations'),
     ...each(
       harmless('it belongs to types of parts that are refused'),
@@ -40,7 +41,7 @@ export const MESSAGE_USES = {
     'reasoning_content',
     'reasoning',
   ),
-  cache_control: harmless(OWN_CACHE),
+  cache_control: NO_MARKS,
   ...each(
     harmless('clients send a whole answer back as a message; this is no part of the prompt'),
     'refusal',

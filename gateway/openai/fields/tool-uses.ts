@@ -8,6 +8,7 @@ import {
   refused,
   refusedUnless,
 } from './field-use.ts';
+import { NO_MARKS } from './message-uses.ts';
 
 const NO_TOOLS = 'tools are called in /v1/chat/completions';
 
@@ -16,7 +17,7 @@ export const TOOL_LIST_USES = {
   tools: honouredObject({
     type: HONOURED,
     function: honouredObject(each(HONOURED, 'name', 'description', 'parameters', 'strict')),
-    cache_control: harmless('prompts are cached without marks'),
+    cache_control: NO_MARKS,
     custom: refused('custom tools are not supported; describe the arguments of a function'),
   }),
 } as const;
@@ -34,7 +35,22 @@ export const TOOL_USES = {
   ),
 } as const;
 
-/** The same fields where there is no conversation. */
+const isCalledDirectly = (value: unknown) =>
+  Array.isArray(value) && value.every((one) => one === 'direct');
+
+/** Fields of a tool that only APIs have which are read like a chat. */
+export const TRANSLATED_TOOL_USES = {
+  defer_loading: harmless('every tool is in the prompt'),
+  allowed_callers: refusedUnless(
+    isCalledDirectly,
+    'tools are called by the client; only ["direct"] is accepted',
+  ),
+} as const;
+
+/** Fields of tools that those APIs run on servers of their own. */
+export const FOREIGN_TOOL = harmless('it belongs to types of tools that are refused');
+
+/** The fields of a chat where there is no conversation. */
 export const NO_TOOL_USES = {
   ...each(refused(NO_TOOLS, EMPTY), 'tools', 'functions'),
   ...each(

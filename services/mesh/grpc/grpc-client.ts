@@ -2,6 +2,7 @@ import type { ChannelOptions } from '@grpc/grpc-js';
 import type { TsProtoServiceDefinition } from 'nice-grpc';
 import { type Channel, type Client, createClientFactory } from 'nice-grpc';
 import { statusToErrorMiddleware } from './error-status.ts';
+import { KEEPALIVE } from './http2-connection.ts';
 import { RenewingChannel } from './renewing-channel.ts';
 
 const MIB = 1024 * 1024;
@@ -14,8 +15,8 @@ export type ChannelUse = 'tokens' | 'tensors';
 
 const COMMON_OPTIONS: ChannelOptions = {
   // A connection that swallows what is sent is noticed by this if its peer is heard on another one.
-  'grpc.keepalive_time_ms': 10_000,
-  'grpc.keepalive_timeout_ms': 5_000,
+  'grpc.keepalive_time_ms': KEEPALIVE.intervalMs,
+  'grpc.keepalive_timeout_ms': KEEPALIVE.timeoutMs,
   'grpc.enable_channelz': 0,
   // The router retries, because it knows whether a first token has been delivered.
   'grpc.enable_retries': 0,

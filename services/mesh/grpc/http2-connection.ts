@@ -13,8 +13,8 @@ export interface KeepaliveTimes {
   readonly timeoutMs: number;
 }
 
-/** The times of the other channels (`grpc-client.ts`). */
-const KEEPALIVE: KeepaliveTimes = { intervalMs: 10_000, timeoutMs: 5_000 };
+/** The times of every connection between processes. */
+export const KEEPALIVE: KeepaliveTimes = { intervalMs: 10_000, timeoutMs: 5_000 };
 
 /** A call as HTTP/2 begins it. */
 export interface CallHead {
