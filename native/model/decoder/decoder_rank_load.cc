@@ -32,9 +32,11 @@ Status DecoderRank::Load(const DecoderOptions& options, const RankLoad& load,
 }
 
 Status DecoderRank::JoinGroup(const GroupRank& place) {
-  Result<std::string> path = device_.ops->join_group(*device_.context, place);
-  if (path.ok()) description_.group_path = std::move(path.value());
-  return path.status();
+  Result<GroupPath> path = device_.ops->join_group(*device_.context, place);
+  if (!path.ok()) return path.status();
+  description_.group_path = std::move(path.value().in_words);
+  meets_on_device_ = path.value().is_on_devices;
+  return Status();
 }
 
 Status DecoderRank::LoadWeights(const DecoderOptions& options, const RankLoad& load) {
@@ -139,7 +141,7 @@ Result<int64_t> DecoderRank::BlocksOfBytes(int64_t bytes, const KvCache::Shape& 
 
 bool DecoderRank::CapturesGraphs(const DecoderOptions& options) const {
   return device_.ops->capture != nullptr && !options.enforce_eager &&
-         device_.context->group_rank == nullptr;
+         meets_on_device_;
 }
 
 Result<int64_t> DecoderRank::BlocksOfShare(const DecoderOptions& options,
