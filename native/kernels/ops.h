@@ -290,6 +290,9 @@ class OpsGraph {
   virtual uint64_t bytes() const = 0;
 };
 
+// What a device multiplies weights of fp8 with.
+enum class Fp8Products : uint8_t { kNone, kFloats, kFloatsAndFp8 };
+
 struct Ops {
   // These operations are about memory.
   FreeMemory (*free_memory)(OpsContext& context);
@@ -310,8 +313,8 @@ struct Ops {
   // Names how packed weights lie in memory. Devices with equal names can multiply each other's. Empty:
   // they cannot be pages of a file.
   std::string (*packed_layout)(OpsContext& context);
-  // Returns true if products take weights and inputs of fp8; others are given weights as floats.
-  bool (*multiplies_fp8)(OpsContext& context);
+  // Returns what inputs products with weights of fp8 take. None: they are given as floats.
+  Fp8Products (*fp8_products)(OpsContext& context);
   Status (*prepare_gemm)(OpsContext& context, const WeightShape& shape);
   Status (*pack)(OpsContext& context, const PackOp& op);
 
