@@ -178,8 +178,13 @@ Status DecoderRank::RunLargestStep(KvCache::Shape shape) {
   Result<KvCache> cache = KvCache::Allocate(device_, local_, shape);
   if (!cache.ok()) return cache.status();
   cache_ = std::move(cache.value());
-  // Weights of some ranks are loaded long before those of others, and ranks in a step do not wait so
-  // long for each other.
+  // Arrays that grow give memory back, for which a device may wait for all that runs; and weights of
+  // some ranks are loaded long before those of others, while ranks in a step do not wait so long for
+  // each other. So a rank has its arrays before it meets the others.
+  const Status begun = Begin(plan);
+  if (!begun.ok()) return begun;
+  const Status written = logit_rows_.Write(device_, plan.output_tokens);
+  if (!written.ok()) return written;
   const GroupRank* const place = device_.context->group_rank;
   if (place != nullptr) place->group->Least(place->rank, 0);
   StepResult result;
