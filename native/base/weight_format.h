@@ -11,18 +11,17 @@ enum class WeightType : uint8_t { kFloat32, kBfloat16, kFloat16, kInt8, kInt4, k
 
 // Format of a packed weight: the type of its numbers, and of the scales that multiply them. An
 // integer q of a group with the scale s and the zero point z stands for (q - z) * s; int8 is
-// -128..127, int4 is -8..7. fp8 is e4m3, of GPUs that multiply it, with one scale a column and inputs
-// of fp8. Only a device knows how they lie in memory. Kernels of every instruction
+// -128..127, int4 is -8..7. fp8 is e4m3, of GPUs. Only a device knows how they lie in memory. Kernels of every instruction
 // set include this header, so it declares functions and defines none.
 struct WeightFormat {
   WeightType type = WeightType::kFloat32;
   // Consecutive inputs of an output column that share a scale, at most kMaxGroupSize; the last group
-  // may be shorter. 0: one scale for the whole column. Only of integers.
+  // may be shorter. 0: one scale for the whole column. Only of integers and fp8.
   int64_t group_size = 0;
   Dtype scale_dtype = Dtype::kFloat32;  // of integers and fp8
   bool has_zero_points = false;         // of integers, each an int8; otherwise they are 0
-  // The input of a product is rounded to the same type, with one scale a row: of fp8 always, of int8
-  // with one scale a column and no zero points.
+  // The input of a product is rounded to the same type, with one scale a row: of fp8 and int8, with one
+  // scale a column and no zero points.
   bool quantizes_input = false;
 };
 

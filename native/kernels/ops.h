@@ -275,6 +275,12 @@ struct OwnMemory {
   uint64_t taken_bytes = 0;  // of this device as it is opened here: by models, scratch, its driver
 };
 
+// How values of a group's ranks meet.
+struct GroupPath {
+  std::string in_words;        // for people
+  bool is_on_devices = false;  // without threads of the host, so that `capture` may hold it
+};
+
 // Operations that a device has captured with their arguments, to run them again. They go before the
 // device does.
 class OpsGraph {
@@ -283,6 +289,9 @@ class OpsGraph {
   // Memory of the device that they take.
   virtual uint64_t bytes() const = 0;
 };
+
+// What a device multiplies weights of fp8 with.
+enum class Fp8Products : uint8_t { kNone, kFloats, kFloatsAndFp8 };
 
 struct Ops {
   // These operations are about memory.
@@ -304,8 +313,8 @@ struct Ops {
   // Names how packed weights lie in memory. Devices with equal names can multiply each other's. Empty:
   // they cannot be pages of a file.
   std::string (*packed_layout)(OpsContext& context);
-  // Returns true if products take weights and inputs of fp8; others are given weights as floats.
-  bool (*multiplies_fp8)(OpsContext& context);
+  // Returns what inputs products with weights of fp8 take. None: they are given as floats.
+  Fp8Products (*fp8_products)(OpsContext& context);
   Status (*prepare_gemm)(OpsContext& context, const WeightShape& shape);
   Status (*pack)(OpsContext& context, const PackOp& op);
 
@@ -335,8 +344,8 @@ struct Ops {
   // These operations are about steps that run often. Null on a device that has nothing to gain.
 
   // Keeps the operations that `run` calls instead of running them: operations that compute layers,
-  // each of which has run once with matrices of these shapes. Refuses if there is no memory. Of a
-  // group's devices it must not be called: their sums meet the host.
+  // each of which has run once with matrices of these shapes. Refuses if there is no memory. Ranks of
+  // a group may only capture what meets on their devices, and replay it in the same order.
   Result<std::unique_ptr<OpsGraph>> (*capture)(OpsContext& context, const std::function<void()>& run);
   // Runs what was captured: the same arguments, over the values that their memory has by now.
   void (*replay)(OpsContext& context, OpsGraph& graph);
@@ -345,8 +354,8 @@ struct Ops {
   // order. If a rank fails, its group is broken: they return at once, and what they leave is undefined.
 
   // Makes the device a rank of a group, before any other operation but those about memory; the place
-  // outlives the context. Returns how values of the ranks meet, in words for people.
-  Result<std::string> (*join_group)(OpsContext& context, const GroupRank& place);
+  // outlives the context. Returns how values of the ranks meet, the same on all.
+  Result<GroupPath> (*join_group)(OpsContext& context, const GroupRank& place);
   // Waits until the device has done all that it was given. When it was called on all ranks, none uses
   // the memory of another any more, and a broken group may be repaired.
   void (*finish)(OpsContext& context);

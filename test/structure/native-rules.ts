@@ -98,7 +98,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'model/weights/': [...BELOW_MODEL, 'model/checkpoint/'],
   'model/preprocess/': BELOW_MODEL,
   'model/layers/': [...BELOW_MODEL, 'model/weights/'],
-  'model/graphs/': [...BELOW_MODEL, 'model/decoder/step_plan.h'],
+  'model/graphs/': [...BELOW_MODEL, 'kernels/group/device_group.h', 'model/decoder/step_plan.h'],
   'model/decoder/': [
     ...BELOW_MODEL,
     'kernels/group/',

@@ -121,7 +121,7 @@ void Gemm(OpsContext& context, const GemmOp& op) {
 void SetGemmOps(Ops& ops) {
   ops.packed_bytes = PackedBytes;
   ops.packed_layout = PackedLayout;
-  ops.multiplies_fp8 = [](OpsContext&) { return false; };
+  ops.fp8_products = [](OpsContext&) { return Fp8Products::kNone; };
   ops.prepare_gemm = PrepareGemm;
   ops.pack = Pack;
   ops.gemm = Gemm;

@@ -28,9 +28,9 @@ void Sample(OpsContext& context, const SampleOp& op) {
   cpu.threads().ParallelFor(op.logits.rows, [&](int64_t row) { SampleRow(cpu, op, row); });
 }
 
-Result<std::string> JoinGroup(OpsContext& context, const GroupRank& place) {
+Result<GroupPath> JoinGroup(OpsContext& context, const GroupRank& place) {
   context.group_rank = &place;
-  return std::string("shared memory");
+  return GroupPath{.in_words = "shared memory"};
 }
 
 // An operation of a CPU has ended when it returns.

@@ -15,7 +15,7 @@ struct CudaGraph final : OpsGraph {
 };
 
 Result<std::unique_ptr<OpsGraph>> Capture(OpsContext& context, const std::function<void()>& run) {
-  CHECK(context.group_rank == nullptr);
+  CHECK(context.group_rank == nullptr || Cuda(context).peers != nullptr);
   Stream& stream = Cuda(context).stream();
   stream.BeginCapture();
   run();

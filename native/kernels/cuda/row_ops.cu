@@ -28,6 +28,12 @@ SIMT_DEVICE int FirstColumn() {
   return (BlockIndex().y * kBlockThreads + ThreadIndex()) * kValues;
 }
 
+// Returns the first value of the thread in a dense matrix.
+template <int kValues>
+SIMT_DEVICE int64_t FirstValue() {
+  return (static_cast<int64_t>(BlockIndex().x) * kBlockThreads + ThreadIndex()) * kValues;
+}
+
 // Takes rows of a table to float32.
 template <Dtype kDtype, int kValues>
 struct GatherRows {
@@ -96,8 +102,7 @@ struct ActivateValues {
   static constexpr int kThreads = kBlockThreads;
 
   SIMT_DEVICE void operator()(const Args& args) const {
-    const int64_t first =
-        (static_cast<int64_t>(BlockIndex().x) * kBlockThreads + ThreadIndex()) * kValues;
+    const int64_t first = FirstValue<kValues>();
     if (first >= args.count) return;
     Vec<float, kValues> values = LoadValues<kValues>(args.x + first);
     for (int i = 0; i < kValues; ++i) values[i] = Apply(args.activation, values[i]);
@@ -156,8 +161,7 @@ struct AddScaledValues {
   static constexpr int kThreads = kBlockThreads;
 
   SIMT_DEVICE void operator()(const Args& args) const {
-    const int64_t first =
-        (static_cast<int64_t>(BlockIndex().x) * kBlockThreads + ThreadIndex()) * kValues;
+    const int64_t first = FirstValue<kValues>();
     if (first >= args.count) return;
     const Vec<float, kValues> x = LoadValues<kValues>(args.x + first);
     Vec<float, kValues> y = LoadValues<kValues>(args.y + first);

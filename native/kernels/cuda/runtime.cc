@@ -129,9 +129,13 @@ struct Graph::State {
 Graph::Graph(Stream& stream, std::unique_ptr<State> state, uint64_t bytes)
     : stream_(stream), state_(std::move(state)), bytes_(bytes) {
   stream_.taken_bytes_ += bytes_;
+  taken_of_gpu[static_cast<size_t>(stream_.ordinal()) % kMaxGpus] += bytes_;
 }
 
-Graph::~Graph() { stream_.taken_bytes_ -= bytes_; }
+Graph::~Graph() {
+  stream_.taken_bytes_ -= bytes_;
+  taken_of_gpu[static_cast<size_t>(stream_.ordinal()) % kMaxGpus] -= bytes_;
+}
 
 Stream::Stream(int ordinal, GpuProperties properties, std::unique_ptr<State> state)
     : ordinal_(ordinal), properties_(properties), state_(std::move(state)) {}

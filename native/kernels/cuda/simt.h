@@ -317,10 +317,10 @@ SIMT_DEVICE float Sqrt(float value) { return sqrtf(value); }
 SIMT_DEVICE float Rsqrt(float value) { return rsqrtf(value); }
 // Adds the products of four int8 by four int8.
 SIMT_DEVICE int Dp4a(int a, int b, int sum) { return __dp4a(a, b, sum); }
-// Adds two pairs of bfloat16; a GPU of 8.0 has the sum as a product by 1 alone.
-SIMT_DEVICE uint32_t AddBf16x2(uint32_t a, uint32_t b) {
+// Returns a * b + c of pairs of bfloat16, subnormal ones included.
+SIMT_DEVICE uint32_t FmaBf16x2(uint32_t a, uint32_t b, uint32_t c) {
   uint32_t sum;
-  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(sum) : "r"(a), "r"(0x3f803f80u), "r"(b));
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(sum) : "r"(a), "r"(b), "r"(c));
   return sum;
 }
 // Chooses four of the eight bytes of low and high, one for each nibble of the selector.

@@ -15,9 +15,11 @@ struct QuantizationConfig {
   Method method = Method::kNone;
   // Inputs of products with int8 weights are rounded to int8, with one scale a row.
   bool quantizes_input = false;
-  // Inputs of products with fp8 weights are rounded to fp8, with one scale a row, found in each
-  // product. Weights that have one scale, or one a row, may stay fp8 then.
+  // Inputs of products with fp8 weights that have one scale, or one a row, are rounded to fp8, with one
+  // scale a row, found in each product.
   bool rounds_input_to_fp8 = false;
+  // Weights of fp8 stay so, because the device multiplies them; otherwise they are widened.
+  bool keeps_fp8 = false;
   // Of GPTQ: the stored zero points are one less than the ones they stand for (the first version of
   // the format).
   bool zero_points_less_one = false;

@@ -217,15 +217,20 @@ Status QuantizedTensors::DescribeFp8(const QuantizationConfig& config, HostWeigh
   const Result<const StoredTensor*> scales =
       Require(Fp8ScaleSuffix(), {"BF16", "F16", "F32"}, shape);
   if (!scales.ok()) return scales.status();
+  if (!config.keeps_fp8) return Status();
   const bool is_channel = shape == std::vector<int64_t>{place.rows, 1};
-  if (!config.rounds_input_to_fp8 || (shape.size() == 2 && !is_channel)) return Status();
+  const bool is_block = shape.size() == 2 && !is_channel;
   weight.is_scaled = true;
-  weight.format = {.type = WeightType::kFp8, .quantizes_input = true};
+  weight.format.type = WeightType::kFp8;
+  weight.format.quantizes_input = config.rounds_input_to_fp8 && !is_block;
+  if (is_block) weight.format.group_size = kFp8Block;
+  if (!weight.format.quantizes_input) weight.format.scale_dtype = FloatDtype(*scales.value());
   weight.values = static_cast<const int8_t*>(values.value()->data) + place.first_row * place.depth +
                   place.first_input;
-  for (int64_t row = place.first_row; row < place.first_row + weight.rows; ++row) {
-    weight.scales.push_back(ReadFloat(*scales.value(), is_channel ? row : 0));
-  }
+  ForEachGroup(weight, [&](int64_t row, int64_t group) {
+    const int64_t block = row / kFp8Block * shape.back() + group;
+    weight.scales.push_back(ReadFloat(*scales.value(), is_block ? block : is_channel ? row : 0));
+  });
   return Status();
 }
 

@@ -50,7 +50,7 @@ class QuantizedTensors {
   Status DescribeInt8(const QuantizationConfig& config, HostWeight& weight) const;
   Status DescribePacked(const QuantizationConfig& config, HostWeight& weight) const;
   Status ReadPackedZeroPoints(HostWeight& weight) const;
-  // Keeps the numbers if inputs are rounded to fp8 and no row has several scales.
+  // Keeps the numbers if the configuration does.
   Status DescribeFp8(const QuantizationConfig& config, HostWeight& weight) const;
   // Returns the shape that the scales of FP8 must have.
   std::vector<int64_t> Fp8ScaleShape(const HostWeight& weight) const;

@@ -5,9 +5,16 @@
 #include <cmath>
 #include <utility>
 
+#include "kernels/group/device_group.h"
 #include "model/layers/layer_ops.h"
 
 namespace autoglm {
+
+void DecoderRank::Finish() {
+  device_.ops->finish(*device_.context);
+  const GroupRank* const place = device_.context->group_rank;
+  if (place != nullptr && place->group->is_broken() && graphs_.has_value()) graphs_->Clear();
+}
 
 void DecoderRank::Multiply(const MatrixView& x, const Linear& linear, const MatrixView& y) {
   LayerOps(device_, activation_dtype_).Multiply(x, linear, y);

@@ -77,8 +77,9 @@ class DecoderRank {
   // `result`. A refused plan leaves the cache as it was.
   Status Execute(const StepPlan& plan, StepResult& result);
 
-  // Waits until the device has done all that it was given.
-  void Finish() { device_.ops->finish(*device_.context); }
+  // Waits until the device has done all that it was given. In a broken group, it also gives up its
+  // graphs: the rank that failed may not have what the others captured.
+  void Finish();
 
   // Runs a whole prompt in a cache of its own. Rank 0 alone fills `trace`.
   Status Trace(const TraceRequest& request, DecoderTrace& trace);
@@ -97,7 +98,7 @@ class DecoderRank {
   Status JoinGroup(const GroupRank& place);
   Status LoadWeights(const DecoderOptions& options, const RankLoad& load);
   Status AllocateMemory(const DecoderOptions& options);
-  // Returns true if the device shares graphs among steps. Sums of a group meet the host.
+  // Returns true if the device shares graphs among steps: in a group, all devices do or none does.
   bool CapturesGraphs(const DecoderOptions& options) const;
   // Makes the table of angles long enough for so many positions, or as many as the model has.
   void ReachPositions(int64_t num_positions);
@@ -138,6 +139,7 @@ class DecoderRank {
   const DecoderConfig local_;  // of the shard
   std::unique_ptr<WeightMemory> weight_memory_;
   DecoderWeights weights_;  // in weight_memory_
+  bool meets_on_device_ = true;  // no sum over ranks needs the host
   Dtype activation_dtype_ = Dtype::kFloat32;
   KvCache cache_;
   std::optional<RopeTable> rope_;

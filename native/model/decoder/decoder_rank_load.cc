@@ -32,9 +32,11 @@ Status DecoderRank::Load(const DecoderOptions& options, const RankLoad& load,
 }
 
 Status DecoderRank::JoinGroup(const GroupRank& place) {
-  Result<std::string> path = device_.ops->join_group(*device_.context, place);
-  if (path.ok()) description_.group_path = std::move(path.value());
-  return path.status();
+  Result<GroupPath> path = device_.ops->join_group(*device_.context, place);
+  if (!path.ok()) return path.status();
+  description_.group_path = std::move(path.value().in_words);
+  meets_on_device_ = path.value().is_on_devices;
+  return Status();
 }
 
 Status DecoderRank::LoadWeights(const DecoderOptions& options, const RankLoad& load) {
@@ -139,7 +141,7 @@ Result<int64_t> DecoderRank::BlocksOfBytes(int64_t bytes, const KvCache::Shape& 
 
 bool DecoderRank::CapturesGraphs(const DecoderOptions& options) const {
   return device_.ops->capture != nullptr && !options.enforce_eager &&
-         device_.context->group_rank == nullptr;
+         meets_on_device_;
 }
 
 Result<int64_t> DecoderRank::BlocksOfShare(const DecoderOptions& options,
@@ -176,8 +178,13 @@ Status DecoderRank::RunLargestStep(KvCache::Shape shape) {
   Result<KvCache> cache = KvCache::Allocate(device_, local_, shape);
   if (!cache.ok()) return cache.status();
   cache_ = std::move(cache.value());
-  // Weights of some ranks are loaded long before those of others, and ranks in a step do not wait so
-  // long for each other.
+  // Arrays that grow give memory back, for which a device may wait for all that runs; and weights of
+  // some ranks are loaded long before those of others, while ranks in a step do not wait so long for
+  // each other. So a rank has its arrays before it meets the others.
+  const Status begun = Begin(plan);
+  if (!begun.ok()) return begun;
+  const Status written = logit_rows_.Write(device_, plan.output_tokens);
+  if (!written.ok()) return written;
   const GroupRank* const place = device_.context->group_rank;
   if (place != nullptr) place->group->Least(place->rank, 0);
   StepResult result;

@@ -63,9 +63,9 @@ class WeightLoader {
   WeightLoader(const Device& device, const TensorSource& source, WeightMemory& memory,
                const Options& options)
       : device_(device), source_(source), memory_(memory), options_(options) {
-    if (!device.ops->multiplies_fp8(*device.context)) {
-      options_.quantization.rounds_input_to_fp8 = false;
-    }
+    const Fp8Products fp8 = device.ops->fp8_products(*device.context);
+    options_.quantization.keeps_fp8 = fp8 != Fp8Products::kNone;
+    if (fp8 != Fp8Products::kFloatsAndFp8) options_.quantization.rounds_input_to_fp8 = false;
   }
 
   // Loads a vector as float32: [size].

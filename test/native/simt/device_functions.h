@@ -243,11 +243,13 @@ SIMT_DEVICE int Dp4a(int a, int b, int sum) {
   }
   return sum;
 }
-SIMT_DEVICE uint32_t AddBf16x2(uint32_t a, uint32_t b) {
+// A product of bfloat16 is exact in float32, and so rounded where the sum is, and once more to bfloat16.
+SIMT_DEVICE uint32_t FmaBf16x2(uint32_t a, uint32_t b, uint32_t c) {
   const auto half = [](uint32_t pair, int shift) {
     return Bf16ToFloat(static_cast<uint16_t>(pair >> shift));
   };
-  return PackBf16(half(a, 0) + half(b, 0), half(a, 16) + half(b, 16));
+  return PackBf16(std::fma(half(a, 0), half(b, 0), half(c, 0)),
+                  std::fma(half(a, 16), half(b, 16), half(c, 16)));
 }
 SIMT_DEVICE uint32_t PermuteBytes(uint32_t low, uint32_t high, uint32_t selector) {
   const uint64_t bytes = low | static_cast<uint64_t>(high) << 32;

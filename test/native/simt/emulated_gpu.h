@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "kernels/cuda/runtime.h"
 
@@ -23,12 +24,26 @@ struct EmulatedMachine {
   uint64_t seed = 1;  // of the order in which blocks and threads run
   uint64_t nanoseconds_per_pause = 1000;  // that pass when a thread pauses
   int full_gpu = -1;  // that has no memory left, whatever was taken; -1: none
+  int gpu_without_graphs = -1;  // that has no memory for any
   // Is called by whoever gives a GPU a kernel, before it runs.
   void (*before_launch)(int gpu, const cuda::KernelLaunch& launch) = nullptr;
 };
 
 // Returns the settings, which a test may change before it opens a stream.
 EmulatedMachine& Machine();
+
+// While it lives, the machine has these settings.
+class MachineSettings {
+ public:
+  explicit MachineSettings(const EmulatedMachine& settings)
+      : before_(std::exchange(Machine(), settings)) {}
+  ~MachineSettings() { Machine() = before_; }
+  MachineSettings(const MachineSettings&) = delete;
+  MachineSettings& operator=(const MachineSettings&) = delete;
+
+ private:
+  const EmulatedMachine before_;
+};
 
 // Number of allocations of the GPUs' memory in this process.
 uint64_t NumAllocations();

@@ -241,7 +241,9 @@ Result<std::unique_ptr<Graph>> Stream::EndCapture() {
   const simt::Turn turn;
   std::unique_ptr<Graph::State> captured = std::move(state_->captured);
   const uint64_t bytes = captured->launches.size() * kBytesOfKernel;
-  if (bytes > ReadMemory().free_bytes) return OutOfMemory("cannot keep a graph of kernels");
+  if (bytes > ReadMemory().free_bytes || ordinal_ == simt::Machine().gpu_without_graphs) {
+    return OutOfMemory("cannot keep a graph of kernels");
+  }
   ++simt::num_captures;
   return std::make_unique<Graph>(*this, std::move(captured), bytes);
 }

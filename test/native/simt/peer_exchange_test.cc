@@ -22,16 +22,7 @@
 namespace autoglm::cuda {
 namespace {
 
-// While it lives, the machine has these settings.
-class MachineSettings {
- public:
-  explicit MachineSettings(const simt::EmulatedMachine& settings)
-      : before_(std::exchange(simt::Machine(), settings)) {}
-  ~MachineSettings() { simt::Machine() = before_; }
-
- private:
-  const simt::EmulatedMachine before_;
-};
+using simt::MachineSettings;
 
 // GPUs of a group, each with one array of values.
 class PeerGroup {
@@ -56,14 +47,23 @@ class PeerGroup {
 
   // Gives every rank values, of very different sizes, so that sums depend on their order; returns them.
   std::vector<std::vector<float>> Fill(size_t count, uint32_t seed) {
+    for (Rank& rank : ranks) {
+      rank.values = std::move(rank.stream->Allocate(count * sizeof(float)).value());
+    }
+    return Refill(seed);
+  }
+
+  // Gives them others, in the same memory.
+  std::vector<std::vector<float>> Refill(uint32_t seed) {
     std::mt19937 random(seed);
     std::uniform_real_distribution<float> unit(-1.0f, 1.0f);
     std::vector<std::vector<float>> all;
     for (Rank& rank : ranks) {
-      std::vector<float>& values = all.emplace_back(count);
-      for (size_t i = 0; i < count; ++i) values[i] = unit(random) * (i % 3 == 0 ? 1e6f : 1.0f);
-      rank.values = std::move(rank.stream->Allocate(count * sizeof(float)).value());
-      rank.stream->CopyIn(rank.values.data(), values.data(), count * sizeof(float));
+      std::vector<float>& values = all.emplace_back(rank.values.bytes() / sizeof(float));
+      for (size_t i = 0; i < values.size(); ++i) {
+        values[i] = unit(random) * (i % 3 == 0 ? 1e6f : 1.0f);
+      }
+      rank.stream->CopyIn(rank.values.data(), values.data(), rank.values.bytes());
     }
     return all;
   }
@@ -296,6 +296,62 @@ TEST_CASE("A GPU that waits for a rank that has failed stops waiting, and the gr
 
     CHECK(!peers.group.is_broken());
     for (size_t rank = 0; rank < 3; ++rank) CHECK(peers.Values(rank) == again);
+  }
+}
+
+TEST_CASE("Sums that are replayed find their numbers in memory, also after a repair") {
+  for (const int num_ranks : {2, 4}) {
+    CAPTURE(num_ranks);
+    const MachineSettings machine(FourGpus(static_cast<uint64_t>(num_ranks)));
+    PeerGroup peers(num_ranks);
+    peers.Fill(100, 6);
+    std::vector<std::unique_ptr<Graph>> graphs;
+    for (size_t rank = 0; rank < peers.ranks.size(); ++rank) {
+      Stream& stream = *peers.ranks[rank].stream;
+      stream.BeginCapture();
+      for (int time = 0; time < 3; ++time) peers.Sum(rank);
+      graphs.push_back(std::move(stream.EndCapture().value()));
+    }
+    // Sums of their own lie between those of the graphs, and each graph comes several times.
+    const auto sum_again = [&] {
+      peers.OnRanks([&](int i) {
+        const size_t rank = static_cast<size_t>(i);
+        for (int time = 0; time < 2; ++time) {
+          peers.ranks[rank].stream->Replay(*graphs[rank]);
+          peers.Sum(rank);
+        }
+      });
+    };
+    const auto sums_of = [&](uint32_t values) {
+      std::vector<std::vector<float>> expected = peers.Refill(values);
+      for (int time = 0; time < 8; ++time) {
+        expected.assign(expected.size(), SumInOrder(expected));
+      }
+      return expected[0];
+    };
+    const std::vector<float> expected = sums_of(6);
+    sum_again();
+    for (size_t rank = 0; rank < peers.ranks.size(); ++rank) {
+      REQUIRE(peers.Values(rank) == expected);
+    }
+
+    // The last rank fails, while others are in a graph or have been in one more.
+    peers.OnRanks([&](int i) {
+      const size_t rank = static_cast<size_t>(i);
+      if (i == num_ranks - 1) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(3));
+        peers.group.Break();
+        return;
+      }
+      for (int time = 0; time <= i; ++time) peers.ranks[rank].stream->Replay(*graphs[rank]);
+    });
+    for (PeerGroup::Rank& rank : peers.ranks) rank.exchange->Restart();
+    peers.group.Repair();
+    const std::vector<float> again = sums_of(7);
+    sum_again();
+
+    CHECK(!peers.group.is_broken());
+    for (size_t rank = 0; rank < peers.ranks.size(); ++rank) CHECK(peers.Values(rank) == again);
   }
 }
 

@@ -147,17 +147,25 @@ StepPlan PlanOf(const Step& step) {
   return plan;
 }
 
+// Returns this GPU and those behind it; a machine that has fewer gives some of them again.
+std::vector<DeviceId> GpusOf(const Settings& settings, size_t count) {
+  std::vector<DeviceId> gpus(count);
+  const size_t num_gpus = GpuDriver::OfProcess().ListGpus().size();
+  for (size_t i = 0; i < gpus.size(); ++i) {
+    gpus[i].kind = DeviceKind::kCuda;
+    gpus[i].ordinal = static_cast<int>((static_cast<size_t>(settings.ordinal) + i) % num_gpus);
+  }
+  return gpus;
+}
+
 // Loads a decoder of bfloat16 with random weights, whose cache holds so many tokens.
-std::unique_ptr<Decoder> Load(const Settings& settings, const DecoderConfig& shape,
+std::unique_ptr<Decoder> Load(const std::vector<DeviceId>& gpus, const DecoderConfig& shape,
                               int64_t num_cached, std::optional<WeightType> type = std::nullopt,
                               bool enforce_eager = false) {
   DecoderOptions options;
   options.enforce_eager = enforce_eager;
   options.random = shape;
-  DeviceId device;
-  device.kind = DeviceKind::kCuda;
-  device.ordinal = settings.ordinal;
-  options.devices = {device};
+  options.devices = gpus;
   options.weight_format = PlainFormat(Dtype::kBfloat16);
   options.quantize.type = type;
   options.activation_dtype = Dtype::kBfloat16;
@@ -201,7 +209,7 @@ double MeasureFormat(const Settings& settings, const GpuPeak& peak, const Format
   const DecoderConfig shape = Shape(settings.num_layers);
   const int64_t num_blocks = std::max(kNumSequences * kMany.BlocksEach(), kWholePrompt.BlocksEach());
   const std::unique_ptr<Decoder> decoder =
-      Load(settings, shape, num_blocks * kBlockSize, format.type);
+      Load(GpusOf(settings, 1), shape, num_blocks * kBlockSize, format.type);
   const std::string of = std::string("GLM-4-9B, ") + std::to_string(settings.num_layers) +
                          " layers, " + format.name;
   const double weights = LayerWeights(shape) + HeadWeights(shape);
@@ -233,25 +241,26 @@ void MeasureOverhead(const Settings& settings) {
   shape.num_rope_pairs = 16;
   shape.intermediate_size = 128;
   shape.vocab_size = kVocabLimit;
-  for (const bool enforce_eager : {false, true}) {
-    const std::unique_ptr<Decoder> decoder =
-        Load(settings, shape, kBlockSize, std::nullopt, enforce_eager);
-    Print(settings, {"a step of nothing but launches, " + std::to_string(settings.num_layers) +
-                         " layers, " + (enforce_eager ? "one by one" : "in a graph"),
-                     1e6 * SecondsOf(*decoder, {1, 1, 1}), "us"});
+  for (const size_t num_ranks : {size_t{1}, size_t{2}}) {
+    // The one KV head is on both.
+    const int64_t num_cached = static_cast<int64_t>(num_ranks) * kBlockSize;
+    for (const bool enforce_eager : {false, true}) {
+      const std::unique_ptr<Decoder> decoder =
+          Load(GpusOf(settings, num_ranks), shape, num_cached, std::nullopt, enforce_eager);
+      Print(settings, {"a step of nothing but launches, " + std::to_string(settings.num_layers) +
+                           " layers, " + (num_ranks == 1 ? "" : "two ranks, ") +
+                           (enforce_eager ? "one by one" : "with graphs"),
+                       1e6 * SecondsOf(*decoder, {1, 1, 1}), "us"});
+    }
   }
 }
 
 // Sums over this GPU and the next one, or over this one twice if there is no other.
 void MeasureGroup(const Settings& settings) {
-  std::vector<DeviceId> gpus(2);
-  const size_t num_gpus = GpuDriver::OfProcess().ListGpus().size();
-  for (size_t i = 0; i < gpus.size(); ++i) {
-    gpus[i].kind = DeviceKind::kCuda;
-    gpus[i].ordinal = static_cast<int>((static_cast<size_t>(settings.ordinal) + i) % num_gpus);
-  }
+  const std::vector<DeviceId> gpus = GpusOf(settings, 2);
   const GroupSums sums = MeasureGroupSums(gpus);
-  const std::string over = num_gpus > 1 ? "two GPUs" : "two ranks on one GPU";
+  const bool are_two = gpus[0].ordinal != gpus[1].ordinal;
+  const std::string over = are_two ? "two GPUs" : "two ranks on one GPU";
   for (const GroupSumTime& time : sums.times) {
     const std::string what = "sum of " + std::to_string(time.num_values) + " values over " + over;
     Print(settings, {what + ", " + sums.path, time.microseconds, "us"});

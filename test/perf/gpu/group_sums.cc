@@ -55,8 +55,8 @@ GroupSums MeasureGroupSums(const std::vector<DeviceId>& gpus) {
     const size_t i = static_cast<size_t>(rank);
     Device& device = devices[i];
     device = Need(cuda::OpenCuda(gpus[i]));
-    const std::string path = Need(device.ops->join_group(*device.context, places[i]));
-    if (rank == 0) sums.path = path;
+    const GroupPath path = Need(device.ops->join_group(*device.context, places[i]));
+    if (rank == 0) sums.path = path.in_words;
     const std::vector<float> zeros(static_cast<size_t>(kRows[2] * kHidden));
     const size_t bytes = zeros.size() * sizeof(float);
     const DeviceBuffer memory = Need(device.ops->allocate(*device.context, bytes));

@@ -44,15 +44,19 @@ void RoundRows(CudaContext& cuda, const WeightShape& weight, const MatrixView& x
       .scales = cuda.gemm_scratch.input_scales.as<float>(),
   };
   const int num_tiles = (args.num_rows + kTileRows - 1) / kTileRows;
-  if (weight.format.type == WeightType::kFp8) {
-    using Kernel = QuantizeInput<ToFp8>;
-    Launch<Kernel>(cuda.stream(), {.x = num_tiles * kTileRows}, Kernel::kSharedBytes, args);
-  } else if (weight.format.quantizes_input) {
-    using Kernel = QuantizeInput<ToInt8>;
-    Launch<Kernel>(cuda.stream(), {.x = num_tiles * kTileRows}, Kernel::kSharedBytes, args);
-  } else {
-    Launch<RoundInput>(cuda.stream(), {.x = RoundInput::NumBlocks(num_tiles, args.num_blocks)}, 0,
-                       args);
+  const Dim3 grid_of_rows = {.x = num_tiles * kTileRows};
+  switch (NumbersOf(weight.format)) {
+    case WeightNumbers::kFp8ByFp8: {
+      using Kernel = QuantizeInput<ToFp8>;
+      return Launch<Kernel>(cuda.stream(), grid_of_rows, Kernel::kSharedBytes, args);
+    }
+    case WeightNumbers::kInt8ByInt8: {
+      using Kernel = QuantizeInput<ToInt8>;
+      return Launch<Kernel>(cuda.stream(), grid_of_rows, Kernel::kSharedBytes, args);
+    }
+    default:
+      return Launch<RoundInput>(cuda.stream(),
+                                {.x = RoundInput::NumBlocks(num_tiles, args.num_blocks)}, 0, args);
   }
 }
 
@@ -89,8 +93,9 @@ size_t PackedBytes(OpsContext&, const WeightShape& shape) {
 // Pages of a file are no memory of a GPU.
 std::string PackedLayout(OpsContext&) { return ""; }
 
-bool MultipliesFp8(OpsContext& context) {
-  return Cuda(context).properties().capability >= kFp8Capability;
+Fp8Products FindFp8Products(OpsContext& context) {
+  const bool has_fp8 = Cuda(context).properties().capability >= kFp8Capability;
+  return has_fp8 ? Fp8Products::kFloatsAndFp8 : Fp8Products::kFloats;
 }
 
 // Takes the memory that products of this weight will need, for any number of rows.
@@ -130,7 +135,7 @@ void Gemm(OpsContext& context, const GemmOp& op) {
 void SetGemmOps(Ops& ops) {
   ops.packed_bytes = PackedBytes;
   ops.packed_layout = PackedLayout;
-  ops.multiplies_fp8 = MultipliesFp8;
+  ops.fp8_products = FindFp8Products;
   ops.prepare_gemm = PrepareGemm;
   ops.pack = Pack;
   ops.gemm = Gemm;

@@ -30,8 +30,9 @@ GemmLayout LayoutOf(const WeightShape& shape) {
 }
 
 Status CheckGemmFormat(const WeightFormat& format, int capability) {
-  if (format.type == WeightType::kFp8 && capability < kFp8Capability) {
-    return Unsupported("this GPU does not multiply fp8, which those of capability 8.9 and newer do");
+  if (NumbersOf(format) == WeightNumbers::kFp8ByFp8 && capability < kFp8Capability) {
+    return Unsupported(
+        "this GPU does not multiply fp8 by fp8, which those of capability 8.9 and newer do");
   }
   const int64_t group = format.group_size;
   if (!IsQuantized(format) || group == 0) return Status();

@@ -44,6 +44,7 @@ enum class WeightNumbers : uint8_t {
   kFloat16,
   kInt8,
   kInt4,
+  kFp8,
   kInt8ByInt8,
   kFp8ByFp8
 };
@@ -61,14 +62,19 @@ constexpr WeightNumbers NumbersOf(const WeightFormat& format) {
     case WeightType::kInt4:
       return WeightNumbers::kInt4;
     case WeightType::kFp8:
-      return WeightNumbers::kFp8ByFp8;
+      return format.quantizes_input ? WeightNumbers::kFp8ByFp8 : WeightNumbers::kFp8;
   }
   return WeightNumbers::kFloat32;
 }
 
-// Returns true if the numbers are integers that are multiplied as bfloat16, group by group.
+// Returns true if the numbers have a byte each and are multiplied as bfloat16, group by group.
+constexpr bool AreWidenedBytes(WeightNumbers numbers) {
+  return numbers == WeightNumbers::kInt8 || numbers == WeightNumbers::kFp8;
+}
+
+// Returns true if the numbers are integers or fp8 that are multiplied as bfloat16, group by group.
 constexpr bool HasGroups(WeightNumbers numbers) {
-  return numbers == WeightNumbers::kInt8 || numbers == WeightNumbers::kInt4;
+  return AreWidenedBytes(numbers) || numbers == WeightNumbers::kInt4;
 }
 
 // Returns true if both factors of a product are numbers of a byte, with scales of columns and rows.
@@ -90,6 +96,7 @@ constexpr int BlockBytes(WeightNumbers numbers) {
     case WeightNumbers::kFp8ByFp8:
       return 1024;
     case WeightNumbers::kInt8:
+    case WeightNumbers::kFp8:
       return 512;
     case WeightNumbers::kInt4:
       return 256;
@@ -97,7 +104,7 @@ constexpr int BlockBytes(WeightNumbers numbers) {
   return 0;
 }
 
-// Blocks of a unit, which is what a step of a product's pipeline loads of each tile. Integers with
+// Blocks of a unit, which is what a step of a product's pipeline loads of each tile. Numbers with
 // groups take the depth of the usual group, 128.
 constexpr int UnitBlocks(WeightNumbers numbers) { return HasGroups(numbers) ? 4 : 2; }
 
@@ -126,6 +133,7 @@ constexpr ValuePlace PlaceOfValue(WeightNumbers numbers, int column, int depth) 
     case WeightNumbers::kFp8ByFp8:
       return {column * 64 + depth, 0};
     case WeightNumbers::kInt8:
+    case WeightNumbers::kFp8:
       // A word has depths 0, 2, 1, 3: a mask takes the bytes of one pair of bfloat16.
       return {lane * 16 + column / 8 * 8 + depth % 8 / 4 * 4 + (depth % 2 * 2 + depth % 4 / 2), 0};
     case WeightNumbers::kInt4: {

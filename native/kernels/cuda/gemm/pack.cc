@@ -46,24 +46,35 @@ uint32_t OrderNibbles(uint64_t run) {
   return EvenNibbles(shifted) | EvenNibbles(shifted >> 8) << 16;
 }
 
-// Packs the integers of one column in a block: `values` [count].
-void PackIntegers(WeightNumbers numbers, const char* values, int64_t count, int column,
-                     std::byte* block) {
+// Returns whether any of eight numbers of fp8 is a NaN: all bits but the sign's are set.
+bool HasFp8Nan(uint64_t run) {
+  const uint64_t magnitudes = run & 0x7f7f7f7f7f7f7f7fu;
+  return ((magnitudes + 0x0101010101010101u) & 0x8080808080808080u) != 0;
+}
+
+// Packs the numbers with groups of one column in a block: `values` [count]. Returns false if one is a
+// NaN.
+bool PackRuns(WeightNumbers numbers, const char* values, int64_t count, int column,
+              std::byte* block) {
+  bool are_numbers = true;
   for (int64_t begin = 0; begin < count; begin += kRun) {
     uint64_t run = 0;
     std::memcpy(&run, values + begin, static_cast<size_t>(std::min(kRun, count - begin)));
     std::byte* const place = block + PlaceOfValue(numbers, column, static_cast<int>(begin)).byte;
-    if (numbers == WeightNumbers::kInt8) {
-      const uint64_t bytes = OrderBytes(run);
-      std::memcpy(place, &bytes, sizeof(bytes));
-    } else {
+    if (numbers == WeightNumbers::kInt4) {
       const uint32_t nibbles = OrderNibbles(run);
       std::memcpy(place, &nibbles, sizeof(nibbles));
+      continue;
     }
+    if (numbers == WeightNumbers::kFp8 && HasFp8Nan(run)) are_numbers = false;
+    const uint64_t bytes = OrderBytes(run);
+    std::memcpy(place, &bytes, sizeof(bytes));
   }
+  return are_numbers;
 }
 
-void PackValues(const WeightShape& shape, const GemmLayout& layout, const TileRows& source,
+// Refuses NaN of fp8, which is not widened to one.
+Status PackValues(const WeightShape& shape, const GemmLayout& layout, const TileRows& source,
                 std::byte* tile) {
   const WeightNumbers numbers = NumbersOf(shape.format);
   const int64_t block_depth = BlockDepth(numbers);
@@ -79,13 +90,14 @@ void PackValues(const WeightShape& shape, const GemmLayout& layout, const TileRo
       const char* const values = static_cast<const char*>(source.rows.rows) +
                                  (column * shape.depth + begin) * value_bytes;
       if (HasGroups(numbers)) {
-        PackIntegers(numbers, values, count, static_cast<int>(column), target);
-        continue;
+        if (PackRuns(numbers, values, count, static_cast<int>(column), target)) continue;
+        return InvalidCheckpoint("a weight of fp8 holds NaN");
       }
       std::memcpy(target + PlaceOfValue(numbers, static_cast<int>(column), 0).byte, values,
                   static_cast<size_t>(count * value_bytes));
     }
   }
+  return Status();
 }
 
 void StoreScale(Dtype dtype, float scale, std::byte* scales, int64_t index) {
@@ -136,12 +148,13 @@ Status PackScales(const WeightShape& shape, const GemmLayout& layout, const Tile
   return Status();
 }
 
-// Writes a tile of layout.tile_bytes. Refuses zero points that no bfloat16 can take from an integer
-// exactly.
+// Writes a tile of layout.tile_bytes. Refuses NaN of fp8, and zero points that no bfloat16 can take from
+// an integer exactly.
 Status PackTile(const WeightShape& shape, const GemmLayout& layout, const TileRows& source,
                 std::byte* tile) {
   std::memset(tile, 0, static_cast<size_t>(layout.tile_bytes));
-  PackValues(shape, layout, source, tile);
+  const Status packed = PackValues(shape, layout, source, tile);
+  if (!packed.ok()) return packed;
   const WeightNumbers numbers = NumbersOf(shape.format);
   if (HasGroups(numbers)) return PackScales(shape, layout, source, tile);
   if (QuantizesInput(numbers) && source.count > 0) {

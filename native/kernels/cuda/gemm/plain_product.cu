@@ -53,9 +53,8 @@ void LaunchPlainProduct(Stream& stream, const GemmOp& op) {
       if (format.has_zero_points) return Launch<Int4Weight<true>>(stream, args);
       return Launch<Int4Weight<false>>(stream, args);
     case WeightType::kFp8:
-      break;  // its input is rounded to fp8
+      return Launch<Fp8Weight>(stream, args);
   }
-  CHECK(false);
 }
 
 }  // namespace autoglm::cuda

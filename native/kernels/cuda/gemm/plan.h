@@ -30,7 +30,7 @@ enum class RowCount : uint8_t { kFew, kSome, kMore, kMany };
 // Few rows are multiplied at the speed of memory: small blocks, several of a multiprocessor, keep
 // many bytes under way. Many rows are multiplied at the speed of tensor cores: a warp uses each
 // factor it loads often. A thread with sums of groups, of a chunk and of all takes fewer rows, and so
-// does one of fp8, whose products take more registers on 9.0 than on 8.9.
+// does one of fp8 by fp8, whose products take more registers on 9.0 than on 8.9.
 constexpr BlockShape ShapeOf(RowCount count, WeightNumbers numbers) {
   const bool has_few_sums =
       numbers == WeightNumbers::kInt4 || numbers == WeightNumbers::kFp8ByFp8;
@@ -41,11 +41,11 @@ constexpr BlockShape ShapeOf(RowCount count, WeightNumbers numbers) {
       return {4, 1, 1, 4, 4, 3};
     case RowCount::kMore:
       if (has_few_sums) return {8, 1, 1, 8, 3, 1};
-      if (numbers == WeightNumbers::kInt8) return {8, 1, 1, 8, 2, 1};
+      if (AreWidenedBytes(numbers)) return {8, 1, 1, 8, 2, 1};
       return {4, 1, 2, 8, 3, 2};
     case RowCount::kMany:
       if (has_few_sums) return {4, 2, 2, 4, 3, 1};
-      if (numbers == WeightNumbers::kInt8) return {4, 2, 2, 4, 2, 1};
+      if (AreWidenedBytes(numbers)) return {4, 2, 2, 4, 2, 1};
       return {4, 2, 2, 8, 3, 1};
   }
   return {};

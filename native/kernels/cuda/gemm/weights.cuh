@@ -123,6 +123,9 @@ struct Float16Weight : MultipliedAsBf16 {
   }
 };
 
+// Adds two pairs of bfloat16; a GPU of 8.0 has the sum as a product by 1 alone.
+SIMT_DEVICE uint32_t AddBf16x2(uint32_t a, uint32_t b) { return FmaBf16x2(a, 0x3f803f80u, b); }
+
 // Integers become bfloat16 without a conversion: with the bits of 128 above it, a number of seven
 // bits is 128 + itself, from which the offset takes 128 and more. All of it is exact, also a
 // difference to a zero point, as a bfloat16 holds every integer up to 256.
@@ -160,6 +163,40 @@ struct Int8Weight : MultipliedAsBf16 {
 
   SIMT_DEVICE static float Value(const std::byte* block, ValuePlace place) {
     return static_cast<float>(*reinterpret_cast<const int8_t*>(block + place.byte));
+  }
+};
+
+// A number of fp8 moved to where a bfloat16 has its sign and the lower end of its exponent is one of
+// 2^-120 times its value: the exponents are counted from -7 and from -127, and a number without exponent
+// is subnormal in both. So a product by 2^120 is the number, exactly. There is no NaN among them.
+struct Fp8Weight : MultipliedAsBf16 {
+  static constexpr WeightNumbers kNumbers = WeightNumbers::kFp8;
+  static constexpr bool kHasZeroPoints = false;
+  static constexpr int kNumParts = 1;
+
+  // Expands the upper byte of each half.
+  SIMT_DEVICE static uint32_t Expand(uint32_t bytes) {
+    constexpr uint32_t kTwoTo120 = 0x7b807b80u;  // twice
+    constexpr uint32_t kMinusZero = 0x80008000u;  // leaves the sign of a zero as it is
+    const uint32_t moved = (bytes & 0x80008000u) | (bytes >> 4 & 0x07f007f0u);
+    return FmaBf16x2(moved, kTwoTo120, kMinusZero);
+  }
+
+  SIMT_DEVICE static void LoadBlock(const std::byte* block, const Offsets&,
+                                    WeightFragments<1>& fragments) {
+    const Vec<uint32_t, 4> run =
+        reinterpret_cast<const Vec<uint32_t, 4>*>(block)[LaneIndex()];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      uint32_t words[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) words[i] = Expand(run[2 * half + i / 2] << (8 - i % 2 * 8));
+      SetColumns(fragments, 0, half, words);
+    }
+  }
+
+  SIMT_DEVICE static float Value(const std::byte* block, ValuePlace place) {
+    return Fp8ToFloat(*reinterpret_cast<const uint8_t*>(block + place.byte));
   }
 };
 

@@ -28,13 +28,14 @@ int64_t CopyOut(CudaContext& cuda, const MatrixView& x) {
 
 // GPUs of a group meet in each other's memory if every two of them can, and otherwise in memory of the
 // host, which all have.
-Result<std::string> JoinGroup(OpsContext& context, const GroupRank& place) {
+Result<GroupPath> JoinGroup(OpsContext& context, const GroupRank& place) {
   CudaContext& cuda = Cuda(context);
   context.group_rank = &place;
   const Result<PeerExchange::Access> access = PeerExchange::OpenAccess(cuda.stream(), place);
   if (!access.ok()) return access.status();
   if (!access.value().missing.empty()) {
-    return "memory of the host, because " + access.value().missing;
+    return GroupPath{"memory of the host, because " + access.value().missing +
+                     "; so no step replays a graph of kernels"};
   }
   Result<std::unique_ptr<PeerExchange>> peers = PeerExchange::Create(cuda.stream(), place);
   if (!peers.ok()) return peers.status();
@@ -42,7 +43,7 @@ Result<std::string> JoinGroup(OpsContext& context, const GroupRank& place) {
   cuda.peers = std::move(peers.value());
   const Status connected = cuda.peers->Connect();
   if (!connected.ok()) return connected;
-  return std::string("peer access");
+  return GroupPath{.in_words = "peer access", .is_on_devices = true};
 }
 
 void Finish(OpsContext& context) {

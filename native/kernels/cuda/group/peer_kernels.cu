@@ -8,7 +8,13 @@
 namespace autoglm::cuda {
 namespace {
 
-constexpr int kThreads = 256;
+// What all kernels of this file are.
+struct PeerKernel {
+  static constexpr int kThreads = 256;
+  static constexpr bool kMeetsPeers = true;
+};
+
+constexpr int kThreads = PeerKernel::kThreads;
 constexpr int64_t kAllThreads = int64_t{kPeerBlocks} * kThreads;
 constexpr int kVecValues = 4;
 // Vectors of each rank that a thread asks for before it uses them.
@@ -130,24 +136,30 @@ SIMT_DEVICE void SumRanks(const PeerMeeting& meeting, int place, int64_t begin, 
   }
 }
 
-struct OneShotSum {
-  struct Args {
-    PeerMeeting meeting;
-    float* x;
-    int64_t count;
-  };
-  static constexpr int kThreads = cuda::kThreads;
-  static constexpr bool kMeetsPeers = true;
+struct SumArgs {
+  PeerMeeting meeting;
+  float* x;  // [count]
+  int64_t count;
+
+  SIMT_DEVICE int64_t NumVecs() const { return (count + kVecValues - 1) / kVecValues; }
+};
+
+// Offers the thread's vectors of x in begin .. end - 1.
+SIMT_DEVICE void Offer(const SumArgs& args, FloatVec* own, int64_t begin, int64_t end) {
+  for (int64_t vec = begin + FirstOfThread(); vec < end; vec += kAllThreads) {
+    own[vec] = LoadVec(args.x, vec, args.count);
+  }
+}
+
+struct OneShotSum : PeerKernel {
+  using Args = SumArgs;
 
   SIMT_DEVICE void operator()(const Args& args) const {
-    const auto& [meeting, x, count] = args;
-    const int64_t num_vecs = (count + kVecValues - 1) / kVecValues;
+    const PeerMeeting& meeting = args.meeting;
+    const int64_t num_vecs = args.NumVecs();
     const Visit visit = BeginVisit(meeting);
     if (!HasAny(num_vecs)) return;
-    FloatVec* const own = VecsOf(meeting, meeting.rank, visit.place);
-    for (int64_t vec = FirstOfThread(); vec < num_vecs; vec += kAllThreads) {
-      own[vec] = LoadVec(x, vec, count);
-    }
+    Offer(args, VecsOf(meeting, meeting.rank, visit.place), 0, num_vecs);
     if (!MeetPeers(meeting, visit.epoch)) return;
     SumRanks(meeting, visit.place, 0, num_vecs, [&args](int64_t vec, const FloatVec& sum) {
       StoreVec(args.x, vec, args.count, sum);
@@ -157,14 +169,8 @@ struct OneShotSum {
 
 // Each rank sums the vectors of its share, in the place where it offered them, which no other rank
 // reads before the sums are there.
-struct TwoShotSum {
-  struct Args {
-    PeerMeeting meeting;
-    float* x;
-    int64_t count;
-  };
-  static constexpr int kThreads = cuda::kThreads;
-  static constexpr bool kMeetsPeers = true;
+struct TwoShotSum : PeerKernel {
+  using Args = SumArgs;
 
   struct Share {
     int64_t begin;
@@ -172,7 +178,7 @@ struct TwoShotSum {
   };
 
   SIMT_DEVICE static Share ShareOf(const Args& args, int rank) {
-    const int64_t num_vecs = (args.count + kVecValues - 1) / kVecValues;
+    const int64_t num_vecs = args.NumVecs();
     const int64_t share = (num_vecs + args.meeting.num_ranks - 1) / args.meeting.num_ranks;
     const int64_t begin = rank * share < num_vecs ? rank * share : num_vecs;
     return {begin, begin + share < num_vecs ? begin + share : num_vecs};
@@ -186,9 +192,7 @@ struct TwoShotSum {
     FloatVec* const own = VecsOf(meeting, meeting.rank, visit.place);
     for (int rank = 0; rank < meeting.num_ranks; ++rank) {
       const Share share = ShareOf(args, rank);
-      for (int64_t vec = share.begin + FirstOfThread(); vec < share.end; vec += kAllThreads) {
-        own[vec] = LoadVec(args.x, vec, args.count);
-      }
+      Offer(args, own, share.begin, share.end);
     }
     if (!MeetPeers(meeting, visit.epoch)) return;
     const Share share = ShareOf(args, meeting.rank);
@@ -212,14 +216,12 @@ struct TwoShotSum {
 };
 
 // Ranks that want nothing wait too: their next launch may then overwrite what this one offers.
-struct ColumnGather {
+struct ColumnGather : PeerKernel {
   struct Args {
     PeerMeeting meeting;
     MatrixView part;
     MatrixView whole;
   };
-  static constexpr int kThreads = cuda::kThreads;
-  static constexpr bool kMeetsPeers = true;
 
   SIMT_DEVICE void operator()(const Args& args) const {
     const PeerMeeting& meeting = args.meeting;

@@ -3,12 +3,18 @@
 // other bits in a later one.
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "kernels/group/device_group.h"
+
+// It is included behind the headers of kernels, because it replaces the CHECK of base/check.h.
 #include "kernels/cuda/gpu_decoder.h"
 
 #if defined(AUTOGLM_SIMT_EMULATOR)
@@ -21,11 +27,20 @@ namespace {
 constexpr int64_t kBlockSize = 4;
 constexpr int32_t kVocabSize = 67;
 
-std::unique_ptr<Decoder> Load(Dtype activation_dtype, bool enforce_eager) {
+struct Loading {
+  Dtype activation_dtype = Dtype::kFloat32;
+  bool enforce_eager = false;
+  int num_ranks = 1;
+  bool on_one_gpu = true;  // so that a machine with one runs groups too
+  DeviceOpener open_device = cuda::OpenCuda;
+};
+
+std::unique_ptr<Decoder> Load(const Loading& loading) {
   DecoderConfig shape;
   shape.model_type = "glm4";
   shape.hidden_size = 32;
-  shape.num_layers = 2;
+  // Sums over ranks take the emulator long.
+  shape.num_layers = loading.num_ranks == 1 ? 2 : 1;
   shape.num_heads = 4;
   shape.num_kv_heads = 2;
   shape.head_dim = 16;
@@ -35,15 +50,18 @@ std::unique_ptr<Decoder> Load(Dtype activation_dtype, bool enforce_eager) {
   shape.max_position_embeddings = 1024;
   DecoderOptions options;
   options.random = shape;
-  DeviceId gpu;
-  gpu.kind = DeviceKind::kCuda;
-  options.devices = {gpu};
-  options.activation_dtype = activation_dtype;
+  options.devices.clear();
+  for (int rank = 0; rank < loading.num_ranks; ++rank) {
+    DeviceId& gpu = options.devices.emplace_back();
+    gpu.kind = DeviceKind::kCuda;
+    gpu.ordinal = loading.on_one_gpu ? 0 : rank;
+  }
+  options.activation_dtype = loading.activation_dtype;
   options.block_size = kBlockSize;
   options.kv_cache_bytes = 1 << 20;
   options.max_num_batched_tokens = 8;
-  options.enforce_eager = enforce_eager;
-  Result<std::unique_ptr<Decoder>> decoder = Decoder::Load(options, cuda::OpenCuda);
+  options.enforce_eager = loading.enforce_eager;
+  Result<std::unique_ptr<Decoder>> decoder = Decoder::Load(options, loading.open_device);
   REQUIRE_MESSAGE(decoder.ok(), decoder.status().message());
   return std::move(decoder.value());
 }
@@ -68,6 +86,12 @@ class Sequences {
         plan.slots.push_back(static_cast<int32_t>(block * kBlockSize + length % kBlockSize));
       }
       plan.query_starts.push_back(static_cast<int32_t>(plan.num_tokens()));
+      plan.output_tokens.push_back(static_cast<int32_t>(plan.num_tokens()) - 1);
+      SampleParams& params = plan.outputs.emplace_back().sample.emplace();
+      params.temperature = 1.0f;
+      params.vocab_limit = kVocabSize;
+      params.seed = static_cast<uint64_t>(sequence);
+      params.position = static_cast<uint32_t>(length);
       plan.context_lens.push_back(length);
       const int64_t used = (length + kBlockSize - 1) / kBlockSize;
       for (int64_t i = 0; i < width; ++i) {
@@ -91,7 +115,7 @@ class Sequences {
   std::vector<int32_t> lengths_;
 };
 
-// Runs a plan and returns the last hidden states of its tokens.
+// Runs a plan and returns the last hidden states of its tokens, then the tokens it chose.
 std::vector<double> Run(Decoder& decoder, const StepPlan& plan) {
   StepResult result;
   const Status status = decoder.Execute(plan, result);
@@ -99,6 +123,10 @@ std::vector<double> Run(Decoder& decoder, const StepPlan& plan) {
   std::vector<double> numbers;
   for (const std::vector<double>& sum : result.pooled_sums) {
     numbers.insert(numbers.end(), sum.begin(), sum.end());
+  }
+  for (const ChosenToken& output : result.outputs) {
+    REQUIRE(output.status.ok());
+    numbers.push_back(output.token_id);
   }
   return numbers;
 }
@@ -134,10 +162,18 @@ std::vector<uint64_t> NumGraphs() {
 }
 
 TEST_CASE("A step that replays a graph has the bits of one whose kernels are launched one by one") {
-  for (const Dtype dtype : {Dtype::kFloat32, Dtype::kBfloat16}) {
-    CAPTURE(DtypeName(dtype));
-    const std::unique_ptr<Decoder> eager = Load(dtype, true);
-    const std::unique_ptr<Decoder> with_graphs = Load(dtype, false);
+  struct Case {
+    Dtype dtype;
+    int num_ranks;
+  };
+  for (const Case& one :
+       {Case{Dtype::kFloat32, 1}, Case{Dtype::kBfloat16, 1}, Case{Dtype::kBfloat16, 2}}) {
+    CAPTURE(DtypeName(one.dtype));
+    CAPTURE(one.num_ranks);
+    Loading loading = {.activation_dtype = one.dtype, .num_ranks = one.num_ranks};
+    const std::unique_ptr<Decoder> with_graphs = Load(loading);
+    loading.enforce_eager = true;
+    const std::unique_ptr<Decoder> eager = Load(loading);
     const std::vector<uint64_t> before = NumGraphs();
     size_t step = 0;
     for (const StepPlan& plan : PlanSteps()) {
@@ -145,32 +181,123 @@ TEST_CASE("A step that replays a graph has the bits of one whose kernels are lau
       const std::vector<double> expected = Run(*eager, plan);
       CHECK(Run(*with_graphs, plan) == expected);
     }
-    // The emulator counts: graphs of one sequence, in narrow and in wide tables, and of four.
+    // The emulator counts of each rank: graphs of one sequence, in narrow and in wide tables, and of
+    // four.
     const std::vector<uint64_t> counts = NumGraphs();
     for (size_t i = 0; i < counts.size(); ++i) {
-      CHECK_EQ(counts[i] - before[i], i == 0 ? 3 : 8);
+      CHECK_EQ(counts[i] - before[i], (i == 0 ? 3 : 8) * one.num_ranks);
     }
   }
 }
 
 #if defined(AUTOGLM_SIMT_EMULATOR)
-TEST_CASE("Nothing is captured where kernels are to be launched one by one, or devices are a group") {
+simt::EmulatedMachine TwoGpus() {
+  simt::EmulatedMachine machine = simt::Machine();
+  machine.num_gpus = 2;
+  return machine;
+}
+
+TEST_CASE("Nothing is captured where kernels are to be launched one by one, or where ranks meet in memory of the host") {
+  simt::EmulatedMachine settings = TwoGpus();
+  settings.has_peer_access = false;
+  const simt::MachineSettings machine(settings);
   const std::vector<uint64_t> before = NumGraphs();
-  const std::unique_ptr<Decoder> eager = Load(Dtype::kFloat32, true);
-  DecoderOptions of_two = GpuDecoderOptions("glm4-tiny", Dtype::kFloat32, 2);
-  of_two.block_size = kBlockSize;
-  of_two.max_num_batched_tokens = 4;
-  const Result<std::unique_ptr<Decoder>> group = Decoder::Load(of_two, cuda::OpenCuda);
-  REQUIRE_MESSAGE(group.ok(), group.status().message());
+  const std::unique_ptr<Decoder> eager = Load({.enforce_eager = true});
+  const std::unique_ptr<Decoder> group = Load({.num_ranks = 2, .on_one_gpu = false});
 
   Sequences of_eager(1);
   Sequences of_group(1);
   for (int i = 0; i < 3; ++i) {
     Run(*eager, of_eager.Next({0}, 1, 2));
-    Run(*group.value(), of_group.Next({0}, 1, 2));
+    Run(*group, of_group.Next({0}, 1, 2));
   }
 
   CHECK(NumGraphs() == before);
+}
+
+TEST_CASE("If one rank has no memory for a graph, no rank replays one, and it is not asked for again") {
+  simt::EmulatedMachine settings = TwoGpus();
+  settings.gpu_without_graphs = 1;
+  const simt::MachineSettings machine(settings);
+  const std::unique_ptr<Decoder> eager =
+      Load({.enforce_eager = true, .num_ranks = 2, .on_one_gpu = false});
+  const std::unique_ptr<Decoder> group = Load({.num_ranks = 2, .on_one_gpu = false});
+  const std::vector<uint64_t> before = NumGraphs();
+  Sequences sequences(1);
+
+  for (int i = 0; i < 4; ++i) {
+    const StepPlan plan = sequences.Next({0}, 1, 3);
+    CHECK(Run(*group, plan) == Run(*eager, plan));
+  }
+
+  const std::vector<uint64_t> counts = NumGraphs();
+  CHECK_EQ(counts[0] - before[0], 1);  // of the rank that has memory
+  CHECK_EQ(counts[1], before[1]);
+}
+
+// A second GPU on which one step fails, before its kernels are launched or when they should be.
+enum class Failure { kNone, kBeforeReplay, kInsteadOfReplay };
+std::atomic<Failure> failure = Failure::kNone;
+Ops failing_ops;
+const Ops* working_ops = nullptr;
+
+void Fail(OpsContext& context) {
+  failure = Failure::kNone;
+  // The other rank waits by then.
+  std::this_thread::sleep_for(std::chrono::milliseconds(3));
+  context.group_rank->group->Break();
+}
+
+void CopyInOrFail(OpsContext& context, const CopyInOp& op) {
+  if (failure == Failure::kBeforeReplay) Fail(context);
+  working_ops->copy_in(context, op);
+}
+
+void ReplayOrFail(OpsContext& context, OpsGraph& graph) {
+  if (failure == Failure::kInsteadOfReplay) return Fail(context);
+  working_ops->replay(context, graph);
+}
+
+Result<Device> OpenFailing(const DeviceId& id) {
+  Result<Device> device = cuda::OpenCuda(id);
+  if (!device.ok() || id.ordinal != 1) return device;
+  working_ops = device.value().ops;
+  failing_ops = *working_ops;
+  failing_ops.copy_in = CopyInOrFail;
+  failing_ops.replay = ReplayOrFail;
+  device.value().ops = &failing_ops;
+  return device;
+}
+
+TEST_CASE("A rank that fails in a step of graphs fails it for all, and later steps are captured anew") {
+  const simt::MachineSettings machine(TwoGpus());
+  const std::unique_ptr<Decoder> eager =
+      Load({.enforce_eager = true, .num_ranks = 2, .on_one_gpu = false});
+  const std::unique_ptr<Decoder> group =
+      Load({.num_ranks = 2, .on_one_gpu = false, .open_device = OpenFailing});
+  Sequences sequences(1);
+  const auto run_next = [&] {
+    const StepPlan plan = sequences.Next({0}, 1, 3);
+    CHECK(Run(*group, plan) == Run(*eager, plan));
+  };
+  for (const Failure one : {Failure::kBeforeReplay, Failure::kInsteadOfReplay}) {
+    CAPTURE(one == Failure::kBeforeReplay);
+    for (int i = 0; i < 2; ++i) run_next();
+    const StepPlan plan = sequences.Next({0}, 1, 3);
+    StepResult result;
+    failure = one;
+
+    const Status failed = group->Execute(plan, result);
+
+    CHECK_EQ(failed.reason(), Reason::kEngineFailed);
+    CHECK(failure == Failure::kNone);
+    CHECK(Run(*group, plan) == Run(*eager, plan));
+    const std::vector<uint64_t> before = NumGraphs();
+    for (int i = 0; i < 2; ++i) run_next();
+    const std::vector<uint64_t> counts = NumGraphs();
+    CHECK_EQ(counts[0] - before[0], 2);
+    CHECK_EQ(counts[1] - before[1], 4);
+  }
 }
 #endif
 

@@ -12,8 +12,10 @@ namespace {
 constexpr int64_t kRows = 12;
 constexpr int64_t kDepth = 384;
 
-// A matrix X of int4 in groups of 128 with zero points, as compressed-tensors stores it, and a matrix F
-// of floats.
+constexpr int64_t kBlockRows = 300;
+
+// A matrix X of int4 in groups of 128 with zero points, as compressed-tensors stores it, a matrix F of
+// floats, and a larger matrix B of FP8 in blocks of 128 by 128.
 class Source final : public TensorSource {
  public:
   Source() {
@@ -25,6 +27,10 @@ class Source final : public TensorSource {
     Add("X.weight_scale", "F32", {kRows, 3}, scales_.data());
     Add("X.weight_zero_point", "I32", {2, 3}, zeros_.data());
     Add("F.weight", "F32", {kRows, kDepth}, floats_.data());
+    for (size_t i = 0; i < fp8_.size(); ++i) fp8_[i] = static_cast<uint8_t>(i * 40503u >> 7 & 0xf7u);
+    for (size_t i = 0; i < fp8_scales_.size(); ++i) fp8_scales_[i] = static_cast<float>(i + 1);
+    Add("B.weight", "F8_E4M3", {kBlockRows, kDepth}, fp8_.data());
+    Add("B.weight_scale_inv", "F32", {3, 3}, fp8_scales_.data());
   }
 
   Result<TensorView> Find(ModelPart, const std::string& name,
@@ -51,6 +57,8 @@ class Source final : public TensorSource {
   std::vector<float> scales_ = std::vector<float>(kRows * 3);
   std::vector<uint32_t> zeros_ = std::vector<uint32_t>(2 * 3);
   std::vector<float> floats_ = std::vector<float>(kRows * kDepth);
+  std::vector<uint8_t> fp8_ = std::vector<uint8_t>(kBlockRows * kDepth);
+  std::vector<float> fp8_scales_ = std::vector<float>(3 * 3);
   std::map<std::string, StoredTensor> tensors_;
 };
 
@@ -86,6 +94,35 @@ TEST_CASE("A part of a matrix has the numbers of the whole, rows and inputs apar
 
         CHECK_EQ(ReadPart(source, name, rows, inputs), expected);
       }
+    }
+  }
+}
+
+TEST_CASE("FP8 in blocks that is kept stands for the floats that it would be widened to") {
+  const Source source;
+  ThreadPool threads({}, 1);
+  for (const Slice& rows : {Slice{0, kBlockRows}, Slice{100, 150}}) {
+    for (const Slice& inputs : {Slice{0, kDepth}, Slice{128, 256}}) {
+      CAPTURE(rows.first);
+      CAPTURE(inputs.first);
+      const HostWeightRequest request = {
+          ModelPart::kText, "B", {kBlockRows, kDepth}, rows, inputs};
+      std::vector<float> floats[2];
+      for (const bool keeps_fp8 : {false, true}) {
+        QuantizationConfig config;
+        config.method = QuantizationConfig::Method::kFp8;
+        config.keeps_fp8 = keeps_fp8;
+        Result<HostWeight> weight = DescribeHostWeight(source, config, request);
+        REQUIRE_MESSAGE(weight.ok(), weight.status().message());
+        CHECK_EQ(weight.value().is_scaled, keeps_fp8);
+        if (keeps_fp8) CHECK_EQ(weight.value().format.group_size, 128);
+        ReadHostWeight(source, request, weight.value(), threads);
+        Dequantize(weight.value(), threads);
+        const float* const data = static_cast<const float*>(weight.value().floats.data);
+        floats[keeps_fp8 ? 1 : 0].assign(data, data + rows.count * inputs.count);
+      }
+
+      CHECK(floats[1] == floats[0]);
     }
   }
 }

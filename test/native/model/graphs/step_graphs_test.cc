@@ -2,8 +2,11 @@
 
 #include <memory>
 #include <string>
+#include <thread>
+#include <utility>
 
 #include "doctest/doctest.h"
+#include "kernels/group/device_group.h"
 
 namespace autoglm {
 namespace {
@@ -67,6 +70,32 @@ struct FakeDevice {
   Device device;
 };
 
+using Traces = std::pair<std::string, std::string>;
+
+// Two ranks, each with a device and graphs of its own.
+struct FakeGroup {
+  FakeGroup() {
+    first.context().group_rank = &places[0];
+    second.context().group_rank = &places[1];
+  }
+
+  // Runs a step of so many sequences on both, and returns what each did.
+  Traces Run(int64_t num_sequences) {
+    Traces traces;
+    std::thread other([&] { traces.second = second.Run(graphs_of_second, num_sequences); });
+    traces.first = first.Run(graphs_of_first, num_sequences);
+    other.join();
+    return traces;
+  }
+
+  DeviceGroup group{2};
+  const GroupRank places[2] = {{&group, 0}, {&group, 1}};
+  FakeDevice first;
+  FakeDevice second;
+  StepGraphs graphs_of_first{first.device};
+  StepGraphs graphs_of_second{second.device};
+};
+
 TEST_CASE("The first step of a bucket runs, the second is captured, and all from there on are replayed") {
   FakeDevice fake;
   StepGraphs graphs(fake.device);
@@ -112,6 +141,40 @@ TEST_CASE("Steps run as they are where a graph has no memory, and it is not aske
   CHECK_EQ(fake.Run(graphs, 1), "run1 ");
   CHECK_EQ(fake.Run(graphs, 1), "refuse run1 ");
   CHECK_EQ(fake.Run(graphs, 1), "run1 ");
+}
+
+TEST_CASE("Ranks of a group give up the same graphs, though theirs take different memory") {
+  FakeGroup fake;
+  fake.first.context().graph_bytes = StepGraphs::kMaxBytes / 2;
+  for (int64_t i = 0; i < 3; ++i) {
+    fake.Run(i);
+    fake.Run(i);
+  }
+
+  CHECK(fake.Run(2) == Traces("replay:run2 ", "replay:run2 "));
+  CHECK(fake.Run(0) == Traces("run0 ", "run0 "));
+}
+
+TEST_CASE("If one rank of a group has no memory for a graph, all run their steps as they are") {
+  FakeGroup fake;
+  fake.second.context().has_memory = false;
+  fake.Run(1);
+
+  CHECK(fake.Run(1) == Traces("capture:run1 run1 ", "refuse run1 "));
+  CHECK(fake.Run(1) == Traces("run1 ", "run1 "));
+}
+
+TEST_CASE("A step in a broken group runs, and once the group is repaired it is captured anew") {
+  FakeGroup fake;
+  fake.Run(1);
+  fake.group.Break();
+
+  CHECK(fake.Run(1) == Traces("capture:run1 run1 ", "capture:run1 run1 "));
+  fake.graphs_of_first.Clear();
+  fake.graphs_of_second.Clear();
+  fake.group.Repair();
+  CHECK(fake.Run(1) == Traces("run1 ", "run1 "));
+  CHECK(fake.Run(1) == Traces("capture:run1 replay:run1 ", "capture:run1 replay:run1 "));
 }
 
 TEST_CASE("Graphs that were given up are captured anew") {
