@@ -1,5 +1,6 @@
-// Runs the tests: ctest first, then node:test, whose summary is the last thing printed.
+// Runs the tests: ctest first, then node:test. How many ended in which way is the last thing printed.
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import { throwIfEnding } from './ending.mjs';
 import { BUILD, ROOT } from './paths.mjs';
@@ -13,68 +14,107 @@ const FILE_LIMIT_MS = 300_000;
 /** Most failed files that run again; more are not chance. */
 const MAX_AGAIN = 5;
 
-const FAILED_FILES = join(ROOT, 'deploy', 'bootstrap', 'failed-files.mjs');
+const CORES = availableParallelism();
+
+const TEST_RESULTS = join(ROOT, 'deploy', 'bootstrap', 'test-results.mjs');
 
 /**
  * Runs the test files of `layers` whose path contains one of `filters` (all files if there are
- * none), and the native tests whose name does, `concurrency` files at once. Where all run, a few
- * files that failed run again alone: what they measure, others may have disturbed. Resolves to 0
- * only if at least one test ran and every file has passed.
+ * none), and the native tests whose name does: those under one of `alone` one at a time, then the
+ * others, as many at once as the machine has cores. Where all run, a few files that failed run
+ * again alone: what they measure, others may have disturbed. Resolves to 0 only if at least one
+ * test ran and every file has passed.
  */
-export async function runTests({ layers, filters, native, concurrency }) {
+export async function runTests({ layers, alone, filters, native }) {
   const files = filesUnder(layers, (path) => path.endsWith('.test.ts'))
     .map((path) => relative(ROOT, path))
     .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)));
   // If node:test has no file to run, ctest must find a test.
   const onNone = files.length === 0 ? 'error' : 'ignore';
-  const nativeStatus = native ? await runNativeTests({ filters, onNone, concurrency }) : 0;
+  const nativeStatus = native ? await runNativeTests({ filters, onNone }) : 0;
   if (files.length === 0) {
     process.stderr.write(`no *.test.ts file matches ${filters.join(' or ')}\n`);
     return native ? nativeStatus : 1;
   }
-  const failed = await runFiles(files, concurrency);
-  if (failed.length === 0 || filters.length > 0) return failed.length === 0 ? nativeStatus : 1;
-  if (failed.length > MAX_AGAIN) return 1;
+  const isAlone = (file) => alone.some((folder) => file.startsWith(`${folder}/`));
+  const results = addUp(
+    await runFiles(files.filter(isAlone), 1),
+    await runFiles(
+      files.filter((file) => !isAlone(file)),
+      CORES,
+    ),
+  );
+  const { failed } = results;
+  if (failed.length === 0 || failed.length > MAX_AGAIN || filters.length > 0) {
+    process.stdout.write(summaryOf(results));
+    return failed.length === 0 ? nativeStatus : 1;
+  }
   throwIfEnding();
   process.stdout.write(`\nThese failed and run again alone:\n${listOf(failed)}\n`);
-  const failedAgain = await runFiles(failed, 1);
-  const passed = failed.filter((file) => !failedAgain.includes(file));
-  const numPassed = files.length - failedAgain.length;
+  const again = await runFiles(failed, 1);
+  const passed = failed.filter((file) => !again.failed.includes(file));
   process.stdout.write(
-    `\nfiles: ${numPassed} passed, ${passed.length} of them only when run alone, ${failedAgain.length} failed\n${listOf(passed)}`,
+    `${summaryOf(results)}files: ${files.length - again.failed.length} passed, ${passed.length} of them only when run alone, ${again.failed.length} failed\n${listOf(passed)}`,
   );
-  return failedAgain.length === 0 ? nativeStatus : 1;
+  return again.failed.length === 0 ? nativeStatus : 1;
 }
 
-/** Runs test files, so many at once; resolves to those in which a test failed. */
+/**
+ * Runs test files, so many at once; resolves to the files in which a test failed, and to how many
+ * tests ended in which way.
+ */
 async function runFiles(files, concurrency) {
-  const report = join(BUILD, 'failed-files.txt');
+  if (files.length === 0) return { failed: [], counts: {} };
+  const report = join(BUILD, 'test-results.txt');
   const status = await runForeground([
     ...SOURCE_FLAGS,
     '--test',
     ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
-    ...[`--test-reporter=${FAILED_FILES}`, `--test-reporter-destination=${report}`],
+    ...[`--test-reporter=${TEST_RESULTS}`, `--test-reporter-destination=${report}`],
     `--test-timeout=${FILE_LIMIT_MS}`,
     `--test-concurrency=${concurrency}`,
     ...files,
   ]);
-  if (status === 0) return [];
-  const lines = readFileSync(report, 'utf8').split('\n').filter(Boolean);
-  const failed = [...new Set(lines.map((file) => relative(ROOT, file)))];
+  const results = readFileSync(report, 'utf8')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => /^(\w+) (.*)$/.exec(line) ?? []);
+  const counts = {};
+  for (const [, outcome] of results) counts[outcome] = (counts[outcome] ?? 0) + 1;
+  if (status === 0) return { failed: [], counts };
+  const failed = [
+    ...new Set(
+      results
+        .filter(([, outcome]) => outcome === 'failed')
+        .map(([, , file]) => relative(ROOT, file)),
+    ),
+  ];
   // A runner that ended otherwise vouches for no file.
   const isToldApart = failed.length > 0 && failed.every((file) => files.includes(file));
-  return isToldApart ? failed : files;
+  return { failed: isToldApart ? failed : files, counts };
+}
+
+function addUp(one, other) {
+  const counts = { ...one.counts };
+  for (const [outcome, count] of Object.entries(other.counts)) {
+    counts[outcome] = (counts[outcome] ?? 0) + count;
+  }
+  return { failed: [...one.failed, ...other.failed], counts };
+}
+
+function summaryOf({ counts: { passed = 0, failed = 0, skipped = 0 } }) {
+  return `\ntests: ${passed} passed, ${failed} failed, ${skipped} skipped\n`;
 }
 
 function listOf(files) {
   return files.map((file) => `  ${file}\n`).join('');
 }
 
-async function runNativeTests({ filters, onNone, concurrency }) {
+async function runNativeTests({ filters, onNone }) {
   const chosen = filters.length === 0 ? [] : ['-R', filters.join('|')];
   const { status, output } = await runEchoing('ctest', [
     ...['--test-dir', `${BUILD}/cmake`, '--output-on-failure', `--no-tests=${onNone}`],
-    ...['--parallel', String(concurrency)],
+    ...['--parallel', String(CORES)],
     ...chosen,
   ]);
   const [, failed = 0, total = 0] = /(\d+) tests? failed out of (\d+)/.exec(output) ?? [];

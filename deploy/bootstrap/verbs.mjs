@@ -1,6 +1,5 @@
 // The action of each npm script after the tree is built.
 import { existsSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { BUILD, ROOT } from './paths.mjs';
@@ -19,17 +18,14 @@ const ASKING = [
 
 const FAST_TESTS = {
   layers: ['test/unit', 'test/structure', 'test/parity', 'test/contract'],
+  alone: [],
   native: true,
-  concurrency: availableParallelism(),
 };
-/**
- * The end-to-end tests run one at a time: they measure how long streams pause, so a mesh needs the
- * machine to itself.
- */
-const E2E_TESTS = { layers: ['test/e2e'], native: false, concurrency: 1 };
+/** Those of `alone` measure times, such as how long streams pause, and need the machine to themselves. */
+const E2E_TESTS = { layers: ['test/e2e'], alone: ['test/e2e/alone'], native: false };
 
 /** The browser's tests start a mesh each and take pictures of what moves, so they run in turn too. */
-const BROWSER_TESTS = { layers: ['test/browser'], native: false, concurrency: 1 };
+const BROWSER_TESTS = { layers: ['test/browser'], alone: ['test/browser'], native: false };
 
 /** Sets up and runs the verb; resolves to the verb's exit status. */
 export async function handOver(verb, args) {

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <cstdlib>
 #include <string>
 
 #include "device/gpu_driver.h"
@@ -18,13 +19,19 @@ Result<Device> OpenActiveCpu(const DeviceId& id) {
   return cpu::OpenCpu(active.value().chosen.kernels, id);
 }
 
-// Loads the library of the kernels for GPUs, which lies beside the one that holds this function.
-// The first call of the process loads it, and it stays.
-Result<CudaOpener> LoadCudaKernels() {
+// Returns the file of the library of the kernels for GPUs.
+std::string CudaLibraryPath() {
+  const char* const named = std::getenv(kCudaLibraryVariable);
+  if (named != nullptr && *named != '\0') return named;
   Dl_info self = {};
-  const bool is_known = dladdr(reinterpret_cast<void*>(&LoadCudaKernels), &self) != 0;
+  const bool is_known = dladdr(reinterpret_cast<void*>(&CudaLibraryPath), &self) != 0;
   const std::string path = is_known ? self.dli_fname : "";
-  const std::string library = path.substr(0, path.rfind('/') + 1) + kCudaLibrary;
+  return path.substr(0, path.rfind('/') + 1) + kCudaLibrary;
+}
+
+// Loads that library. The first call of the process loads it, and it stays.
+Result<CudaOpener> LoadCudaKernels() {
+  const std::string library = CudaLibraryPath();
   void* const loaded = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (loaded == nullptr) {
     return Unsupported(std::string("this build has no CUDA kernels (") + dlerror() +

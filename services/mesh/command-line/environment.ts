@@ -6,6 +6,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** Variables that are no keys: they steer the kernels, and a process that a supervisor started. */
 const OTHER_VARIABLES = [
   'AUTOGLM_ISA',
+  'AUTOGLM_CUDA_LIBRARY',
   'AUTOGLM_SUPERVISED',
   'AUTOGLM_FOLLOWED_ROLES',
   'AUTOGLM_JOURNAL',

@@ -1,5 +1,6 @@
 #include "simt/block.h"
 
+#include <dlfcn.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -13,9 +14,9 @@
 #include "simt/device_memory.h"
 #include "simt/report.h"
 
-// The program's own first and last byte, its constants among them.
-extern "C" const char __executable_start;
-extern "C" const char end;
+// The first and last byte of the program or library that this is part of, its constants among them.
+extern "C" __attribute__((visibility("hidden"))) const char __ehdr_start;
+extern "C" __attribute__((visibility("hidden"))) const char _end;
 
 namespace autoglm::simt {
 namespace {
@@ -457,7 +458,7 @@ bool Block::MayTouchHost(const void* p, size_t bytes, AccessKind kind) const {
     return address >= reinterpret_cast<uintptr_t>(begin) &&
            address + bytes <= reinterpret_cast<uintptr_t>(end_of);
   };
-  return is_in(args_.data(), args_.data() + args_.size()) || is_in(&__executable_start, &end);
+  return is_in(args_.data(), args_.data() + args_.size()) || is_in(&__ehdr_start, &_end);
 }
 
 void Block::Note(const void* p, size_t bytes, AccessKind kind, const void* code) {
@@ -510,10 +511,13 @@ void Block::ReportMisaligned(const void* p, const std::string& what, const void*
 std::string Block::Where() const {
   char code[64];
   std::snprintf(code, sizeof(code), "%#zx",
-                static_cast<size_t>(static_cast<const char*>(code_) - &__executable_start));
+                static_cast<size_t>(static_cast<const char*>(code_) - &__ehdr_start));
+  Dl_info self = {};
+  const bool is_known = dladdr(&__ehdr_start, &self) != 0;
   return ", by thread " + std::to_string(running_) + " of block (" + std::to_string(index_.x) +
          ", " + std::to_string(index_.y) + ", " + std::to_string(index_.z) + ") of " +
-         KernelName(launch_.name) + " (addr2line -e native_test " + code + ")";
+         KernelName(launch_.name) + " (addr2line -e " + (is_known ? self.dli_fname : "native_test") +
+         " " + code + ")";
 }
 
 void Block::ReportDeadlock() {

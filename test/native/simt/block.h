@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/cuda/runtime.h"
+#include "simt/emulated_gpu.h"
 #include "simt/fiber.h"
 #include "simt/shadow.h"
 
@@ -46,7 +47,7 @@ std::string LaunchFault(const cuda::KernelLaunch& launch);
 class Block final : public Accessor {
  public:
   // Bits of the GPUs whose memory a launch may use, by number.
-  using Gpus = std::bitset<8>;
+  using Gpus = std::bitset<kMaxGpus>;
 
   // Runs a whole launch, its blocks one after another in a random order. Returns false if it was given
   // up because of a fault.

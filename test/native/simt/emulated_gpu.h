@@ -8,6 +8,9 @@
 
 namespace autoglm::simt {
 
+// The most GPUs of a machine.
+inline constexpr int kMaxGpus = 8;
+
 // What cuda::Stream opens in the tests: so many GPUs, all alike.
 struct EmulatedMachine {
   int num_gpus = 1;
@@ -15,10 +18,13 @@ struct EmulatedMachine {
   cuda::GpuProperties properties = {.capability = 89,
                                     .num_multiprocessors = 4,
                                     .shared_bytes_per_block = 101376,
-                                    .memory_bytes = uint64_t{4} << 30};
+                                    .memory_bytes = uint64_t{4} << 30};  // of each
   bool has_peer_access = true;  // between different GPUs
   uint64_t seed = 1;  // of the order in which blocks and threads run
   uint64_t nanoseconds_per_pause = 1000;  // that pass when a thread pauses
+  int full_gpu = -1;  // that has no memory left, whatever was taken; -1: none
+  // Is called by whoever gives a GPU a kernel, before it runs.
+  void (*before_launch)(int gpu, const cuda::KernelLaunch& launch) = nullptr;
 };
 
 // Returns the settings, which a test may change before it opens a stream.

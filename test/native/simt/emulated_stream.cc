@@ -33,7 +33,7 @@ uint64_t num_launches = 0;
 uint64_t num_allocations = 0;
 uint64_t num_captures = 0;
 uint64_t num_replays = 0;
-uint64_t used_bytes = 0;
+uint64_t used_bytes[kMaxGpus] = {};  // of each GPU
 
 // Memory of the host that kernels may use: beginning to bytes.
 std::map<const char*, size_t> mapped;
@@ -109,6 +109,10 @@ bool CheckCopied(const void* p, size_t bytes, AccessKind kind, const char* what)
   return false;
 }
 
+uint64_t& UsedBytes(const cuda::Stream& stream) {
+  return used_bytes[static_cast<size_t>(stream.ordinal())];
+}
+
 void NoteWritten(void* p, size_t bytes) {
   Shadow::Get().WriteByHost(DeviceMemory::Get().OffsetOf(p), bytes);
 }
@@ -153,12 +157,12 @@ struct Graph::State {
 
 Graph::Graph(Stream& stream, std::unique_ptr<State> state, uint64_t bytes)
     : stream_(stream), state_(std::move(state)), bytes_(bytes) {
-  simt::used_bytes += bytes_;
+  simt::UsedBytes(stream_) += bytes_;
   stream_.taken_bytes_ += bytes_;
 }
 
 Graph::~Graph() {
-  simt::used_bytes -= bytes_;
+  simt::UsedBytes(stream_) -= bytes_;
   stream_.taken_bytes_ -= bytes_;
 }
 
@@ -168,7 +172,7 @@ struct Stream::State {
 };
 
 Result<std::unique_ptr<Stream>> Stream::Open(int ordinal) {
-  CHECK(ordinal < simt::Machine().num_gpus);
+  CHECK(ordinal < simt::Machine().num_gpus && ordinal < simt::kMaxGpus);
   auto state = std::make_unique<State>();
   state->gpus.set(static_cast<size_t>(ordinal));
   return std::unique_ptr<Stream>(
@@ -209,11 +213,11 @@ Result<DeviceBuffer> Stream::AllocateMapped(size_t bytes) {
 
 void Stream::LoadKernels() {}
 
-uint64_t Stream::TakenOf(int) { return simt::used_bytes; }
+uint64_t Stream::TakenOf(int ordinal) { return simt::used_bytes[static_cast<size_t>(ordinal)]; }
 
 GpuMemory Stream::ReadMemory() const {
   const uint64_t total = simt::Machine().properties.memory_bytes;
-  return {total - std::min(total, simt::used_bytes), total};
+  return {total - std::min(total, simt::UsedBytes(*this)), total};
 }
 
 Result<DeviceBuffer> Stream::Allocate(size_t bytes) {
@@ -221,12 +225,14 @@ Result<DeviceBuffer> Stream::Allocate(size_t bytes) {
   if (bytes == 0) return DeviceBuffer();
   const simt::Turn turn;
   void* data = nullptr;
-  if (bytes <= ReadMemory().free_bytes) data = simt::DeviceMemory::Get().Allocate(bytes, ordinal_);
+  const bool has_room =
+      ordinal_ != simt::Machine().full_gpu && bytes <= ReadMemory().free_bytes;
+  if (has_room) data = simt::DeviceMemory::Get().Allocate(bytes, ordinal_);
   if (data == nullptr) {
     return OutOfMemory("cannot allocate " + std::to_string(bytes) + " bytes of an emulated GPU");
   }
   ++simt::num_allocations;
-  simt::used_bytes += bytes;
+  simt::UsedBytes(*this) += bytes;
   taken_bytes_ += bytes;
   return DeviceBuffer(data, bytes, Free, this);
 }
@@ -234,8 +240,9 @@ Result<DeviceBuffer> Stream::Allocate(size_t bytes) {
 void Stream::Free(void* data, size_t bytes, void* stream) {
   const simt::Turn turn;
   simt::DeviceMemory::Get().Free(data);
-  simt::used_bytes -= bytes;
-  static_cast<Stream*>(stream)->taken_bytes_ -= bytes;
+  Stream& owner = *static_cast<Stream*>(stream);
+  simt::UsedBytes(owner) -= bytes;
+  owner.taken_bytes_ -= bytes;
 }
 
 Result<SharedDeviceMemory> Stream::AllocateShared(size_t bytes) {
@@ -261,7 +268,7 @@ Result<SharedDeviceMemory> Stream::AllocateShared(size_t bytes) {
   }
   simt::shared_files[data] = place.descriptor;
   ++simt::num_allocations;
-  simt::used_bytes += bytes;
+  simt::UsedBytes(*this) += bytes;
   taken_bytes_ += bytes;
   const auto free = [](void* memory, size_t size, void* stream) {
     {
@@ -370,6 +377,8 @@ void Stream::Replay(Graph& graph) {
 }
 
 void LaunchKernel(Stream& stream, const KernelLaunch& launch) {
+  const auto before_launch = simt::Machine().before_launch;
+  if (before_launch != nullptr) before_launch(stream.ordinal(), launch);
   simt::Turn turn;
   if (Graph::State* const captured = stream.state().captured.get(); captured != nullptr) {
     KeptLaunch kept = {launch, std::make_unique<std::max_align_t[]>(

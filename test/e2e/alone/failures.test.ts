@@ -6,12 +6,12 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { scraped } from '#test/e2e/counters.ts';
+import { type Mesh, property, spawnMesh, startMesh } from '#test/e2e/mesh.ts';
 import { onText, postChat, streamAnswer, userMessage } from '#test/e2e/request/chat-request.ts';
 import { GOLDEN_TEXTS } from '#test/e2e/request/golden.ts';
 import { LONG_ANSWER, runLoad } from '#test/e2e/request/load.ts';
 import { PHONE_NANO } from '#test/e2e/request/phone-cases.ts';
-import { scraped } from './counters.ts';
-import { type Mesh, property, spawnMesh, startMesh } from './mesh.ts';
 
 /** Request whose answer outlasts whatever a test does meanwhile; it fills the context. */
 const ENDLESS_ANSWER = { ...LONG_ANSWER, max_tokens: 8000 };

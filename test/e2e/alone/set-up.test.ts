@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { autoglm, startMesh } from './mesh.ts';
+import { autoglm, startMesh } from '#test/e2e/mesh.ts';
 
 describe('a second start', () => {
   it('builds nothing', async () => {

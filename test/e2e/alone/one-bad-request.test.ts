@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { ODD_REQUESTS } from '#test/contract/gateway/odd-numbers.ts';
+import { type Mesh, property, startMesh } from '#test/e2e/mesh.ts';
 import {
   type Body,
   jsonPost,
@@ -10,7 +11,6 @@ import {
 } from '#test/e2e/request/chat-request.ts';
 import { LONG_ANSWER } from '#test/e2e/request/load.ts';
 import { whileAnotherStreams } from './bystander.ts';
-import { type Mesh, property, startMesh } from './mesh.ts';
 
 const MAX_SLOWDOWN = 3;
 /** A text that an answer of the same token over and over matches further with each token. */

@@ -9,11 +9,11 @@ import { after, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { waitUntilReady } from '#deploy/local/readiness.ts';
 import { within } from '#test/bounded.ts';
+import { AUTOGLM, autoglm, property, startMesh, writeConfig } from '#test/e2e/mesh.ts';
 import { postChat, userMessage } from '#test/e2e/request/chat-request.ts';
 import { GOLDEN_TEXTS } from '#test/e2e/request/golden.ts';
 import { Lines, LOADING_MS } from '#test/lines.ts';
 import { whileAnotherStreams } from './bystander.ts';
-import { AUTOGLM, autoglm, property, startMesh, writeConfig } from './mesh.ts';
 
 const QUESTION = { messages: userMessage('你是谁?') };
 const folder = mkdtempSync(join(tmpdir(), 'autoglm-log-'));

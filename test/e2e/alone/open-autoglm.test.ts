@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { RowTransport } from '#mesh/encode/encoder-call.ts';
 import { NARROW_GLM4V, writeGlm4vCheckpoint } from '#test/checkpoint/glm4v-checkpoint.ts';
+import { ownMetric, scraped } from '#test/e2e/counters.ts';
+import { type Mesh, type MeshSettings, startMesh } from '#test/e2e/mesh.ts';
 import { type Body, streamAnswer } from '#test/e2e/request/chat-request.ts';
 import { imagePart } from '#test/e2e/request/phone-cases.ts';
 import { screenshot } from '#test/e2e/request/screenshot.ts';
-import { ownMetric, scraped } from './counters.ts';
-import { type Mesh, type MeshSettings, startMesh } from './mesh.ts';
 
 /** System prompt in the form of the client's own: rules, actions, examples. */
 const SYSTEM_PROMPT = [

@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
+import { type Mesh, startMesh } from '#test/e2e/mesh.ts';
 import { type Body, jsonPost, userMessage } from '#test/e2e/request/chat-request.ts';
 import { readMedia } from '#test/e2e/request/phone-cases.ts';
 import { uniqueImage } from '#test/e2e/request/unique-media.ts';
-import { type Mesh, startMesh } from './mesh.ts';
 
 const FLOOD_KEY = 'many';
 const OTHER_KEY = 'one';

@@ -8,10 +8,10 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { within } from '#test/bounded.ts';
+import { type Mesh, startMesh } from '#test/e2e/mesh.ts';
 import { userMessage } from '#test/e2e/request/chat-request.ts';
 import { imagePart, readMedia } from '#test/e2e/request/phone-cases.ts';
 import { whileAnotherStreams } from './bystander.ts';
-import { type Mesh, startMesh } from './mesh.ts';
 
 const MAX_GROWTH_MB = 300;
 /** Longest time until memory has been given back, milliseconds. */

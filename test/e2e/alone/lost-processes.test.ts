@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import OpenAI from 'openai';
+import { scraped } from '#test/e2e/counters.ts';
+import { autoglm, type Mesh, property, startMesh } from '#test/e2e/mesh.ts';
 import {
   onText,
   postChat,
@@ -14,8 +16,6 @@ import {
 import { LONG_ANSWER } from '#test/e2e/request/load.ts';
 import { PHONE_NANO } from '#test/e2e/request/phone-cases.ts';
 import { uniqueImage } from '#test/e2e/request/unique-media.ts';
-import { scraped } from './counters.ts';
-import { autoglm, type Mesh, property, startMesh } from './mesh.ts';
 
 /** Requests that the decoder answers at the same time; further ones wait. */
 const NUM_PLACES = 8;

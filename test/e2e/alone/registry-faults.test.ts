@@ -17,10 +17,10 @@ import {
   startEtcd,
 } from '#test/contract/mesh/etcd/real-etcd.ts';
 import { property } from '#test/e2e/mesh.ts';
+import { RegistryMesh, type Running } from '#test/e2e/registry/registry-mesh.ts';
 import { postChat, userMessage } from '#test/e2e/request/chat-request.ts';
 import { GOLDEN_TEXTS } from '#test/e2e/request/golden.ts';
 import { runLoad } from '#test/e2e/request/load.ts';
-import { RegistryMesh, type Running } from './registry-mesh.ts';
 
 /**
  * Time for which everybody is cut off from etcd after all leases have ended, ms; it is for longer

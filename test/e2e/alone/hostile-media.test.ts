@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { type Mesh, property, startMesh } from '#test/e2e/mesh.ts';
 import { type Body, postChat, userMessage } from '#test/e2e/request/chat-request.ts';
 import { imagePart } from '#test/e2e/request/phone-cases.ts';
 import { uniqueAudio, uniqueImage, wavFile } from '#test/e2e/request/unique-media.ts';
@@ -13,7 +14,6 @@ import {
 } from '#test/unit/speech-encoder/hostile-audio.ts';
 import { jpegOfScans } from '#test/unit/vision-encoder/hostile-image.ts';
 import { whileAnotherStreams } from './bystander.ts';
-import { type Mesh, property, startMesh } from './mesh.ts';
 
 const FIXTURES = join(PACKAGE_ROOT, 'test/testdata/audio-formats');
 
