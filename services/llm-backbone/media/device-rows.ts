@@ -21,7 +21,8 @@ export class DeviceRows {
   readonly #log: Log;
   /** Numbers of the encoders' pools, by their tokens in hex. */
   readonly #sources = new Map<string, Promise<number>>();
-  #hasBeenFull = false;
+  /** Reasons that the log has told. */
+  readonly #told = new Set<'full' | 'failed'>();
 
   /** `reclaim` gives up a place that only the cache holds; see `RowPoolOptions`. */
   constructor(
@@ -52,14 +53,15 @@ export class DeviceRows {
     return opened;
   }
 
-  /** Copies rows of an open pool; returns undefined if there is no room for them. */
+  /** Copies rows of an open pool; returns undefined if there is no room, or if that fails. */
   async copy(
     source: number,
     { offsetBytes, numBytes }: OfferedRows,
   ): Promise<RowLease | undefined> {
     const lease = this.pool.take(numBytes);
     if (lease === undefined) {
-      this.#noteFull(numBytes);
+      const pool = `the GPU's ${this.pool.numBytes} ("gpu-rows-mb")`;
+      this.#tellOnce('full', `rows of ${numBytes} bytes find no room in ${pool}`);
       return undefined;
     }
     try {
@@ -68,7 +70,8 @@ export class DeviceRows {
       return lease;
     } catch (error: unknown) {
       lease.release();
-      throw error;
+      this.#tellOnce('failed', `rows cannot be copied: ${errorMessage(error)}`);
+      return undefined;
     }
   }
 
@@ -84,12 +87,9 @@ export class DeviceRows {
     );
   }
 
-  #noteFull(numBytes: number): void {
-    if (this.#hasBeenFull) return;
-    this.#hasBeenFull = true;
-    this.#log.warn(
-      `rows of ${numBytes} bytes find no room in the GPU's ${this.pool.numBytes} ("gpu-rows-mb"); such rows go through memory of the host`,
-    );
+  #tellOnce(reason: 'full' | 'failed', text: string): void {
+    if (!this.#told.has(reason)) this.#log.warn(`${text}; such rows go through memory of the host`);
+    this.#told.add(reason);
   }
 }
 
@@ -113,14 +113,12 @@ export class EncoderRowsReader implements DeviceRowsReader {
   }
 
   async copy(offer: OfferedRows): Promise<RowLease | undefined> {
-    try {
-      this.token = offer.memory.token.toString('hex');
-      const source = await this.#rows.open(offer.memory);
-      return await this.#rows.copy(source, offer);
-    } catch (error: unknown) {
+    this.token = offer.memory.token.toString('hex');
+    const source = await this.#rows.open(offer.memory).catch((error: unknown) => {
       this.#giveUp(error);
       return undefined;
-    }
+    });
+    return source === undefined ? undefined : this.#rows.copy(source, offer);
   }
 
   #giveUp(error: unknown): void {

@@ -27,6 +27,7 @@ class FakeRows implements DecoderRows {
   readonly reachableDevices = [GPU];
   /** Why no pool can be opened; undefined: all can. */
   refusal: Error | undefined;
+  failsCopies = false;
   #numOpened = 0;
 
   constructor(numItems: number) {
@@ -46,6 +47,7 @@ class FakeRows implements DecoderRows {
 
   async copyRows(copy: RowCopy): Promise<void> {
     this.trace.push(`copy from ${copy.source}`);
+    if (this.failsCopies) throw new Error('no pool of that number is open');
     this.copies.push(copy);
   }
 }
@@ -194,6 +196,18 @@ describe('a backbone on a GPU', () => {
     const reachable = vision[0]?.headers.map(({ reachableDevices }) => reachableDevices);
     assert.deepEqual(reachable, [[GPU], []]);
     assert.equal(await received('message'), 2 * ITEM_BYTES);
+  });
+
+  it('asks for rows by another way whose copy fails, and copies the next ones', async (test) => {
+    const { ask, rows, answers, metric } = await startOnGpu(test);
+
+    rows.failsCopies = true;
+    await ask([5, IMAGE, 6], ['4 cats']);
+    rows.failsCopies = false;
+    await ask([5, IMAGE, 6], ['4 dogs']);
+
+    assert.deepEqual(answers, ['refused', 'taken']);
+    assert.equal(await metric('embedding_row_pool_bytes'), ITEM_BYTES);
   });
 
   it('uses no rows of an encoder that dies before the end of its call, and asks another one', async (test) => {
