@@ -3,7 +3,13 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import type { DecoderDescription, DecoderOptions, DecoderTrace } from './decoder-contract.ts';
+import type {
+  DecoderDescription,
+  DecoderOptions,
+  DecoderTrace,
+  OpenedRowPool,
+  RowCopy,
+} from './decoder-contract.ts';
 import type { CpuFeatures, DeviceDescription } from './device-contract.ts';
 import type {
   EncodedItem,
@@ -12,9 +18,11 @@ import type {
   EncoderOptions,
   EncoderTrace,
   FeatureItem,
+  HostRows,
   ItemFacts,
   ItemPlan,
   ResizeRequest,
+  RowPlace,
 } from './encoder-contract.ts';
 import { EngineError } from './engine-error.ts';
 import type { TokenTrie, TokenTrieOptions } from './grammar-contract.ts';
@@ -27,6 +35,9 @@ import type { MediaRows, StepPlan, StepResult } from './step-plan.ts';
  */
 export interface AddonDecoder {
   execute(plan: StepPlan): Promise<StepResult>;
+  openRowPool(pool: OpenedRowPool): Promise<number>;
+  closeRowPool(source: number): Promise<void>;
+  copyRows(copy: RowCopy): Promise<void>;
   trace(request: {
     readonly tokenIds: Uint32Array;
     readonly positions: Int32Array;
@@ -46,6 +57,7 @@ export interface AddonTicket {
 export interface AddonEncoder {
   plan(facts: ItemFacts): ItemPlan;
   encode(items: readonly EncoderItem[]): readonly AddonTicket[];
+  readRows(place: RowPlace): Promise<HostRows>;
   trace(item: EncoderItem | FeatureItem): Promise<EncoderTrace>;
   close(): Promise<void>;
 }

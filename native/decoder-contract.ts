@@ -70,10 +70,31 @@ export interface DecoderOptions {
   /** Most tokens one step may hold; sizes the workspace. */
   readonly maxNumBatchedTokens: number;
   /**
+   * Memory of each device for rows of media that come from GPUs; 0 by default: none. Refused for devices
+   * that have the memory of the host.
+   */
+  readonly rowPoolBytes?: number;
+  /**
    * Launches the kernels of a GPU one by one in every step, instead of replaying CUDA graphs of steps
    * that decode; false by default.
    */
   readonly enforceEager?: boolean;
+}
+
+/** The row pool of an encoder's process, as that encoder describes it. */
+export interface OpenedRowPool {
+  readonly numBytes: number;
+  /** 64 bytes. */
+  readonly handle: Uint8Array;
+}
+
+/** Rows of an item on their way from an encoder's row pool to the decoder's; all places are bytes. */
+export interface RowCopy {
+  /** Number of the encoder's pool. */
+  readonly source: number;
+  readonly sourceOffset: number;
+  readonly targetOffset: number;
+  readonly numBytes: number;
 }
 
 /** Facts of a loaded decoder. */
@@ -95,6 +116,10 @@ export interface DecoderDescription {
   readonly blockSize: number;
   readonly kvCacheBytes: number;
   readonly kvCacheDtype: Exclude<KvCacheDtype, 'auto'>;
+  /** Size of the row pool of each device. */
+  readonly rowPoolBytes: number;
+  /** Names of the devices whose row pools every rank can open; none without a row pool. */
+  readonly reachableDevices: readonly string[];
   /** How values of a group's devices meet, such as `peer access`; '' of a device alone. */
   readonly groupPath: string;
   readonly loadMs: number;
@@ -122,6 +147,18 @@ export interface Decoder {
    * nothing. Typed arrays are read at the call, the rows of media until the promise settles.
    */
   execute(plan: StepPlan): Promise<StepResult>;
+  /**
+   * Opens the row pool of an encoder's process and returns its number. Rejects if a rank cannot: the
+   * handle is this process's own, the encoder has ended, or its device is out of reach.
+   */
+  openRowPool(pool: OpenedRowPool): Promise<number>;
+  /** Closes an encoder's row pool, behind all that was asked for before. */
+  closeRowPool(source: number): Promise<void>;
+  /**
+   * Copies rows to the row pool of every device, behind all that was asked for before: a step that
+   * reads what was there has ended by then, and one that is asked for afterwards finds them.
+   */
+  copyRows(copy: RowCopy): Promise<void>;
   /**
    * Runs a whole prompt of at most `maxNumBatchedTokens` tokens in a cache of its own. `positions`
    * is `[3, num_tokens]`; by default the positions are those of a text.

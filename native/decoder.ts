@@ -6,6 +6,8 @@ import type {
   DecoderDescription,
   DecoderOptions,
   DecoderTrace,
+  OpenedRowPool,
+  RowCopy,
 } from './decoder-contract.ts';
 import type { WatchLoad } from './load-contract.ts';
 import type { MediaRows, StepPlan, StepResult } from './step-plan.ts';
@@ -22,6 +24,18 @@ class NativeDecoder implements Decoder {
 
   execute(plan: StepPlan): Promise<StepResult> {
     return this.#decoder.execute(plan);
+  }
+
+  openRowPool(pool: OpenedRowPool): Promise<number> {
+    return this.#decoder.openRowPool(pool);
+  }
+
+  closeRowPool(source: number): Promise<void> {
+    return this.#decoder.closeRowPool(source);
+  }
+
+  copyRows(copy: RowCopy): Promise<void> {
+    return this.#decoder.copyRows(copy);
   }
 
   trace(

@@ -29,6 +29,20 @@ export interface EncoderOptions {
   readonly weightsCache?: string;
   /** Rows of at least this many bytes go to shared memory if it has room; unset: none do. */
   readonly minSharedBytes?: number;
+  /**
+   * Memory of the device for rows that other processes read there; 0 by default: none. Refused for a
+   * device that has the memory of the host.
+   */
+  readonly rowPoolBytes?: number;
+}
+
+/** Memory of an encoder's device that holds rows, which other processes of this user may open. */
+export interface RowPoolDescription {
+  readonly numBytes: number;
+  /** 64 bytes by which they open it. */
+  readonly handle: Buffer;
+  /** Name of the device that is the same in all processes. */
+  readonly device: string;
 }
 
 export interface EncoderDescription {
@@ -55,6 +69,10 @@ export interface EncoderDescription {
    * memory. An item with more cells is encoded alone.
    */
   readonly maxBatchCells: number;
+  /** Null without `rowPoolBytes`, or if the driver lets processes share no memory. */
+  readonly rowPool: RowPoolDescription | null;
+  /** Why there is no row pool although `rowPoolBytes` asks for one; '' otherwise. */
+  readonly rowPoolRefusal: string;
 }
 
 /**
@@ -98,7 +116,18 @@ export interface ItemPlan {
 }
 
 /** A decoded item and the grid from the plan of its facts. */
-export type EncoderItem = DecodedItem & Pick<ItemPlan, 'grid'>;
+export type EncoderItem = DecodedItem &
+  Pick<ItemPlan, 'grid'> & {
+    /** Byte of the row pool at which its rows are to lie; absent: they come to the host. */
+    readonly poolOffset?: number;
+  };
+
+/** Rows of an item in the row pool. */
+export interface RowPlace {
+  /** Byte of the pool at which they begin. */
+  readonly poolOffset: number;
+  readonly numRows: number;
+}
 
 /** An item that is preprocessed already: patches in merge order, or mel frames. */
 export interface FeatureItem extends Pick<ItemPlan, 'grid'> {
@@ -107,11 +136,16 @@ export interface FeatureItem extends Pick<ItemPlan, 'grid'> {
   readonly values: Float32Array;
 }
 
-export interface EncodedItem {
+/** Rows in memory of the host. */
+export interface HostRows {
   /** `[num_rows, hidden_size]`. */
   readonly rows: Float32Array;
   /** Where other processes find the rows, if they are in shared memory. */
   readonly shared?: SharedSegment;
+}
+
+/** What became of an item; `rows` is empty if the item had a `poolOffset`. */
+export interface EncodedItem extends HostRows {
   readonly plan: ItemPlan;
   readonly preprocessUs: number;
   /** Time of tower and projector for the whole batch, microseconds. */
@@ -146,6 +180,8 @@ export interface MediaEncoder {
     items: readonly EncoderItem[],
     options?: { readonly signals?: readonly (AbortSignal | undefined)[] },
   ): readonly Promise<EncodedItem>[];
+  /** Copies rows out of the row pool, behind all that was asked for before. */
+  readRows(place: RowPlace): Promise<HostRows>;
   /** Stops running work within a layer and frees the weights. */
   close(): Promise<void>;
 }

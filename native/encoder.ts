@@ -8,9 +8,11 @@ import type {
   EncoderOptions,
   EncoderTrace,
   FeatureItem,
+  HostRows,
   ItemFacts,
   ItemPlan,
   LoadedEncoder,
+  RowPlace,
 } from './encoder-contract.ts';
 import type { WatchLoad } from './load-contract.ts';
 
@@ -35,6 +37,10 @@ class NativeEncoder implements LoadedEncoder {
     return this.#encoder
       .encode(items)
       .map((ticket, index) => settle(ticket, options.signals?.[index]));
+  }
+
+  readRows(place: RowPlace): Promise<HostRows> {
+    return this.#encoder.readRows(place);
   }
 
   trace(item: EncoderItem | FeatureItem): Promise<EncoderTrace> {

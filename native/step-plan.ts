@@ -48,16 +48,25 @@ export interface PooledRows {
   readonly sum?: Float64Array;
 }
 
-export interface MediaRows {
+/** Rows in memory of the host, or in the row pool of the decoder's devices. */
+export type MediaRows = {
   /**
    * First token (index within this step) that the rows replace; they replace consecutive tokens.
    */
   readonly firstToken: number;
   readonly numRows: number;
-  readonly dtype: 'float32' | 'bfloat16';
-  /** `[num_rows, hidden_size]` of `dtype`, little-endian. */
-  readonly rows: Uint8Array;
-}
+} & (
+  | {
+      readonly dtype: 'float32' | 'bfloat16';
+      /** `[num_rows, hidden_size]` of `dtype`, little-endian. */
+      readonly rows: Uint8Array;
+    }
+  | {
+      readonly dtype: 'float32';
+      /** Byte of the row pool at which the rows `[num_rows, hidden_size]` begin. */
+      readonly poolOffset: number;
+    }
+);
 
 /** Output of one token row: a sampled next token, or the log-probability of a given one. */
 export interface StepOutput {

@@ -1,5 +1,6 @@
 #include "binding/decoder_object.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "binding/addon_data.h"
@@ -69,6 +70,79 @@ class ExecuteJob final : public Job {
   KeptArrays kept_;
 };
 
+class OpenRowPoolJob final : public Job {
+ public:
+  OpenRowPoolJob(Napi::Env env, DecoderEngine* engine) : Job(env), engine_(engine) {}
+
+  Status Read(const Napi::Value& value) {
+    Status status;
+    const ObjectReader pool(value, "row pool", status);
+    bytes_ = pool.ByteCount("numBytes");
+    const std::optional<Napi::Uint8Array> handle = pool.Bytes("handle");
+    if (!status.ok()) return status;
+    if (handle->ByteLength() != handle_.size() || bytes_ == 0) {
+      return InvalidRequest("row pool: expected numBytes above 0 and a handle of 64 bytes");
+    }
+    std::copy_n(handle->Data(), handle_.size(), handle_.begin());
+    return status;
+  }
+  Status Run() override {
+    const Result<int64_t> opened = engine_->decoder->OpenRowPool(handle_, bytes_);
+    if (opened.ok()) number_ = opened.value();
+    return opened.status();
+  }
+  Napi::Value Value(Napi::Env env) override {
+    return Napi::Number::New(env, static_cast<double>(number_));
+  }
+
+ private:
+  DecoderEngine* const engine_;
+  MemoryHandle handle_ = {};
+  size_t bytes_ = 0;
+  int64_t number_ = 0;
+};
+
+class CloseRowPoolJob final : public Job {
+ public:
+  CloseRowPoolJob(Napi::Env env, DecoderEngine* engine) : Job(env), engine_(engine) {}
+
+  Status Read(const Napi::Value& value) {
+    if (!value.IsNumber()) return InvalidRequest("expected the number of a row pool");
+    number_ = value.As<Napi::Number>().Int64Value();
+    return Status();
+  }
+  Status Run() override {
+    engine_->decoder->CloseRowPool(number_);
+    return Status();
+  }
+  Napi::Value Value(Napi::Env env) override { return env.Undefined(); }
+
+ private:
+  DecoderEngine* const engine_;
+  int64_t number_ = 0;
+};
+
+class CopyRowsJob final : public Job {
+ public:
+  CopyRowsJob(Napi::Env env, DecoderEngine* engine) : Job(env), engine_(engine) {}
+
+  Status Read(const Napi::Value& value) {
+    Status status;
+    const ObjectReader copy(value, "copy of rows", status);
+    copy_ = {.source = copy.Integer("source"),
+             .source_offset = copy.ByteCount("sourceOffset"),
+             .target_offset = copy.ByteCount("targetOffset"),
+             .bytes = copy.ByteCount("numBytes")};
+    return status;
+  }
+  Status Run() override { return engine_->decoder->CopyRows(copy_); }
+  Napi::Value Value(Napi::Env env) override { return env.Undefined(); }
+
+ private:
+  DecoderEngine* const engine_;
+  RowCopy copy_;
+};
+
 class TraceJob final : public Job {
  public:
   TraceJob(Napi::Env env, DecoderEngine* engine) : Job(env), engine_(engine) {}
@@ -88,17 +162,6 @@ class TraceJob final : public Job {
   KeptArrays kept_;
 };
 
-// Reads the argument into a job and queues the job. Refuses a call on an object that is no decoder.
-template <typename JobType>
-Napi::Value SubmitJob(const Napi::CallbackInfo& info, DecoderEngine& engine) {
-  const Napi::Env env = info.Env();
-  std::unique_ptr<JobType> job = std::make_unique<JobType>(env, &engine);
-  const Status read = job->Read(info[0]);
-  if (!read.ok() || env.IsExceptionPending()) return RefuseRead(env, read);
-  job->KeepAlive(info.This());
-  return engine.Submit(env, std::move(job));
-}
-
 bool IsDecoder(const Napi::CallbackInfo& info) {
   return info.This().IsObject() && info.This().As<Napi::Object>().CheckTypeTag(&kDecoderTag);
 }
@@ -107,11 +170,26 @@ Napi::Value RefuseForeign(Napi::Env env) {
   return Rejection(env, MakeError(env, InvalidRequest("not a decoder of this addon")));
 }
 
+// Reads the argument into a job and queues the job. Refuses a call on an object that is no decoder.
+template <typename JobType>
+Napi::Value SubmitJob(const Napi::CallbackInfo& info, DecoderEngine* engine) {
+  const Napi::Env env = info.Env();
+  if (!IsDecoder(info)) return RefuseForeign(env);
+  std::unique_ptr<JobType> job = std::make_unique<JobType>(env, engine);
+  const Status read = job->Read(info[0]);
+  if (!read.ok() || env.IsExceptionPending()) return RefuseRead(env, read);
+  job->KeepAlive(info.This());
+  return engine->Submit(env, std::move(job));
+}
+
 }  // namespace
 
 Napi::Function DecoderObject::Define(Napi::Env env) {
   return DefineClass(env, "Decoder",
                      {InstanceMethod<&DecoderObject::Execute>("execute"),
+                      InstanceMethod<&DecoderObject::OpenRowPool>("openRowPool"),
+                      InstanceMethod<&DecoderObject::CloseRowPool>("closeRowPool"),
+                      InstanceMethod<&DecoderObject::CopyRows>("copyRows"),
                       InstanceMethod<&DecoderObject::Trace>("trace"),
                       InstanceMethod<&DecoderObject::Close>("close")});
 }
@@ -132,13 +210,23 @@ DecoderObject::~DecoderObject() {
 }
 
 Napi::Value DecoderObject::Execute(const Napi::CallbackInfo& info) {
-  if (!IsDecoder(info)) return RefuseForeign(info.Env());
-  return SubmitJob<ExecuteJob>(info, *engine_);
+  return SubmitJob<ExecuteJob>(info, engine_.get());
+}
+
+Napi::Value DecoderObject::OpenRowPool(const Napi::CallbackInfo& info) {
+  return SubmitJob<OpenRowPoolJob>(info, engine_.get());
+}
+
+Napi::Value DecoderObject::CloseRowPool(const Napi::CallbackInfo& info) {
+  return SubmitJob<CloseRowPoolJob>(info, engine_.get());
+}
+
+Napi::Value DecoderObject::CopyRows(const Napi::CallbackInfo& info) {
+  return SubmitJob<CopyRowsJob>(info, engine_.get());
 }
 
 Napi::Value DecoderObject::Trace(const Napi::CallbackInfo& info) {
-  if (!IsDecoder(info)) return RefuseForeign(info.Env());
-  return SubmitJob<TraceJob>(info, *engine_);
+  return SubmitJob<TraceJob>(info, engine_.get());
 }
 
 Napi::Value DecoderObject::Close(const Napi::CallbackInfo& info) {

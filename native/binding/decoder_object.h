@@ -23,7 +23,8 @@ class DecoderEngine final : public Engine {
   void Interrupt() override { cancelled.store(true, std::memory_order_relaxed); }
 };
 
-// The JavaScript object of a loaded decoder: execute(plan), trace(request), close().
+// The JavaScript object of a loaded decoder: execute(plan), openRowPool(pool), closeRowPool(number),
+// copyRows(copy), trace(request), close().
 class DecoderObject final : public Napi::ObjectWrap<DecoderObject> {
  public:
   static Napi::Function Define(Napi::Env env);
@@ -34,6 +35,9 @@ class DecoderObject final : public Napi::ObjectWrap<DecoderObject> {
 
  private:
   Napi::Value Execute(const Napi::CallbackInfo& info);
+  Napi::Value OpenRowPool(const Napi::CallbackInfo& info);
+  Napi::Value CloseRowPool(const Napi::CallbackInfo& info);
+  Napi::Value CopyRows(const Napi::CallbackInfo& info);
   Napi::Value Trace(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 

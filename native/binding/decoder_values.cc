@@ -61,6 +61,7 @@ DecoderOptions ReadDecoderOptions(const ObjectReader& object, Status& status) {
   options.kv_cache_share = ReadKvCacheShare(object, status);
   if (!options.kv_cache_share.has_value()) options.kv_cache_bytes = object.Integer("kvCacheBytes");
   options.max_num_batched_tokens = object.Integer("maxNumBatchedTokens");
+  if (!object.IsNull("rowPoolBytes")) options.row_pool_bytes = object.ByteCount("rowPoolBytes");
   if (!object.IsNull("enforceEager")) options.enforce_eager = object.Boolean("enforceEager");
   if (!object.IsNull("weightsCache")) options.weights_cache = object.String("weightsCache");
   return options;
@@ -86,6 +87,11 @@ Napi::Object MakeDescription(Napi::Env env, const DecoderDescription& descriptio
   set_number("blockSize", static_cast<double>(description.block_size));
   object.Set("kvCacheDtype", KvDtypeName(description.kv_dtype));
   set_number("kvCacheBytes", static_cast<double>(description.kv_cache_bytes));
+  set_number("rowPoolBytes", static_cast<double>(description.row_pool_bytes));
+  const std::vector<std::string>& reachable = description.reachable_devices;
+  const Napi::Array names = Napi::Array::New(env, reachable.size());
+  for (uint32_t i = 0; i < reachable.size(); ++i) names.Set(i, reachable[i]);
+  object.Set("reachableDevices", names);
   object.Set("groupPath", description.group_path);
   set_number("loadMs", static_cast<double>(description.load_ms));
   object.Set("mropeSection", MakeSection(env, config));

@@ -62,4 +62,16 @@ Status EncoderTraceJob::Run() {
 
 Napi::Value EncoderTraceJob::Value(Napi::Env env) { return MakeEncoderTrace(env, trace_); }
 
+Status ReadRowsJob::Read(const Napi::Value& value) {
+  Status status;
+  const ObjectReader place(value, "rows", status);
+  pool_offset_ = place.ByteCount("poolOffset");
+  num_rows_ = place.Uint32("numRows");
+  return status;
+}
+
+Status ReadRowsJob::Run() { return engine_->encoder->ReadRows(pool_offset_, num_rows_, encoded_); }
+
+Napi::Value ReadRowsJob::Value(Napi::Env env) { return MakeHostRows(env, encoded_); }
+
 }  // namespace autoglm::binding

@@ -73,6 +73,25 @@ class EncoderTraceJob final : public Job {
   KeptArrays kept_;
 };
 
+// Job that copies rows of the row pool to the host. Its promise resolves to a HostRows of
+// native/encoder-contract.ts.
+class ReadRowsJob final : public Job {
+ public:
+  ReadRowsJob(Napi::Env env, std::shared_ptr<EncoderEngine> engine)
+      : Job(env), engine_(std::move(engine)) {}
+
+  Status Read(const Napi::Value& value);
+
+  Status Run() override;
+  Napi::Value Value(Napi::Env env) override;
+
+ private:
+  const std::shared_ptr<EncoderEngine> engine_;
+  size_t pool_offset_ = 0;
+  int64_t num_rows_ = 0;
+  EncodedItem encoded_;
+};
+
 }  // namespace autoglm::binding
 
 #endif  // AUTOGLM_BINDING_ENCODE_JOBS_H_

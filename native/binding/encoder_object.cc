@@ -56,6 +56,18 @@ Napi::Value ForeignError(Napi::Env env) {
   return MakeError(env, InvalidRequest("not an encoder of this addon"));
 }
 
+// Reads the argument into a job and queues the job. Refuses a call on an object that is no encoder.
+template <typename JobType>
+Napi::Value SubmitJob(const Napi::CallbackInfo& info, std::shared_ptr<EncoderEngine> engine) {
+  const Napi::Env env = info.Env();
+  if (!IsEncoder(info)) return Rejection(env, ForeignError(env));
+  std::unique_ptr<JobType> job = std::make_unique<JobType>(env, engine);
+  const Status read = job->Read(info[0]);
+  if (!read.ok() || env.IsExceptionPending()) return RefuseRead(env, read);
+  job->KeepAlive(info.This());
+  return engine->Submit(env, std::move(job));
+}
+
 // Makes the {promise, cancel()} of one item.
 Napi::Object MakeTicket(Napi::Env env, const Napi::Promise& promise,
                         std::shared_ptr<CancelFlag> cancelled) {
@@ -86,6 +98,7 @@ Napi::Function EncoderObject::Define(Napi::Env env) {
   return DefineClass(env, "Encoder",
                      {InstanceMethod<&EncoderObject::Plan>("plan"),
                       InstanceMethod<&EncoderObject::Encode>("encode"),
+                      InstanceMethod<&EncoderObject::ReadRows>("readRows"),
                       InstanceMethod<&EncoderObject::Trace>("trace"),
                       InstanceMethod<&EncoderObject::Close>("close")});
 }
@@ -155,14 +168,12 @@ Napi::Value EncoderObject::Encode(const Napi::CallbackInfo& info) {
   return tickets;
 }
 
+Napi::Value EncoderObject::ReadRows(const Napi::CallbackInfo& info) {
+  return SubmitJob<ReadRowsJob>(info, engine_);
+}
+
 Napi::Value EncoderObject::Trace(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  if (!IsEncoder(info)) return Rejection(env, ForeignError(env));
-  std::unique_ptr<EncoderTraceJob> job = std::make_unique<EncoderTraceJob>(env, engine_);
-  const Status read = job->Read(info[0]);
-  if (!read.ok() || env.IsExceptionPending()) return RefuseRead(env, read);
-  job->KeepAlive(info.This());
-  return engine_->Submit(env, std::move(job));
+  return SubmitJob<EncoderTraceJob>(info, engine_);
 }
 
 Napi::Value EncoderObject::Close(const Napi::CallbackInfo& info) {

@@ -35,7 +35,8 @@ class EncoderEngine final : public Engine {
   std::vector<std::weak_ptr<CancelFlag>> flags_;  // of items that may still be running
 };
 
-// The JavaScript object of a loaded encoder: plan(facts), encode(items), trace(item), close().
+// The JavaScript object of a loaded encoder: plan(facts), encode(items), readRows(place), trace(item),
+// close().
 class EncoderObject final : public Napi::ObjectWrap<EncoderObject> {
  public:
   static Napi::Function Define(Napi::Env env);
@@ -47,6 +48,7 @@ class EncoderObject final : public Napi::ObjectWrap<EncoderObject> {
  private:
   Napi::Value Plan(const Napi::CallbackInfo& info);
   Napi::Value Encode(const Napi::CallbackInfo& info);
+  Napi::Value ReadRows(const Napi::CallbackInfo& info);
   Napi::Value Trace(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 

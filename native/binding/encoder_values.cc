@@ -79,6 +79,27 @@ void SetNumber(Napi::Object& object, const char* name, int64_t value) {
   object.Set(name, Napi::Number::New(object.Env(), static_cast<double>(value)));
 }
 
+Napi::Value MakeRowPool(Napi::Env env, const RowPoolDescription& pool) {
+  if (pool.bytes == 0) return env.Null();
+  Napi::Object object = Napi::Object::New(env);
+  SetNumber(object, "numBytes", static_cast<int64_t>(pool.bytes));
+  object.Set("handle", Napi::Buffer<uint8_t>::Copy(env, pool.handle.data(), pool.handle.size()));
+  object.Set("device", pool.device);
+  return object;
+}
+
+// Sets `rows`, and `shared` if they are in shared memory.
+void SetRows(Napi::Env env, EncodedItem& encoded, Napi::Object& object) {
+  if (!encoded.shared_rows.has_value()) {
+    object.Set("rows", MakeFloats(env, std::move(encoded.rows)));
+    return;
+  }
+  SharedSegment segment = *std::exchange(encoded.shared_rows, std::nullopt);
+  const size_t num_values = segment.bytes() / sizeof(float);
+  const Napi::ArrayBuffer buffer = MakeShared(env, std::move(segment), object);
+  if (!buffer.IsEmpty()) object.Set("rows", Napi::Float32Array::New(env, num_values, buffer, 0));
+}
+
 const char* ModalityName(Modality modality) {
   return modality == Modality::kImage ? "image" : "audio";
 }
@@ -104,6 +125,7 @@ EncoderOptions ReadEncoderOptions(const ObjectReader& object, Status& status) {
   if (!object.IsNull("minSharedBytes")) {
     options.min_shared_bytes = static_cast<size_t>(object.Uint32("minSharedBytes"));
   }
+  if (!object.IsNull("rowPoolBytes")) options.row_pool_bytes = object.ByteCount("rowPoolBytes");
   return options;
 }
 
@@ -134,6 +156,7 @@ MediaItem ReadMediaItem(const ObjectReader& object, KeptArrays& kept, Status& st
   } else if (status.ok()) {
     status = InvalidRequest("item: kind: expected image, audio or features");
   }
+  if (!object.IsNull("poolOffset")) item.pool_offset = object.ByteCount("poolOffset");
   if (status.ok()) item.grid = ReadGrid(object.Object("grid"));
   return item;
 }
@@ -157,6 +180,8 @@ Napi::Object MakeEncoderDescription(Napi::Env env, const EncoderDescription& des
     unused.Set(static_cast<uint32_t>(i), description.unused_settings[i]);
   }
   object.Set("unusedSettings", unused);
+  object.Set("rowPool", MakeRowPool(env, description.row_pool));
+  object.Set("rowPoolRefusal", description.row_pool.refusal);
   return object;
 }
 
@@ -173,17 +198,16 @@ Napi::Object MakeItemPlan(Napi::Env env, const ItemPlan& plan) {
 
 Napi::Object MakeEncodedItem(Napi::Env env, EncodedItem& encoded) {
   Napi::Object object = Napi::Object::New(env);
-  if (encoded.shared_rows.has_value()) {
-    SharedSegment segment = *std::exchange(encoded.shared_rows, std::nullopt);
-    const size_t num_values = segment.bytes() / sizeof(float);
-    const Napi::ArrayBuffer buffer = MakeShared(env, std::move(segment), object);
-    if (!buffer.IsEmpty()) object.Set("rows", Napi::Float32Array::New(env, num_values, buffer, 0));
-  } else {
-    object.Set("rows", MakeFloats(env, std::move(encoded.rows)));
-  }
+  SetRows(env, encoded, object);
   object.Set("plan", MakeItemPlan(env, encoded.plan));
   SetNumber(object, "preprocessUs", encoded.preprocess_us);
   SetNumber(object, "encodeUs", encoded.encode_us);
+  return object;
+}
+
+Napi::Object MakeHostRows(Napi::Env env, EncodedItem& encoded) {
+  Napi::Object object = Napi::Object::New(env);
+  SetRows(env, encoded, object);
   return object;
 }
 

@@ -20,6 +20,7 @@ MediaItem ReadMediaItem(const ObjectReader& object, KeptArrays& kept, Status& st
 Napi::Object MakeEncoderDescription(Napi::Env env, const EncoderDescription& description);
 Napi::Object MakeItemPlan(Napi::Env env, const ItemPlan& plan);
 Napi::Object MakeEncodedItem(Napi::Env env, EncodedItem& encoded);
+Napi::Object MakeHostRows(Napi::Env env, EncodedItem& encoded);
 Napi::Object MakeEncoderTrace(Napi::Env env, EncoderTrace& trace);
 
 }  // namespace autoglm::binding

@@ -76,6 +76,10 @@ uint32_t ObjectReader::Uint32(const char* name) const {
   return static_cast<uint32_t>(NumberIn(name, 0.0, std::numeric_limits<uint32_t>::max()));
 }
 
+size_t ObjectReader::ByteCount(const char* name) const {
+  return static_cast<size_t>(NumberIn(name, 0.0, kMaxSafeInteger));
+}
+
 float ObjectReader::Float(const char* name) const {
   const Napi::Value value = Get(name);
   if (value.IsNumber()) return value.As<Napi::Number>().FloatValue();

@@ -29,6 +29,8 @@ class ObjectReader {
 
   int64_t Integer(const char* name) const;
   uint32_t Uint32(const char* name) const;
+  // Reads a number of bytes, or a place in memory.
+  size_t ByteCount(const char* name) const;
   float Float(const char* name) const;
   uint64_t BigUint64(const char* name) const;
   std::string String(const char* name) const;

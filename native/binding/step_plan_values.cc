@@ -22,8 +22,9 @@ std::vector<MediaRows> ReadMediaRows(const ObjectReader& object, KeptArrays& kep
     media.first_token = item.Integer("firstToken");
     media.num_rows = item.Integer("numRows");
     media.dtype = item.DtypeOf("dtype");
-    const std::optional<Napi::Uint8Array> rows = item.Bytes("rows");
-    if (rows.has_value()) {
+    if (!item.IsNull("poolOffset")) {
+      media.pool_offset = item.ByteCount("poolOffset");
+    } else if (const std::optional<Napi::Uint8Array> rows = item.Bytes("rows"); rows.has_value()) {
       media.rows = rows->Data();
       media.bytes = rows->ByteLength();
       kept.push_back(Napi::Persistent(rows->As<Napi::Object>()));

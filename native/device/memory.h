@@ -1,7 +1,9 @@
 #ifndef AUTOGLM_DEVICE_MEMORY_H_
 #define AUTOGLM_DEVICE_MEMORY_H_
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 
 #include "base/status.h"
 
@@ -34,6 +36,16 @@ class DeviceBuffer {
   size_t bytes_ = 0;
   Free free_ = nullptr;
   void* owner_ = nullptr;
+};
+
+// Name by which another process of the machine opens memory of a device: the bytes of CUDA's
+// cudaIpcMemHandle_t.
+using MemoryHandle = std::array<uint8_t, 64>;
+
+// Memory of a device that other processes may open.
+struct SharedDeviceMemory {
+  DeviceBuffer memory;
+  MemoryHandle handle = {};
 };
 
 // Allocates zeroed host memory, aligned to pages; advises huge pages if it is large. The system

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/dtype.h"
 #include "base/kv_dtype.h"
@@ -91,6 +92,12 @@ struct UploadOp {
 
 struct CopyInOp {
   const void* source;  // host
+  size_t bytes;
+  void* target;
+};
+
+struct CopyOp {
+  const void* source;  // of the device, or opened
   size_t bytes;
   void* target;
 };
@@ -305,6 +312,18 @@ struct Ops {
   // Returns dense rows in host memory, which the caller may change until the next call on this
   // device. On a CPU they are the data itself.
   float* (*host_rows)(OpsContext& context, const MatrixView& x);
+
+  // These operations are about memory that processes share. Null on a device that has the memory of
+  // the host.
+
+  // Takes memory that other processes may open by its handle.
+  Result<SharedDeviceMemory> (*allocate_shared)(OpsContext& context, size_t bytes);
+  // Opens memory of a device that is among reachable_devices, from which copy may read. It must not be
+  // given back by its owner meanwhile.
+  Result<DeviceBuffer> (*open_shared)(OpsContext& context, const MemoryHandle& handle, size_t bytes);
+  // Returns names of the devices whose memory can be opened, the same in all processes; its own first.
+  std::vector<std::string> (*reachable_devices)(OpsContext& context);
+  void (*copy)(OpsContext& context, const CopyOp& op);
 
   // These operations are about weights. A weight's gemm is prepared once, before it is packed or
   // found packed: that takes the memory that the gemm will need, so that a step allocates nothing.

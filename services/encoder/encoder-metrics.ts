@@ -21,6 +21,7 @@ export interface EncoderLevels {
   readonly cacheItems: () => number;
   readonly isLoaded: () => boolean;
   readonly sharedBytes: () => number;
+  readonly pooledBytes: () => number;
 }
 
 /** The metrics of an encoder process; `mm_cache_*` are vLLM's names. */
@@ -60,13 +61,19 @@ export class EncoderMetrics {
     const running = 'Items between admission and their last row';
     const loaded = '1 while the tower is in memory';
     const shared = 'Bytes of rows in shared memory, until the garbage collector frees them';
+    const pooled = 'Bytes of rows in memory of the GPU, cached ones included';
     this.#registry.show([
       level('encoder_items_running', running, levels.numAdmitted),
       level('encoder_items_limit', 'Items beyond which others are refused', levels.maxAdmitted),
       level('encoder_queue_depth', 'Decoded items that wait for a batch', levels.numWaiting),
-      level('encoder_cache_bytes', 'Bytes of rows in the encoder cache', levels.cacheBytes),
+      level(
+        'encoder_cache_bytes',
+        'Bytes of rows in the encoder cache, without those of a GPU',
+        levels.cacheBytes,
+      ),
       level('encoder_cache_items', 'Items in the encoder cache', levels.cacheItems),
       level('encoder_shared_memory_bytes', shared, levels.sharedBytes),
+      level('encoder_row_pool_bytes', pooled, levels.pooledBytes),
       level('encoder_loaded', loaded, () => Number(levels.isLoaded())),
     ]);
   }

@@ -50,6 +50,7 @@ export const encoderOptions = Type.Object(
       default: 1024,
       description: 'Most rows in shared memory, cached ones included, MB; others go in messages',
     }),
+    gpuRowsMb: modelOptionFields.gpuRowsMb,
     maxQueue: Type.Integer({
       minimum: 1,
       maximum: 100_000,

@@ -1,3 +1,5 @@
+import type { RowLease } from '#mesh/encode/row-pool.ts';
+import type { DeviceMemory } from '#protos/autoglm/common/v1/device_memory.ts';
 import type { SharedMemory } from '#protos/autoglm/common/v1/shared_memory.ts';
 import { DType } from '#protos/autoglm/common/v1/tensor.ts';
 import type { EncodeResponse, EncodeRows } from '#protos/autoglm/encoder/v1/encoder.ts';
@@ -17,6 +19,17 @@ export function sharedRowsMessage(
 ): EncodeResponse {
   const value = { dtype: DType.D_TYPE_FLOAT32, shape: [...shape], memory };
   return { event: { $case: 'sharedRows', value } };
+}
+
+/** Makes the message that says where rows `[num_rows, hidden_size]` are in the GPU's row pool. */
+export function deviceRowsMessage(
+  memory: DeviceMemory,
+  { offset }: RowLease,
+  shape: readonly [numRows: number, hiddenSize: number],
+): EncodeResponse {
+  const offsetBytes = BigInt(offset);
+  const value = { dtype: DType.D_TYPE_FLOAT32, shape: [...shape], memory, offsetBytes };
+  return { event: { $case: 'deviceRows', value } };
 }
 
 /** Cuts rows `[num_rows, hidden_size]` into messages that are views of them. */

@@ -5,6 +5,7 @@ import { type Seat, SingleFlight } from '#mesh/async/single-flight.ts';
 import { excerpt } from '#mesh/client-text.ts';
 import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
 import { encodeStages } from '#mesh/encode/encode-stages.ts';
+import type { RowTransport } from '#mesh/encode/encoder-call.ts';
 import { MeshError, reasonOf } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { logFailure } from '#mesh/log/log-failure.ts';
@@ -14,6 +15,7 @@ import { CallTrace } from '#mesh/trace/call-trace.ts';
 import type { StageProcess } from '#mesh/trace/request-view.ts';
 import { traceFields } from '#mesh/trace/trace-context.ts';
 import type { Tracing } from '#mesh/trace/tracing.ts';
+import type { HostRows } from '#native';
 import { Modality } from '#protos/autoglm/common/v1/media.ts';
 import { DType } from '#protos/autoglm/common/v1/tensor.ts';
 import type {
@@ -24,9 +26,11 @@ import type {
   GetModelResponse,
 } from '#protos/autoglm/encoder/v1/encoder.ts';
 import type { Admission } from './admission.ts';
+import type { DeviceRows } from './device-rows.ts';
 import type { EmbeddedItem, EncoderCache } from './encoder-cache.ts';
 import type { EncoderMetrics, ItemResult } from './encoder-metrics.ts';
-import { rowsMessages, sharedRowsMessage } from './encoder-rows.ts';
+import { deviceRowsMessage, rowsMessages, sharedRowsMessage } from './encoder-rows.ts';
+import { fromEngineError } from './engine-error.ts';
 import {
   type EncodingStages,
   type ItemEncoding,
@@ -35,7 +39,7 @@ import {
   type ReadItem,
   startEncoding,
 } from './item-encoding.ts';
-import { awaitHalfClose, checkHeader, readHeader, receiveItem } from './item-upload.ts';
+import { awaitAnswer, checkHeader, readHeader, receiveItem } from './item-upload.ts';
 import type { ItemReader, MediaFormat } from './media-reader.ts';
 import type { RowSharing } from './row-sharing.ts';
 
@@ -56,6 +60,8 @@ export interface EncoderServiceOptions {
   readonly cache: EncoderCache;
   /** Undefined: rows travel in messages. */
   readonly sharing?: RowSharing | undefined;
+  /** Returns what offers rows in memory of the tower's GPU; undefined: nothing does. */
+  readonly deviceRows?: () => DeviceRows | undefined;
   readonly admission: Admission;
   readonly metrics: EncoderMetrics;
   readonly quarantine: Quarantine;
@@ -70,7 +76,7 @@ const NO_TIMINGS: ItemTimings = { queueUs: 0, decodeUs: 0, preprocessUs: 0, enco
 /** Answers `EncoderService` for one tower. */
 export class EncoderService {
   readonly #options: EncoderServiceOptions;
-  readonly #flights = new SingleFlight<ItemEncoding>();
+  readonly #flights = new SingleFlight<ItemEncoding>({ onLeft: releaseRows });
 
   constructor(options: EncoderServiceOptions) {
     this.#options = options;
@@ -188,7 +194,9 @@ export class EncoderService {
     item.call.uploadMs = performance.now() - beganMs;
     this.#checkCrashes(contentHash);
     const key = keyOf(contentHash, item);
-    const received = { reader: item.reader, contentHash, requestId: item.header.requestId };
+    const { reader, header } = item;
+    const pool = this.#deviceRowsFor(header)?.pool;
+    const received = { reader, contentHash, requestId: header.requestId, pool };
     yield* this.#send(this.#knownItem(key) ?? this.#startItem(key, received), item, signal);
   }
 
@@ -224,16 +232,30 @@ export class EncoderService {
     metrics.seconds.observe(timings.encodeUs / 1e6, { stage: 'encode' });
   }
 
+  /** Returns what offers rows in memory of the tower's GPU to this caller, if anything does. */
+  #deviceRowsFor(header: EncodeHeader): DeviceRows | undefined {
+    const { sharing, deviceRows } = this.#options;
+    if (sharing?.isReachedBy(header) !== true) return undefined;
+    const rows = deviceRows?.();
+    return rows?.isReachedBy(header) === true ? rows : undefined;
+  }
+
   async *#send(
     source: EmbeddedItem | Seat<ItemEncoding>,
     call: IncomingItem,
     signal: AbortSignal,
   ): AsyncGenerator<EncodeResponse> {
     if (!('work' in source)) {
-      this.#options.metrics.cacheHits.add(1);
-      yield planMessage(source, { cacheHit: true });
-      yield* this.#sendRows(source, call, signal);
-      yield this.#doneMessage(source, NO_TIMINGS, call.call);
+      const lease = source.kind === 'pooled' ? source.lease : undefined;
+      lease?.retain();
+      try {
+        this.#options.metrics.cacheHits.add(1);
+        yield planMessage(source, { cacheHit: true });
+        yield* this.#sendRows(source, call, signal);
+        yield this.#doneMessage(source, NO_TIMINGS, call.call);
+      } finally {
+        lease?.release();
+      }
       return;
     }
     try {
@@ -246,26 +268,61 @@ export class EncoderService {
     }
   }
 
-  /** Sends rows, or lets the caller map them; `item` keeps their memory meanwhile. */
+  /** Sends rows, or lets the caller copy or map them; it holds their memory meanwhile. */
   async *#sendRows(
     item: EmbeddedItem,
-    { header, upload, call }: IncomingItem,
+    incoming: IncomingItem,
     signal: AbortSignal,
   ): AsyncGenerator<EncodeResponse> {
-    const { metrics, model, sharing } = this.#options;
+    const { metrics, model } = this.#options;
     const beganMs = performance.now();
-    const { shared, rows, plan } = item;
+    const numBytes = item.plan.numRows * model.hiddenSize * Float32Array.BYTES_PER_ELEMENT;
+    const transport =
+      (yield* this.#offerRows(item, incoming, signal)) ??
+      (yield* this.#sendHostRows(await this.#hostRowsOf(item, signal), incoming, signal));
+    incoming.call.rowsMs = performance.now() - beganMs;
+    metrics.rowBytes.add(numBytes, { transport });
+  }
+
+  /** Lets the caller copy rows in the row pool, if it can; returns undefined if it does not. */
+  async *#offerRows(
+    item: EmbeddedItem,
+    { header, upload }: IncomingItem,
+    signal: AbortSignal,
+  ): AsyncGenerator<EncodeResponse, RowTransport | undefined> {
+    if (item.kind === 'host') return undefined;
+    const offering = this.#deviceRowsFor(header);
+    if (offering === undefined) return undefined;
+    const shape = [item.plan.numRows, this.#options.model.hiddenSize] as const;
+    yield deviceRowsMessage(offering.memory, item.lease, shape);
+    return (await awaitAnswer(upload, signal)) === 'taken' ? 'device_memory' : undefined;
+  }
+
+  async *#sendHostRows(
+    { rows, shared }: HostRows,
+    { header, upload }: IncomingItem,
+    signal: AbortSignal,
+  ): AsyncGenerator<EncodeResponse, RowTransport> {
+    const { model, sharing } = this.#options;
     if (sharing === undefined || shared === undefined || !sharing.isReachedBy(header)) {
       yield* rowsMessages(rows, model);
-      call.rowsMs = performance.now() - beganMs;
-      metrics.rowBytes.add(rows.byteLength, { transport: 'message' });
-      return;
+      return 'message';
     }
     const memory = sharing.memoryOf(shared, rows.byteLength);
-    yield sharedRowsMessage(memory, [plan.numRows, model.hiddenSize]);
-    await awaitHalfClose(upload, signal);
-    call.rowsMs = performance.now() - beganMs;
-    metrics.rowBytes.add(rows.byteLength, { transport: 'shared_memory' });
+    yield sharedRowsMessage(memory, [rows.length / model.hiddenSize, model.hiddenSize]);
+    await awaitAnswer(upload, signal);
+    return 'shared_memory';
+  }
+
+  /** Returns the rows in memory of the host; copies them there if they are in the row pool. */
+  #hostRowsOf(item: EmbeddedItem, signal: AbortSignal): Promise<HostRows> {
+    if (item.kind === 'host') return Promise.resolve(item.host);
+    const place = { poolOffset: item.lease.offset, numRows: item.plan.numRows };
+    return this.#options.stages.resident.use(signal, (encoder) =>
+      encoder.readRows(place).catch((error: unknown) => {
+        throw fromEngineError(error);
+      }),
+    );
   }
 
   #doneMessage(item: EmbeddedItem, timings: ItemTimings, call: CallCourse): EncodeResponse {
@@ -333,6 +390,16 @@ function planMessage(item: PlannedItem, options: { readonly cacheHit: boolean })
       },
     },
   };
+}
+
+/** Gives up what the work holds of the row pool, once everybody who waited for it has left. */
+function releaseRows({ finished }: ItemEncoding): void {
+  finished.then(
+    ({ item }) => {
+      if (item.kind === 'pooled') item.lease.release();
+    },
+    () => {},
+  );
 }
 
 function resultOf(error: unknown, signal: AbortSignal): ItemResult {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type PlannedWork, startPlanned } from '#mesh/async/planned-work.ts';
+import type { RowPool } from '#mesh/encode/row-pool.ts';
 import type { DecodedItem, ItemPlan, MediaEncoder } from '#native';
 import type { DecoderPool } from './decoding/decoder-pool.ts';
 import type { FairSlots } from './decoding/fair-slots.ts';
@@ -46,6 +47,8 @@ export interface ReadItem {
   readonly requestId: string;
   readonly reader: ItemReader;
   readonly contentHash: Uint8Array;
+  /** Where its rows go if there is room; undefined: to memory of the host. */
+  readonly pool: RowPool | undefined;
 }
 
 /** Starts decoding, planning and encoding an item whose bytes have all arrived. */
@@ -72,26 +75,32 @@ async function encodeItem(
     const waitedUs = microseconds(performance.now() - arrived);
     return stages.resident.use(course.signal, async (encoder) => {
       const { decoded, planned, decodeUs } = await decodeItem(item, encoder, { stages, course });
+      const { numRows, grid } = planned.plan;
+      const numValues = numRows * encoder.description.hiddenSize;
+      const lease = item.pool?.take(numValues * Float32Array.BYTES_PER_ELEMENT);
       const { encoded, queueUs } = await stages.queue
         .encode(
           encoder,
-          { ...decoded, grid: planned.plan.grid, contentKey: hex(item.contentHash) },
+          {
+            ...decoded,
+            grid,
+            contentKey: hex(item.contentHash),
+            ...(lease && { poolOffset: lease.offset }),
+          },
           course.signal,
         )
-        .catch(
+        .catch((error: unknown) => {
+          lease?.release();
           // Work stopped by its signal counts as interrupted, even if the engine reports another
           // error.
-          (error: unknown) =>
-            Promise.reject(course.signal.aborted ? course.signal.reason : fromEngineError(error)),
-        );
+          throw course.signal.aborted ? course.signal.reason : fromEngineError(error);
+        });
       const { rows, shared, preprocessUs, encodeUs } = encoded;
-      const { numRows } = planned.plan;
-      const width = encoder.description.hiddenSize;
-      assert(rows.length === numRows * width, `${rows.length} values, plan ${numRows} rows`);
-      return {
-        item: { ...planned, rows, shared },
-        timings: { queueUs: queueUs + waitedUs, decodeUs, preprocessUs, encodeUs },
-      };
+      const timings = { queueUs: queueUs + waitedUs, decodeUs, preprocessUs, encodeUs };
+      if (lease !== undefined) return { item: { ...planned, kind: 'pooled', lease }, timings };
+      assert(rows.length === numValues, `${rows.length} values, plan ${numRows} rows`);
+      const host = { rows, ...(shared && { shared }) };
+      return { item: { ...planned, kind: 'host', host }, timings };
     });
   });
 }

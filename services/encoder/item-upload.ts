@@ -90,13 +90,20 @@ export async function receiveItem(
   return digest;
 }
 
-/** Waits until a caller has half-closed, which says that it has mapped the rows. */
-export async function awaitHalfClose(
+/**
+ * Waits until a caller has half-closed, which says that it has taken the rows, or has asked for them by
+ * another way.
+ */
+export async function awaitAnswer(
   requests: AsyncIterator<EncodeRequest>,
   signal: AbortSignal,
-): Promise<void> {
-  while ((await requests.next()).done !== true);
-  signal.throwIfAborted();
+): Promise<'taken' | 'refused'> {
+  for (;;) {
+    const message = await requests.next();
+    signal.throwIfAborted();
+    if (message.done === true) return 'taken';
+    if (message.value.event?.$case === 'deviceRowsRefusal') return 'refused';
+  }
 }
 
 function chunkOf(message: EncodeRequest): Buffer {

@@ -17,6 +17,7 @@ import { type Admission, createAdmission } from './admission.ts';
 import { DecoderPool } from './decoding/decoder-pool.ts';
 import type { DecoderProgram } from './decoding/decoder-process.ts';
 import { FairSlots } from './decoding/fair-slots.ts';
+import { DeviceRows } from './device-rows.ts';
 import { EncoderBatchQueue } from './encoder-batch-queue.ts';
 import { EncoderCache } from './encoder-cache.ts';
 import { EncoderMetrics } from './encoder-metrics.ts';
@@ -74,11 +75,15 @@ export class ServedTower implements Served {
   readonly #resident: ResidentEncoder;
   readonly #queue: EncoderBatchQueue;
   readonly #decoders: DecoderPool;
+  readonly #cache: EncoderCache;
+  /** Undefined: rows go through memory of the host. */
+  #deviceRows: DeviceRows | undefined;
 
   constructor(role: EncoderRole, options: EncoderProcessOptions, parts: TowerParts) {
     this.#role = role;
     this.#options = options;
     this.#parts = parts;
+    this.#cache = new EncoderCache(bytesOfMb(options.encoderCacheMb));
     this.#admission = createAdmission({ maxItems: options.maxQueue });
     this.#resident = new ResidentEncoder({
       clock: parts.clock,
@@ -135,11 +140,11 @@ export class ServedTower implements Served {
   }
 
   #createService(metrics: EncoderMetrics): EncoderService {
-    const { encoderCacheMb, maxBatchSize, maxItemMb, maxQueue } = this.#options;
+    const { maxBatchSize, maxItemMb, maxQueue } = this.#options;
     const { checkpoint, engine, log, tracing, quarantine } = this.#parts;
     const queue = this.#queue;
     const limit = 2 * maxBatchSize;
-    const cache = new EncoderCache(bytesOfMb(encoderCacheMb));
+    const cache = this.#cache;
     metrics.watch({
       numAdmitted: () => this.#admission.items.numInside,
       maxAdmitted: () => maxQueue,
@@ -148,6 +153,7 @@ export class ServedTower implements Served {
       cacheItems: () => cache.numItems,
       isLoaded: () => this.#resident.loaded !== undefined,
       sharedBytes: () => engine.sharing?.numBytes ?? 0,
+      pooledBytes: () => this.#deviceRows?.pool.takenBytes ?? 0,
     });
     return new EncoderService({
       model: { ...checkpoint, modality: this.#role.modality, device: engine.device },
@@ -161,6 +167,7 @@ export class ServedTower implements Served {
       },
       cache,
       sharing: engine.sharing,
+      deviceRows: () => this.#deviceRows,
       admission: this.#admission,
       metrics,
       quarantine,
@@ -168,6 +175,26 @@ export class ServedTower implements Served {
       tracing,
       maxItemBytes: bytesOfMb(maxItemMb),
     });
+  }
+
+  /**
+   * Memory of the GPU for rows. None of a tower that is unloaded when idle: others may have the memory
+   * open, and the driver does not let it go under them.
+   */
+  get #rowPoolBytes(): number {
+    const { lazy, gpuRowsMb } = this.#options;
+    const { isa, sharing } = this.#parts.engine;
+    return isa === '' && sharing !== undefined && !lazy ? bytesOfMb(gpuRowsMb) : 0;
+  }
+
+  #offerDeviceRows({ rowPool, rowPoolRefusal }: MediaEncoder['description']): void {
+    if (rowPoolRefusal !== '') {
+      this.#parts.log.warn(
+        `rows go through memory of the host, not from GPU to GPU: ${rowPoolRefusal}`,
+      );
+    }
+    if (rowPool === null) return;
+    this.#deviceRows = new DeviceRows(rowPool, () => this.#cache.dropPooled());
   }
 
   /** Loads the tower. A caller that finds it gone is told so, and the log says why. */
@@ -199,7 +226,9 @@ export class ServedTower implements Served {
       quantize: quantizeTower,
       ...(weightsCache !== undefined && { weightsCache }),
       ...(engine.sharing !== undefined && { minSharedBytes: engine.sharing.minBytes }),
+      ...(this.#rowPoolBytes > 0 && { rowPoolBytes: this.#rowPoolBytes }),
     });
+    this.#offerDeviceRows(encoder.description);
     logWeightsCache(log, encoder.description);
     const width = encoder.description.hiddenSize;
     if (width !== checkpoint.hiddenSize) {

@@ -1,12 +1,13 @@
 import { basename } from 'node:path';
 import type { ModelFiles } from '#backbone/checkpoint/model-files.ts';
 import type { StepExecutor } from '#backbone/engine/step-plan.ts';
+import type { DecoderRows } from '#backbone/media/device-rows.ts';
 import { usableCores } from '#mesh/devices/cores.ts';
 import { deviceList } from '#mesh/devices/device-list.ts';
 import { ownDevice } from '#mesh/devices/gpus.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
-import { gib } from '#mesh/megabytes.ts';
+import { bytesOfMb, gib } from '#mesh/megabytes.ts';
 import { activationDtypeOf, weightDtype, weightsInWords } from '#mesh/model-options.ts';
 import { withLoadProgress } from '#mesh/process/load-progress.ts';
 import { logWeightsCache } from '#mesh/process/weights-cache-log.ts';
@@ -32,6 +33,8 @@ import { type BackboneOptions, BLOCK_SIZE, type DeviceMemory, kvCacheSize } from
 /** A decoder in memory and the devices that hold it. */
 export interface LoadedDecoder {
   readonly executor: StepExecutor;
+  /** What brings rows from GPUs of encoders to its own; undefined: rows come from the host. */
+  readonly rows?: DecoderRows | undefined;
   readonly description: DecoderDescription;
   /** The names of the devices, comma separated. */
   readonly device: string;
@@ -69,6 +72,8 @@ export async function loadDecoder(
     ...cacheSize,
     maxNumBatchedTokens: options.maxNumBatchedTokens,
     enforceEager: options.enforceEager,
+    ...(memory.kind === 'cuda' &&
+      options.sharedMemory === 'auto' && { rowPoolBytes: bytesOfMb(options.gpuRowsMb) }),
     ...(options.weightsCache !== undefined && { weightsCache: options.weightsCache }),
   };
   const what = `the weights of ${basename(options.model)}`;
@@ -100,7 +105,20 @@ export async function loadDecoder(
   const isa = memory.kind === 'cpu' ? cpuFeatures().isa : '';
   const close = () => decoder.close();
   const { length: numRanks } = devices;
-  return { executor: decoder, description, device: names.join(), numRanks, isa, close };
+  const rows = rowsOf(decoder);
+  return { executor: decoder, rows, description, device: names.join(), numRanks, isa, close };
+}
+
+function rowsOf(decoder: Decoder): DecoderRows | undefined {
+  const { rowPoolBytes: numBytes, reachableDevices } = decoder.description;
+  if (numBytes === 0) return undefined;
+  return {
+    numBytes,
+    reachableDevices,
+    openRowPool: (pool) => decoder.openRowPool(pool),
+    closeRowPool: (source) => decoder.closeRowPool(source),
+    copyRows: (copy) => decoder.copyRows(copy),
+  };
 }
 
 /**

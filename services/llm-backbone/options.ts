@@ -220,6 +220,7 @@ export const backboneOptions = Type.Object(
       description: 'Embeddings of images and audio kept by content hash, MB; 0 keeps none',
     }),
     sharedMemory: modelOptionFields.sharedMemory,
+    gpuRowsMb: modelOptionFields.gpuRowsMb,
     maxEncodeStreams: Type.Integer({
       minimum: 1,
       maximum: 4096,

@@ -138,7 +138,8 @@ export class ServedModel implements Served {
     const generations = createContext(engineParts);
     const { done } = await startEngine(generations);
     const { modalities } = files;
-    const media = createEmbeddings(options, { model, modalities, registry, log, onEncoders });
+    const { rows } = decoder;
+    const media = createEmbeddings(options, { model, rows, modalities, registry, log, onEncoders });
     registry.open();
     const engine = { scheduler, generations, decoder, done };
     return new ServedModel({

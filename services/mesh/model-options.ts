@@ -47,6 +47,13 @@ export const modelOptionFields = {
     description:
       'Embedding rows between processes of one user on one host: by shared memory where both can (auto), or in messages (off)',
   }),
+  gpuRowsMb: Type.Number({
+    minimum: 0,
+    maximum: 65_536,
+    default: 256,
+    description:
+      'Memory of each GPU for embedding rows that go from GPU to GPU, cached ones included, MB; 0: rows go through memory of the host',
+  }),
 } as const;
 
 /** Makes the option for the address of an internal gRPC server. */

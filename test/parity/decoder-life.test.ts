@@ -106,6 +106,36 @@ describe('a decoder', () => {
       assert.equal(description.mropeSection, null);
     }));
 
+  it('has no row pool on a CPU, whose rows are in memory of the host', () =>
+    withDecoder(async (decoder) => {
+      const { rowPoolBytes, reachableDevices } = decoder.description;
+      const media = { firstToken: 0, numRows: 1, dtype: 'float32', poolOffset: 0 } as const;
+      const pool = { numBytes: 1024, handle: new Uint8Array(64) };
+      const copy = { source: 0, sourceOffset: 0, targetOffset: 0, numBytes: 4 };
+
+      assert.deepEqual([rowPoolBytes, reachableDevices], [0, []]);
+      await assert.rejects(
+        decoder.execute({ ...prefill(20), mediaRows: [media] }),
+        engineRefusal('INVALID_REQUEST', /no float32 rows of the row pool of 0/),
+      );
+      await assert.rejects(
+        decoder.openRowPool(pool),
+        engineRefusal('INVALID_REQUEST', /the decoder has none/),
+      );
+      await assert.rejects(
+        decoder.openRowPool({ ...pool, handle: new Uint8Array(63) }),
+        engineRefusal('INVALID_REQUEST', /a handle of 64 bytes/),
+      );
+      await assert.rejects(
+        decoder.copyRows(copy),
+        engineRefusal('INVALID_REQUEST', /no pool 0 is open/),
+      );
+      await assert.rejects(
+        loadDecoder({ ...OPTIONS, rowPoolBytes: 1024 }),
+        engineRefusal('INVALID_REQUEST', /no memory of its own/),
+      );
+    }));
+
   it('runs steps that were handed over together, in their order', () =>
     withDecoder(async (decoder) => {
       const finished: number[] = [];

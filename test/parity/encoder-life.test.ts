@@ -106,6 +106,26 @@ describe('an encoder', () => {
       assert.equal(numbersOf(costs).length, 5);
     }));
 
+  it('has no row pool on a CPU, whose rows are in memory of the host', () =>
+    withEncoder(async (encoder) => {
+      const { rowPool, rowPoolRefusal } = encoder.description;
+      const item = plannedItem(encoder, image({ width: 64, height: 64 }));
+
+      assert.deepEqual([rowPool, rowPoolRefusal], [null, '']);
+      await assert.rejects(
+        Promise.all(encoder.encode([{ ...item, poolOffset: 0 }])),
+        engineRefusal('INVALID_REQUEST', /not a part of the row pool of 0/),
+      );
+      await assert.rejects(
+        encoder.readRows({ poolOffset: 0, numRows: 1 }),
+        engineRefusal('INVALID_REQUEST', /not a part of the row pool of 0/),
+      );
+      await assert.rejects(
+        loadEncoder({ ...OPTIONS, rowPoolBytes: 1024 }),
+        engineRefusal('INVALID_REQUEST', /no memory of its own/),
+      );
+    }));
+
   it('gives each item of a call its own outcome', () =>
     withEncoder(async (encoder) => {
       const picture = image({ width: 100, height: 60 });

@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { createServer as createTcpServer } from 'node:net';
 import { createServer } from 'nice-grpc';
 import { rowsMessages, sharedRowsMessage } from '#encoder/encoder-rows.ts';
-import { awaitHalfClose, readHeader } from '#encoder/item-upload.ts';
+import { awaitAnswer, readHeader } from '#encoder/item-upload.ts';
 import { RowSharing } from '#encoder/row-sharing.ts';
 import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
 import { limitSharing, shareBytes } from '#native';
@@ -39,7 +39,7 @@ server.add(encoderServiceDefinition, {
     if (sharing.isReachedBy(header)) {
       const { bytes, shared } = header.mediaType === PLACED ? place() : placed;
       yield sharedRowsMessage(sharing.memoryOf(shared, ITEM_BYTES), [NUM_ROWS, HIDDEN_SIZE]);
-      await awaitHalfClose(upload, signal);
+      await awaitAnswer(upload, signal);
       // What is used here has been kept until here.
       assert.equal(bytes.length, ITEM_BYTES);
     } else yield* rowsMessages(rows, { hiddenSize: HIDDEN_SIZE });

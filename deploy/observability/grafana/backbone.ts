@@ -225,16 +225,18 @@ export const BACKBONE: Dashboard = {
         },
         {
           title: 'Memory of media',
-          description: 'Rows in the embedding cache, and media that requests hold.',
+          description:
+            'Rows in the embedding cache, on each GPU of the decoder, and media that requests hold.',
           unit: 'bytes',
           queries: [
             { expr: of('autoglm:embedding_cache_bytes'), legend: '{{instance}}, cache' },
+            { expr: of('autoglm:embedding_row_pool_bytes'), legend: '{{instance}}, each GPU' },
             { expr: of('autoglm:media_buffer_bytes'), legend: '{{instance}}, requests' },
           ],
         },
         {
           title: 'Rows received',
-          description: 'Bytes a second, by shared memory or in messages.',
+          description: 'Bytes a second, from GPU to GPU, by shared memory or in messages.',
           unit: 'Bps',
           queries: [
             {

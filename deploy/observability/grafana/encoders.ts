@@ -110,7 +110,8 @@ export const ENCODERS: Dashboard = {
         },
         {
           title: 'Cache',
-          description: 'Bytes of rows kept by content, at most encoder-cache-mb.',
+          description:
+            'Bytes of rows kept by content in memory of the host, at most encoder-cache-mb.',
           unit: 'bytes',
           queries: [{ expr: of('autoglm:encoder_cache_bytes'), legend: PER_INSTANCE }],
         },
@@ -119,6 +120,12 @@ export const ENCODERS: Dashboard = {
           description: 'Bytes of rows that backbones read there.',
           unit: 'bytes',
           queries: [{ expr: of('autoglm:encoder_shared_memory_bytes'), legend: PER_INSTANCE }],
+        },
+        {
+          title: 'Rows on the GPU',
+          description: 'Bytes of rows that backbones copy from there, at most gpu-rows-mb.',
+          unit: 'bytes',
+          queries: [{ expr: of('autoglm:encoder_row_pool_bytes'), legend: PER_INSTANCE }],
         },
         {
           title: 'Tower loaded',

@@ -26,6 +26,13 @@ FreeMemory FindFreeMemory(OpsContext& context) {
                                  GibText(memory.total_bytes) + " of " + cuda.name() + " are free"};
 }
 
+Status OutOfMemoryOf(CudaContext& cuda, size_t bytes) {
+  return OutOfMemory(cuda.name() + " is out of memory: " + GibText(bytes) + " were asked for, " +
+                     FindFreeMemory(cuda).in_words +
+                     "; a shorter context, fewer sequences, quantized weights or a second GPU need "
+                     "less of it");
+}
+
 std::optional<OwnMemory> FindOwnMemory(OpsContext& context) {
   CudaContext& cuda = Cuda(context);
   const int ordinal = cuda.stream().ordinal();
@@ -48,10 +55,7 @@ Result<DeviceBuffer> Allocate(OpsContext& context, size_t bytes) {
   CudaContext& cuda = Cuda(context);
   Result<DeviceBuffer> buffer = cuda.stream().Allocate(bytes);
   if (buffer.ok() || buffer.status().reason() != Reason::kOutOfMemory) return buffer;
-  return OutOfMemory(cuda.name() + " is out of memory: " + GibText(bytes) + " were asked for, " +
-                     FindFreeMemory(context).in_words +
-                     "; a shorter context, fewer sequences, quantized weights or a second GPU need "
-                     "less of it");
+  return OutOfMemoryOf(cuda, bytes);
 }
 
 const kernels::ConvertKernels& HostConvert() {
@@ -64,6 +68,30 @@ namespace {
 
 void CopyIn(OpsContext& context, const CopyInOp& op) {
   Cuda(context).stream().CopyIn(op.target, op.source, op.bytes);
+}
+
+Result<SharedDeviceMemory> AllocateShared(OpsContext& context, size_t bytes) {
+  CudaContext& cuda = Cuda(context);
+  Result<SharedDeviceMemory> shared = cuda.stream().AllocateShared(bytes);
+  if (shared.ok() || shared.status().reason() != Reason::kOutOfMemory) return shared;
+  return OutOfMemoryOf(cuda, bytes);
+}
+
+Result<DeviceBuffer> OpenShared(OpsContext& context, const MemoryHandle& handle, size_t bytes) {
+  return Cuda(context).stream().OpenShared(handle, bytes);
+}
+
+std::vector<std::string> ReachableDevices(OpsContext& context) {
+  const int own = Cuda(context).stream().ordinal();
+  std::vector<std::string> names = {Stream::UuidOf(own)};
+  for (int other = 0; other < Stream::NumGpus(); ++other) {
+    if (other != own && Stream::CanAccess(own, other)) names.push_back(Stream::UuidOf(other));
+  }
+  return names;
+}
+
+void Copy(OpsContext& context, const CopyOp& op) {
+  Cuda(context).stream().Copy(op.target, op.source, op.bytes);
 }
 
 void Upload(OpsContext& context, const UploadOp& op) {
@@ -111,6 +139,10 @@ void SetMemoryOps(Ops& ops) {
   ops.allocate = Allocate;
   ops.upload = Upload;
   ops.copy_in = CopyIn;
+  ops.allocate_shared = AllocateShared;
+  ops.open_shared = OpenShared;
+  ops.reachable_devices = ReachableDevices;
+  ops.copy = Copy;
   ops.host_rows = HostRows;
 }
 

@@ -21,6 +21,8 @@ namespace {
 // Host memory through which copies go, in two halves: one is filled while the other is copied.
 constexpr size_t kStagingHalfBytes = size_t{8} << 20;
 constexpr size_t kStagingAlignment = 64;
+// Smaller allocations share memory with others, all of which a handle would open.
+constexpr size_t kSharedAlignment = size_t{2} << 20;
 // What a block may ask for without being allowed more first.
 constexpr size_t kPlainSharedBytes = size_t{48} << 10;
 
@@ -40,6 +42,14 @@ int Attribute(cudaDeviceAttr attribute, int ordinal) {
 // Bytes that the process has taken of each GPU. No machine has more of them.
 constexpr size_t kMaxGpus = 64;
 std::atomic<uint64_t> taken_of_gpu[kMaxGpus];
+
+static_assert(sizeof(MemoryHandle) == sizeof(cudaIpcMemHandle_t));
+
+// Returns the refusal of what the process can do without.
+Status SharingRefused(const char* what, cudaError_t error) {
+  cudaGetLastError();  // or the next launch reports it again
+  return EngineFailed(std::string(what) + ": " + cudaGetErrorString(error));
+}
 
 Status RefusalOf(int ordinal, cudaError_t error) {
   const std::string device = "device \"cuda:" + std::to_string(ordinal) + "\": ";
@@ -142,6 +152,26 @@ Stream::Stream(int ordinal, GpuProperties properties, std::unique_ptr<State> sta
 
 Stream::~Stream() = default;
 
+int Stream::NumGpus() {
+  int count = 0;
+  CheckCuda(cudaGetDeviceCount(&count), "count the GPUs");
+  return count;
+}
+
+std::string Stream::UuidOf(int ordinal) {
+  cudaDeviceProp properties;
+  CheckCuda(cudaGetDeviceProperties(&properties, ordinal), "read the properties of a GPU");
+  // As nvidia-smi prints it: groups of 4, 2, 2, 2 and 6 bytes.
+  std::string text = "GPU";
+  for (size_t i = 0; i < sizeof(properties.uuid.bytes); ++i) {
+    if (i == 0 || i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    char digits[3];
+    std::snprintf(digits, sizeof(digits), "%02x", static_cast<uint8_t>(properties.uuid.bytes[i]));
+    text += digits;
+  }
+  return text;
+}
+
 bool Stream::CanAccess(int ordinal, int peer) {
   if (ordinal == peer) return true;
   int can = 0;
@@ -184,6 +214,34 @@ void Stream::Free(void* data, size_t bytes, void* stream) {
   Stream& owner = *static_cast<Stream*>(stream);
   owner.taken_bytes_ -= bytes;
   taken_of_gpu[static_cast<size_t>(owner.ordinal_) % kMaxGpus] -= bytes;
+}
+
+Result<SharedDeviceMemory> Stream::AllocateShared(size_t bytes) {
+  CHECK(bytes > 0);
+  const size_t size = static_cast<size_t>(
+      DivideUp(static_cast<int64_t>(bytes), static_cast<int64_t>(kSharedAlignment))) * kSharedAlignment;
+  Result<DeviceBuffer> memory = Allocate(size);
+  if (!memory.ok()) return memory.status();
+  cudaIpcMemHandle_t handle;
+  const cudaError_t error = cudaIpcGetMemHandle(&handle, memory.value().data());
+  if (error != cudaSuccess) return SharingRefused("share memory of the GPU", error);
+  SharedDeviceMemory shared;
+  shared.memory = std::move(memory.value());
+  std::memcpy(shared.handle.data(), &handle, sizeof(handle));
+  return shared;
+}
+
+Result<DeviceBuffer> Stream::OpenShared(const MemoryHandle& handle, size_t bytes) {
+  CHECK(!state_->is_capturing);
+  cudaIpcMemHandle_t given;
+  std::memcpy(&given, handle.data(), sizeof(given));
+  void* data = nullptr;
+  const cudaError_t error = cudaIpcOpenMemHandle(&data, given, cudaIpcMemLazyEnablePeerAccess);
+  if (error != cudaSuccess) return SharingRefused("open memory of another process", error);
+  const auto close = [](void* opened, size_t, void*) {
+    CheckCuda(cudaIpcCloseMemHandle(opened), "close memory of another process");
+  };
+  return DeviceBuffer(data, bytes, close);
 }
 
 void Stream::LoadKernels() {
@@ -252,7 +310,7 @@ void Stream::CopyOut(void* target, const void* source, size_t bytes) {
 void Stream::Copy(void* target, const void* source, size_t bytes) {
   CHECK(!state_->is_capturing);
   CheckCuda(cudaMemcpyAsync(target, source, bytes, cudaMemcpyDeviceToDevice, state_->stream),
-            "copy within the GPU");
+            "copy memory of the GPU");
 }
 
 void Stream::Clear(void* target, size_t bytes) {

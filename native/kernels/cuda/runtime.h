@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "base/status.h"
 #include "device/memory.h"
@@ -64,6 +65,10 @@ class Stream {
  public:
   // Opens the queue of the GPU of this number.
   static Result<std::unique_ptr<Stream>> Open(int ordinal);
+  // Returns the number of GPUs that the process may use.
+  static int NumGpus();
+  // Returns the name of a GPU that is the same in all processes.
+  static std::string UuidOf(int ordinal);
   // Returns whether kernels of a GPU can be let read and write the memory of another one. It always
   // can its own.
   static bool CanAccess(int ordinal, int peer);
@@ -81,6 +86,13 @@ class Stream {
   // Takes zeroed memory of the host, which kernels of every GPU of the process may read and write while
   // the host does. It is given back as other memory is.
   Result<DeviceBuffer> AllocateMapped(size_t bytes);
+  // Takes memory of the GPU that other processes may open until it is given back. Refuses if there is
+  // none, or if the driver lets no process open memory of another one.
+  Result<SharedDeviceMemory> AllocateShared(size_t bytes);
+  // Opens memory of another process, on this GPU or on one that it can access; giving it back closes
+  // it. Refuses a handle that is unknown, this process's own or of a process that has ended. Copies may
+  // read and write it, and its owner must not give it back meanwhile.
+  Result<DeviceBuffer> OpenShared(const MemoryHandle& handle, size_t bytes);
   // Lets kernels of this GPU read and write all memory that streams of the other GPU take. Returns
   // whether the driver agrees.
   bool OpenAccess(int peer);
@@ -96,7 +108,7 @@ class Stream {
   void CopyIn(void* target, const void* source, size_t bytes);
   // Copies to host memory, and waits for it and so for everything before it.
   void CopyOut(void* target, const void* source, size_t bytes);
-  // Copies within the GPU.
+  // Copies within the GPU, or from memory that was opened.
   void Copy(void* target, const void* source, size_t bytes);
   // Sets all bytes to zero.
   void Clear(void* target, size_t bytes);

@@ -131,6 +131,10 @@ void Decoder::Describe() {
   for (size_t rank = 1; rank < ranks_.size(); ++rank) {
     const DecoderDescription& other = ranks_[rank]->description();
     CHECK(other.num_blocks == description_.num_blocks);
+    std::erase_if(description_.reachable_devices, [&](const std::string& device) {
+      const std::vector<std::string>& names = other.reachable_devices;
+      return std::find(names.begin(), names.end(), device) == names.end();
+    });
     description_.weight_bytes += other.weight_bytes;
     description_.kv_cache_bytes += other.kv_cache_bytes;
     if (other.weights_cache.outcome > description_.weights_cache.outcome) {
@@ -152,6 +156,26 @@ Status Decoder::Execute(StepPlan plan, StepResult& result) {
   result = std::move(results[0]);
   for (const ChosenToken& output : result.outputs) chosen_.push_back(output.token_id);
   return Status();
+}
+
+Result<int64_t> Decoder::OpenRowPool(const MemoryHandle& handle, size_t bytes) {
+  const int64_t source = num_opened_pools_++;
+  const Status opened = OnRanks([&](int rank) {
+    return ranks_[static_cast<size_t>(rank)]->row_pool().Open(source, handle, bytes);
+  });
+  if (opened.ok()) return source;
+  CloseRowPool(source);
+  return opened;
+}
+
+void Decoder::CloseRowPool(int64_t source) {
+  threads_.Run(
+      [&](int rank) { ranks_[static_cast<size_t>(rank)]->row_pool().Close(source); });
+}
+
+Status Decoder::CopyRows(const RowCopy& copy) {
+  return OnRanks(
+      [&](int rank) { return ranks_[static_cast<size_t>(rank)]->row_pool().Copy(copy); });
 }
 
 Status Decoder::Trace(const TraceRequest& request, DecoderTrace& trace) {

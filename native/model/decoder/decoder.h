@@ -28,6 +28,12 @@ class Decoder {
   // the cache as it was. If a rank fails, the others leave the step, and the refusal names its device.
   Status Execute(StepPlan plan, StepResult& result);
 
+  // Opens the row pool of an encoder's process on all ranks, or on none, and returns its number.
+  Result<int64_t> OpenRowPool(const MemoryHandle& handle, size_t bytes);
+  void CloseRowPool(int64_t source);
+  // Copies rows from an open pool to the pools of all ranks, and waits for that.
+  Status CopyRows(const RowCopy& copy);
+
   // Runs a whole prompt in a cache of its own.
   Status Trace(const TraceRequest& request, DecoderTrace& trace);
 
@@ -52,6 +58,7 @@ class Decoder {
   std::vector<std::unique_ptr<DecoderRank>> ranks_;
   std::vector<uint32_t> chosen_;  // tokens of the outputs of the last step; none if it failed
   DecoderDescription description_ = {};
+  int64_t num_opened_pools_ = 0;  // so far
 };
 
 }  // namespace autoglm

@@ -94,6 +94,10 @@ void DecoderRank::Embed(const StepPlan& plan) {
   device_.ops->all_reduce(*device_.context, {step_.residual});
   for (const MediaRows& media : plan.media_rows) {
     const MatrixView rows = step_.residual.Rows(media.first_token, media.num_rows);
+    if (media.pool_offset.has_value()) {
+      row_pool_.Read(*media.pool_offset, rows);
+      continue;
+    }
     device_.ops->upload(*device_.context,
                         {.source = {media.rows, media.dtype, {rows.rows, rows.columns}},
                          .dtype = Dtype::kFloat32,

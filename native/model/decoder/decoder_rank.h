@@ -18,6 +18,7 @@
 #include "model/decoder/decoder_weights.h"
 #include "model/decoder/kv_cache.h"
 #include "model/decoder/rope_table.h"
+#include "model/decoder/row_pool.h"
 #include "model/decoder/step_inputs.h"
 #include "model/decoder/step_plan.h"
 #include "model/graphs/step_bucket.h"
@@ -37,6 +38,8 @@ struct DecoderDescription {
   size_t kv_cache_bytes;
   int64_t num_blocks;
   int64_t block_size;
+  size_t row_pool_bytes;  // of each device
+  std::vector<std::string> reachable_devices;  // by all ranks, as RowPool's
   std::string group_path;  // how values of the ranks meet, in words; empty: there is one rank
   int64_t load_ms;
 };
@@ -76,6 +79,9 @@ class DecoderRank {
   // Runs one step, which asks for no tokens of another. Rank 0 alone chooses tokens, and fills
   // `result`. A refused plan leaves the cache as it was.
   Status Execute(const StepPlan& plan, StepResult& result);
+
+  // Memory of the device that holds rows of media; steps read it.
+  RowPool& row_pool() { return row_pool_; }
 
   // Waits until the device has done all that it was given. In a broken group, it also gives up its
   // graphs: the rank that failed may not have what the others captured.
@@ -141,6 +147,7 @@ class DecoderRank {
   DecoderWeights weights_;  // in weight_memory_
   bool meets_on_device_ = true;  // no sum over ranks needs the host
   Dtype activation_dtype_ = Dtype::kFloat32;
+  RowPool row_pool_;
   KvCache cache_;
   std::optional<RopeTable> rope_;
   int64_t max_num_batched_tokens_ = 0;

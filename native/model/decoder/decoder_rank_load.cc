@@ -15,7 +15,8 @@ DecoderRank::DecoderRank(Device device, const RankLoad& load)
     : device_(std::move(device)),
       config_(load.source.config),
       shard_(load.shard),
-      local_(ShardConfig(config_, shard_)) {}
+      local_(ShardConfig(config_, shard_)),
+      row_pool_(device_) {}
 
 Status DecoderRank::Load(const DecoderOptions& options, const RankLoad& load,
                          DeviceOpener open_device, std::unique_ptr<DecoderRank>& rank) {
@@ -96,6 +97,11 @@ Status DecoderRank::AllocateMemory(const DecoderOptions& options) {
   ReachPositions(options.max_num_batched_tokens);
   const Status inputs = inputs_.Allocate(device_, *rope_, options.max_num_batched_tokens);
   if (!inputs.ok()) return inputs;
+
+  const Status pooled = row_pool_.Allocate(options.row_pool_bytes);
+  if (!pooled.ok()) return pooled;
+  description_.row_pool_bytes = row_pool_.bytes();
+  description_.reachable_devices = row_pool_.ReachableDevices();
 
   KvCache::Shape shape = {.num_blocks = 0,
                           .block_size = options.block_size,
@@ -204,7 +210,8 @@ StepLimits DecoderRank::Limits(const KvCache& cache) const {
           .vocab_size = config_.vocab_size,
           .hidden_size = config_.hidden_size,
           .num_blocks = cache.shape().num_blocks,
-          .block_size = cache.shape().block_size};
+          .block_size = cache.shape().block_size,
+          .row_pool_bytes = row_pool_.bytes()};
 }
 
 }  // namespace autoglm

@@ -37,6 +37,7 @@ struct DecoderOptions {
   int64_t kv_cache_bytes = 0;  // on all devices together, if `kv_cache_share` is not given
   std::optional<KvCacheShare> kv_cache_share;
   int64_t max_num_batched_tokens = 0;
+  size_t row_pool_bytes = 0;  // of each device, which then has memory of its own; 0: no row pool
   bool enforce_eager = false;  // no graphs: kernels of a GPU are launched one by one in every step
   std::string weights_cache;  // folder of packed weights; "": none
   // Set to cancel loading, by others or by a rank that fails; null: cannot be.

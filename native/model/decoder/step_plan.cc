@@ -87,6 +87,25 @@ Status CheckSequences(const StepPlan& plan, const StepLimits& limits) {
   return Status();
 }
 
+// Refuses rows of another size than their number says, or outside the row pool.
+Status CheckRowBytes(const MediaRows& media, const StepLimits& limits) {
+  const size_t expected = static_cast<size_t>(media.num_rows * limits.hidden_size) *
+                          static_cast<size_t>(DtypeBytes(media.dtype));
+  if (!media.pool_offset.has_value()) {
+    if (media.bytes == expected) return Status();
+    return InvalidRequest("step plan: media rows of " + Text(static_cast<int64_t>(media.bytes)) +
+                          " bytes, expected " + Text(static_cast<int64_t>(expected)));
+  }
+  const size_t offset = *media.pool_offset;
+  const size_t pool = limits.row_pool_bytes;
+  const bool is_inside = offset <= pool && expected <= pool - offset;
+  if (media.dtype == Dtype::kFloat32 && offset % sizeof(float) == 0 && is_inside) return Status();
+  return InvalidRequest("step plan: media rows of " + Text(static_cast<int64_t>(expected)) +
+                        " bytes at byte " + Text(static_cast<int64_t>(offset)) +
+                        " are no float32 rows of the row pool of " +
+                        Text(static_cast<int64_t>(pool)));
+}
+
 // Refuses media rows outside the step, and a token id outside the vocabulary unless a media row
 // replaces the token.
 Status CheckTokens(const StepPlan& plan, const StepLimits& limits) {
@@ -98,12 +117,8 @@ Status CheckTokens(const StepPlan& plan, const StepLimits& limits) {
                             Text(media.first_token + media.num_rows - 1) +
                             " are not a part of the step");
     }
-    const int64_t expected =
-        media.num_rows * limits.hidden_size * static_cast<int64_t>(DtypeBytes(media.dtype));
-    if (static_cast<int64_t>(media.bytes) != expected) {
-      return InvalidRequest("step plan: media rows of " + Text(static_cast<int64_t>(media.bytes)) +
-                            " bytes, expected " + Text(expected));
-    }
+    const Status sized = CheckRowBytes(media, limits);
+    if (!sized.ok()) return sized;
     for (int64_t i = 0; i < media.num_rows; ++i) {
       is_media[static_cast<size_t>(media.first_token + i)] = true;
     }

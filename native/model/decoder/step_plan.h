@@ -2,6 +2,7 @@
 #define AUTOGLM_MODEL_STEP_PLAN_H_
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -15,8 +16,10 @@ struct MediaRows {
   int64_t first_token = 0;
   int64_t num_rows = 0;
   Dtype dtype = Dtype::kFloat32;
-  const void* rows = nullptr;  // [num_rows, hidden_size] of dtype
+  const void* rows = nullptr;  // host [num_rows, hidden_size] of dtype
   size_t bytes = 0;
+  // Instead of `rows`: byte of the row pool of every rank at which they begin, float32.
+  std::optional<size_t> pool_offset = {};
 };
 
 // Consecutive rows of the last hidden state, after the final norm, that are summed up.
@@ -67,6 +70,7 @@ struct StepLimits {
   int64_t hidden_size;
   int64_t num_blocks;
   int64_t block_size;
+  size_t row_pool_bytes = 0;  // of each rank
 };
 
 // Refuses a plan whose lengths disagree or that reaches outside the limits, so that no plan can

@@ -43,6 +43,8 @@ Result<std::unique_ptr<Encoder>> Encoder::Load(const EncoderOptions& options,
   std::unique_ptr<Encoder> encoder(new Encoder(std::move(device.value()), config.value()));
   const Status status = encoder->LoadWeights(options);
   if (!status.ok()) return status;
+  const Status pooled = encoder->AllocateRowPool(options.row_pool_bytes);
+  if (!pooled.ok()) return pooled;
 
   EncoderDescription& description = encoder->description_;
   description.model_type = config.value().model_type;
@@ -126,6 +128,38 @@ Status Encoder::LoadProjector(const Checkpoint& checkpoint, const WeightLoader::
   return loader.status();
 }
 
+// A driver that lets processes share no memory leaves an encoder whose rows come to the host.
+Status Encoder::AllocateRowPool(size_t bytes) {
+  const Ops& ops = *device_.ops;
+  RowPoolDescription& description = description_.row_pool;
+  if (bytes == 0) return Status();
+  if (ops.allocate_shared == nullptr) {
+    return InvalidRequest("rowPoolBytes: the device has no memory of its own");
+  }
+  Result<SharedDeviceMemory> shared = ops.allocate_shared(*device_.context, bytes);
+  if (!shared.ok()) {
+    if (shared.status().reason() == Reason::kOutOfMemory) return shared.status();
+    description.refusal = shared.status().message();
+    return Status();
+  }
+  row_pool_ = std::move(shared.value().memory);
+  description.bytes = bytes;
+  description.handle = shared.value().handle;
+  description.device = ops.reachable_devices(*device_.context).front();
+  return Status();
+}
+
+Status Encoder::CheckPlace(size_t pool_offset, int64_t num_rows) const {
+  const size_t bytes = static_cast<size_t>(num_rows * config_.OutSize()) * sizeof(float);
+  const size_t pool = description_.row_pool.bytes;
+  if (pool_offset % sizeof(float) == 0 && pool_offset <= pool && bytes <= pool - pool_offset) {
+    return Status();
+  }
+  return InvalidRequest("rows of " + std::to_string(bytes) + " bytes at byte " +
+                        std::to_string(pool_offset) + " are not a part of the row pool of " +
+                        std::to_string(pool));
+}
+
 int64_t Encoder::MaxRows() const {
   if (config_.modality == Modality::kAudio) {
     return config_.PlanOf({.t = config_.MaxMelFrames(), .h = 1, .w = 1}).num_rows;
@@ -148,6 +182,11 @@ Encoder::Prepared Encoder::Prepare(const MediaItem& item) const {
   encoded.status = plan.status();
   if (!plan.ok()) return prepared;
   encoded.plan = plan.value();
+  prepared.pool_offset = item.pool_offset;
+  if (item.pool_offset.has_value()) {
+    encoded.status = CheckPlace(*item.pool_offset, plan.value().num_rows);
+    if (!encoded.status.ok()) return prepared;
+  }
   prepared.item.grid = item.grid;
   Result<std::vector<float>> features =
       preprocessor_->Prepare(item, device_.context->threads());
@@ -198,8 +237,16 @@ MatrixView Encoder::RunBatch(std::span<Prepared* const> batch) {
     const StateRange range = tower_->StatesOf(items, static_cast<int64_t>(i));
     const Result<MatrixView> rows = Project(states.Rows(range.begin, range.count));
     encoded.status = rows.status();
-    if (rows.ok()) Keep(rows.value(), encoded);
+    if (!rows.ok()) continue;
+    if (batch[i]->pool_offset.has_value()) {
+      CHECK(rows.value().rows == encoded.plan.num_rows);
+      KeepInPool(rows.value(), *batch[i]->pool_offset);
+    } else {
+      Keep(rows.value(), encoded);
+    }
   }
+  // Other processes read rows of the pool as soon as they are told of them.
+  if (row_pool_.data() != nullptr) device_.ops->finish(*device_.context);
   for (Prepared* prepared : batch) prepared->encoded.encode_us = MicrosecondsSince(begin);
   return outcome == TowerOutcome::kDone ? states : MatrixView{};
 }
@@ -225,6 +272,22 @@ Result<MatrixView> Encoder::Project(const MatrixView& states) {
   const Status status = projector_->Reserve(projector_->NumRows(states.rows));
   if (!status.ok()) return status;
   return projector_->Apply(states);
+}
+
+void Encoder::KeepInPool(const MatrixView& rows, size_t pool_offset) {
+  CHECK(rows.stride == rows.columns);
+  device_.ops->copy(*device_.context,
+                    {.source = rows.data,
+                     .bytes = static_cast<size_t>(rows.rows * rows.columns) * sizeof(float),
+                     .target = row_pool_.as<char>() + pool_offset});
+}
+
+Status Encoder::ReadRows(size_t pool_offset, int64_t num_rows, EncodedItem& encoded) {
+  const Status placed = CheckPlace(pool_offset, num_rows);
+  if (!placed.ok()) return placed;
+  float* const data = reinterpret_cast<float*>(row_pool_.as<char>() + pool_offset);
+  Keep(DenseMatrix(data, num_rows, config_.OutSize()), encoded);
+  return Status();
 }
 
 void Encoder::Keep(const MatrixView& rows, EncodedItem& encoded) {

@@ -37,6 +37,15 @@ struct EncoderOptions {
   // The process shares it with what else it shares.
   std::shared_ptr<SharedMemoryBudget> sharing;
   size_t min_shared_bytes = 0;
+  size_t row_pool_bytes = 0;  // of a device with memory of its own; 0: no row pool
+};
+
+// Memory of the encoder's device that holds rows, which other processes may open.
+struct RowPoolDescription {
+  size_t bytes = 0;  // 0: there is none
+  MemoryHandle handle = {};
+  std::string device;   // its name in all processes
+  std::string refusal;  // why there is none although it was asked for; "": it was not
 };
 
 struct EncoderDescription {
@@ -54,6 +63,7 @@ struct EncoderDescription {
   int64_t max_batch_cells;
   int64_t load_ms;
   std::vector<std::string> unused_settings;  // as EncoderConfig's
+  RowPoolDescription row_pool;
 };
 
 // Outcome of one item. If the status is not ok, or the item was cancelled, nothing else is set.
@@ -61,7 +71,8 @@ struct EncodedItem {
   Status status;
   bool cancelled = false;
   ItemPlan plan;
-  std::vector<float> rows;  // [plan.num_rows, hidden_size]; empty if they are in `shared_rows`
+  // [plan.num_rows, hidden_size]; empty if they are in `shared_rows` or in the row pool
+  std::vector<float> rows;
   std::optional<SharedSegment> shared_rows;  // the same as float32
   int64_t preprocess_us = 0;
   int64_t encode_us = 0;  // tower and projector, of all items multiplied together
@@ -94,6 +105,9 @@ class Encoder {
   // max_batch_cells.
   std::vector<EncodedItem> Encode(std::span<const MediaItem> items);
 
+  // Copies `num_rows` rows of an item from this byte of the row pool to the host.
+  Status ReadRows(size_t pool_offset, int64_t num_rows, EncodedItem& encoded);
+
   EncoderTrace Trace(const MediaItem& item);
 
  private:
@@ -101,6 +115,7 @@ class Encoder {
   struct Prepared {
     TowerItem item;
     std::vector<float> features;  // [grid cells, feature values]
+    std::optional<size_t> pool_offset;
     EncodedItem encoded;
   };
 
@@ -115,6 +130,9 @@ class Encoder {
   Status LoadProjector(const Checkpoint& checkpoint, const WeightLoader::Options& loading,
                        const EncoderOptions& options, WeightMemory& memory);
   int64_t MaxRows() const;
+  Status AllocateRowPool(size_t bytes);
+  // Refuses rows that are no part of the row pool.
+  Status CheckPlace(size_t pool_offset, int64_t num_rows) const;
 
   // Preprocesses one item; if it fails, its outcome is in `encoded`.
   Prepared Prepare(const MediaItem& item) const;
@@ -125,7 +143,9 @@ class Encoder {
                   MatrixView& states, TowerOutcome& outcome);
   // Computes the embedding rows of an item's states.
   Result<MatrixView> Project(const MatrixView& states);
-  // Copies rows to where the item's reader finds them.
+  // Copies rows to the row pool.
+  void KeepInPool(const MatrixView& rows, size_t pool_offset);
+  // Copies rows to the host, where the item's reader finds them.
   void Keep(const MatrixView& rows, EncodedItem& encoded);
   std::vector<float> CopyToHost(const MatrixView& dense);
 
@@ -138,6 +158,7 @@ class Encoder {
   EncoderDescription description_ = {};
   std::shared_ptr<SharedMemoryBudget> sharing_;
   size_t min_shared_bytes_ = 0;
+  DeviceBuffer row_pool_;
 };
 
 }  // namespace autoglm

@@ -2,6 +2,7 @@
 #define AUTOGLM_MODEL_MEDIA_ITEM_H_
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <variant>
 
@@ -33,6 +34,8 @@ struct MediaItem {
   std::variant<ImageInput, AudioInput, FeatureInput> input;
   Grid grid;
   const CancelFlag* cancelled = nullptr;  // null: cannot be cancelled
+  // Byte of the encoder's row pool at which its rows are to lie; none: they come to the host.
+  std::optional<size_t> pool_offset = {};
 };
 
 // Facts of an item that decide its rows: a picture's size and its bounds, or a recording's length.

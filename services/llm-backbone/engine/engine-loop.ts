@@ -5,6 +5,7 @@ import type { Quarantine } from '#mesh/process/quarantine.ts';
 import { Standstill, type StepWatchdog } from '#mesh/process/step-watchdog.ts';
 import { EngineError, type StepResult } from '#native';
 import type { BackboneMetrics } from './backbone-metrics.ts';
+import { release } from './row-source.ts';
 import type { Scheduler, WantedRows } from './scheduler.ts';
 import { assertSchedulerInvariants } from './scheduler-invariants.ts';
 import type { Sequence } from './sequence.ts';
@@ -331,6 +332,7 @@ export class EngineLoop {
       assert(rowSource !== null, 'rows are wanted of a prompt without media');
       const rows = await rowSource.rowsOf(range);
       if (this.#owners.has(sequence)) sequence.media.supply(range, rows);
+      else release(rows);
     } catch (error: unknown) {
       const owner = this.#owners.get(sequence);
       this.withdraw([sequence]);

@@ -133,13 +133,14 @@ export class Scheduler {
   }
 
   /**
-   * Takes a sequence out and frees its blocks. Not allowed while a step that holds it runs, unless
-   * that was planned ahead.
+   * Takes a sequence out and frees its blocks and rows. Not allowed while a step that holds it runs,
+   * unless that was planned ahead.
    */
   remove(sequence: Sequence): void {
     if (sequence.state === 'finished') return;
     removeFrom(sequence.state === 'waiting' ? this.#waiting : this.#running, sequence);
     this.#release(sequence);
+    sequence.media.dropBefore(Infinity);
     this.#shares.leave(sequence.ticket.client);
     sequence.state = 'finished';
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { PlaceholderRange } from './placeholder-range.ts';
-import type { Embedding } from './row-source.ts';
+import { type Embedding, release } from './row-source.ts';
 
 /**
  * The media rows at hand for one sequence. Rows are fetched when asked for and dropped when their
@@ -34,6 +34,7 @@ export class SequenceMedia {
     return wanted;
   }
 
+  /** Takes rows, whose memory the sequence holds from here on. */
   supply(range: PlaceholderRange, rows: Embedding): void {
     const { numRows } = rows;
     assert(numRows === range.numTokens, `${numRows} rows for ${range.numTokens} placeholders`);
@@ -48,7 +49,11 @@ export class SequenceMedia {
 
   /** Drops the items that end before `token`. */
   dropBefore(token: number): void {
-    for (const range of this.#rows.keys()) if (endOf(range) <= token) this.#rows.delete(range);
+    for (const [range, rows] of this.#rows) {
+      if (endOf(range) > token) continue;
+      this.#rows.delete(range);
+      if (rows !== null) release(rows);
+    }
   }
 
   /** Returns the items with tokens at or after `token`. */

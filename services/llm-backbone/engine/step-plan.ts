@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { EngineError, MediaRows, PooledRows, StepOutput, StepPlan, StepResult } from '#native';
+import { numBytesOf } from './row-source.ts';
 import { endAfter } from './sequence.ts';
 import { numRowsOf, type ScheduledChunk, type ScheduledStep } from './step-draft.ts';
 
@@ -178,17 +179,21 @@ function mediaRowsOf(
   row: number,
 ): MediaRows[] {
   const end = firstToken + numTokens;
-  return sequence.media.placeholders.flatMap((range) => {
+  return sequence.media.placeholders.flatMap((range): MediaRows[] => {
     const from = Math.max(firstToken, range.firstToken);
     const to = Math.min(end, range.firstToken + range.numTokens);
     if (from >= to) return [];
     const embedding = sequence.media.rowsOf(range);
     assert(embedding !== null, `media item ${range.mediaIndex} is planned and has no rows`);
-    const rowBytes = embedding.rows.length / range.numTokens;
+    const rowBytes = numBytesOf(embedding) / range.numTokens;
     const start = (from - range.firstToken) * rowBytes;
+    const place = { firstToken: row + from - firstToken, numRows: to - from };
+    if ('lease' in embedding) {
+      const { dtype, lease } = embedding;
+      return [{ ...place, dtype, poolOffset: lease.offset + start }];
+    }
     const rows = embedding.rows.subarray(start, start + (to - from) * rowBytes);
-    const { dtype } = embedding;
-    return [{ firstToken: row + from - firstToken, numRows: to - from, dtype, rows }];
+    return [{ ...place, dtype: embedding.dtype, rows }];
   });
 }
 

@@ -7,6 +7,8 @@ import { isToldOf } from '#mesh/membership/supervised-membership.ts';
 import type { MetricRegistry } from '#mesh/metrics.ts';
 import { ENCODER_ROLES, type MediaModality } from '#mesh/modality.ts';
 import type { GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import { type DecoderRows, DeviceRows } from './device-rows.ts';
+import { EmbeddingCache } from './embedding-cache.ts';
 import { Embeddings } from './embeddings.ts';
 import { EncoderClient } from './encoder-client.ts';
 import { MediaBuffer } from './media-buffer.ts';
@@ -17,6 +19,8 @@ export function createEmbeddings(
   options: BackboneOptions,
   parts: {
     readonly model: GetModelResponse;
+    /** Where rows of an encoder's GPU go; undefined: nowhere. */
+    readonly rows: DecoderRows | undefined;
     /** Modalities the checkpoint reads. */
     readonly modalities: readonly MediaModality[];
     readonly registry: MetricRegistry;
@@ -25,7 +29,15 @@ export function createEmbeddings(
     readonly onEncoders: () => void;
   },
 ): { readonly embeddings: Embeddings; readonly mediaBuffer: MediaBuffer } {
-  const { model, modalities, registry, log, onEncoders: onChange } = parts;
+  const { model, rows, modalities, registry, log, onEncoders } = parts;
+  const cache = new EmbeddingCache(bytesOfMb(options.embeddingCacheMb));
+  const reclaim = () => cache.dropOnDevice();
+  const deviceRows = rows && new DeviceRows(rows, { reclaim, log });
+  const opened: EncoderClient[] = [];
+  const onChange = () => {
+    onEncoders();
+    void deviceRows?.keep(opened.flatMap(({ deviceReaders }) => deviceReaders));
+  };
   const metrics = new MediaMetrics(registry, model.servedNames[0] ?? '');
   const clients = new Map(
     modalities.flatMap((modality) => {
@@ -46,10 +58,12 @@ export function createEmbeddings(
         failTimeoutS: options.failTimeoutS,
         isHedging: options.encodeHedge,
         isSharing: options.sharedMemory === 'auto',
+        deviceRows,
         metrics,
         log,
         onChange,
       });
+      opened.push(client);
       metrics.watchEncoders(modality, client);
       return [[modality, client] as const];
     }),
@@ -58,7 +72,7 @@ export function createEmbeddings(
     clients,
     checkpointModalities: modalities,
     modelId: model.modelId,
-    cacheBytes: bytesOfMb(options.embeddingCacheMb),
+    cache,
     metrics,
   });
   const mediaBuffer = new MediaBuffer({
@@ -66,8 +80,9 @@ export function createEmbeddings(
     maxBufferBytes: bytesOfMb(options.mediaBufferMb),
   });
   const levels = {
-    cacheBytes: () => embeddings.cacheBytes,
+    cacheBytes: () => cache.bytes,
     bufferBytes: () => mediaBuffer.numBytes,
+    pooledBytes: () => deviceRows?.pool.takenBytes ?? 0,
   };
   metrics.watch(levels);
   return { embeddings, mediaBuffer };

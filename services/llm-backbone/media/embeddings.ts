@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { LRUCache } from 'lru-cache';
-import type { Embedding } from '#backbone/engine/row-source.ts';
+import { type Embedding, release } from '#backbone/engine/row-source.ts';
 import { type PlannedWork, startPlanned } from '#mesh/async/planned-work.ts';
 import { type Seat, SingleFlight } from '#mesh/async/single-flight.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { ENCODER_NAMES, type MediaModality, WIRE_MODALITIES } from '#mesh/modality.ts';
 import type { EncoderReadiness } from '#protos/autoglm/mesh/v1/instance.ts';
-import { EmbeddingCache } from './embedding-cache.ts';
+import type { EmbeddingCache } from './embedding-cache.ts';
 import type { EncoderClient } from './encoder-client.ts';
 import {
   type EncodableItem,
@@ -31,24 +31,18 @@ export interface EmbeddingsOptions {
   /** Modalities the checkpoint reads. */
   readonly checkpointModalities: readonly MediaModality[];
   readonly modelId: string;
-  readonly cacheBytes: number;
+  readonly cache: EmbeddingCache;
   readonly metrics: MediaMetrics;
 }
 
 /** Knows the shapes and rows of media items, and asks the encoders for those it lacks. */
 export class Embeddings {
   readonly #options: EmbeddingsOptions;
-  readonly #cache: EmbeddingCache;
   readonly #shapes = new LRUCache<string, ItemShape>({ max: NUM_REMEMBERED_SHAPES });
-  readonly #encodings = new SingleFlight<Encoding>();
+  readonly #encodings = new SingleFlight<Encoding>({ onLeft: releaseRows });
 
   constructor(options: EmbeddingsOptions) {
     this.#options = options;
-    this.#cache = new EmbeddingCache(options.cacheBytes);
-  }
-
-  get cacheBytes(): number {
-    return this.#cache.bytes;
   }
 
   /** Returns how many encoders can be asked, by modality. */
@@ -83,14 +77,17 @@ export class Embeddings {
     return this.#shapes.get(key);
   }
 
-  /** Returns the rows of an item if they are in the cache. */
+  /** Returns the rows of an item if they are in the cache, which holds their memory. */
   find({ key }: EncodableItem): Embedding | undefined {
-    const embedding = this.#cache.get(key);
+    const embedding = this.#options.cache.get(key);
     this.#options.metrics.lookedUp({ found: embedding !== undefined });
     return embedding;
   }
 
-  /** Encodes an item, or joins those who wait for it. */
+  /**
+   * Encodes an item, or joins those who wait for it. Who gets the rows holds their memory at once, or
+   * has none: a seat holds it no longer than it is taken.
+   */
   encode(item: EncodableItem): Seat<Encoding> {
     return this.#encodings.joinOrStart(item.key, (signal) => this.#start(item, signal));
   }
@@ -109,7 +106,7 @@ export class Embeddings {
       };
       const embedding = await this.#clientOf(item.modality).encode(item, { signal, onPlan });
       if (shape !== undefined) this.#shapes.set(item.key, shape);
-      this.#cache.set(item.key, embedding);
+      this.#options.cache.set(item.key, embedding);
       return embedding;
     });
   }
@@ -129,6 +126,17 @@ export class Embeddings {
     assert(client !== undefined, `${modality} items have been refused`);
     return client;
   }
+}
+
+/**
+ * Gives up the rows of an encoding once everybody who waited for them has left, and all who are told
+ * of them at this moment hold them.
+ */
+function releaseRows({ finished }: Encoding): void {
+  finished.then(
+    (embedding) => setImmediate(release, embedding),
+    () => {},
+  );
 }
 
 function isSameShape(a: ItemShape, b: ItemShape): boolean {

@@ -1,4 +1,4 @@
-import type { Embedding } from '#backbone/engine/row-source.ts';
+import { type Embedding, numBytesOf } from '#backbone/engine/row-source.ts';
 import { systemClock } from '#mesh/async/clock.ts';
 import { Ejection } from '#mesh/balance/ejection.ts';
 import { byPreference } from '#mesh/balance/rendezvous.ts';
@@ -14,6 +14,7 @@ import { PeerSet } from '#mesh/peers/peer-set.ts';
 import { soonest } from '#mesh/peers/recovery.ts';
 import type { AttemptEnd, Turn } from '#mesh/peers/turn.ts';
 import { AskedEncoders } from './asked-encoders.ts';
+import type { DeviceRows, EncoderRowsReader } from './device-rows.ts';
 import { EncodeSlots } from './encode-slots.ts';
 import { type EncoderPeer, type ExpectedModel, encoderKind } from './encoder-peer.ts';
 import {
@@ -44,6 +45,8 @@ export interface EncoderClientOptions extends PeerOptions {
   readonly isHedging: boolean;
   /** Whether rows may come through shared memory. */
   readonly isSharing: boolean;
+  /** Where rows of an encoder's GPU go; undefined: nowhere. */
+  readonly deviceRows: DeviceRows | undefined;
   readonly metrics: MediaMetrics;
   readonly log: Log;
 }
@@ -100,6 +103,11 @@ export class EncoderClient {
 
   get peers(): readonly EncoderPeer[] {
     return this.#set.peers;
+  }
+
+  /** What reads rows in memory of the GPUs of the encoders that can be asked. */
+  get deviceReaders(): readonly EncoderRowsReader[] {
+    return this.#ready.flatMap(({ model }) => model?.reader?.device ?? []);
   }
 
   get numReady(): number {
@@ -206,7 +214,7 @@ export class EncoderClient {
         log,
       });
       result = encoded.cacheHit ? 'cache_hit' : 'encoded';
-      metrics.rowsReceived(encoded.embedding.rows.byteLength, encoded.transport);
+      metrics.rowsReceived(numBytesOf(encoded.embedding), encoded.transport);
       this.#ejection.succeeded(peer.address);
       stage.answered(encoded);
       return encoded;

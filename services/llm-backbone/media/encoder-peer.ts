@@ -5,6 +5,7 @@ import type { Log } from '#mesh/log/log.ts';
 import { ENCODER_NAMES, type MediaModality, WIRE_MODALITIES } from '#mesh/modality.ts';
 import type { Peer, PeerKind } from '#mesh/peers/peer.ts';
 import type { GetModelResponse } from '#protos/autoglm/encoder/v1/encoder.ts';
+import type { DeviceRows } from './device-rows.ts';
 import { openRowReader, type RowReader } from './row-reader.ts';
 
 /** The checkpoint that an encoder must belong to. */
@@ -29,6 +30,8 @@ export interface EncoderKindOptions {
   readonly expected: ExpectedModel;
   /** Whether rows may come through shared memory. */
   readonly isSharing: boolean;
+  /** Where rows of an encoder's GPU go; undefined: nowhere. */
+  readonly deviceRows: DeviceRows | undefined;
   readonly log: Log;
 }
 
@@ -37,6 +40,7 @@ export function encoderKind({
   modality,
   expected,
   isSharing,
+  deviceRows,
   log,
 }: EncoderKindOptions): PeerKind<EncoderStub, EncoderModel> {
   const title = ENCODER_NAMES[modality];
@@ -46,7 +50,9 @@ export function encoderKind({
     open: (channel) => createMeshClient(encoderServiceDefinition, channel),
     describe: async (stub, signal) => {
       const model = await stub.getModel({}, { signal });
-      const reader = isSharing ? openRowReader(model.sharedMemory, { title, log }) : undefined;
+      const reader = isSharing
+        ? openRowReader(model.sharedMemory, { title, log, deviceRows })
+        : undefined;
       return { ...model, reader };
     },
     mismatch: (model) => mismatchOf(model, expected, modality),

@@ -6,6 +6,7 @@ import {
   type RowTransport,
   UnreadableRowsError,
 } from '#mesh/encode/encoder-call.ts';
+import type { RowLease } from '#mesh/encode/row-pool.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
 import type { EncodeDone, EncodePlan } from '#protos/autoglm/encoder/v1/encoder.ts';
@@ -79,6 +80,7 @@ async function gather(
   const { hiddenSize } = expected;
   const parts: Buffer[] = [];
   const dtypes = new Set<Embedding['dtype']>();
+  let lease: RowLease | undefined;
   let [numRows, cacheHit] = [0, false];
   let transport: RowTransport = 'message';
   let done: EncodeDone | undefined;
@@ -92,10 +94,17 @@ async function gather(
         parts.push(event.rows.data);
         dtypes.add(event.rows.dtype);
         ({ transport } = event.rows);
+      } else if (event.kind === 'device rows') {
+        ({ lease } = event);
+        transport = 'device_memory';
       } else ({ done } = event);
     }
   } catch (error: unknown) {
+    lease?.release();
     throw asReplaced(error);
+  }
+  if (lease !== undefined) {
+    return { embedding: { numRows, dtype: 'float32', lease }, cacheHit, transport, done };
   }
   const [dtype = 'float32', other] = dtypes;
   if (other !== undefined) throw brokenContract(`rows of ${dtype} and of ${other} in one item`);

@@ -1,3 +1,4 @@
+import { release } from '#backbone/engine/row-source.ts';
 import type { Clock } from '#mesh/async/clock.ts';
 import { RetryBudget } from '#mesh/balance/retry-budget.ts';
 import { mayRetryElsewhere } from '#mesh/peers/attempts.ts';
@@ -71,8 +72,13 @@ export class Hedging {
       result = call === hedge ? 'won' : 'lost';
       return rows;
     } finally {
-      if (result === 'won') first.turn.cancel();
-      else hedge.turn.cancel();
+      const unused = result === 'won' ? first : hedge;
+      unused.turn.cancel();
+      // It may have had its rows by then.
+      unused.rows.then(
+        ({ embedding }) => release(embedding),
+        () => {},
+      );
       this.#options.onEnd(result);
     }
   }

@@ -18,6 +18,7 @@ export interface WatchedEncoders {
 export interface MediaLevels {
   readonly cacheBytes: () => number;
   readonly bufferBytes: () => number;
+  readonly pooledBytes: () => number;
 }
 
 /** The backbone's metrics of images and audio; `mm_cache_*` are vLLM's names. */
@@ -45,7 +46,7 @@ export class MediaMetrics {
   watch(levels: MediaLevels): void {
     const cache = {
       name: 'embedding_cache_bytes',
-      help: 'Bytes of rows in the embedding cache',
+      help: 'Bytes of rows in the embedding cache, without those of GPUs',
       read: levels.cacheBytes,
     };
     const buffer = {
@@ -53,7 +54,12 @@ export class MediaMetrics {
       help: 'Bytes of media that requests hold',
       read: levels.bufferBytes,
     };
-    this.#registry.show([cache, buffer], this.#labels);
+    const pool = {
+      name: 'embedding_row_pool_bytes',
+      help: "Bytes of rows in memory of each of the decoder's GPUs, cached ones included",
+      read: levels.pooledBytes,
+    };
+    this.#registry.show([cache, buffer, pool], this.#labels);
   }
 
   /**

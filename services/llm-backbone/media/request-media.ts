@@ -1,5 +1,5 @@
 import type { PlaceholderRange } from '#backbone/engine/placeholder-range.ts';
-import type { Embedding, RowSource } from '#backbone/engine/row-source.ts';
+import { type Embedding, type RowSource, retain } from '#backbone/engine/row-source.ts';
 import type { Seat } from '#mesh/async/single-flight.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Embeddings, Encoding } from './embeddings.ts';
@@ -43,11 +43,11 @@ export class RequestMedia implements RowSource {
       throw new RangeError(`media item ${mediaIndex} of ${this.items.length}`);
     if (!this.#seats.has(item)) {
       const cached = this.#embeddings.find(item);
-      if (cached !== undefined) return cached;
+      if (cached !== undefined) return held(cached);
     }
     const seat = this.#join(item);
     try {
-      return await seat.work.finished.catch(nameItem(mediaIndex));
+      return held(await seat.work.finished.catch(nameItem(mediaIndex)));
     } finally {
       this.#seats.delete(item);
       seat.leave();
@@ -67,6 +67,12 @@ export class RequestMedia implements RowSource {
     this.#seats.set(item, seat);
     return seat;
   }
+}
+
+/** Returns rows whose memory whoever gets them holds. */
+function held(embedding: Embedding): Embedding {
+  retain(embedding);
+  return embedding;
 }
 
 /** Adds the request's own item to an error, which all that wait for the same content share. */

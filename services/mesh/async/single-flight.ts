@@ -9,6 +9,7 @@ interface SharedWork<Work> {
   readonly work: Work;
   readonly abort: AbortController;
   numCallers: number;
+  hasEnded: boolean;
 }
 
 /**
@@ -21,6 +22,12 @@ export interface Endable {
 /** Runs one piece of work for all callers that ask for the same key at the same time. */
 export class SingleFlight<Work extends Endable> {
   readonly #running = new Map<string, SharedWork<Work>>();
+  readonly #onLeft: (work: Work) => void;
+
+  /** `onLeft` is called once for each work that has ended, when nobody has a seat in it any more. */
+  constructor({ onLeft = () => {} }: { readonly onLeft?: (work: Work) => void } = {}) {
+    this.#onLeft = onLeft;
+  }
 
   /** Joins the work under `key` if it is running. */
   join(key: string): Seat<Work> | undefined {
@@ -32,9 +39,13 @@ export class SingleFlight<Work extends Endable> {
     const joined = this.join(key);
     if (joined !== undefined) return joined;
     const abort = new AbortController();
-    const shared = { work: start(abort.signal), abort, numCallers: 0 };
+    const shared = { work: start(abort.signal), abort, numCallers: 0, hasEnded: false };
     this.#running.set(key, shared);
-    void shared.work.ended.then(() => this.#remove(key, shared));
+    void shared.work.ended.then(() => {
+      shared.hasEnded = true;
+      this.#remove(key, shared);
+      if (shared.numCallers === 0) this.#onLeft(shared.work);
+    });
     return this.#enter(key, shared);
   }
 
@@ -45,7 +56,9 @@ export class SingleFlight<Work extends Endable> {
       if (hasLeft) return;
       hasLeft = true;
       shared.numCallers -= 1;
-      if (shared.numCallers > 0 || this.#running.get(key) !== shared) return;
+      if (shared.numCallers > 0) return;
+      if (shared.hasEnded) this.#onLeft(shared.work);
+      if (this.#running.get(key) !== shared) return;
       // A caller that comes after the abort must start the work afresh.
       this.#remove(key, shared);
       shared.abort.abort();

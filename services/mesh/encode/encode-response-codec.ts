@@ -1,6 +1,7 @@
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { DType, Tensor } from '#protos/autoglm/common/v1/tensor.ts';
 import {
+  DeviceRows,
   EncodeDone,
   EncodePlan,
   EncodeResponse,
@@ -17,6 +18,7 @@ const RESPONSE_PLAN = tag(1, WireType.LengthDelimited);
 const RESPONSE_ROWS = tag(2, WireType.LengthDelimited);
 const RESPONSE_DONE = tag(3, WireType.LengthDelimited);
 const RESPONSE_SHARED_ROWS = tag(4, WireType.LengthDelimited);
+const RESPONSE_DEVICE_ROWS = tag(5, WireType.LengthDelimited);
 const ROWS_FIRST_ROW = tag(1, WireType.Varint);
 const ROWS_TENSOR = tag(2, WireType.LengthDelimited);
 const TENSOR_DTYPE = tag(1, WireType.Varint);
@@ -46,6 +48,9 @@ export const EncodeResponseCodec = {
       } else if (field === RESPONSE_SHARED_ROWS) {
         const value = SharedRows.decode(reader, reader.uint32());
         message.event = { $case: 'sharedRows', value };
+      } else if (field === RESPONSE_DEVICE_ROWS) {
+        const value = DeviceRows.decode(reader, reader.uint32());
+        message.event = { $case: 'deviceRows', value };
       } else return false;
       return true;
     });

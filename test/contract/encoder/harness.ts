@@ -37,6 +37,8 @@ export interface Overrides {
   readonly clock?: Clock;
   readonly log?: Log;
   readonly sharing?: EncoderEngine['sharing'];
+  /** "" on a GPU. */
+  readonly isa?: string;
 }
 
 /** A running encoder, its tower and a client of it. */
@@ -106,12 +108,13 @@ async function start(
     load,
     clock,
     sharing,
+    isa = 'reference',
     log = pino({ level: 'silent' }),
   }: Overrides & { readonly resolved: EncoderProcessOptions },
 ): Promise<RunningEncoder> {
   const tower = new FakeEncoder(role.modality);
   tower.isSharing = sharing !== undefined;
-  const fake = { load: async () => tower, device: 'cpu:0', isa: 'reference' };
+  const fake = { load: async () => tower, device: 'cpu:0', isa };
   const engine = { ...fake, ...(load !== undefined && { load }), sharing };
   const process = await startEncoderProcess(role, resolved, {
     engine,

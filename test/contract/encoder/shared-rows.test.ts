@@ -16,10 +16,10 @@ import {
 } from '#mesh/encode/encoder-call.ts';
 import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import { resolveOptions } from '#mesh/options.ts';
-import { InstanceServiceDefinition } from '#protos/autoglm/mesh/v1/instance.ts';
 import { refusal } from '#test/refusal.ts';
 import { settled } from '#test/unit/encoder/doubles.ts';
 import { visionEncoderOptions } from '#vision/options.ts';
+import { metricsOf } from './encoder-metrics.ts';
 import { modelDirectory, pngOf, type RunningEncoder, startVision } from './harness.ts';
 
 const SILENT = pino({ level: 'silent' });
@@ -40,16 +40,6 @@ async function readerOf(client: EncoderStub): Promise<RowReader> {
 
 function transports(rows: readonly ReceivedRows[]): readonly string[] {
   return rows.map(({ transport }) => transport);
-}
-
-async function metricsOf({ process }: RunningEncoder, test: TestContext) {
-  const channel = openChannel(process.address, 'tokens');
-  test.after(() => channel.close());
-  const { families } = await createMeshClient(InstanceServiceDefinition, channel).getMetrics({});
-  return (name: string, labels: object = {}) =>
-    families
-      .find((family) => family.name === name)
-      ?.samples.find((sample) => JSON.stringify(sample.labels) === JSON.stringify(labels))?.value;
 }
 
 describe('an encoder that shares its rows', () => {

@@ -26,8 +26,8 @@ export interface EncodeCall {
   readonly header: EncodeHeader;
   readonly bytes: Buffer;
   readonly signal: AbortSignal;
-  /** Resolves when the caller has half-closed. */
-  readonly halfClosed: () => Promise<void>;
+  /** Resolves when the caller has half-closed, or has refused rows in memory of a GPU. */
+  readonly answered: () => Promise<'taken' | 'refused'>;
 }
 
 export type EncodeScript = (call: EncodeCall) => AsyncIterable<EncodeResponse>;
@@ -100,10 +100,14 @@ export class FakeEncoder {
     signal.addEventListener('abort', () => {
       this.numCancelled++;
     });
-    const halfClosed = async () => {
-      while ((await upload.next()).done !== true);
+    const answered = async () => {
+      for (;;) {
+        const next = await upload.next();
+        if (next.done === true) return 'taken';
+        if (next.value.event?.$case === 'deviceRowsRefusal') return 'refused';
+      }
     };
-    yield* this.script({ header, bytes, signal, halfClosed });
+    yield* this.script({ header, bytes, signal, answered });
   }
 }
 

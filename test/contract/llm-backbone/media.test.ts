@@ -21,8 +21,9 @@ describe('a request with images', () => {
     assert.equal(vision[0]?.headers[0]?.expectedFingerprint, backbone.model.fingerprint);
     const [rows, ...others] = decoder.mediaRows;
     assert.deepEqual(others, []);
-    assert.deepEqual([rows?.firstToken, rows?.numRows, rows?.dtype], [1, 4, 'float32']);
-    const values = new Float32Array(Uint8Array.from(rows?.rows ?? []).buffer);
+    assert.ok(rows !== undefined && 'rows' in rows);
+    assert.deepEqual([rows.firstToken, rows.numRows, rows.dtype], [1, 4, 'float32']);
+    const values = new Float32Array(Uint8Array.from(rows.rows).buffer);
     assert.deepEqual([values.length, values[0], values[64], values[255]], [256, 0, 1, 3]);
     const accepted = events[0]?.$case === 'accepted' ? events[0].value : undefined;
     assert.equal(accepted?.numPromptTokens, 6);

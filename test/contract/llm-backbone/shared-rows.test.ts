@@ -1,28 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { limitSharing, mapShared, shareBytes } from '#native';
-import { SharedMemory } from '#protos/autoglm/common/v1/shared_memory.ts';
+import { mapShared } from '#native';
+import type { SharedMemory } from '#protos/autoglm/common/v1/shared_memory.ts';
 import { DType } from '#protos/autoglm/common/v1/tensor.ts';
 import type { EncodeResponse } from '#protos/autoglm/encoder/v1/encoder.ts';
 import { DONE, type EncodeCall, encoded, HIDDEN_SIZE, planOf } from './fake-encoder.ts';
 import { IMAGE, startMedia } from './media-harness.ts';
+import { sharedPlace as place } from './shared-place.ts';
 
 const NUM_ROWS = 4;
 const SECRET = Buffer.alloc(32, 5);
-
-/** Shares bytes and returns where they are; they stay until the test has ended. */
-function place(test: TestContext, bytes: Uint8Array): SharedMemory {
-  limitSharing(1e6);
-  const offer = shareBytes(bytes);
-  test.after(() => offer.bytes);
-  const { descriptor, token } = offer.shared;
-  return SharedMemory.create({
-    processId: process.pid,
-    fileDescriptor: descriptor,
-    sizeBytes: BigInt(bytes.length),
-    token,
-  });
-}
 
 /** Rows of ones, as an encoder shares them. */
 function sharedRows(memory: SharedMemory): EncodeResponse {
@@ -49,7 +36,7 @@ async function startSharing(
         if (sharedMemorySecret.length === 0) return yield* encoded(call);
         yield planOf(call);
         yield sharedRows(memory);
-        await call.halfClosed();
+        await call.answered();
         yield DONE;
       };
     },
@@ -67,7 +54,9 @@ describe('a backbone on the host of its encoder', () => {
     await ask([5, IMAGE, 6], [`${NUM_ROWS} cats`]);
 
     assert.deepEqual(secrets, [SECRET.toString()]);
-    assert.deepEqual(Uint8Array.from(decoder.mediaRows[0]?.rows ?? []), ONES);
+    const [given] = decoder.mediaRows;
+    assert.ok(given !== undefined && 'rows' in given);
+    assert.deepEqual(Uint8Array.from(given.rows), ONES);
     assert.equal(await received('shared_memory'), ONES.length);
     assert.equal(await received('message'), 0);
   });

@@ -38,6 +38,9 @@ const AT_REST: Readonly<Record<string, string>> = {
   'autoglm:encoder_items_limit': LIMIT,
   'autoglm:encoder_shared_memory_bytes':
     'small rows go in messages: test/contract/encoder/shared-rows.test.ts',
+  'autoglm:encoder_row_pool_bytes': 'on a GPU only: test/contract/encoder/device-rows.test.ts',
+  'autoglm:embedding_row_pool_bytes':
+    'on a GPU only: test/contract/llm-backbone/device-rows.test.ts',
   'autoglm:encoder_queue_depth':
     'an item may wait for less than the time between two looks: test/unit/encoder/encoder-batch-queue.test.ts',
   'autoglm:encoder_loaded': 'a tower that is not lazy is loaded before it is ready',

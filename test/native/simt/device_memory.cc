@@ -12,6 +12,7 @@ namespace autoglm::simt {
 namespace {
 
 constexpr size_t kRedZoneBytes = 256;
+constexpr size_t kPageBytes = 4096;
 constexpr size_t kLargePageBytes = size_t{2} << 20;
 // What memory holds that nobody wrote: NaNs, and indices that are negative. Where there is more of it,
 // reports of such reads have to do, and pages that nobody needs stay the system's.
@@ -79,12 +80,37 @@ void* DeviceMemory::Allocate(size_t bytes, int gpu) {
   return base_ + offset;
 }
 
+void* DeviceMemory::AllocateOf(int file, size_t bytes, int gpu) {
+  CHECK(gpu >= 0 && gpu < 256 / kOwnerUnit);
+  const size_t pages = RoundUp(bytes, kPageBytes);
+  const size_t offset = RoundUp(end_, kPageBytes);
+  if (offset > kBytes || pages + kPageBytes > kBytes - offset) return nullptr;
+  const int protection = num_accesses_ > 0 ? PROT_READ | PROT_WRITE : PROT_NONE;
+  CHECK(mmap(base_ + offset, pages, protection, MAP_SHARED | MAP_FIXED, file, 0) != MAP_FAILED);
+  // The page behind is its red zone.
+  end_ = offset + pages + kPageBytes;
+  if (num_accesses_ > 0) Protect(PROT_READ | PROT_WRITE);
+  allocations_[offset] = bytes;
+  of_files_[offset] = pages;
+  MarkAllocated(offset, bytes, gpu);
+  Shadow::Get().Forget(offset, bytes);
+  return base_ + offset;
+}
+
 void DeviceMemory::Free(void* data) {
   const size_t offset = OffsetOf(data);
   const auto found = allocations_.find(offset);
   CHECK(found != allocations_.end());
   MarkAllocated(offset, found->second, kNobody);
-  free_.emplace(RoundUp(found->second, kAlignment) + kRedZoneBytes, offset);
+  const auto of_file = of_files_.find(offset);
+  if (of_file == of_files_.end()) {
+    free_.emplace(RoundUp(found->second, kAlignment) + kRedZoneBytes, offset);
+  } else {
+    // Nobody is given these addresses again.
+    CHECK(mmap(base_ + offset, of_file->second, PROT_NONE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED);
+    of_files_.erase(of_file);
+  }
   allocations_.erase(found);
 }
 

@@ -32,6 +32,8 @@ class DeviceMemory {
 
   // Takes memory of a GPU. Returns null if there is no room left.
   void* Allocate(size_t bytes, int gpu);
+  // Takes memory of a GPU that is the first pages of a file, which other processes may map as well.
+  void* AllocateOf(int file, size_t bytes, int gpu);
   void Free(void* data);
 
   // Makes the first bytes of shared memory the ones that are allocated.
@@ -69,6 +71,7 @@ class DeviceMemory {
   size_t shared_bytes_ = 0;
   int num_accesses_ = 0;
   std::map<size_t, size_t> allocations_;  // offset to bytes
+  std::map<size_t, size_t> of_files_;     // those that are pages of files: offset to bytes of pages
   std::multimap<size_t, size_t> free_;    // room, red zone included, to offset
 };
 

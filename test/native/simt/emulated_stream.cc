@@ -1,6 +1,12 @@
 // Streams of emulated GPUs: see kernels/cuda/runtime.h. What a stream is given is done at once.
 
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
@@ -32,6 +38,57 @@ uint64_t used_bytes[kMaxGpus] = {};  // of each GPU
 // Memory of the host that kernels may use: beginning to bytes.
 std::map<const char*, size_t> mapped;
 
+// Memory that other processes may open is a file without a name, which lives as long as one of them
+// has it: the bytes, and at the next page the token.
+constexpr char kFileName[] = "emulated-gpu";
+constexpr char kFileLink[] = "/memfd:emulated-gpu (deleted)";
+constexpr size_t kFileAlignment = 4096;
+
+// What a handle says.
+struct SharedPlace {
+  uint32_t process = 0;
+  int32_t descriptor = -1;
+  int32_t gpu = 0;
+  uint64_t bytes = 0;
+  std::array<uint8_t, 16> token = {};
+};
+static_assert(sizeof(SharedPlace) <= sizeof(MemoryHandle));
+
+off_t TokenOffset(uint64_t bytes) {
+  return static_cast<off_t>((bytes + kFileAlignment - 1) / kFileAlignment * kFileAlignment);
+}
+
+// Descriptors of the files of memory that this process shares.
+std::map<void*, int> shared_files;
+
+// Memory of other processes that is open here: beginning to bytes.
+std::map<const char*, size_t> opened;
+
+// Returns whether bytes lie in one of these stretches.
+bool IsIn(const std::map<const char*, size_t>& stretches, const void* p, size_t bytes) {
+  const char* const begin = static_cast<const char*>(p);
+  const auto next = stretches.upper_bound(begin);
+  if (next == stretches.begin()) return false;
+  const auto [place, size] = *std::prev(next);
+  return begin + bytes <= place + size;
+}
+
+// Opens the file of a place; -1 if there is none.
+int OpenFileOf(const SharedPlace& place) {
+  const std::string path = "/proc/" + std::to_string(place.process) + "/fd/" +
+                           std::to_string(place.descriptor);
+  char link[64];
+  const ssize_t length = readlink(path.c_str(), link, sizeof(link));
+  if (length < 0 || std::string(link, static_cast<size_t>(length)) != kFileLink) return -1;
+  const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (file < 0) return -1;
+  std::array<uint8_t, 16> token = {};
+  const ssize_t count = pread(file, token.data(), token.size(), TokenOffset(place.bytes));
+  if (count == static_cast<ssize_t>(token.size()) && token == place.token) return file;
+  close(file);
+  return -1;
+}
+
 // Returns whether these bytes are allocated, and written if they are read; reports if not.
 bool CheckCopied(const void* p, size_t bytes, AccessKind kind, const char* what) {
   const DeviceMemory& memory = DeviceMemory::Get();
@@ -43,8 +100,9 @@ bool CheckCopied(const void* p, size_t bytes, AccessKind kind, const char* what)
                                                   : " of memory that is not the device's"));
     return false;
   }
+  // What is written to memory of another process, that process knows.
   const size_t unwritten =
-      kind == AccessKind::kRead ? Shadow::Get().FindUnwritten(offset, bytes) : bytes;
+      kind == AccessKind::kRead && !IsIn(opened, p, bytes) ? Shadow::Get().FindUnwritten(offset, bytes) : bytes;
   if (unwritten == bytes) return true;
   AddReport(Fault::kNeverWritten, std::string(what) + " of " + std::to_string(bytes) +
                                       " bytes reads " + memory.Describe(offset + unwritten));
@@ -74,13 +132,7 @@ uint64_t NumCaptures() { return num_captures; }
 
 uint64_t NumReplays() { return num_replays; }
 
-bool IsMapped(const void* p, size_t bytes) {
-  const char* const begin = static_cast<const char*>(p);
-  const auto next = mapped.upper_bound(begin);
-  if (next == mapped.begin()) return false;
-  const auto [place, size] = *std::prev(next);
-  return begin + bytes <= place + size;
-}
+bool IsMapped(const void* p, size_t bytes) { return IsIn(mapped, p, bytes); }
 
 }  // namespace simt
 
@@ -131,6 +183,10 @@ Stream::Stream(int ordinal, GpuProperties properties, std::unique_ptr<State> sta
     : ordinal_(ordinal), properties_(properties), state_(std::move(state)) {}
 
 Stream::~Stream() = default;
+
+int Stream::NumGpus() { return simt::Machine().num_gpus; }
+
+std::string Stream::UuidOf(int ordinal) { return "GPU-emulated-" + std::to_string(ordinal); }
 
 bool Stream::CanAccess(int ordinal, int peer) {
   return ordinal == peer || simt::Machine().has_peer_access;
@@ -187,6 +243,71 @@ void Stream::Free(void* data, size_t bytes, void* stream) {
   Stream& owner = *static_cast<Stream*>(stream);
   simt::UsedBytes(owner) -= bytes;
   owner.taken_bytes_ -= bytes;
+}
+
+Result<SharedDeviceMemory> Stream::AllocateShared(size_t bytes) {
+  CHECK(bytes > 0 && state_->captured == nullptr);
+  const simt::Turn turn;
+  simt::SharedPlace place = {.process = static_cast<uint32_t>(getpid()),
+                             .descriptor = memfd_create(simt::kFileName, MFD_CLOEXEC),
+                             .gpu = ordinal_,
+                             .bytes = bytes};
+  const off_t end = simt::TokenOffset(bytes);
+  CHECK(place.descriptor >= 0);
+  CHECK(getrandom(place.token.data(), place.token.size(), 0) ==
+        static_cast<ssize_t>(place.token.size()));
+  CHECK(pwrite(place.descriptor, place.token.data(), place.token.size(), end) ==
+        static_cast<ssize_t>(place.token.size()));
+  void* data = nullptr;
+  if (bytes <= ReadMemory().free_bytes) {
+    data = simt::DeviceMemory::Get().AllocateOf(place.descriptor, bytes, ordinal_);
+  }
+  if (data == nullptr) {
+    close(place.descriptor);
+    return OutOfMemory("cannot allocate " + std::to_string(bytes) + " bytes of an emulated GPU");
+  }
+  simt::shared_files[data] = place.descriptor;
+  ++simt::num_allocations;
+  simt::UsedBytes(*this) += bytes;
+  taken_bytes_ += bytes;
+  const auto free = [](void* memory, size_t size, void* stream) {
+    {
+      const simt::Turn turn;
+      const auto file = simt::shared_files.find(memory);
+      close(file->second);
+      simt::shared_files.erase(file);
+    }
+    Free(memory, size, stream);
+  };
+  SharedDeviceMemory shared;
+  shared.memory = DeviceBuffer(data, bytes, free, this);
+  std::memcpy(shared.handle.data(), &place, sizeof(place));
+  return shared;
+}
+
+// As CUDA, which gives no process its own memory a second time.
+Result<DeviceBuffer> Stream::OpenShared(const MemoryHandle& handle, size_t bytes) {
+  CHECK(state_->captured == nullptr);
+  const simt::Turn turn;
+  simt::SharedPlace place;
+  std::memcpy(&place, handle.data(), sizeof(place));
+  const auto refuse = [](const std::string& why) {
+    return EngineFailed("open memory of another process: " + why);
+  };
+  if (place.process == static_cast<uint32_t>(getpid())) return refuse("it is this process's own");
+  if (!CanAccess(ordinal_, place.gpu)) return refuse("peer access is not supported");
+  const int file = place.bytes < bytes ? -1 : simt::OpenFileOf(place);
+  if (file < 0) return refuse("invalid resource handle");
+  void* const data = simt::DeviceMemory::Get().AllocateOf(file, bytes, ordinal_);
+  close(file);
+  if (data == nullptr) return refuse("no addresses are left");
+  simt::opened[static_cast<char*>(data)] = bytes;
+  const auto free = [](void* memory, size_t, void*) {
+    const simt::Turn turn;
+    simt::opened.erase(static_cast<char*>(memory));
+    simt::DeviceMemory::Get().Free(memory);
+  };
+  return DeviceBuffer(data, bytes, free);
 }
 
 void Stream::CopyIn(void* target, const void* source, size_t bytes) {

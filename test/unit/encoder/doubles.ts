@@ -8,9 +8,11 @@ import {
   type EncoderDescription,
   type EncoderItem,
   EngineError,
+  type HostRows,
   type ItemFacts,
   type ItemPlan,
   type MediaEncoder,
+  type RowPlace,
   shareBytes,
 } from '#native';
 import { within } from '#test/bounded.ts';
@@ -54,9 +56,15 @@ export class FakeEncoder implements MediaEncoder {
   isHeld = false;
   /** Whether its rows are in shared memory. */
   isSharing = false;
+  /** Rows in its row pool, by the byte at which they begin. */
+  readonly pooled = new Map<number, Float32Array>();
   #pending: PendingItem[] = [];
 
-  constructor(modality: 'image' | 'audio' = 'image') {
+  /** With `rowPool`, it keeps rows there whose item says so. */
+  constructor(
+    modality: 'image' | 'audio' = 'image',
+    { rowPool = null }: Partial<Pick<EncoderDescription, 'rowPool'>> = {},
+  ) {
     this.description = {
       modality,
       modelType: 'fake',
@@ -70,6 +78,8 @@ export class FakeEncoder implements MediaEncoder {
       sampleRateHz: modality === 'audio' ? 16_000 : 0,
       maxRows: 100_000,
       maxBatchCells: 8192,
+      rowPool,
+      rowPoolRefusal: '',
     };
   }
 
@@ -115,6 +125,13 @@ export class FakeEncoder implements MediaEncoder {
     failing.reject(error);
   }
 
+  async readRows({ poolOffset, numRows }: RowPlace): Promise<HostRows> {
+    this.trace.push(`read ${numRows} rows at ${poolOffset}`);
+    const rows = this.pooled.get(poolOffset);
+    assert.ok(rows !== undefined, `there are rows at ${poolOffset}`);
+    return this.#hostRows(rows);
+  }
+
   async close(): Promise<void> {
     this.trace.push('close');
   }
@@ -124,9 +141,15 @@ export class FakeEncoder implements MediaEncoder {
     const value = (item.kind === 'image' ? item.rgb[0] : item.samples[0]) ?? 0;
     const rows = new Float32Array(plan.numRows * HIDDEN_SIZE).fill(value);
     const facts = { plan, preprocessUs: 20, encodeUs: 300 };
-    if (!this.isSharing) return { rows, ...facts };
-    const { bytes, shared } = shareBytes(new Uint8Array(rows.buffer));
-    return { rows: new Float32Array(bytes.buffer, 0, rows.length), shared, ...facts };
+    if (item.poolOffset === undefined) return { ...this.#hostRows(rows), ...facts };
+    this.pooled.set(item.poolOffset, rows);
+    return { rows: new Float32Array(0), ...facts };
+  }
+
+  #hostRows(rows: Float32Array): HostRows {
+    if (!this.isSharing) return { rows };
+    const { bytes, shared } = shareBytes(new Uint8Array(rows.slice().buffer));
+    return { rows: new Float32Array(bytes.buffer, 0, rows.length), shared };
   }
 }
 

@@ -8,7 +8,8 @@ function item(numRows: number): EmbeddedItem {
     plan: { numRows, grid: { t: 1, h: 1, w: 1 } },
     contentHash: new Uint8Array(32),
     durationMs: 0,
-    rows: new Float32Array(numRows * 100),
+    kind: 'host',
+    host: { rows: new Float32Array(numRows * 100) },
   };
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { StepExecutor } from '#backbone/engine/step-plan.ts';
 import type { LoadedDecoder } from '#backbone/load-decoder.ts';
+import type { DecoderRows } from '#backbone/media/device-rows.ts';
 import type {
   DecoderDescription,
   EngineError,
@@ -42,6 +43,8 @@ export class FakeDecoder implements StepExecutor {
   /** Media rows of all steps. */
   readonly mediaRows: MediaRows[] = [];
   nextToken: NextToken;
+  /** Its row pool, as a decoder on GPUs has one. */
+  rows: DecoderRows | undefined;
   /** Time that a step claims to have taken, microseconds; long steps are not planned ahead. */
   forwardUs = 1;
   /** Lets single outputs fail by their parameters. */
@@ -71,6 +74,8 @@ export class FakeDecoder implements StepExecutor {
       blockSize: 16,
       kvCacheBytes: 0,
       kvCacheDtype: 'float32',
+      rowPoolBytes: 0,
+      reachableDevices: [],
       groupPath: '',
       loadMs: 1,
       mropeSection: null,
@@ -81,7 +86,8 @@ export class FakeDecoder implements StepExecutor {
   get loaded(): LoadedDecoder {
     const { description } = this;
     const close = () => this.close();
-    return { executor: this, description, device: 'cpu', numRanks: 1, isa: '', close };
+    const { rows } = this;
+    return { executor: this, rows, description, device: 'cpu', numRanks: 1, isa: '', close };
   }
 
   /** Lets the next step fail. */

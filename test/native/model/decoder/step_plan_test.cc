@@ -16,7 +16,8 @@ constexpr StepLimits kLimits = {.max_num_tokens = 8,
                                 .vocab_size = 50,
                                 .hidden_size = 4,
                                 .num_blocks = 6,
-                                .block_size = 4};
+                                .block_size = 4,
+                                .row_pool_bytes = 64};
 
 // Returns a plan of two tokens at the end of a sequence of six in blocks 3 and 1, and of one token
 // of a second sequence.
@@ -162,6 +163,16 @@ TEST_CASE("Media rows outside the step or of another size are refused") {
        [](StepPlan& p) { p.media_rows = {{0, 1, Dtype::kFloat32, nullptr, 15}}; }},
       {"media rows of 16 bytes, expected 8",
        [](StepPlan& p) { p.media_rows = {{0, 1, Dtype::kBfloat16, nullptr, 16}}; }},
+      {"media rows of 32 bytes at byte 36 are no float32 rows of the row pool of 64",
+       [](StepPlan& p) { p.media_rows = {{.num_rows = 2, .pool_offset = 36}}; }},
+      {"at byte 80 are no float32 rows of the row pool",
+       [](StepPlan& p) { p.media_rows = {{.num_rows = 0, .pool_offset = 80}}; }},
+      {"at byte 2 are no float32 rows of the row pool",
+       [](StepPlan& p) { p.media_rows = {{.num_rows = 1, .pool_offset = 2}}; }},
+      {"media rows of 8 bytes at byte 0 are no float32 rows",
+       [](StepPlan& p) {
+         p.media_rows = {{.num_rows = 1, .dtype = Dtype::kBfloat16, .pool_offset = 0}};
+       }},
   });
 }
 

@@ -135,7 +135,11 @@ describe('Scheduler with media', () => {
     assert.ok(step !== null);
     const { mediaRows } = buildStepPlan(step, scheduler.options.blockSize);
     assert.deepEqual(
-      mediaRows.map(({ firstToken, numRows, rows }) => [firstToken, numRows, rows[0]]),
+      mediaRows.map((media) => [
+        media.firstToken,
+        media.numRows,
+        'rows' in media ? media.rows[0] : undefined,
+      ]),
       [[0, 3, 24]],
     );
   });

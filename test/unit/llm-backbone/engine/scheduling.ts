@@ -1,5 +1,5 @@
 import type { PlaceholderRange } from '#backbone/engine/placeholder-range.ts';
-import type { Embedding } from '#backbone/engine/row-source.ts';
+import type { HostEmbedding } from '#backbone/engine/row-source.ts';
 import { greedySettings, SamplerState } from '#backbone/engine/sampler-state.ts';
 import { Scheduler, type SchedulerOptions } from '#backbone/engine/scheduler.ts';
 import { assertSchedulerInvariants } from '#backbone/engine/scheduler-invariants.ts';
@@ -30,7 +30,7 @@ export function imageAt(firstToken: number, numTokens: number, itemKey = 'a'): P
 }
 
 /** Makes rows of four values of one byte: row r is 4r, 4r + 1, … */
-export function rowsFor({ numTokens }: PlaceholderRange): Embedding {
+export function rowsFor({ numTokens }: PlaceholderRange): HostEmbedding {
   return { numRows: numTokens, dtype: 'bfloat16', rows: Uint8Array.from(ids(0, 4 * numTokens)) };
 }
 

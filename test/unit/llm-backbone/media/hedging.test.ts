@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { GatheredEmbedding } from '#backbone/media/gather-embedding.ts';
 import { type EncodeCall, Hedging } from '#backbone/media/hedging.ts';
+import { type RowLease, RowPool } from '#mesh/encode/row-pool.ts';
 import { type ErrorReason, MeshError } from '#mesh/errors.ts';
 import { type AskedPeer, type AttemptEnd, Turn } from '#mesh/peers/turn.ts';
 import { FakeClock } from '#test/fake-clock.ts';
@@ -16,6 +17,7 @@ class FakeCall implements EncodeCall {
   /** How the turn ended. */
   end: AttemptEnd | undefined;
   answer: (cacheHit?: boolean) => void = () => {};
+  answerOnDevice: (lease: RowLease) => void = () => {};
   fail: (reason: ErrorReason) => void = () => {};
 
   constructor(address: string) {
@@ -30,6 +32,8 @@ class FakeCall implements EncodeCall {
     this.turn = new Turn(peer, { signal, who: address, observer });
     this.rows = new Promise((resolve, reject) => {
       this.answer = (cacheHit = false) => resolve(rowsOf(address, cacheHit));
+      this.answerOnDevice = (lease) =>
+        resolve({ ...rowsOf(address, false), embedding: { numRows: 1, dtype: 'float32', lease } });
       this.fail = (reason) => reject(new MeshError(reason, `${address} fails`));
       this.turn.signal.addEventListener('abort', () => reject(this.turn.signal.reason));
     });
@@ -72,7 +76,9 @@ async function begin({ hedging, clock }: Awaited<ReturnType<typeof experienced>>
   };
   hedging.itemCame();
   const gathered = hedging.rowsOf({ first, second });
-  const by = gathered.then(({ embedding }) => String(embedding.rows));
+  const by = gathered.then(({ embedding }) =>
+    'rows' in embedding ? String(embedding.rows) : `place ${embedding.lease.offset}`,
+  );
   by.catch(() => {});
   await settled();
   clock.advance(ms);
@@ -118,6 +124,22 @@ describe('Hedging', () => {
     assert(hedges[0]?.turn.isCancelled);
     assert.equal(first.turn.isCancelled, false);
     assert.deepEqual(rig.results, ['lost']);
+  });
+
+  it('frees the rows of an answer that came as well and is not taken', async () => {
+    const rig = await experienced();
+    const { first, hedges, by } = await begin(rig, 10);
+    const pool = new RowPool({ numBytes: 512, reclaim: () => false });
+    const [taken, unused] = [pool.take(256), pool.take(256)];
+    assert.ok(taken !== undefined && unused !== undefined);
+
+    first.answerOnDevice(taken);
+    hedges[0]?.answerOnDevice(unused);
+
+    assert.equal(await by, 'place 0');
+    await settled();
+    assert.equal(pool.takenBytes, 256);
+    assert.throws(() => unused.release(), /the place is free/);
   });
 
   it('waits for the first when the second fails', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Embedding } from '#backbone/engine/row-source.ts';
+import { EmbeddingCache } from '#backbone/media/embedding-cache.ts';
 import { Embeddings, type ItemEncoder } from '#backbone/media/embeddings.ts';
 import type { EncodableItem } from '#backbone/media/media-item.ts';
 import { MediaMetrics } from '#backbone/media/media-metrics.ts';
@@ -68,7 +69,7 @@ function startRequests({ cacheBytes = 1000 }: { readonly cacheBytes?: number } =
     clients: new Map([['image', encoder]]),
     checkpointModalities: ['image'],
     modelId: 'tiny',
-    cacheBytes,
+    cache: new EmbeddingCache(cacheBytes),
     metrics: new MediaMetrics(new MetricRegistry(), 'test'),
   });
   let numGivenBack = 0;

@@ -4,7 +4,12 @@ import { SingleFlight } from '#mesh/async/single-flight.ts';
 import { settled } from '#test/unit/encoder/doubles.ts';
 
 function setUp() {
-  const flights = new SingleFlight<{ ended: Promise<void>; end: () => void }>();
+  let numLeft = 0;
+  const flights = new SingleFlight<{ ended: Promise<void>; end: () => void }>({
+    onLeft: () => {
+      numLeft++;
+    },
+  });
   const signals: AbortSignal[] = [];
   const start = (signal: AbortSignal) => {
     signals.push(signal);
@@ -14,7 +19,7 @@ function setUp() {
     });
     return { ended, end };
   };
-  return { flights, signals, start };
+  return { flights, signals, start, numLeft: () => numLeft };
 }
 
 describe('SingleFlight', () => {
@@ -62,6 +67,26 @@ describe('SingleFlight', () => {
       signals.map(({ aborted }) => aborted),
       [true, false],
     );
+  });
+
+  it('says once that work has ended and everybody has left, in either order', async () => {
+    const { flights, start, numLeft } = setUp();
+    const first = flights.joinOrStart('a', start);
+    const second = flights.joinOrStart('a', start);
+
+    first.leave();
+    first.work.end();
+    await settled();
+    assert.equal(numLeft(), 0);
+    second.leave();
+    assert.equal(numLeft(), 1);
+
+    const third = flights.joinOrStart('a', start);
+    third.leave();
+    assert.equal(numLeft(), 1);
+    third.work.end();
+    await settled();
+    assert.equal(numLeft(), 2);
   });
 
   it('forgets work that has ended', async () => {

@@ -7,6 +7,7 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { CallContext, CallOptions } from "nice-grpc-common";
+import { DeviceMemory } from "../../common/v1/device_memory.ts";
 import { Grid, Modality, PreprocessOptions } from "../../common/v1/media.ts";
 import { SharedMemory } from "../../common/v1/shared_memory.ts";
 import { DType, Tensor } from "../../common/v1/tensor.ts";
@@ -28,11 +29,21 @@ export interface EncodeRequest {
     | //
     /** Ends the item instead of half-close, if the header has a shared memory secret. */
     { $case: "contentEnd"; value: ContentEnd }
+    | //
+    /** Asks for the rows by another way, instead of half-close, if `device_rows` cannot be copied. */
+    { $case: "deviceRowsRefusal"; value: DeviceRowsRefusal }
     | undefined;
 }
 
 /** Says that the item has no more bytes; has no fields. */
 export interface ContentEnd {
+}
+
+/**
+ * Says that rows in memory of the encoder's GPU cannot be taken: its memory cannot be opened, or the
+ * caller has no room. They come as `shared_rows` or `rows` then. Has no fields.
+ */
+export interface DeviceRowsRefusal {
 }
 
 /** Describes the item whose bytes follow. */
@@ -67,6 +78,12 @@ export interface EncodeHeader {
    * can map what this encoder shares. Rows may then come as `shared_rows`. Empty: they do not.
    */
   sharedMemorySecret: Buffer;
+  /**
+   * Names of the GPUs whose memory the caller can open, as DeviceMemory has them; without effect
+   * unless the header has the secret. Rows of an encoder on one of them may come as `device_rows`.
+   * Empty: they do not.
+   */
+  reachableDevices: string[];
 }
 
 /** Carries one event of an Encode call's result. */
@@ -88,6 +105,13 @@ export interface EncodeResponse {
      * memory stays until the caller half-closes, which it does when it has mapped the rows.
      */
     { $case: "sharedRows"; value: SharedRows }
+    | //
+    /**
+     * Sent instead of `rows`, once, with all rows, to a caller that can open memory of the encoder's
+     * GPU. They stay until the caller half-closes, which it does when it has copied them; it may
+     * answer with `device_rows_refusal` instead.
+     */
+    { $case: "deviceRows"; value: DeviceRows }
     | undefined;
 }
 
@@ -123,6 +147,20 @@ export interface SharedRows {
   shape: number[];
   /** The rows, little-endian, row-major, no padding. */
   memory: SharedMemory | undefined;
+}
+
+/** Says where all embedding rows of the item are in memory of the encoder's GPU. */
+export interface DeviceRows {
+  /** Element type. */
+  dtype: DType;
+  /** Dimensions, `[num_rows, hidden_size]`. */
+  shape: number[];
+  /** Memory with the rows of many items, row-major, no padding. */
+  memory:
+    | DeviceMemory
+    | undefined;
+  /** Byte of the memory at which the rows of this item begin. */
+  offsetBytes: bigint;
 }
 
 /** Closes the call with the time each stage took, in microseconds. */
@@ -183,6 +221,9 @@ export const EncodeRequest: MessageFns<EncodeRequest> = {
       case "contentEnd":
         ContentEnd.encode(message.event.value, writer.uint32(26).fork()).join();
         break;
+      case "deviceRowsRefusal":
+        DeviceRowsRefusal.encode(message.event.value, writer.uint32(34).fork()).join();
+        break;
     }
     return writer;
   },
@@ -224,6 +265,14 @@ export const EncodeRequest: MessageFns<EncodeRequest> = {
             message.event = { $case: "contentEnd", value: ContentEnd.decode(reader, reader.uint32()) };
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.event = { $case: "deviceRowsRefusal", value: DeviceRowsRefusal.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -257,6 +306,12 @@ export const EncodeRequest: MessageFns<EncodeRequest> = {
       case "contentEnd": {
         if (object.event?.value !== undefined && object.event?.value !== null) {
           message.event = { $case: "contentEnd", value: ContentEnd.fromPartial(object.event.value) };
+        }
+        break;
+      }
+      case "deviceRowsRefusal": {
+        if (object.event?.value !== undefined && object.event?.value !== null) {
+          message.event = { $case: "deviceRowsRefusal", value: DeviceRowsRefusal.fromPartial(object.event.value) };
         }
         break;
       }
@@ -308,6 +363,49 @@ export const ContentEnd: MessageFns<ContentEnd> = {
   },
 };
 
+function createBaseDeviceRowsRefusal(): DeviceRowsRefusal {
+  return {};
+}
+
+export const DeviceRowsRefusal: MessageFns<DeviceRowsRefusal> = {
+  encode(_: DeviceRowsRefusal, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeviceRowsRefusal {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeviceRowsRefusal();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DeviceRowsRefusal>): DeviceRowsRefusal {
+    return DeviceRowsRefusal.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<DeviceRowsRefusal>): DeviceRowsRefusal {
+    const message = createBaseDeviceRowsRefusal();
+    return message;
+  },
+};
+
 function createBaseEncodeHeader(): EncodeHeader {
   return {
     requestId: "",
@@ -318,6 +416,7 @@ function createBaseEncodeHeader(): EncodeHeader {
     sizeBytes: undefined,
     cacheSalt: "",
     sharedMemorySecret: Buffer.alloc(0),
+    reachableDevices: [],
   };
 }
 
@@ -349,6 +448,9 @@ export const EncodeHeader: MessageFns<EncodeHeader> = {
     }
     if (message.sharedMemorySecret.length !== 0) {
       writer.uint32(66).bytes(message.sharedMemorySecret);
+    }
+    for (const v of message.reachableDevices) {
+      writer.uint32(74).string(v!);
     }
     return writer;
   },
@@ -430,6 +532,14 @@ export const EncodeHeader: MessageFns<EncodeHeader> = {
             message.sharedMemorySecret = Buffer.from(reader.bytes());
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.reachableDevices.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -459,6 +569,7 @@ export const EncodeHeader: MessageFns<EncodeHeader> = {
       : undefined;
     message.cacheSalt = object.cacheSalt ?? "";
     message.sharedMemorySecret = object.sharedMemorySecret ?? Buffer.alloc(0);
+    message.reachableDevices = object.reachableDevices?.map((e) => e) || [];
     return message;
   },
 };
@@ -481,6 +592,9 @@ export const EncodeResponse: MessageFns<EncodeResponse> = {
         break;
       case "sharedRows":
         SharedRows.encode(message.event.value, writer.uint32(34).fork()).join();
+        break;
+      case "deviceRows":
+        DeviceRows.encode(message.event.value, writer.uint32(42).fork()).join();
         break;
     }
     return writer;
@@ -531,6 +645,14 @@ export const EncodeResponse: MessageFns<EncodeResponse> = {
             message.event = { $case: "sharedRows", value: SharedRows.decode(reader, reader.uint32()) };
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.event = { $case: "deviceRows", value: DeviceRows.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -570,6 +692,12 @@ export const EncodeResponse: MessageFns<EncodeResponse> = {
       case "sharedRows": {
         if (object.event?.value !== undefined && object.event?.value !== null) {
           message.event = { $case: "sharedRows", value: SharedRows.fromPartial(object.event.value) };
+        }
+        break;
+      }
+      case "deviceRows": {
+        if (object.event?.value !== undefined && object.event?.value !== null) {
+          message.event = { $case: "deviceRows", value: DeviceRows.fromPartial(object.event.value) };
         }
         break;
       }
@@ -839,6 +967,118 @@ export const SharedRows: MessageFns<SharedRows> = {
     message.memory = (object.memory !== undefined && object.memory !== null)
       ? SharedMemory.fromPartial(object.memory)
       : undefined;
+    return message;
+  },
+};
+
+function createBaseDeviceRows(): DeviceRows {
+  return { dtype: 0, shape: [], memory: undefined, offsetBytes: 0n };
+}
+
+export const DeviceRows: MessageFns<DeviceRows> = {
+  encode(message: DeviceRows, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.dtype !== 0) {
+      writer.uint32(8).int32(message.dtype);
+    }
+    if (message.shape.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.shape) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.memory !== undefined) {
+      DeviceMemory.encode(message.memory, writer.uint32(26).fork()).join();
+    }
+    if (message.offsetBytes !== 0n) {
+      if (BigInt.asUintN(64, message.offsetBytes) !== message.offsetBytes) {
+        throw new globalThis.Error("value provided for field message.offsetBytes of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.offsetBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeviceRows {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeviceRows();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.dtype = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.shape.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.shape.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.memory = DeviceMemory.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.offsetBytes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DeviceRows>): DeviceRows {
+    return DeviceRows.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeviceRows>): DeviceRows {
+    const message = createBaseDeviceRows();
+    message.dtype = object.dtype ?? 0;
+    message.shape = object.shape?.map((e) => e) || [];
+    message.memory = (object.memory !== undefined && object.memory !== null)
+      ? DeviceMemory.fromPartial(object.memory)
+      : undefined;
+    message.offsetBytes = (object.offsetBytes !== undefined && object.offsetBytes !== null)
+      ? BigInt(object.offsetBytes)
+      : 0n;
     return message;
   },
 };
