@@ -14,6 +14,8 @@ const NETWORK_WORDS = 4;
 /** Finds the address of the client of a request, behind proxies that are trusted to name it. */
 export class ClientAddresses {
   readonly #trusted: readonly Range[];
+  /** Networks of connections that carry the requests of one client. */
+  readonly #networks = new WeakMap<IncomingMessage['socket'], string>();
 
   /** `trustedProxies` are addresses or networks: `10.0.0.0/8`, `::1`. */
   constructor(trustedProxies: readonly string[]) {
@@ -32,8 +34,15 @@ export class ClientAddresses {
    * before it is the client's own invention.
    */
   networkOf({ socket, headers }: Pick<IncomingMessage, 'headers' | 'socket'>): string {
+    const known = this.#networks.get(socket);
+    if (known !== undefined) return known;
     let nearest = parse(socket.remoteAddress);
     if (nearest === undefined) return 'unknown';
+    if (!this.#isTrusted(nearest)) {
+      const name = networkName(nearest);
+      this.#networks.set(socket, name);
+      return name;
+    }
     for (const hop of hopsOf(headers).reverse()) {
       if (!this.#isTrusted(nearest)) break;
       const before = parse(hop);

@@ -29,20 +29,25 @@ const HEADER_NAMES = /^[\w!#$%&'*+.^`|~-]+(?:[ \t]*,[ \t]*[\w!#$%&'*+.^`|~-]+)*$
 export function allowOrigins(app: FastifyInstance, origins: readonly string[]): void {
   if (origins.length === 0) return;
   const isAny = origins.includes('*');
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     const { origin } = request.headers;
     if (!isAny) reply.header('vary', 'origin');
-    if (origin === undefined || !(isAny || origins.includes(origin))) return;
-    reply.header('access-control-allow-origin', isAny ? '*' : origin);
-    reply.header('access-control-expose-headers', EXPOSED);
-    if (request.method !== 'OPTIONS') return;
+    const isAllowed = origin !== undefined && (isAny || origins.includes(origin));
+    if (isAllowed) {
+      reply.header('access-control-allow-origin', isAny ? '*' : origin);
+      reply.header('access-control-expose-headers', EXPOSED);
+    }
+    if (!isAllowed || request.method !== 'OPTIONS') {
+      done();
+      return;
+    }
     const asked = request.headers['access-control-request-headers'];
     reply.headers({
       'access-control-allow-methods': METHODS,
       'access-control-allow-headers': isHeaderList(asked) ? asked : HEADERS,
       'access-control-max-age': '86400',
     });
-    return reply.code(204).send();
+    reply.code(204).send();
   });
 }
 

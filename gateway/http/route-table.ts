@@ -9,8 +9,11 @@ import type { Route } from './route.ts';
  * first: an unknown path, a wrong method, and the question which methods a path has.
  */
 export function refuseUnknownRoutes(app: FastifyInstance, routes: readonly Route[]): void {
-  app.addHook('onRequest', async (request, reply) => {
-    if (!request.is404) return;
+  app.addHook('onRequest', (request, reply, done) => {
+    if (!request.is404) {
+      done();
+      return;
+    }
     const path = pathOf(request.url);
     const methods = methodsOf(path, routes);
     if (methods.length === 0) {
@@ -18,7 +21,10 @@ export function refuseUnknownRoutes(app: FastifyInstance, routes: readonly Route
       throw new MeshError('NOT_FOUND', `no such path: ${request.method} ${excerpt(path)}${hint}`);
     }
     reply.header('allow', methods.join(', '));
-    if (request.method === 'OPTIONS') return reply.code(204).send();
+    if (request.method === 'OPTIONS') {
+      reply.code(204).send();
+      return;
+    }
     const asked = methods.filter((method) => method === 'GET' || method === 'POST');
     const message = `${excerpt(path)} is asked with ${asked.join(' or ')}, got ${request.method}`;
     throw new MeshError('METHOD_NOT_ALLOWED', message);

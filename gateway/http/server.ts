@@ -147,8 +147,8 @@ function beginRequests(
   accessLog: AccessLog,
 ) {
   // Fastify takes the time of a request, `elapsedTime`, only where a hook waits for its end.
-  app.addHook('onResponse', async () => {});
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onResponse', (_request, _reply, done) => done());
+  app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     accessLog.watch(request, reply);
     reply.raw.on('close', () => bodies.receive.memory.release(request.raw));
@@ -156,6 +156,7 @@ function beginRequests(
     if (inFlight.isDraining || connections.isReserved(request.raw)) {
       reply.raw.shouldKeepAlive = false;
     }
+    done();
   });
 }
 
@@ -163,43 +164,52 @@ function beginRequests(
 function admitRequests(app: FastifyInstance, options: ServerOptions): void {
   const { apiKeys, connections, corsAllowOrigin } = options;
   const hosts = new AllowedHosts(apiKeys.areRequired ? ['*'] : options.allowedHosts);
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', (request, _reply, done) => {
     for (const host of namedHosts(request.originalUrl, request.raw)) hosts.check(host);
+    done();
   });
   allowOrigins(app, corsAllowOrigin);
-  app.addHook('onRequest', async (request) => {
-    if (isOpenPath(pathOf(request.url))) return;
-    connections.check(request.raw);
-    apiKeys.check(authorizationOf(request.headers));
+  app.addHook('onRequest', (request, _reply, done) => {
+    if (!isOpenPath(pathOf(request.url))) {
+      connections.check(request.raw);
+      apiKeys.check(authorizationOf(request.headers));
+    }
+    done();
   });
 }
 
 /** Refuses work that would be refused later before its body is received. */
 function refuseExcessWork(app: FastifyInstance, { inFlight }: ServerOptions): void {
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', (request, _reply, done) => {
     if (request.method === 'POST' && !isOpenPath(pathOf(request.url))) inFlight.check();
+    done();
   });
 }
 
 function endAnswers(app: FastifyInstance, { inFlight, stallMs }: ServerOptions): void {
-  app.addHook('onSend', async (_, reply) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     reply.header('openai-processing-ms', String(Math.round(reply.elapsedTime)));
     if (inFlight.isDraining) reply.raw.shouldKeepAlive = false;
     cutOffSlowReader(reply.raw, stallMs);
+    done();
   });
 }
 
 /** Keeps a record of each request for work that is let in, from its arrival. */
 function recordRequests(app: FastifyInstance, { observer }: ServerOptions): void {
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     const { url: route } = request.routeOptions;
-    if (request.method !== 'POST' || route === undefined) return;
-    const startMs = performance.now() - reply.elapsedTime;
-    const { raw, id, method } = request;
-    observer.begin({ raw, id, method, route, startMs }).stages.begin({ name: 'receive' }, startMs);
+    if (request.method === 'POST' && route !== undefined) {
+      const startMs = performance.now() - reply.elapsedTime;
+      const { raw, id, method } = request;
+      const { stages } = observer.begin({ raw, id, method, route, startMs });
+      stages.begin({ name: 'receive' }, startMs);
+    }
+    done();
   });
-  app.addHook('preHandler', async (request) => {
+  app.addHook('preHandler', (request, _reply, done) => {
     const [receive] = recordOf(request)?.stages.list ?? [];
     if (receive !== undefined) endStage(receive);
+    done();
   });
 }

@@ -39,7 +39,7 @@ export async function streamAnswer(
 ): Promise<void> {
   const { signal } = flight;
   const { heartbeat, errorFrame = (one) => dataFrame(errorBody(one)) } = call;
-  const stream = new SseStream(() => openStream(reply), { ...context.stream, signal, heartbeat });
+  const stream = new SseStream(() => openStream(reply), { signal, heartbeat, ...context.stream });
   let hasFrames = false;
   try {
     const last = await produce((frames) => {
@@ -67,14 +67,7 @@ export async function streamAnswer(
 /** Takes the response over from the framework. */
 function openStream(reply: FastifyReply): SseOutput {
   reply.hijack();
-  const headers = {
-    ...reply.getHeaders(),
-    ...SSE_HEADERS,
-    'openai-processing-ms': String(Math.round(reply.elapsedTime)),
-  };
-  for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined) reply.raw.setHeader(name, value);
-  }
-  reply.raw.writeHead(200);
+  const own = { 'openai-processing-ms': String(Math.round(reply.elapsedTime)) };
+  reply.raw.writeHead(200, Object.assign(reply.getHeaders(), SSE_HEADERS, own));
   return new ChunkedOutput(reply.raw);
 }

@@ -28,17 +28,14 @@ export const BACKBONE_KIND: PeerKind<BackboneCalls, GetModelResponse> = {
   nameOf: ({ servedNames }) => servedNames[0],
 };
 
-/** Returns what decides the bits of an endpoint's answers, as text; undefined if it does not tell. */
-export function bitsOf({ facts }: Pick<BackbonePeer, 'facts'>): string | undefined {
-  if (facts === undefined) return undefined;
-  const { version, fingerprint, numerics } = facts;
-  return JSON.stringify([version, fingerprint, numerics]);
+type Facts = BackbonePeer['facts'];
+
+/** Tells whether endpoints with these facts give the same bits; not if one does not tell. */
+export function giveSameBits(a: Facts, b: Facts): boolean {
+  return a !== undefined && b !== undefined && bitsOf(a) === bitsOf(b);
 }
 
-/** Tells whether an endpoint's answers have bits that `bitsOf` returned. */
-export function givesBits(
-  endpoint: Pick<BackbonePeer, 'facts'>,
-  bits: string | undefined,
-): boolean {
-  return bits !== undefined && bitsOf(endpoint) === bits;
+/** Returns what decides the bits of an endpoint's answers, as text. */
+function bitsOf({ version, fingerprint, numerics }: NonNullable<Facts>): string {
+  return JSON.stringify([version, fingerprint, numerics]);
 }

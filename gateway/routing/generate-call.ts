@@ -63,8 +63,13 @@ export class GenerateCaller {
         return event && take(event);
       },
     });
-    send(stream, { event: { $case: 'start', value: upload.start } });
-    sendRest(stream, mediaChunks(upload.media));
+    const start = messageOf({ event: { $case: 'start', value: upload.start } });
+    if (upload.media.length === 0) {
+      stream.end(start);
+    } else {
+      stream.write(start);
+      sendRest(stream, mediaChunks(upload.media));
+    }
     await received;
   }
 
@@ -74,9 +79,8 @@ export class GenerateCaller {
   }
 }
 
-/** Returns whether more may be sent at once. */
-function send(stream: ClientHttp2Stream, request: GenerateRequest): boolean {
-  return stream.write(framed(GenerateRequest.encode(request).finish()));
+function messageOf(request: GenerateRequest): Buffer {
+  return framed(GenerateRequest.encode(request).finish());
 }
 
 /** Sends the messages as fast as the backbone takes them, then half-closes. */
@@ -88,7 +92,7 @@ function sendRest(stream: ClientHttp2Stream, requests: Iterator<GenerateRequest>
       stream.end();
       return;
     }
-    if (!send(stream, next.value)) {
+    if (!stream.write(messageOf(next.value))) {
       stream.once('drain', () => sendRest(stream, requests));
       return;
     }

@@ -7,7 +7,7 @@ import type { PeerSet } from '#mesh/peers/peer-set.ts';
 import { soonest } from '#mesh/peers/recovery.ts';
 import type { GetModelResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { GenerationAttempts } from './attempt-trace.ts';
-import { type BackboneCalls, type BackbonePeer, bitsOf, givesBits } from './backbone-peer.ts';
+import { type BackboneCalls, type BackbonePeer, giveSameBits } from './backbone-peer.ts';
 import type { Balancing } from './balancing.ts';
 import { Delivery } from './delivery.ts';
 import type { GenerateEvent, GenerateUpload, TakeEvent } from './generate-call.ts';
@@ -126,10 +126,11 @@ export class Router {
     { signal, take, onResume, attempts: observer }: GenerateOptions,
   ): Promise<void> {
     const delivery = new Delivery(take);
-    let source: string | undefined;
+    /** What the endpoint that gave the first token told of itself then. */
+    let source: BackbonePeer['facts'];
     const { resumesAcrossNumerics } = this.#options;
     const allows = (one: BackbonePeer) =>
-      !delivery.hasTokens || resumesAcrossNumerics || givesBits(one, source);
+      !delivery.hasTokens || resumesAcrossNumerics || giveSameBits(one.facts, source);
     const attempts = this.#attempts(route, {
       signal,
       profile: profileOf(start),
@@ -138,8 +139,8 @@ export class Router {
     });
     for await (const attempt of attempts) {
       const { peer, progress } = attempt;
-      if (delivery.hasTokens) onResume?.({ isExact: givesBits(peer, source) });
-      else source = bitsOf(peer);
+      if (delivery.hasTokens) onResume?.({ isExact: giveSameBits(peer.facts, source) });
+      else source = peer.facts;
       const cause = delivery.hasTokens ? 'resume' : attempts.failure && 'retry';
       const asked = observer?.asked({ address: peer.address, cause });
       const upload = { start: { ...start, resume: delivery.resume }, media };
@@ -178,10 +179,6 @@ export class Router {
       return balancing.pick(same.length > 0 ? same : candidates, this.#serving(name), profile);
     };
     return new Attempts(this.#set, pick, {
-      ...this.#options,
-      onRetry: (reason) => {
-        if (!isResume()) this.#options.onRetry(reason);
-      },
       signal,
       who: 'the backbone',
       work: profile.work,
@@ -189,6 +186,10 @@ export class Router {
       observer: balancing,
       allows: (one) => serves(one, name) && allows(one),
       expectedMs: () => this.#expectedMs(name),
+      ...this.#options,
+      onRetry: (reason) => {
+        if (!isResume()) this.#options.onRetry(reason);
+      },
     });
   }
 }

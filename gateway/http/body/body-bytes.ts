@@ -28,6 +28,13 @@ export class BodyBytes {
     return this.#slabs;
   }
 
+  /** Returns the whole body as one buffer; one that came in one piece is not copied. */
+  joined(): Buffer {
+    const [first] = this.#blocks;
+    if (first !== undefined && first.length === this.#numBytes) return first;
+    return joined(this.slabs());
+  }
+
   #fillSlab(): void {
     const slab = new ArrayBuffer(this.#numWaiting);
     let at = 0;

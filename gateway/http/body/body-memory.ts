@@ -93,27 +93,36 @@ export class BodyMemory {
   async open(request: IncomingMessage, arrival: Arrival): Promise<void> {
     const { clock, clientOf } = this.#limits;
     const client = clientOf(request);
-    const { numAnnounced } = arrival;
-    return await new Promise((resolve, reject) => {
+    const numBytes = arrival.numAnnounced;
+    // Nearly every body finds room at once, and needs no place among those that wait.
+    if (this.#waiting.size === 0 && !request.destroyed && this.#makeRoom({ client, numBytes })) {
+      this.#admit(request, client, arrival);
+      return;
+    }
+    await new Promise<void>((resolve, reject) => {
       const end = (settle: () => void) => {
         callOff();
         this.#waiting.delete(waiter);
         settle();
       };
       const admit = () => {
-        const startMs = clock.now();
-        const counts = { startMs, lastMs: startMs, numBytes: 0, numReserved: 0 };
-        const account = { ...arrival, ...counts, request, client };
-        this.#accounts.set(request, account);
-        this.#reserve(account, numAnnounced);
+        this.#admit(request, client, arrival);
         end(resolve);
       };
       const refuse = () => end(() => reject(this.#busy()));
       const callOff = clock.after(WAIT_MS, refuse);
-      const waiter = { request, client, numBytes: numAnnounced, admit, refuse };
+      const waiter = { request, client, numBytes, admit, refuse };
       this.#waiting.add(waiter);
       this.#shareOut();
     });
+  }
+
+  #admit(request: IncomingMessage, client: string, arrival: Arrival): void {
+    const startMs = this.#limits.clock.now();
+    const counts = { startMs, lastMs: startMs, numBytes: 0, numReserved: 0 };
+    const account = { request, client, ...counts, ...arrival };
+    this.#accounts.set(request, account);
+    this.#reserve(account, arrival.numAnnounced);
   }
 
   /** Gives room to those that wait, the one first whose client would hold least with it. */

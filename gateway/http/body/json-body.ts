@@ -4,7 +4,11 @@ import { MeshError } from '#mesh/errors.ts';
 import { BodyBytes } from './body-bytes.ts';
 import { JsonBounds, type JsonLimits } from './json-bounds.ts';
 import type { JsonParser } from './json-parser.ts';
+import { parseJson } from './parse-json.ts';
 import { type ReceiveLimits, receiveBody } from './receive-body.ts';
+
+/** Largest body that is parsed at once: it takes less time than to wait for a turn. */
+const MAX_AT_ONCE_BYTES = 64 * 1024;
 
 export interface JsonReading extends JsonLimits {
   readonly receive: ReceiveLimits;
@@ -19,11 +23,9 @@ export function acceptJson(app: FastifyInstance, reading: JsonReading): void {
   );
 }
 
-async function receiveJson(
-  raw: IncomingMessage,
-  { receive, parser, ...limits }: JsonReading,
-): Promise<unknown> {
-  const bounds = new JsonBounds(limits);
+async function receiveJson(raw: IncomingMessage, reading: JsonReading): Promise<unknown> {
+  const { receive, parser } = reading;
+  const bounds = new JsonBounds(reading);
   const bytes = new BodyBytes();
   await receiveBody(raw, {
     limits: receive,
@@ -32,12 +34,21 @@ async function receiveJson(
       bytes.push(block);
     },
   });
+  if (bytes.numBytes <= MAX_AT_ONCE_BYTES) return parseJson(bytes.joined());
+  const { numValues } = bounds;
+  return await whileConnected(raw, (signal) => parser.parse({ bytes, numValues, signal }));
+}
+
+/** Runs `work` with a signal that aborts when the client goes. */
+async function whileConnected<Result>(
+  raw: IncomingMessage,
+  work: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
   const client = new AbortController();
   const onClose = () => client.abort(new MeshError('CANCELLED', 'the client has gone'));
   raw.socket.once('close', onClose);
   try {
-    const { numValues } = bounds;
-    return await parser.parse({ bytes, numValues, signal: client.signal });
+    return await work(client.signal);
   } finally {
     raw.socket.off('close', onClose);
   }

@@ -2,11 +2,11 @@ import type { Worker } from 'node:worker_threads';
 import { type Clock, systemClock } from '#mesh/async/clock.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { startThread } from '#mesh/thread.ts';
-import { type BodyBytes, joined } from './body-bytes.ts';
+import type { BodyBytes } from './body-bytes.ts';
 import type { ParseResult } from './json-worker.ts';
 import { parseJson } from './parse-json.ts';
 
-/** Largest body that is parsed at once on the loop: its time is under 10 ms. */
+/** Largest body that is parsed on the loop: its time is under 10 ms. */
 const MAX_LOOP_BYTES = 1024 * 1024;
 /**
  * A body with fewer bytes for a value is parsed on the loop, because its value would be as costly
@@ -36,8 +36,8 @@ interface Order {
 }
 
 /**
- * Parses bodies: small ones at once, large ones one after the other in a thread of their own, the
- * smallest of those that wait first.
+ * Parses bodies in turn: small ones on the loop, large ones in a thread of their own, the smallest of
+ * those that wait first.
  */
 export class JsonParser {
   readonly #clock: Clock;
@@ -53,13 +53,12 @@ export class JsonParser {
 
   async parse({ bytes, numValues, signal }: JsonSource): Promise<unknown> {
     const { numBytes } = bytes;
-    const slabs = bytes.slabs();
-    if (numBytes <= MAX_LOOP_BYTES / 16) return parseJson(joined(slabs));
     if (numBytes <= MAX_LOOP_BYTES || numBytes / numValues < MIN_BYTES_PER_VALUE) {
       await this.#turn();
       signal.throwIfAborted();
-      return parseJson(joined(slabs));
+      return parseJson(bytes.joined());
     }
+    const slabs = bytes.slabs();
     return await new Promise<unknown>((resolve, reject) => {
       this.#waiting.push({ slabs, numBytes, signal, resolve, reject });
       this.#next();

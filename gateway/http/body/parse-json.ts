@@ -30,15 +30,19 @@ export function parseJson(bytes: Buffer): unknown {
  */
 export function utf8Text(bytes: Buffer, what: string, param?: string): string {
   const details = param === undefined ? {} : { param };
-  const mark = FOREIGN_MARKS.find(([, form]) => bytes.subarray(0, form.length).equals(form));
+  const mark = FOREIGN_MARKS.find(([, form]) => beginsWith(bytes, form));
   if (mark !== undefined) {
     throw new MeshError('INVALID_REQUEST', `${what} is in ${mark[0]}; send UTF-8`, details);
   }
   if (!isUtf8(bytes)) {
     throw new MeshError('INVALID_REQUEST', `${what} is not UTF-8; send UTF-8`, details);
   }
-  const hasMark = bytes.subarray(0, UTF8_MARK.length).equals(UTF8_MARK);
+  const hasMark = beginsWith(bytes, UTF8_MARK);
   return bytes.toString('utf8', hasMark ? UTF8_MARK.length : 0);
+}
+
+function beginsWith(bytes: Buffer, mark: Buffer): boolean {
+  return mark.every((byte, i) => bytes[i] === byte);
 }
 
 /**

@@ -1,4 +1,5 @@
-import type { FastifyInstance } from 'fastify';
+import type { IncomingMessage } from 'node:http';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import { ERRORS } from '#mesh/errors.ts';
 import { watchPace } from './pace.ts';
 import type { ReceiveLimits } from './receive-body.ts';
@@ -15,25 +16,39 @@ const MAX_FOREIGN_BYTES = 1_000_000;
  * network, and a client is cut off only if it sends many times more than a body may have, or slowly.
  */
 export function dropUnreadBodies(app: FastifyInstance, { maxBytes, pace }: ReceiveLimits): void {
-  app.addHook('onSend', async ({ raw }, reply) => {
-    if (raw.complete || raw.socket.destroyed || reply.statusCode === ERRORS.BODY_TOO_SLOW.http)
-      return;
-    reply.removeHeader('connection');
-    const maxDropped =
-      reply.statusCode === ERRORS.UNAUTHENTICATED.http
-        ? MAX_FOREIGN_BYTES
-        : MAX_DROPPED_BODIES * maxBytes;
-    let numDropped = 0;
-    const cutOff = () => raw.socket.destroy();
-    const stopWatch = watchPace(raw, pace, cutOff);
-    raw.on('data', (chunk: Buffer) => {
-      numDropped += chunk.length;
-      if (numDropped > maxDropped) cutOff();
-    });
-    raw.socket.once('close', stopWatch);
-    raw.on('end', () => {
-      stopWatch();
-      raw.socket.off('close', stopWatch);
-    });
+  app.addHook('onSend', ({ raw }, reply, _payload, done) => {
+    const isTooSlow = reply.statusCode === ERRORS.BODY_TOO_SLOW.http;
+    if (hasUnreadBody(raw) && !isTooSlow) dropRest(raw, reply, { maxBytes, pace });
+    done();
+  });
+}
+
+/** Tells whether more of a body comes; a request without one may be answered before its end is read. */
+function hasUnreadBody({ complete, socket, headers }: IncomingMessage): boolean {
+  const { 'content-length': length = '0', 'transfer-encoding': encoding } = headers;
+  return !complete && !socket.destroyed && (encoding !== undefined || Number(length) > 0);
+}
+
+function dropRest(
+  raw: IncomingMessage,
+  reply: FastifyReply,
+  { maxBytes, pace }: Pick<ReceiveLimits, 'maxBytes' | 'pace'>,
+): void {
+  reply.removeHeader('connection');
+  const maxDropped =
+    reply.statusCode === ERRORS.UNAUTHENTICATED.http
+      ? MAX_FOREIGN_BYTES
+      : MAX_DROPPED_BODIES * maxBytes;
+  let numDropped = 0;
+  const cutOff = () => raw.socket.destroy();
+  const stopWatch = watchPace(raw, pace, cutOff);
+  raw.on('data', (chunk: Buffer) => {
+    numDropped += chunk.length;
+    if (numDropped > maxDropped) cutOff();
+  });
+  raw.socket.once('close', stopWatch);
+  raw.on('end', () => {
+    stopWatch();
+    raw.socket.off('close', stopWatch);
   });
 }
