@@ -19,6 +19,7 @@ import type {
 import { EngineError } from './engine-error.ts';
 import type { TokenTrie, TokenTrieOptions } from './grammar-contract.ts';
 import type { LoadedBytes } from './load-contract.ts';
+import type { PackedOutputs } from './packed-outputs.ts';
 import type { SharedPlace, SharedSegment } from './shared-memory-contract.ts';
 import type { MediaRows, StepPlan, StepResult } from './step-plan.ts';
 
@@ -26,7 +27,7 @@ import type { MediaRows, StepPlan, StepResult } from './step-plan.ts';
  * A decoder as the addon returns it. Every method of a closed decoder rejects with `ENGINE_CLOSED`.
  */
 export interface AddonDecoder {
-  execute(plan: StepPlan): Promise<StepResult>;
+  execute(plan: Omit<StepPlan, 'outputs'> & PackedOutputs): Promise<StepResult>;
   trace(request: {
     readonly tokenIds: Uint32Array;
     readonly positions: Int32Array;
