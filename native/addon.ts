@@ -27,6 +27,7 @@ import type {
 import { EngineError } from './engine-error.ts';
 import type { TokenTrie, TokenTrieOptions } from './grammar-contract.ts';
 import type { LoadedBytes } from './load-contract.ts';
+import type { PackedOutputs } from './packed-outputs.ts';
 import type { SharedPlace, SharedSegment } from './shared-memory-contract.ts';
 import type { MediaRows, StepPlan, StepResult } from './step-plan.ts';
 
@@ -34,7 +35,7 @@ import type { MediaRows, StepPlan, StepResult } from './step-plan.ts';
  * A decoder as the addon returns it. Every method of a closed decoder rejects with `ENGINE_CLOSED`.
  */
 export interface AddonDecoder {
-  execute(plan: StepPlan): Promise<StepResult>;
+  execute(plan: Omit<StepPlan, 'outputs'> & PackedOutputs): Promise<StepResult>;
   openRowPool(pool: OpenedRowPool): Promise<number>;
   closeRowPool(source: number): Promise<void>;
   copyRows(copy: RowCopy): Promise<void>;

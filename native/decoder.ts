@@ -10,6 +10,7 @@ import type {
   RowCopy,
 } from './decoder-contract.ts';
 import type { WatchLoad } from './load-contract.ts';
+import { packOutputs } from './packed-outputs.ts';
 import type { MediaRows, StepPlan, StepResult } from './step-plan.ts';
 
 class NativeDecoder implements Decoder {
@@ -22,8 +23,8 @@ class NativeDecoder implements Decoder {
     this.description = description;
   }
 
-  execute(plan: StepPlan): Promise<StepResult> {
-    return this.#decoder.execute(plan);
+  async execute({ outputs, ...plan }: StepPlan): Promise<StepResult> {
+    return this.#decoder.execute({ ...plan, ...packOutputs(outputs) });
   }
 
   openRowPool(pool: OpenedRowPool): Promise<number> {

@@ -90,10 +90,7 @@ export const FOREIGN_FLAGS: ReadonlyMap<string, ForeignFlag> = new Map<string, F
   ...harmless(1, 'max-cudagraph-capture-size optimization-level attention-backend all2all-backend'),
   ...harmless(1, 'attention-config profiler-config otlp-traces-endpoint collect-detailed-traces'),
   ...harmless(1, 'download-dir safetensors-load-strategy ignore-patterns hf-token code-revision'),
-  ...harmless(
-    1,
-    'max-num-partial-prefills max-long-partial-prefills stream-interval api-server-count',
-  ),
+  ...harmless(1, 'max-num-partial-prefills max-long-partial-prefills api-server-count'),
   ...harmless(1, 'long-prefill-token-threshold num-lookahead-slots'),
   ...harmless(1, 'guided-decoding-backend structured-outputs-config preemption-mode'),
   ...harmless(1, 'allowed-methods allowed-headers h11-max-incomplete-event-size'),

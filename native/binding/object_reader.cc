@@ -87,14 +87,6 @@ float ObjectReader::Float(const char* name) const {
   return 0.0f;
 }
 
-uint64_t ObjectReader::BigUint64(const char* name) const {
-  const Napi::Value value = Get(name);
-  bool lossless = true;
-  if (value.IsBigInt()) return value.As<Napi::BigInt>().Uint64Value(&lossless);
-  Refuse(name, "a bigint");
-  return 0;
-}
-
 bool ObjectReader::Boolean(const char* name) const {
   const Napi::Value value = Get(name);
   if (value.IsBoolean()) return value.As<Napi::Boolean>().Value();
@@ -166,6 +158,10 @@ std::vector<float> ObjectReader::Floats(const char* name) const {
 
 std::vector<double> ObjectReader::Doubles(const char* name) const {
   return Copy<double>(name, napi_float64_array, "a Float64Array");
+}
+
+std::vector<uint64_t> ObjectReader::BigUint64s(const char* name) const {
+  return Copy<uint64_t>(name, napi_biguint64_array, "a BigUint64Array");
 }
 
 std::optional<Napi::Uint8Array> ObjectReader::Bytes(const char* name) const {

@@ -22,6 +22,8 @@ class ObjectReader {
   // `where` names the object in messages, such as "step plan".
   ObjectReader(const Napi::Value& value, std::string where, Status& status);
 
+  // The first refusal, if there has been one.
+  Status& status() const { return *status_; }
   bool IsNull(const char* name) const;  // null or undefined
   ObjectReader Object(const char* name) const;
   // Reads the items of an array of objects.
@@ -32,7 +34,6 @@ class ObjectReader {
   // Reads a number of bytes, or a place in memory.
   size_t ByteCount(const char* name) const;
   float Float(const char* name) const;
-  uint64_t BigUint64(const char* name) const;
   std::string String(const char* name) const;
   // Reads a string, or an array of strings.
   std::vector<std::string> StringOrStrings(const char* name) const;
@@ -46,6 +47,7 @@ class ObjectReader {
   std::vector<uint32_t> Uint32s(const char* name) const;
   std::vector<float> Floats(const char* name) const;
   std::vector<double> Doubles(const char* name) const;
+  std::vector<uint64_t> BigUint64s(const char* name) const;
   // Returns the array itself, which the caller keeps alive.
   std::optional<Napi::Uint8Array> Bytes(const char* name) const;
   std::optional<Napi::Float32Array> FloatArray(const char* name) const;

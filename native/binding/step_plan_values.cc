@@ -6,6 +6,7 @@
 
 #include "binding/addon_data.h"
 #include "binding/arrays.h"
+#include "binding/packed_outputs.h"
 
 namespace autoglm::binding {
 namespace {
@@ -32,46 +33,6 @@ std::vector<MediaRows> ReadMediaRows(const ObjectReader& object, KeptArrays& kep
     all.push_back(media);
   }
   return all;
-}
-
-SampleParams ReadSampleParams(const ObjectReader& object) {
-  SampleParams params;
-  params.temperature = object.Float("temperature");
-  params.top_k = object.Uint32("topK");
-  params.top_p = object.Float("topP");
-  params.min_p = object.Float("minP");
-  params.repetition_penalty = object.Float("repetitionPenalty");
-  params.presence_penalty = object.Float("presencePenalty");
-  params.frequency_penalty = object.Float("frequencyPenalty");
-  params.seed = object.BigUint64("seed");
-  params.stream = object.Uint32("stream");
-  params.position = object.Uint32("position");
-  params.vocab_limit = object.Uint32("vocabLimit");
-  params.seen_token_ids = object.Uint32s("seenTokenIds");
-  params.generated_token_ids = object.Uint32s("generatedTokenIds");
-  params.generated_counts = object.Uint32s("generatedCounts");
-  params.bias_token_ids = object.Uint32s("biasTokenIds");
-  params.bias_values = object.Floats("biasValues");
-  params.forbidden_token_ids = object.Uint32s("forbiddenTokenIds");
-  if (!object.IsNull("allowedTokens")) params.allowed_tokens = object.Uint32s("allowedTokens");
-  return params;
-}
-
-// Reads the token of an output, clamped so that a number outside 32 bits stays outside the step.
-int32_t ReadOutputToken(const ObjectReader& object) {
-  return static_cast<int32_t>(std::clamp<int64_t>(object.Integer("token"), -1, INT32_MAX));
-}
-
-TokenChoice ReadOutput(const ObjectReader& object) {
-  TokenChoice output;
-  output.num_logprobs = static_cast<int32_t>(
-      std::clamp<int64_t>(object.Integer("numLogprobs"), INT32_MIN, INT32_MAX));
-  if (object.IsNull("sample")) {
-    output.target_token = object.Uint32("targetToken");
-  } else {
-    output.sample = ReadSampleParams(object.Object("sample"));
-  }
-  return output;
 }
 
 PooledRows ReadPooledRows(const ObjectReader& object) {
@@ -105,10 +66,7 @@ StepPlan ReadStepPlan(const ObjectReader& object, KeptArrays& kept) {
   plan.block_tables = object.Int32s("blockTables");
   plan.max_blocks_per_sequence = object.Integer("maxBlocksPerSequence");
   plan.media_rows = ReadMediaRows(object, kept);
-  for (const ObjectReader& output : object.Objects("outputs")) {
-    plan.output_tokens.push_back(ReadOutputToken(output));
-    plan.outputs.push_back(ReadOutput(output));
-  }
+  ReadPackedOutputs(object, plan);
   if (!object.IsNull("pooledRows")) {
     for (const ObjectReader& pooled : object.Objects("pooledRows")) {
       plan.pooled_rows.push_back(ReadPooledRows(pooled));

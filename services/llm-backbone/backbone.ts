@@ -1,6 +1,7 @@
 import type { DescribedModel } from '#backbone/checkpoint/model-description.ts';
 import type { ModelFiles } from '#backbone/checkpoint/model-files.ts';
 import type { Scheduler } from '#backbone/engine/scheduler.ts';
+import { servedDefinition } from '#backbone/request/response-encoding.ts';
 import { errorMessage } from '#mesh/error-message.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { announceStatus } from '#mesh/membership/announcement.ts';
@@ -60,7 +61,7 @@ export async function startBackbone(
     status,
     served: service,
     serviceName: LlmBackboneServiceDefinition.fullName,
-    addService: (server) => server.add(LlmBackboneServiceDefinition, service),
+    addService: (server) => server.add(servedDefinition, service),
     announce: (address) => announceStatus(known, address, options, log),
   });
   shell.ready();

@@ -115,6 +115,13 @@ export const backboneOptions = Type.Object(
       default: MAX_PROMPT_MB,
       description: 'Most text in a prompt, MB; beyond it 413 is answered',
     }),
+    streamInterval: Type.Integer({
+      minimum: 1,
+      maximum: 512,
+      default: 1,
+      description:
+        'Tokens of an answer that are sent together, behind its first one; more cost less time of the processors and come later',
+    }),
     speculativeConfig: Type.Optional(
       Type.String({
         minLength: 1,

@@ -132,10 +132,10 @@ export class ServedModel implements Served {
     const metrics = new BackboneMetrics(registry, model.servedNames[0] ?? '');
     metrics.watch(scheduler, decoder.description);
     showGpus(registry, deviceList(decoder.device), { describe: describeDevice });
-    const { stepTimeoutS } = options;
+    const { stepTimeoutS, streamInterval } = options;
     const { clock = systemClock } = surroundings;
-    const engineParts = { clock, stepTimeoutS, scheduler, decoder, tokenizer, metrics };
-    const generations = createContext(engineParts);
+    const parts = { clock, stepTimeoutS, streamInterval, scheduler, decoder, tokenizer, metrics };
+    const generations = createContext(parts);
     const { done } = await startEngine(generations);
     const { modalities } = files;
     const { rows } = decoder;
@@ -240,6 +240,7 @@ function createScheduler(options: BackboneOptions, description: DecoderDescripti
 function createContext(parts: {
   readonly clock: Clock;
   readonly stepTimeoutS: number;
+  readonly streamInterval: number;
   readonly scheduler: Scheduler;
   readonly decoder: LoadedDecoder;
   readonly tokenizer: Tokenizer;
@@ -254,7 +255,8 @@ function createContext(parts: {
   let numSequences = 0;
   const nextSequenceId = () => numSequences++;
   const { vocabulary } = tokenizer;
-  return { engine, vocabulary, metrics, quarantine, now, nextSequenceId };
+  const { streamInterval } = parts;
+  return { engine, vocabulary, metrics, quarantine, now, nextSequenceId, streamInterval };
 }
 
 /**

@@ -27,35 +27,53 @@ interface Cell {
   value: number;
 }
 
-/** Returns the cell of a label set; makes it at its first use. */
-function cellOf(cells: Map<string, Cell>, labels: Labels): Cell {
-  const key = keyOf(labels);
-  const known = cells.get(key);
-  if (known !== undefined) return known;
-  const cell = { labels, value: 0 };
-  cells.set(key, cell);
-  return cell;
+/** The cells of a metric, one for each label set. */
+class Cells<T> {
+  readonly #create: (labels: Labels) => T;
+  readonly #cells = new Map<string, T>();
+  /** What was asked for last: most users count under one object again and again. */
+  #last: { readonly labels: Labels; readonly cell: T } | undefined;
+
+  constructor(create: (labels: Labels) => T) {
+    this.#create = create;
+  }
+
+  /** Returns the cell of a label set; makes it at its first use. */
+  of(labels: Labels): T {
+    if (this.#last?.labels === labels) return this.#last.cell;
+    const key = keyOf(labels);
+    const cell = this.#cells.get(key) ?? this.#create(labels);
+    this.#cells.set(key, cell);
+    this.#last = { labels, cell };
+    return cell;
+  }
+
+  all(): T[] {
+    return [...this.#cells.values()];
+  }
 }
+
+const NO_LABELS: Labels = {};
 
 /** Counts events. */
 export class Counter implements Metric {
   readonly kind = MetricKind.METRIC_KIND_COUNTER;
   readonly name: string;
   readonly help: string;
-  readonly #cells = new Map<string, Cell>();
+  readonly #cells = new Cells((labels): Cell => ({ labels, value: 0 }));
 
   constructor(name: string, help: string) {
     this.name = name;
     this.help = help;
   }
 
-  add(amount: number, labels: Labels = {}): void {
+  add(amount: number, labels = NO_LABELS): void {
     assert(amount >= 0, `counter ${this.name} cannot fall`);
-    cellOf(this.#cells, labels).value += amount;
+    this.#cells.of(labels).value += amount;
   }
 
   collect(): MetricSample[] {
-    return [...this.#cells.values()].map((cell) => ({ ...cell, suffix: '_total' }));
+    return this.#cells.all().map((cell) => ({ ...cell, suffix: '_total' }));
   }
 }
 
@@ -92,21 +110,18 @@ export class Histogram implements Metric {
   readonly name: string;
   readonly help: string;
   readonly #bounds: readonly number[];
-  readonly #cells = new Map<string, HistogramCell>();
+  readonly #cells: Cells<HistogramCell>;
 
   constructor(name: string, help: string, bounds: readonly number[]) {
     this.name = name;
     this.help = help;
     this.#bounds = bounds;
+    const zeros = () => Array.from({ length: bounds.length + 1 }, () => 0);
+    this.#cells = new Cells((labels) => ({ labels, counts: zeros(), sum: 0 }));
   }
 
-  observe(value: number, labels: Labels = {}): void {
-    const key = keyOf(labels);
-    let cell = this.#cells.get(key);
-    if (cell === undefined) {
-      cell = { labels, counts: Array.from({ length: this.#bounds.length + 1 }, () => 0), sum: 0 };
-      this.#cells.set(key, cell);
-    }
+  observe(value: number, labels = NO_LABELS): void {
+    const cell = this.#cells.of(labels);
     const found = this.#bounds.findIndex((bound) => value <= bound);
     const bucket = found === -1 ? this.#bounds.length : found;
     cell.counts[bucket] = (cell.counts[bucket] ?? 0) + 1;
@@ -114,7 +129,7 @@ export class Histogram implements Metric {
   }
 
   collect(): MetricSample[] {
-    return [...this.#cells.values()].flatMap(({ labels, counts, sum }) => {
+    return this.#cells.all().flatMap(({ labels, counts, sum }) => {
       let cumulative = 0;
       const buckets = counts.map((count, i): MetricSample => {
         cumulative += count;

@@ -55,6 +55,22 @@ function masked(allowedTokens: Uint32Array): StepPlan {
   };
 }
 
+/** Damages the output of a prefill. */
+function outputOf(plan: StepPlan, damage: object) {
+  return { outputs: plan.outputs.map((output) => ({ ...output, ...damage })) };
+}
+
+/** Damages its parameters of sampling. */
+function sampleOf(plan: StepPlan, damage: object) {
+  return outputOf(plan, { sample: { ...plan.outputs[0]?.sample, ...damage } });
+}
+
+/** Adds a damaged output that scores a token. */
+function scoreOf(plan: StepPlan, damage: object) {
+  const { outputs } = outputOf(plan, { sample: null, ...damage });
+  return { outputs: [...plan.outputs, ...outputs] };
+}
+
 async function withDecoder(use: (decoder: Decoder) => Promise<void>): Promise<void> {
   const decoder = await loadDecoder(OPTIONS);
   try {
@@ -199,8 +215,11 @@ describe('a decoder', () => {
         [/tokenIds: expected a Uint32Array/, { tokenIds: [1, 2, 3] }],
         [/positions: expected an Int32Array/, { positions: null }],
         [/maxBlocksPerSequence: expected an integer/, { maxBlocksPerSequence: 1.5 }],
-        [/outputs: expected an array/, { outputs: undefined }],
-        [/outputs\[0\]: expected an object/, { outputs: [3] }],
+        [/outputs\[0\]: token: expected an integer/, outputOf(plan, { token: 1.5 })],
+        [/outputs\[0\]: numLogprobs: expected an integer/, outputOf(plan, { numLogprobs: 'all' })],
+        [/outputs\[1\]: targetToken: expected an integer/, scoreOf(plan, { targetToken: -1 })],
+        [/outputs\[0\]: topK: expected an integer/, sampleOf(plan, { topK: 2 ** 32 })],
+        [/outputs\[0\]: position: expected an integer/, sampleOf(plan, { position: undefined })],
         [/mediaRows\[0\]: rows: expected a Uint8Array/, { mediaRows: [mediaRowsOf('none')] }],
       ];
       for (const [pattern, damage] of damages) {

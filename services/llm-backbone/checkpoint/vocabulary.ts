@@ -2,6 +2,7 @@ import { Type } from 'typebox';
 import Value from 'typebox/value';
 import { MeshError } from '#mesh/errors.ts';
 import { readModelFile } from '#mesh/model/model-file.ts';
+import { numIncompleteBytes } from './incomplete-bytes.ts';
 
 const TokenizerFile = Type.Object({
   added_tokens: Type.Array(
@@ -28,6 +29,8 @@ const NO_BYTES = new Uint8Array(0);
 export class Vocabulary {
   readonly addedTokens: readonly AddedToken[];
   readonly #bytes: Uint8Array[] = [];
+  /** What `textOf` has returned. */
+  readonly #texts = new Map<number, string | null>();
   readonly #specialIds = new Set<number>();
   readonly #addedIds = new Map<string, number>();
 
@@ -79,6 +82,17 @@ export class Vocabulary {
   /** Returns the bytes of a token, maybe a part of a character; none for an id without a token. */
   bytesOf(id: number): Uint8Array {
     return this.#bytes[id] ?? NO_BYTES;
+  }
+
+  /** Returns the text of a token; null if it ends in the middle of a character. */
+  textOf(id: number): string | null {
+    let text = this.#texts.get(id);
+    if (text === undefined) {
+      const bytes = this.bytesOf(id);
+      text = numIncompleteBytes(bytes) > 0 ? null : Buffer.from(bytes).toString('utf8');
+      this.#texts.set(id, text);
+    }
+    return text;
   }
 
   isSpecial(id: number): boolean {

@@ -211,9 +211,14 @@ export class EngineLoop {
 
   /** Returns the keys of the content in a step, each once. */
   #keysOf(step: ScheduledStep): string[] {
-    const keys = step.chunks.flatMap(({ sequence }) => this.#owners.get(sequence)?.promptKey ?? []);
+    const keys = new Set<string>();
+    for (const { sequence } of step.chunks) {
+      const key = this.#owners.get(sequence)?.promptKey;
+      if (key !== undefined) keys.add(key);
+    }
     // The warm-up has no key.
-    return [...new Set(keys)].filter((key) => key !== '');
+    keys.delete('');
+    return [...keys];
   }
 
   async #outcomeOf({ step, execution }: SubmittedStep): Promise<StepOutcome> {
@@ -228,6 +233,7 @@ export class EngineLoop {
   }
 
   #announce(step: ScheduledStep): void {
+    if (this.#unscheduled.size === 0) return;
     for (const { sequence } of step.chunks) {
       const owner = this.#owners.get(sequence);
       // A sequence that only warms the prefix cache while it lacks media has not begun.
@@ -248,9 +254,10 @@ export class EngineLoop {
       const [owner, result] = [this.#owners.get(sequence), results[i]];
       // A sequence that was withdrawn or has failed has no owner.
       if (owner === undefined || result === undefined) continue;
-      const list = byOwner.get(owner) ?? [];
-      list.push({ sequence, result });
-      byOwner.set(owner, list);
+      const list = byOwner.get(owner);
+      // Most owners have one sequence, and a list that starts empty would reserve room for many.
+      if (list === undefined) byOwner.set(owner, [{ sequence, result }]);
+      else list.push({ sequence, result });
       if (sequence.end !== null) this.#owners.delete(sequence);
     }
     for (const [owner, list] of byOwner) this.#undelivered.push(() => advance(owner, list));

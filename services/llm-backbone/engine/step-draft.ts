@@ -28,6 +28,9 @@ export interface ScheduledStep {
   readonly numTokens: number;
 }
 
+const NO_DRAFT: readonly number[] = [];
+const NO_ROWS: RowRange = { start: 0, end: 0 };
+
 /** Returns the number of rows that a chunk has in its step. */
 export function numRowsOf({ numTokens, draftIds }: ScheduledChunk): number {
   return numTokens + draftIds.length;
@@ -38,13 +41,23 @@ export function numRowsOf({ numTokens, draftIds }: ScheduledChunk): number {
  * tokens, before they are known. Sequences that are gone have none, and those that certainly end.
  */
 export function stepAhead({ chunks }: ScheduledStep): ScheduledStep | null {
-  const ahead = chunks.flatMap((chunk, output): ScheduledChunk[] => {
-    const { sequence, firstToken, numTokens } = chunk;
+  const ahead: ScheduledChunk[] = [];
+  for (const [output, { sequence, firstToken, numTokens }] of chunks.entries()) {
     const next = firstToken + numTokens;
     const isLast = next + 1 - sequence.numPromptTokens >= sequence.endRules.maxTokens;
-    if (sequence.state !== 'running' || isLast) return [];
-    return [{ ...chunk, firstToken: next, previousOutput: output, numTokens: 1 }];
-  });
+    if (sequence.state !== 'running' || isLast) continue;
+    // Spelled out, since this is done for each token of each sequence.
+    ahead.push({
+      sequence,
+      firstToken: next,
+      previousOutput: output,
+      numTokens: 1,
+      draftIds: NO_DRAFT,
+      samples: true,
+      scoredRows: NO_ROWS,
+      pooledRows: null,
+    });
+  }
   return ahead.length === 0 ? null : { chunks: ahead, numTokens: ahead.length };
 }
 
@@ -114,17 +127,17 @@ function chunkOf(sequence: Sequence, numTokens: number): ScheduledChunk {
     firstToken,
     previousOutput: null,
     numTokens,
-    draftIds: [],
+    draftIds: NO_DRAFT,
     samples: end === sequence.numTokens && sequence.endRules.maxTokens > 0,
     scoredRows: scoredRows(sequence, firstToken, end),
     pooledRows: sequence.pooling?.rowsOf(firstToken, end) ?? null,
   };
 }
 
-function scoredRows(sequence: Sequence, firstToken: number, end: number) {
-  if (sequence.numPromptLogprobs < 0) return { start: 0, end: 0 };
+function scoredRows(sequence: Sequence, firstToken: number, end: number): RowRange {
+  if (sequence.numPromptLogprobs < 0) return NO_ROWS;
   // The last prompt row predicts the first completion token; preemption scores no token twice.
   const last = Math.min(end, sequence.numPromptTokens - 1);
   const start = Math.max(firstToken, sequence.numScoredRows);
-  return start < last ? { start, end: last } : { start: 0, end: 0 };
+  return start < last ? { start, end: last } : NO_ROWS;
 }

@@ -43,7 +43,8 @@ export interface ChunkResult {
 /** Lays a scheduled step out as the arrays the decoder reads. */
 export function buildStepPlan(step: ScheduledStep, blockSize: number): StepPlan {
   const { chunks, numTokens } = step;
-  const maxBlocksPerSequence = Math.max(...chunks.map(numBlocksRead(blockSize)));
+  const numsOfBlocks = chunks.map((chunk) => numBlocksRead(chunk, blockSize));
+  const maxBlocksPerSequence = Math.max(...numsOfBlocks);
   const arrays = {
     tokenIds: new Uint32Array(numTokens),
     positions: new Int32Array(3 * numTokens),
@@ -60,11 +61,12 @@ export function buildStepPlan(step: ScheduledStep, blockSize: number): StepPlan 
     const numRows = numRowsOf(chunk);
     for (let i = 0; i < numRows; i++)
       writeToken(arrays, chunk, { row: row + i, token: chunk.firstToken + i }, blockSize);
-    const table = chunk.sequence.blockTable.slice(0, numBlocksRead(blockSize)(chunk));
-    arrays.blockTables.set(table, s * maxBlocksPerSequence);
+    const { blockTable } = chunk.sequence;
+    for (let i = 0; i < (numsOfBlocks[s] ?? 0); i++)
+      arrays.blockTables[s * maxBlocksPerSequence + i] = blockTable[i] ?? -1;
     arrays.contextLens[s] = chunk.firstToken + numRows;
     for (const rows of mediaRowsOf(chunk, row)) mediaRows.push(rows);
-    for (const output of outputsOf(chunk, row)) outputs.push(output);
+    addOutputs(outputs, chunk, row);
     for (const pooled of pooledRowsOf(chunk, row)) pooledRows.push(pooled);
     row += numRows;
     arrays.queryStarts[s + 1] = row;
@@ -131,9 +133,13 @@ function acceptedTokens(
   outputs: { readonly firstSample: number; readonly isFine: (output: number) => boolean },
 ): ScoredToken[] {
   const { numLogprobs, numCompletionTokens, endRules } = sequence;
+  const { firstSample, isFine } = outputs;
+  if (draftIds.length === 0) {
+    return isFine(firstSample) ? [scoredToken(result, firstSample, numLogprobs)] : [];
+  }
   const accepted: ScoredToken[] = [];
-  for (let i = 0; i <= draftIds.length && outputs.isFine(outputs.firstSample + i); i++) {
-    const token = scoredToken(result, outputs.firstSample + i, numLogprobs);
+  for (let i = 0; i <= draftIds.length && isFine(firstSample + i); i++) {
+    const token = scoredToken(result, firstSample + i, numLogprobs);
     accepted.push(token);
     const isLast = endAfter(endRules, token.tokenId, numCompletionTokens + i + 1) !== null;
     if (isLast || token.tokenId !== draftIds[i]) break;
@@ -154,8 +160,8 @@ function firstFailure(
 }
 
 /** Returns how many blocks hold the chunk's context; the table may already reach beyond. */
-function numBlocksRead(blockSize: number) {
-  return (chunk: ScheduledChunk) => Math.ceil((chunk.firstToken + numRowsOf(chunk)) / blockSize);
+function numBlocksRead(chunk: ScheduledChunk, blockSize: number): number {
+  return Math.ceil((chunk.firstToken + numRowsOf(chunk)) / blockSize);
 }
 
 function writeToken(
@@ -207,9 +213,8 @@ function pooledRowsOf(
   return [{ firstToken: row + start - firstToken, numRows: end - start, ...(sum && { sum }) }];
 }
 
-function outputsOf(chunk: ScheduledChunk, row: number): StepOutput[] {
+function addOutputs(outputs: StepOutput[], chunk: ScheduledChunk, row: number): void {
   const { sequence, firstToken, numTokens, scoredRows, samples, draftIds } = chunk;
-  const outputs: StepOutput[] = [];
   for (let scored = scoredRows.start; scored < scoredRows.end; scored++) {
     outputs.push({
       token: row + scored - firstToken,
@@ -228,7 +233,6 @@ function outputsOf(chunk: ScheduledChunk, row: number): StepOutput[] {
       numLogprobs: sequence.numLogprobs,
     });
   }
-  return outputs;
 }
 
 function scoredToken(result: StepResult, output: number, numLogprobs: number): ScoredToken {

@@ -1,3 +1,4 @@
+import { numIncompleteBytes } from '#backbone/checkpoint/incomplete-bytes.ts';
 import type { Vocabulary } from '#backbone/checkpoint/vocabulary.ts';
 import type { Emit, OutputStage } from './output-stage.ts';
 
@@ -21,6 +22,12 @@ export class Detokenizer implements OutputStage<number> {
 
   push(tokenId: number, emit: Emit): void {
     if (isHidden(tokenId, this.#vocabulary, this.#options)) return;
+    const text = this.#pending.length === 0 ? this.#vocabulary.textOf(tokenId) : null;
+    if (text === null) this.#pushBytes(tokenId, emit);
+    else if (text !== '') emit({ channel: 'content', text });
+  }
+
+  #pushBytes(tokenId: number, emit: Emit): void {
     const bytes = Buffer.concat([this.#pending, this.#vocabulary.bytesOf(tokenId)]);
     const numComplete = bytes.length - numIncompleteBytes(bytes);
     this.#pending = bytes.subarray(numComplete);
@@ -57,21 +64,4 @@ export function detokenize(
 ): string {
   const shown = tokenIds.filter((id) => !isHidden(id, vocabulary, options));
   return Buffer.concat(shown.map((id) => vocabulary.bytesOf(id))).toString('utf8');
-}
-
-/** Counts the bytes at the end that may be the start of a UTF-8 character. */
-function numIncompleteBytes(bytes: Uint8Array): number {
-  for (let numBytes = 1; numBytes <= Math.min(3, bytes.length); numBytes++) {
-    const byte = bytes[bytes.length - numBytes] ?? 0;
-    const isContinuation = (byte & 0xc0) === 0x80;
-    if (!isContinuation) return numBytes < characterBytes(byte) ? numBytes : 0;
-  }
-  return 0;
-}
-
-/** Returns the length of the character that starts with a lead byte. */
-function characterBytes(lead: number): number {
-  if (lead >= 0xf0) return lead <= 0xf4 ? 4 : 1;
-  if (lead >= 0xe0) return 3;
-  return lead >= 0xc2 ? 2 : 1;
 }

@@ -68,6 +68,8 @@ export interface GenerationContext {
   readonly now: () => number;
   /** Numbers sequences in order of arrival. */
   readonly nextSequenceId: () => number;
+  /** Tokens of a choice that make a delta, behind the first one. */
+  readonly streamInterval: number;
 }
 
 /** One answer of a generation. */
@@ -84,7 +86,7 @@ interface Choice {
  */
 export class Generation implements SequenceOwner {
   readonly promptKey: string;
-  readonly responses = new ResponseQueue();
+  readonly responses: ResponseQueue;
   readonly #request: GenerationRequest;
   readonly #context: GenerationContext;
   readonly #timer: RequestTimer;
@@ -96,6 +98,7 @@ export class Generation implements SequenceOwner {
 
   constructor(request: GenerationRequest, context: GenerationContext) {
     this.promptKey = request.promptKey;
+    this.responses = new ResponseQueue(context.streamInterval);
     this.#request = request;
     this.#context = context;
     this.#timer = new RequestTimer({ arrivalMs: request.ticket.arrivalMs, now: context.now });

@@ -7,13 +7,22 @@ type Event = NonNullable<GenerateResponse['event']>;
 
 /**
  * Holds the responses that one request's reader has not taken. The writer never waits: while the
- * reader lags, deltas are merged, so the request's tokens bound the memory held.
+ * reader lags, deltas are merged, so the request's tokens bound the memory held. Deltas behind the
+ * first one are held back until one of their choices has `interval` tokens or ends, or something
+ * else follows.
  */
 export class ResponseQueue {
+  readonly #interval: number;
   #events: Event[] = [];
+  #hasSentDelta = false;
   #error: Error | null = null;
   #isEnded = false;
   #wake: () => void = () => {};
+
+  /** `interval`: tokens of a choice that make a delta. */
+  constructor(interval = 1) {
+    this.#interval = interval;
+  }
 
   push(event: Event): void {
     const last = this.#events.at(-1);
@@ -22,7 +31,17 @@ export class ResponseQueue {
     } else {
       this.#events.push(event);
     }
-    this.#wake();
+    if (!this.#isHeldBack) this.#wake();
+  }
+
+  /** Tells whether all that there is may wait for more tokens. */
+  get #isHeldBack(): boolean {
+    if (this.#interval === 1 || !this.#hasSentDelta || this.#events.length !== 1) return false;
+    const [event] = this.#events;
+    if (event?.$case !== 'delta' || this.#isEnded || this.#error !== null) return false;
+    const isDue = ({ index, finish }: ChoiceDelta) =>
+      finish !== undefined || numTokensOf(event.value, index) >= this.#interval;
+    return !event.value.choices.some(isDue);
   }
 
   /** Ends the stream after the held responses. */
@@ -39,27 +58,38 @@ export class ResponseQueue {
 
   /** Takes events until the end; throws the error, or the abort reason. */
   async *read(signal: AbortSignal): AsyncGenerator<GenerateResponse> {
-    const onAbort = () => this.#wake();
+    // A look at the signal itself costs as much as the rest of a turn.
+    let isAborted = signal.aborted;
+    const onAbort = () => {
+      isAborted = true;
+      this.#wake();
+    };
     signal.addEventListener('abort', onAbort);
     try {
-      while (true) {
-        const changed = new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-        signal.throwIfAborted();
-        const event = this.#events.shift();
+      while (!isAborted) {
+        const event = this.#isHeldBack ? undefined : this.#events.shift();
         if (event !== undefined) {
+          this.#hasSentDelta ||= event.$case === 'delta';
           yield { event };
           continue;
         }
         if (this.#error !== null) throw this.#error;
         if (this.#isEnded) return;
-        await changed;
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
       }
+      signal.throwIfAborted();
     } finally {
       signal.removeEventListener('abort', onAbort);
     }
   }
+}
+
+/** Returns how many tokens of a choice a delta has. */
+function numTokensOf({ choices }: Delta, index: number): number {
+  const own = choices.filter((choice) => choice.index === index);
+  return own.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
 }
 
 function canGrow(delta: Delta): boolean {

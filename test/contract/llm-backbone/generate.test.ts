@@ -49,6 +49,23 @@ describe('Generate', () => {
     assert.equal(finished.value.choices[0]?.reason, FinishReason.FINISH_REASON_STOP);
   });
 
+  it('sends as many tokens together as it is told to, behind the first ones', async () => {
+    const { client } = await start(new FakeDecoder(), { streamInterval: 4 });
+
+    const { events } = await collect(client.generate(requestsOf(startOf())));
+
+    const nums = events.flatMap((event) =>
+      event.$case === 'delta'
+        ? [event.value.choices.flatMap(({ tokenIds }) => tokenIds).length]
+        : [],
+    );
+    assert.ok(nums.length > 2 && nums.slice(1, -1).every((num) => num >= 4), nums.join(' '));
+    assert.equal(
+      nums.reduce((sum, num) => sum + num),
+      12,
+    );
+  });
+
   it('takes the sampling defaults of the checkpoint and reports the drawn seed', async () => {
     const decoder = new FakeDecoder();
     const seen: unknown[] = [];

@@ -58,7 +58,16 @@ export function createTestEngine(
   const engine = new EngineLoop(parts);
   let numSequences = 0;
   const nextSequenceId = () => numSequences++;
-  const context = { engine, vocabulary, metrics, quarantine, now, nextSequenceId };
+  const streamInterval = 1;
+  const context = {
+    engine,
+    vocabulary,
+    metrics,
+    quarantine,
+    now,
+    nextSequenceId,
+    streamInterval,
+  };
   const done = engine.run();
   return { scheduler, engine, registry, context, quarantine, trace, clock, done };
 }

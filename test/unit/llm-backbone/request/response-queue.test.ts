@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { ResponseQueue } from '#backbone/request/response-queue.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { Channel, type ChoiceDelta, FinishReason } from '#protos/autoglm/llm/v1/llm_backbone.ts';
@@ -118,6 +119,45 @@ describe('ResponseQueue', () => {
       lists.map((choices) => choices[0]?.tokenIds.length),
       [512, 512, 76],
     );
+  });
+
+  it('holds tokens back behind the first ones until there are as many as wanted', async () => {
+    const queue = new ResponseQueue(3);
+    const reader = queue.read(never);
+    const next = async () => (await reader.next()).value?.event;
+    queue.push(delta({ tokenIds: [1] }));
+    assert.deepEqual(await next(), delta({ tokenIds: [1] }));
+    const second = next();
+    queue.push(delta({ tokenIds: [2] }, { index: 1, tokenIds: [8] }));
+    queue.push(delta({ tokenIds: [3] }, { index: 1, tokenIds: [9] }));
+    assert.equal(await Promise.race([second, setImmediate('nothing')]), 'nothing');
+
+    queue.push(delta({ tokenIds: [4] }));
+
+    assert.deepEqual(await second, delta({ tokenIds: [2, 3, 4] }, { index: 1, tokenIds: [8, 9] }));
+  });
+
+  it('holds nothing back once a choice ends, or something else follows', async () => {
+    const finish = { index: 0, reason: FinishReason.FINISH_REASON_STOP, stop: undefined };
+    const releases: readonly ((queue: ResponseQueue) => void)[] = [
+      (queue) => queue.push(delta({ tokenIds: [3], finish })),
+      (queue) => queue.push({ $case: 'promptLogprobs', value: { tokens: [] } }),
+      (queue) => queue.end(),
+      (queue) => queue.fail(new MeshError('ENGINE_FAILED', 'gone')),
+    ];
+    for (const release of releases) {
+      const queue = new ResponseQueue(512);
+      const reader = queue.read(never);
+      queue.push(delta({ tokenIds: [1] }));
+      await reader.next();
+      const held = reader.next();
+      queue.push(delta({ tokenIds: [2] }));
+      assert.equal(await Promise.race([held, setImmediate('nothing')]), 'nothing');
+
+      release(queue);
+
+      assert.equal((await held).value?.event?.$case, 'delta', String(release));
+    }
   });
 
   it('delivers what is held before the error', async () => {
