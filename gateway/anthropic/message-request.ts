@@ -117,7 +117,7 @@ function chatRequest(request: Counted, sampling: Readonly<Record<string, unknown
     continue_final_message: isBegun(request.messages.at(-1)) ? true : undefined,
   };
   const parsed = parseTranslatedChat(chat, fields);
-  return { ...parsed, fields: withForm(MESSAGE_FIELDS, parsed.formField) };
+  return { fields: withForm(MESSAGE_FIELDS, parsed.formField), ...parsed };
 }
 
 /** Writes the schema of an answer as that of a chat; undefined if there is none. */

@@ -52,13 +52,8 @@ export class AccessLog {
       record.id = request.id;
       observer.end(record, status);
     }
-    const facts = {
-      ...requestFields(request),
-      ...(reason !== undefined && { reason }),
-      ...accessFields(record),
-      status,
-      elapsed_ms: elapsedMs,
-    };
+    const answered = { status, elapsed_ms: elapsedMs };
+    const facts = Object.assign(requestFields(request), { reason }, accessFields(record), answered);
     const line = `${method} ${handler} ${status}`;
     // An open path answers 5xx by design if nothing is ready, so that is no warning.
     if (isOpenPath(handler)) log.debug(facts, line);

@@ -9,18 +9,18 @@ export function requestFields(request: Pick<FastifyRequest, 'id' | 'raw'>): Fiel
   return { request_id: request.id, ...traceFields(recordOf(request)?.begun.trace) };
 }
 
-/** Returns what the line of an answered request says of its answer; never its content. */
+/**
+ * Returns what the line of an answered request says of its answer; never its content. What is
+ * undefined has no place in the line.
+ */
 export function accessFields(record: RequestRecord | undefined): Fields {
-  if (record === undefined) return {};
-  const { model, endpoint, ttftMs, tokens } = record;
+  const ttftMs = record?.ttftMs;
   return {
-    ...(model !== undefined && { model }),
-    ...(endpoint !== undefined && { endpoint }),
-    ...(ttftMs !== undefined && { ttft_ms: Math.round(ttftMs) }),
-    ...(tokens && {
-      input_tokens: tokens.numInput,
-      output_tokens: tokens.numOutput,
-      cached_tokens: tokens.numCached,
-    }),
+    model: record?.model,
+    endpoint: record?.endpoint,
+    ttft_ms: ttftMs && Math.round(ttftMs),
+    input_tokens: record?.tokens?.numInput,
+    output_tokens: record?.tokens?.numOutput,
+    cached_tokens: record?.tokens?.numCached,
   };
 }

@@ -18,9 +18,9 @@ export function parseTranslatedChat(
       return { ...reference, param: clientField(reference.param, names) };
     });
     return {
-      ...parsed,
       media: { ...media, references },
       formField: formField === undefined ? undefined : clientField(formField, names),
+      ...parsed,
     };
   } catch (error: unknown) {
     throw clientError(error, { fields: names, references: [] });

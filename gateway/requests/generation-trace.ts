@@ -28,7 +28,7 @@ export class GenerationTrace implements GenerationAttempts {
     const spanName = `${operationOf(record.begun.route) ?? 'generate'} ${name}`;
     const follows = this.#stage;
     const stage = record.begin({ name: 'generate', spanName, address, cause, follows });
-    stage.attributes = { ...modelAttributes(record, name), 'rpc.system': 'grpc' };
+    stage.attributes = { 'rpc.system': 'grpc', ...modelAttributes(record, name) };
     this.#stage = stage;
     record.endpoint = address;
     if (cause === 'retry') record.numRetries += 1;
@@ -46,7 +46,7 @@ export class GenerationTrace implements GenerationAttempts {
     this.#record.answered(facts);
     const stage = this.#stage;
     if (stage === undefined) return;
-    stage.attributes = { ...stage.attributes, ...tokenAttributes(facts) };
+    stage.attributes = Object.assign({}, stage.attributes, tokenAttributes(facts));
     this.#record.stages.addTold(finished.stages, stage);
   }
 }

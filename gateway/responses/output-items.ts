@@ -95,11 +95,11 @@ export class OutputItems {
     if (open === undefined) return events;
     open.text += text;
     open.logprobs.push(...logprobs);
-    const delta = { ...this.#place(open), content_index: 0, delta: text };
+    const place = this.#place(open);
     events.push(
       kind === 'reasoning'
-        ? { type: 'response.reasoning_text.delta', ...delta }
-        : { type: 'response.output_text.delta', ...delta, logprobs },
+        ? { type: 'response.reasoning_text.delta', ...place, content_index: 0, delta: text }
+        : { type: 'response.output_text.delta', ...place, content_index: 0, delta: text, logprobs },
     );
     return events;
   }

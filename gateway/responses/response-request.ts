@@ -133,10 +133,10 @@ export function parseResponseRequest(json: unknown): ResponseRequest {
   };
   const { form: _, formField, ...parsed } = parseTranslatedChat(chat, chatNames);
   return {
-    ...parsed,
-    unknownFields,
     fields: withForm(meshFields(names), formField),
     form: { request, metadata, tools: tools.repeated, format, hasLogprobs },
+    ...parsed,
+    unknownFields,
   };
 }
 

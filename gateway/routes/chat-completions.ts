@@ -28,7 +28,6 @@ function chatCall(
   const envelopeOf = ({ route: { name, model } }: AnswerSource) =>
     createEnvelope('chatcmpl', { name, fingerprint: model.fingerprint }, request.requestId);
   return {
-    ...request,
     starts: [start],
     fields: withForm(CHAT_FIELDS, formField),
     promptRepeats: 1,
@@ -39,5 +38,6 @@ function chatCall(
       const chat = new Answer(form.numChoices);
       return gathered([chat], () => chatResponse(chat, { envelope, form, echoText }));
     },
+    ...request,
   };
 }

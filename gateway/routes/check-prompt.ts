@@ -12,7 +12,7 @@ export function checkPrompt(prompt: Prompt | undefined, { model, ...words }: Pro
   const { promptLimits, maxModelLen } = model;
   if (promptLimits === undefined) return;
   try {
-    checkPromptSize(prompt, { ...promptLimits, maxModelLen });
+    checkPromptSize(prompt, { maxModelLen, ...promptLimits });
   } catch (error: unknown) {
     throw clientError(error, words);
   }

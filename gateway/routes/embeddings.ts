@@ -25,7 +25,6 @@ export function embeddingsRoute(context: AnswerContext): Route {
 function embeddingCall(json: unknown): AnswerCall {
   const { format, ...request } = parseEmbeddingRequest(json);
   return {
-    ...request,
     isStream: false,
     fields: EMBEDDING_FIELDS,
     maxAtOnce: MAX_AT_ONCE,
@@ -42,5 +41,6 @@ function embeddingCall(json: unknown): AnswerCall {
       const answers = request.starts.map(() => new Answer(1));
       return gathered(answers, () => embeddingResponse(answers, { envelope, format }));
     },
+    ...request,
   };
 }

@@ -29,6 +29,6 @@ export async function generateAnswer<Last>(
   }
   const media = context.intake.check(call.media, model);
   const { signal, hold, send, label } = run;
-  const admitted = { ...exchange, call, route, media, signal, hold, label };
+  const admitted = { call, route, media, signal, hold, label, ...exchange };
   return await generateAll(context, admitted, { createWriter, send });
 }

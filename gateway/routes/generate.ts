@@ -52,7 +52,7 @@ export async function generateAll<Last>(
     // Each start is a request of its own to the mesh.
     const requestId = siblings === undefined ? request.id : `${request.id}-${index}`;
     const countScores = scores?.counterFor(start.output);
-    const generation = { ...admitted, signal, start, index, requestId, countScores };
+    const generation = { start, index, requestId, countScores, ...admitted, signal };
     return places.run(signal, () => generate(context, generation, { writer, send }));
   });
   try {
@@ -148,13 +148,13 @@ async function uploadOf(
   const prompt = start.prompt && { ...start.prompt, media: items };
   return {
     start: {
-      ...start,
-      prompt,
       requestId,
       model: route.name,
       resume: undefined,
       clientId,
       planOnly: false,
+      ...start,
+      prompt,
     },
     media: loaded.map(({ bytes }) => bytes),
   };

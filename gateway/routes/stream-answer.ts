@@ -1,3 +1,4 @@
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import { ChunkedOutput } from '#gateway/http/chunked-output.ts';
 import { toMeshError } from '#gateway/http/errors-to-http.ts';
@@ -39,7 +40,7 @@ export async function streamAnswer(
 ): Promise<void> {
   const { signal } = flight;
   const { heartbeat, errorFrame = (one) => dataFrame(errorBody(one)) } = call;
-  const stream = new SseStream(() => openStream(reply), { ...context.stream, signal, heartbeat });
+  const stream = new SseStream(() => openStream(reply), { signal, heartbeat, ...context.stream });
   let hasFrames = false;
   try {
     const last = await produce((frames) => {
@@ -67,14 +68,9 @@ export async function streamAnswer(
 /** Takes the response over from the framework. */
 function openStream(reply: FastifyReply): SseOutput {
   reply.hijack();
-  const headers = {
-    ...reply.getHeaders(),
-    ...SSE_HEADERS,
-    'openai-processing-ms': String(Math.round(reply.elapsedTime)),
-  };
-  for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined) reply.raw.setHeader(name, value);
-  }
-  reply.raw.writeHead(200);
+  const headers: OutgoingHttpHeaders = {};
+  Object.assign(headers, reply.getHeaders(), SSE_HEADERS);
+  headers['openai-processing-ms'] = String(Math.round(reply.elapsedTime));
+  reply.raw.writeHead(200, headers);
   return new ChunkedOutput(reply.raw);
 }

@@ -26,7 +26,6 @@ function transcriptionCall(form: unknown): AnswerCall {
   const request = parseTranscriptionRequest(form);
   const { start, format, ...rest } = request;
   return {
-    ...rest,
     starts: [start],
     fields: TRANSCRIPTION_FIELDS,
     ...(format === 'text' ? { contentType: 'text/plain; charset=utf-8' } : {}),
@@ -35,5 +34,6 @@ function transcriptionCall(form: unknown): AnswerCall {
       const transcript = new Answer(1);
       return gathered([transcript], () => transcriptionResponse(transcript, request));
     },
+    ...rest,
   };
 }

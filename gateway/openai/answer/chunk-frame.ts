@@ -18,8 +18,8 @@ export class ChunkFrame {
   readonly #streamUsage: StreamUsage;
 
   constructor(object: string, envelope: Envelope, streamUsage: StreamUsage) {
-    const { id, ...rest } = envelope;
-    const head = JSON.stringify({ id, object, ...rest });
+    const { id, created, model, system_fingerprint } = envelope;
+    const head = JSON.stringify({ id, object, created, model, system_fingerprint });
     this.#prefix = `data: ${head.slice(0, -1)},"choices":[`;
     this.#streamUsage = streamUsage;
   }

@@ -76,9 +76,9 @@ export function parseChatRequest(
   checkToolResults(messages, { isLastOpen: template.continueFinalMessage });
   const maxTokens = request.max_completion_tokens ?? request.max_tokens;
   return {
-    ...requestNames(request),
     unknownFields,
     isStream: request.stream ?? false,
+    ...requestNames(request),
     start: {
       prompt: {
         form: { $case: 'chat', value: { messages, tools, ...template } },

@@ -71,9 +71,9 @@ export function parseCompletionRequest(json: unknown): CompletionRequest {
   const { structuredOutput, formField } = requestedForm(request);
   checkRepeatedLists({ sampling, structuredOutput }, prompts.length);
   return {
-    ...requestNames(request),
     unknownFields,
     isStream: request.stream ?? false,
+    ...requestNames(request),
     starts: prompts.map((form) => ({
       prompt: { form, media: [], maxPromptTokens: request.truncate_prompt_tokens },
       sampling,

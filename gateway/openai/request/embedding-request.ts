@@ -58,8 +58,8 @@ export function parseEmbeddingRequest(json: unknown): EmbeddingRequest {
   const { forms, references } = inputsOf(request);
   const { dimensions, normalize, pooling = 'last' } = request;
   return {
-    ...requestNames(request),
     unknownFields,
+    ...requestNames(request),
     starts: forms.map((form) => ({
       prompt: { form, media: [], maxPromptTokens: request.truncate_prompt_tokens },
       sampling: SamplingParams.create({ maxTokens: 0 }),

@@ -75,7 +75,6 @@ export function samplingParams(
   }
   const stop = request.stop ?? [];
   return {
-    ...valuesByKey(SAMPLING_FIELDS, ({ name }) => request[name]),
     logitBias: request.logit_bias ?? {},
     seed: seedOf(request.seed),
     allowedTokenIds: request.allowed_token_ids ?? [],
@@ -87,5 +86,6 @@ export function samplingParams(
     ignoreEos: request.ignore_eos ?? false,
     numChoices: request.n,
     thinkingTokenBudget,
+    ...valuesByKey(SAMPLING_FIELDS, ({ name }) => request[name]),
   };
 }

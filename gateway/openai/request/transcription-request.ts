@@ -86,9 +86,9 @@ export function parseTranscriptionRequest(form: SubmittedForm): TranscriptionReq
     throw new MeshError('INVALID_REQUEST', message, { param: 'response_format' });
   }
   return {
-    ...requestNames(request),
     unknownFields,
     isStream,
+    ...requestNames(request),
     format,
     temperature,
     start: start(request, { temperature, isVerbose: format === 'verbose_json' }),

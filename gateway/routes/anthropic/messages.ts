@@ -26,7 +26,6 @@ function messageCall({ request: { body, id } }: Exchange): AnswerCall {
   const { start, form, ...request } = parseMessageRequest(body);
   const formOf = ({ route }: AnswerSource) => ({ model: route.name, reasoning: form.reasoning });
   return {
-    ...request,
     starts: [start],
     takesRules: true,
     heartbeat: PING_FRAME,
@@ -36,5 +35,6 @@ function messageCall({ request: { body, id } }: Exchange): AnswerCall {
       const message = new Answer(1);
       return gathered([message], () => messageResponse(message, formOf(served)));
     },
+    ...request,
   };
 }

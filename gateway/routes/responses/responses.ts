@@ -19,7 +19,6 @@ function responseCall(json: unknown): AnswerCall {
   const { start, form, ...request } = parseResponseRequest(json);
   let events: ResponseEvents | undefined;
   return {
-    ...request,
     starts: [start],
     promptRepeats: 1,
     repeatsScores: true,
@@ -41,5 +40,6 @@ function responseCall(json: unknown): AnswerCall {
         end: () => writer.end().response,
       };
     },
+    ...request,
   };
 }

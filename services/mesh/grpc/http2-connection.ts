@@ -41,12 +41,12 @@ export class Http2Connection {
   begin({ path, metadata }: CallHead): ClientHttp2Stream {
     const session = this.#usable();
     const headers = {
-      ...metadata,
       ':method': HTTP2_METHOD_POST,
       ':path': path,
       te: 'trailers',
       'content-type': 'application/grpc',
       'grpc-accept-encoding': 'identity',
+      ...metadata,
     };
     try {
       return session.begin(headers);
