@@ -1,3 +1,4 @@
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import { ChunkedOutput } from '#gateway/http/chunked-output.ts';
 import { toMeshError } from '#gateway/http/errors-to-http.ts';
@@ -67,7 +68,9 @@ export async function streamAnswer(
 /** Takes the response over from the framework. */
 function openStream(reply: FastifyReply): SseOutput {
   reply.hijack();
-  const own = { 'openai-processing-ms': String(Math.round(reply.elapsedTime)) };
-  reply.raw.writeHead(200, Object.assign(reply.getHeaders(), SSE_HEADERS, own));
+  const headers: OutgoingHttpHeaders = {};
+  Object.assign(headers, reply.getHeaders(), SSE_HEADERS);
+  headers['openai-processing-ms'] = String(Math.round(reply.elapsedTime));
+  reply.raw.writeHead(200, headers);
   return new ChunkedOutput(reply.raw);
 }
