@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, renameSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { noFakeGpus, withFakeGpus } from './fake-gpus.ts';
@@ -20,4 +21,25 @@ export const EMULATOR_REPORT = /SIMT emulator: /;
 export function withEmulatedGpus(count: number): Readonly<Record<string, string | undefined>> {
   const gpus = Array.from({ length: count }, () => 'Emulated GPU,8.9,2').join(';');
   return { ...withFakeGpus(gpus), AUTOGLM_CUDA_LIBRARY: LIBRARY };
+}
+
+/** What can go wrong once, as `test/native/emulated_gpu/planned_faults.h` describes it. */
+export type GpuFault = 'out-of-memory' | 'late' | 'failure';
+
+/** Faults of the emulated GPUs of processes that have `env` in their environment. */
+export class GpuFaults {
+  readonly #file = join(mkdtempSync(join(tmpdir(), 'gpu-faults-')), 'fault');
+  readonly env = { EMULATED_GPU_FAULT: this.#file };
+
+  /** Whether no fault is planned that nothing has met yet. */
+  get areMet(): boolean {
+    return !existsSync(this.#file);
+  }
+
+  /** Lets the GPU of this number, or the first that could, fail once. */
+  plan(fault: GpuFault, gpu: number | 'any'): void {
+    const written = `${this.#file}.written`;
+    writeFileSync(written, `${fault} ${gpu}\n`);
+    renameSync(written, this.#file);
+  }
 }

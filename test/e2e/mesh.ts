@@ -28,6 +28,8 @@ export interface Mesh {
   readonly exit: Promise<number | null>;
   /** Log of the supervisor and the processes as JSON lines; it ends when all of them are gone. */
   readonly lines: Lines;
+  /** What they write to standard error, which the test shows, too. */
+  readonly errors: Lines;
   /** Returns the running processes of a role, in the configuration's order. */
   instances(role: string): Promise<MeshInstance[]>;
   /** Returns their ids. */
@@ -82,11 +84,13 @@ export async function spawnMesh(settings: MeshSettings = {}): Promise<Mesh> {
   const urls = ports.map((port) => `http://127.0.0.1:${port}`);
   const args = [AUTOGLM, 'serve', '--config', config, ...(settings.flags ?? [])];
   const supervisor = spawn(process.execPath, args, {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...NO_GPUS, ...settings.env },
   });
-  assert(supervisor.stdout !== null);
+  assert(supervisor.stdout !== null && supervisor.stderr !== null);
   const lines = new Lines(supervisor.stdout, LOADING_MS);
+  const errors = new Lines(supervisor.stderr, LOADING_MS);
+  supervisor.stderr.pipe(process.stderr);
   const exit = once(supervisor, 'exit').then(() => supervisor.exitCode);
   const backboneAddress = `127.0.0.1:${backbonePort}`;
   return {
@@ -98,6 +102,7 @@ export async function spawnMesh(settings: MeshSettings = {}): Promise<Mesh> {
     supervisor,
     exit,
     lines,
+    errors,
     instances: (role) => instancesOf(config, role),
     pids: async (role) => (await instancesOf(config, role)).map(({ pid }) => pid),
     stop: async () => {

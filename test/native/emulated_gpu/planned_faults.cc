@@ -29,8 +29,9 @@ bool TakeFault(const char* fault, int gpu) {
   if (file == nullptr) return false;
   std::ifstream text(file);
   std::string name;
-  int number = -1;
-  return text >> name >> number && name == fault && number == gpu && unlink(file) == 0;
+  std::string which;
+  if (!(text >> name >> which) || name != fault) return false;
+  return (which == "any" || which == std::to_string(gpu)) && unlink(file) == 0;
 }
 
 uint64_t SetPause(uint64_t nanoseconds) {

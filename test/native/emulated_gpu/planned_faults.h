@@ -6,8 +6,8 @@
 namespace autoglm {
 
 // Returns the operations of an emulated GPU, which fail once when a test plans it: the file that
-// EMULATED_GPU_FAULT names then holds a fault and the number of a GPU, as in "failure 1". Of all
-// processes one takes the fault, and the file with it.
+// EMULATED_GPU_FAULT names then holds a fault and the number of a GPU, or "any", as in "failure 1". Of
+// all processes one takes the fault, and the file with it.
 //   out-of-memory N  memory of sampling is lost, and there is no other for the step
 //   late N           a kernel that meets other GPUs comes when they have given up waiting for it
 //   failure N        a kernel fails, and with it the GPU for good
