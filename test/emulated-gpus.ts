@@ -24,7 +24,7 @@ export function withEmulatedGpus(count: number): Readonly<Record<string, string 
 }
 
 /** What can go wrong once, as `test/native/emulated_gpu/planned_faults.h` describes it. */
-export type GpuFault = 'out-of-memory' | 'late' | 'failure';
+export type GpuFault = 'out-of-memory' | 'late' | 'failure' | 'unwritten';
 
 /** Faults of the emulated GPUs of processes that have `env` in their environment. */
 export class GpuFaults {

@@ -52,9 +52,17 @@ void BeforeLaunch(int gpu, const cuda::KernelLaunch& launch) {
   SetPause(before);
 }
 
+void ReadUnwritten(cuda::Stream& stream) {
+  const Result<DeviceBuffer> memory = stream.Allocate(64);
+  CHECK(memory.ok());
+  char values[64];
+  stream.CopyOut(values, memory.value().data(), sizeof(values));
+}
+
 void Sample(OpsContext& context, const SampleOp& op) {
   cuda::CudaContext& cuda = cuda::Cuda(context);
   const int gpu = cuda.stream().ordinal();
+  if (TakeFault("unwritten", gpu)) ReadUnwritten(cuda.stream());
   if (TakeFault("out-of-memory", gpu)) {
     cuda.sample_memory = DeviceBuffer();
     SetFullGpu(gpu);

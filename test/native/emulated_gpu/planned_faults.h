@@ -11,6 +11,7 @@ namespace autoglm {
 //   out-of-memory N  memory of sampling is lost, and there is no other for the step
 //   late N           a kernel that meets other GPUs comes when they have given up waiting for it
 //   failure N        a kernel fails, and with it the GPU for good
+//   unwritten N      memory is read that nobody wrote, which the emulator reports
 const Ops& WithPlannedFaults(const Ops& ops);
 
 }  // namespace autoglm
