@@ -7,6 +7,7 @@
 #include "base/dtype.h"
 #include "base/kv_dtype.h"
 #include "base/weight_format.h"
+#include "kernels/image_kernels.h"
 
 // Tables of kernels, one per CPU level. A kernel is the work of one core on one block of rows.
 //
@@ -343,6 +344,7 @@ struct CpuKernels {
   ConvolutionKernels convolution;
   ConvertKernels convert;
   LogitKernels logits;
+  ImageKernels image;
 };
 
 // Each level overwrites the pointers it improves; the reference sets them all. dispatch.cc applies
