@@ -10,6 +10,7 @@
 #include "binding/object_reader.h"
 #include "binding/refusal.h"
 #include "device/device_id.h"
+#include "kernels/dispatch.h"
 #include "model/preprocess/image_resize.h"
 
 namespace autoglm::binding {
@@ -49,14 +50,19 @@ ResizeRequest ReadRequest(const ObjectReader& object, Napi::ObjectReference& kep
 
 class ResizeWorker final : public Napi::AsyncWorker {
  public:
-  ResizeWorker(Napi::Env env, const ResizeRequest& request, Napi::ObjectReference kept)
-      : Napi::AsyncWorker(env), deferred_(env), request_(request), kept_(std::move(kept)) {}
+  ResizeWorker(Napi::Env env, const ResizeRequest& request, const kernels::ImageKernels& kernels,
+               Napi::ObjectReference kept)
+      : Napi::AsyncWorker(env),
+        deferred_(env),
+        request_(request),
+        kernels_(kernels),
+        kept_(std::move(kept)) {}
 
   Napi::Promise promise() const { return deferred_.Promise(); }
 
   void Execute() override {
     ThreadPool threads({AvailableCores()[0]});
-    resized_ = ResizeBicubic(request_.image, request_.to, threads);
+    resized_ = ResizeBicubic(request_.image, request_.to, {threads, kernels_});
   }
 
   void OnOK() override {
@@ -67,6 +73,7 @@ class ResizeWorker final : public Napi::AsyncWorker {
  private:
   const Napi::Promise::Deferred deferred_;
   const ResizeRequest request_;
+  const kernels::ImageKernels& kernels_;
   const Napi::ObjectReference kept_;
   std::vector<uint8_t> resized_;
 };
@@ -80,7 +87,10 @@ Napi::Value ResizeImage(const Napi::CallbackInfo& info) {
   const ResizeRequest request =
       ReadRequest(ObjectReader(info[0], "resize", status), kept, status);
   if (!status.ok() || env.IsExceptionPending()) return RefuseRead(env, status);
-  auto* worker = new ResizeWorker(env, request, std::move(kept));  // frees itself when done
+  const Result<kernels::KernelChoice>& active = kernels::ActiveKernels();
+  if (!active.ok()) return RefuseRead(env, active.status());
+  auto* worker = new ResizeWorker(env, request, active.value().chosen.kernels.image,
+                                  std::move(kept));  // frees itself when done
   const Napi::Promise promise = worker->promise();
   worker->Queue();
   return promise;

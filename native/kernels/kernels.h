@@ -7,6 +7,7 @@
 #include "base/dtype.h"
 #include "base/kv_dtype.h"
 #include "base/weight_format.h"
+#include "kernels/image_kernels.h"
 
 // Tables of kernels, one per CPU level. A kernel is the work of one core on one block of rows.
 //
@@ -48,14 +49,14 @@ struct PackPanelArgs {
   const int8_t* zero_points = nullptr;  // [num_rows, groups] if the format has them
 };
 
-// How the input of a product lies in memory: row by row; in the order of a level's arrange_row; or row
-// by row of int16 with a scale each, as float32_to_int16 writes them, which some levels multiply faster
-// than bfloat16.
-enum class InputLayout : uint8_t { kRows, kTiles, kInt16Rows };
+// How the input of a product lies in memory: row by row; in the order of a level's arrange_row; row by
+// row of int16 with a scale each, as float32_to_int16 writes them, which some levels multiply faster
+// than bfloat16; or row by row of bfloat16 held as float32, where the processor multiplies only those.
+enum class InputLayout : uint8_t { kRows, kTiles, kInt16Rows, kFloatRows };
 
 struct GemmArgs {
   Dtype x_dtype;  // float32 or bfloat16; not used if the format quantizes its input
-  // [num_rows, depth] of x_dtype or int16, or of uint8 as float32_to_uint8 writes it.
+  // [num_rows, depth] of x_dtype or what x_layout says, or of uint8 as float32_to_uint8 writes it.
   const void* x;
   InputLayout x_layout = InputLayout::kRows;
   const float* x_scales = nullptr;  // [num_rows] of an input of uint8 or int16
@@ -99,7 +100,7 @@ struct GemmKernels {
   void (*multiply)(const GemmArgs& args);
   // Returns the largest part of a product of `num_rows` rows that a core multiplies from its caches,
   // and how it takes its input; both counts are at least 1. Only an input that would be rounded to
-  // bfloat16 may be taken as int16.
+  // bfloat16 may be taken as int16 or as kFloatRows.
   GemmTask (*largest_task)(const WeightFormat& format, Dtype x_dtype, int64_t depth,
                            int64_t num_rows);
   size_t scratch_bytes;  // of each thread; 0 if no task takes tiles
@@ -303,6 +304,7 @@ struct RoundArgs {
 struct ConvertKernels {
   const char* isa;
   void (*float32_to_bfloat16)(const float* x, uint16_t* y, int64_t count);
+  void (*round_to_bfloat16)(const float* x, float* y, int64_t count);  // which stays float32
   void (*float32_to_float16)(const float* x, uint16_t* y, int64_t count);
   void (*bfloat16_to_float32)(const uint16_t* x, float* y, int64_t count);
   void (*float16_to_float32)(const uint16_t* x, float* y, int64_t count);
@@ -343,6 +345,7 @@ struct CpuKernels {
   ConvolutionKernels convolution;
   ConvertKernels convert;
   LogitKernels logits;
+  ImageKernels image;
 };
 
 // Each level overwrites the pointers it improves; the reference sets them all. dispatch.cc applies

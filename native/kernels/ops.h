@@ -18,6 +18,7 @@
 #include "device/device_id.h"
 #include "device/memory.h"
 #include "device/thread_pool.h"
+#include "kernels/image_kernels.h"
 #include "kernels/sampling/token_choice.h"
 
 // The operations that models call: one indirect call per operation over the tensors of a device.
@@ -41,6 +42,8 @@ class OpsContext {
   virtual ~OpsContext() = default;
   // Returns the threads of the host beside the device, for work such as preprocessing.
   virtual ThreadPool& threads() = 0;
+  // Returns what one of these threads computes of pictures.
+  virtual const kernels::ImageKernels& image_kernels() const = 0;
 
   // The device's place in its group (kernels/group/device_group.h), which outlives the context; null:
   // it is alone. join_group sets it.

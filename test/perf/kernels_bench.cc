@@ -47,8 +47,11 @@ struct GemmShape {
   int64_t depth;
   int64_t num_columns;
 
-  int64_t ValueBytes() const {
-    return format.quantizes_input ? 1 : static_cast<int64_t>(DtypeBytes(x_dtype));
+  // Bytes of a number of the input as a level takes it.
+  int64_t ValueBytes(kernels::InputLayout layout) const {
+    if (format.quantizes_input) return 1;
+    if (layout == kernels::InputLayout::kFloatRows) return sizeof(float);
+    return static_cast<int64_t>(DtypeBytes(x_dtype));
   }
   std::string Name() const {
     const char* x = format.quantizes_input ? "int8" : DtypeName(x_dtype);
@@ -97,7 +100,7 @@ void BenchGemm(const MachinePeak& machine, const CpuKernels& kernels, const Gemm
       const int64_t count = std::min(task.num_panels, part * (thread + 1) - panel);
       for (int64_t row = 0; row < shape.num_rows; row += task.num_rows) {
         gemm.multiply({.x_dtype = shape.x_dtype,
-                       .x = x.data() + row * x_stride * shape.ValueBytes(),
+                       .x = x.data() + row * x_stride * shape.ValueBytes(task.x_layout),
                        .x_layout = task.x_layout,
                        .x_scales = x_scales.data() + row,
                        .x_stride = x_stride,

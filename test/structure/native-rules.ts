@@ -17,6 +17,7 @@ const BELOW_MODEL = [
   'device/memory.h',
   'device/shared_memory.h',
   'device/thread_pool.h',
+  'kernels/image_kernels.h',
   'kernels/ops.h',
   'kernels/sampling/token_choice.h',
 ];
@@ -25,7 +26,7 @@ const BELOW_MODEL = [
  * Files that kernels of an instruction set may include. An inline function of any other shared
  * header would become a weak symbol.
  */
-const BELOW_VECTORS = ['kernels/kernels.h', 'kernels/simd/'];
+const BELOW_VECTORS = ['kernels/image_kernels.h', 'kernels/kernels.h', 'kernels/simd/'];
 
 /**
  * Files, or rooms (names that end in a slash), that each room may include besides itself. The
@@ -39,11 +40,17 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'device/',
     'kernels/cpu/cpu_ops.h',
     'kernels/cuda/cuda_library.h',
+    'kernels/image_kernels.h',
     'kernels/kernels.h',
     'kernels/ops.h',
     'kernels/sampling/token_choice.h',
   ],
-  'kernels/kernels.h': ['base/dtype.h', 'base/kv_dtype.h', 'base/weight_format.h'],
+  'kernels/kernels.h': [
+    'base/dtype.h',
+    'base/kv_dtype.h',
+    'base/weight_format.h',
+    'kernels/image_kernels.h',
+  ],
   'kernels/reference/': ['base/', 'kernels/kernels.h'],
   'kernels/simd/': ['kernels/kernels.h'],
   'kernels/avx2/': BELOW_VECTORS,

@@ -1,3 +1,4 @@
+#include "kernels/avx2/image.h"
 #include "kernels/avx2/vector.h"
 #include "kernels/kernels.h"
 #include "kernels/simd/activation.h"
@@ -21,6 +22,7 @@ void ApplyAvx2(CpuKernels& kernels) {
   kernels.convolution = Convolution<Avx2Vector>(kIsa);
   kernels.convert = Convert<Avx2Vector>(kIsa);
   kernels.logits = Logits<Avx2Vector>(kIsa);
+  kernels.image = Image(kIsa);
 }
 
 }  // namespace autoglm::kernels

@@ -15,9 +15,12 @@ struct Avx2Vector {
   using Pairs = __m256i;  // [kWidth] pairs of bfloat16, the earlier one in the low half
 
   static constexpr int kWidth = 8;
-  static constexpr int kTileRows = 5;
+  static constexpr int kTileRows = 6;
   static constexpr int kTileVectors = 2;
+  // Where a product passes through a register before it is added to its sum.
+  static constexpr int kDotTileRows = 5;
   static constexpr int kLaneTileRows = 5;
+  static constexpr bool kWidensBytes = true;
   static constexpr bool kHasBfloat16Dot = false;
   static constexpr bool kHasByteDot = false;
   static constexpr bool kHasNibbleDigits = true;
@@ -51,6 +54,12 @@ struct Avx2Vector {
   static Float Multiply(Float a, Float b) { return _mm256_mul_ps(a, b); }
   static Float Divide(Float a, Float b) { return _mm256_div_ps(a, b); }
   static Float MultiplyAdd(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
+  // sum + a * b in the register of the sum. The compiler may choose to overwrite a factor instead, and
+  // then moves what it needs again: a tile of 5 x 2 vectors took half as long again.
+  static Float AddProduct(Float sum, Float a, Float b) {
+    asm("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+    return sum;
+  }
   // c - a * b.
   static Float NegativeMultiplyAdd(Float a, Float b, Float c) { return _mm256_fnmadd_ps(a, b, c); }
   // The second operand in lanes in which either is NaN.
@@ -109,6 +118,18 @@ struct Avx2Vector {
         p, _mm_packus_epi32(_mm256_castsi256_si128(rounded), _mm256_extracti128_si256(rounded, 1)),
         count);
   }
+  // The low half of each lane: to nearest, ties to even; a NaN gets its quiet bit, lest rounding turn it
+  // into infinity.
+  static Pairs RoundToBfloat16(Float a) {
+    const __m256i bits = _mm256_castps_si256(a);
+    const __m256i upper = _mm256_srli_epi32(bits, 16);
+    const __m256i odd = _mm256_and_si256(upper, _mm256_set1_epi32(1));
+    const __m256i bias = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
+    const __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, bias), 16);
+    const __m256i quiet = _mm256_or_si256(upper, _mm256_set1_epi32(0x40));
+    const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+    return _mm256_blendv_epi8(rounded, quiet, is_nan);
+  }
   static Float LoadFloat16(const uint16_t* p) { return _mm256_cvtph_ps(LoadHalves(p)); }
   static Float LoadFloat16First(const uint16_t* p, int64_t count) {
     return _mm256_cvtph_ps(LoadHalvesFirst(p, count));
@@ -119,6 +140,12 @@ struct Avx2Vector {
 
   static Pairs LoadPairs(const uint32_t* p) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  }
+  // Loads what was loaded before, which the compiler would keep in a register that a tile needs.
+  static Pairs ReloadPairs(const uint32_t* p) {
+    Pairs a;
+    asm("vmovdqu %1, %0" : "=x"(a) : "m"(*reinterpret_cast<const __m256i_u*>(p)));
+    return a;
   }
   static void StoreLanes(uint32_t* p, Pairs a) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a);
@@ -149,6 +176,28 @@ struct Avx2Vector {
     const __m256i odd =
         _mm256_madd_epi16(_mm256_srai_epi16(a, 8), _mm256_srli_epi16(bytes, 8));
     return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
+  }
+  // Bytes 0 and 2 of each lane, or 1 and 3, as a pair of int16.
+  template <int kOdd>
+  static Pairs BytesInt16(Pairs a) {
+    return _mm256_srai_epi16(kOdd == 1 ? a : _mm256_slli_epi16(a, 8), 8);
+  }
+  // Widens `count` uint8: of each four the even ones, then the odd ones. Writes whole lanes, zeros where
+  // there are no numbers.
+  static void StoreEvenOddFirst(int16_t* y, const uint8_t* x, int64_t count) {
+    __m256i bytes = _mm256_setzero_si256();
+    if (count == 4 * kWidth) {
+      bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
+    } else {
+      __builtin_memcpy(&bytes, x, static_cast<size_t>(count));
+    }
+    const __m256i even = _mm256_and_si256(bytes, _mm256_set1_epi16(0xff));
+    const __m256i odd = _mm256_srli_epi16(bytes, 8);
+    const __m256i low = _mm256_unpacklo_epi32(even, odd);
+    const __m256i high = _mm256_unpackhi_epi32(even, odd);
+    __m256i* const pairs = reinterpret_cast<__m256i*>(y);
+    _mm256_storeu_si256(pairs, _mm256_permute2x128_si256(low, high, 0x20));
+    _mm256_storeu_si256(pairs + 1, _mm256_permute2x128_si256(low, high, 0x31));
   }
   // What simd/nibble_digits.h multiplies: eight int4 of each lane by bytes of int16.
   static Pairs NibblesAbove8(Pairs a) { return _mm256_xor_si256(a, _mm256_set1_epi8(-120)); }
@@ -337,17 +386,6 @@ struct Avx2Vector {
   }
   static Float Widen(__m128i bfloat16) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bfloat16), 16));
-  }
-  // To nearest, ties to even; a NaN gets its quiet bit, lest rounding turn it into infinity.
-  static __m256i RoundToBfloat16(Float a) {
-    const __m256i bits = _mm256_castps_si256(a);
-    const __m256i upper = _mm256_srli_epi32(bits, 16);
-    const __m256i odd = _mm256_and_si256(upper, _mm256_set1_epi32(1));
-    const __m256i bias = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
-    const __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, bias), 16);
-    const __m256i quiet = _mm256_or_si256(upper, _mm256_set1_epi32(0x40));
-    const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q));
-    return _mm256_blendv_epi8(rounded, quiet, is_nan);
   }
 };
 

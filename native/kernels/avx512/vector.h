@@ -17,7 +17,9 @@ struct Avx512Vector {
   static constexpr int kWidth = 16;
   static constexpr int kTileRows = 6;
   static constexpr int kTileVectors = 4;
+  static constexpr int kDotTileRows = 6;
   static constexpr int kLaneTileRows = 5;
+  static constexpr bool kWidensBytes = false;
   static constexpr bool kHasBfloat16Dot = false;
   static constexpr bool kHasByteDot = false;
   static constexpr bool kHasNibbleDigits = false;
@@ -57,6 +59,8 @@ struct Avx512Vector {
   static Float Multiply(Float a, Float b) { return _mm512_mul_ps(a, b); }
   static Float Divide(Float a, Float b) { return _mm512_div_ps(a, b); }
   static Float MultiplyAdd(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }
+  // sum + a * b in the register of the sum.
+  static Float AddProduct(Float sum, Float a, Float b) { return Pin(MultiplyAdd(a, b, sum)); }
   // c - a * b.
   static Float NegativeMultiplyAdd(Float a, Float b, Float c) { return _mm512_fnmadd_ps(a, b, c); }
   // The second operand in lanes in which either is NaN.
@@ -93,6 +97,17 @@ struct Avx512Vector {
   static Float LoadFirst(const uint16_t* bfloat16, int64_t count) {
     return Widen(_mm256_maskz_loadu_epi16(FirstLanes(count), bfloat16));
   }
+  // The low half of each lane: to nearest, ties to even; a NaN gets its quiet bit, lest rounding turn it
+  // into infinity.
+  static Pairs RoundToBfloat16(Float a) {
+    const __m512i bits = _mm512_castps_si512(a);
+    const __m512i upper = _mm512_srli_epi32(bits, 16);
+    const __m512i odd = _mm512_and_si512(upper, _mm512_set1_epi32(1));
+    const __m512i bias = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
+    const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(bits, bias), 16);
+    return _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), upper,
+                                _mm512_set1_epi32(0x40));
+  }
   static void StoreBfloat16First(uint16_t* p, Float a, int64_t count) {
     _mm256_mask_storeu_epi16(p, FirstLanes(count), _mm512_cvtepi32_epi16(RoundToBfloat16(a)));
   }
@@ -114,6 +129,7 @@ struct Avx512Vector {
   }
 
   static Pairs LoadPairs(const uint32_t* p) { return _mm512_loadu_si512(p); }
+  static Pairs ReloadPairs(const uint32_t* p) { return LoadPairs(p); }  // registers suffice
   static void StoreLanes(uint32_t* p, Pairs a) { _mm512_storeu_si512(p, a); }
   static Float LowHalves(Pairs a) { return _mm512_castsi512_ps(_mm512_slli_epi32(a, 16)); }
   static Float HighHalves(Pairs a) {
@@ -266,16 +282,6 @@ struct Avx512Vector {
   }
   static Float Widen(__m256i bfloat16) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bfloat16), 16));
-  }
-  // To nearest, ties to even; a NaN gets its quiet bit, lest rounding turn it into infinity.
-  static __m512i RoundToBfloat16(Float a) {
-    const __m512i bits = _mm512_castps_si512(a);
-    const __m512i upper = _mm512_srli_epi32(bits, 16);
-    const __m512i odd = _mm512_and_si512(upper, _mm512_set1_epi32(1));
-    const __m512i bias = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
-    const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(bits, bias), 16);
-    return _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), upper,
-                                _mm512_set1_epi32(0x40));
   }
 };
 

@@ -23,6 +23,7 @@ class CpuContext final : public OpsContext {
       : kernels_(kernels), threads_(id.cores, id.max_threads) {}
 
   ThreadPool& threads() override { return threads_; }
+  const kernels::ImageKernels& image_kernels() const override { return kernels_.image; }
   const kernels::CpuKernels& kernels() const { return kernels_; }
 
   // The copy of a gemm's input that is rounded to bfloat16 or to integers, and the scales of the

@@ -13,6 +13,11 @@ int64_t RoundedRowBytes(int64_t depth, int64_t value_bytes) {
   return (DivideUp(depth * value_bytes, kLineBytes) | 1) * kLineBytes;
 }
 
+int64_t RoundedValueBytes(const WeightFormat& format, const kernels::GemmTask& task) {
+  if (format.quantizes_input) return sizeof(uint8_t);
+  return task.x_layout == kernels::InputLayout::kFloatRows ? sizeof(float) : sizeof(uint16_t);
+}
+
 // Makes a buffer at least as large as `bytes`.
 Status Grow(DeviceBuffer& buffer, int64_t bytes) {
   if (static_cast<size_t>(bytes) <= buffer.bytes()) return Status();
@@ -24,8 +29,11 @@ Status Grow(DeviceBuffer& buffer, int64_t bytes) {
 
 }  // namespace
 
-Status GrowGemmInput(CpuContext& cpu, int64_t depth) {
-  const int64_t row_bytes = RoundedRowBytes(depth, sizeof(uint16_t));
+Status GrowGemmInput(CpuContext& cpu, const WeightShape& shape) {
+  // The number of rows does not change how large a number is.
+  const kernels::GemmTask task =
+      cpu.kernels().gemm.largest_task(shape.format, Dtype::kBfloat16, shape.depth, 1);
+  const int64_t row_bytes = RoundedRowBytes(shape.depth, RoundedValueBytes(shape.format, task));
   const int64_t scratch_bytes = static_cast<int64_t>(cpu.kernels().gemm.scratch_bytes);
   const Status scales = Grow(cpu.gemm_input_scales, kRowsPerRounding * int64_t{sizeof(float)});
   if (!scales.ok()) return scales;
@@ -53,7 +61,7 @@ GemmInput PlainGemmInput(const MatrixView& x) {
 GemmInput RoundGemmInput(CpuContext& cpu, const WeightFormat& format, const MatrixView& x,
                          const kernels::GemmTask& task) {
   const kernels::CpuKernels& kernels = cpu.kernels();
-  const int64_t value_bytes = format.quantizes_input ? 1 : 2;
+  const int64_t value_bytes = RoundedValueBytes(format, task);
   const int64_t row_bytes = RoundedRowBytes(x.columns, value_bytes);
   CHECK(x.rows <= kRowsPerRounding);
   CHECK(static_cast<size_t>(kRowsPerRounding * row_bytes) <= cpu.gemm_input.bytes());
@@ -68,6 +76,8 @@ GemmInput RoundGemmInput(CpuContext& cpu, const WeightFormat& format, const Matr
     } else if (is_int16) {
       scales[row] =
           kernels.convert.float32_to_int16(source, static_cast<int16_t*>(target), x.columns);
+    } else if (task.x_layout == kernels::InputLayout::kFloatRows) {
+      kernels.convert.round_to_bfloat16(source, static_cast<float*>(target), x.columns);
     } else {
       kernels.convert.float32_to_bfloat16(source, static_cast<uint16_t*>(target), x.columns);
     }

@@ -23,11 +23,11 @@ struct GemmInput {
   const float* scales = nullptr;  // [rows] of an input of integers
 };
 
-// Makes room for the rounded input of a weight of this depth, and for each thread's scratch.
-Status GrowGemmInput(CpuContext& cpu, int64_t depth);
+// Makes room for the rounded input of a weight, and for each thread's scratch.
+Status GrowGemmInput(CpuContext& cpu, const WeightShape& shape);
 
-// Rounds the rows of x, at most kRowsPerRounding, to bfloat16 in the context's buffers, or each row
-// to integers and a scale: of one byte if the format quantizes its input, of two if the task takes them.
+// Rounds the rows of x, at most kRowsPerRounding, to bfloat16 in the context's buffers, as float32 if
+// the task takes those, or each row to integers and a scale: of one byte if the format quantizes its input, of two if the task takes them.
 GemmInput RoundGemmInput(CpuContext& cpu, const WeightFormat& format, const MatrixView& x,
                          const kernels::GemmTask& task);
 

@@ -14,9 +14,9 @@ namespace {
 
 constexpr int64_t kTasksPerThread = 4;
 
-// Makes room for the rounded input of a weight of this depth.
+// Makes room for the rounded input of a weight.
 Status PrepareGemm(OpsContext& context, const WeightShape& shape) {
-  return GrowGemmInput(Cpu(context), shape.depth);
+  return GrowGemmInput(Cpu(context), shape);
 }
 
 size_t PackedBytes(OpsContext& context, const WeightShape& shape) {

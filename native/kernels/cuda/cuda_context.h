@@ -13,6 +13,7 @@
 #include "kernels/cuda/group/peer_exchange.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/cuda/sampling/request.h"
+#include "kernels/dispatch.h"
 #include "kernels/ops.h"
 
 namespace autoglm::cuda {
@@ -34,6 +35,9 @@ class CudaContext final : public OpsContext {
         threads_(id.cores, id.max_threads) {}
 
   ThreadPool& threads() override { return threads_; }
+  const kernels::ImageKernels& image_kernels() const override {
+    return kernels::ActiveKernels().value().chosen.kernels.image;
+  }
   Stream& stream() { return *stream_; }
   const GpuProperties& properties() const { return stream_->properties(); }
   const std::string& name() const { return name_; }

@@ -13,6 +13,8 @@ void ConvertAll(const From* x, To* y, int64_t count) {
   for (int64_t i = 0; i < count; ++i) y[i] = kConvert(x[i]);
 }
 
+float RoundToBfloat16(float x) { return BFloat16ToFloat(FloatToBFloat16(x)); }
+
 // Rounds a row to integers of magnitude kLargest at most, adds kOffset, and returns their scale.
 template <typename T, int kLargest, int kOffset>
 float Float32ToIntegers(const float* x, T* y, int64_t count) {
@@ -60,6 +62,7 @@ void Float32ToInt8(const RoundArgs& args) {
 ConvertKernels Convert() {
   return {.isa = "reference",
           .float32_to_bfloat16 = ConvertAll<float, uint16_t, FloatToBFloat16>,
+          .round_to_bfloat16 = ConvertAll<float, float, RoundToBfloat16>,
           .float32_to_float16 = ConvertAll<float, uint16_t, FloatToFloat16>,
           .bfloat16_to_float32 = ConvertAll<uint16_t, float, BFloat16ToFloat>,
           .float16_to_float32 = ConvertAll<uint16_t, float, Float16ToFloat>,

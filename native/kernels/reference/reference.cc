@@ -11,6 +11,7 @@ void ApplyReference(CpuKernels& kernels) {
   kernels.convolution = reference::Convolution();
   kernels.convert = reference::Convert();
   kernels.logits = reference::Logits();
+  kernels.image = reference::Image();
 }
 
 }  // namespace autoglm::kernels

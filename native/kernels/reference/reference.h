@@ -15,6 +15,7 @@ AttentionKernels Attention();
 ConvolutionKernels Convolution();
 ConvertKernels Convert();
 LogitKernels Logits();
+ImageKernels Image();
 
 }  // namespace autoglm::kernels::reference
 

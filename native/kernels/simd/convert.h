@@ -15,6 +15,14 @@ void Float32ToBfloat16(const float* x, uint16_t* y, int64_t count) {
 }
 
 template <typename V>
+void RoundToBfloat16(const float* x, float* y, int64_t count) {
+  ForEachVector<V>(count, [&](int64_t i, int64_t n) {
+    const typename V::Pairs rounded = V::RoundToBfloat16(V::LoadFirst(x + i, n));
+    V::StoreFirst(y + i, V::LowHalves(rounded), n);
+  });
+}
+
+template <typename V>
 void Float32ToFloat16(const float* x, uint16_t* y, int64_t count) {
   ForEachVector<V>(
       count, [&](int64_t i, int64_t n) { V::StoreFloat16First(y + i, V::LoadFirst(x + i, n), n); });
@@ -109,6 +117,7 @@ template <typename V>
 ConvertKernels Convert(const char* isa) {
   return {.isa = isa,
           .float32_to_bfloat16 = Float32ToBfloat16<V>,
+          .round_to_bfloat16 = RoundToBfloat16<V>,
           .float32_to_float16 = Float32ToFloat16<V>,
           .bfloat16_to_float32 = Bfloat16ToFloat32<V>,
           .float16_to_float32 = Float16ToFloat32<V>,

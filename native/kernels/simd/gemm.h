@@ -32,8 +32,9 @@ PairWeights<V> PairsOf(const PanelBlock& block) {
 }
 
 template <typename V, int kRows, int kVectors>
-void AccumulateBlock(WeightType type, const PanelBlock& block, const float* const x[kRows],
-                     Tile<V, kRows, kVectors>& tile) {
+[[gnu::always_inline]] inline void AccumulateBlock(WeightType type, const PanelBlock& block,
+                                                   const float* const x[kRows],
+                                                   Tile<V, kRows, kVectors>& tile) {
   constexpr int64_t kWidth = kPanelWidth<V>;
   const int64_t first = block.depth_begin * kWidth;
   switch (type) {
@@ -56,15 +57,23 @@ void AccumulateBlock(WeightType type, const PanelBlock& block, const float* cons
   }
 }
 
-// Multiplies the rows x of a tile, which start at the block's first depth, with all panels.
+// Multiplies the rows x of a tile, which start at the block's first depth, with the first panels of kVectors
+// vectors.
+template <typename V, int kRows, int kVectors>
+[[gnu::noinline]] void MultiplyTile(const GemmArgs& args, const PanelBlock& block, int64_t row,
+                                    const float* const x[kRows]) {
+  Tile<V, kRows, kVectors> tile;
+  LoadSums(args, block, row, tile);
+  AccumulateBlock(args.format.type, block, x, tile);
+  StoreSums(args, block, row, tile);
+}
+
+// Multiplies the rows of a tile with all panels.
 template <typename V, int kRows>
 void MultiplyRows(const GemmArgs& args, const PanelBlock& block, int64_t row,
                   const float* const x[kRows]) {
   ForEachPanelTile<V, kRows>(block, [&](auto panels, const PanelBlock& part, int64_t) {
-    Tile<V, kRows, panels.kCount * V::kTileVectors> tile;
-    LoadSums(args, part, row, tile);
-    AccumulateBlock(args.format.type, part, x, tile);
-    StoreSums(args, part, row, tile);
+    MultiplyTile<V, kRows, panels.kCount * V::kTileVectors>(args, part, row, x);
   });
 }
 
@@ -97,7 +106,7 @@ void MultiplyPairs(const GemmArgs& args, const PanelBlock& block) {
 
 template <typename V>
 void MultiplyBlock(const GemmArgs& args, const PanelBlock& block) {
-  if (args.x_dtype == Dtype::kFloat32) return MultiplyFloat32<V>(args, block);
+  if (HasFloatRows(args)) return MultiplyFloat32<V>(args, block);
   if constexpr (V::kHasBfloat16Dot) {
     if (args.format.type == WeightType::kBfloat16) return MultiplyPairs<V>(args, block);
   }
@@ -127,6 +136,15 @@ void Multiply(const GemmArgs& args) {
   }
 }
 
+// Without dots of bfloat16, rows are rounded as they will be multiplied: they would be widened again for
+// each group of panels.
+template <typename V>
+InputLayout InputLayoutOf(const WeightFormat& format, Dtype x_dtype) {
+  if (MultipliesInt16<V>(format, x_dtype)) return InputLayout::kInt16Rows;
+  const bool is_float = V::kHasBfloat16Dot || format.quantizes_input || x_dtype == Dtype::kFloat32;
+  return is_float ? InputLayout::kRows : InputLayout::kFloatRows;
+}
+
 // Panels stay in a core's second-level cache while the rows pass by.
 template <typename V>
 GemmTask LargestTask(const WeightFormat& format, Dtype x_dtype, int64_t depth, int64_t) {
@@ -136,8 +154,7 @@ GemmTask LargestTask(const WeightFormat& format, Dtype x_dtype, int64_t depth, i
   const int64_t num_groups = fits ? static_cast<int64_t>(kTaskBytes / group_bytes) : int64_t{1};
   return {.num_rows = 64,
           .num_panels = kPanelGroup<V> * num_groups,
-          .x_layout = MultipliesInt16<V>(format, x_dtype) ? InputLayout::kInt16Rows
-                                                          : InputLayout::kRows};
+          .x_layout = InputLayoutOf<V>(format, x_dtype)};
 }
 
 template <typename V>

@@ -25,6 +25,11 @@ constexpr int64_t kPanelGroup = kMaxPanelWidth / kPanelWidth<V>;
 template <typename V, int kRows>
 constexpr int kPanelsAtOnce = kPanelGroup<V> == 1 ? 1 : kRows == 1 ? 4 : kRows <= 3 ? 2 : 1;
 
+// Returns true if an input's numbers are float32 in memory.
+inline bool HasFloatRows(const GemmArgs& args) {
+  return args.x_dtype == Dtype::kFloat32 || args.x_layout == InputLayout::kFloatRows;
+}
+
 // The part of the product of consecutive panels that spans depth depth_begin..depth_end - 1.
 struct PanelBlock {
   const char* panel;    // the first

@@ -83,7 +83,7 @@ float SumOfInput(const GemmArgs& args, int64_t row, int64_t first, int64_t end) 
   if (args.x_layout == InputLayout::kInt16Rows) {
     return sum_of(static_cast<const int16_t*>(args.x) + begin);
   }
-  if (args.x_dtype == Dtype::kFloat32) return sum_of(static_cast<const float*>(args.x) + begin);
+  if (HasFloatRows(args)) return sum_of(static_cast<const float*>(args.x) + begin);
   return sum_of(static_cast<const uint16_t*>(args.x) + begin);
 }
 
@@ -418,6 +418,17 @@ struct IntegerTile {
     *this = local;
   }
 
+  // Does the same for rows that were widened, zeros up to whole lanes. A function of its own, so that its
+  // sums have the registers.
+  [[gnu::noinline]] void Accumulate(const int16_t* const x[kRows], int64_t depth,
+                                    PackedLanes weights) {
+    IntegerTile local = *this;
+    for (int64_t d = 0; d < depth; d += 4, weights.data += weights.stride) {
+      local.AddWidened(x, d, weights);
+    }
+    *this = local;
+  }
+
   void Store(const GemmArgs& args, const GroupBlock& group, int64_t row) const {
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
@@ -457,21 +468,87 @@ struct IntegerTile {
       }
     }
   }
+
+  [[gnu::always_inline]] void AddWidened(const int16_t* const x[kRows], int64_t depth,
+                                         const PackedLanes& weights) {
+    const auto pair_of = [&](int row, int odd) __attribute__((always_inline)) {
+      uint32_t pair;
+      __builtin_memcpy(&pair, x[row] + depth + 2 * odd, sizeof(pair));
+      return pair;
+    };
+    if constexpr (kRows < kVectors) {
+      // A vector of weights after another, so that only those of one take registers.
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) {
+        const typename V::Pairs lanes = weights.At<V>(v);
+        ForEachIndex<2>([&](auto odd) __attribute__((always_inline)) {
+          const typename V::Pairs w = V::template BytesInt16<odd.kValue>(lanes);
+#pragma GCC unroll 8
+          for (int row = 0; row < kRows; ++row) {
+            sums[row][v] = V::Pin(V::AddInt16Dots(sums[row][v], w, pair_of(row, odd.kValue)));
+          }
+        });
+      }
+    } else {
+      typename V::Pairs lanes[kVectors];
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) lanes[v] = weights.At<V>(v);
+      ForEachIndex<2>([&](auto odd) __attribute__((always_inline)) {
+        typename V::Pairs w[kVectors];
+#pragma GCC unroll 8
+        for (int v = 0; v < kVectors; ++v) w[v] = V::template BytesInt16<odd.kValue>(lanes[v]);
+#pragma GCC unroll 8
+        for (int row = 0; row < kRows; ++row) {
+          const uint32_t pair = pair_of(row, odd.kValue);
+#pragma GCC unroll 8
+          for (int v = 0; v < kVectors; ++v) {
+            sums[row][v] = V::Pin(V::AddInt16Dots(sums[row][v], w[v], pair));
+          }
+        }
+      });
+    }
+  }
 };
+
+// Calls visit(rows, first row, x) for tiles of at most kMaxRows rows of an input of uint8, each widened
+// to int16 first: of each four numbers the even ones, then the odd ones, as lanes of weights give them.
+// Zeros follow up to whole lanes.
+template <typename V, int kMaxRows, typename Visit>
+void ForEachWidenedByteTile(const GemmArgs& args, const PanelBlock& block, const Visit& visit) {
+  const int64_t depth = block.Depth();
+  alignas(64) int16_t wide[kMaxRows][kDepthBlock];
+  ForEachInputTile<uint8_t, kMaxRows>(
+      args, block, [&](auto rows, int64_t row, const uint8_t* const* narrow) {
+        const int16_t* x[rows.kCount];
+        for (int r = 0; r < rows.kCount; ++r) {
+          for (int64_t d = 0; d < depth; d += 4 * V::kWidth) {
+            const int64_t rest = depth - d;
+            V::StoreEvenOddFirst(wide[r] + d, narrow[r] + d,
+                                 rest < 4 * V::kWidth ? rest : int64_t{4 * V::kWidth});
+          }
+          x[r] = wide[r];
+        }
+        visit(rows, row, x);
+      });
+}
 
 template <typename V>
 void MultiplyIntegers(const GemmArgs& args, const GroupBlock& all) {
-  ForEachInputTile<uint8_t, V::kTileRows>(
-      args, all.block, [&](auto rows, int64_t row, const auto& x) {
-        ForEachPanelTile<V, rows.kCount>(
-            all.block, [&](auto panels, const PanelBlock& part, int64_t panel) {
-              const GroupBlock group = all.At(part, panel);
-              IntegerTile<V, rows.kCount, panels.kCount * V::kTileVectors> tile;
-              tile.Load(args, group, row);
-              tile.Accumulate(x, part.Depth(), group.Lanes<V>());
-              tile.Store(args, group, row);
-            });
-      });
+  const auto multiply = [&](auto rows, int64_t row, const auto& x) {
+    ForEachPanelTile<V, rows.kCount>(
+        all.block, [&](auto panels, const PanelBlock& part, int64_t panel) {
+          const GroupBlock group = all.At(part, panel);
+          IntegerTile<V, rows.kCount, panels.kCount * V::kTileVectors> tile;
+          tile.Load(args, group, row);
+          tile.Accumulate(x, part.Depth(), group.Lanes<V>());
+          tile.Store(args, group, row);
+        });
+  };
+  if constexpr (V::kWidensBytes) {
+    ForEachWidenedByteTile<V, V::kDotTileRows>(args, all.block, multiply);
+  } else {
+    ForEachInputTile<uint8_t, V::kDotTileRows>(args, all.block, multiply);
+  }
 }
 
 // Returns true if bfloat16 inputs of a weight are rounded to int16 instead, one scale a row. int16 are
@@ -489,7 +566,7 @@ void MultiplyGroupBlock(const GemmArgs& args, const GroupBlock& group) {
   if (args.x_layout == InputLayout::kInt16Rows) {
     return MultiplyNibblePairs<V, Int16Dots<V>>(args, group);
   }
-  if (args.x_dtype == Dtype::kFloat32) return MultiplyLanesFloat32<V>(args, group);
+  if (HasFloatRows(args)) return MultiplyLanesFloat32<V>(args, group);
   if constexpr (V::kHasBfloat16Dot) {
     if (args.format.type == WeightType::kInt4) {
       return MultiplyNibblePairs<V, Bfloat16Dots<V>>(args, group);

@@ -9,8 +9,8 @@ namespace autoglm::kernels {
 namespace {
 
 // A tile is kRows rows times kVectors vectors of columns whose sums live in registers; V::kTileRows
-// and V::kTileVectors fill them. Vectors beyond those of one panel are of the next. Each sum grows by one fused multiply-add per depth, strictly in
-// order, so that its bits depend neither on the tile's shape nor on the depth at which a sum was
+// and V::kTileVectors fill them. Vectors beyond those of one panel are of the next. Each sum grows by one
+// fused multiply-add per depth, strictly in order, so that its bits depend neither on the tile's shape nor on the depth at which a sum was
 // stored to memory and loaded again.
 
 template <typename V>
@@ -47,15 +47,18 @@ struct PairWeights {
   int64_t stride;
   int64_t panel_stride;  // from a panel to the next
 
+  const uint32_t* AddressOf(int64_t depth, int vector) const {
+    return data + vector / V::kTileVectors * panel_stride + depth / 2 * stride +
+           vector % V::kTileVectors * V::kWidth;
+  }
   typename V::Pairs At(int64_t depth, int vector) const {
-    return V::LoadPairs(data + vector / V::kTileVectors * panel_stride + depth / 2 * stride +
-                        vector % V::kTileVectors * V::kWidth);
+    return V::LoadPairs(AddressOf(depth, vector));
   }
   typename V::Float Even(int64_t depth, int vector) const {
     return V::LowHalves(At(depth, vector));
   }
   typename V::Float Odd(int64_t depth, int vector) const {
-    return V::HighHalves(At(depth, vector));
+    return V::HighHalves(V::ReloadPairs(AddressOf(depth, vector)));
   }
 };
 
@@ -75,14 +78,19 @@ struct Tile {
 
   // Adds x[row][0..depth - 1] * weights[0..depth - 1] to sums[row]. Works on a copy of the sums,
   // because vectors may alias any memory: the compiler would write a tile that is visible elsewhere
-  // back at every depth.
+  // back at every depth. Part of a function that does little else, because what that holds takes
+  // registers from the sums: 6 x 2 vectors of avx2 took twice as long in one that did more.
   template <typename Weights>
-  void Accumulate(const float* const x[kRows], int64_t depth, Weights weights) {
+  [[gnu::always_inline]] void Accumulate(const float* const x[kRows], int64_t depth, Weights weights) {
     Tile local = *this;
     int64_t d = 0;
     for (; d + 1 < depth; d += 2) {
-      local.AddProducts(x, d, [&](int v) { return weights.Even(d, v); });
-      local.AddProducts(x, d + 1, [&](int v) { return weights.Odd(d, v); });
+      if constexpr (2 * kRows < kVectors) {
+        local.AddTwoDepths(x, d, weights);
+      } else {
+        local.AddProducts(x, d, [&](int v) { return weights.Even(d, v); });
+        local.AddProducts(x, d + 1, [&](int v) { return weights.Odd(d, v); });
+      }
     }
     if (d < depth) local.AddProducts(x, d, [&](int v) { return weights.Even(d, v); });
     *this = local;
@@ -140,7 +148,7 @@ struct Tile {
         const Float w = weight(v);
 #pragma GCC unroll 8
         for (int row = 0; row < kRows; ++row) {
-          sums[row][v] = V::Pin(V::MultiplyAdd(values[row], w, sums[row][v]));
+          sums[row][v] = V::AddProduct(sums[row][v], values[row], w);
         }
       }
     } else {
@@ -152,8 +160,32 @@ struct Tile {
         const Float value = V::Set(x[row][depth]);
 #pragma GCC unroll 8
         for (int v = 0; v < kVectors; ++v) {
-          sums[row][v] = V::Pin(V::MultiplyAdd(value, w[v], sums[row][v]));
+          sums[row][v] = V::AddProduct(sums[row][v], value, w[v]);
         }
+      }
+    }
+  }
+
+  // Adds the products of two depths of few rows, a vector of weights after another: the next vector does
+  // not wait for the sums of this one.
+  template <typename Weights>
+  [[gnu::always_inline]] void AddTwoDepths(const float* const x[kRows], int64_t depth,
+                                           const Weights& weights) {
+    Float even[kRows];
+    Float odd[kRows];
+#pragma GCC unroll 8
+    for (int row = 0; row < kRows; ++row) {
+      even[row] = V::Set(x[row][depth]);
+      odd[row] = V::Set(x[row][depth + 1]);
+    }
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      const Float first = weights.Even(depth, v);
+      const Float second = weights.Odd(depth, v);
+#pragma GCC unroll 8
+      for (int row = 0; row < kRows; ++row) {
+        sums[row][v] = V::AddProduct(sums[row][v], even[row], first);
+        sums[row][v] = V::AddProduct(sums[row][v], odd[row], second);
       }
     }
   }

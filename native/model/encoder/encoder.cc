@@ -189,7 +189,7 @@ Encoder::Prepared Encoder::Prepare(const MediaItem& item) const {
   }
   prepared.item.grid = item.grid;
   Result<std::vector<float>> features =
-      preprocessor_->Prepare(item, device_.context->threads());
+      preprocessor_->Prepare(item, {device_.context->threads(), device_.context->image_kernels()});
   encoded.status = features.status();
   if (features.ok()) prepared.features = std::move(features.value());
   encoded.preprocess_us = MicrosecondsSince(begin);

@@ -140,22 +140,22 @@ Result<Grid> MediaPreprocessor::PlanAudio(const AudioFacts& facts) const {
 }
 
 Result<std::vector<float>> MediaPreprocessor::Prepare(const MediaItem& item,
-                                                      ThreadPool& threads) const {
+                                                      const ImageWorkers& workers) const {
   if (const auto* image = std::get_if<ImageInput>(&item.input)) {
-    return PrepareImage(*image, item.grid, threads);
+    return PrepareImage(*image, item.grid, workers);
   }
   if (const auto* audio = std::get_if<AudioInput>(&item.input)) {
-    return PrepareAudio(*audio, item.grid, threads);
+    return PrepareAudio(*audio, item.grid, workers.threads);
   }
   const std::span<const float> values = std::get<FeatureInput>(item.input).values;
   return std::vector<float>(values.begin(), values.end());
 }
 
 std::vector<float> MediaPreprocessor::PrepareImage(const ImageInput& input, const Grid& grid,
-                                                   ThreadPool& threads) const {
+                                                   const ImageWorkers& workers) const {
   const ImageSize size = {grid.h * config_.image.patch_size, grid.w * config_.image.patch_size};
   std::vector<float> patches(static_cast<size_t>(grid.NumCells() * config_.image.PatchValues()));
-  PreprocessImage(config_.image, input.image, size, threads, patches.data());
+  PreprocessImage(config_.image, input.image, size, workers, patches.data());
   return patches;
 }
 

@@ -8,6 +8,7 @@
 #include "device/thread_pool.h"
 #include "model/encoder/encoder_config.h"
 #include "model/encoder/media_item.h"
+#include "model/preprocess/image.h"
 #include "model/preprocess/mel.h"
 
 namespace autoglm {
@@ -27,7 +28,7 @@ class MediaPreprocessor {
   Result<ItemPlan> PlanOf(const MediaItem& item) const;
 
   // Computes the features of an item whose grid fits: [grid cells, feature values].
-  Result<std::vector<float>> Prepare(const MediaItem& item, ThreadPool& threads) const;
+  Result<std::vector<float>> Prepare(const MediaItem& item, const ImageWorkers& workers) const;
 
  private:
   Result<Grid> PlanImage(const ImageFacts& facts) const;
@@ -37,7 +38,7 @@ class MediaPreprocessor {
   int64_t MinMelFrames() const;
   int64_t NumMelFrames(int64_t num_samples, int64_t sample_rate_hz) const;
   std::vector<float> PrepareImage(const ImageInput& input, const Grid& grid,
-                                  ThreadPool& threads) const;
+                                  const ImageWorkers& workers) const;
   Result<std::vector<float>> PrepareAudio(const AudioInput& input, const Grid& grid,
                                           ThreadPool& threads) const;
 

@@ -3,6 +3,9 @@
 
 #include <cstdint>
 
+#include "device/thread_pool.h"
+#include "kernels/image_kernels.h"
+
 namespace autoglm {
 
 // Extent of a picture in pixels.
@@ -20,6 +23,12 @@ struct ImageView {
 };
 
 inline constexpr int64_t kNumImageChannels = 3;
+
+// Threads of the host, and what one of them computes of a picture.
+struct ImageWorkers {
+  ThreadPool& threads;
+  const kernels::ImageKernels& kernels;
+};
 
 }  // namespace autoglm
 

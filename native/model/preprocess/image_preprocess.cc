@@ -87,16 +87,16 @@ PatchPosition PatchAt(const Grid& grid, int64_t merge_size, int64_t index) {
 }
 
 void PreprocessImage(const ImagePreprocessConfig& config, const ImageView& image,
-                     const ImageSize& to, ThreadPool& threads, float* patches) {
+                     const ImageSize& to, const ImageWorkers& workers, float* patches) {
   const Grid grid = PatchGrid(config, to);
   CHECK(grid.h % config.merge_size == 0 && grid.w % config.merge_size == 0);
-  const std::vector<uint8_t> resized = ResizeBicubic(image, to, threads);
+  const std::vector<uint8_t> resized = ResizeBicubic(image, to, workers);
   const NormalisedBytes normalised = NormaliseBytes(config);
   const int64_t row_values = to.width * kNumImageChannels;
 
   // A task is one row of tokens: merge_size rows of patches.
   const int64_t patches_per_task = config.merge_size * grid.w;
-  threads.ParallelFor(grid.h / config.merge_size, [&](int64_t task) {
+  workers.threads.ParallelFor(grid.h / config.merge_size, [&](int64_t task) {
     for (int64_t i = 0; i < patches_per_task; ++i) {
       const int64_t index = task * patches_per_task + i;
       const PatchPosition at = PatchAt(grid, config.merge_size, index);

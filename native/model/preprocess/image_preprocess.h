@@ -60,7 +60,7 @@ PatchPosition PatchAt(const Grid& grid, int64_t merge_size, int64_t index);
 // Resizes, normalises and cuts into patches. `patches` is host memory
 // [grid cells, PatchValues()], float32; each row is (channel, t, y, x).
 void PreprocessImage(const ImagePreprocessConfig& config, const ImageView& image,
-                     const ImageSize& to, ThreadPool& threads, float* patches);
+                     const ImageSize& to, const ImageWorkers& workers, float* patches);
 
 }  // namespace autoglm
 

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "device/thread_pool.h"
 #include "model/preprocess/image.h"
 
 namespace autoglm {
@@ -14,7 +13,7 @@ namespace autoglm {
 // src/libImaging/Resample.c). Models are trained on pictures resized this way, and the coordinates
 // that they answer depend on it.
 std::vector<uint8_t> ResizeBicubic(const ImageView& image, const ImageSize& to,
-                                   ThreadPool& threads);
+                                   const ImageWorkers& workers);
 
 }  // namespace autoglm
 

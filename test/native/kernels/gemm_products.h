@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/float_bits.h"
 #include "doctest/doctest.h"
 #include "kernels/kernels.h"
 
@@ -20,6 +21,20 @@ struct FreePanels {
 // row of x.
 inline void MultiplyTask(const GemmKernels& gemm, const GemmArgs& args, int64_t row_bytes) {
   const GemmTask task = gemm.largest_task(args.format, args.x_dtype, args.depth, args.num_rows);
+  if (task.x_layout == InputLayout::kFloatRows && args.x_layout == InputLayout::kRows) {
+    std::vector<float> wide(static_cast<size_t>(args.num_rows * args.depth));
+    for (int64_t row = 0; row < args.num_rows; ++row) {
+      const uint16_t* narrow = static_cast<const uint16_t*>(args.x) + row * args.x_stride;
+      for (int64_t d = 0; d < args.depth; ++d) {
+        wide[static_cast<size_t>(row * args.depth + d)] = BFloat16ToFloat(narrow[d]);
+      }
+    }
+    GemmArgs widened = args;
+    widened.x = wide.data();
+    widened.x_layout = InputLayout::kFloatRows;
+    widened.x_stride = args.depth;
+    return gemm.multiply(widened);
+  }
   if (task.x_layout != InputLayout::kTiles || args.num_rows > task.num_rows) {
     return gemm.multiply(args);
   }
@@ -51,7 +66,7 @@ void CheckRowsAlone(const GemmKernels& gemm, const Product& product) {
   std::vector<float> together(static_cast<size_t>(product.num_rows * num_columns));
   product.Multiply(gemm, panels.get(), 0, product.num_rows, together.data());
 
-  for (const int64_t count : {1, 2, 5}) {
+  for (const int64_t count : {1, 2, 5, 6}) {
     for (int64_t row = 0; row + count <= product.num_rows; ++row) {
       std::vector<float> some(static_cast<size_t>(count * num_columns));
       product.Multiply(gemm, panels.get(), row, count, some.data());

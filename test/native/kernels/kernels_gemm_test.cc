@@ -130,6 +130,38 @@ void CheckProduct(const GemmKernels& gemm, const Product& product) {
   }
 }
 
+TEST_CASE("Rows of bfloat16 held as float32 have the products of those held as bfloat16") {
+  ForEachLevel([](const CpuKernels& kernels) {
+    for (const Dtype dtype : kDtypes) {
+      const Product product(Dtype::kBfloat16, dtype, 7, 1030, 70);
+      const GemmKernels& gemm = kernels.gemm;
+      const WeightFormat format = PlainFormat(dtype);
+      if (gemm.largest_task(format, Dtype::kBfloat16, 1030, 7).x_layout !=
+          InputLayout::kFloatRows) {
+        continue;
+      }
+      const auto panels = product.Pack(gemm);
+      std::vector<float> wide(7 * 70);
+      std::vector<float> narrow(7 * 70);
+      product.Multiply(gemm, panels.get(), 0, 7, wide.data());
+
+      gemm.multiply({.x_dtype = Dtype::kBfloat16,
+                     .x = product.x.bytes.data(),
+                     .x_stride = 1030,
+                     .num_rows = 7,
+                     .depth = 1030,
+                     .format = format,
+                     .panels = panels.get(),
+                     .bias = product.bias.data(),
+                     .y = narrow.data(),
+                     .y_stride = 70,
+                     .num_columns = 70});
+
+      CHECK_EQ(std::memcmp(wide.data(), narrow.data(), wide.size() * sizeof(float)), 0);
+    }
+  });
+}
+
 TEST_CASE("Gemm multiplies any number of columns") {
   ForEachLevel([](const CpuKernels& kernels) {
     for (const Dtype dtype : kDtypes) {

@@ -237,6 +237,24 @@ TEST_CASE("Narrowing agrees with the reference bit for bit, NaN aside") {
   });
 }
 
+TEST_CASE("Rounding to bfloat16 gives the numbers that narrowing and widening give") {
+  std::vector<float> x = RandomFloats(500, 1, 100.0f);
+  x.insert(x.end(), {0.0f, -0.0f, kInfinity, -kInfinity, kNan, 1e-40f, 3.4e38f, 1.00390625f});
+  const auto count = static_cast<int64_t>(x.size());
+  ForEachLevel([&](const CpuKernels& kernels) {
+    std::vector<uint16_t> narrow(x.size());
+    std::vector<float> expected(x.size());
+    kernels.convert.float32_to_bfloat16(x.data(), narrow.data(), count);
+    kernels.convert.bfloat16_to_float32(narrow.data(), expected.data(), count);
+    GuardedArray<float> y(count, 1);
+
+    kernels.convert.round_to_bfloat16(x.data(), y.data(), count);
+
+    CHECK(y.IsGuardIntact());
+    CHECK_EQ(std::memcmp(y.data(), expected.data(), expected.size() * sizeof(float)), 0);
+  });
+}
+
 TEST_CASE("Narrowing stores exactly the elements asked for") {
   ForEachLevel([](const CpuKernels& kernels) {
     for (const int64_t count : OddLengths()) {

@@ -44,8 +44,9 @@ void AttendRows(AttentionRow* rows, int64_t num_rows, const AttentionShape& shap
     products.LoadScales(keys, values, block.key(), block.count());
     products.template ScoreKeys<Rows>(rows, begin, num_rows);
     relative.Load(rows, num_rows, block.key(), block.count(), shape);
+    const int64_t rows_of_share = block.RowsOfShare(num_rows - begin);
     for (int64_t row = begin; row < num_rows; ++row) {
-      block.FetchShare(row - begin, num_rows - begin, shape.head_dim);
+      block.FetchShare(row - begin, rows_of_share, shape.head_dim);
       const int64_t visible = rows[row].template VisibleKeys<kKeyBlock>(block.key());
       relative.AddTo(rows[row], row, shape.head_dim, products.scores[row]);
       UpdateSoftmax<V, kKeyBlock>(rows[row], visible, shape, products.scores[row]);
@@ -63,8 +64,8 @@ void AttendRows(AttentionRow* rows, int64_t num_rows, const AttentionShape& shap
 }
 
 // Rows of float32, and of bfloat16 where no instruction multiplies its pairs.
-template <typename V>
-using OfFloats = FloatProducts<V, kRowsPerChunk>;
+template <typename V, int64_t kMaxDim>
+using OfFloats = FloatProducts<V, kRowsPerChunk, kMaxDim>;
 template <typename V>
 using OfBfloat16 = LaneProducts<V, Bfloat16Lanes<V>, kRowsPerChunk>;
 // Rows of int8, with and without an instruction that multiplies bytes.
@@ -96,6 +97,14 @@ void AttendPaged(const PagedAttentionArgs& args, const Rows& keys, const Rows& v
   }
 }
 
+template <typename V, typename Rows>
+void AttendPagedFloats(const PagedAttentionArgs& args, const Rows& keys, const Rows& values) {
+  if (args.head_dim <= kNarrowHeadDim) {
+    return AttendPaged<V, OfFloats<V, kNarrowHeadDim>>(args, keys, values);
+  }
+  AttendPaged<V, OfFloats<V, kMaxHeadDim>>(args, keys, values);
+}
+
 template <typename T>
 PagedRows<T> PagedRowsOf(const PagedAttentionArgs& args, const void* rows) {
   return {static_cast<const T*>(rows), args.block_table, args.block_size, args.block_stride,
@@ -112,13 +121,13 @@ void Paged(const PagedAttentionArgs& args) {
   const auto bfloat16 = [&](const void* rows) { return PagedRowsOf<uint16_t>(args, rows); };
   switch (args.kv_dtype) {
     case KvDtype::kFloat32:
-      return AttendPaged<V, OfFloats<V>>(args, PagedRowsOf<float>(args, args.keys),
-                                         PagedRowsOf<float>(args, args.values));
+      return AttendPagedFloats<V>(args, PagedRowsOf<float>(args, args.keys),
+                                  PagedRowsOf<float>(args, args.values));
     case KvDtype::kBfloat16:
       if constexpr (V::kHasBfloat16Dot) {
         return AttendPaged<V, OfBfloat16<V>>(args, bfloat16(args.keys), bfloat16(args.values));
       }
-      return AttendPaged<V, OfFloats<V>>(args, bfloat16(args.keys), bfloat16(args.values));
+      return AttendPagedFloats<V>(args, bfloat16(args.keys), bfloat16(args.values));
     case KvDtype::kInt8: {
       const ScaledRows keys = ScaledRowsOf(args, args.keys, args.key_scales);
       const ScaledRows values = ScaledRowsOf(args, args.values, args.value_scales);
@@ -154,7 +163,7 @@ void AttendFull(const FullAttentionArgs& args) {
 
 template <typename V, typename Products>
 void AttendFull(const FullAttentionArgs& args) {
-  using Relative = RelativeScores<V, Products::kKeyBlock, kRowsPerChunk>;
+  using Relative = RelativeScores<V, Products::kKeyBlock, kRowsPerChunk, Products::kMaxDim>;
   if (args.relative_q != nullptr) return AttendFull<V, Products, Relative>(args);
   AttendFull<V, Products, NoRelativeScores>(args);
 }
@@ -164,7 +173,8 @@ void Full(const FullAttentionArgs& args) {
   if constexpr (V::kHasBfloat16Dot) {
     if (args.product_dtype == Dtype::kBfloat16) return AttendFull<V, OfBfloat16<V>>(args);
   }
-  AttendFull<V, OfFloats<V>>(args);
+  if (args.head_dim <= kNarrowHeadDim) return AttendFull<V, OfFloats<V, kNarrowHeadDim>>(args);
+  AttendFull<V, OfFloats<V, kMaxHeadDim>>(args);
 }
 
 template <typename V>

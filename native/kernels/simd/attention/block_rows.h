@@ -28,11 +28,17 @@ class BlockRows {
   const Number* const* keys() const { return key_rows_[now_]; }
   const Number* const* values() const { return value_rows_[now_]; }
 
-  // Asks for share `index` of `num_shares` of the next block. A core waits that asks for many lines at
+  // Returns the rows of the next block that each of `num_shares` asks for.
+  int64_t RowsOfShare(int64_t num_shares) const {
+    return (next_count_ + num_shares - 1) / num_shares;
+  }
+  // Asks for share `index` of the next block, of so many rows. A core waits that asks for many lines at
   // once.
-  void FetchShare(int64_t index, int64_t num_shares, int64_t head_dim) const {
-    const int64_t first = next_count_ * index / num_shares;
-    const int64_t count = next_count_ * (index + 1) / num_shares - first;
+  void FetchShare(int64_t index, int64_t rows_of_share, int64_t head_dim) const {
+    const int64_t first = index * rows_of_share;
+    if (first >= next_count_) return;
+    const int64_t rest = next_count_ - first;
+    const int64_t count = rest < rows_of_share ? rest : rows_of_share;
     FetchRows(key_rows_[1 - now_] + first, count, head_dim);
     FetchRows(value_rows_[1 - now_] + first, count, head_dim);
   }

@@ -9,12 +9,16 @@
 namespace autoglm::kernels {
 namespace {
 
+// Heads up to this width have blocks of more keys: a softmax takes about as long for 64 as for 32.
+constexpr int64_t kNarrowHeadDim = 128;
+
 // Both products of attention in float32: a block of keys is widened once for all rows, keys
 // transposed, so that both are the tiles of a GEMM.
-template <typename V, int64_t kMaxRows>
+template <typename V, int64_t kMaxRows, int64_t kMaxDimension>
 class FloatProducts {
  public:
-  static constexpr int64_t kKeyBlock = 32;
+  static constexpr int64_t kMaxDim = kMaxDimension;
+  static constexpr int64_t kKeyBlock = kMaxDim <= kNarrowHeadDim ? 64 : 32;
 
   alignas(64) float scores[kMaxRows][kKeyBlock];  // of a block, then probabilities
 
@@ -39,18 +43,8 @@ class FloatProducts {
   template <typename Rows>
   void ScoreKeys(const AttentionRow* rows, int64_t begin, int64_t end) {
     ForEachTile<V::kTileRows>(begin, end, [&](auto tile_rows, int64_t row) {
-      constexpr int kRows = tile_rows.kCount;
-      const float* q[kRows];
-      for (int r = 0; r < kRows; ++r) q[r] = rows[row + r].q;
       for (int64_t column = 0; column < kKeyBlock; column += 2 * V::kWidth) {
-        Tile<V, kRows, 2> tile;
-        tile.Clear();
-        tile.Accumulate(q, head_dim_, Float32Weights<V>{block_ + column, kKeyBlock});
-        for (int r = 0; r < kRows; ++r) {
-          for (int v = 0; v < 2; ++v) {
-            V::Store(scores[row + r] + column + v * V::kWidth, tile.sums[r][v]);
-          }
-        }
+        ScoreColumns<tile_rows.kCount>(rows, row, column);
       }
     });
   }
@@ -60,7 +54,7 @@ class FloatProducts {
 
   template <typename T>
   void LoadValues(const T* const* rows, int64_t count) {
-    LoadRows<V>(rows, count, head_dim_, block_, kMaxHeadDim);
+    LoadRows<V>(rows, count, head_dim_, block_, kMaxDim);
   }
 
   // Adds the values of a tile's rows: first the keys that all rows see, then for each row the keys
@@ -87,6 +81,23 @@ class FloatProducts {
     int64_t end;
   };
 
+  // Sets the scores of two vectors of keys.
+  template <int kRows>
+  [[gnu::noinline]] void ScoreColumns(const AttentionRow* rows, int64_t row, int64_t column) {
+    const float* q[kRows];
+    for (int r = 0; r < kRows; ++r) q[r] = rows[row + r].q;
+    Tile<V, kRows, 2> tile;
+    tile.Clear();
+    tile.Accumulate(q, head_dim_, Float32Weights<V>{block_ + column, kKeyBlock});
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < 2; ++v) {
+        V::Store(scores[row + r] + column + v * V::kWidth, tile.sums[r][v]);
+      }
+    }
+  }
+
   // Adds keys of the block, with columns in groups of vectors that fill the registers.
   template <int kRows>
   void AddValueRows(AttentionRow* rows, int64_t row, KeyRange keys) {
@@ -99,7 +110,7 @@ class FloatProducts {
   }
 
   template <int kRows, int kVectors>
-  void AddColumns(AttentionRow* rows, int64_t row, KeyRange keys, int64_t column) {
+  [[gnu::noinline]] void AddColumns(AttentionRow* rows, int64_t row, KeyRange keys, int64_t column) {
     const float* probabilities[kRows];
     for (int r = 0; r < kRows; ++r) probabilities[r] = scores[row + r] + keys.begin;
     Tile<V, kRows, kVectors> tile;
@@ -112,7 +123,7 @@ class FloatProducts {
       }
     }
     tile.Accumulate(probabilities, keys.end - keys.begin,
-                    Float32Weights<V>{block_ + keys.begin * kMaxHeadDim + column, kMaxHeadDim});
+                    Float32Weights<V>{block_ + keys.begin * kMaxDim + column, kMaxDim});
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
@@ -124,7 +135,7 @@ class FloatProducts {
   }
 
   const int64_t head_dim_;
-  alignas(64) float block_[kMaxHeadDim * kKeyBlock];  // keys [head_dim][kKeyBlock], then values
+  alignas(64) float block_[kMaxDim * kKeyBlock];  // keys [head_dim][kKeyBlock], then values
 };
 
 }  // namespace

@@ -50,6 +50,7 @@ template <typename V, typename Dots, int64_t kMaxRows>
 class LaneProducts {
  public:
   static constexpr int64_t kKeyBlock = 64;
+  static constexpr int64_t kMaxDim = kMaxHeadDim;
 
   alignas(64) float scores[kMaxRows][kKeyBlock];  // of a block, then probabilities
 
@@ -86,7 +87,7 @@ class LaneProducts {
   template <typename Rows>
   void ScoreKeys(const AttentionRow*, int64_t begin, int64_t end) {
     constexpr int64_t kGroup = V::kTileVectors * V::kWidth;
-    ForEachTile<V::kTileRows>(begin, end, [&](auto tile_rows, int64_t row) {
+    ForEachTile<V::kDotTileRows>(begin, end, [&](auto tile_rows, int64_t row) {
       for (int64_t column = 0; column < kKeyBlock; column += kGroup) {
         ScoreTile<tile_rows.kCount, Rows::kHasScales>(row, column);
       }
@@ -120,7 +121,7 @@ class LaneProducts {
 
   // Adds the values of the block to the sums of the rows that see any of it.
   void AddValues(AttentionRow* rows, int64_t begin, int64_t end, int64_t key) {
-    ForEachTile<V::kTileRows>(begin, end, [&](auto tile_rows, int64_t row) {
+    ForEachTile<V::kDotTileRows>(begin, end, [&](auto tile_rows, int64_t row) {
       constexpr int kRows = tile_rows.kCount;
       if constexpr (Dots::kIsExact) {
         AddLanes<kRows>(rows, row, 0, {ValueLanes(0), num_value_lanes_});

@@ -18,7 +18,7 @@ struct NoRelativeScores {
 
 // The term r_i . p(i - j) of consecutive queries i and a block of keys j. Rows of p that the queries
 // share are transposed once for all; a query reads them from its own place on.
-template <typename V, int64_t kKeyBlock, int64_t kMaxRows>
+template <typename V, int64_t kKeyBlock, int64_t kMaxRows, int64_t kMaxDim>
 class RelativeScores {
  public:
   // Loads p for the distances of `num_rows` queries to `count` keys from `key` on.
@@ -63,7 +63,7 @@ class RelativeScores {
 
   int64_t last_row_ = 0;
   int64_t stride_ = 0;
-  alignas(64) float p_[kMaxHeadDim * (kMaxRows + kKeyBlock)];  // [head_dim][stride_]
+  alignas(64) float p_[kMaxDim * (kMaxRows + kKeyBlock)];  // [head_dim][stride_]
 };
 
 }  // namespace

@@ -15,6 +15,7 @@ namespace {
 class FakeContext final : public OpsContext {
  public:
   ThreadPool& threads() override { return threads_; }
+  const kernels::ImageKernels& image_kernels() const override { return image_kernels_; }
 
   std::string trace;
   uint64_t graph_bytes = 1;
@@ -22,6 +23,7 @@ class FakeContext final : public OpsContext {
 
  private:
   ThreadPool threads_{{}, 1};
+  const kernels::ImageKernels image_kernels_ = {};
 };
 
 struct FakeGraph final : OpsGraph {

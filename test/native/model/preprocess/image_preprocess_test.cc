@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "device/device_id.h"
+#include "kernels/dispatch.h"
 #include "model/preprocess/image_resize.h"
 
 // It is included last, because its CHECK replaces the one of base/check.h.
@@ -22,12 +23,16 @@ std::vector<uint8_t> Pattern(const ImageSize& size) {
   return rgb;
 }
 
+ImageWorkers WorkersOf(ThreadPool& threads) {
+  return {threads, kernels::ActiveKernels().value().chosen.kernels.image};
+}
+
 TEST_CASE("ResizeBicubic keeps a picture that has the wanted size") {
   ThreadPool threads({});
   const ImageSize size = {5, 7};
   const std::vector<uint8_t> rgb = Pattern(size);
 
-  CHECK_EQ(ResizeBicubic({rgb.data(), size}, size, threads), rgb);
+  CHECK_EQ(ResizeBicubic({rgb.data(), size}, size, WorkersOf(threads)), rgb);
 }
 
 TEST_CASE("ResizeBicubic keeps a constant colour in both directions") {
@@ -35,7 +40,7 @@ TEST_CASE("ResizeBicubic keeps a constant colour in both directions") {
   const std::vector<uint8_t> rgb(31 * 17 * 3, 201);
 
   for (const ImageSize to : {ImageSize{3, 2}, ImageSize{80, 90}, ImageSize{1, 1}}) {
-    const std::vector<uint8_t> resized = ResizeBicubic({rgb.data(), {31, 17}}, to, threads);
+    const std::vector<uint8_t> resized = ResizeBicubic({rgb.data(), {31, 17}}, to, WorkersOf(threads));
 
     CHECK_EQ(resized, std::vector<uint8_t>(static_cast<size_t>(to.height * to.width * 3), 201));
   }
@@ -47,8 +52,8 @@ TEST_CASE("ResizeBicubic makes the same bytes on one thread and on several") {
   const ImageSize size = {200, 150};
   const std::vector<uint8_t> rgb = Pattern(size);
 
-  CHECK_EQ(ResizeBicubic({rgb.data(), size}, {90, 333}, one),
-           ResizeBicubic({rgb.data(), size}, {90, 333}, several));
+  CHECK_EQ(ResizeBicubic({rgb.data(), size}, {90, 333}, WorkersOf(one)),
+           ResizeBicubic({rgb.data(), size}, {90, 333}, WorkersOf(several)));
 }
 
 TEST_CASE("PatchAt walks the patches of a token before the next token") {
@@ -76,7 +81,7 @@ TEST_CASE("PreprocessImage lays a patch out as channel, frame, row and column, n
   const std::vector<uint8_t> rgb = Pattern(size);
   std::vector<float> patches(8 * 24);
 
-  PreprocessImage(config, {rgb.data(), size}, size, threads, patches.data());
+  PreprocessImage(config, {rgb.data(), size}, size, WorkersOf(threads), patches.data());
 
   // Patch 5 of the merge order is at row 0, column 3; its value 17 is channel 2, frame 0, (0, 1).
   const uint8_t byte = rgb[(0 * 8 + 3 * 2 + 1) * 3 + 2];
