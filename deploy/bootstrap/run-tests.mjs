@@ -37,34 +37,36 @@ export async function runTests({ layers, alone, filters, native }) {
     return native ? nativeStatus : 1;
   }
   const isAlone = (file) => alone.some((folder) => file.startsWith(`${folder}/`));
-  const results = addUp(
+  const runs = [
     await runFiles(files.filter(isAlone), 1),
     await runFiles(
       files.filter((file) => !isAlone(file)),
       CORES,
     ),
-  );
-  const { failed } = results;
+  ];
+  const failed = runs.flatMap((run) => run.failed);
+  const tests = runs.flatMap((run) => run.tests);
   if (failed.length === 0 || failed.length > MAX_AGAIN || filters.length > 0) {
-    process.stdout.write(summaryOf(results));
+    process.stdout.write(summaryOf(tests));
     return failed.length === 0 ? nativeStatus : 1;
   }
   throwIfEnding();
   process.stdout.write(`\nThese failed and run again alone:\n${listOf(failed)}\n`);
   const again = await runFiles(failed, 1);
   const passed = failed.filter((file) => !again.failed.includes(file));
+  const last = [...tests.filter(({ file }) => !failed.includes(file)), ...again.tests];
   process.stdout.write(
-    `${summaryOf(results)}files: ${files.length - again.failed.length} passed, ${passed.length} of them only when run alone, ${again.failed.length} failed\n${listOf(passed)}`,
+    `${summaryOf(last)}files: ${files.length - again.failed.length} passed, ${passed.length} of them only when run alone, ${again.failed.length} failed\n${listOf(passed)}`,
   );
   return again.failed.length === 0 ? nativeStatus : 1;
 }
 
 /**
- * Runs test files, so many at once; resolves to the files in which a test failed, and to how many
- * tests ended in which way.
+ * Runs test files, so many at once; resolves to their tests with how each ended, and to the files in
+ * which one failed.
  */
 async function runFiles(files, concurrency) {
-  if (files.length === 0) return { failed: [], counts: {} };
+  if (files.length === 0) return { failed: [], tests: [] };
   const report = join(BUILD, 'test-results.txt');
   const status = await runForeground([
     ...SOURCE_FLAGS,
@@ -75,35 +77,24 @@ async function runFiles(files, concurrency) {
     `--test-concurrency=${concurrency}`,
     ...files,
   ]);
-  const results = readFileSync(report, 'utf8')
+  const tests = readFileSync(report, 'utf8')
     .split('\n')
     .filter(Boolean)
-    .map((line) => /^(\w+) (.*)$/.exec(line) ?? []);
-  const counts = {};
-  for (const [, outcome] of results) counts[outcome] = (counts[outcome] ?? 0) + 1;
-  if (status === 0) return { failed: [], counts };
-  const failed = [
-    ...new Set(
-      results
-        .filter(([, outcome]) => outcome === 'failed')
-        .map(([, , file]) => relative(ROOT, file)),
-    ),
-  ];
+    .map((line) => {
+      const [outcome, ...path] = line.split(' ');
+      return { outcome, file: relative(ROOT, path.join(' ')) };
+    });
+  if (status === 0) return { failed: [], tests };
+  const isFailed = ({ outcome }) => outcome === 'failed';
+  const failed = [...new Set(tests.filter(isFailed).map(({ file }) => file))];
   // A runner that ended otherwise vouches for no file.
   const isToldApart = failed.length > 0 && failed.every((file) => files.includes(file));
-  return { failed: isToldApart ? failed : files, counts };
+  return { failed: isToldApart ? failed : files, tests };
 }
 
-function addUp(one, other) {
-  const counts = { ...one.counts };
-  for (const [outcome, count] of Object.entries(other.counts)) {
-    counts[outcome] = (counts[outcome] ?? 0) + count;
-  }
-  return { failed: [...one.failed, ...other.failed], counts };
-}
-
-function summaryOf({ counts: { passed = 0, failed = 0, skipped = 0 } }) {
-  return `\ntests: ${passed} passed, ${failed} failed, ${skipped} skipped\n`;
+function summaryOf(tests) {
+  const count = (outcome) => tests.filter((test) => test.outcome === outcome).length;
+  return `\ntests: ${count('passed')} passed, ${count('failed')} failed, ${count('skipped')} skipped\n`;
 }
 
 function listOf(files) {

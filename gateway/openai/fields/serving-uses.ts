@@ -56,7 +56,7 @@ export const SERVING_USES = {
     'keep_alive',
   ),
   prediction: harmless('it makes some servers faster, and changes no answer'),
-  stream_interval: harmless('tokens are sent as they come'),
+  stream_interval: harmless('see stream-interval'),
   sse_ping_interval: harmless('see heartbeat-interval-s'),
   spaces_between_special_tokens: harmless('tokens are written as the tokenizer says'),
   ...each(
