@@ -41,6 +41,8 @@ for await (const event of encodeItem(encoder, recording, {
       );
       break;
     }
+    case 'device rows':
+      throw new Error('rows came in memory of a GPU, of which this caller has named none');
     case 'done':
       console.log(`encoded in ${Number(event.done.encodeUs) / 1000} ms`);
   }
