@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache';
+import { RowCache } from '#mesh/encode/row-cache.ts';
 import type { RowLease } from '#mesh/encode/row-pool.ts';
 import type { HostRows, ItemPlan } from '#native';
 
@@ -26,61 +26,10 @@ interface ItemFacts {
 type HostItem = Extract<EmbeddedItem, HostItemRows>;
 type PooledItem = Extract<EmbeddedItem, PooledItemRows>;
 
-/** Most items of the row pool that are kept, whose rows together are bounded by the pool. */
-const MAX_POOLED_ITEMS = 4096;
-
-/**
- * Keeps embeddings by content hash and preprocessing options; evicts the least recently used first.
- * Rows in the row pool are kept until their room is needed.
- */
-export class EncoderCache {
-  readonly #host: LRUCache<string, HostItem> | null;
-  readonly #pooled: LRUCache<string, PooledItem> | null;
-
+/** Keeps embeddings by content hash and preprocessing options. */
+export class EncoderCache extends RowCache<HostItem, PooledItem> {
   /** `maxBytes` bounds the sum of all rows in memory of the host; 0 keeps nothing at all. */
   constructor(maxBytes: number) {
-    if (maxBytes === 0) {
-      this.#host = null;
-      this.#pooled = null;
-      return;
-    }
-    this.#host = new LRUCache({ maxSize: maxBytes, sizeCalculation: sizeOf });
-    this.#pooled = new LRUCache({
-      max: MAX_POOLED_ITEMS,
-      dispose: ({ lease }) => lease.release(),
-    });
+    super({ maxBytes, bytesOf: ({ host: { rows } }) => rows.byteLength });
   }
-
-  get(key: string): EmbeddedItem | undefined {
-    return this.#pooled?.get(key) ?? this.#host?.get(key);
-  }
-
-  /** Keeps an item; one larger than the whole cache is not kept. Holds its place in the row pool. */
-  set(key: string, item: EmbeddedItem): void {
-    if (item.kind === 'host') {
-      this.#host?.set(key, item);
-    } else if (this.#pooled !== null) {
-      item.lease.retain();
-      this.#pooled.set(key, item);
-    }
-  }
-
-  /** Gives up the item whose rows in the row pool were used least recently; false if there is none. */
-  dropPooled(): boolean {
-    return this.#pooled?.pop() !== undefined;
-  }
-
-  get numItems(): number {
-    return (this.#host?.size ?? 0) + (this.#pooled?.size ?? 0);
-  }
-
-  /** Bytes of rows in memory of the host. */
-  get bytes(): number {
-    return this.#host?.calculatedSize ?? 0;
-  }
-}
-
-/** Returns the size of an item; one without rows still takes a place. */
-function sizeOf({ host: { rows } }: HostItem): number {
-  return Math.max(1, rows.byteLength);
 }

@@ -31,7 +31,7 @@ export function createEmbeddings(
 ): { readonly embeddings: Embeddings; readonly mediaBuffer: MediaBuffer } {
   const { model, rows, modalities, registry, log, onEncoders } = parts;
   const cache = new EmbeddingCache(bytesOfMb(options.embeddingCacheMb));
-  const reclaim = () => cache.dropOnDevice();
+  const reclaim = () => cache.dropPooled();
   const deviceRows = rows && new DeviceRows(rows, { reclaim, log });
   const opened: EncoderClient[] = [];
   const onChange = () => {
