@@ -15,6 +15,11 @@ namespace autoglm {
 Status CheckLength(const char* name, size_t found, int64_t expected);
 Status RefuseElement(const char* name, size_t index, const std::string& problem);
 
+// Returns true if so many bytes from `offset` are a part of the first `total` ones.
+inline bool IsInside(size_t offset, size_t bytes, size_t total) {
+  return offset <= total && bytes <= total - offset;
+}
+
 // Refuses an array with a value outside 0..limit - 1.
 template <typename T>
 Status CheckRange(const char* name, const std::vector<T>& values, int64_t limit) {

@@ -2,14 +2,9 @@
 
 #include <utility>
 
+#include "base/array_checks.h"
+
 namespace autoglm {
-namespace {
-
-bool IsInside(size_t offset, size_t bytes, size_t pool_bytes) {
-  return offset <= pool_bytes && bytes <= pool_bytes - offset;
-}
-
-}  // namespace
 
 Status RowPool::Allocate(size_t bytes) {
   if (bytes == 0) return Status();

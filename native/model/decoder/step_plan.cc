@@ -98,8 +98,8 @@ Status CheckRowBytes(const MediaRows& media, const StepLimits& limits) {
   }
   const size_t offset = *media.pool_offset;
   const size_t pool = limits.row_pool_bytes;
-  const bool is_inside = offset <= pool && expected <= pool - offset;
-  if (media.dtype == Dtype::kFloat32 && offset % sizeof(float) == 0 && is_inside) return Status();
+  const bool is_aligned = media.dtype == Dtype::kFloat32 && offset % sizeof(float) == 0;
+  if (is_aligned && IsInside(offset, expected, pool)) return Status();
   return InvalidRequest("step plan: media rows of " + Text(static_cast<int64_t>(expected)) +
                         " bytes at byte " + Text(static_cast<int64_t>(offset)) +
                         " are no float32 rows of the row pool of " +

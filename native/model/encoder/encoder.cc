@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "base/array_checks.h"
 #include "model/checkpoint/checkpoint.h"
 #include "model/encoder/conformer.h"
 #include "model/encoder/glm4v_vision.h"
@@ -152,9 +153,7 @@ Status Encoder::AllocateRowPool(size_t bytes) {
 Status Encoder::CheckPlace(size_t pool_offset, int64_t num_rows) const {
   const size_t bytes = static_cast<size_t>(num_rows * config_.OutSize()) * sizeof(float);
   const size_t pool = description_.row_pool.bytes;
-  if (pool_offset % sizeof(float) == 0 && pool_offset <= pool && bytes <= pool - pool_offset) {
-    return Status();
-  }
+  if (pool_offset % sizeof(float) == 0 && IsInside(pool_offset, bytes, pool)) return Status();
   return InvalidRequest("rows of " + std::to_string(bytes) + " bytes at byte " +
                         std::to_string(pool_offset) + " are not a part of the row pool of " +
                         std::to_string(pool));

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/array_checks.h"
 #include "base/checksum.h"
 #include "model/weights/weight_cache_layout.h"
 
@@ -90,8 +91,7 @@ Status CheckHeader(const std::string& path, const CacheHeader& header, size_t fi
 // Reads an entry of the table. Returns false if it is no weight inside the file.
 bool ReadEntry(const CacheEntry& stored, const CacheHeader& header, WeightEntry& entry) {
   const bool is_inside = stored.offset >= header.data_offset &&
-                         stored.offset <= header.file_bytes &&
-                         stored.bytes <= header.file_bytes - stored.offset &&
+                         IsInside(stored.offset, stored.bytes, header.file_bytes) &&
                          stored.offset % kCacheAlignment == 0;
   if (!is_inside || stored.type > static_cast<uint8_t>(WeightType::kInt4) ||
       stored.scale_dtype > static_cast<uint8_t>(Dtype::kFloat16) || stored.columns < 0 ||
