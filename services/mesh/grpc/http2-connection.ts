@@ -16,6 +16,14 @@ export interface KeepaliveTimes {
 /** The times of every connection between processes. */
 export const KEEPALIVE: KeepaliveTimes = { intervalMs: 10_000, timeoutMs: 5_000 };
 
+/** Headers that every call has, whatever its metadata are. */
+const CALL_HEADERS = {
+  ':method': HTTP2_METHOD_POST,
+  te: 'trailers',
+  'content-type': 'application/grpc',
+  'grpc-accept-encoding': 'identity',
+};
+
 /** A call as HTTP/2 begins it. */
 export interface CallHead {
   readonly path: string;
@@ -40,14 +48,7 @@ export class Http2Connection {
   /** Begins a call; throws NO_READY_ENDPOINT if the connection has just ended. */
   begin({ path, metadata }: CallHead): ClientHttp2Stream {
     const session = this.#usable();
-    const headers = {
-      ':method': HTTP2_METHOD_POST,
-      ':path': path,
-      te: 'trailers',
-      'content-type': 'application/grpc',
-      'grpc-accept-encoding': 'identity',
-      ...metadata,
-    };
+    const headers = Object.assign({}, metadata, CALL_HEADERS, { ':path': path });
     try {
       return session.begin(headers);
     } catch (cause: unknown) {
