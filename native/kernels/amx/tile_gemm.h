@@ -82,6 +82,22 @@ TilePanel PanelAt(const GemmArgs& args, int64_t column) {
           .width = rest < kMaxPanelWidth ? rest : kMaxPanelWidth};
 }
 
+// How far ahead of its products a panel is asked for: two steps. What the processor fetches by itself
+// ends at each page of 4 KiB, which is one step.
+constexpr int64_t kRowsAheadBytes = 2 * kTileRows * kLaneRowBytes;
+
+// Asks for a block's columns of a later step's weights.
+template <typename Block>
+void FetchStepAhead(const uint32_t* lanes) {
+  const char* first = reinterpret_cast<const char*>(lanes) + kRowsAheadBytes;
+  for (int64_t row = 0; row < kTileRows; ++row) {
+#pragma GCC unroll 4
+    for (int64_t column = 0; column < Block::kColumns; column += kTileColumns) {
+      __builtin_prefetch(first + row * kLaneRowBytes + column * 4, 0, 2);
+    }
+  }
+}
+
 // Multiplies a block of few rows over the whole depth.
 template <typename Product, typename Block>
 void MultiplyRowBlock(const GemmArgs& args, const TilePanel& panel, const BlockPlace& place) {
@@ -93,8 +109,9 @@ void MultiplyRowBlock(const GemmArgs& args, const TilePanel& panel, const BlockP
   const int64_t num_whole = row_bytes / kTileRowBytes;
   Block::Zero();
   for (int64_t step = 0; step < num_whole; ++step) {
-    Block::template AddStep<Dots>(
-        input, step, panel.lanes + step * kTileRows * kMaxPanelWidth + place.column);
+    const uint32_t* lanes = panel.lanes + step * kTileRows * kMaxPanelWidth + place.column;
+    FetchStepAhead<Block>(lanes);
+    Block::template AddStep<Dots>(input, step, lanes);
   }
   if (const int64_t tail_bytes = row_bytes % kTileRowBytes; tail_bytes > 0) {
     TailStep tail;
@@ -129,8 +146,9 @@ void MultiplyRows(const GemmArgs& args) {
   }
 }
 
-// Lines of memory that the next turn needs, brought to the second-level cache a few a step: rows and
-// weights that arrive all at once would leave the tiles waiting.
+// Lines of memory that are needed next, brought to a cache a few a step: those that arrive all at once
+// would leave the tiles waiting. kLocality: 3 for the first-level cache, 2 for the second.
+template <int kLocality>
 struct LineStream {
   const char* next = nullptr;
   const char* end = nullptr;
@@ -138,9 +156,9 @@ struct LineStream {
   template <int kLines>
   [[gnu::always_inline]] void Fetch() {
     if (next >= end) return;
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int line = 0; line < kLines; ++line) {
-      __builtin_prefetch(next + line * kTileRowBytes, 0, 2);
+      __builtin_prefetch(next + line * kTileRowBytes, 0, kLocality);
     }
     next += kLines * kTileRowBytes;
   }
@@ -151,8 +169,8 @@ struct Turn {
   int64_t index;
   int64_t num_steps;
   bool is_last;
-  LineStream next_input = {};
-  LineStream next_weights = {};
+  LineStream<2> next_input = {};
+  LineStream<2> next_weights = {};
 };
 
 template <typename Product, typename Block>
@@ -161,14 +179,18 @@ void MultiplyTurnBlock(const GemmArgs& args, const TilePanel& panel, const Tiled
   const BlockInput x = input.BlockAt(place.row, turn.index);
   turn.index == 0 ? Block::Zero() : Block::Load(sums);
   // Copies in registers: tiles may read any memory that is visible elsewhere.
-  LineStream next_input = turn.next_input;
-  LineStream next_weights = turn.next_weights;
+  LineStream<2> next_input = turn.next_input;
+  LineStream<2> next_weights = turn.next_weights;
+  // Sums are loaded where no product can hide their way from the second-level cache.
+  const char* next_block = reinterpret_cast<const char*>(sums + kBlockSums);
+  LineStream<3> next_sums = {next_block, next_block + sizeof(float) * kBlockSums};
   const int64_t num_steps = turn.num_steps;
   for (int64_t step = 0; step < num_steps; ++step) {
     Block::template AddStep<typename Product::Dots>(
         x, step, lanes + step * kTileRows * kMaxPanelWidth + place.column);
     next_input.Fetch<4>();
     next_weights.Fetch<2>();
+    next_sums.Fetch<8>();
   }
   turn.next_input = next_input;
   turn.next_weights = next_weights;
