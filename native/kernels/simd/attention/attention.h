@@ -111,14 +111,16 @@ class RowWalk {
   void TakeBlock(int64_t begin, int64_t key, int64_t count, float* block) {
     constexpr int kVectors = kKeyBlock / V::kWidth;
     const Places& now = places_[turn_];
+    int64_t rows_of_share = 0;
     if (is_last_) {
       turn_ = 1 - turn_;
       places_[turn_].Find(keys_, values_, key + (is_alone_ ? kKeyBlock : span_keys_), num_keys_);
+      rows_of_share = places_[turn_].RowsOfShare(num_rows_ - begin);
     }
     ScoreBlock(begin, key, count, now, block);
     relative_.Load(rows_, num_rows_, key, count, shape_);
     for (int64_t row = begin; row < num_rows_; ++row) {
-      if (is_last_) places_[turn_].FetchShare(row - begin, num_rows_ - begin, shape_.head_dim);
+      if (is_last_) places_[turn_].FetchShare(row - begin, rows_of_share, shape_.head_dim);
       const int64_t visible = rows_[row].template VisibleKeys<kKeyBlock>(key);
       relative_.AddTo(rows_[row], row, shape_.head_dim, products_.scores[row]);
       typename V::Float probabilities[kVectors];

@@ -28,10 +28,13 @@ class BlockRows {
   const Number* const* keys() const { return keys_; }
   const Number* const* values() const { return values_; }
 
-  // Asks for share `index` of `num_shares` of the block. A core waits that asks for many lines at once.
-  void FetchShare(int64_t index, int64_t num_shares, int64_t head_dim) const {
-    const int64_t first = count_ * index / num_shares;
-    const int64_t count = count_ * (index + 1) / num_shares - first;
+  // Returns the rows of the block that each of `num_shares` asks for.
+  int64_t RowsOfShare(int64_t num_shares) const { return (count_ + num_shares - 1) / num_shares; }
+  // Asks for share `index` of so many rows. A core waits that asks for many lines at once.
+  void FetchShare(int64_t index, int64_t rows_of_share, int64_t head_dim) const {
+    const int64_t first = index * rows_of_share;
+    if (first >= count_) return;
+    const int64_t count = count_ - first < rows_of_share ? count_ - first : rows_of_share;
     FetchRows(keys_ + first, count, head_dim);
     FetchRows(values_ + first, count, head_dim);
   }

@@ -94,6 +94,9 @@ struct Bfloat16Lanes {
   static Sum AddValues(Sum sum, Lanes values, uint32_t probabilities) {
     return V::AddDots(sum, values, probabilities);
   }
+  static Sum AddLanesAt(Sum sum, Lanes lanes, const uint32_t* other) {
+    return V::AddDotsAt(sum, lanes, other);
+  }
   // Writes the lanes of a query, whole vectors of them.
   static LaneQuery PrepareQuery(const float* q, int64_t head_dim, uint32_t* lanes) {
     constexpr int64_t kNumbers = 2 * V::kWidth;

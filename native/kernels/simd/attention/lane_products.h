@@ -303,8 +303,8 @@ class LaneProducts {
         for (int i = 0; i < V::kWidth; ++i) {
 #pragma GCC unroll 8
           for (int r = 0; r < kRows; ++r) {
-            sums[r] = V::Pin(
-                Dots::AddKeys(sums[r], V::BitsAsLanes(square[i]), query_lanes_[r][lane + i]));
+            sums[r] = Dots::AddLanesAt(sums[r], V::BitsAsLanes(square[i]),
+                                       &query_lanes_[r][lane + i]);
           }
         }
       }
@@ -340,8 +340,7 @@ class LaneProducts {
       for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
         for (int v = 0; v < kSums; ++v) {
-          sums[r][v] = V::Pin(
-              Dots::AddValues(sums[r][v], lanes[v], probability_lanes_[r][j / kDepths]));
+          sums[r][v] = Dots::AddLanesAt(sums[r][v], lanes[v], &probability_lanes_[r][j / kDepths]);
         }
       }
     }
