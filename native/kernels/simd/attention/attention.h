@@ -18,11 +18,13 @@ namespace {
 constexpr int64_t kRowsPerChunk = 96;
 // Rows of a call that share what is packed.
 constexpr int64_t kRowsPerCall = 2048;
+// Bytes of a span: four of the largest blocks, a quarter of a second-level cache.
+constexpr int64_t kSpanBytes = 256 * 1024;
 
 // Memory of a call. A span of blocks is packed at a time: chunks of rows then take all of its blocks in turn,
 // with their sums in the first-level cache and the keys in the second.
 struct AttentionScratch {
-  alignas(64) float blocks[65536];
+  alignas(64) float blocks[kSpanBytes / sizeof(float)];
   SoftmaxState softmaxes[kRowsPerCall];
 };
 
@@ -52,8 +54,7 @@ class RowWalk {
     num_keys_ = row_at(num_rows - 1).num_keys;
     // A chunk alone packs each block when it comes to it: its keys then lie in the first-level cache.
     is_alone_ = num_rows <= kRowsPerChunk;
-    const int64_t num_blocks = int64_t{sizeof(scratch_.blocks) / sizeof(float)} / block_floats_;
-    span_keys_ = is_alone_ ? num_keys_ : num_blocks * kKeyBlock;
+    span_keys_ = is_alone_ ? num_keys_ : kSpanBytes / products_.BlockBytes() * kKeyBlock;
     if (is_alone_) places_[turn_].Find(keys_, values_, 0, num_keys_);
     for (int64_t key = 0; key < num_keys_; key += span_keys_) {
       const int64_t end = num_keys_ - key < span_keys_ ? num_keys_ : key + span_keys_;

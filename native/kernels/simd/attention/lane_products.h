@@ -6,42 +6,12 @@
 #include "kernels/kernels.h"
 #include "kernels/simd/attention/key_rows.h"
 #include "kernels/simd/attention/lane_dots.h"
+#include "kernels/simd/attention/lane_tiles.h"
 #include "kernels/simd/attention/softmax_rows.h"
 #include "kernels/simd/tile.h"
 
 namespace autoglm::kernels {
 namespace {
-
-// Sums of products of lanes, kRows rows by kVectors vectors of columns.
-template <typename V, typename Dots, int kRows, int kVectors>
-struct LaneTile {
-  using Sum = typename Dots::Sum;
-  using Lanes = typename Dots::Lanes;
-
-  Sum sums[kRows][kVectors];
-
-  // Adds lanes 0..num_lanes - 1 of each row, x[row], times those of columns, [num_lanes][stride].
-  template <Sum (*kAdd)(Sum, Lanes, uint32_t)>
-  void Accumulate(const uint32_t* const x[kRows], int64_t num_lanes, const uint32_t* columns,
-                  int64_t stride) {
-    LaneTile local = *this;
-    for (int64_t lane = 0; lane < num_lanes; ++lane, columns += stride) {
-      Lanes w[kVectors];
-#pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) w[v] = V::LoadPairs(columns + v * V::kWidth);
-#pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r) {
-        uint32_t numbers = 0;
-        __builtin_memcpy(&numbers, x[r] + lane, sizeof(numbers));
-#pragma GCC unroll 8
-        for (int v = 0; v < kVectors; ++v) {
-          local.sums[r][v] = V::Pin(kAdd(local.sums[r][v], w[v], numbers));
-        }
-      }
-    }
-    *this = local;
-  }
-};
 
 // Both products of attention by lanes of several numbers (lane_dots.h). A block of keys is packed
 // transposed, as lanes of consecutive dims, and its values interleaved, as lanes of consecutive keys.
@@ -155,7 +125,8 @@ class LaneProducts {
   template <typename T>
   void ScoreRows(const T* const* keys, int64_t count, int64_t num_rows) {
     VisitTile<V::kDotTileRows>(num_rows, 0, [&](auto tile_rows, int64_t) {
-      ScoreRowTile<tile_rows.kCount>(keys, count);
+      ScoreRowTile<V, Dots, tile_rows.kCount>(keys, count, num_dim_lanes_, query_lanes_, queries_,
+                                              scores);
     });
   }
 
@@ -166,9 +137,11 @@ class LaneProducts {
       constexpr int kRows = tile_rows.kCount;
       int64_t d = 0;
       for (; d + kVectors * kNumbers <= head_dim_; d += kVectors * kNumbers) {
-        AddRowTile<kRows, kVectors>(rows, values, count, d);
+        AddRowTile<V, Dots, kRows, kVectors>(rows, values, count, d, probability_lanes_);
       }
-      for (; d < head_dim_; d += kNumbers) AddRowTile<kRows, 1>(rows, values, count, d);
+      for (; d < head_dim_; d += kNumbers) {
+        AddRowTile<V, Dots, kRows, 1>(rows, values, count, d, probability_lanes_);
+      }
     });
   }
 
@@ -283,71 +256,6 @@ class LaneProducts {
         V::StoreLanes(last + d, V::KeepLowHalves(V::LoadPairs(values_at(whole) + d)));
       }
       AddLanes<1>(rows, r, whole, {last, 1});
-    }
-  }
-
-  template <int kRows, typename T>
-  [[gnu::noinline]] void ScoreRowTile(const T* const* keys, int64_t count) {
-    for (int64_t j = 0; j < count; j += V::kWidth) {
-      typename Dots::Sum sums[kRows];
-#pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r) sums[r] = Dots::Zero();
-      for (int64_t lane = 0; lane < num_dim_lanes_; lane += V::kWidth) {
-        typename V::Float square[V::kWidth];
-#pragma GCC unroll 16
-        for (int i = 0; i < V::kWidth; ++i) {
-          square[i] = V::LanesAsBits(Dots::LoadKey(keys[j + i] + lane * kDepths, kNumbers));
-        }
-        V::Transpose(square);
-#pragma GCC unroll 16
-        for (int i = 0; i < V::kWidth; ++i) {
-#pragma GCC unroll 8
-          for (int r = 0; r < kRows; ++r) {
-            sums[r] = Dots::AddLanesAt(sums[r], V::BitsAsLanes(square[i]),
-                                       &query_lanes_[r][lane + i]);
-          }
-        }
-      }
-#pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r) {
-        V::Store(scores[r] + j, Dots::ScoresOf(sums[r], queries_[r]));
-      }
-    }
-  }
-
-  // Adds kVectors vectors of numbers of each value, from d on.
-  template <int kRows, int kVectors, typename T>
-  [[gnu::noinline]] void AddRowTile(const AttentionRow* rows, const T* const* values, int64_t count,
-                                    int64_t d) {
-    constexpr int kSums = kVectors * kDepths;
-    typename V::Float sums[kRows][kSums];
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-      for (int v = 0; v < kSums; ++v) sums[r][v] = V::Load(rows[r].out + d + v * V::kWidth);
-    }
-    for (int64_t j = 0; j < count; j += kDepths) {
-      typename Dots::Lanes lanes[kSums];
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) {
-        Dots::LoadValues(values + j, d + v * kNumbers, kNumbers, lanes + v * kDepths);
-      }
-      if (count - j < kDepths) [[unlikely]] {
-#pragma GCC unroll 8
-        for (int v = 0; v < kSums; ++v) lanes[v] = V::KeepLowHalves(lanes[v]);
-      }
-#pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-        for (int v = 0; v < kSums; ++v) {
-          sums[r][v] = Dots::AddLanesAt(sums[r][v], lanes[v], &probability_lanes_[r][j / kDepths]);
-        }
-      }
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-      for (int v = 0; v < kSums; ++v) V::Store(rows[r].out + d + v * V::kWidth, sums[r][v]);
     }
   }
 
