@@ -55,7 +55,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'kernels/simd/': ['kernels/kernels.h'],
   'kernels/avx2/': BELOW_VECTORS,
   'kernels/avx512/': BELOW_VECTORS,
-  'kernels/avx512_vnni/': [...BELOW_VECTORS, 'kernels/avx512/vector.h'],
+  'kernels/avx512_vnni/': [...BELOW_VECTORS, 'kernels/avx2/image.h', 'kernels/avx512/vector.h'],
   'kernels/avx512_bf16/': [
     ...BELOW_VECTORS,
     'kernels/avx512/vector.h',

@@ -347,6 +347,7 @@ void FullOnTiles(const FullAttentionArgs& args) {
 
 template <typename V, typename T>
 AttentionKernels TileAttention(const char* isa) {
+  static_assert(sizeof(TileScratch) >= sizeof(AttentionScratch));  // of what stays on vectors
   return {.isa = isa,
           .scratch_bytes = sizeof(TileScratch),
           .paged = PagedOnTiles<V, T>,

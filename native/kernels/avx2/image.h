@@ -30,53 +30,76 @@ inline __m256i BroadcastWeights(const int16_t* weights) {
   return _mm256_set1_epi64x(four);
 }
 
+// The next weights of an output pixel, for all channels.
+struct PixelWeights {
+  __m256i high;
+  __m256i low;
+};
+
 // Sums of a pixel, in eight lanes: two of red, two of green, two of blue and two of zero.
 struct PixelSums {
   __m256i high = _mm256_setzero_si256();
   __m256i low = _mm256_set1_epi64x(1 << (kWeightFractionBits - 1));  // a half in one of each two lanes
 
-  [[gnu::always_inline]] void Add(__m128i pixels, __m256i high_weights, __m256i low_weights) {
+  [[gnu::always_inline]] void Add(__m128i pixels, const PixelWeights& weights) {
     const __m256i pairs = PairsOfPixels(pixels);
-    high = _mm256_add_epi32(high, _mm256_madd_epi16(pairs, high_weights));
-    low = _mm256_add_epi32(low, _mm256_madd_epi16(pairs, low_weights));
+    high = _mm256_add_epi32(high, _mm256_madd_epi16(pairs, weights.high));
+    low = _mm256_add_epi32(low, _mm256_madd_epi16(pairs, weights.low));
   }
   __m256i Total() const { return _mm256_add_epi32(_mm256_slli_epi32(high, kLowWeightBits), low); }
 };
 
-// Returns an output pixel of two rows, whose weights are read once, or of one and zeros: red and green of
-// both, then blue and zero of both.
-template <int kRows>
+// Sums of a pixel of kNumRows rows, one or two.
+template <int kNumRows>
+struct RowSums {
+  static constexpr int kRows = kNumRows;
+
+  PixelSums sums[kRows];
+
+  static PixelWeights Weights(const int16_t* high, const int16_t* low) {
+    return {BroadcastWeights(high), BroadcastWeights(low)};
+  }
+  [[gnu::always_inline]] void Add(const __m128i pixels[kRows], const PixelWeights& weights) {
+#pragma GCC unroll 2
+    for (int r = 0; r < kRows; ++r) sums[r].Add(pixels[r], weights);
+  }
+  // Red and green of both rows, then blue and zero of both; zeros in the place of a second row.
+  __m256i Pixel() const {
+    if constexpr (kRows == 2) return _mm256_hadd_epi32(sums[0].Total(), sums[1].Total());
+    return _mm256_hadd_epi32(sums[0].Total(), _mm256_setzero_si256());
+  }
+};
+
+// Returns an output pixel of Sums::kRows rows, whose weights are read once.
+template <typename Sums>
 [[gnu::always_inline]] inline __m256i PixelOfRows(const ResizeRowsArgs& args, int64_t row,
                                                   int64_t o) {
+  constexpr int kRows = Sums::kRows;
   const int64_t in_bytes = args.in_width * kPixelBytes;
   const int64_t num_loads = (args.taps[o] + kWeightsAtOnce - 1) / kWeightsAtOnce;
   const int16_t* high = args.weights.high + o * args.weight_stride;
   const int16_t* low = args.weights.low + o * args.weight_stride;
   const uint8_t* in = args.in + row * in_bytes + args.first[o] * kPixelBytes;
   int64_t rest = in_bytes - args.first[o] * kPixelBytes;  // bytes of a row from `in` on
-  PixelSums sums[kRows];
+  Sums sums;
+  __m128i pixels[kRows];
   int64_t i = 0;
   for (; i < num_loads && rest >= kLoadBytes; ++i, rest -= kBytesAtOnce, in += kBytesAtOnce) {
-    const __m256i high_weights = BroadcastWeights(high + i * kWeightsAtOnce);
-    const __m256i low_weights = BroadcastWeights(low + i * kWeightsAtOnce);
 #pragma GCC unroll 2
     for (int r = 0; r < kRows; ++r) {
-      const __m128i pixels = _mm_loadu_si128(reinterpret_cast<const __m128i*>(in + r * in_bytes));
-      sums[r].Add(pixels, high_weights, low_weights);
+      pixels[r] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(in + r * in_bytes));
     }
+    sums.Add(pixels, Sums::Weights(high + i * kWeightsAtOnce, low + i * kWeightsAtOnce));
   }
   for (; i < num_loads; ++i, rest -= kBytesAtOnce, in += kBytesAtOnce) {
-    const __m256i high_weights = BroadcastWeights(high + i * kWeightsAtOnce);
-    const __m256i low_weights = BroadcastWeights(low + i * kWeightsAtOnce);
 #pragma GCC unroll 2
     for (int r = 0; r < kRows; ++r) {
-      __m128i pixels = _mm_setzero_si128();
-      __builtin_memcpy(&pixels, in + r * in_bytes, static_cast<size_t>(rest));
-      sums[r].Add(pixels, high_weights, low_weights);
+      pixels[r] = _mm_setzero_si128();
+      __builtin_memcpy(&pixels[r], in + r * in_bytes, static_cast<size_t>(rest));
     }
+    sums.Add(pixels, Sums::Weights(high + i * kWeightsAtOnce, low + i * kWeightsAtOnce));
   }
-  if constexpr (kRows == 2) return _mm256_hadd_epi32(sums[0].Total(), sums[1].Total());
-  return _mm256_hadd_epi32(sums[0].Total(), _mm256_setzero_si256());
+  return sums.Pixel();
 }
 
 // Rounds two pixels of two rows to bytes: those of the first row from byte 0, of the second from byte 8.
@@ -89,29 +112,30 @@ inline __m128i RoundPixels(__m256i first, __m256i second) {
       _mm_unpacklo_epi64(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1)), order);
 }
 
-template <int kRows>
+template <typename Sums>
 void ResizeRow(const ResizeRowsArgs& args, int64_t row) {
   const auto store = [&](int64_t o, __m128i pixels, size_t num_bytes) {
     const int64_t rows[2] = {_mm_cvtsi128_si64(pixels), _mm_extract_epi64(pixels, 1)};
-    for (int r = 0; r < kRows; ++r) {
+    for (int r = 0; r < Sums::kRows; ++r) {
       uint8_t* const out = args.out + ((row + r) * args.out_width + o) * kPixelBytes;
       __builtin_memcpy(out, &rows[r], num_bytes);
     }
   };
   int64_t o = 0;
   for (; o + 2 <= args.out_width; o += 2) {
-    const __m256i first = PixelOfRows<kRows>(args, row, o);
-    store(o, RoundPixels(first, PixelOfRows<kRows>(args, row, o + 1)), 2 * kPixelBytes);
+    const __m256i first = PixelOfRows<Sums>(args, row, o);
+    store(o, RoundPixels(first, PixelOfRows<Sums>(args, row, o + 1)), 2 * kPixelBytes);
   }
   if (o == args.out_width) return;
-  const __m256i last = PixelOfRows<kRows>(args, row, o);
+  const __m256i last = PixelOfRows<Sums>(args, row, o);
   store(o, RoundPixels(last, last), kPixelBytes);
 }
 
+template <typename TwoRows>
 void ResizeRows(const ResizeRowsArgs& args) {
   int64_t row = 0;
-  for (; row + 2 <= args.num_rows; row += 2) ResizeRow<2>(args, row);
-  if (row < args.num_rows) ResizeRow<1>(args, row);
+  for (; row + 2 <= args.num_rows; row += 2) ResizeRow<TwoRows>(args, row);
+  if (row < args.num_rows) ResizeRow<RowSums<1>>(args, row);
 }
 
 // Sums of kVectors times eight bytes of all rows.
@@ -155,8 +179,9 @@ void BlendRows(const BlendRowsArgs& args) {
   }
 }
 
-inline ImageKernels Image(const char* isa) {
-  return {.isa = isa, .resize_rows = ResizeRows, .blend_rows = BlendRows};
+template <typename TwoRows>
+ImageKernels Image(const char* isa) {
+  return {.isa = isa, .resize_rows = ResizeRows<TwoRows>, .blend_rows = BlendRows};
 }
 
 }  // namespace

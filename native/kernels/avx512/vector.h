@@ -243,26 +243,32 @@ struct Avx512Vector {
     return _mm512_fmaddsub_ps(a, b, c);
   }
 
-  // rows[i] lane j becomes rows[j] lane i: each stage exchanges squares of `size` lanes.
+  // rows[i] lane j becomes rows[j] lane i: squares of four lanes within the quarters of a register first,
+  // which more pipes of a processor can do and which need no indices, then squares of quarters.
   static void Transpose(Float rows[kWidth]) {
-    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    Float quads[kWidth];  // quads[4 * k + c]: lanes c, 4 + c, 8 + c and 12 + c of rows 4 * k ..
 #pragma GCC unroll 4
-    for (int size = 1; size < kWidth; size *= 2) {
-      const __m512i bit = _mm512_set1_epi32(size);
-      const __mmask16 upper = _mm512_test_epi32_mask(lanes, bit);
-      // A lane of 16 or more names one of the second operand.
-      const __m512i other =
-          _mm512_or_si512(_mm512_xor_si512(lanes, bit), _mm512_set1_epi32(kWidth));
-      const __m512i first = _mm512_mask_mov_epi32(lanes, upper, other);
-      const __m512i second = _mm512_xor_si512(first, bit);
-#pragma GCC unroll 16
-      for (int i = 0; i < kWidth; ++i) {
-        if ((i & size) != 0) continue;
-        const Float a = rows[i];
-        const Float b = rows[i + size];
-        rows[i] = _mm512_permutex2var_ps(a, first, b);
-        rows[i + size] = _mm512_permutex2var_ps(a, second, b);
-      }
+    for (int k = 0; k < kWidth; k += 4) {
+      const __m512d low01 = _mm512_castps_pd(_mm512_unpacklo_ps(rows[k], rows[k + 1]));
+      const __m512d high01 = _mm512_castps_pd(_mm512_unpackhi_ps(rows[k], rows[k + 1]));
+      const __m512d low23 = _mm512_castps_pd(_mm512_unpacklo_ps(rows[k + 2], rows[k + 3]));
+      const __m512d high23 = _mm512_castps_pd(_mm512_unpackhi_ps(rows[k + 2], rows[k + 3]));
+      quads[k] = _mm512_castpd_ps(_mm512_unpacklo_pd(low01, low23));
+      quads[k + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low01, low23));
+      quads[k + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high01, high23));
+      quads[k + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high01, high23));
+    }
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; ++c) {
+      // Quarters 0 and 2, and 1 and 3, of two rows each.
+      const Float even_low = _mm512_shuffle_f32x4(quads[c], quads[4 + c], 0x88);
+      const Float even_high = _mm512_shuffle_f32x4(quads[8 + c], quads[12 + c], 0x88);
+      const Float odd_low = _mm512_shuffle_f32x4(quads[c], quads[4 + c], 0xdd);
+      const Float odd_high = _mm512_shuffle_f32x4(quads[8 + c], quads[12 + c], 0xdd);
+      rows[c] = _mm512_shuffle_f32x4(even_low, even_high, 0x88);
+      rows[8 + c] = _mm512_shuffle_f32x4(even_low, even_high, 0xdd);
+      rows[4 + c] = _mm512_shuffle_f32x4(odd_low, odd_high, 0x88);
+      rows[12 + c] = _mm512_shuffle_f32x4(odd_low, odd_high, 0xdd);
     }
   }
 

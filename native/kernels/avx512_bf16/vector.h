@@ -20,6 +20,12 @@ struct Avx512Bf16Vector : Avx512VnniVector {
                             reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(b))));
   }
 
+  // Does the same with a pair from memory, which no register need hold.
+  static Float AddDotsAt(Float sum, Pairs a, const uint32_t* b) {
+    asm("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(a), "m"(*b));
+    return sum;
+  }
+
   // Takes subnormal numbers as zero.
   static Pairs RoundPairOfVectors(Float low, Float high) {
     return reinterpret_cast<Pairs>(_mm512_cvtne2ps_pbh(high, low));

@@ -1,3 +1,4 @@
+#include "kernels/avx512_vnni/image.h"
 #include "kernels/avx512_vnni/vector.h"
 #include "kernels/kernels.h"
 #include "kernels/simd/attention/attention.h"
@@ -9,6 +10,7 @@ void ApplyAvx512Vnni(CpuKernels& kernels) {
   constexpr const char* kIsa = "avx512_vnni";
   kernels.gemm = Gemm<Avx512VnniVector>(kIsa);
   kernels.attention = Attention<Avx512VnniVector>(kIsa);
+  kernels.image = Image<TwoRowSums>(kIsa);
 }
 
 }  // namespace autoglm::kernels

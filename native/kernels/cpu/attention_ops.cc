@@ -13,7 +13,11 @@ static_assert(kMaxHeadDim <= kernels::kMaxHeadDim);
 // Rows of a full task, a row being a query of one head; a kernel shares each block of keys among
 // them.
 constexpr int64_t kRowsPerTask = 512;
+// Of bidirectional attention, whose keys lie far apart and in float32: more rows share what is packed.
+constexpr int64_t kRowsPerFullTask = 2048;
 constexpr int64_t kTasksPerThread = 4;
+// Tokens whose keys and values a sequence needs first.
+constexpr int64_t kFirstTokens = 64;
 
 // The keys, or the values, of one KV head in one block of a cache.
 class HeadBlock {
@@ -23,6 +27,13 @@ class HeadBlock {
         data_(static_cast<char*>(plane) + block * cache.BlockBytes() + head * cache.HeadBytes()) {}
 
   char* data() const { return data_; }
+  // Asks for the rows of the first `count` tokens of `block`, counted from this one.
+  void Fetch(int64_t block, int64_t count) const {
+    constexpr int64_t kLineBytes = 64;
+    const char* const rows = data_ + block * cache_.BlockBytes();
+    const int64_t bytes = count * cache_.head_dim * KvDtypeBytes(cache_.dtype);
+    for (int64_t i = 0; i < bytes; i += kLineBytes) __builtin_prefetch(rows + i, 0, 2);
+  }
   // [block_size]; null if the rows of the cache have no scales.
   float* scales() const {
     if (cache_.dtype != KvDtype::kInt8) return nullptr;
@@ -81,6 +92,18 @@ struct PagedTask {
   int64_t num_heads;
 };
 
+// Asks for what attention reads first of a sequence, whose kernel could not hide that it comes late.
+void FetchFirstKeys(const PagedAttentionOp& op, int64_t sequence, const HeadBlock& keys,
+                    const HeadBlock& values) {
+  const int32_t* table = op.block_tables + sequence * op.max_blocks_per_sequence;
+  const int64_t num_tokens = std::min<int64_t>(op.context_lens[sequence], kFirstTokens);
+  for (int64_t token = 0; token < num_tokens; token += op.cache.block_size) {
+    const int64_t count = std::min(num_tokens - token, op.cache.block_size);
+    keys.Fetch(table[token / op.cache.block_size], count);
+    values.Fetch(table[token / op.cache.block_size], count);
+  }
+}
+
 // Runs a task sequence by sequence.
 void AttendPaged(const CpuContext& cpu, const PagedAttentionOp& op, const PagedTask& task,
                  int thread) {
@@ -97,6 +120,7 @@ void AttendPaged(const CpuContext& cpu, const PagedAttentionOp& op, const PagedT
     const int64_t query_begin = op.query_starts[sequence];
     const int64_t cached =
         op.context_lens[sequence] - (op.query_starts[sequence + 1] - query_begin);
+    if (end < task.end) FetchFirstKeys(op, sequence + 1, keys, values);
     cpu.kernels().attention.paged({.q = op.q.data + begin * op.q.stride + task.first_head * cache.head_dim,
                      .q_stride = op.q.stride,
                      .num_queries = end - begin,
@@ -168,7 +192,7 @@ void FullAttention(OpsContext& context, const FullAttentionOp& op) {
 
   const int64_t wanted_tasks = kTasksPerThread * cpu.threads().num_threads();
   const int64_t queries_per_task =
-      std::clamp<int64_t>(op.q.rows * op.num_heads / wanted_tasks, 1, kRowsPerTask);
+      std::clamp<int64_t>(op.q.rows * op.num_heads / wanted_tasks, 1, kRowsPerFullTask);
   const int64_t num_chunks = DivideUp(op.q.rows, queries_per_task);
   cpu.threads().ParallelFor(num_chunks * op.num_heads, [&](int64_t index, int thread) {
     const int64_t begin = index % num_chunks * queries_per_task;

@@ -201,32 +201,39 @@ TEST_CASE("Paged attention agrees with the reference for any number of keys and 
   });
 }
 
+// Compares each row of a batch with the row alone, and each query's heads with those of the batch.
+void CheckPagedBits(const CpuKernels& kernels, const Cache& cache, const Queries& queries) {
+  CAPTURE(KvDtypeName(cache.dtype));
+  CAPTURE(cache.head_dim);
+  std::vector<float> together(queries.q.size());
+  Scratch scratch(kernels);
+  const PagedAttentionArgs all = ArgsOf(cache, queries, together.data(), scratch);
+  kernels.attention.paged(all);
+
+  for (int64_t query = 0; query < queries.num_queries; ++query) {
+    for (int64_t head = -1; head < queries.num_heads; ++head) {  // -1: all of them
+      const int64_t offset = query * all.q_stride + (head < 0 ? 0 : head * cache.head_dim);
+      PagedAttentionArgs one = all;
+      one.q += offset;
+      one.num_queries = 1;
+      one.num_heads = head < 0 ? queries.num_heads : 1;
+      one.first_position += query;
+      std::vector<float> alone(static_cast<size_t>(one.num_heads * cache.head_dim));
+      one.out = alone.data();
+      kernels.attention.paged(one);
+
+      CHECK_EQ(std::memcmp(alone.data(), together.data() + offset, alone.size() * 4), 0);
+    }
+  }
+}
+
 TEST_CASE("Paged attention gives a query the same bits alone as in a batch") {
   ForEachLevel([](const CpuKernels& kernels) {
-    const int64_t num_queries = 71, num_heads = 5, head_dim = 72;
     for (const KvDtype dtype : kKvDtypes) {
-      const Cache cache(dtype, 300, head_dim, 16);
-      const Queries queries(num_queries, num_heads, head_dim);
-      std::vector<float> together(queries.q.size());
-      Scratch scratch(kernels);
-      const PagedAttentionArgs all = ArgsOf(cache, queries, together.data(), scratch);
-      kernels.attention.paged(all);
-
-      for (int64_t query = 0; query < num_queries; ++query) {
-        for (int64_t head = 0; head < num_heads; ++head) {
-          const int64_t offset = query * all.q_stride + head * head_dim;
-          std::vector<float> alone(static_cast<size_t>(head_dim));
-          PagedAttentionArgs one = all;
-          one.q += offset;
-          one.num_queries = 1;
-          one.num_heads = 1;
-          one.first_position += query;
-          one.out = alone.data();
-          kernels.attention.paged(one);
-
-          CHECK_EQ(std::memcmp(alone.data(), together.data() + offset, alone.size() * 4), 0);
-        }
-      }
+      // Of whole and of partial vectors, and of keys that are packed in one span and in two.
+      CheckPagedBits(kernels, Cache(dtype, 300, 72, 16), Queries(71, 5, 72));
+      CheckPagedBits(kernels, Cache(dtype, 300, 96, 16), Queries(71, 5, 96));
+      CheckPagedBits(kernels, Cache(dtype, 300, 256, 16), Queries(40, 3, 256));
     }
   });
 }
@@ -339,7 +346,9 @@ TEST_CASE("Full attention gives a query the same bits alone as in a batch") {
   ForEachLevel([](const CpuKernels& kernels) {
     for (const FullCase& c : {FullCase{100, 77, 40, 0, true},
                               FullCase{100, 277, 40, 0, true, Dtype::kBfloat16},
-                              FullCase{100, 277, 40, 0, false, Dtype::kBfloat16}}) {
+                              FullCase{100, 277, 40, 0, false, Dtype::kBfloat16},
+                              FullCase{2100, 70, 24, 0, false},
+                              FullCase{2100, 70, 24, 0, false, Dtype::kBfloat16}}) {
     const FullInputs inputs(c);
     std::vector<float> together(static_cast<size_t>(c.num_queries * c.head_dim));
     Scratch scratch(kernels);

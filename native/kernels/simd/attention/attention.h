@@ -14,9 +14,19 @@
 namespace autoglm::kernels {
 namespace {
 
-// Rows of queries walk the keys together, a block of Products::kKeyBlock at a time from position 0:
-// what both products need of it is prepared once for all rows.
+// Rows of queries that are multiplied together with a block of keys.
 constexpr int64_t kRowsPerChunk = 96;
+// Rows of a call that share what is packed.
+constexpr int64_t kRowsPerCall = 2048;
+// Bytes of a span: four of the largest blocks, a quarter of a second-level cache.
+constexpr int64_t kSpanBytes = 256 * 1024;
+
+// Memory of a call. A span of blocks is packed at a time: chunks of rows then take all of its blocks in turn,
+// with their sums in the first-level cache and the keys in the second.
+struct AttentionScratch {
+  alignas(64) float blocks[kSpanBytes / sizeof(float)];
+  SoftmaxState softmaxes[kRowsPerCall];
+};
 
 // Returns how many of the rows that are left the next chunk takes, so that chunks are of about one size.
 inline int64_t RowsOfChunk(int64_t rest) {
@@ -24,42 +34,146 @@ inline int64_t RowsOfChunk(int64_t rest) {
   return (rest + num_chunks - 1) / num_chunks;
 }
 
-// Computes rows that are in the order of num_keys. Relative adds a term to their scores.
+// Computes rows, at most kRowsPerCall, in the order of num_keys. Keys are walked in blocks of
+// Products::kKeyBlock from position 0, whatever shares them. Relative adds a term to scores.
 template <typename V, typename Products, typename Relative, typename Rows>
-void AttendRows(AttentionRow* rows, int64_t num_rows, const AttentionShape& shape, const Rows& keys,
-                const Rows& values) {
-  constexpr int64_t kKeyBlock = Products::kKeyBlock;
-  Products products(shape.head_dim);
-  products.PrepareQueries(rows, num_rows);
-  Relative relative;
-  for (int64_t row = 0; row < num_rows; ++row) {
-    ForEachVector<V>(shape.head_dim,
-                     [&](int64_t i, int64_t n) { V::StoreFirst(rows[row].out + i, V::Zero(), n); });
-  }
-  BlockRows<Rows, kKeyBlock> block(keys, values, rows[num_rows - 1].num_keys);
-  int64_t begin = 0;  // rows before it see no key of the block
-  for (; !block.IsAtEnd(); block.Advance()) {
-    while (rows[begin].num_keys <= block.key()) begin += 1;
-    products.LoadKeys(block.keys());
-    products.LoadScales(keys, values, block.key(), block.count());
-    products.template ScoreKeys<Rows>(rows, begin, num_rows);
-    relative.Load(rows, num_rows, block.key(), block.count(), shape);
-    const int64_t rows_of_share = block.RowsOfShare(num_rows - begin);
-    for (int64_t row = begin; row < num_rows; ++row) {
-      block.FetchShare(row - begin, rows_of_share, shape.head_dim);
-      const int64_t visible = rows[row].template VisibleKeys<kKeyBlock>(block.key());
-      relative.AddTo(rows[row], row, shape.head_dim, products.scores[row]);
-      UpdateSoftmax<V, kKeyBlock>(rows[row], visible, shape, products.scores[row]);
-      products.template PrepareProbabilities<Rows>(row, visible);
+class RowWalk {
+ public:
+  RowWalk(AttentionScratch& scratch, const AttentionShape& shape, const Rows& keys,
+          const Rows& values)
+      : scratch_(scratch),
+        shape_(shape),
+        keys_(keys),
+        values_(values),
+        products_(shape.head_dim),
+        block_floats_(products_.BlockBytes() / int64_t{sizeof(float)}) {}
+
+  // row_at(i) describes row i.
+  template <typename RowAt>
+  void Run(int64_t num_rows, const RowAt& row_at) {
+    num_keys_ = row_at(num_rows - 1).num_keys;
+    // A chunk alone packs each block when it comes to it: its keys then lie in the first-level cache.
+    is_alone_ = num_rows <= kRowsPerChunk;
+    span_keys_ = is_alone_ ? num_keys_ : kSpanBytes / products_.BlockBytes() * kKeyBlock;
+    if (is_alone_) places_[turn_].Find(keys_, values_, 0, num_keys_);
+    for (int64_t key = 0; key < num_keys_; key += span_keys_) {
+      const int64_t end = num_keys_ - key < span_keys_ ? num_keys_ : key + span_keys_;
+      if (!is_alone_) PackSpan(key, end);
+      for (int64_t begin = 0, count = 0; begin < num_rows; begin += count) {
+        count = RowsOfChunk(num_rows - begin);
+        for (int64_t i = 0; i < count; ++i) {
+          rows_[i] = row_at(begin + i);
+          rows_[i].softmax = &scratch_.softmaxes[begin + i];
+          if (key == 0) BeginRow<V>(rows_[i], shape_.head_dim);
+        }
+        num_rows_ = count;
+        is_last_ = begin + count == num_rows;
+        TakeSpan(key, end);
+        for (int64_t i = 0; i < count && end == num_keys_; ++i) {
+          EndRow<V>(rows_[i], shape_.head_dim);
+        }
+      }
     }
-    products.LoadValues(block.values(), block.count());
-    products.AddValues(rows, begin, num_rows, block.key());
   }
-  for (int64_t row = 0; row < num_rows; ++row) {
-    const typename V::Float sum = V::Set(rows[row].sum);
-    ForEachVector<V>(shape.head_dim, [&](int64_t i, int64_t n) {
-      V::StoreFirst(rows[row].out + i, V::Divide(V::LoadFirst(rows[row].out + i, n), sum), n);
-    });
+
+ private:
+  static constexpr int64_t kKeyBlock = Products::kKeyBlock;
+  using Places = BlockRows<Rows, kKeyBlock>;
+
+  void PackSpan(int64_t key, int64_t end) {
+    float* block = scratch_.blocks;
+    for (; key < end; key += kKeyBlock, block += block_floats_) {
+      Places& places = places_[0];
+      places.Find(keys_, values_, key, end);
+      products_.PackScales(keys_, values_, key, places.count(), block);
+      products_.PackKeys(places.keys(), places.count(), block);
+      products_.PackValues(places.values(), places.count(), block);
+    }
+  }
+
+  // Takes the chunk through the blocks of keys key..end - 1.
+  void TakeSpan(int64_t key, int64_t end) {
+    if (rows_[num_rows_ - 1].num_keys <= key) return;
+    products_.PrepareQueries(rows_, num_rows_);
+    if constexpr (Products::kMayTakeRows) {
+      takes_rows_ = is_alone_ && products_.TakesRows(rows_, num_rows_);
+    }
+    int64_t begin = 0;  // rows before it see no key of the block
+    float* block = scratch_.blocks;
+    for (; key < end && key < rows_[num_rows_ - 1].num_keys; key += kKeyBlock) {
+      while (rows_[begin].num_keys <= key) begin += 1;
+      TakeBlock(begin, key, end - key < kKeyBlock ? end - key : kKeyBlock, block);
+      if (!is_alone_) block += block_floats_;
+    }
+  }
+
+  // Takes the rows from `begin` on through a block of `count` keys. The last chunk asks for the rows that are
+  // to be packed next.
+  void TakeBlock(int64_t begin, int64_t key, int64_t count, float* block) {
+    constexpr int kVectors = kKeyBlock / V::kWidth;
+    const Places& now = places_[turn_];
+    int64_t rows_of_share = 0;
+    if (is_last_) {
+      turn_ = 1 - turn_;
+      places_[turn_].Find(keys_, values_, key + (is_alone_ ? kKeyBlock : span_keys_), num_keys_);
+      rows_of_share = places_[turn_].RowsOfShare(num_rows_ - begin);
+    }
+    ScoreBlock(begin, key, count, now, block);
+    relative_.Load(rows_, num_rows_, key, count, shape_);
+    for (int64_t row = begin; row < num_rows_; ++row) {
+      if (is_last_) places_[turn_].FetchShare(row - begin, rows_of_share, shape_.head_dim);
+      const int64_t visible = rows_[row].template VisibleKeys<kKeyBlock>(key);
+      relative_.AddTo(rows_[row], row, shape_.head_dim, products_.scores[row]);
+      typename V::Float probabilities[kVectors];
+      WeighScores<V, kKeyBlock, Products::kPowerDegree>(rows_[row], visible, shape_,
+                                                        products_.scores[row], probabilities);
+      products_.template PrepareProbabilities<Rows>(row, visible, probabilities, block);
+    }
+    if constexpr (Products::kMayTakeRows) {
+      if (takes_rows_) return products_.AddRows(rows_, now.values(), count, num_rows_);
+    }
+    if (is_alone_) products_.PackValues(now.values(), count, block);
+    products_.AddValues(rows_, begin, num_rows_, block, key, count);
+  }
+
+  void ScoreBlock(int64_t begin, int64_t key, int64_t count, const Places& now, float* block) {
+    if constexpr (Products::kMayTakeRows) {
+      if (takes_rows_) return products_.ScoreRows(now.keys(), count, num_rows_);
+    }
+    if (is_alone_) {
+      products_.PackScales(keys_, values_, key, count, block);
+      products_.PackKeys(now.keys(), count, block);
+    }
+    products_.template ScoreKeys<Rows>(rows_, begin, num_rows_, block, count);
+  }
+
+  AttentionScratch& scratch_;
+  const AttentionShape& shape_;
+  const Rows& keys_;
+  const Rows& values_;
+  Products products_;
+  Relative relative_;
+  const int64_t block_floats_;
+  int64_t num_keys_ = 0;
+  int64_t span_keys_ = 0;
+  int64_t num_rows_ = 0;  // of the chunk
+  bool is_alone_ = false;
+  bool is_last_ = false;
+  bool takes_rows_ = false;
+  int turn_ = 0;
+  Places places_[2];  // of this block and the next, in turns
+  AttentionRow rows_[kRowsPerChunk];  // the chunk
+};
+
+// Computes any number of rows.
+template <typename V, typename Products, typename Relative, typename Rows, typename RowAt>
+void AttendRows(void* scratch, int64_t num_rows, const RowAt& row_at, const AttentionShape& shape,
+                const Rows& keys, const Rows& values) {
+  RowWalk<V, Products, Relative, Rows> walk(*static_cast<AttentionScratch*>(scratch), shape, keys,
+                                            values);
+  for (int64_t begin = 0; begin < num_rows; begin += kRowsPerCall) {
+    const int64_t count = num_rows - begin < kRowsPerCall ? num_rows - begin : kRowsPerCall;
+    walk.Run(count, [&](int64_t row) { return row_at(begin + row); });
   }
 }
 
@@ -87,14 +201,10 @@ inline AttentionRow PagedRow(const PagedAttentionArgs& args, int64_t row) {
 
 template <typename V, typename Products, typename Rows>
 void AttendPaged(const PagedAttentionArgs& args, const Rows& keys, const Rows& values) {
-  const AttentionShape shape = {args.head_dim, args.scale, 0};
-  const int64_t num_rows = args.num_queries * args.num_heads;
-  AttentionRow rows[kRowsPerChunk];
-  for (int64_t begin = 0, count = 0; begin < num_rows; begin += count) {
-    count = RowsOfChunk(num_rows - begin);
-    for (int64_t i = 0; i < count; ++i) rows[i] = PagedRow(args, begin + i);
-    AttendRows<V, Products, NoRelativeScores>(rows, count, shape, keys, values);
-  }
+  AttendRows<V, Products, NoRelativeScores>(
+      args.scratch, args.num_queries * args.num_heads,
+      [&](int64_t row) { return PagedRow(args, row); },
+      AttentionShape{args.head_dim, args.scale, 0}, keys, values);
 }
 
 template <typename V, typename Rows>
@@ -150,15 +260,10 @@ inline AttentionRow FullRow(const FullAttentionArgs& args, int64_t query) {
 
 template <typename V, typename Products, typename Relative>
 void AttendFull(const FullAttentionArgs& args) {
-  const DenseRows keys = {args.keys, args.kv_stride};
-  const DenseRows values = {args.values, args.kv_stride};
-  const AttentionShape shape = {args.head_dim, args.scale, args.relative_stride};
-  AttentionRow rows[kRowsPerChunk];
-  for (int64_t begin = 0, count = 0; begin < args.num_queries; begin += count) {
-    count = RowsOfChunk(args.num_queries - begin);
-    for (int64_t i = 0; i < count; ++i) rows[i] = FullRow(args, begin + i);
-    AttendRows<V, Products, Relative>(rows, count, shape, keys, values);
-  }
+  AttendRows<V, Products, Relative>(
+      args.scratch, args.num_queries, [&](int64_t row) { return FullRow(args, row); },
+      AttentionShape{args.head_dim, args.scale, args.relative_stride},
+      DenseRows{args.keys, args.kv_stride}, DenseRows{args.values, args.kv_stride});
 }
 
 template <typename V, typename Products>
@@ -179,7 +284,7 @@ void Full(const FullAttentionArgs& args) {
 
 template <typename V>
 AttentionKernels Attention(const char* isa) {
-  return {.isa = isa, .scratch_bytes = 0, .paged = Paged<V>, .full = Full<V>};
+  return {.isa = isa, .scratch_bytes = sizeof(AttentionScratch), .paged = Paged<V>, .full = Full<V>};
 }
 
 }  // namespace

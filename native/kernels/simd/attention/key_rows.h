@@ -20,26 +20,24 @@ struct PagedRows {
   int64_t block_stride;
   int64_t token_stride;
 
-  // Calls visit(i, block, offset) for i = 0..count - 1, with the place of row first + i. One division
-  // finds them all: a division costs more than what is done with a row.
+  // Calls visit(i, block, offset, n) for rows first + i .. first + i + n - 1, which lie one after another
+  // in a block. One division finds all: a division costs more than what is done with a row.
   template <typename Visit>
-  void ForEachRow(int64_t first, int64_t count, const Visit& visit) const {
+  void ForEachRun(int64_t first, int64_t count, const Visit& visit) const {
     int64_t block = first / block_size;
     int64_t offset = first % block_size;
-    for (int64_t i = 0; i < count; ++i) {
-      visit(i, block_table[block], offset);
-      offset += 1;
-      if (offset == block_size) {
-        offset = 0;
-        block += 1;
-      }
+    for (int64_t i = 0; i < count; offset = 0, ++block) {
+      const int64_t run = count - i < block_size - offset ? count - i : block_size - offset;
+      visit(i, block_table[block], offset, run);
+      i += run;
     }
   }
 
   // Sets rows[i] to row first + i, and those from `count` on to the last of these.
   void Find(int64_t first, int64_t count, int64_t size, const T** rows) const {
-    ForEachRow(first, count, [&](int64_t i, int64_t block, int64_t offset) {
-      rows[i] = base + block * block_stride + offset * token_stride;
+    ForEachRun(first, count, [&](int64_t i, int64_t block, int64_t offset, int64_t run) {
+      const T* row = base + block * block_stride + offset * token_stride;
+      for (int64_t j = 0; j < run; ++j) rows[i + j] = row + j * token_stride;
     });
     for (int64_t i = count; i < size; ++i) rows[i] = rows[count - 1];
   }
@@ -54,9 +52,11 @@ struct ScaledRows : PagedRows<uint8_t> {
 
   // Sets target[i] to the scale of row first + i, and to zero for rows num_rows..size - 1.
   void LoadScales(int64_t first, int64_t num_rows, float* target, int64_t size) const {
-    ForEachRow(first, num_rows, [&](int64_t i, int64_t block, int64_t offset) {
-      const float scale = scales[block * scale_stride + offset];
-      target[i] = scale == scale ? scale : __builtin_nanf("");  // one NaN for all
+    ForEachRun(first, num_rows, [&](int64_t i, int64_t block, int64_t offset, int64_t run) {
+      for (int64_t j = 0; j < run; ++j) {
+        const float scale = scales[block * scale_stride + offset + j];
+        target[i + j] = scale == scale ? scale : __builtin_nanf("");  // one NaN for all
+      }
     });
     for (int64_t i = num_rows; i < size; ++i) target[i] = 0.0f;
   }
@@ -96,12 +96,12 @@ void LoadRows(const T* const* rows, int64_t num_rows, int64_t head_dim, float* t
   }
 }
 
-// Sets target[i][j] to lane i of row j, for j < stride, a whole number of vectors, and as many lanes as a
-// row has. load(row, i) gives kWidth lanes of a row from lane i on.
+// Sets target[i][j] to lane i of row j, for as many lanes as a row has and j < num_rows, up to a whole
+// vector of rows. load(row, i) gives kWidth lanes of a row from lane i on.
 template <typename V, typename T, typename Load>
-void LoadTransposed(const T* const* rows, int64_t num_lanes, float* target, int64_t stride,
-                    const Load& load) {
-  for (int64_t j = 0; j < stride; j += V::kWidth) {
+void LoadTransposed(const T* const* rows, int64_t num_rows, int64_t num_lanes, float* target,
+                    int64_t stride, const Load& load) {
+  for (int64_t j = 0; j < num_rows; j += V::kWidth) {
     for (int64_t lane = 0; lane < num_lanes; lane += V::kWidth) {
       typename V::Float square[V::kWidth];
 #pragma GCC unroll 16

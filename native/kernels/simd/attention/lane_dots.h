@@ -4,8 +4,9 @@
 #include <cstdint>
 
 #include "kernels/kernels.h"
-#include "kernels/simd/convert.h"
 #include "kernels/simd/attention/softmax_rows.h"
+#include "kernels/simd/convert.h"
+#include "kernels/simd/exponential.h"
 
 namespace autoglm::kernels {
 namespace {
@@ -29,20 +30,19 @@ typename V::Pairs LoadBfloat16(const T* row, int64_t count) {
   return V::RoundPairOfVectors(first, V::LoadFirst(row + V::kWidth, count - V::kWidth));
 }
 
-// Rounds p[j] * scales[j], neither negative, for j < visible, and zero up to kCount, to integers of which
-// the largest is kLargest, and returns their scale: NaN, and integers of zero, if one is not finite.
-template <typename V, int64_t kCount, int kLargest, typename T, typename Store>
-float RoundProducts(const float* p, const float* scales, int64_t visible, T* integers,
+// Rounds p[j] * scales[j], neither negative, for j < visible, and zero up to kVectors * kWidth, to integers
+// of which the largest is kLargest, and returns their scale: NaN, and integers of zero, if one is not
+// finite.
+template <typename V, int kVectors, int kLargest, typename T, typename Store>
+float RoundProducts(const typename V::Float* p, const float* scales, int64_t visible, T* integers,
                     const Store& store) {
   using Float = typename V::Float;
-  constexpr int kVectors = kCount / V::kWidth;
   Float products[kVectors];
   Float largest = V::Zero();
   Float zeros = V::Zero();  // as long as all are finite
 #pragma GCC unroll 8
   for (int v = 0; v < kVectors; ++v) {
-    const Float product =
-        V::Multiply(V::Load(p + v * V::kWidth), V::Load(scales + v * V::kWidth));
+    const Float product = V::Multiply(p[v], V::Load(scales + v * V::kWidth));
     // The scale of a key that the row does not see may be NaN.
     products[v] = V::KeepFirst(product, ElementsOf<V>(visible, v), V::Zero());
     largest = V::Max(products[v], largest);
@@ -75,6 +75,7 @@ struct Bfloat16Lanes {
 
   static constexpr int kDepths = 2;
   static constexpr int kQueryPasses = 1;
+  static constexpr int kPowerDegree = kRoughPower;
   static constexpr bool kIsExact = false;
 
   static Sum Zero() { return V::Zero(); }
@@ -93,24 +94,25 @@ struct Bfloat16Lanes {
   static Sum AddValues(Sum sum, Lanes values, uint32_t probabilities) {
     return V::AddDots(sum, values, probabilities);
   }
+  static Sum AddLanesAt(Sum sum, Lanes lanes, const uint32_t* other) {
+    return V::AddDotsAt(sum, lanes, other);
+  }
   // Writes the lanes of a query, whole vectors of them.
   static LaneQuery PrepareQuery(const float* q, int64_t head_dim, uint32_t* lanes) {
-    StorePairs(q, head_dim, lanes);
+    constexpr int64_t kNumbers = 2 * V::kWidth;
+    for (int64_t i = 0; i < head_dim; i += kNumbers) {
+      const int64_t rest = head_dim - i < kNumbers ? head_dim - i : kNumbers;
+      V::StoreLanes(lanes + i / 2, LoadBfloat16<V>(q + i, rest));
+    }
     return {1.0f, 0};
   }
   static typename V::Float ScoresOf(Sum sum, const LaneQuery&) { return sum; }
-  // Writes the lanes of kCount probabilities.
-  template <int64_t kCount>
-  static void PrepareProbabilities(const float* p, uint32_t* lanes) {
-    StorePairs(p, kCount, lanes);
-  }
-
- private:
-  static void StorePairs(const float* x, int64_t count, uint32_t* lanes) {
-    constexpr int64_t kNumbers = 2 * V::kWidth;
-    for (int64_t i = 0; i < count; i += kNumbers) {
-      const int64_t rest = count - i < kNumbers ? count - i : kNumbers;
-      V::StoreLanes(lanes + i / 2, LoadBfloat16<V>(x + i, rest));
+  // Writes the lanes of kVectors vectors of probabilities.
+  template <int kVectors>
+  static void PrepareProbabilities(const typename V::Float* p, uint32_t* lanes) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; v += 2) {
+      V::StoreLanes(lanes + v / 2 * V::kWidth, V::RoundPairOfVectors(p[v], p[v + 1]));
     }
   }
 };
@@ -124,6 +126,7 @@ struct Int16Lanes {
 
   static constexpr int kDepths = 2;
   static constexpr int kQueryPasses = 1;
+  static constexpr int kPowerDegree = kExactPower;
   static constexpr bool kIsExact = true;
 
   static Sum Zero() { return V::BitsAsLanes(V::Zero()); }
@@ -147,12 +150,12 @@ struct Int16Lanes {
   static typename V::Float ScoresOf(Sum sum, const LaneQuery& query) {
     return V::Multiply(V::ConvertLanes(sum), V::Set(query.scale));
   }
-  // Writes the lanes of kCount probabilities times the scales of their values, of which the row sees
-  // `visible`, and returns what a sum is multiplied with.
-  template <int64_t kCount>
-  static float PrepareProbabilities(const float* p, const float* scales, int64_t visible,
-                                    uint32_t* lanes) {
-    return RoundProducts<V, kCount, 32767>(p, scales, visible, reinterpret_cast<int16_t*>(lanes),
+  // Writes the lanes of kVectors vectors of probabilities times the scales of their values, of which the
+  // row sees `visible`, and returns what a sum is multiplied with.
+  template <int kVectors>
+  static float PrepareProbabilities(const typename V::Float* p, const float* scales,
+                                    int64_t visible, uint32_t* lanes) {
+    return RoundProducts<V, kVectors, 32767>(p, scales, visible, reinterpret_cast<int16_t*>(lanes),
                                            V::StoreInt16First);
   }
 };
@@ -167,6 +170,7 @@ struct ByteLanes {
 
   static constexpr int kDepths = 4;
   static constexpr int kQueryPasses = 2;
+  static constexpr int kPowerDegree = kRoughPower;
   static constexpr bool kIsExact = true;
 
   static Sum Zero() { return V::BitsAsLanes(V::Zero()); }
@@ -206,10 +210,10 @@ struct ByteLanes {
   static typename V::Float ScoresOf(Sum sum, const LaneQuery& query) {
     return V::Multiply(V::ConvertLanes(V::AddToLanes(sum, query.offset)), V::Set(query.scale));
   }
-  template <int64_t kCount>
-  static float PrepareProbabilities(const float* p, const float* scales, int64_t visible,
-                                    uint32_t* lanes) {
-    return RoundProducts<V, kCount, 255>(p, scales, visible, reinterpret_cast<uint8_t*>(lanes),
+  template <int kVectors>
+  static float PrepareProbabilities(const typename V::Float* p, const float* scales,
+                                    int64_t visible, uint32_t* lanes) {
+    return RoundProducts<V, kVectors, 255>(p, scales, visible, reinterpret_cast<uint8_t*>(lanes),
                                          V::StoreUint8First);
   }
 

@@ -36,7 +36,7 @@ class RelativeScores {
     const auto load = [&](const float* row, int64_t d) {
       return V::LoadFirst(row + d, ElementsOf<V>(shape.head_dim - d, 0));
     };
-    LoadTransposed<V>(p, shape.head_dim, p_, stride_, load);
+    LoadTransposed<V>(p, stride_, shape.head_dim, p_, stride_, load);
   }
 
   // Adds the term of row `row` to its scores.
