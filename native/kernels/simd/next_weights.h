@@ -10,10 +10,10 @@ namespace autoglm::kernels {
 namespace {
 
 // Brings the block that comes next from memory while the rows of a task are multiplied with this
-// one. Only the first tile of rows reads weights from memory; the others find them in the
-// second-level cache, and memory would do nothing meanwhile. So each tile asks, at each of its steps,
-// for lines of its own part of the next block. The part lies in one piece, because the processor
-// follows lines in order: every fourth line, beside those that are read, took a sixth longer.
+// one. Only the first tile of rows reads weights from memory; the others find them in the second
+// level of the caches, and memory would do nothing meanwhile. So each tile asks, at each of its
+// steps, for lines of its own part of the next block. The part lies in one piece, because the
+// processor follows lines in order: every fourth line, beside those read, took a sixth longer.
 
 // Returns true if tiles of so many rows ask. Rows that are one tile read memory in order all the
 // time, which the processor does ahead by itself, and of more rows no tile is smaller.
@@ -23,9 +23,9 @@ constexpr bool kAsksForNext = kPanelGroup<V> == 1 && kRows >= 3;
 // Where a tile's part of the next block lies, from the line that it asks for next on.
 class NextWeights {
  public:
-  // For a tile of kRows rows from `row` on that passes a block of so many bytes at `begin`, which the
-  // next one follows. A step of the tile reads a line of each of a panel's vectors. Where there is
-  // nothing to ask for, a line that is there already is asked for: that costs less than a branch.
+  // For a tile of kRows rows from `row` on that passes a block of so many bytes at `begin`, behind
+  // which the next one lies. A step of the tile reads a line of each of a panel's vectors. Where
+  // there is nothing to ask for, it asks for a line that is there: that costs less than a branch.
   template <typename V, int kRows>
   static NextWeights Of(const GemmArgs& args, const PanelBlock& block, int64_t row,
                         const void* begin, int64_t bytes) {
