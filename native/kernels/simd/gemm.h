@@ -3,6 +3,7 @@
 
 #include "kernels/kernels.h"
 #include "kernels/simd/input_tiles.h"
+#include "kernels/simd/next_weights.h"
 #include "kernels/simd/pack_panel.h"
 #include "kernels/simd/panel_block.h"
 #include "kernels/simd/panel_sums.h"
@@ -98,7 +99,10 @@ void MultiplyPairs(const GemmArgs& args, const PanelBlock& block) {
     ForEachPanelTile<V, rows.kCount>(block, [&](auto panels, const PanelBlock& part, int64_t) {
       Tile<V, rows.kCount, panels.kCount * V::kTileVectors> tile;
       LoadSums(args, part, row, tile);
-      tile.AccumulatePairs(x, part.Depth(), PairsOf<V>(part));
+      const PairWeights<V> pairs = PairsOf<V>(part);
+      tile.AccumulatePairs(x, part.Depth(), pairs,
+                           NextWeights::Of<V, rows.kCount>(args, part, row, pairs.data,
+                                                           part.Depth() * kPanelWidth<V> * 2));
       StoreSums(args, part, row, tile);
     });
   });
@@ -117,22 +121,24 @@ template <typename V>
 void Multiply(const GemmArgs& args) {
   const auto panel_bytes = static_cast<int64_t>(PanelBytes<V>(args.format, args.depth));
   const char* panel = static_cast<const char*>(args.panels);
-  constexpr int64_t kWidth = kPanelGroup<V> * kPanelWidth<V>;
-  for (int64_t column = 0; column < args.num_columns; column += kWidth) {
+  const int64_t num_together = PanelsTogether<V>(args);
+  const int64_t width = num_together * kPanelWidth<V>;
+  for (int64_t column = 0; column < args.num_columns; column += width) {
     const int64_t rest = args.num_columns - column;
     const PanelBlock panels = {.panel = panel,
                                .panel_bytes = panel_bytes,
                                .column = column,
-                               .width = rest < kWidth ? rest : kWidth,
+                               .width = rest < width ? rest : width,
                                .depth_begin = 0,
-                               .depth_end = args.depth};
+                               .depth_end = args.depth,
+                               .has_next = rest > width};
     if (IsQuantized(args.format)) {
       MultiplyQuantized<V>(args, panels);
     } else {
       ForEachDepthBlock(panels, 1,
                         [&](const PanelBlock& block) { MultiplyBlock<V>(args, block); });
     }
-    panel += kPanelGroup<V> * panel_bytes;
+    panel += num_together * panel_bytes;
   }
 }
 
@@ -145,14 +151,16 @@ InputLayout InputLayoutOf(const WeightFormat& format, Dtype x_dtype) {
   return is_float ? InputLayout::kRows : InputLayout::kFloatRows;
 }
 
-// Panels stay in a core's second-level cache while the rows pass by.
+// Panels stay in a core's second-level cache while tasks of other rows pass by. Where there are no
+// others, a task is longer, because its last block asks for none after it.
 template <typename V>
-GemmTask LargestTask(const WeightFormat& format, Dtype x_dtype, int64_t depth, int64_t) {
-  constexpr size_t kTaskBytes = size_t{256} << 10;
+GemmTask LargestTask(const WeightFormat& format, Dtype x_dtype, int64_t depth, int64_t num_rows) {
+  constexpr int64_t kTaskRows = 64;
+  const size_t kTaskBytes = size_t{num_rows > kTaskRows ? 256u : 1024u} << 10;
   const size_t group_bytes = kPanelGroup<V> * PanelBytes<V>(format, depth);
   const bool fits = group_bytes > 0 && group_bytes < kTaskBytes;
   const int64_t num_groups = fits ? static_cast<int64_t>(kTaskBytes / group_bytes) : int64_t{1};
-  return {.num_rows = 64,
+  return {.num_rows = kTaskRows,
           .num_panels = kPanelGroup<V> * num_groups,
           .x_layout = InputLayoutOf<V>(format, x_dtype)};
 }

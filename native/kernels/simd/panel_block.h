@@ -38,6 +38,7 @@ struct PanelBlock {
   int64_t width;        // columns of the panels that exist
   int64_t depth_begin;
   int64_t depth_end;
+  bool has_next;  // the same rows are multiplied with what follows it in memory
 
   int64_t Depth() const { return depth_end - depth_begin; }
 };
@@ -51,6 +52,7 @@ void ForEachDepthBlock(const PanelBlock& panels, int64_t group_depth, const Visi
   do {
     const int64_t rest = panels.depth_end - block.depth_begin;
     block.depth_end = rest < most ? panels.depth_end : block.depth_begin + most;
+    block.has_next = panels.has_next || block.depth_end < panels.depth_end;
     visit(block);
     block.depth_begin = block.depth_end;
   } while (block.depth_begin < panels.depth_end);

@@ -3,6 +3,7 @@
 
 #include "kernels/kernels.h"
 #include "kernels/simd/input_tiles.h"
+#include "kernels/simd/next_weights.h"
 #include "kernels/simd/nibble_digits.h"
 #include "kernels/simd/panel_block.h"
 #include "kernels/simd/panel_sums.h"
@@ -58,6 +59,15 @@ template <typename V>
 typename V::Float ScalesOf(const GemmArgs& args, const GroupBlock& group, int v) {
   const char* scales = group.scales + v / V::kTileVectors * group.block.panel_bytes;
   return LoadScales<V>(args.format.scale_dtype, scales, v % V::kTileVectors);
+}
+
+// Returns what a tile asks for beside the lanes of a group.
+template <typename V, int kRows>
+NextWeights NextOf(const GemmArgs& args, const GroupBlock& group, int64_t row) {
+  const int64_t lane_depths =
+      args.format.type == WeightType::kInt4 ? Int4Lanes<V>::kDepths : Int8Lanes<V>::kDepths;
+  return NextWeights::Of<V, kRows>(args, group.block, row, group.lanes,
+                                   group.block.Depth() / lane_depths * kPanelWidth<V> * 4);
 }
 
 // Adds the bias after the last group.
@@ -225,19 +235,23 @@ struct NibbleTile {
 
   typename Dots::Sum sums[kRows][kVectors];
 
-  void Accumulate(const typename Dots::X* const x[kRows], int64_t depth, PackedLanes weights) {
+  void Accumulate(const typename Dots::X* const x[kRows], int64_t depth, PackedLanes weights,
+                  NextWeights& next) {
     NibbleTile local;
 #pragma GCC unroll 8
     for (int row = 0; row < kRows; ++row) {
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) local.sums[row][v] = Dots::Zero();
     }
+    NextWeights local_next = next;
     int64_t d = 0;
     for (; d + 8 <= depth; d += 8) {
+      local_next.Fetch<V, kRows>();
       local.Add(x, d, 8, weights);
       weights.data += weights.stride;
     }
     if (d < depth) local.Add(x, d, depth - d, weights);
+    next = local_next;
     *this = local;
   }
 
@@ -272,10 +286,12 @@ struct NibbleTile {
   }
 };
 
-// Panels whose sums of kRows rows are in registers together. An integer sum waits one cycle for the one
-// before it, so few sums are enough, and what is unpacked stays in registers too.
+// Panels whose sums of kRows rows are in registers together. Of narrow panels, an integer sum waits
+// one cycle for the one before it, so few sums are enough, and what is unpacked stays in registers
+// too. A row alone takes two wide ones: the sums of one panel would wait for each other.
 template <typename V, typename Dots, int kRows>
-constexpr int kNibblePanelsAtOnce = !Dots::kIsInteger ? kPanelsAtOnce<V, kRows>
+constexpr int kNibblePanelsAtOnce = kPanelGroup<V> == 1           ? (kRows == 1 ? 2 : 1)
+                                    : !Dots::kIsInteger           ? kPanelsAtOnce<V, kRows>
                                     : kPanelsAtOnce<V, kRows> > 2 ? 2
                                                                   : 1;
 
@@ -290,7 +306,8 @@ void MultiplyNibblePairs(const GemmArgs& args, const GroupBlock& all) {
               constexpr int kVectors = panels.kCount * V::kTileVectors;
               const GroupBlock group = all.At(part, panel);
               NibbleTile<V, Dots, kRows, kVectors> products;
-              products.Accumulate(x, part.Depth(), group.Lanes<V>());
+              NextWeights next = NextOf<V, kRows>(args, group, row);
+              products.Accumulate(x, part.Depth(), group.Lanes<V>(), next);
               Tile<V, kRows, kVectors> tile;
               LoadGroupSums(args, group, row, tile);
 #pragma GCC unroll 8
@@ -320,13 +337,16 @@ void MultiplyNibbleGroups(const GemmArgs& args, const QuantizedLayout<V>& layout
       constexpr int kVectors = panels.kCount * V::kTileVectors;
       Tile<V, kRows, kVectors> totals;
       LoadSums(args, part, row, totals);
+      const int64_t num_groups = (part.Depth() + layout.group_depth - 1) / layout.group_depth;
       const char* group = part.panel + part.depth_begin / layout.group_depth * layout.group_bytes;
+      auto next =
+          NextWeights::Of<V, kRows>(args, part, row, group, num_groups * layout.group_bytes);
       for (int64_t begin = part.depth_begin; begin < part.depth_end; begin += layout.group_depth) {
         const int64_t rest = part.depth_end - begin;
         const int64_t depth = rest < layout.group_depth ? rest : layout.group_depth;
         const PackedLanes lanes = {layout.LanesAt(group, 0), kPanelWidth<V>, part.panel_bytes / 4};
         NibbleTile<V, Dots, kRows, kVectors> products;
-        multiply_group(begin - part.depth_begin, depth, lanes, products);
+        multiply_group(begin - part.depth_begin, depth, lanes, next, products);
         Float x_sums[kRows];
         if (args.format.has_zero_points) {
           for (int r = 0; r < kRows; ++r) {
@@ -370,7 +390,7 @@ void MultiplyNibbleGroups(const GemmArgs& args, const QuantizedLayout<V>& layout
       if (FitDigits<V>(args.depth, layout.group_depth)) {
         const DigitRow<V> digits(x[0], block.Depth(), layout.group_depth);
         return multiply(rows, row, [&](int64_t begin, int64_t depth, const PackedLanes& lanes,
-                                       auto& products) {
+                                       NextWeights&, auto& products) {
           PackedLanes panel = lanes;
           for (int v = 0; v < products.kNumVectors; v += V::kTileVectors) {
             MultiplyDigits<V, V::kTileVectors>(digits, begin, begin + depth, panel,
@@ -380,11 +400,12 @@ void MultiplyNibbleGroups(const GemmArgs& args, const QuantizedLayout<V>& layout
         });
       }
     }
-    multiply(rows, row, [&](int64_t begin, int64_t depth, const PackedLanes& lanes, auto& products) {
+    multiply(rows, row, [&](int64_t begin, int64_t depth, const PackedLanes& lanes,
+                            NextWeights& next, auto& products) {
       constexpr int kRows = products.kNumRows;
       const X* first[kRows];
       for (int r = 0; r < kRows; ++r) first[r] = x[r] + begin;
-      products.Accumulate(first, depth, lanes);
+      products.Accumulate(first, depth, lanes, next);
     });
   });
 }
@@ -410,10 +431,14 @@ struct IntegerTile {
     }
   }
 
-  void Accumulate(const uint8_t* const x[kRows], int64_t depth, PackedLanes weights) {
+  void Accumulate(const uint8_t* const x[kRows], int64_t depth, PackedLanes weights,
+                  NextWeights next) {
     IntegerTile local = *this;
     int64_t d = 0;
-    for (; d + 4 <= depth; d += 4, weights.data += weights.stride) local.Add(x, d, 4, weights);
+    for (; d + 4 <= depth; d += 4, weights.data += weights.stride) {
+      next.Fetch<V, kRows>();
+      local.Add(x, d, 4, weights);
+    }
     if (d < depth) local.Add(x, d, depth - d, weights);
     *this = local;
   }
@@ -421,7 +446,7 @@ struct IntegerTile {
   // Does the same for rows that were widened, zeros up to whole lanes. A function of its own, so that its
   // sums have the registers.
   [[gnu::noinline]] void Accumulate(const int16_t* const x[kRows], int64_t depth,
-                                    PackedLanes weights) {
+                                    PackedLanes weights, NextWeights) {
     IntegerTile local = *this;
     for (int64_t d = 0; d < depth; d += 4, weights.data += weights.stride) {
       local.AddWidened(x, d, weights);
@@ -540,7 +565,8 @@ void MultiplyIntegers(const GemmArgs& args, const GroupBlock& all) {
           const GroupBlock group = all.At(part, panel);
           IntegerTile<V, rows.kCount, panels.kCount * V::kTileVectors> tile;
           tile.Load(args, group, row);
-          tile.Accumulate(x, part.Depth(), group.Lanes<V>());
+          tile.Accumulate(x, part.Depth(), group.Lanes<V>(),
+                          NextOf<V, rows.kCount>(args, group, row));
           tile.Store(args, group, row);
         });
   };
@@ -549,6 +575,14 @@ void MultiplyIntegers(const GemmArgs& args, const GroupBlock& all) {
   } else {
     ForEachInputTile<uint8_t, V::kDotTileRows>(args, all.block, multiply);
   }
+}
+
+// Panels that pass a tile of rows together. A row alone passes two wide panels of int4, see
+// kNibblePanelsAtOnce; other rows one after another, as they lie in memory.
+template <typename V>
+int64_t PanelsTogether(const GemmArgs& args) {
+  const bool is_alone = args.num_rows == 1 && args.format.type == WeightType::kInt4;
+  return kPanelGroup<V> == 1 && is_alone ? 2 : kPanelGroup<V>;
 }
 
 // Returns true if bfloat16 inputs of a weight are rounded to int16 instead, one scale a row. int16 are
@@ -596,6 +630,7 @@ void MultiplyQuantized(const GemmArgs& args, const PanelBlock& panels) {
     PanelBlock depths = panels;
     depths.depth_begin = begin;
     depths.depth_end = after < args.depth ? after : args.depth;
+    depths.has_next = panels.has_next || depths.depth_end < args.depth;
     ForEachDepthBlock(depths, 1, [&](const PanelBlock& block) {
       MultiplyGroupBlock<V>(args, {.block = block,
                                    .lanes = layout.LanesAt(first, block.depth_begin - begin),

@@ -98,10 +98,15 @@ struct Tile {
 
   // Does the same as Accumulate for rows of bfloat16 on a processor that multiplies pairs: one step
   // takes two depths, and an odd last depth is paired with zero.
-  void AccumulatePairs(const uint16_t* const x[kRows], int64_t depth, PairWeights<V> weights) {
+  template <typename Next>
+  void AccumulatePairs(const uint16_t* const x[kRows], int64_t depth, PairWeights<V> weights,
+                       Next next) {
     Tile local = *this;
     int64_t d = 0;
-    for (; d + 1 < depth; d += 2) local.template AddPairs<2>(x, d, weights);
+    for (; d + 1 < depth; d += 2) {
+      next.template Fetch<V, kRows>();
+      local.template AddPairs<2>(x, d, weights);
+    }
     if (d < depth) local.template AddPairs<1>(x, d, weights);
     *this = local;
   }
