@@ -323,6 +323,12 @@ struct ConvertKernels {
   void (*float32_to_int8)(const RoundArgs& args);
 };
 
+// How logits become weights of a choice.
+struct WeightParams {
+  float max_logit;            // gets the weight 1
+  float inverse_temperature;  // finite
+};
+
 struct LogitKernels {
   const char* isa;
   // Returns the index of the largest value, the lowest among equals; NaN is never chosen. Returns
@@ -332,8 +338,8 @@ struct LogitKernels {
   float (*log_sum_exp)(const float* x, int64_t count);
   // Returns the number of values greater than `threshold`.
   int64_t (*count_greater)(const float* x, int64_t count, float threshold);
-  // Computes exp(x - max) / sum in place.
-  void (*softmax)(float* x, int64_t count);
+  // Computes exp((x - max_logit) * inverse_temperature) in place, 0 for NaN; returns the sum.
+  double (*weigh)(float* x, int64_t count, const WeightParams& params);
 };
 
 struct CpuKernels {

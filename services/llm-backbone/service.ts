@@ -62,10 +62,11 @@ export class BackboneService implements LlmBackboneServiceImplementation, Served
   }
 
   async *#answer(arrival: Arrival): AsyncGenerator<GenerateResponse> {
-    const { signal } = arrival;
+    const { signal, send } = arrival;
     const request = await this.current.admit(arrival);
     try {
-      yield* request.responses.read(signal);
+      if (send === undefined) yield* request.responses.read(signal);
+      else await request.responses.sendAll(send, signal);
     } catch (error: unknown) {
       if (!signal.aborted) logFailure(this.#log, failedRequest(arrival), error);
       throw error;

@@ -40,15 +40,14 @@ int64_t CountGreater(const float* x, int64_t count, float threshold) {
   return greater;
 }
 
-void Softmax(float* x, int64_t count) {
-  const float max = Max(x, count);
+double Weigh(float* x, int64_t count, const WeightParams& params) {
   double sum = 0.0;
   for (int64_t i = 0; i < count; ++i) {
-    x[i] = std::exp(x[i] - max);
+    const float exponent = (x[i] - params.max_logit) * params.inverse_temperature;
+    x[i] = std::isnan(exponent) ? 0.0f : std::exp(exponent);
     sum += x[i];
   }
-  const float scale = static_cast<float>(1.0 / sum);
-  for (int64_t i = 0; i < count; ++i) x[i] *= scale;
+  return sum;
 }
 
 }  // namespace
@@ -58,7 +57,7 @@ LogitKernels Logits() {
           .argmax = Argmax,
           .log_sum_exp = LogSumExp,
           .count_greater = CountGreater,
-          .softmax = Softmax};
+          .weigh = Weigh};
 }
 
 }  // namespace autoglm::kernels::reference

@@ -57,17 +57,35 @@ Status NothingToChoose(std::span<const float> logits, const SampleParams& params
   return all_forbidden ? EveryTokenForbidden() : LogitsNotFinite();
 }
 
-// Returns the token at `unit`, in [0, 1), of the cumulative distribution; weights are probabilities
-// that sum to `total`.
-uint32_t Draw(std::span<const Candidate> candidates, double total, double unit) {
+// Returns the place at `unit`, in [0, 1), of the cumulative distribution of weights that sum to
+// `total`, as rounded, and are not all zero.
+template <typename Weighted, typename WeightOf>
+size_t Draw(std::span<const Weighted> all, const WeightOf& weight_of, double total, double unit) {
   const double target = unit * total;
   double sum = 0.0;
-  for (const Candidate& candidate : candidates) {
-    sum += candidate.weight;
-    if (sum > target) return candidate.token_id;
+  size_t last = 0;
+  for (size_t i = 0; i < all.size(); ++i) {
+    const float weight = weight_of(all[i]);
+    if (weight > 0.0f) last = i;
+    sum += weight;
+    if (sum > target) return i;
   }
   // The target is at the end of the distribution because of rounding.
-  return candidates.back().token_id;
+  return last;
+}
+
+// Returns a token drawn from all that the filters leave of weights [vocab_limit].
+uint32_t DrawToken(std::span<const float> weights, double total, const SampleParams& params,
+                   std::vector<Candidate>& candidates) {
+  const double unit = RandomUnit(params);
+  if (!HasFilters(params)) {
+    const auto itself = [](float weight) { return weight; };
+    return static_cast<uint32_t>(Draw(weights, itself, total, unit));
+  }
+  const double total_left = FilterCandidates(weights, params, candidates);
+  const auto weight_of = [](const Candidate& candidate) { return candidate.weight; };
+  const std::span<const Candidate> left = candidates;
+  return left[Draw(left, weight_of, total_left, unit)].token_id;
 }
 
 }  // namespace
@@ -130,10 +148,12 @@ Status Sampler::Choose(std::span<float> logits, const SampleParams& params,
   token_id = static_cast<uint32_t>(best);
   if (params.temperature == 0.0f) return Status();
 
-  const double total =
-      FilterCandidates(logits, logits[static_cast<size_t>(best)],
-                       {params.temperature, params.min_p, params.top_k, params.top_p}, candidates);
-  token_id = Draw(candidates, total, RandomUnit(params));
+  constexpr float kMax = std::numeric_limits<float>::max();
+  const double total = kernels_.weigh(
+      logits.data(), static_cast<int64_t>(logits.size()),
+      {.max_logit = logits[token_id],
+       .inverse_temperature = std::min(1.0f / params.temperature, kMax)});
+  token_id = DrawToken(logits, total, params, candidates);
   return Status();
 }
 

@@ -14,7 +14,7 @@ namespace autoglm {
 
 struct Candidate {
   uint32_t token_id;
-  float weight;  // logit, then probability
+  float weight;  // probability up to a common factor
 };
 
 // Chooses or scores the token of one output. `candidates` is scratch memory that grows as the

@@ -1,7 +1,6 @@
 #include "kernels/sampling/sampling_filters.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace autoglm {
 namespace {
@@ -50,16 +49,17 @@ void KeepTopP(float p, std::vector<Candidate>& candidates) {
 
 }  // namespace
 
-double FilterCandidates(std::span<const float> logits, float max_logit, const FilterParams& params,
+bool HasFilters(const SampleParams& params) {
+  return params.min_p > 0.0f || params.top_k != 0 || params.top_p < 1.0f;
+}
+
+double FilterCandidates(std::span<const float> weights, const SampleParams& params,
                         std::vector<Candidate>& candidates) {
   candidates.clear();
-  const float inverse_temperature = 1.0f / params.temperature;
-  for (size_t i = 0; i < logits.size(); ++i) {
-    // The weight is relative to the likeliest token, whose weight is 1, so that min-p compares with
-    // the weight itself.
-    const float weight = std::exp((logits[i] - max_logit) * inverse_temperature);
-    if (weight > 0.0f && weight >= params.min_p) {
-      candidates.push_back({static_cast<uint32_t>(i), weight});
+  for (size_t i = 0; i < weights.size(); ++i) {
+    // The likeliest weight is 1, so min-p compares with the weight itself.
+    if (weights[i] > 0.0f && weights[i] >= params.min_p) {
+      candidates.push_back({static_cast<uint32_t>(i), weights[i]});
     }
   }
   KeepTopK(params.top_k, candidates);

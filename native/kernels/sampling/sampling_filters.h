@@ -9,17 +9,13 @@
 
 namespace autoglm {
 
-struct FilterParams {
-  float temperature;  // above 0
-  float min_p;        // 0: off
-  uint32_t top_k;     // 0: off
-  float top_p;        // 1: off
-};
+// Tells whether min-p, top-k or top-p may leave tokens out.
+bool HasFilters(const SampleParams& params);
 
-// Fills `candidates` with the tokens that pass temperature, min-p, top-k and top-p, applied in this
-// order; weights are probabilities up to a common factor, whose sum is returned. `candidates` is
-// never empty, since the likeliest token always passes.
-double FilterCandidates(std::span<const float> logits, float max_logit, const FilterParams& params,
+// Fills `candidates` with the tokens that pass min-p, top-k and top-p, applied in this order, and
+// returns the sum of their weights. `weights` are probabilities up to a common factor, the likeliest
+// is 1; it always passes, so `candidates` is never empty.
+double FilterCandidates(std::span<const float> weights, const SampleParams& params,
                         std::vector<Candidate>& candidates);
 
 }  // namespace autoglm

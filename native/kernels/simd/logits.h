@@ -34,22 +34,18 @@ int64_t Argmax(const float* x, int64_t count) {
   return -1;
 }
 
-// Returns the sum of e^(x - max); stores each term to y if y is not null. A vocabulary has too many
+// Returns the sum of `count` terms, of which exponentials(i, n) returns those from i on, n of them. A vocabulary has too many
 // terms for a float32 sum, so partial sums are added in float64.
-template <typename V>
-double SumOfExponentials(const float* x, int64_t count, float max, float* y) {
+template <typename V, typename Exponentials>
+double SumOfExponentials(int64_t count, const Exponentials& exponentials) {
   constexpr int64_t kStretch = 1024;
-  const typename V::Float shift = V::Set(max);
   double total = 0.0;
   for (int64_t begin = 0; begin < count; begin += kStretch) {
     const int64_t length = count - begin < kStretch ? count - begin : kStretch;
     total += V::Sum(Reduce<V>(
         length, V::Zero(),
         [&](typename V::Float sum, int64_t i, int64_t n) {
-          const typename V::Float value = V::LoadFirst(x + begin + i, n);
-          const typename V::Float e = Exponential<V>(V::Subtract(value, shift));
-          if (y != nullptr) V::StoreFirst(y + begin + i, e, n);
-          return V::Add(sum, V::KeepFirst(e, n, V::Zero()));
+          return V::Add(sum, V::KeepFirst(exponentials(begin + i, n), n, V::Zero()));
         },
         V::Add));
   }
@@ -60,7 +56,11 @@ template <typename V>
 float LogSumExp(const float* x, int64_t count) {
   const float max = LargestOf<V>(x, count);
   if (max == -__builtin_inff()) return max;
-  return max + static_cast<float>(__builtin_log(SumOfExponentials<V>(x, count, max, nullptr)));
+  const typename V::Float shift = V::Set(max);
+  const double sum = SumOfExponentials<V>(count, [&](int64_t i, int64_t n) {
+    return Exponential<V>(V::Subtract(V::LoadFirst(x + i, n), shift));
+  });
+  return max + static_cast<float>(__builtin_log(sum));
 }
 
 template <typename V>
@@ -75,11 +75,17 @@ int64_t CountGreater(const float* x, int64_t count, float threshold) {
 }
 
 template <typename V>
-void Softmax(float* x, int64_t count) {
-  const double sum = SumOfExponentials<V>(x, count, LargestOf<V>(x, count), x);
-  const typename V::Float scale = V::Set(static_cast<float>(1.0 / sum));
-  ForEachVector<V>(count, [&](int64_t i, int64_t n) {
-    V::StoreFirst(x + i, V::Multiply(V::LoadFirst(x + i, n), scale), n);
+double Weigh(float* x, int64_t count, const WeightParams& params) {
+  const typename V::Float shift = V::Set(params.max_logit);
+  const typename V::Float scale = V::Set(params.inverse_temperature);
+  const typename V::Float lowest = V::Set(-__builtin_inff());
+  return SumOfExponentials<V>(count, [&](int64_t i, int64_t n) {
+    const typename V::Float exponent =
+        V::Multiply(V::Subtract(V::LoadFirst(x + i, n), shift), scale);
+    // The second of two values is the larger one if the first is NaN.
+    const typename V::Float weight = Exponential<V>(V::Max(exponent, lowest));
+    V::StoreFirst(x + i, weight, n);
+    return weight;
   });
 }
 
@@ -89,7 +95,7 @@ LogitKernels Logits(const char* isa) {
           .argmax = Argmax<V>,
           .log_sum_exp = LogSumExp<V>,
           .count_greater = CountGreater<V>,
-          .softmax = Softmax<V>};
+          .weigh = Weigh<V>};
 }
 
 }  // namespace

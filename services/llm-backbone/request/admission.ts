@@ -9,10 +9,15 @@ import { receiveMedia } from '#backbone/media/media-upload.ts';
 import { RequestMedia } from '#backbone/media/request-media.ts';
 import { excerpt, quoted } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
+import { type SendMessage, senderOf } from '#mesh/grpc/message-senders.ts';
 import type { FailedWork } from '#mesh/log/log-failure.ts';
 import type { CallTrace } from '#mesh/trace/call-trace.ts';
 import { traceFields } from '#mesh/trace/trace-context.ts';
-import type { GenerateRequest, GenerateStart } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import type {
+  GenerateRequest,
+  GenerateResponse,
+  GenerateStart,
+} from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import {
   type CheckedStart,
   checkStart,
@@ -35,6 +40,8 @@ export interface Arrival {
   readonly arrivalMs: number;
   readonly signal: AbortSignal;
   readonly call: CallTrace;
+  /** Sends a response; undefined if the call came by no server, and whoever made it reads them. */
+  readonly send: SendMessage<GenerateResponse> | undefined;
 }
 
 /** The parts of a model that admit requests. */
@@ -54,10 +61,11 @@ export async function readArrival(
 ): Promise<Arrival> {
   const arrivalMs = call.stages.startMs;
   const messages = requests[Symbol.asyncIterator]();
-  const start = await readStart(messages);
+  const { first, start } = await readStart(messages);
   const requestId = start.requestId === '' ? randomUUID() : excerpt(start.requestId);
   const client = start.clientId === '' ? hostOf(peer) : start.clientId;
-  return { requestId, client, start, messages, arrivalMs, signal, call };
+  const send = senderOf<GenerateResponse>(first);
+  return { requestId, client, start, messages, arrivalMs, signal, call, send };
 }
 
 /** Names a request for the line that says why it failed. */
@@ -70,13 +78,15 @@ function hostOf(peer: string): string {
   return peer.replace(/:\d+$/, '');
 }
 
-async function readStart(messages: AsyncIterator<GenerateRequest>): Promise<GenerateStart> {
+async function readStart(
+  messages: AsyncIterator<GenerateRequest>,
+): Promise<{ readonly first: GenerateRequest; readonly start: GenerateStart }> {
   const first = await messages.next();
   if (first.done === true) {
     throw new MeshError('INVALID_REQUEST', 'the request stream ended without a start');
   }
   const { event } = first.value;
-  if (event?.$case === 'start') return event.value;
+  if (event?.$case === 'start') return { first: first.value, start: event.value };
   throw new MeshError('INVALID_REQUEST', 'the first message must be a start');
 }
 

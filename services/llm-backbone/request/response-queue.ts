@@ -1,3 +1,4 @@
+import type { SendMessage } from '#mesh/grpc/message-senders.ts';
 import type { ChoiceDelta, Delta, GenerateResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 
 /** Most tokens of one delta message while a reader lags. */
@@ -56,6 +57,48 @@ export class ResponseQueue {
     this.#wake();
   }
 
+  /**
+   * Sends events until the end, one after another; rejects with the error, or the abort reason. An event
+   * that comes while nothing is under way is sent at once.
+   */
+  sendAll(send: SendMessage<GenerateResponse>, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let isBusy = false;
+      // A look at the signal itself costs as much as the rest.
+      let isOver = false;
+      const onAbort = () => end(signal.reason);
+      const end = (error: unknown) => {
+        isOver = true;
+        signal.removeEventListener('abort', onAbort);
+        if (error === null) resolve();
+        else reject(error);
+      };
+      const onSent = () => {
+        isBusy = false;
+        flow();
+      };
+      const flow = () => {
+        if (isBusy || isOver) return;
+        const event = this.#next();
+        if (event !== undefined) {
+          isBusy = true;
+          send({ event }, onSent);
+        } else if (this.#error !== null || this.#isEnded) end(this.#error);
+      };
+      signal.addEventListener('abort', onAbort);
+      this.#wake = flow;
+      if (signal.aborted) onAbort();
+      else flow();
+    });
+  }
+
+  /** Takes the next event that is not held back. */
+  #next(): Event | undefined {
+    const event = this.#isHeldBack ? undefined : this.#events.shift();
+    this.#hasSentDelta ||= event?.$case === 'delta';
+    return event;
+  }
+
   /** Takes events until the end; throws the error, or the abort reason. */
   async *read(signal: AbortSignal): AsyncGenerator<GenerateResponse> {
     // A look at the signal itself costs as much as the rest of a turn.
@@ -67,9 +110,8 @@ export class ResponseQueue {
     signal.addEventListener('abort', onAbort);
     try {
       while (!isAborted) {
-        const event = this.#isHeldBack ? undefined : this.#events.shift();
+        const event = this.#next();
         if (event !== undefined) {
-          this.#hasSentDelta ||= event.$case === 'delta';
           yield { event };
           continue;
         }

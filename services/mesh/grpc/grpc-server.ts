@@ -10,6 +10,7 @@ import { parseHostPort, probePort } from '#mesh/port-probe.ts';
 import { HealthDefinition } from '#protos/grpc/health/v1/health.ts';
 import { errorToStatusMiddleware } from './error-status.ts';
 import type { Health } from './health.ts';
+import { noteSenders } from './message-senders.ts';
 import { addReflection } from './reflection.ts';
 
 /** Largest message accepted: a prompt of 16 MiB of text and the rest of its request. */
@@ -22,6 +23,7 @@ const SERVER_OPTIONS: ChannelOptions = {
   'grpc.enable_channelz': 1,
   'grpc.keepalive_time_ms': 30_000,
   'grpc.keepalive_timeout_ms': 10_000,
+  interceptors: [noteSenders],
 };
 
 export interface MeshServerOptions {

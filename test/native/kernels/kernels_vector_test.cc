@@ -322,13 +322,17 @@ TEST_CASE("Sums over a vocabulary agree with the reference") {
       CHECK_EQ(kernels.logits.count_greater(x.data(), count, 0.5f),
                ReferenceKernels().logits.count_greater(x.data(), count, 0.5f));
 
+      if (count > 4) x[2] = kNan;
+      const WeightParams params = {.max_logit = 19.0f, .inverse_temperature = 1.25f};
       std::vector<float> expected = x;
       GuardedArray<float> y(x, 3);
-      ReferenceKernels().logits.softmax(expected.data(), count);
-      kernels.logits.softmax(y.data(), count);
+      const double expected_sum = ReferenceKernels().logits.weigh(expected.data(), count, params);
+      const double sum = kernels.logits.weigh(y.data(), count, params);
 
       CHECK(y.IsGuardIntact());
-      CheckClose(y.values(), expected, 2e-6, 1e-38);
+      CheckClose(y.values(), expected, 4e-6, 1e-38);
+      CHECK(IsClose(static_cast<float>(sum), static_cast<float>(expected_sum), 4e-6, 1e-38));
+      if (count > 4) CHECK_EQ(y.data()[2], 0.0f);
     }
   });
 }

@@ -279,6 +279,32 @@ TEST_CASE("Min-p drops tokens far below the likeliest") {
   CHECK_EQ(counts[2], 0);
 }
 
+TEST_CASE("A temperature near zero takes one of the likeliest") {
+  SampleParams params = Params(3);
+  for (const float temperature : {1e-6f, std::numeric_limits<float>::denorm_min()}) {
+    CAPTURE(temperature);
+    params.temperature = temperature;
+
+    CHECK_EQ(Histogram({0.0f, 0.5f, 0.25f}, params, 50)[1], 50);
+  }
+}
+
+TEST_CASE("Logits that are not numbers are never drawn, with filters and without") {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  SampleParams params = Params(4);
+  params.temperature = 1.0f;
+  for (const float top_p : {1.0f, 0.99f}) {
+    CAPTURE(top_p);
+    params.top_p = top_p;
+
+    const std::vector<int> counts = Histogram({nan, 0.0f, nan, 0.0f}, params, 200);
+
+    CHECK_GT(counts[1], 0);
+    CHECK_GT(counts[3], 0);
+    CHECK_EQ(counts[0] + counts[2], 0);
+  }
+}
+
 TEST_CASE("A drawn token depends on its position alone, not on how often was drawn before") {
   SampleParams params = Params(4);
   params.temperature = 1.0f;

@@ -3,10 +3,31 @@ import { describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { ResponseQueue } from '#backbone/request/response-queue.ts';
 import { MeshError } from '#mesh/errors.ts';
-import { Channel, type ChoiceDelta, FinishReason } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import {
+  Channel,
+  type ChoiceDelta,
+  FinishReason,
+  type GenerateResponse,
+} from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { ids } from '#test/unit/llm-backbone/engine/scheduling.ts';
 
 const never = new AbortController().signal;
+
+/** Takes what a queue sends, and says that it has been sent when told to. */
+class Connection {
+  readonly sent: (string | undefined)[] = [];
+  #onSent = () => {};
+
+  send = ({ event }: GenerateResponse, onSent: () => void): void => {
+    const ids = event?.$case === 'delta' ? event.value.choices[0]?.tokenIds : undefined;
+    this.sent.push(ids === undefined ? event?.$case : `delta ${ids.join(' ')}`);
+    this.#onSent = onSent;
+  };
+
+  take(): void {
+    this.#onSent();
+  }
+}
 
 function delta(...choices: Partial<ChoiceDelta>[]) {
   return {
@@ -177,6 +198,55 @@ describe('ResponseQueue', () => {
     queue.push(delta({ tokenIds: [1] }));
 
     assert.equal((await next).value?.event?.$case, 'delta');
+  });
+
+  it('sends an event at once, and melts those that come before the connection has taken it', async () => {
+    const queue = new ResponseQueue();
+    const connection = new Connection();
+    const done = queue.sendAll(connection.send, never);
+
+    queue.push(delta({ tokenIds: [1] }));
+    queue.push(delta({ tokenIds: [2] }));
+    queue.push(delta({ tokenIds: [3] }));
+    queue.end();
+    assert.deepEqual(connection.sent, ['delta 1']);
+    connection.take();
+    assert.deepEqual(connection.sent, ['delta 1', 'delta 2 3']);
+    connection.take();
+
+    await done;
+    assert.equal(connection.sent.length, 2);
+  });
+
+  it('sends what is held before the error', async () => {
+    const queue = new ResponseQueue();
+    const connection = new Connection();
+    queue.push(delta({ tokenIds: [1] }));
+    queue.fail(new MeshError('ENGINE_FAILED', 'gone'));
+    const done = queue.sendAll(connection.send, never);
+
+    connection.take();
+
+    await assert.rejects(done, /gone/);
+    assert.deepEqual(connection.sent, ['delta 1']);
+  });
+
+  it('sends nothing more when its call is aborted, whether or not a message is under way', async () => {
+    for (const isUnderWay of [true, false]) {
+      const controller = new AbortController();
+      const queue = new ResponseQueue();
+      const connection = new Connection();
+      const done = queue.sendAll(connection.send, controller.signal);
+      queue.push(delta({ tokenIds: [1] }));
+      if (!isUnderWay) connection.take();
+
+      controller.abort();
+      queue.push(delta({ tokenIds: [2] }));
+      connection.take();
+
+      await assert.rejects(done, { name: 'AbortError' });
+      assert.deepEqual(connection.sent, ['delta 1'], `under way: ${isUnderWay}`);
+    }
   });
 
   it('ends a waiting reader when its call is aborted', async () => {
