@@ -37,9 +37,6 @@ const SETTINGS_ACK = frameOf(
 /** Most bytes of the headers of one answer. */
 const MAX_HEADER_BYTES = 65_536;
 
-/** Streams that may run until the peer has said how many it takes. */
-const FIRST_MAX_STREAMS = 100;
-
 /** The last stream of a connection. */
 const MAX_STREAM_ID = 2 ** 31 - 1;
 
@@ -82,7 +79,7 @@ export class ClientSession implements StreamConnection {
   #sendWindow = FIRST_WINDOW_BYTES;
   /** What the peer allows. */
   #streamWindow = FIRST_WINDOW_BYTES;
-  #maxStreams = FIRST_MAX_STREAMS;
+  #maxStreams = Infinity;
   #numToCredit = 0;
   /** The block of headers that is not complete. */
   #block: { readonly head: Frame; readonly pieces: Buffer[]; numBytes: number } | undefined;
@@ -287,12 +284,9 @@ export class ClientSession implements StreamConnection {
   /** Ends a stream whose answer is whole: the rest of its request is not wanted any more. */
   #answerEnded(stream: ClientStream): void {
     if (stream.isClosed) return;
-    if (stream.hasNews) {
-      this.reset(stream, ErrorCode.NO_ERROR);
-      return;
-    }
     stream.end();
-    this.#endStream(stream, ErrorCode.NO_ERROR);
+    if (stream.hasNews) this.reset(stream, ErrorCode.NO_ERROR);
+    else this.#endStream(stream, ErrorCode.NO_ERROR);
   }
 
   #resetCame(frame: Frame): void {

@@ -376,6 +376,32 @@ describe('ClientSession beside the server of Node', () => {
     assert.deepEqual(got.events, [`response 200 ${value}`, 'close']);
   });
 
+  it('gives up the rest of a request that is answered before it is read', async () => {
+    let rest: Promise<unknown> | undefined;
+    script = (stream) => {
+      rest = once(stream, 'close').then(() => stream.rstCode);
+      stream.respond({ ':status': 200 }, { endStream: true });
+    };
+    const got = new Recorder();
+    const stream = session.begin(REQUEST);
+    stream.listen(got);
+    let isWoken = false;
+    stream.write(Buffer.alloc(1_000_000), () => {
+      isWoken = true;
+    });
+
+    await within(got.closed, { what: 'the end of the stream' });
+
+    assert.deepEqual(got.events, ['response 200', 'close']);
+    assert.equal(isWoken, true);
+    assert.equal(
+      stream.write(Buffer.from('more'), () => assert.fail()),
+      true,
+    );
+    assert.equal(await rest, ErrorCode.NO_ERROR);
+    assert.equal(session.isEnding, false);
+  });
+
   it('sends a large request as fast as it is read, and receives as large an answer', async () => {
     const NUM = 40;
     const message = Buffer.alloc(100_000, 'm');
