@@ -1,9 +1,9 @@
-import type { ClientHttp2Stream } from 'node:http2';
 import { MeshError } from '#mesh/errors.ts';
 import { MAX_RECEIVE_BYTES } from '#mesh/grpc/grpc-client.ts';
 import { Http2Connection } from '#mesh/grpc/http2-connection.ts';
 import { framed } from '#mesh/grpc/message-reader.ts';
 import { receiveMessages } from '#mesh/grpc/receive-messages.ts';
+import type { ClientStream } from '#mesh/http2/client-stream.ts';
 import {
   GenerateRequest,
   GenerateResponse,
@@ -67,8 +67,7 @@ export class GenerateCaller {
     if (upload.media.length === 0) {
       stream.end(start);
     } else {
-      stream.write(start);
-      sendRest(stream, mediaChunks(upload.media));
+      sendAll(stream, messagesOf(start, upload.media));
     }
     await received;
   }
@@ -83,19 +82,21 @@ function messageOf(request: GenerateRequest): Buffer {
   return framed(GenerateRequest.encode(request).finish());
 }
 
+function* messagesOf(start: Buffer, media: readonly Buffer[]): Generator<Buffer> {
+  yield start;
+  for (const chunk of mediaChunks(media)) yield messageOf(chunk);
+}
+
 /** Sends the messages as fast as the backbone takes them, then half-closes. */
-function sendRest(stream: ClientHttp2Stream, requests: Iterator<GenerateRequest>): void {
+function sendAll(stream: ClientStream, messages: Iterator<Buffer>): void {
   // A backbone that has answered wants no more.
-  while (!stream.writableEnded && !stream.destroyed) {
-    const next = requests.next();
+  while (!stream.isEnded) {
+    const next = messages.next();
     if (next.done === true) {
       stream.end();
       return;
     }
-    if (!stream.write(messageOf(next.value))) {
-      stream.once('drain', () => sendRest(stream, requests));
-      return;
-    }
+    if (!stream.write(next.value, () => sendAll(stream, messages))) return;
   }
 }
 

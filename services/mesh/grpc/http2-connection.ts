@@ -1,8 +1,10 @@
-import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
-import { MeshError } from '#mesh/errors.ts';
+import { connect } from 'node:net';
+import { ClientSession } from '#mesh/http2/client-session.ts';
+import type { ClientStream } from '#mesh/http2/client-stream.ts';
+import { ErrorCode } from '#mesh/http2/frame.ts';
+import { encodeHeaders } from '#mesh/http2/header-block.ts';
+import { parseHostPort } from '#mesh/port-probe.ts';
 import { MAX_RESETS } from './renewing-channel.ts';
-
-const { HTTP2_METHOD_POST, NGHTTP2_NO_ERROR } = constants;
 
 /**
  * When a connection with calls on it is asked whether it lives, and how long it has to answer, or to
@@ -16,13 +18,14 @@ export interface KeepaliveTimes {
 /** The times of every connection between processes. */
 export const KEEPALIVE: KeepaliveTimes = { intervalMs: 10_000, timeoutMs: 5_000 };
 
-/** Headers that every call has, whatever its metadata are. */
-const CALL_HEADERS = {
-  ':method': HTTP2_METHOD_POST,
-  te: 'trailers',
-  'content-type': 'application/grpc',
-  'grpc-accept-encoding': 'identity',
-};
+/** Headers that every call has besides its path and its server. */
+const CALL_HEADERS = [
+  [':method', 'POST'],
+  [':scheme', 'http'],
+  ['te', 'trailers'],
+  ['content-type', 'application/grpc'],
+  ['grpc-accept-encoding', 'identity'],
+] as const;
 
 /** A call as HTTP/2 begins it. */
 export interface CallHead {
@@ -38,6 +41,8 @@ export interface CallHead {
 export class Http2Connection {
   readonly #address: string;
   readonly #keepalive: KeepaliveTimes;
+  /** What the calls of a path begin with. */
+  readonly #blocks = new Map<string, Buffer>();
   #current: Session | undefined;
 
   constructor(address: string, keepalive = KEEPALIVE) {
@@ -45,22 +50,31 @@ export class Http2Connection {
     this.#keepalive = keepalive;
   }
 
-  /** Begins a call; throws NO_READY_ENDPOINT if the connection has just ended. */
-  begin({ path, metadata }: CallHead): ClientHttp2Stream {
-    const session = this.#usable();
-    const headers = Object.assign({}, metadata, CALL_HEADERS, { ':path': path });
-    try {
-      return session.begin(headers);
-    } catch (cause: unknown) {
-      this.#drop(session);
-      const message = 'the connection to a service was lost';
-      throw new MeshError('NO_READY_ENDPOINT', message, { cause, isPeerLost: true });
-    }
+  /** Begins a call; whoever does listens to it in the same turn. */
+  begin({ path, metadata }: CallHead): ClientStream {
+    const block = this.#blockOf(path);
+    return this.#usable().begin(
+      metadata === undefined
+        ? block
+        : Buffer.concat([block, encodeHeaders(Object.entries(metadata))]),
+    );
   }
 
   /** Begins no further calls on this connection; those that run are finished. */
   close(): void {
     if (this.#current !== undefined) this.#drop(this.#current);
+  }
+
+  #blockOf(path: string): Buffer {
+    const known = this.#blocks.get(path);
+    if (known !== undefined) return known;
+    const own = [
+      [':path', path],
+      [':authority', this.#address],
+    ] as const;
+    const block = encodeHeaders([...own, ...CALL_HEADERS]);
+    this.#blocks.set(path, block);
+    return block;
   }
 
   #usable(): Session {
@@ -79,56 +93,53 @@ export class Http2Connection {
 
 /** One HTTP/2 session. */
 class Session {
-  readonly #session: ClientHttp2Session;
-  #numRunning = 0;
+  readonly #session: ClientSession;
   #numResets = 0;
   #isRetired = false;
 
   /** Calls `onEnd` when it takes no more calls. */
-  constructor(address: string, keepalive: KeepaliveTimes, onEnd: () => void) {
-    // A bound would end calls on a session that many slow readers share; each has its own window.
-    const options = { maxSessionMemory: Number.MAX_SAFE_INTEGER, settings: { enablePush: false } };
-    this.#session = connect(`http://${address}`, options);
+  constructor(address: string, { intervalMs, timeoutMs }: KeepaliveTimes, onEnd: () => void) {
+    const socket = connect(parseHostPort(address));
+    this.#session = new ClientSession(socket, {
+      onEnd,
+      onStreamEnd: ({ rstCode }) => {
+        if (rstCode !== ErrorCode.NO_ERROR) this.#numResets += 1;
+        if (this.#isRetired) this.retire();
+      },
+    });
     // A host that is cut off answers nothing, and the next attempts of TCP come later and later.
-    const late = setTimeout(() => this.#session.destroy(), keepalive.timeoutMs);
-    this.#session.on('connect', () => clearTimeout(late));
-    const asking = setInterval(() => this.#ask(keepalive.timeoutMs), keepalive.intervalMs);
-    this.#session.on('goaway', onEnd);
-    // Its streams say why.
-    this.#session.on('error', onEnd);
-    this.#session.on('close', () => {
+    const giveUp = () => socket.destroy();
+    let late: NodeJS.Timeout | undefined = setTimeout(giveUp, timeoutMs);
+    const heard = () => {
+      clearTimeout(late);
+      late = undefined;
+    };
+    socket.on('connect', heard);
+    // A session that does not answer is ended if calls wait for it.
+    const asking = setInterval(() => {
+      if (this.#session.numRunning === 0 || late !== undefined) return;
+      late = setTimeout(giveUp, timeoutMs);
+      this.#session.ping(heard);
+    }, intervalMs);
+    socket.on('close', () => {
       clearInterval(asking);
       clearTimeout(late);
-      onEnd();
     });
   }
 
-  /** Whether another reset could make the server end it. */
+  /** Whether another call would be one too many, or another reset could make the server end it. */
   get isWornOut(): boolean {
-    return this.#numRunning + this.#numResets >= MAX_RESETS;
+    const { isFull, numRunning } = this.#session;
+    return isFull || numRunning + this.#numResets >= MAX_RESETS;
   }
 
-  begin(headers: Record<string, string>): ClientHttp2Stream {
-    const stream = this.#session.request(headers);
-    this.#numRunning += 1;
-    stream.on('close', () => {
-      this.#numRunning -= 1;
-      if (stream.rstCode !== NGHTTP2_NO_ERROR) this.#numResets += 1;
-      if (this.#isRetired) this.retire();
-    });
-    return stream;
+  begin(block: Buffer): ClientStream {
+    return this.#session.begin(block);
   }
 
   /** Closes after the last call. */
   retire(): void {
     this.#isRetired = true;
-    if (this.#numRunning === 0 && !this.#session.closed) this.#session.close();
-  }
-
-  /** Ends a session that does not answer although calls wait for it. */
-  #ask(timeoutMs: number): void {
-    if (this.#numRunning === 0 || this.#session.connecting || this.#session.destroyed) return;
-    const late = setTimeout(() => this.#session.destroy(), timeoutMs);
-    this.#session.ping(() => clearTimeout(late));
+    if (this.#session.numRunning === 0) this.#session.close();
   }
 }

@@ -1,14 +1,9 @@
-import {
-  type ClientHttp2Stream,
-  constants,
-  type Http2Session,
-  type IncomingHttpHeaders,
-} from 'node:http2';
 import { ClientError, Metadata, Status } from 'nice-grpc-common';
+import type { ClientStream, StreamListener } from '#mesh/http2/client-stream.ts';
+import { ErrorCode } from '#mesh/http2/frame.ts';
+import type { Headers } from '#mesh/http2/header-block.ts';
 import { DETAILS_TRAILER, meshErrorFromStatus } from './error-status.ts';
 import { MessageReader } from './message-reader.ts';
-
-const { NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_REFUSED_STREAM } = constants;
 
 /** HTTP statuses of what stands before a service and cannot reach it. */
 const AWAY_STATUSES: ReadonlySet<number> = new Set([429, 502, 503, 504]);
@@ -28,7 +23,7 @@ export interface ReceiveOptions {
  * Receives the messages of a call; resolves when it has ended well. Rejects with the MeshError that
  * the service threw, or with what `take` failed with, after which the call is cancelled.
  */
-export function receiveMessages(stream: ClientHttp2Stream, options: ReceiveOptions): Promise<void> {
+export function receiveMessages(stream: ClientStream, options: ReceiveOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     new Receiver(stream, options, (failure) => {
       if (failure === undefined) resolve();
@@ -39,47 +34,45 @@ export function receiveMessages(stream: ClientHttp2Stream, options: ReceiveOptio
 
 type OnEnd = (failure: { readonly error: unknown } | undefined) => void;
 
-class Receiver {
-  readonly #stream: ClientHttp2Stream;
-  /** A closed stream does not have it any more. */
-  readonly #session: Http2Session | undefined;
+class Receiver implements StreamListener {
+  readonly #stream: ClientStream;
   readonly #options: ReceiveOptions;
   readonly #messages: MessageReader;
   readonly #onAbort = () => this.#cancel(statusError(this.#options.path, Status.CANCELLED));
   #onEnd: OnEnd | undefined;
   #httpStatus = 200;
-  #trailers: IncomingHttpHeaders | undefined;
+  #trailers: Headers = NO_HEADERS;
   #isHeld = false;
-  #isClosed = false;
+  /** Bytes that have come while the messages are held back. */
+  #numHeld = 0;
 
-  constructor(stream: ClientHttp2Stream, options: ReceiveOptions, onEnd: OnEnd) {
+  constructor(stream: ClientStream, options: ReceiveOptions, onEnd: OnEnd) {
     this.#stream = stream;
-    this.#session = stream.session;
     this.#options = options;
     this.#messages = new MessageReader(options.maxMessageBytes);
     this.#onEnd = onEnd;
-    stream.on('response', (headers) => {
-      this.#httpStatus = headers[':status'] ?? 0;
-      if (headers['grpc-status'] !== undefined) this.#endedBy(headers);
-    });
-    stream.on('trailers', (headers) => this.#endedBy(headers));
-    stream.on('data', (bytes: Buffer) => {
-      this.#messages.add(bytes);
-      this.#deliver();
-    });
-    // The stream closes then, and its code tells what it was.
-    stream.on('error', () => {});
-    stream.on('close', () => {
-      this.#isClosed = true;
-      this.#deliver();
-    });
+    stream.listen(this);
     options.signal.addEventListener('abort', this.#onAbort);
   }
 
-  /** Takes the status of the call; what was not sent is not wanted any more. */
-  #endedBy(headers: IncomingHttpHeaders): void {
-    this.#trailers ??= headers;
-    if (!this.#stream.writableEnded) this.#stream.end();
+  onResponse(headers: Headers): void {
+    this.#httpStatus = Number(headers.get(':status') ?? 0);
+    // An answer that is nothing but a status.
+    if (headers.has(STATUS_TRAILER)) this.#trailers = headers;
+  }
+
+  onTrailers(headers: Headers): void {
+    this.#trailers = headers;
+  }
+
+  onData(bytes: Buffer): void {
+    this.#messages.add(bytes);
+    this.#numHeld += bytes.length;
+    this.#deliver();
+  }
+
+  onClose(): void {
+    this.#deliver();
   }
 
   #deliver(): void {
@@ -93,16 +86,17 @@ class Receiver {
     } catch (error: unknown) {
       this.#cancel(error);
     }
-    if (this.#isClosed && !this.#isHeld) this.#end(this.#failure());
+    if (this.#isHeld) return;
+    this.#stream.took(this.#numHeld);
+    this.#numHeld = 0;
+    if (this.#stream.isClosed && this.#onEnd !== undefined) this.#end(this.#failure());
   }
 
   #hold(wait: Promise<void>): void {
     this.#isHeld = true;
-    this.#stream.pause();
     wait.then(
       () => {
         this.#isHeld = false;
-        this.#stream.resume();
         this.#deliver();
       },
       (error: unknown) => this.#cancel(error),
@@ -111,7 +105,7 @@ class Receiver {
 
   #cancel(error: unknown): void {
     this.#end({ error });
-    this.#stream.close(NGHTTP2_CANCEL);
+    this.#stream.close(ErrorCode.CANCEL);
   }
 
   #end(failure: { readonly error: unknown } | undefined): void {
@@ -123,7 +117,7 @@ class Receiver {
   /** Returns why a closed stream is no whole answer; undefined if it is one. */
   #failure(): { readonly error: unknown } | undefined {
     const { path } = this.#options;
-    const status = this.#trailers?.['grpc-status'];
+    const status = this.#trailers.get(STATUS_TRAILER);
     if (status === undefined) return { error: statusError(path, this.#codeWithoutStatus()) };
     const code = Number(status);
     if (code === Status.OK) return undefined;
@@ -133,14 +127,14 @@ class Receiver {
   #codeWithoutStatus(): Status {
     if (AWAY_STATUSES.has(this.#httpStatus)) return Status.UNAVAILABLE;
     if (this.#httpStatus !== 200) return Status.UNKNOWN;
-    const session = this.#session;
-    if (session === undefined || session.closed || session.destroyed) return Status.UNAVAILABLE;
-    switch (this.#stream.rstCode) {
-      case NGHTTP2_REFUSED_STREAM:
+    const { connection, rstCode } = this.#stream;
+    if (connection.isEnding) return Status.UNAVAILABLE;
+    switch (rstCode) {
+      case ErrorCode.REFUSED_STREAM:
         return Status.UNAVAILABLE;
-      case NGHTTP2_CANCEL:
+      case ErrorCode.CANCEL:
         return Status.CANCELLED;
-      case NGHTTP2_ENHANCE_YOUR_CALM:
+      case ErrorCode.ENHANCE_YOUR_CALM:
         return Status.RESOURCE_EXHAUSTED;
       default:
         return Status.INTERNAL;
@@ -148,10 +142,13 @@ class Receiver {
   }
 }
 
+const STATUS_TRAILER = 'grpc-status';
+const NO_HEADERS: Headers = new Map();
+
 /** Makes the error of a status, in the service's words if it sent any. */
-function statusError(path: string, code: Status, trailers: IncomingHttpHeaders = {}): Error {
-  const encoded = trailers[DETAILS_TRAILER];
-  const details = typeof encoded === 'string' ? Buffer.from(encoded, 'base64') : undefined;
+function statusError(path: string, code: Status, trailers = NO_HEADERS): Error {
+  const encoded = trailers.get(DETAILS_TRAILER);
+  const details = encoded === undefined ? undefined : Buffer.from(encoded, 'base64');
   const message = messageOf(trailers) ?? 'the call ended without an answer';
   return meshErrorFromStatus(
     new ClientError(path, code, message),
@@ -159,8 +156,9 @@ function statusError(path: string, code: Status, trailers: IncomingHttpHeaders =
   );
 }
 
-function messageOf({ 'grpc-message': encoded }: IncomingHttpHeaders): string | undefined {
-  if (typeof encoded !== 'string') return undefined;
+function messageOf(trailers: Headers): string | undefined {
+  const encoded = trailers.get('grpc-message');
+  if (encoded === undefined) return undefined;
   try {
     return decodeURIComponent(encoded);
   } catch {
