@@ -76,6 +76,7 @@ export class ClientSession implements StreamConnection {
   #nextId = 1;
   #isEnding = false;
   #hasSettings = false;
+  #isTakingTurns = false;
   #sendWindow = FIRST_WINDOW_BYTES;
   /** What the peer allows. */
   #streamWindow = FIRST_WINDOW_BYTES;
@@ -141,20 +142,10 @@ export class ClientSession implements StreamConnection {
   }
 
   send(stream: ClientStream): void {
-    this.#blocked.delete(stream);
-    while (stream.hasNews) {
-      const room = Math.min(this.#sendWindow, stream.sendWindow, MAX_FRAME_BYTES);
-      const isBlocked = room <= 0 && stream.numWaiting > 0;
-      if (isBlocked || this.#numUnsent >= FULL_SOCKET_BYTES) {
-        this.#blocked.add(stream);
-        return;
-      }
-      const { bytes, isLast } = stream.next(Math.max(room, 0));
-      this.#sendWindow -= bytes.length;
-      stream.sendWindow -= bytes.length;
-      const flags = isLast ? FrameFlag.END_STREAM : FrameFlag.NONE;
-      this.#push(frameOf({ type: FrameType.DATA, flags, streamId: stream.id }, bytes));
-    }
+    // Those that wait have their turns, and so has a writer that goes on in one of them.
+    const isWaiting = this.#isTakingTurns || this.#blocked.has(stream);
+    while (!isWaiting && this.#sendFrame(stream));
+    if (stream.hasNews) this.#blocked.add(stream);
   }
 
   reset(stream: ClientStream, code: number): void {
@@ -186,12 +177,44 @@ export class ClientSession implements StreamConnection {
     if (bytes !== undefined && this.#socket.writable) this.#socket.write(bytes);
   }
 
-  /** Sends what had to wait, a piece of each stream in turn, and tells the writers that are through. */
+  /** Sends a frame of what waits on a stream; returns false if there is no window or no socket for it. */
+  #sendFrame(stream: ClientStream): boolean {
+    if (!stream.hasNews || this.#numUnsent >= FULL_SOCKET_BYTES) return false;
+    const room = Math.min(this.#sendWindow, stream.sendWindow, MAX_FRAME_BYTES);
+    if (room <= 0 && stream.numWaiting > 0) return false;
+    const { bytes, isLast } = stream.next(Math.max(room, 0));
+    this.#sendWindow -= bytes.length;
+    stream.sendWindow -= bytes.length;
+    const flags = isLast ? FrameFlag.END_STREAM : FrameFlag.NONE;
+    this.#push(frameOf({ type: FrameType.DATA, flags, streamId: stream.id }, bytes));
+    return true;
+  }
+
+  /**
+   * Sends what had to wait, a frame of each stream in turn, and tells the writers that are through. Whoever
+   * has sent one is the last in the next turn too, or those in front would take each new window.
+   */
   #sendBlocked(): void {
-    for (const stream of [...this.#blocked]) {
-      this.send(stream);
-      if (!stream.hasNews) stream.drained();
+    if (this.#isTakingTurns) return;
+    this.#isTakingTurns = true;
+    try {
+      while (this.#takeTurns());
+    } finally {
+      this.#isTakingTurns = false;
     }
+  }
+
+  /** Gives each stream that waits a turn; returns whether any has sent something. */
+  #takeTurns(): boolean {
+    let hasSent = false;
+    for (const stream of [...this.#blocked]) {
+      if (!this.#sendFrame(stream)) continue;
+      hasSent = true;
+      this.#blocked.delete(stream);
+      if (stream.hasNews) this.#blocked.add(stream);
+      else stream.drained();
+    }
+    return hasSent;
   }
 
   #read(bytes: Buffer): void {

@@ -204,6 +204,32 @@ describe('ClientSession beside a server that sends what a test says', () => {
     assert.equal(isThrough, true);
   });
 
+  it('lets each stream send a frame in turn where they share a window', async () => {
+    settings([Setting.INITIAL_WINDOW_SIZE, 2 ** 20]);
+    await sent(FrameType.SETTINGS);
+    const [first, second, third] = [await begin(), await begin(), await begin()];
+    const grown = Buffer.alloc(2 ** 19);
+    // It goes on in its turn, and must not take those of the others by it.
+    const onDrain = () => first.stream.write(grown, () => {});
+    first.stream.write(Buffer.alloc(MAX_FRAME_BYTES * 5), onDrain);
+    second.stream.end(grown);
+    third.stream.end(Buffer.from('a short one'));
+    const data = () => frames.filter(({ type }) => type === FrameType.DATA);
+    const numBytes = () => data().reduce((sum, { payload }) => sum + payload.length, 0);
+    let allowed = 65_535;
+    await until(() => numBytes() === allowed, 'the first window');
+    const before = data().length;
+    for (let i = 0; i < 5; i++) {
+      peer.write(numberFrame({ type: FrameType.WINDOW_UPDATE, streamId: 0 }, MAX_FRAME_BYTES));
+      allowed += MAX_FRAME_BYTES;
+      await until(() => numBytes() === allowed, 'the next window');
+    }
+    const turns = data()
+      .slice(before)
+      .map(({ streamId }) => streamId);
+    assert.deepEqual(turns, [1, 3, 5, 1, 3, 1, 3]);
+  });
+
   it('begins no stream beyond those that the server takes', async () => {
     settings([Setting.MAX_CONCURRENT_STREAMS, 1]);
     await until(
