@@ -89,11 +89,10 @@ constexpr int64_t kRowsAheadBytes = 2 * kTileRows * kLaneRowBytes;
 // Asks for a block's columns of a later step's weights.
 template <typename Block>
 void FetchStepAhead(const uint32_t* lanes) {
-  const char* first = reinterpret_cast<const char*>(lanes) + kRowsAheadBytes;
-  for (int64_t row = 0; row < kTileRows; ++row) {
+  for (int64_t row = 0; row < kTileRows; ++row, lanes += kMaxPanelWidth) {
 #pragma GCC unroll 4
     for (int64_t column = 0; column < Block::kColumns; column += kTileColumns) {
-      __builtin_prefetch(first + row * kLaneRowBytes + column * 4, 0, 2);
+      FetchAhead(lanes + column, kRowsAheadBytes);
     }
   }
 }

@@ -6,6 +6,8 @@
 #include <cstdint>
 
 #include "kernels/amx/tiles.h"
+#include "kernels/avx512/vector.h"
+#include "kernels/simd/exponential.h"
 
 namespace autoglm::kernels {
 namespace {
@@ -32,24 +34,8 @@ struct ScoreScales {
   const float* value_scales;  // [kTileKeys]
 };
 
-// Returns 2^x for x <= 1 with a relative error of at most 1.1e-4, a twentieth of what rounding to
-// bfloat16 may add: 2^n * 2^r with |r| <= 1/2 and the polynomial of least relative error that is 1 at
-// 0. Below 2^-125, which no sum with a 1 in it notices, the result is about 2^-125: processors are slow
-// at subnormal numbers. NaN stays NaN if its lowest nine bits are zeros.
-inline __m512 PowerOfTwo(__m512 x) {
-  // The order of the operands keeps NaN.
-  x = _mm512_max_ps(_mm512_set1_ps(-125.0f), x);
-  // Adding 1.5 * 2^23 rounds to an integer, which then stands in the lowest bits.
-  const __m512 shift = _mm512_set1_ps(12582912.0f);
-  const __m512 shifted = _mm512_add_ps(x, shift);
-  const __m512 r = _mm512_sub_ps(x, _mm512_sub_ps(shifted, shift));
-  __m512 p = _mm512_set1_ps(5.50086058e-2f);
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(2.42211008e-1f));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(6.93282967e-1f));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
-  const __m512i exponent = _mm512_slli_epi32(_mm512_castps_si512(shifted), 23);
-  return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), exponent));
-}
+// Returns 2^x for x <= 1, as precisely as probabilities need that are rounded to bfloat16.
+inline __m512 RoughPowerOfTwo(__m512 x) { return PowerOfTwo<Avx512Vector, kRoughPower>(x); }
 
 // Rounds two vectors of numbers that are not negative to pairs of bfloat16, to nearest.
 inline __m512i ProbabilityPair(__m512 low, __m512 high) {
@@ -82,7 +68,7 @@ class BlockSoftmax {
     const __m512 largest = is_whole_ ? Largest<false>() : Largest<true>();
     const __m512 old_max = _mm512_load_ps(group.max);
     max_ = _mm512_max_ps(_mm512_mul_ps(largest, scale_), old_max);
-    decay_ = PowerOfTwo(_mm512_sub_ps(old_max, max_));
+    decay_ = RoughPowerOfTwo(_mm512_sub_ps(old_max, max_));
     _mm512_store_ps(group.max, max_);
     for (__m512& sum : sums_) sum = _mm512_setzero_ps();
   }
@@ -151,7 +137,7 @@ class BlockSoftmax {
   template <bool kMasked>
   __m512 ProbabilityOf(int64_t j, __m512& sum) const {
     const __mmask16 visible = kMasked ? VisibleAt(j) : __mmask16{0xffff};
-    __m512 probability = PowerOfTwo(_mm512_fmsub_ps(ScoreAt(j), scale_, max_));
+    __m512 probability = RoughPowerOfTwo(_mm512_fmsub_ps(ScoreAt(j), scale_, max_));
     if constexpr (kMasked) probability = _mm512_maskz_mov_ps(visible, probability);
     sum = _mm512_add_ps(sum, probability);
     if constexpr (!kHasScales) return probability;

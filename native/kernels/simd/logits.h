@@ -34,8 +34,8 @@ int64_t Argmax(const float* x, int64_t count) {
   return -1;
 }
 
-// Returns the sum of `count` terms, of which exponentials(i, n) returns those from i on, n of them. A vocabulary has too many
-// terms for a float32 sum, so partial sums are added in float64.
+// Returns the sum of `count` terms, of which exponentials(i, n) returns those from i on, n of them. A
+// vocabulary has too many terms for a float32 sum, so partial sums are added in float64.
 template <typename V, typename Exponentials>
 double SumOfExponentials(int64_t count, const Exponentials& exponentials) {
   constexpr int64_t kStretch = 1024;
