@@ -1,8 +1,8 @@
-import { existsSync, mkdtempSync, renameSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { noFakeGpus, withFakeGpus } from './fake-gpus.ts';
+import { scratchFolder } from './scratch-folder.ts';
 
 const LIBRARY = join(PACKAGE_ROOT, 'build/cmake/emulated_gpu/libautoglm_cuda.so');
 
@@ -28,7 +28,7 @@ export type GpuFault = 'out-of-memory' | 'late' | 'failure' | 'unwritten';
 
 /** Faults of the emulated GPUs of processes that have `env` in their environment. */
 export class GpuFaults {
-  readonly #file = join(mkdtempSync(join(tmpdir(), 'gpu-faults-')), 'fault');
+  readonly #file = join(scratchFolder('gpu-faults'), 'fault');
   readonly env = { EMULATED_GPU_FAULT: this.#file };
 
   /** Whether no fault is planned that nothing has met yet. */

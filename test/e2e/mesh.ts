@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { PHONE_NANO } from '#test/e2e/request/phone-cases.ts';
 import { freePort } from '#test/free-port.ts';
 import { Lines, LOADING_MS } from '#test/lines.ts';
+import { scratchFolder } from '#test/scratch-folder.ts';
 
 /** The command as a user runs it. */
 export const AUTOGLM = join(PACKAGE_ROOT, 'deploy/cli/autoglm.mjs');
@@ -141,7 +141,7 @@ export async function writeConfig(settings: MeshSettings = {}): Promise<WrittenC
     'vision-encoder': await freeAddresses(numEncoders?.['vision-encoder'] ?? 1),
     'speech-encoder': await freeAddresses(numEncoders?.['speech-encoder'] ?? 1),
   };
-  const folder = await mkdtemp(join(tmpdir(), 'autoglm-e2e-'));
+  const folder = scratchFolder('e2e');
   const config = join(folder, 'config.yaml');
   const text = [
     `model: ${model}`,

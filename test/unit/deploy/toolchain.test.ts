@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { scratchFolder } from '#test/scratch-folder.ts';
 
 const TOOLCHAIN = join(PACKAGE_ROOT, 'deploy/bootstrap/toolchain.mjs');
 
@@ -20,7 +20,7 @@ async function evaluate(line: string, env: NodeJS.ProcessEnv = process.env): Pro
 
 /** Makes a PATH that holds these programs alone. */
 async function pathWith(...names: readonly string[]): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'toolchain-'));
+  const folder = scratchFolder('toolchain');
   for (const name of names) await symlink(process.execPath, join(folder, name));
   return folder;
 }

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { gunzipSync } from 'node:zlib';
@@ -10,12 +9,13 @@ import { answerErrors } from '#gateway/http/errors-to-http.ts';
 import { consoleRoutes } from '#gateway/routes/views/console.ts';
 import { readConsoleFiles } from '#gateway/routes/views/console-files.ts';
 import { memoryLog } from '#test/memory-log.ts';
+import { scratchFolder } from '#test/scratch-folder.ts';
 
 const PAGE = '<!doctype html><title>x</title>';
 const SCRIPT = 'console.log(1);'.repeat(100);
 
 function builtFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'autoglm-console-'));
+  const folder = scratchFolder('console');
   mkdirSync(join(folder, 'console'));
   writeFileSync(join(folder, 'index.html'), PAGE);
   writeFileSync(join(folder, 'console', 'index-1a2b.js'), SCRIPT);
@@ -111,7 +111,7 @@ describe('the files of the console', () => {
 
 describe('readConsoleFiles', () => {
   it('finds nothing where nothing is built', () => {
-    assert.equal(readConsoleFiles(mkdtempSync(join(tmpdir(), 'autoglm-console-'))), undefined);
+    assert.equal(readConsoleFiles(scratchFolder('console')), undefined);
   });
 
   it('refuses a kind of file that it has no type for', () => {
