@@ -14,7 +14,7 @@ inline constexpr int kWeightFractionBits = 32 - 8 - 2;
 inline constexpr int kLowWeightBits = 11;
 
 // Weights of consecutive positions of an axis, which stand at a multiple of this many; zeros follow up to
-// the next.
+// the next, and of an output pixel up to the weights of the next pixel.
 inline constexpr int64_t kWeightsAtOnce = 4;
 
 struct ResizeWeights {
@@ -30,7 +30,8 @@ struct ResizeRowsArgs {
   const int64_t* first;   // [out_width]: first input pixel of each output pixel
   const int64_t* taps;    // [out_width]: number of input pixels
   ResizeWeights weights;  // [out_width, weight_stride]
-  int64_t weight_stride;  // a multiple of kWeightsAtOnce, at least the most taps
+  int64_t weight_stride;  // the most taps, rounded up to a multiple of kWeightsAtOnce: a kernel may
+                          // take so many steps for each pixel
   uint8_t* out;           // [num_rows, out_width, 3], dense
 };
 

@@ -22,7 +22,7 @@ void ApplyAvx2(CpuKernels& kernels) {
   kernels.convolution = Convolution<Avx2Vector>(kIsa);
   kernels.convert = Convert<Avx2Vector>(kIsa);
   kernels.logits = Logits<Avx2Vector>(kIsa);
-  kernels.image = Image<RowSums<2>>(kIsa);
+  kernels.image = Image<RowSums<2>, BlendColumns<4>>(kIsa);
 }
 
 }  // namespace autoglm::kernels

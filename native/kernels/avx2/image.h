@@ -63,43 +63,63 @@ struct RowSums {
 #pragma GCC unroll 2
     for (int r = 0; r < kRows; ++r) sums[r].Add(pixels[r], weights);
   }
-  // Red and green of both rows, then blue and zero of both; zeros in the place of a second row.
-  __m256i Pixel() const {
+  // Red and green of two rows, then blue and zero of both; zeros in the place of a second row.
+  __m256i Pixel(int) const {
     if constexpr (kRows == 2) return _mm256_hadd_epi32(sums[0].Total(), sums[1].Total());
     return _mm256_hadd_epi32(sums[0].Total(), _mm256_setzero_si256());
   }
 };
 
-// Returns an output pixel of Sums::kRows rows, whose weights are read once.
+// Returns sums of an output pixel of Sums::kRows rows, whose weights are read once.
 template <typename Sums>
-[[gnu::always_inline]] inline __m256i PixelOfRows(const ResizeRowsArgs& args, int64_t row,
-                                                  int64_t o) {
+[[gnu::always_inline]] inline Sums SumsOfPixel(const ResizeRowsArgs& args, int64_t row, int64_t o) {
   constexpr int kRows = Sums::kRows;
   const int64_t in_bytes = args.in_width * kPixelBytes;
-  const int64_t num_loads = (args.taps[o] + kWeightsAtOnce - 1) / kWeightsAtOnce;
+  const int64_t first = args.first[o] * kPixelBytes;
   const int16_t* high = args.weights.high + o * args.weight_stride;
   const int16_t* low = args.weights.low + o * args.weight_stride;
-  const uint8_t* in = args.in + row * in_bytes + args.first[o] * kPixelBytes;
-  int64_t rest = in_bytes - args.first[o] * kPixelBytes;  // bytes of a row from `in` on
+  const uint8_t* in = args.in + row * in_bytes + first;
+  int64_t rest = in_bytes - first;  // bytes of a row from `in` on
   Sums sums;
   __m128i pixels[kRows];
-  int64_t i = 0;
-  for (; i < num_loads && rest >= kLoadBytes; ++i, rest -= kBytesAtOnce, in += kBytesAtOnce) {
-#pragma GCC unroll 2
+  const auto load = [&]() __attribute__((always_inline)) {
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       pixels[r] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(in + r * in_bytes));
     }
-    sums.Add(pixels, Sums::Weights(high + i * kWeightsAtOnce, low + i * kWeightsAtOnce));
+  };
+  const auto add = [&]() __attribute__((always_inline)) {
+    sums.Add(pixels, Sums::Weights(high, low));
+    high += kWeightsAtOnce;
+    low += kWeightsAtOnce;
+    in += kBytesAtOnce;
+    rest -= kBytesAtOnce;
+  };
+  // All pixels take as many steps, those of few taps some with weights of zero: a processor foresees
+  // where that ends.
+  const int64_t most_loads = args.weight_stride / kWeightsAtOnce;
+  if (rest >= (most_loads - 1) * kBytesAtOnce + kLoadBytes) {
+    for (int64_t i = 0; i < most_loads; ++i) {
+      load();
+      add();
+    }
+    return sums;
   }
-  for (; i < num_loads; ++i, rest -= kBytesAtOnce, in += kBytesAtOnce) {
-#pragma GCC unroll 2
+  // At the end of a row, which may be that of its memory.
+  int64_t num_loads = (args.taps[o] + kWeightsAtOnce - 1) / kWeightsAtOnce;
+  for (; num_loads > 0 && rest >= kLoadBytes; --num_loads) {
+    load();
+    add();
+  }
+  for (; num_loads > 0; --num_loads) {
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       pixels[r] = _mm_setzero_si128();
       __builtin_memcpy(&pixels[r], in + r * in_bytes, static_cast<size_t>(rest));
     }
-    sums.Add(pixels, Sums::Weights(high + i * kWeightsAtOnce, low + i * kWeightsAtOnce));
+    add();
   }
-  return sums.Pixel();
+  return sums;
 }
 
 // Rounds two pixels of two rows to bytes: those of the first row from byte 0, of the second from byte 8.
@@ -114,27 +134,49 @@ inline __m128i RoundPixels(__m256i first, __m256i second) {
 
 template <typename Sums>
 void ResizeRow(const ResizeRowsArgs& args, int64_t row) {
-  const auto store = [&](int64_t o, __m128i pixels, size_t num_bytes) {
-    const int64_t rows[2] = {_mm_cvtsi128_si64(pixels), _mm_extract_epi64(pixels, 1)};
-    for (int r = 0; r < Sums::kRows; ++r) {
-      uint8_t* const out = args.out + ((row + r) * args.out_width + o) * kPixelBytes;
-      __builtin_memcpy(out, &rows[r], num_bytes);
+  const auto store = [&](int64_t o, const Sums& first, const Sums& second, size_t num_bytes)
+                         __attribute__((always_inline)) {
+#pragma GCC unroll 4
+    for (int pair = 0; 2 * pair < Sums::kRows; ++pair) {
+      const __m128i pixels = RoundPixels(first.Pixel(pair), second.Pixel(pair));
+      const int64_t rows[2] = {_mm_cvtsi128_si64(pixels), _mm_extract_epi64(pixels, 1)};
+      for (int r = 0; r < 2 && 2 * pair + r < Sums::kRows; ++r) {
+        uint8_t* const out =
+            args.out + ((row + 2 * pair + r) * args.out_width + o) * kPixelBytes;
+        __builtin_memcpy(out, &rows[r], num_bytes);
+      }
     }
   };
+  // Each pair of pixels asks for its part of the rows that come next: a picture has just been decoded,
+  // too large for a core's caches, and rows end before the processor follows them.
+  constexpr int64_t kLineBytes = 64;
+  const int64_t row_bytes = args.in_width * kPixelBytes;
+  const uint8_t* next = args.in + (row + Sums::kRows) * row_bytes;
+  const int64_t next_lines =
+      (Sums::kRows * row_bytes * 2 / args.out_width + kLineBytes - 1) / kLineBytes;
   int64_t o = 0;
   for (; o + 2 <= args.out_width; o += 2) {
-    const __m256i first = PixelOfRows<Sums>(args, row, o);
-    store(o, RoundPixels(first, PixelOfRows<Sums>(args, row, o + 1)), 2 * kPixelBytes);
+    for (int64_t line = 0; line < next_lines; ++line, next += kLineBytes) {
+      __builtin_prefetch(next, 0, 3);
+    }
+    const Sums first = SumsOfPixel<Sums>(args, row, o);
+    store(o, first, SumsOfPixel<Sums>(args, row, o + 1), 2 * kPixelBytes);
   }
   if (o == args.out_width) return;
-  const __m256i last = PixelOfRows<Sums>(args, row, o);
-  store(o, RoundPixels(last, last), kPixelBytes);
+  const Sums last = SumsOfPixel<Sums>(args, row, o);
+  store(o, last, last, kPixelBytes);
 }
 
-template <typename TwoRows>
+// Resizes WideSums::kRows rows at once, at least two, and what is left by two and one.
+template <typename WideSums>
 void ResizeRows(const ResizeRowsArgs& args) {
   int64_t row = 0;
-  for (; row + 2 <= args.num_rows; row += 2) ResizeRow<TwoRows>(args, row);
+  for (; row + WideSums::kRows <= args.num_rows; row += WideSums::kRows) {
+    ResizeRow<WideSums>(args, row);
+  }
+  if constexpr (WideSums::kRows > 2) {
+    for (; row + 2 <= args.num_rows; row += 2) ResizeRow<RowSums<2>>(args, row);
+  }
   if (row < args.num_rows) ResizeRow<RowSums<1>>(args, row);
 }
 
@@ -164,9 +206,11 @@ void BlendColumns(const BlendRowsArgs& args, int64_t column) {
   }
 }
 
+// kBlendWide blends 32 bytes of all rows.
+template <void (*kBlendWide)(const BlendRowsArgs&, int64_t)>
 void BlendRows(const BlendRowsArgs& args) {
   int64_t column = 0;
-  for (; column + 32 <= args.row_bytes; column += 32) BlendColumns<4>(args, column);
+  for (; column + 32 <= args.row_bytes; column += 32) kBlendWide(args, column);
   for (; column + 8 <= args.row_bytes; column += 8) BlendColumns<1>(args, column);
   for (; column < args.row_bytes; ++column) {
     int32_t sum = 1 << (kWeightFractionBits - 1);
@@ -179,9 +223,10 @@ void BlendRows(const BlendRowsArgs& args) {
   }
 }
 
-template <typename TwoRows>
+template <typename WideSums, void (*kBlendWide)(const BlendRowsArgs&, int64_t)>
 ImageKernels Image(const char* isa) {
-  return {.isa = isa, .resize_rows = ResizeRows<TwoRows>, .blend_rows = BlendRows};
+  return {
+      .isa = isa, .resize_rows = ResizeRows<WideSums>, .blend_rows = BlendRows<kBlendWide>};
 }
 
 }  // namespace

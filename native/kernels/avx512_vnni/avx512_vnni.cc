@@ -10,7 +10,7 @@ void ApplyAvx512Vnni(CpuKernels& kernels) {
   constexpr const char* kIsa = "avx512_vnni";
   kernels.gemm = Gemm<Avx512VnniVector>(kIsa);
   kernels.attention = Attention<Avx512VnniVector>(kIsa);
-  kernels.image = Image<TwoRowSums>(kIsa);
+  kernels.image = Image<FourRowSums, BlendPairsOfRows>(kIsa);
 }
 
 }  // namespace autoglm::kernels

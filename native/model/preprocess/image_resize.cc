@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <memory>
 
 #include "base/check.h"
 
@@ -41,29 +42,35 @@ AxisFilter MakeAxisFilter(int64_t in, int64_t out) {
   const double scale = static_cast<double>(in) / static_cast<double>(out);
   const double filter_scale = std::max(scale, 1.0);  // shrinking widens the filter: antialiasing
   const double support = 2.0 * filter_scale;
+  const auto centre_of = [&](int64_t o) { return (static_cast<double>(o) + 0.5) * scale; };
 
   AxisFilter axis;
-  const int64_t max_taps = static_cast<int64_t>(std::ceil(support)) * 2 + 1;
+  int64_t max_taps = 0;
+  for (int64_t o = 0; o < out; ++o) {
+    const double centre = centre_of(o);
+    const int64_t first = std::max<int64_t>(0, static_cast<int64_t>(centre - support + 0.5));
+    const int64_t end = std::min(in, static_cast<int64_t>(centre + support + 0.5));
+    axis.first.push_back(first);
+    axis.taps.push_back(end - first);
+    max_taps = std::max(max_taps, end - first);
+  }
   axis.stride = (max_taps + kernels::kWeightsAtOnce - 1) / kernels::kWeightsAtOnce *
                 kernels::kWeightsAtOnce;
-  axis.first.resize(static_cast<size_t>(out));
-  axis.taps.resize(static_cast<size_t>(out));
   axis.high.assign(static_cast<size_t>(out * axis.stride), 0);
   axis.low.assign(static_cast<size_t>(out * axis.stride), 0);
   std::vector<double> tap_weights(static_cast<size_t>(max_taps));
   for (int64_t o = 0; o < out; ++o) {
-    const double centre = (static_cast<double>(o) + 0.5) * scale;
-    const int64_t first = std::max<int64_t>(0, static_cast<int64_t>(centre - support + 0.5));
-    const int64_t end = std::min(in, static_cast<int64_t>(centre + support + 0.5));
+    const double centre = centre_of(o);
+    const int64_t first = axis.first[static_cast<size_t>(o)];
+    const int64_t taps = axis.taps[static_cast<size_t>(o)];
     double sum = 0.0;
-    for (int64_t i = first; i < end; ++i) {
-      const double distance = (static_cast<double>(i) - centre + 0.5) * (1.0 / filter_scale);
-      tap_weights[static_cast<size_t>(i - first)] = CubicFilter(distance);
-      sum += tap_weights[static_cast<size_t>(i - first)];
+    for (int64_t i = 0; i < taps; ++i) {
+      const double distance =
+          (static_cast<double>(first + i) - centre + 0.5) * (1.0 / filter_scale);
+      tap_weights[static_cast<size_t>(i)] = CubicFilter(distance);
+      sum += tap_weights[static_cast<size_t>(i)];
     }
-    axis.first[static_cast<size_t>(o)] = first;
-    axis.taps[static_cast<size_t>(o)] = end - first;
-    for (int64_t i = 0; i < end - first; ++i) {
+    for (int64_t i = 0; i < taps; ++i) {
       const int32_t weight = ToFixedPoint(tap_weights[static_cast<size_t>(i)] / sum);
       const int32_t high = weight >> kernels::kLowWeightBits;
       const size_t at = static_cast<size_t>(o * axis.stride + i);
@@ -86,7 +93,8 @@ std::vector<uint8_t> ResizeBicubic(const ImageView& image, const ImageSize& to,
   const int64_t out_row = to.width * kNumImageChannels;
 
   const AxisFilter horizontal = MakeAxisFilter(image.size.width, to.width);
-  std::vector<uint8_t> narrowed(static_cast<size_t>(in_height * out_row));
+  const auto narrowed =
+      std::make_unique_for_overwrite<uint8_t[]>(static_cast<size_t>(in_height * out_row));
   workers.threads.ParallelFor(NumTasks(in_height), [&](int64_t task) {
     const int64_t row = task * kRowsPerTask;
     workers.kernels.resize_rows({.in = image.rgb + row * in_row,
@@ -97,7 +105,7 @@ std::vector<uint8_t> ResizeBicubic(const ImageView& image, const ImageSize& to,
                                  .taps = horizontal.taps.data(),
                                  .weights = horizontal.WeightsOf(0),
                                  .weight_stride = horizontal.stride,
-                                 .out = narrowed.data() + row * out_row});
+                                 .out = narrowed.get() + row * out_row});
   });
 
   const AxisFilter vertical = MakeAxisFilter(in_height, to.height);
@@ -106,7 +114,7 @@ std::vector<uint8_t> ResizeBicubic(const ImageView& image, const ImageSize& to,
     const int64_t end = std::min(to.height, (task + 1) * kRowsPerTask);
     for (int64_t row = task * kRowsPerTask; row < end; ++row) {
       const size_t o = static_cast<size_t>(row);
-      workers.kernels.blend_rows({.rows = narrowed.data() + vertical.first[o] * out_row,
+      workers.kernels.blend_rows({.rows = narrowed.get() + vertical.first[o] * out_row,
                                   .num_rows = vertical.taps[o],
                                   .row_bytes = out_row,
                                   .weights = vertical.WeightsOf(row),
