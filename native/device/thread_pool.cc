@@ -30,6 +30,7 @@ bool IsOpen(uint32_t generation) { return generation % 2 == 1; }
 ThreadPool::ThreadPool(const std::vector<int>& cores, int max_threads) {
   size_t num_threads = cores.empty() ? UsableThreads() : cores.size();
   if (max_threads > 0) num_threads = std::min(num_threads, static_cast<size_t>(max_threads));
+  shares_ = std::vector<Share>(num_threads);
   for (size_t i = 1; i < num_threads; ++i) {
     const int core = cores.empty() ? -1 : cores[i];
     workers_.emplace_back([this, i, core] { RunWorker(static_cast<int>(i), core); });
@@ -49,7 +50,12 @@ void ThreadPool::Run(const Work& work) {
     return;
   }
   work_ = work;
-  next_task_.store(0, std::memory_order_relaxed);
+  const auto num_shares = static_cast<int64_t>(shares_.size());
+  for (int64_t i = 0; i < num_shares; ++i) {
+    Share& share = shares_[static_cast<size_t>(i)];
+    share.next.store(i * work.num_tasks / num_shares, std::memory_order_relaxed);
+    share.end = (i + 1) * work.num_tasks / num_shares;
+  }
   generation_.fetch_add(1);  // opens
   generation_.notify_all();
   RunTasks(0);
@@ -78,10 +84,14 @@ void ThreadPool::RunWorker(int thread, int core) {
 
 void ThreadPool::RunTasks(int thread) {
   const Work work = work_;
-  while (true) {
-    const int64_t index = next_task_.fetch_add(1, std::memory_order_relaxed);
-    if (index >= work.num_tasks) return;
-    work.call(work.task, index, thread);
+  const size_t num_shares = shares_.size();
+  for (size_t i = 0; i < num_shares; ++i) {
+    Share& share = shares_[(static_cast<size_t>(thread) + i) % num_shares];
+    // Looking first: a share that is done would be written, and so taken from the caches of others.
+    while (share.next.load(std::memory_order_relaxed) < share.end) {
+      const int64_t index = share.next.fetch_add(1, std::memory_order_relaxed);
+      if (index < share.end) work.call(work.task, index, thread);
+    }
   }
 }
 

@@ -14,6 +14,10 @@ namespace autoglm {
 // takes part in it. A step wakes the other threads many hundred times, so they spin briefly before
 // they sleep. If another process keeps a thread off its core, the pool does not wait
 // for that thread: the others do its share.
+//
+// Each thread begins with a share of its own, the tasks of which are consecutive. Operations that divide
+// the same rows alike so find what they read in the caches of the core that wrote it: from another core's,
+// a line takes as long as from memory.
 class ThreadPool {
  public:
   // Starts one thread per core; the caller is the first of them. If `cores` is empty, there is one
@@ -50,14 +54,21 @@ class ThreadPool {
     int64_t num_tasks = 0;
   };
 
+  // Tasks next..end - 1 are left, in a cache line that only this share's takers write.
+  struct alignas(64) Share {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+
   void Run(const Work& work);
   void RunWorker(int thread, int core);
+  // Runs the tasks of the thread's share, then those that are left of the others'.
   void RunTasks(int thread);
 
-  // Run writes it only while the generation is closed and no worker is inside; workers inside read
-  // it.
+  // Run writes both only while the generation is closed and no worker is inside; workers inside read
+  // them.
   Work work_;
-  std::atomic<int64_t> next_task_{0};
+  std::vector<Share> shares_;  // [num_threads()]
   std::atomic<uint32_t> generation_{0};  // odd: open to workers
   std::atomic<uint32_t> num_inside_{0};  // workers that may read work_
   std::atomic<bool> stopping_{false};

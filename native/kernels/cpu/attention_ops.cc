@@ -83,13 +83,14 @@ void StoreKv(OpsContext& context, const StoreKvOp& op) {
   });
 }
 
-// Query tokens begin..end - 1 of the step, for query heads that share one KV head.
+// Query tokens begin..end - 1 of the step, for some or all of the query heads that share a KV head.
 struct PagedTask {
   int64_t begin;
   int64_t end;
-  int64_t kv_head;
-  int64_t first_head;
-  int64_t num_heads;
+  int64_t kv_head;  // the first
+  int64_t num_kv_heads;
+  int64_t first_head;  // of those that share the KV head
+  int64_t num_heads;   // of each KV head
 };
 
 // Asks for what attention reads first of a sequence, whose kernel could not hide that it comes late.
@@ -104,44 +105,63 @@ void FetchFirstKeys(const PagedAttentionOp& op, int64_t sequence, const HeadBloc
   }
 }
 
-// Runs a task sequence by sequence.
+// Computes queries begin..end - 1 of a sequence for the task's heads of one KV head.
+void AttendSequence(const CpuContext& cpu, const PagedAttentionOp& op, const PagedTask& task,
+                    int64_t sequence, int64_t kv_head, int thread) {
+  const KvCacheView& cache = op.cache;
+  const HeadBlock keys(cache, cache.keys, 0, kv_head);
+  const HeadBlock values(cache, cache.values, 0, kv_head);
+  const int64_t query_begin = op.query_starts[sequence];
+  const int64_t query_end = op.query_starts[sequence + 1];
+  const int64_t begin = std::max(task.begin, query_begin);
+  const int64_t cached = op.context_lens[sequence] - (query_end - query_begin);
+  const int64_t first_head = kv_head * (op.num_heads / cache.num_kv_heads) + task.first_head;
+  cpu.kernels().attention.paged(
+      {.q = op.q.data + begin * op.q.stride + first_head * cache.head_dim,
+       .q_stride = op.q.stride,
+       .num_queries = std::min(task.end, query_end) - begin,
+       .num_heads = task.num_heads,
+       .head_dim = cache.head_dim,
+       .first_position = cached + begin - query_begin,
+       .kv_dtype = cache.dtype,
+       .keys = keys.data(),
+       .values = values.data(),
+       .block_stride = cache.BlockBytes() / KvDtypeBytes(cache.dtype),
+       .token_stride = cache.head_dim,
+       .block_size = cache.block_size,
+       .key_scales = keys.scales(),
+       .value_scales = values.scales(),
+       .scale_stride = cache.BlockBytes() / int64_t{sizeof(float)},
+       .block_table = op.block_tables + sequence * op.max_blocks_per_sequence,
+       .scale = op.scale,
+       .out = op.out.data + begin * op.out.stride + first_head * cache.head_dim,
+       .out_stride = op.out.stride,
+       .scratch = cpu.AttentionScratch(thread)});
+}
+
+// Runs a task sequence by sequence, and of each KV head by KV head, as they lie in memory.
 void AttendPaged(const CpuContext& cpu, const PagedAttentionOp& op, const PagedTask& task,
                  int thread) {
   const KvCacheView& cache = op.cache;
-  const HeadBlock keys(cache, cache.keys, 0, task.kv_head);
-  const HeadBlock values(cache, cache.values, 0, task.kv_head);
+  const auto fetch_first_keys = [&](int64_t sequence, int64_t kv_head) {
+    FetchFirstKeys(op, sequence, HeadBlock(cache, cache.keys, 0, kv_head),
+                   HeadBlock(cache, cache.values, 0, kv_head));
+  };
   const int32_t* starts_end = op.query_starts + op.num_sequences + 1;
   int64_t sequence =
       std::upper_bound(op.query_starts, starts_end, static_cast<int32_t>(task.begin)) -
       op.query_starts - 1;
-  for (int64_t begin = task.begin; begin < task.end; ++sequence) {
-    const int64_t end = std::min<int64_t>(task.end, op.query_starts[sequence + 1]);
-    if (end <= begin) continue;
-    const int64_t query_begin = op.query_starts[sequence];
-    const int64_t cached =
-        op.context_lens[sequence] - (op.query_starts[sequence + 1] - query_begin);
-    if (end < task.end) FetchFirstKeys(op, sequence + 1, keys, values);
-    cpu.kernels().attention.paged({.q = op.q.data + begin * op.q.stride + task.first_head * cache.head_dim,
-                     .q_stride = op.q.stride,
-                     .num_queries = end - begin,
-                     .num_heads = task.num_heads,
-                     .head_dim = cache.head_dim,
-                     .first_position = cached + begin - query_begin,
-                     .kv_dtype = cache.dtype,
-                     .keys = keys.data(),
-                     .values = values.data(),
-                     .block_stride = cache.BlockBytes() / KvDtypeBytes(cache.dtype),
-                     .token_stride = cache.head_dim,
-                     .block_size = cache.block_size,
-                     .key_scales = keys.scales(),
-                     .value_scales = values.scales(),
-                     .scale_stride = cache.BlockBytes() / int64_t{sizeof(float)},
-                     .block_table = op.block_tables + sequence * op.max_blocks_per_sequence,
-                     .scale = op.scale,
-                     .out = op.out.data + begin * op.out.stride + task.first_head * cache.head_dim,
-                     .out_stride = op.out.stride,
-                     .scratch = cpu.AttentionScratch(thread)});
-    begin = end;
+  const int64_t heads_end = task.kv_head + task.num_kv_heads;
+  for (; sequence < op.num_sequences && op.query_starts[sequence] < task.end; ++sequence) {
+    if (op.query_starts[sequence + 1] == op.query_starts[sequence]) continue;
+    for (int64_t kv_head = task.kv_head; kv_head < heads_end; ++kv_head) {
+      if (kv_head + 1 < heads_end) {
+        fetch_first_keys(sequence, kv_head + 1);
+      } else if (op.query_starts[sequence + 1] < task.end) {
+        fetch_first_keys(sequence + 1, task.kv_head);
+      }
+      AttendSequence(cpu, op, task, sequence, kv_head, thread);
+    }
   }
 }
 
@@ -153,28 +173,31 @@ void PagedAttention(OpsContext& context, const PagedAttentionOp& op) {
   CpuContext& cpu = Cpu(context);
 
   // There must be enough tasks to keep every thread busy: a task gets fewer queries, and where threads
-  // would have none, fewer heads, although the keys are then read once more.
+  // would have none, fewer heads, although the keys are then read once more. Where sequences suffice, a
+  // task takes all KV heads of its own: what the processor reads ahead of a head is then the next one.
   const int64_t num_threads = cpu.threads().num_threads();
   const int64_t wanted_tasks = kTasksPerThread * num_threads;
   const int64_t group = op.num_heads / cache.num_kv_heads;
+  const int64_t kv_heads_per_task = op.num_sequences >= wanted_tasks ? cache.num_kv_heads : 1;
+  const int64_t num_head_groups = cache.num_kv_heads / kv_heads_per_task;
   const int64_t queries_per_task =
-      std::clamp<int64_t>(op.q.rows * cache.num_kv_heads / wanted_tasks, 1,
+      std::clamp<int64_t>(op.q.rows * num_head_groups / wanted_tasks, 1,
                           std::max<int64_t>(kRowsPerTask / group, 1));
   const int64_t num_chunks = DivideUp(op.q.rows, queries_per_task);
-  const int64_t wanted_splits = DivideUp(num_threads, num_chunks * cache.num_kv_heads);
+  const int64_t wanted_splits = DivideUp(num_threads, num_chunks * num_head_groups);
   const int64_t heads_per_task = DivideUp(group, std::min(wanted_splits, group));
   const int64_t num_splits = DivideUp(group, heads_per_task);
 
-  const int64_t num_tasks = num_chunks * cache.num_kv_heads * num_splits;
+  const int64_t num_tasks = num_chunks * num_head_groups * num_splits;
   cpu.threads().ParallelFor(num_tasks, [&](int64_t index, int thread) {
     const int64_t split = index % num_splits;
-    const int64_t kv_head = index / num_splits % cache.num_kv_heads;
-    const int64_t begin = index / num_splits / cache.num_kv_heads * queries_per_task;
+    const int64_t begin = index / num_splits / num_head_groups * queries_per_task;
     AttendPaged(cpu, op,
                 {.begin = begin,
                  .end = std::min(begin + queries_per_task, op.q.rows),
-                 .kv_head = kv_head,
-                 .first_head = kv_head * group + split * heads_per_task,
+                 .kv_head = index / num_splits % num_head_groups * kv_heads_per_task,
+                 .num_kv_heads = kv_heads_per_task,
+                 .first_head = split * heads_per_task,
                  .num_heads = std::min(heads_per_task, group - split * heads_per_task)},
                 thread);
   });

@@ -48,7 +48,8 @@ class CpuContext final : public OpsContext {
   // 0..num_rows - 1 that together cover it.
   template <typename Body>
   void ForRows(int64_t num_rows, int64_t values_per_row, const Body& body) {
-    const int64_t min_rows = kMinValuesPerTask / std::max<int64_t>(values_per_row, 1) + 1;
+    const int64_t min_rows = std::max<int64_t>(
+        kMinValuesPerTask / std::max<int64_t>(values_per_row, 1), 1);
     const int64_t even_rows = DivideUp(num_rows, 2 * threads_.num_threads());
     const int64_t rows = std::max(min_rows, even_rows);
     threads_.ParallelFor(DivideUp(num_rows, rows), [&](int64_t task, int thread) {

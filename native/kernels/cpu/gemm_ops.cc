@@ -13,6 +13,11 @@ namespace autoglm::cpu {
 namespace {
 
 constexpr int64_t kTasksPerThread = 4;
+// A weight of at most so many bytes is cheaper to bring to every core, from a cache that they share, than
+// the rows that another core has written.
+constexpr int64_t kSmallWeightBytes = int64_t{1} << 20;
+// Fewer rows would read weights more often than they are worth.
+constexpr int64_t kMinRowsOfThread = 16;
 
 // Makes room for the rounded input of a weight.
 Status PrepareGemm(OpsContext& context, const WeightShape& shape) {
@@ -60,6 +65,42 @@ Status Pack(OpsContext& context, const PackOp& op) {
   return are_finite ? Status() : WeightNotFinite();
 }
 
+// How a product is divided into tasks: blocks of rows times groups of panels.
+struct GemmDivision {
+  int64_t rows_per_block;
+  int64_t num_groups;
+  // Consecutive tasks share their rows, and each thread begins with rows of its own; otherwise they share
+  // their panels, so that a panel is read from memory once.
+  bool is_by_rows;
+};
+
+GemmDivision DivideGemm(CpuContext& cpu, const WeightShape& weight, int64_t num_rows,
+                        const kernels::GemmTask& largest) {
+  const kernels::GemmKernels& gemm = cpu.kernels().gemm;
+  const int64_t num_threads = cpu.threads().num_threads();
+  const int64_t num_panels = DivideUp(weight.columns, gemm.panel_width);
+  const int64_t bytes =
+      num_panels * static_cast<int64_t>(gemm.panel_bytes(weight.format, weight.depth));
+  GemmDivision division = {.rows_per_block = largest.num_rows,
+                           .num_groups = 0,
+                           .is_by_rows = bytes <= kSmallWeightBytes &&
+                                         num_rows >= kMinRowsOfThread * num_threads &&
+                                         largest.x_layout != kernels::InputLayout::kTiles};
+  if (division.is_by_rows) {
+    // Threads get the same number of blocks, and blocks are of about one size.
+    const int64_t rows_of_thread = DivideUp(num_rows, num_threads);
+    const int64_t blocks_of_thread = DivideUp(rows_of_thread, largest.num_rows);
+    division.rows_per_block = DivideUp(rows_of_thread, blocks_of_thread);
+  }
+  const int64_t num_row_blocks = DivideUp(num_rows, division.rows_per_block);
+  // All threads get the same number of tasks, and tasks differ by a panel at most.
+  const int64_t wanted_groups = std::max(DivideUp(num_panels, largest.num_panels),
+                                         DivideUp(kTasksPerThread * num_threads, num_row_blocks));
+  const int64_t multiple = division.is_by_rows ? 1 : num_threads;
+  division.num_groups = std::min(DivideUp(wanted_groups, multiple) * multiple, num_panels);
+  return division;
+}
+
 // Computes y = x * transpose(weight) + bias for the rows of y.
 void Multiply(CpuContext& cpu, const GemmOp& op, const kernels::GemmTask& largest,
               const GemmInput& x, const MatrixView& y) {
@@ -67,18 +108,14 @@ void Multiply(CpuContext& cpu, const GemmOp& op, const kernels::GemmTask& larges
   const WeightShape& weight = op.weight.shape;
   const size_t panel_bytes = gemm.panel_bytes(weight.format, weight.depth);
   const int64_t num_panels = DivideUp(weight.columns, gemm.panel_width);
-  const int64_t num_row_blocks = DivideUp(y.rows, largest.num_rows);
-  const int64_t num_threads = cpu.threads().num_threads();
-  // All threads get the same number of tasks, and tasks differ by a panel at most.
-  const int64_t wanted_groups = std::max(DivideUp(num_panels, largest.num_panels),
-                                         DivideUp(kTasksPerThread * num_threads, num_row_blocks));
-  const int64_t num_groups =
-      std::min(DivideUp(wanted_groups, num_threads) * num_threads, num_panels);
+  const GemmDivision division = DivideGemm(cpu, weight, y.rows, largest);
+  const int64_t num_row_blocks = DivideUp(y.rows, division.rows_per_block);
+  const int64_t num_groups = division.num_groups;
 
-  // Consecutive tasks share their panels, so that a panel is read from memory once.
   cpu.threads().ParallelFor(num_groups * num_row_blocks, [&](int64_t task, int thread) {
-    const int64_t row = task % num_row_blocks * largest.num_rows;
-    const int64_t group = task / num_row_blocks;
+    const int64_t block = division.is_by_rows ? task / num_groups : task % num_row_blocks;
+    const int64_t group = division.is_by_rows ? task % num_groups : task / num_row_blocks;
+    const int64_t row = block * division.rows_per_block;
     const int64_t panel = group * num_panels / num_groups;
     const int64_t column = panel * gemm.panel_width;
     const int64_t end_column = (group + 1) * num_panels / num_groups * gemm.panel_width;
@@ -87,7 +124,7 @@ void Multiply(CpuContext& cpu, const GemmOp& op, const kernels::GemmTask& larges
                    .x_layout = x.layout,
                    .x_scales = x.scales == nullptr ? nullptr : x.scales + row,
                    .x_stride = x.stride,
-                   .num_rows = std::min(largest.num_rows, y.rows - row),
+                   .num_rows = std::min(division.rows_per_block, y.rows - row),
                    .depth = weight.depth,
                    .format = weight.format,
                    .panels = static_cast<const char*>(op.weight.packed) + panel * panel_bytes,

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <numeric>
+#include <thread>
 
 #include "device/device_id.h"
 #include "doctest/doctest.h"
@@ -51,6 +52,38 @@ TEST_CASE("A task may ask which thread runs it, and no two threads have one numb
   });
 
   CHECK_EQ(collisions.load(), 0);
+}
+
+TEST_CASE("Each thread begins with a share of its own, in the order of tasks") {
+  ThreadPool pool(CrowdedCores(3));
+  for (int round = 0; round < 100; ++round) {
+    std::atomic<int> num_begun = 0;
+    int threads[3] = {-1, -1, -1};
+
+    // No task ends before all have begun, so that no thread takes another's.
+    pool.ParallelFor(3, [&](int64_t task, int thread) {
+      threads[task] = thread;
+      num_begun += 1;
+      while (num_begun < 3) std::this_thread::yield();
+    });
+
+    REQUIRE_EQ(threads[0], 0);
+    REQUIRE_EQ(threads[1], 1);
+    REQUIRE_EQ(threads[2], 2);
+  }
+}
+
+TEST_CASE("A thread whose share is done takes tasks of one that is held up") {
+  ThreadPool pool(CrowdedCores(2));
+  std::atomic<int> num_done = 0;
+
+  // The first task waits for all others, some of which are of its own thread's share.
+  pool.ParallelFor(20, [&](int64_t task) {
+    while (task == 0 && num_done < 19) std::this_thread::yield();
+    num_done += 1;
+  });
+
+  CHECK_EQ(num_done.load(), 20);
 }
 
 TEST_CASE("A thread pool that never worked ends") {

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "base/float_bits.h"
+#include "device/device_id.h"
 #include "doctest/doctest.h"
 #include "kernel_levels.h"
 #include "kernels/cpu/cpu_ops.h"
@@ -137,6 +139,105 @@ TEST_CASE("At every level a rounded row has the bits it has alone, also among th
         CHECK(std::equal(alone.begin(), alone.end(), together.begin() + row * kColumns));
       }
     }
+  });
+}
+
+TEST_CASE("A product has the same bits on any number of threads, by rows and by panels") {
+  constexpr int64_t kDepth = 70, kColumns = 330, kNumRows = 151;
+  const std::vector<float> weight = RandomFloats(kColumns * kDepth, 1, 1.0f);
+  const std::vector<float> bias = RandomFloats(kColumns, 3, 1.0f);
+  std::vector<float> x = RandomFloats(kNumRows * kDepth, 2, 1.0f);
+  const WeightRows rows[] = {{weight.data(), Dtype::kFloat32, kColumns}};
+  const WeightShape shape = {PlainFormat(Dtype::kBfloat16), kColumns, kDepth};
+  kernels::ForEachLevel([&](const kernels::CpuKernels& kernels) {
+    std::vector<float> one;  // of all rows on one thread
+    for (const size_t num_threads : {1, 2, 3}) {
+      // All of them on one core, so that they are there on every machine.
+      const Device device =
+          Open(kernels, {.cores = std::vector<int>(num_threads, AvailableCores().front())});
+      const DeviceBuffer packed =
+          Allocate(device, device.ops->packed_bytes(*device.context, shape));
+      REQUIRE(device.ops->prepare_gemm(*device.context, shape).ok());
+      REQUIRE(device.ops->pack(*device.context, {rows, shape, packed.data()}).ok());
+      // Few rows are divided by panels, many by rows.
+      for (const int64_t num_rows : {kNumRows, int64_t{64}, int64_t{29}}) {
+        CAPTURE(num_threads);
+        CAPTURE(num_rows);
+        std::vector<float> y(static_cast<size_t>(num_rows * kColumns));
+
+        device.ops->gemm(*device.context,
+                         {View(x, kNumRows, kDepth).Rows(0, num_rows), {shape, packed.data()},
+                          bias.data(), Dtype::kBfloat16, View(y, num_rows, kColumns)});
+
+        if (one.empty()) one = y;
+        CHECK(std::equal(y.begin(), y.end(), one.begin()));
+      }
+    }
+  });
+}
+
+TEST_CASE("At every level attention of many sequences gives each the bits it has alone") {
+  constexpr int32_t kSequences = 21, kBlocksOfEach = 6;
+  constexpr int64_t kHeads = 6, kKvHeads = 3, kHeadDim = 32, kBlockSize = 16;
+  constexpr int64_t kBlocks = int64_t{kSequences} * kBlocksOfEach;
+  // Sequence i has 4 * i + 3 tokens; every fourth has two queries, the others one.
+  std::vector<int32_t> starts = {0};
+  std::vector<int32_t> lengths;
+  std::vector<int32_t> tables;
+  for (int32_t i = 0; i < kSequences; ++i) {
+    starts.push_back(starts.back() + (i % 4 == 0 ? 2 : 1));
+    lengths.push_back(4 * i + 3);
+    for (int32_t block = 0; block < kBlocksOfEach; ++block) {
+      tables.push_back(block * kSequences + i);
+    }
+  }
+  const int64_t num_queries = starts.back();
+  std::vector<float> q = RandomFloats(num_queries * kHeads * kHeadDim, 1, 2.0f);
+  std::vector<float> rows = RandomFloats(2 * kBlocks * kBlockSize * kKvHeads * kHeadDim, 2, 1.0f);
+  std::vector<int32_t> slots(static_cast<size_t>(kBlocks * kBlockSize));
+  std::iota(slots.begin(), slots.end(), 0);
+  kernels::ForEachLevel([&](const kernels::CpuKernels& kernels) {
+    const Device device = Open(kernels);
+    KvCacheView cache = {nullptr,  nullptr,    KvDtype::kBfloat16,
+                         kKvHeads, kBlockSize, kHeadDim};
+    const DeviceBuffer memory =
+        Allocate(device, 2 * kBlocks * static_cast<size_t>(cache.BlockBytes()));
+    cache.keys = memory.as<char>();
+    cache.values = memory.as<char>() + kBlocks * cache.BlockBytes();
+    const MatrixView all = View(rows, 2 * kBlocks * kBlockSize, kKvHeads * kHeadDim);
+    device.ops->store_kv(*device.context, {.keys = all.Rows(0, kBlocks * kBlockSize),
+                                           .values = all.Rows(kBlocks * kBlockSize,
+                                                              kBlocks * kBlockSize),
+                                           .slots = slots.data(),
+                                           .cache = cache});
+    const auto attend = [&](int32_t first, int32_t count, std::vector<float>& out) {
+      std::vector<int32_t> starts_of_these;
+      for (int32_t i = 0; i <= count; ++i) {
+        starts_of_these.push_back(starts[static_cast<size_t>(first + i)] -
+                                  starts[static_cast<size_t>(first)]);
+      }
+      const int64_t begin = starts[static_cast<size_t>(first)];
+      device.ops->paged_attention(
+          *device.context,
+          {.q = View(q, num_queries, kHeads * kHeadDim).Rows(begin, starts_of_these.back()),
+           .num_heads = kHeads,
+           .cache = cache,
+           .num_sequences = count,
+           .query_starts = starts_of_these.data(),
+           .context_lens = lengths.data() + first,
+           .block_tables = tables.data() + first * kBlocksOfEach,
+           .max_blocks_per_sequence = kBlocksOfEach,
+           .scale = 0.2f,
+           .out = View(out, num_queries, kHeads * kHeadDim).Rows(begin, starts_of_these.back())});
+    };
+    std::vector<float> together(q.size());
+    std::vector<float> alone(q.size());
+
+    attend(0, kSequences, together);
+    for (int32_t i = 0; i < kSequences; ++i) attend(i, 1, alone);
+
+    CHECK_NE(together, std::vector<float>(q.size()));
+    CHECK_EQ(together, alone);
   });
 }
 

@@ -196,7 +196,8 @@ inline AttentionRow PagedRow(const PagedAttentionArgs& args, int64_t row) {
           .out = args.out + query * args.out_stride + head * args.head_dim,
           .num_keys = args.first_position + query + 1,
           .relative_q = nullptr,
-          .relative_key = nullptr};
+          .relative_key = nullptr,
+          .softmax = nullptr};
 }
 
 template <typename V, typename Products, typename Rows>
@@ -255,7 +256,8 @@ inline AttentionRow FullRow(const FullAttentionArgs& args, int64_t query) {
           .num_keys = args.num_keys,
           .relative_q = has_relative ? args.relative_q + query * args.q_stride : nullptr,
           .relative_key =
-              has_relative ? args.relative_keys - distance * args.relative_stride : nullptr};
+              has_relative ? args.relative_keys - distance * args.relative_stride : nullptr,
+          .softmax = nullptr};
 }
 
 template <typename V, typename Products, typename Relative>

@@ -99,9 +99,10 @@ template <typename V, typename Dots, int kRows, int kVectors, typename T, int64_
     }
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
+      const uint32_t probabilities = probability_lanes[r][j / kDepths];
 #pragma GCC unroll 8
       for (int v = 0; v < kSums; ++v) {
-        sums[r][v] = Dots::AddLanesAt(sums[r][v], lanes[v], &probability_lanes[r][j / kDepths]);
+        sums[r][v] = V::Pin(Dots::AddValues(sums[r][v], lanes[v], probabilities));
       }
     }
   }

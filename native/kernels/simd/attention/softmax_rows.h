@@ -25,7 +25,7 @@ struct AttentionRow {
   int64_t num_keys;           // it sees keys 0..num_keys - 1
   const float* relative_q;    // [head_dim] or null
   const float* relative_key;  // p of key 0; that of key j is at + j * relative_stride
-  SoftmaxState* softmax = nullptr;
+  SoftmaxState* softmax;
 
   // Returns the number of keys of the block of kKeyBlock keys at `key` that the row sees.
   template <int64_t kKeyBlock>
