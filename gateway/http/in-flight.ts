@@ -2,6 +2,7 @@ import type { Writable } from 'node:stream';
 import { ClientTally, keptOf } from '#mesh/client-tally.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { AdmissionGate } from '#mesh/process/admission-gate.ts';
+import { Roster } from '#mesh/roster.ts';
 
 const SHUTTING_DOWN = 'the server is shutting down; try another or try again shortly';
 
@@ -27,7 +28,7 @@ export interface AdmittedRequest {
 export class InFlight {
   readonly #timeoutMs: number;
   readonly #gate: AdmissionGate;
-  readonly #running = new Set<AbortController>();
+  readonly #running = new Roster<AbortController>();
   readonly #places = new ClientTally();
   readonly #maxRequests: number;
   #isLeaving = false;
@@ -71,7 +72,7 @@ export class InFlight {
     this.#places.add(client, 1);
     const timeoutMs = this.#timeoutMs;
     const controller = new AbortController();
-    this.#running.add(controller);
+    const leaveRunning = this.#running.add(controller);
     const deadline = setTimeout(() => controller.abort(late(timeoutMs)), timeoutMs);
     const onClose = () => {
       if (!response.writableFinished) controller.abort(gone());
@@ -83,7 +84,7 @@ export class InFlight {
       end: () => {
         clearTimeout(deadline);
         response.off('close', onClose);
-        this.#running.delete(controller);
+        leaveRunning();
         this.#places.add(client, -1);
         leave();
       },
@@ -108,7 +109,7 @@ export class InFlight {
   /** Refuses new requests and ends the running ones; their clients are told why. */
   endAll(): void {
     this.#gate.close();
-    for (const controller of this.#running) controller.abort(draining());
+    for (const controller of this.#running.members()) controller.abort(draining());
   }
 }
 

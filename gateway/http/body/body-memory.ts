@@ -3,6 +3,7 @@ import type { Clock } from '#mesh/async/clock.ts';
 import { ClientTally } from '#mesh/client-tally.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { mbOf } from '#mesh/megabytes.ts';
+import { Roster } from '#mesh/roster.ts';
 
 /** Bytes a second on average below which a body gives way to others. */
 const MIN_BYTES_PER_S = 64_000;
@@ -30,10 +31,13 @@ export interface Arrival {
   readonly onCutOff: (error: MeshError) => void;
 }
 
-/** Room for the body of one request. */
-interface Account extends Arrival {
-  readonly request: IncomingMessage;
+/** Room for the body of one request, which it does not refer to: accounts outlive it for a while. */
+interface Account {
   readonly client: string;
+  /** Set while it is open. */
+  onCutOff: Arrival['onCutOff'] | undefined;
+  /** Takes it out of the roster. */
+  leave: () => void;
   readonly startMs: number;
   numBytes: number;
   /** Time of the last byte. */
@@ -64,7 +68,9 @@ interface Waiter extends RoomWish {
  */
 export class BodyMemory {
   readonly #limits: MemoryLimits;
-  readonly #accounts = new Map<IncomingMessage, Account>();
+  readonly #accounts = new WeakMap<IncomingMessage, Account>();
+  /** The open ones. */
+  readonly #open = new Roster<Account>();
   /** In order of arrival. */
   readonly #waiting = new Set<Waiter>();
   /** Bytes of bodies that are not complete. */
@@ -119,10 +125,12 @@ export class BodyMemory {
 
   #admit(request: IncomingMessage, client: string, arrival: Arrival): void {
     const startMs = this.#limits.clock.now();
+    const { numAnnounced, onCutOff } = arrival;
     const counts = { startMs, lastMs: startMs, numBytes: 0, numReserved: 0 };
-    const account = { request, client, ...counts, ...arrival };
+    const account: Account = { client, onCutOff, leave: () => {}, ...counts };
+    account.leave = this.#open.add(account);
     this.#accounts.set(request, account);
-    this.#reserve(account, arrival.numAnnounced);
+    this.#reserve(account, numAnnounced);
   }
 
   /** Gives room to those that wait, the one first whose client would hold least with it. */
@@ -163,7 +171,7 @@ export class BodyMemory {
 
   /** Counts further bytes of a body; throws QUEUE_FULL if they are too many. */
   take(request: IncomingMessage, numBytes: number): void {
-    const account = this.#accounts.get(request);
+    const account = this.#accountOf(request);
     if (account === undefined) throw this.#busy();
     if (!this.#fits(account, numBytes)) throw this.#busy();
     const numMore = Math.max(0, account.numBytes + numBytes - account.numReserved);
@@ -179,7 +187,7 @@ export class BodyMemory {
    * with it. Throws QUEUE_FULL if they are too many.
    */
   add(request: IncomingMessage, numBytes: number): void {
-    const account = this.#accounts.get(request);
+    const account = this.#accountOf(request);
     if (account === undefined) throw new MeshError('CANCELLED', 'the client has gone');
     if (!this.#fits(account, numBytes)) throw this.#busy();
     this.#count(account, numBytes);
@@ -200,7 +208,7 @@ export class BodyMemory {
 
   /** Marks a body as complete: it no longer counts as unfinished. */
   complete(request: IncomingMessage): void {
-    const account = this.#accounts.get(request);
+    const account = this.#accountOf(request);
     if (account === undefined) return;
     this.#reserve(account, -account.numReserved);
     this.#shareOut();
@@ -208,14 +216,21 @@ export class BodyMemory {
 
   /** Gives back all bytes of a request. */
   release(request: IncomingMessage): void {
-    const account = this.#accounts.get(request);
+    const account = this.#accountOf(request);
     if (account === undefined) return;
     this.#close(account);
     this.#shareOut();
   }
 
+  /** Returns the account of a request; undefined if it has none that is open. */
+  #accountOf(request: IncomingMessage): Account | undefined {
+    const account = this.#accounts.get(request);
+    return account?.onCutOff === undefined ? undefined : account;
+  }
+
   #close(account: Account): void {
-    this.#accounts.delete(account.request);
+    account.onCutOff = undefined;
+    account.leave();
     this.#reserve(account, -account.numReserved);
     this.#limits.onRelease?.(account.numBytes);
     this.#count(account, -account.numBytes);
@@ -228,8 +243,9 @@ export class BodyMemory {
     while (this.#unfinishedBytes.total + numBytes > maxUnfinishedBytes) {
       const victim = this.#slowest(own) ?? this.#oldestOfHeaviest(client, numBytes);
       if (victim === undefined) return false;
+      const { onCutOff } = victim;
       this.#close(victim);
-      victim.onCutOff(displaced());
+      onCutOff?.(displaced());
     }
     return true;
   }
@@ -254,8 +270,10 @@ export class BodyMemory {
     return tried.find((one) => one.client !== client && byClient.get(one.client) === most);
   }
 
+  /** Returns the accounts of bodies that are not complete, the oldest first. */
   #unfinished(): Account[] {
-    return [...this.#accounts.values()].filter(({ numReserved }) => numReserved > 0);
+    const unfinished = this.#open.members().filter(({ numReserved }) => numReserved > 0);
+    return unfinished.sort((a, b) => a.startMs - b.startMs);
   }
 
   #isSlow({ startMs, lastMs, numBytes }: Account): boolean {

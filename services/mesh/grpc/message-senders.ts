@@ -29,8 +29,10 @@ export const noteSenders: ServerInterceptor = ({ requestStream, responseStream }
  * Returns how messages are sent in the call that began with `first`, past the generators of nice-grpc
  * and the stream of grpc-js, which take a tenth of what a token costs the event loop. The handler sends
  * one message after another, yields none, and ends the call as any other does. Undefined if the message
- * came by no server.
+ * came by no server, or is asked for again: a call is not to outlive its end for its first message.
  */
 export function senderOf<Message>(first: object): SendMessage<Message> | undefined {
-  return senders.get(first);
+  const send = senders.get(first);
+  senders.delete(first);
+  return send;
 }

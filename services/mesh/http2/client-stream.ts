@@ -155,6 +155,8 @@ export class ClientStream {
     this.#waiting.length = 0;
     this.#numWaiting = 0;
     this.#listener?.onClose();
+    // What is left of a map of streams does not keep all that the call has used (see Roster).
+    this.#listener = undefined;
     this.drained();
   }
 

@@ -4,6 +4,7 @@ import { hash32 } from '#mesh/balance/hash.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { type ChannelUse, createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import type { Log } from '#mesh/log/log.ts';
+import { Roster } from '#mesh/roster.ts';
 import { InstanceServiceDefinition, type WatchResponse } from '#protos/autoglm/mesh/v1/instance.ts';
 import { HEARTBEAT_INTERVAL_MS, Heartbeat } from './heartbeat.ts';
 import type { Member } from './membership.ts';
@@ -65,7 +66,7 @@ export class Peer<Calls, Model> {
   readonly #heartbeat: Heartbeat;
   readonly #recovery: Recovery;
   /** Called, for each running call, if the peer falls silent. */
-  readonly #onLost = new Set<(why: MeshError) => void>();
+  readonly #onLost = new Roster<(why: MeshError) => void>();
   readonly #model: PeerModel<Model>;
   #isServing = false;
   #isHeard = false;
@@ -159,9 +160,9 @@ export class Peer<Calls, Model> {
   begin(onLost: (why: MeshError) => void, work = 0): () => void {
     this.#numOutstanding += 1;
     this.#work.begin(work);
-    this.#onLost.add(onLost);
+    const leave = this.#onLost.add(onLost);
     return () => {
-      this.#onLost.delete(onLost);
+      leave();
       this.#numOutstanding -= 1;
       this.#work.end(work);
       if (this.#numOutstanding === 0) this.#onIdle();
@@ -239,7 +240,7 @@ export class Peer<Calls, Model> {
     this.#enter();
     const message = `a process has been silent for ${this.#options.progressTimeoutS} s`;
     const why = new MeshError('NO_READY_ENDPOINT', message, { isPeerLost: true });
-    for (const giveUp of [...this.#onLost]) giveUp(why);
+    for (const giveUp of this.#onLost.members()) giveUp(why);
   }
 
   #onBroken(err: unknown): void {
