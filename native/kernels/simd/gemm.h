@@ -109,12 +109,18 @@ void MultiplyPairs(const GemmArgs& args, const PanelBlock& block) {
 }
 
 template <typename V>
-void MultiplyBlock(const GemmArgs& args, const PanelBlock& block) {
-  if (HasFloatRows(args)) return MultiplyFloat32<V>(args, block);
+void MultiplyPlain(const GemmArgs& args, const PanelBlock& panels) {
   if constexpr (V::kHasBfloat16Dot) {
-    if (args.format.type == WeightType::kBfloat16) return MultiplyPairs<V>(args, block);
+    if (!HasFloatRows(args) && args.format.type == WeightType::kBfloat16) {
+      return ForEachDepthBlock(panels, 1, kPairDepthBlock, [&](const PanelBlock& block) {
+        MultiplyPairs<V>(args, block);
+      });
+    }
   }
-  MultiplyBfloat16<V>(args, block);
+  ForEachDepthBlock(panels, 1, kDepthBlock, [&](const PanelBlock& block) {
+    if (HasFloatRows(args)) return MultiplyFloat32<V>(args, block);
+    MultiplyBfloat16<V>(args, block);
+  });
 }
 
 template <typename V>
@@ -135,8 +141,7 @@ void Multiply(const GemmArgs& args) {
     if (IsQuantized(args.format)) {
       MultiplyQuantized<V>(args, panels);
     } else {
-      ForEachDepthBlock(panels, 1,
-                        [&](const PanelBlock& block) { MultiplyBlock<V>(args, block); });
+      MultiplyPlain<V>(args, panels);
     }
     panel += num_together * panel_bytes;
   }

@@ -15,6 +15,11 @@ constexpr int64_t kPanelWidth = V::kTileVectors * V::kWidth;
 constexpr int64_t kDepthBlock = 1024;
 static_assert(kMaxGroupSize <= kDepthBlock);
 
+// The same for weights of 16 and of 8 bits that are multiplied as they lie in memory: 192 KiB, since the sums
+// of all rows are read and written once a slab.
+constexpr int64_t kPairDepthBlock = 1536;
+constexpr int64_t kByteDepthBlock = 3072;
+
 // Panels that pass a tile of rows together: as many as have 64 columns, so that a row that is prepared
 // for its products is used often.
 template <typename V>
@@ -43,11 +48,12 @@ struct PanelBlock {
   int64_t Depth() const { return depth_end - depth_begin; }
 };
 
-// Calls visit(block) for blocks of at most kDepthBlock depths of panels, each of whole groups of so many
-// depths, at most kDepthBlock. An empty depth has one block too, which writes the bias.
+// Calls visit(block) for blocks of at most max_depth depths of panels, each of whole groups of so many
+// depths, at most max_depth. An empty depth has one block too, which writes the bias.
 template <typename Visit>
-void ForEachDepthBlock(const PanelBlock& panels, int64_t group_depth, const Visit& visit) {
-  const int64_t most = kDepthBlock / group_depth * group_depth;
+void ForEachDepthBlock(const PanelBlock& panels, int64_t group_depth, int64_t max_depth,
+                       const Visit& visit) {
+  const int64_t most = max_depth / group_depth * group_depth;
   PanelBlock block = panels;
   do {
     const int64_t rest = panels.depth_end - block.depth_begin;

@@ -616,13 +616,15 @@ void MultiplyQuantized(const GemmArgs& args, const PanelBlock& panels) {
   const bool is_int16 = args.x_layout == InputLayout::kInt16Rows;
   const bool has_pairs = is_int16 || (V::kHasBfloat16Dot && args.x_dtype == Dtype::kBfloat16);
   if (args.format.type == WeightType::kInt4 && has_pairs && layout.num_groups > 1) {
-    return ForEachDepthBlock(panels, layout.group_depth, [&](const PanelBlock& block) {
+    return ForEachDepthBlock(panels, layout.group_depth, kDepthBlock, [&](const PanelBlock& block) {
       if (is_int16) return MultiplyNibbleGroups<V, Int16Dots<V>>(args, layout, block);
       if constexpr (V::kHasBfloat16Dot) {
         MultiplyNibbleGroups<V, Bfloat16Dots<V>>(args, layout, block);
       }
     });
   }
+  const bool has_bytes = args.format.quantizes_input && !V::kWidensBytes;
+  const int64_t max_depth = has_bytes ? kByteDepthBlock : kDepthBlock;
   for (int64_t g = 0; g < layout.num_groups; ++g) {
     const char* const first = panels.panel + g * layout.group_bytes;
     const int64_t begin = g * layout.group_depth;
@@ -631,7 +633,7 @@ void MultiplyQuantized(const GemmArgs& args, const PanelBlock& panels) {
     depths.depth_begin = begin;
     depths.depth_end = after < args.depth ? after : args.depth;
     depths.has_next = panels.has_next || depths.depth_end < args.depth;
-    ForEachDepthBlock(depths, 1, [&](const PanelBlock& block) {
+    ForEachDepthBlock(depths, 1, max_depth, [&](const PanelBlock& block) {
       MultiplyGroupBlock<V>(args, {.block = block,
                                    .lanes = layout.LanesAt(first, block.depth_begin - begin),
                                    .scales = first + layout.scale_offset,

@@ -175,7 +175,7 @@ TEST_CASE("Gemm multiplies any number of columns") {
 TEST_CASE("Gemm multiplies over any depth, also none and more than one block") {
   ForEachLevel([](const CpuKernels& kernels) {
     for (const Dtype dtype : kDtypes) {
-      for (const int64_t depth : {0, 1, 2, 7, 64, 65, 1023, 1024, 1025, 2050}) {
+      for (const int64_t depth : {0, 1, 2, 7, 64, 65, 1023, 1024, 1025, 1536, 1537, 2050, 3075}) {
         CheckProduct(kernels.gemm, Product(Dtype::kFloat32, dtype, 3, depth, 19));
         CheckProduct(kernels.gemm, Product(Dtype::kBfloat16, dtype, 3, depth, 19));
       }

@@ -225,7 +225,8 @@ TEST_CASE("A quantized gemm multiplies any number of columns") {
 TEST_CASE("A quantized gemm multiplies over any depth, also none and more than one block") {
   ForEachLevel([](const CpuKernels& kernels) {
     for (const WeightFormat& format : Formats()) {
-      for (const int64_t depth : {0, 1, 2, 3, 7, 31, 32, 65, 128, 129, 1023, 1024, 1025, 2053}) {
+      for (const int64_t depth : {0, 1, 2, 3, 7, 31, 32, 65, 128, 129, 1023, 1024, 1025, 2053, 3072,
+                                  3073, 6149}) {
         CheckProduct(kernels, format, Dtype::kFloat32, 3, depth, 19);
         CheckProduct(kernels, format, Dtype::kBfloat16, 3, depth, 19);
       }
