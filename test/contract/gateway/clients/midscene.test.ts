@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import sharp from 'sharp';
 import type { GenerateStart } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { saying } from '#test/contract/gateway/fake-backbone.ts';
 import { type Harness, startHarness } from '#test/contract/gateway/harness.ts';
+import { scratchFolder } from '#test/scratch-folder.ts';
 
 // Read when the package is loaded: where it keeps its logs.
-process.env['MIDSCENE_RUN_DIR'] = mkdtempSync(join(tmpdir(), 'autoglm-midscene-'));
+process.env['MIDSCENE_RUN_DIR'] = scratchFolder('midscene');
 const { Agent } = await import('@midscene/core/agent');
 const { defineActionTap } = await import('@midscene/core/device');
 

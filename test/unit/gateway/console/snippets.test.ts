@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -11,6 +11,7 @@ import {
   type Turn,
 } from '#gateway/console/chat/conversation.ts';
 import { chatSnippets, transcriptionSnippets } from '#gateway/console/chat/snippets.ts';
+import { scratchFolder } from '#test/scratch-folder.ts';
 
 const OPTIONS: ChatOptions = {
   model: 'phone-nano',
@@ -44,7 +45,7 @@ function runCurl(line: string, folder: string): { args: string[]; body: unknown 
 
 describe('the curl line of a chat', () => {
   it('sends exactly what the page sent, whatever the shell could take for its own', () => {
-    const folder = mkdtempSync(join(tmpdir(), 'autoglm-snippets-'));
+    const folder = scratchFolder('snippets');
     writeFileSync(join(folder, 'my-screen.png'), Uint8Array.of(1, 2, 3));
     const text = `it's "$HOME" \`id\` \\n $(id) 打开\nJSON\n# {x}`;
     const turns = [asks(text, file('my screen.png'))];
