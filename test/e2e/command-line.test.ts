@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { GOLDEN_TEXTS } from '#test/e2e/request/golden.ts';
 import { PHONE_NANO } from '#test/e2e/request/phone-cases.ts';
+import { scratchFolder } from '#test/scratch-folder.ts';
 import { autoglm, type Mesh, property, startMesh, writeConfig } from './mesh.ts';
 
 /** Open-AutoGLM's README starts its server with these flags, for a larger model. */
@@ -41,7 +42,7 @@ describe('autoglm against a running mesh', () => {
   let env: Readonly<Record<string, string>>;
   before(async () => {
     // No other mesh of this machine has left its state here.
-    const home = await mkdtemp(join(tmpdir(), 'autoglm-run-'));
+    const home = scratchFolder('run');
     env = { XDG_RUNTIME_DIR: home, XDG_STATE_HOME: home, HOME: home };
     mesh = await startMesh({ env: { ...env, AUTOGLM_MAX_NUM_SEQS: '8' }, flags: OPEN_AUTOGLM });
   });

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { cp, mkdtemp, writeFile } from 'node:fs/promises';
+import { cp, writeFile } from 'node:fs/promises';
 import { type IncomingMessage, request } from 'node:http';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { scraped } from '#test/e2e/counters.ts';
@@ -12,6 +11,7 @@ import { onText, postChat, streamAnswer, userMessage } from '#test/e2e/request/c
 import { GOLDEN_TEXTS } from '#test/e2e/request/golden.ts';
 import { LONG_ANSWER, runLoad } from '#test/e2e/request/load.ts';
 import { PHONE_NANO } from '#test/e2e/request/phone-cases.ts';
+import { scratchFolder } from '#test/scratch-folder.ts';
 
 /** Request whose answer outlasts whatever a test does meanwhile; it fills the context. */
 const ENDLESS_ANSWER = { ...LONG_ANSWER, max_tokens: 8000 };
@@ -203,7 +203,7 @@ describe('a mesh that cannot start', () => {
   });
 
   it('ends with the reason of the process that refused', async () => {
-    const model = await mkdtemp(join(tmpdir(), 'autoglm-model-'));
+    const model = scratchFolder('model');
     await cp(PHONE_NANO, model, { recursive: true });
     await writeFile(join(model, 'tokenizer.json'), '{}');
 

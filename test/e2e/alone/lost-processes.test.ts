@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { cp, mkdtemp, rename } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import OpenAI from 'openai';
@@ -16,6 +15,7 @@ import {
 import { LONG_ANSWER } from '#test/e2e/request/load.ts';
 import { PHONE_NANO } from '#test/e2e/request/phone-cases.ts';
 import { uniqueImage } from '#test/e2e/request/unique-media.ts';
+import { scratchFolder } from '#test/scratch-folder.ts';
 
 /** Requests that the decoder answers at the same time; further ones wait. */
 const NUM_PLACES = 8;
@@ -75,7 +75,7 @@ describe('a mesh that loses processes', () => {
   let mesh: Mesh;
   let encoderModel: string;
   before(async () => {
-    encoderModel = join(await mkdtemp(join(tmpdir(), 'autoglm-model-')), 'encoder');
+    encoderModel = join(scratchFolder('model'), 'encoder');
     await cp(PHONE_NANO, encoderModel, { recursive: true });
     mesh = await startMesh({
       numEncoders: { 'vision-encoder': 2, 'speech-encoder': 1 },
