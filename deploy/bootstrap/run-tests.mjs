@@ -1,12 +1,13 @@
 // Runs the tests: ctest first, then node:test. How many ended in which way is the last thing printed.
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join, relative } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { throwIfEnding } from './ending.mjs';
 import { BUILD, ROOT } from './paths.mjs';
 import { SOURCE_FLAGS } from './source.mjs';
 import { runEchoing, runForeground } from './stage.mjs';
 import { filesUnder } from './stamp.mjs';
+import { outputOf, sourceOf } from './typescript.mjs';
 
 /** Milliseconds after which a test file that has not ended counts as hanging. */
 const FILE_LIMIT_MS = 300_000;
@@ -21,11 +22,11 @@ const TEST_RESULTS = join(ROOT, 'deploy', 'bootstrap', 'test-results.mjs');
 /**
  * Runs the test files of `layers` whose path contains one of `filters` (all files if there are
  * none), and the native tests whose name does: those under one of `alone` one at a time, then the
- * others, as many at once as the machine has cores. Where all run, a few files that failed run
- * again alone: what they measure, others may have disturbed. Resolves to 0 only if at least one
- * test ran and every file has passed.
+ * others, as many at once as the machine has cores. Tests run from their sources, or as they were
+ * `compiled`. Where all run, a few files that failed run again alone: what they measure, others may
+ * have disturbed. Resolves to 0 only if at least one test ran and every file has passed.
  */
-export async function runTests({ layers, alone, filters, native }) {
+export async function runTests({ layers, alone, filters, native, compiled = false }) {
   const files = filesUnder(layers, (path) => path.endsWith('.test.ts'))
     .map((path) => relative(ROOT, path))
     .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)));
@@ -37,12 +38,10 @@ export async function runTests({ layers, alone, filters, native }) {
     return native ? nativeStatus : 1;
   }
   const isAlone = (file) => alone.some((folder) => file.startsWith(`${folder}/`));
+  const others = files.filter((file) => !isAlone(file));
   const runs = [
-    await runFiles(files.filter(isAlone), 1),
-    await runFiles(
-      files.filter((file) => !isAlone(file)),
-      CORES,
-    ),
+    await runFiles(files.filter(isAlone), { concurrency: 1, compiled }),
+    await runFiles(others, { concurrency: CORES, compiled }),
   ];
   const failed = runs.flatMap((run) => run.failed);
   const tests = runs.flatMap((run) => run.tests);
@@ -52,7 +51,7 @@ export async function runTests({ layers, alone, filters, native }) {
   }
   throwIfEnding();
   process.stdout.write(`\nThese failed and run again alone:\n${listOf(failed)}\n`);
-  const again = await runFiles(failed, 1);
+  const again = await runFiles(failed, { concurrency: 1, compiled });
   const passed = failed.filter((file) => !again.failed.includes(file));
   const last = [...tests.filter(({ file }) => !failed.includes(file)), ...again.tests];
   process.stdout.write(
@@ -65,24 +64,24 @@ export async function runTests({ layers, alone, filters, native }) {
  * Runs test files, so many at once; resolves to their tests with how each ended, and to the files in
  * which one failed.
  */
-async function runFiles(files, concurrency) {
+async function runFiles(files, { concurrency, compiled }) {
   if (files.length === 0) return { failed: [], tests: [] };
   const report = join(BUILD, 'test-results.txt');
   const status = await runForeground([
-    ...SOURCE_FLAGS,
+    ...(compiled ? ['--enable-source-maps'] : SOURCE_FLAGS),
     '--test',
     ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
     ...[`--test-reporter=${TEST_RESULTS}`, `--test-reporter-destination=${report}`],
     `--test-timeout=${FILE_LIMIT_MS}`,
     `--test-concurrency=${concurrency}`,
-    ...files,
+    ...(compiled ? files.map((file) => relative(ROOT, outputOf(join(ROOT, file)))) : files),
   ]);
   const tests = readFileSync(report, 'utf8')
     .split('\n')
     .filter(Boolean)
     .map((line) => {
       const [outcome, ...path] = line.split(' ');
-      return { outcome, file: relative(ROOT, path.join(' ')) };
+      return { outcome, file: relative(ROOT, sourceOf(resolve(ROOT, path.join(' ')))) };
     });
   if (status === 0) return { failed: [], tests };
   const isFailed = ({ outcome }) => outcome === 'failed';

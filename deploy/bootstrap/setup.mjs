@@ -9,7 +9,7 @@ import { ADDON, MACHINE_PEAK, NATIVE_TESTS } from './native.mjs';
 import { BUILD, ROOT } from './paths.mjs';
 import { describeLack, planSetUp } from './plan.mjs';
 import { requireBuildTools } from './toolchain.mjs';
-import { TYPESCRIPT } from './typescript.mjs';
+import { TESTS, TYPESCRIPT } from './typescript.mjs';
 
 /** Prepares what a running mesh needs. */
 export function setUpMesh() {
@@ -23,9 +23,10 @@ export function setUpSources() {
   return prepare({ builds: [ADDON, TYPESCRIPT, CONSOLE], runsSources: true, command });
 }
 
-/** Prepares what the fast tests need. */
-export function setUpTests() {
-  return prepare({ builds: [NATIVE_TESTS], runsSources: true, command: 'npm test' });
+/** Prepares what the fast tests need, and compiles them if asked to. */
+export function setUpTests({ compiled = false } = {}) {
+  const builds = compiled ? [NATIVE_TESTS, TESTS] : [NATIVE_TESTS];
+  return prepare({ builds, runsSources: true, command: 'npm test' });
 }
 
 /** Prepares what the benchmarks need, some of which start a mesh. */

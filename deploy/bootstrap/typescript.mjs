@@ -1,4 +1,4 @@
-// Compiles the TypeScript that the processes run, without its tests, into build/.
+// Compiles TypeScript into build/: what the processes run, and apart from it the tests.
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { BUILD, ROOT } from './paths.mjs';
@@ -20,37 +20,57 @@ const SOURCES = [
 ];
 
 /** The compiled programs of the processes and of the command line. */
-export const TYPESCRIPT = {
+export const TYPESCRIPT = compiled({
   name: 'the compiled TypeScript',
-  needsDev: true,
-  isDone: () => isWhole() && isStamped('typescript', hashOfSources()),
-  build: compileTypeScript,
-};
+  stamp: 'typescript',
+  title: 'compiling TypeScript',
+  project: 'tsconfig.build.json',
+  sources: SOURCES,
+});
+
+/** The compiled tests; types are not their matter, but that of `npm run check`. */
+export const TESTS = compiled({
+  name: 'the compiled tests',
+  stamp: 'tests',
+  title: 'compiling the tests',
+  project: 'tsconfig.tests.json',
+  sources: [...SOURCES, 'tsconfig.tests.json', 'test'],
+});
+
+/** A part of the tree that `tsc` writes to build/, each module at its place. */
+function compiled({ name, stamp, title, project, sources }) {
+  const hash = () => {
+    return contentHash(sources, (path) => {
+      return isCompiled(path) || /\/(package-lock|tsconfig[^/]*)\.json$/.test(path);
+    });
+  };
+  // A copy that was broken off has the stamp, but lacks files.
+  const isWhole = () => filesUnder(sources, isCompiled).every((path) => existsSync(outputOf(path)));
+  return {
+    name,
+    needsDev: true,
+    isDone: () => isWhole() && isStamped(stamp, hash()),
+    build: async () => {
+      const current = hash();
+      clearStamp(stamp);
+      const compiler = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
+      await stage(title, () => runTool(process.execPath, [compiler, '-p', project]));
+      writeStamp(stamp, current);
+    },
+  };
+}
 
 function isCompiled(path) {
   return path.endsWith('.ts') && !path.startsWith(IN_BROWSER);
 }
 
-/** Tells whether every file is there: a copy that was broken off has the stamp, but lacks files. */
-function isWhole() {
-  const sources = filesUnder(SOURCES, isCompiled);
-  return sources.every((path) => {
-    return existsSync(join(BUILD, relative(ROOT, path).replace(/\.ts$/, '.js')));
-  });
+/** Returns the path of what is compiled from the source at `path`. */
+export function outputOf(path) {
+  return join(BUILD, relative(ROOT, path).replace(/\.ts$/, '.js'));
 }
 
-async function compileTypeScript() {
-  const hash = hashOfSources();
-  clearStamp('typescript');
-  const compiler = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
-  await stage('compiling TypeScript', () =>
-    runTool(process.execPath, [compiler, '-p', 'tsconfig.build.json']),
-  );
-  writeStamp('typescript', hash);
-}
-
-function hashOfSources() {
-  return contentHash(SOURCES, (path) => {
-    return isCompiled(path) || /\/(package-lock|tsconfig[^/]*)\.json$/.test(path);
-  });
+/** Returns the path of the source of a compiled file; that of any other file is its own. */
+export function sourceOf(path) {
+  const isOutput = path.startsWith(join(BUILD, '/'));
+  return isOutput ? join(ROOT, relative(BUILD, path).replace(/\.js$/, '.ts')) : path;
 }

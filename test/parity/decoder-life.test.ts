@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { Worker } from 'node:worker_threads';
+import { startThread } from '#mesh/thread.ts';
 import { type Decoder, type DecoderOptions, devices, loadDecoder, type StepPlan } from '#native';
 import { engineRefusal } from '#test/refusal.ts';
 import { PagedSequence, planOf } from './paged-sequence.ts';
@@ -292,8 +292,7 @@ describe('a decoder', () => {
   });
 
   it('ends with its worker, in the middle of a step', async () => {
-    const worker = new Worker(new URL('./decoder-worker.mjs', import.meta.url), {
-      execArgv: ['--conditions=source'],
+    const worker = startThread(import.meta.resolve('#test/parity/decoder-worker.ts'), {
       workerData: OPTIONS,
     });
     await once(worker, 'message');

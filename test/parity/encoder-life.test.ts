@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { Worker } from 'node:worker_threads';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { startThread } from '#mesh/thread.ts';
 import {
   type DecodedImage,
   type EncoderOptions,
@@ -325,8 +325,7 @@ describe('an encoder', () => {
   });
 
   it('ends with its worker, in the middle of a picture', async () => {
-    const worker = new Worker(new URL('./encoder-worker.mjs', import.meta.url), {
-      execArgv: ['--conditions=source'],
+    const worker = startThread(import.meta.resolve('#test/parity/encoder-worker.ts'), {
       workerData: { options: OPTIONS, size: SCREENSHOT, bounds: OWN_BOUNDS },
     });
     await once(worker, 'message');

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { codePath } from '#deploy/local/code-path.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { cpuFeatures, devices, type IsaLevel } from '#native';
+import { MODULE_FLAGS } from '#test/program.ts';
 
 const LEVELS: readonly IsaLevel[] = ['reference', 'avx2', 'avx512', 'amx'];
 /** Fixtures with a language model, which a group of two can share; phone-nano has tests of its own. */
@@ -29,20 +30,20 @@ const DIRECTORIES = [
   'deploy/models/phone-nano',
 ];
 
-const PARITY = join(PACKAGE_ROOT, 'test/parity/parity.ts');
+const PARITY = codePath('test/parity/parity');
 
 /** Tests of integer weights, which have no fixture: they compare with floats at the same level. */
 const INTEGER_WEIGHTS = [
-  'test/parity/quantize-at-load.test.ts',
-  'test/parity/quantized-checkpoints.test.ts',
-];
+  'test/parity/quantize-at-load.test',
+  'test/parity/quantized-checkpoints.test',
+].map(codePath);
 
 /** Runs a script at one level in a process of its own, because a process has one level. */
 function runAt(
   isa: IsaLevel,
   script: readonly string[],
 ): Promise<{ readonly status: number; readonly output: string }> {
-  const args = ['--conditions=source', '--import', 'tsx', ...script];
+  const args = [...MODULE_FLAGS, ...script];
   // The child reports to nobody but its output.
   const env = { ...process.env, AUTOGLM_ISA: isa, NODE_TEST_CONTEXT: undefined };
   return new Promise((resolve) => {

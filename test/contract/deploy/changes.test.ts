@@ -9,13 +9,13 @@ import { after, before, describe, it } from 'node:test';
 import { callSupervisor } from '#deploy/local/control/control-client.ts';
 import type { ControlRequest } from '#deploy/local/control/control-protocol.ts';
 import { runningMeshes } from '#deploy/local/mesh-state.ts';
-import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { within } from '#test/bounded.ts';
 import { endChildren, noted } from '#test/children.ts';
 import { Lines } from '#test/lines.ts';
+import { programArgs } from '#test/program.ts';
 import { refusal } from '#test/refusal.ts';
 
-const RUNNER = join(PACKAGE_ROOT, 'test/contract/deploy/run-supervisor.ts');
+const RUNNER = programArgs('test/contract/deploy/run-supervisor');
 /** Longest wait for a command, ms: several processes start one after the other. */
 const COMMAND_MS = 120_000;
 
@@ -27,9 +27,9 @@ describe('the commands to a running mesh', { timeout: 300_000 }, () => {
   before(async () => {
     home = await mkdtemp(join(tmpdir(), 'autoglm-changes-'));
     const processes = ['llm-backbone=obey', '+llm-backbone-2=obey', '+llm-backbone-3=refuse'];
-    const args = [RUNNER, ...processes, 'gateway=obey', '+gateway-2=late'];
+    const args = [...RUNNER, ...processes, 'gateway=obey', '+gateway-2=late'];
     child = noted(
-      spawn(process.execPath, ['--conditions=source', '--import', 'tsx', ...args], {
+      spawn(process.execPath, args, {
         stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
         env: { ...process.env, XDG_RUNTIME_DIR: home, HOME: home },
       }),

@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { within } from '#test/bounded.ts';
+import { MODULE_FLAGS } from '#test/program.ts';
 
 const MEDIA = join(PACKAGE_ROOT, 'deploy/models/phone-nano/media');
 
@@ -49,7 +50,7 @@ describe('autoglm chat', () => {
   function chatFlags(more: readonly string[] = []): readonly string[] {
     const args = JSON.stringify(['chat', '--url', url, ...more]);
     const script = `import('#deploy/cli/main.ts').then((m) => m.runCli(${args}))`;
-    return ['--conditions=source', '--import', 'tsx', '-e', script];
+    return [...MODULE_FLAGS, '-e', script];
   }
 
   /** Chats in a terminal, without colours; resolves to what it shows. */

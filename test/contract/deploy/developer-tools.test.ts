@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { programArgs } from '#test/program.ts';
 
 function run(file: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const flags = ['--conditions=source', '--import', 'tsx', join(PACKAGE_ROOT, file)];
+  const flags = programArgs(file.replace(/\.ts$/, ''));
   const { status, stderr } = spawnSync(process.execPath, [...flags, ...args], {
     cwd: PACKAGE_ROOT,
     encoding: 'utf8',

@@ -2,15 +2,13 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
 import { afterEach, describe, it } from 'node:test';
-import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { within } from '#test/bounded.ts';
 import { endChildren, noted } from '#test/children.ts';
 import { Lines } from '#test/lines.ts';
+import { programArgs } from '#test/program.ts';
 
-const SOURCE_FLAGS = ['--conditions=source', '--import', 'tsx'];
-const RUNNER = join(PACKAGE_ROOT, 'test/contract/deploy/run-supervisor.ts');
+const RUNNER = programArgs('test/contract/deploy/run-supervisor');
 
 interface Running {
   readonly child: ChildProcess;
@@ -19,7 +17,7 @@ interface Running {
 
 function supervise(...processes: readonly string[]): Running {
   const child = noted(
-    spawn(process.execPath, [...SOURCE_FLAGS, RUNNER, ...processes], {
+    spawn(process.execPath, [...RUNNER, ...processes], {
       // The input closes when this test ends, even if it fails.
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     }),

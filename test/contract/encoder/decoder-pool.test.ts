@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { pathToFileURL } from 'node:url';
 import { DecoderPool } from '#encoder/decoding/decoder-pool.ts';
 import { within } from '#test/bounded.ts';
 import { refusal } from '#test/refusal.ts';
@@ -11,7 +10,7 @@ const { signal } = new AbortController();
 function poolOf(test: TestContext, { cpuMs = 60_000, numDecoders = 2 } = {}): DecoderPool {
   const pool = new DecoderPool({
     program: {
-      main: pathToFileURL(`${import.meta.dirname}/misbehaving-decoder.ts`).href,
+      main: import.meta.resolve('#test/contract/encoder/misbehaving-decoder.ts'),
       options: {},
       what: 'image',
     },

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { pino } from 'pino';
 import { RowReader } from '#backbone/media/row-reader.ts';
+import { codePath } from '#deploy/local/code-path.ts';
 import { openRowSharing } from '#encoder/row-sharing.ts';
 import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
 import {
@@ -141,7 +141,7 @@ async function drained(vision: RunningEncoder, test: TestContext): Promise<void>
 describe('rows shared between two processes', () => {
   it('outlive the encoder that is killed, and leave no file', async (test) => {
     const before = await readdir('/dev/shm');
-    const encoder = fork(join(import.meta.dirname, 'sharing-encoder.ts'), [
+    const encoder = fork(codePath('test/contract/encoder/sharing-encoder'), [
       await modelDirectory(test),
     ]);
     test.after(() => encoder.kill('SIGKILL'));
@@ -170,7 +170,7 @@ describe('rows shared between two processes', () => {
 
   it('are free again when their caller is killed before it half-closes', async (test) => {
     const vision = await startVision(test, { sharing: sharingOf() });
-    const taker = fork(join(import.meta.dirname, 'rows-taker.ts'), [vision.process.address]);
+    const taker = fork(codePath('test/contract/encoder/rows-taker'), [vision.process.address]);
     test.after(() => taker.kill('SIGKILL'));
     await once(taker, 'message');
     const metric = await metricsOf(vision, test);

@@ -6,15 +6,15 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { programArgs } from '#test/program.ts';
 import { startSpeech } from './harness.ts';
 
 describe('the example of a pipeline between services', () => {
   it('streams a recording in and prints the rows that come out', async (test) => {
     const { process: encoder, tower } = await startSpeech(test);
     const wav = readFileSync(join(PACKAGE_ROOT, 'test/testdata/audio-formats/speech.wav'));
-    const example = join(PACKAGE_ROOT, 'deploy/examples/stream-audio.ts');
-    const flags = ['--conditions=source', '--import', 'tsx'];
-    const child = spawn(process.execPath, [...flags, example, encoder.address], {
+    const example = programArgs('deploy/examples/stream-audio');
+    const child = spawn(process.execPath, [...example, encoder.address], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     const exited = once(child, 'exit');

@@ -7,11 +7,11 @@ import { credentials, makeGenericClientConstructor } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { loadProtos } from '#mesh/grpc/reflection.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { programArgs } from '#test/program.ts';
 import { FakeDecoder, scripted } from '#test/unit/llm-backbone/fake-decoder.ts';
 import { golden, vocabulary } from '#test/unit/llm-backbone/text-model.ts';
 import { startTestBackbone, type TestBackbone } from './harness.ts';
 
-const EXAMPLE = join(PACKAGE_ROOT, 'deploy', 'examples', 'generate.ts');
 const answer = golden.tokens.find(({ text }) => text.startsWith('你好'));
 
 describe('an internal client', () => {
@@ -24,14 +24,7 @@ describe('an internal client', () => {
   after(() => backbone.close());
 
   it('streams an answer with the shipped example', async () => {
-    const args = [
-      '--conditions=source',
-      '--import',
-      'tsx',
-      EXAMPLE,
-      backbone.backbone.address,
-      'hi',
-    ];
+    const args = [...programArgs('deploy/examples/generate'), backbone.backbone.address, 'hi'];
 
     const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: PACKAGE_ROOT });
 

@@ -5,10 +5,12 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { codePath } from '#deploy/local/code-path.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { NARROW_GLM4V, writeGlm4vCheckpoint } from '#test/checkpoint/glm4v-checkpoint.ts';
+import { MODULE_FLAGS } from '#test/program.ts';
 
-const LOAD_ONCE = join(PACKAGE_ROOT, 'test/contract/llm-backbone/load-once.ts');
+const LOAD_ONCE = codePath('test/contract/llm-backbone/load-once');
 const ADDON = join(PACKAGE_ROOT, 'build', 'native', 'autoglm.node');
 const skip = existsSync(ADDON) ? false : `${ADDON} is not built`;
 
@@ -23,7 +25,7 @@ interface Loaded {
 }
 
 async function loadOnce(...args: string[]): Promise<Loaded> {
-  const child = fork(LOAD_ONCE, args, { execArgv: ['--conditions=source', '--import', 'tsx'] });
+  const child = fork(LOAD_ONCE, args, { execArgv: [...MODULE_FLAGS] });
   const exited = once(child, 'exit');
   const [loaded] = await once(child, 'message');
   await exited;

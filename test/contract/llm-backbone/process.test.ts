@@ -11,10 +11,10 @@ import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { LlmBackboneServiceDefinition } from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import { InstanceServiceDefinition } from '#protos/autoglm/mesh/v1/instance.ts';
+import { programArgs } from '#test/program.ts';
 import { collect } from '#test/unit/llm-backbone/test-engine.ts';
 import { chatOf, requestsOf, startOf } from './harness.ts';
 
-const MAIN = join(PACKAGE_ROOT, 'services', 'llm-backbone', 'main.ts');
 const NANO = join(PACKAGE_ROOT, 'deploy', 'models', 'phone-nano');
 const ADDON = join(PACKAGE_ROOT, 'build', 'native', 'autoglm.node');
 const skip = existsSync(ADDON) ? false : `${ADDON} is not built`;
@@ -22,7 +22,7 @@ const skip = existsSync(ADDON) ? false : `${ADDON} is not built`;
 type Child = ChildProcessByStdio<null, Readable, null>;
 
 function run(...flags: string[]): Child {
-  const args = ['--conditions=source', '--import', 'tsx', MAIN, '--listen', '127.0.0.1:0'];
+  const args = [...programArgs('services/llm-backbone/main'), '--listen', '127.0.0.1:0'];
   return spawn(
     process.execPath,
     [...args, '--kv-cache-gb', '0.05', '--log-format', 'json', ...flags],

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, describe, it } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { MODULE_FLAGS } from '#test/program.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'log-'));
 
@@ -17,14 +18,7 @@ function run(code: string, stdout: 'pipe' | number = 'pipe'): ChildProcess {
     import { createLog, destinationsOf } from '#mesh/log/log.ts';
     const open = (path, format = 'json') => createLog({ role: 'test', level: 'info', format, path });
     ${code}`;
-  const flags = [
-    '--conditions=source',
-    '--import',
-    'tsx',
-    '--input-type=module',
-    '--eval',
-    program,
-  ];
+  const flags = [...MODULE_FLAGS, '--input-type=module', '--eval', program];
   return spawn(process.execPath, flags, { cwd: PACKAGE_ROOT, stdio: ['ignore', stdout, 'pipe'] });
 }
 

@@ -8,11 +8,12 @@ import {
   noEmulatedGpus,
   withEmulatedGpus,
 } from '#test/emulated-gpus.ts';
+import { MODULE_FLAGS } from '#test/program.ts';
 
 /** Largest difference of a logit between devices, which add in orders of their own. */
 const TOLERANCE = 1e-5;
 
-const MODULE = ['--import', 'tsx', '-C', 'source', '--input-type=module', '-e'];
+const MODULE = [...MODULE_FLAGS, '--input-type=module', '-e'];
 
 const OPTIONS = `
   import { loadDecoder } from '#native';

@@ -6,12 +6,13 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { withFakeGpus } from '#test/fake-gpus.ts';
+import { MODULE_FLAGS } from '#test/program.ts';
 
 /** Runs a module that prints JSON, where the driver knows these GPUs, and returns what it prints. */
 function withGpus(gpus: string, module: string): unknown {
   const text = execFileSync(
     process.execPath,
-    ['--import', 'tsx', '-C', 'source', '--input-type=module', '-e', module],
+    [...MODULE_FLAGS, '--input-type=module', '-e', module],
     {
       cwd: PACKAGE_ROOT,
       env: { ...process.env, ...withFakeGpus(gpus) },

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { RequestListener } from 'node:http';
+import { join } from 'node:path';
 import { afterEach, describe, it } from 'node:test';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { Type } from 'typebox';
 import { createMediaLoader } from '#gateway/media/create-media-loader.ts';
 import type { MediaLoader } from '#gateway/media/media-loader.ts';
@@ -12,12 +13,13 @@ import { type MediaReference, mediaReference } from '#gateway/openai/request/med
 import { MAX_CHUNK_BYTES } from '#mesh/encode/upload-limits.ts';
 import { type ErrorReason, MeshError } from '#mesh/errors.ts';
 import { resolveOptions } from '#mesh/options.ts';
+import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { refusal } from '#test/refusal.ts';
 import { turnsDuring } from '#test/unit/turns-during.ts';
 import { deferred } from './deferred.ts';
 import { type MediaServer, startMediaServer } from './media-server.ts';
 
-const TESTDATA = fileURLToPath(new URL('../../../testdata', import.meta.url));
+const TESTDATA = join(PACKAGE_ROOT, 'test/testdata');
 const PNG = readFileSync(`${TESTDATA}/resize/0.in.png`);
 const WAV = readFileSync(`${TESTDATA}/conformer-tiny/audio0.wav`);
 const GIF = Buffer.from('GIF89a\x01\0\x01\0\0\0\0;', 'latin1');

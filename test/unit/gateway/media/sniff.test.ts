@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { formatOf } from '#gateway/media/file-format.ts';
 import { sniffMediaType } from '#gateway/media/sniff.ts';
+import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { refusalOf } from '#test/refusal.ts';
 
 const bytes = (latin1: string) => Buffer.from(latin1, 'latin1');
-const fixture = (path: string) =>
-  readFileSync(new URL(`../../../testdata/${path}`, import.meta.url));
+const fixture = (path: string) => readFileSync(join(PACKAGE_ROOT, 'test/testdata', path));
 
 /** Makes the first Ogg page of one segment whose payload begins with `codecHeader`. */
 const ogg = (codecHeader: string) => bytes(`OggS\0\x02${'\0'.repeat(20)}\x01\x13${codecHeader}`);
