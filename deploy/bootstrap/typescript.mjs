@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { BUILD, ROOT } from './paths.mjs';
+import { areProgramsWhole, bundlePrograms } from './programs.mjs';
 import { runTool, stage } from './stage.mjs';
 import { clearStamp, contentHash, filesUnder, isStamped, writeStamp } from './stamp.mjs';
 
@@ -45,7 +46,10 @@ function compiled({ name, stamp, title, project, sources }) {
     });
   };
   // A copy that was broken off has the stamp, but lacks files.
-  const isWhole = () => filesUnder(sources, isCompiled).every((path) => existsSync(outputOf(path)));
+  const isWhole = () => {
+    const outputs = filesUnder(sources, isCompiled).map(outputOf);
+    return outputs.every((path) => existsSync(path)) && areProgramsWhole();
+  };
   return {
     name,
     needsDev: true,
@@ -54,7 +58,10 @@ function compiled({ name, stamp, title, project, sources }) {
       const current = hash();
       clearStamp(stamp);
       const compiler = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
-      await stage(title, () => runTool(process.execPath, [compiler, '-p', project]));
+      await stage(title, async () => {
+        await runTool(process.execPath, [compiler, '-p', project]);
+        await bundlePrograms();
+      });
       writeStamp(stamp, current);
     },
   };

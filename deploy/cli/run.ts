@@ -1,14 +1,9 @@
-import { extname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { MeshError } from '#mesh/errors.ts';
 import { didYouMean } from '#mesh/nearest-name.ts';
-import { PACKAGE_ROOT } from '#mesh/paths.ts';
+import { codePath } from '../local/code-path.ts';
 import { ROLES } from '../local/roles.ts';
 import type { Command } from './command.ts';
-
-/** The process runs from sources if this module does, otherwise from build/. */
-const EXTENSION = extname(import.meta.filename);
-const CODE_ROOT = EXTENSION === '.ts' ? PACKAGE_ROOT : join(PACKAGE_ROOT, 'build');
 
 const NAMES = ROLES.map(({ name }) => name);
 
@@ -26,7 +21,7 @@ export const run: Command = {
       throw new MeshError('INVALID_REQUEST', `${what}${hint}`);
     }
     // The main module takes its arguments as if Node had been started with it.
-    const main = join(CODE_ROOT, `${role.main}${EXTENSION}`);
+    const main = codePath(role.main);
     process.argv = [process.execPath, main, ...args];
     await import(pathToFileURL(main).href);
     return 0;

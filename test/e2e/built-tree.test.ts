@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -80,6 +80,20 @@ describe('a built tree without its development packages, at a path with a space'
     });
   });
 
+  it('has programs that hold the packages of many files, which would take a second to load', async () => {
+    const paths = JSON.parse(await readFile(join(tree, 'build/chunks/written.json'), 'utf8'));
+    const programs = paths.filter((path: string) => path.endsWith('.js'));
+    const codes = programs.map((path: string) => readFile(join(tree, path), 'utf8'));
+    const imported = (await Promise.all(codes)).flatMap((code: string) =>
+      [...code.matchAll(/^import .*?"([^"]+)";$/gm)].map(([, name]) => name),
+    );
+
+    assert(imported.includes('@grpc/grpc-js') && imported.includes('pino'));
+    for (const name of ['typebox', 'typebox/value', 'fastify', 'undici', 'yaml', 'nice-grpc']) {
+      assert(!imported.includes(name), name);
+    }
+  });
+
   describe('read-only and without a network', { skip: cannotIsolate() }, () => {
     const isolated = (...command: readonly string[]) => [
       ...['unshare', ...ISOLATE, ISOLATED, 'sh', tree],
@@ -107,8 +121,21 @@ describe('a built tree without its development packages, at a path with a space'
       assert.deepEqual(result, { status: 0, stdout: '0.1.0\n', stderr: '' });
     });
 
-    it('sees that one compiled file is missing', async () => {
-      const file = join(tree, 'build/services/llm-backbone/main.js');
+    it('sees that one compiled file is missing, of a program or of what programs share', async () => {
+      for (const path of ['services/llm-backbone/main.js', `chunks/${await someChunk()}`]) {
+        await assertSeesMissing(join(tree, 'build', path));
+      }
+    });
+
+    async function someChunk(): Promise<string> {
+      const chunk = (await readdir(join(tree, 'build/chunks'))).find((name) =>
+        name.endsWith('.js'),
+      );
+      assert(chunk !== undefined);
+      return chunk;
+    }
+
+    async function assertSeesMissing(file: string): Promise<void> {
       const code = await readFile(file);
       await rm(file);
 
@@ -120,7 +147,7 @@ describe('a built tree without its development packages, at a path with a space'
         result.stderr,
         /^missing or changed: the compiled TypeScript, .*cannot be written/,
       );
-    });
+    }
 
     it('says what is missing and which command makes it', async () => {
       await rm(join(tree, 'node_modules', 'yaml'), { recursive: true });
