@@ -1,4 +1,4 @@
-import { type ChatTokenLogprob, chatLogprobs } from '#gateway/openai/answer/logprobs.ts';
+import { chatLogprobs, type LateLogprobs } from '#gateway/openai/answer/logprobs.ts';
 import { createCallId } from '#gateway/openai/answer/tool-call.ts';
 import {
   Channel,
@@ -14,7 +14,7 @@ interface OutputText {
   readonly type: 'output_text';
   readonly text: string;
   readonly annotations: readonly never[];
-  readonly logprobs: readonly ChatTokenLogprob[];
+  readonly logprobs: readonly LateLogprobs[];
 }
 
 /** A text of thoughts. */
@@ -60,7 +60,7 @@ interface OpenItem {
   readonly callId: string;
   readonly name: string;
   text: string;
-  readonly logprobs: ChatTokenLogprob[];
+  readonly logprobs: LateLogprobs[];
 }
 
 /**

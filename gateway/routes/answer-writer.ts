@@ -6,11 +6,11 @@ import type { GenerateEvent } from '#gateway/routing/generate-call.ts';
 export interface AnswerWriter<Last> {
   /**
    * Takes one event of the start at `index`; returns the frames to send, maybe none. A promise
-   * delays that generation, so only an `accepted` event should return one.
+   * delays that generation, so only an event of its prompt should return one.
    */
   write(event: GenerateEvent, index: number): string | Promise<string>;
   /** Returns the rest of the answer: the last frames, or the body. */
-  end(): Last;
+  end(): Last | Promise<Last>;
 }
 
 /** Gathers each generation in its answer; `body` writes them when all have ended. */

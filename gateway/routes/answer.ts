@@ -1,7 +1,9 @@
 import { labelReply } from '#gateway/http/served-by.ts';
 import { idempotencyKey } from '#gateway/idempotency/idempotency-key.ts';
 import type { AnswerRun } from '#gateway/idempotency/kept-answers.ts';
+import type { RequestedStart } from '#gateway/openai/request/requested-start.ts';
 import { recordOf } from '#gateway/requests/request-record.ts';
+import { jsonInTurns } from '#mesh/async/json-in-turns.ts';
 import type { AnswerCall, AnswerSource, Exchange } from './answer-call.ts';
 import type { AnswerWriter } from './answer-writer.ts';
 import { answerOrDegrade } from './degraded-answer.ts';
@@ -48,12 +50,15 @@ export async function answer(
     );
   }
   try {
+    const isLong = call.starts.some(mayBeLong);
     const body =
       key === undefined
         ? await generate(own(sendNothing), call.whole)
-        : await keyed(sendNothing, async (run) => textOf(await generate(run, call.whole)));
+        : await keyed(sendNothing, async (run) =>
+            String(await written(await generate(run, call.whole), isLong)),
+          );
     reply.type(call.contentType ?? JSON_TYPE);
-    return body;
+    return isLong ? await written(body, isLong) : body;
   } finally {
     flight.end();
   }
@@ -73,7 +78,14 @@ function sendNothing(): undefined {
   return undefined;
 }
 
-/** Returns a whole answer as it is sent. */
-function textOf(body: string | object): string {
-  return typeof body === 'string' ? body : JSON.stringify(body);
+/** Tells whether an answer has scores or vectors, which may take most of a second to write. */
+function mayBeLong({ output, embedding }: RequestedStart): boolean {
+  const { numLogprobs, numPromptLogprobs } = output ?? {};
+  return (numLogprobs ?? numPromptLogprobs ?? embedding) !== undefined;
+}
+
+/** Returns a whole answer as it is sent; a long one is written in turns with other work. */
+async function written(body: string | object, isLong: boolean): Promise<string | Buffer> {
+  if (typeof body === 'string') return body;
+  return isLong ? await jsonInTurns(body) : JSON.stringify(body);
 }

@@ -129,7 +129,7 @@ class Ladder<Last> {
     for (const [index, ofPrompt] of events.entries()) {
       for (const event of ofPrompt) frames += await writer.write(event, index);
     }
-    const last = writer.end();
+    const last = await writer.end();
     this.#label(label);
     if (frames !== '') await request.run.send(frames);
     return { last };

@@ -62,7 +62,7 @@ export async function generateAll<Last>(
     await Promise.allSettled(runs);
     throw error;
   }
-  return writer.end();
+  return await writer.end();
 }
 
 function either({ signal }: AdmittedCall, siblings: AbortController): AbortSignal {

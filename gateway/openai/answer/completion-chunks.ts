@@ -1,3 +1,4 @@
+import { jsonInTurns } from '#mesh/async/json-in-turns.ts';
 import type {
   Accepted,
   ChoiceDelta,
@@ -46,7 +47,7 @@ export class CompletionChunks {
     this.#echo = echo;
   }
 
-  write(event: AnswerEvent): string {
+  write(event: AnswerEvent): string | Promise<string> {
     this.#options.meter.observe(event);
     switch (event.$case) {
       case 'accepted':
@@ -71,15 +72,17 @@ export class CompletionChunks {
     return this.#logprobs.map((_, index) => this.#chunk(index, { text, ...promptIds })).join('');
   }
 
-  #echoWithLogprobs(prompt: PromptLogprobs): string {
+  async #echoWithLogprobs(prompt: PromptLogprobs): Promise<string> {
+    const { frame, usage } = this.#options;
     const { text, firstToken } = this.#echo ?? {};
     if (firstToken === undefined) return '';
-    return this.#logprobs
-      .map((writer, index) => {
-        const logprobs = writer.writePrompt(firstToken, prompt.tokens);
-        return this.#chunk(index, { text, logprobs });
-      })
-      .join('');
+    let frames = '';
+    for (const [index, writer] of this.#logprobs.entries()) {
+      const logprobs = writer.writePrompt(firstToken, prompt.tokens);
+      const choice = this.#choice(index, { text, logprobs });
+      frames += frame.chunk(String(await jsonInTurns(choice)), usage);
+    }
+    return frames;
   }
 
   #delta({ index, text, tokenIds, logprobs, finish }: ChoiceDelta): string {
@@ -105,8 +108,13 @@ export class CompletionChunks {
   }
 
   #chunk(index: number, parts: Readonly<Record<string, unknown>>): string {
-    const { firstIndex, form, frame, usage } = this.#options;
-    const choice = {
+    const { frame, usage } = this.#options;
+    return frame.chunk(JSON.stringify(this.#choice(index, parts)), usage);
+  }
+
+  #choice(index: number, parts: Readonly<Record<string, unknown>>) {
+    const { firstIndex, form } = this.#options;
+    return {
       index: firstIndex + index,
       text: '',
       // Clients index the lists of every chunk of an answer with log-probabilities.
@@ -117,7 +125,6 @@ export class CompletionChunks {
       token_ids: null,
       ...parts,
     };
-    return frame.chunk(JSON.stringify(choice), usage);
   }
 }
 

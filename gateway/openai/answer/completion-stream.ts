@@ -35,7 +35,7 @@ export class CompletionStream {
   }
 
   /** Returns the frames of one event of a prompt's generation; "" if it has no news. */
-  write(event: AnswerEvent, prompt: number): string {
+  write(event: AnswerEvent, prompt: number): string | Promise<string> {
     return this.#chunks[prompt]?.write(event) ?? '';
   }
 

@@ -11,8 +11,8 @@ export type VectorFormat = 'float' | 'base64';
 const NUMBER_BYTES = 4;
 
 /**
- * Most numbers of one answer: written at once, a million as text takes a tenth of a second, eight as
- * base64 less.
+ * Most numbers of one answer, which is held whole: a million as text takes a tenth of a second to
+ * write, eight as base64 less.
  */
 const MAX_NUMBERS = { float: 1_048_576, base64: 8_388_608 } as const;
 
@@ -24,7 +24,7 @@ export interface VectorList {
   readonly format: VectorFormat;
 }
 
-/** Throws INVALID_REQUEST if the vectors of an answer are more than are written at once. */
+/** Throws INVALID_REQUEST if the vectors of an answer are more than one holds. */
 export function checkVectors({ numVectors, width, format }: VectorList): void {
   const max = MAX_NUMBERS[format];
   if (numVectors * width <= max) return;

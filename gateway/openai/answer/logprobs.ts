@@ -15,26 +15,27 @@ function tokenText(token: CandidateToken, asIds: boolean): string {
   return asIds ? `token_id:${token.tokenId}` : token.text.toString('utf8');
 }
 
-interface ChatToken {
-  readonly token: string;
-  readonly logprob: number;
-  readonly bytes: readonly number[];
-}
-
-export interface ChatTokenLogprob extends ChatToken {
-  readonly top_logprobs: readonly ChatToken[];
+/**
+ * Log-probabilities of one token, which are made when they are written: an answer has as many as
+ * take most of a second.
+ */
+export interface LateLogprobs {
+  toJSON(): object;
 }
 
 /** Returns `logprobs.content` of a chat choice. */
-export function chatLogprobs(tokens: readonly TokenLogprob[], asIds: boolean): ChatTokenLogprob[] {
-  return tokens.flatMap(({ token, top }) =>
-    token === undefined
-      ? []
-      : [{ ...chatToken(token, asIds), top_logprobs: top.map((one) => chatToken(one, asIds)) }],
-  );
+export function chatLogprobs(tokens: readonly TokenLogprob[], asIds: boolean): LateLogprobs[] {
+  return tokens.flatMap(({ token, top }) => {
+    if (token === undefined) return [];
+    const toJSON = () => {
+      const top_logprobs = top.map((one) => chatToken(one, asIds));
+      return { ...chatToken(token, asIds), top_logprobs };
+    };
+    return [{ toJSON }];
+  });
 }
 
-function chatToken(token: CandidateToken, asIds: boolean): ChatToken {
+function chatToken(token: CandidateToken, asIds: boolean) {
   return {
     token: tokenText(token, asIds),
     logprob: finite(token.logprob),
@@ -46,7 +47,7 @@ function chatToken(token: CandidateToken, asIds: boolean): ChatToken {
 export interface CompletionLogprobs {
   readonly tokens: string[];
   readonly token_logprobs: (number | null)[];
-  readonly top_logprobs: (Record<string, number> | null)[];
+  readonly top_logprobs: (LateLogprobs | null)[];
   /** Index in the choice's text at which each token's text begins, in characters. */
   readonly text_offset: number[];
 }
@@ -65,12 +66,11 @@ export class CompletionLogprobsWriter {
     for (const entry of tokens) {
       if (entry.token === undefined) continue;
       const candidates = [entry.token, ...entry.top];
-      this.#add(lists, entry.token, {
-        logprob: finite(entry.token.logprob),
-        top: Object.fromEntries(
+      const toJSON = () =>
+        Object.fromEntries(
           candidates.map((one) => [tokenText(one, this.#asIds), finite(one.logprob)]),
-        ),
-      });
+        );
+      this.#add(lists, entry.token, { logprob: finite(entry.token.logprob), top: { toJSON } });
     }
     return lists;
   }
@@ -85,7 +85,7 @@ export class CompletionLogprobsWriter {
   #add(
     lists: CompletionLogprobs,
     token: CandidateToken,
-    entry: { readonly logprob: number | null; readonly top: Record<string, number> | null },
+    entry: { readonly logprob: number | null; readonly top: LateLogprobs | null },
   ): void {
     const text = token.text.toString('utf8');
     lists.tokens.push(tokenText(token, this.#asIds));
@@ -109,27 +109,24 @@ export function joinLists(a: CompletionLogprobs, b: CompletionLogprobs): Complet
   };
 }
 
-interface PromptCandidate {
-  readonly logprob: number;
-  readonly rank: number;
-  readonly decoded_token: string;
-}
-
 /** Returns vLLM's `prompt_logprobs`: null for the first token, then candidates by token id. */
-export function promptLogprobs(prompt: PromptLogprobs): (Record<string, PromptCandidate> | null)[] {
+export function promptLogprobs(prompt: PromptLogprobs): (LateLogprobs | null)[] {
   const entries = prompt.tokens.map(({ token, rank, top }) => {
-    const ranked = top.map((one, i) => [one, i + 1] as const);
-    const all = token === undefined ? ranked : [...ranked, [token, rank] as const];
-    return Object.fromEntries(
-      all.map(([one, place]) => [
-        String(one.tokenId),
-        {
-          logprob: finite(one.logprob),
-          rank: place,
-          decoded_token: one.text.toString('utf8'),
-        },
-      ]),
-    );
+    const toJSON = () => {
+      const ranked = top.map((one, i) => [one, i + 1] as const);
+      const all = token === undefined ? ranked : [...ranked, [token, rank] as const];
+      return Object.fromEntries(
+        all.map(([one, place]) => [
+          String(one.tokenId),
+          {
+            logprob: finite(one.logprob),
+            rank: place,
+            decoded_token: one.text.toString('utf8'),
+          },
+        ]),
+      );
+    };
+    return { toJSON };
   });
   return [null, ...entries];
 }

@@ -15,7 +15,7 @@ export type ScoreCounter = (event: AnswerEvent) => void;
 
 /**
  * Counts the log-probabilities of one answer, of all its prompts and choices, because they are held
- * and written as JSON in one piece.
+ * together, and as JSON too.
  */
 export class ScoreBound {
   readonly #limits: ScoreLimits;

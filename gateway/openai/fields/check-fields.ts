@@ -11,6 +11,9 @@ export interface UnknownField {
   readonly meant: string | undefined;
 }
 
+/** More fields than an object of any API has; bounds the work of copying and checking each of them. */
+const MAX_FIELDS = 1000;
+
 /** Most unknown fields that are reported for one request. */
 const MAX_REPORTED = 5;
 
@@ -24,6 +27,18 @@ export function checkFields(body: Fields, table: FieldTable): UnknownField[] {
   return unknown;
 }
 
+/** Refuses an object of more fields than any API has; `at` is what a refusal calls it. */
+export function checkNumFields(
+  object: Fields,
+  at: string,
+  place: { readonly param?: string } = {},
+): void {
+  const numFields = Object.keys(object).length;
+  if (numFields <= MAX_FIELDS) return;
+  const message = `${at} must have at most ${MAX_FIELDS} fields, got ${numFields}`;
+  throw new MeshError('INVALID_REQUEST', message, place);
+}
+
 interface Place {
   /** Path of the object, "" for the body. */
   readonly at: string;
@@ -32,6 +47,7 @@ interface Place {
 }
 
 function checkObject(object: Fields, table: FieldTable, { at, body, unknown }: Place): void {
+  if (at !== '') checkNumFields(object, at, { param: at });
   for (const [name, value] of Object.entries(object)) {
     if (value === null || value === undefined) continue;
     const use = table.get(name);

@@ -1,8 +1,6 @@
+import { checkNumFields } from '#gateway/openai/fields/check-fields.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { briefly, isRecord } from '#mesh/json-value.ts';
-
-/** More fields than any API has; bounds the work of copying and checking each of them. */
-const MAX_FIELDS = 1000;
 
 /** A request body whose unset fields are absent. */
 export type Body = Readonly<Record<string, unknown>>;
@@ -26,13 +24,6 @@ export function openBody(json: unknown): Body {
   }
   checkNumFields(extra, 'extra_body');
   return { ...withoutNulls(extra), ...top };
-}
-
-function checkNumFields(record: Record<string, unknown>, at: string): void {
-  const numFields = Object.keys(record).length;
-  if (numFields <= MAX_FIELDS) return;
-  const message = `${at} must have at most ${MAX_FIELDS} fields, got ${numFields}`;
-  throw new MeshError('INVALID_REQUEST', message);
 }
 
 function withoutNulls(record: Record<string, unknown>): Record<string, unknown> {

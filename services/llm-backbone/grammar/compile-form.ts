@@ -1,25 +1,15 @@
 import { MeshError } from '#mesh/errors.ts';
 import { buildAutomaton, EndlessRule } from './automaton.ts';
 import type { CompileAnswer } from './compile-job.ts';
-import { formRules, type LimitingForm } from './form-rules.ts';
+import { FORM_NAMES, formRules, type LimitingForm } from './form-rules.ts';
 import { type FormName, formRefusal, TooComplex } from './grammar-refusal.ts';
-
-const NAMES: Readonly<Record<LimitingForm['$case'], FormName>> = {
-  jsonObject: 'json_schema',
-  jsonSchema: 'json_schema',
-  regex: 'regex',
-  choice: 'choice',
-  grammar: 'grammar',
-  structuralTag: 'structural_tag',
-  phoneAction: 'grammar',
-};
 
 /** Makes the automaton of a form, or says why there is none. */
 export function compileForm(form: LimitingForm): CompileAnswer {
   try {
     return { kind: 'automaton', automaton: buildAutomaton(formRules(form)) };
   } catch (error: unknown) {
-    const refusal = refusalOf(error, NAMES[form.$case]);
+    const refusal = refusalOf(error, FORM_NAMES[form.$case]);
     if (refusal === undefined) return { kind: 'failure', message: String(error) };
     return { kind: 'refusal', param: refusal.param ?? '', message: refusal.message };
   }

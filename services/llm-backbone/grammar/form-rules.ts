@@ -1,7 +1,7 @@
 import type { StructuredOutput } from '#protos/autoglm/llm/v1/structured_output.ts';
 import { gbnfRules } from './gbnf.ts';
 import { choice, type GrammarRules, text } from './grammar-node.ts';
-import { formRefusal } from './grammar-refusal.ts';
+import { type FormName, formRefusal } from './grammar-refusal.ts';
 import { jsonSchemaRules } from './json/schema-reader.ts';
 import { anyObject, JSON_RULES } from './json/text.ts';
 import { phoneActionRules } from './phone-action.ts';
@@ -13,6 +13,17 @@ export type LimitingForm = Exclude<
   NonNullable<StructuredOutput['form']>,
   { readonly $case: 'anyText' }
 >;
+
+/** What refusals call each form. */
+export const FORM_NAMES: Readonly<Record<LimitingForm['$case'], FormName>> = {
+  jsonObject: 'json_schema',
+  jsonSchema: 'json_schema',
+  regex: 'regex',
+  choice: 'choice',
+  grammar: 'grammar',
+  structuralTag: 'structural_tag',
+  phoneAction: 'grammar',
+};
 
 const MAX_TEXT_BYTES = 256 * 1024;
 const MAX_REGEX_BYTES = 16 * 1024;

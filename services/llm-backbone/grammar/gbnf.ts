@@ -126,13 +126,16 @@ class GbnfReader {
 
   #readRepeat(atom: GrammarNode): GrammarNode {
     let node = atom;
-    for (;;) {
+    for (let numRepeats = 0; ; numRepeats++) {
       const { text: next, bounds, line } = this.#next;
       if (next === '*') node = repeat(node, 0);
       else if (next === '+') node = repeat(node, 1);
       else if (next === '?') node = repeat(node, 0, 1);
       else if (bounds !== undefined) node = this.#repeated(node, bounds, line);
       else return node;
+      // Each is a form within the next one, as a group is.
+      if (numRepeats === MAX_DEPTH)
+        throw refusal(line, `more than ${MAX_DEPTH} repetitions of a part`);
       this.#at++;
     }
   }

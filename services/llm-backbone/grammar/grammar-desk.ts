@@ -3,9 +3,10 @@ import { LRUCache } from 'lru-cache';
 import { Turns } from '#backbone/prompt/turns.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { JobThread } from '#mesh/job-thread.ts';
-import type { Automaton, Grammar, TokenTrie } from '#native';
+import { type Automaton, EngineError, type Grammar, type TokenTrie } from '#native';
 import type { CompileAnswer, CompileJob } from './compile-job.ts';
-import { checkFormSize, type LimitingForm } from './form-rules.ts';
+import { checkFormSize, FORM_NAMES, type LimitingForm } from './form-rules.ts';
+import { formRefusal } from './grammar-refusal.ts';
 
 /** Most memory of the thread that compiles, MiB. */
 const MAX_HEAP_MB = 512;
@@ -73,7 +74,12 @@ export class GrammarDesk {
   }
 
   async #compile(form: LimitingForm, signal: AbortSignal): Promise<Grammar> {
-    return this.#trie.compile(automatonOf(await this.#answer(form, signal)));
+    const automaton = automatonOf(await this.#answer(form, signal));
+    try {
+      return await this.#trie.compile(automaton);
+    } catch (error: unknown) {
+      throw refusalOf(error, form) ?? error;
+    }
   }
 
   async #answer(form: LimitingForm, signal: AbortSignal): Promise<CompileAnswer> {
@@ -90,6 +96,12 @@ export class GrammarDesk {
       clearTimeout(timer);
     }
   }
+}
+
+/** Returns the refusal of a form that can be read in too many ways, which is no failure of ours. */
+function refusalOf(error: unknown, form: LimitingForm): MeshError | undefined {
+  if (!(error instanceof EngineError) || error.reason !== 'INVALID_REQUEST') return undefined;
+  return formRefusal(FORM_NAMES[form.$case], '', error.message.replace(/^grammar: /, ''));
 }
 
 function automatonOf(answer: CompileAnswer): Automaton {

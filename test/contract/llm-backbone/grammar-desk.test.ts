@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { GrammarDesk } from '#backbone/grammar/grammar-desk.ts';
-import type { Grammar, TokenTrie } from '#native';
+import { createTokenTrie, type Grammar, type TokenTrie } from '#native';
 import { refusal } from '#test/refusal.ts';
 
 const { signal } = new AbortController();
@@ -76,5 +76,24 @@ describe('a desk that compiles the forms of answers', () => {
 
     await assert.rejects(compile('two', 'c'), refusal('QUEUE_FULL', /waiting to be read/));
     await Promise.all([first, second]);
+  });
+
+  it('refuses a form that can be read in too many ways as the fault of its request', async (test) => {
+    const words = Array.from({ length: 400 }, (_, i) => 'a'.repeat(i + 1));
+    const starts = new Uint32Array(words.length + 1);
+    for (const [i, { length }] of words.entries()) starts[i + 1] = (starts[i] ?? 0) + length;
+    const bytes = Buffer.from(words.join(''));
+    const trie = createTokenTrie({ bytes, starts, numLogits: words.length });
+    const desk = new GrammarDesk(trie, { maxWaiting: 64 });
+    test.after(() => desk.close());
+    const names = Array.from({ length: 60 }, (_, i) => `r${i}`);
+    const any = `(${names.join(' | ')})`;
+    const rules = names.map((name) => `${name} ::= "a" | "a" ${any} ${any}`);
+    const value = [`root ::= ${any}`, ...rules].join('\n');
+
+    const compiled = desk.compile({ $case: 'grammar', value }, { client: 'one', signal });
+
+    const message = /^structured_output\.grammar: a text can be read in too many ways/;
+    await assert.rejects(compiled, refusal('INVALID_REQUEST', message));
   });
 });

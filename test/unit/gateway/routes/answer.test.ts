@@ -56,6 +56,30 @@ describe('answer', () => {
     assert.equal(response.headers['content-type'], 'text/plain; charset=utf-8');
   });
 
+  it('shares the event loop while it writes an answer with log-probabilities', async () => {
+    let numTurns = 0;
+    const turnsAt: number[] = [];
+    const entry = {
+      toJSON: () => {
+        setImmediate(() => numTurns++);
+        const endMs = performance.now() + 1;
+        while (performance.now() < endMs);
+        return turnsAt.push(numTurns);
+      },
+    };
+    const { response } = await askOnce({
+      script: () => scriptOf(...EVENTS),
+      call: {
+        starts: [{ ...startOf('a'), output: OutputOptions.create({ numLogprobs: 0 }) }],
+        whole: () => ({ write: () => '', end: () => ({ content: Array(100).fill(entry) }) }),
+      },
+    });
+
+    assert.equal(response.json<{ content: unknown[] }>().content.length, 100);
+    assert.match(String(response.headers['content-type']), /^application\/json/);
+    assert((turnsAt.at(-1) ?? 0) > 0, 'nothing else ran while the answer was written');
+  });
+
   it('generates for each start, under an id and an index of its own', async () => {
     const { uploads, response } = await askOnce({
       script: () => scriptOf(ACCEPTED),

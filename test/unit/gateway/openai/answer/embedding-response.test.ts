@@ -8,7 +8,7 @@ describe('the vectors of an answer', () => {
     checkVectors({ numVectors: 2048, width: 4096, format: 'base64' });
   });
 
-  it('are no more than can be written at once', () => {
+  it('are no more than an answer holds', () => {
     checkVectors({ numVectors: 256, width: 4096, format: 'float' });
 
     assert.throws(

@@ -10,6 +10,8 @@ function refusalFor(fields: object): MeshError {
   return refusalOf(() => parseChatRequest({ messages: MESSAGES, ...fields }));
 }
 
+const MANY_FIELDS = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`x${i}`, 0]));
+
 const toolOf = (value: object) => ({ type: 'function', function: value });
 
 const nested = (depth: number): object => (depth === 0 ? {} : { items: nested(depth - 1) });
@@ -26,6 +28,11 @@ const REFUSALS: readonly (readonly [object, string, string])[] = [
   [{ messages: undefined }, 'messages', 'is required'],
   [{ messages: [] }, 'messages', 'at least one message, got a list of 0'],
   [{ messages: 'hi' }, 'messages', 'got "hi"'],
+  [
+    { messages: [{ ...MANY_FIELDS, role: 'user', content: 'hi' }] },
+    'messages[0]',
+    'messages[0] must have at most 1000 fields, got 1002',
+  ],
   [{ messages: ['hi'] }, 'messages[0]', 'an object with role and content'],
   [{ messages: [{ content: 'hi' }] }, 'messages[0].role', 'got nothing'],
   [{ messages: [{ role: 'boss', content: 'hi' }] }, 'messages[0].role', 'got "boss"'],
