@@ -155,7 +155,7 @@ struct ActivationKernels {
   ElementwiseKernel gelu_erf;  // x * (1 + erf(x / sqrt(2))) / 2, the exact form
   ElementwiseKernel relu;
   ElementwiseKernel sigmoid;
-  // y = silu(first half) * second half (gate first, up second).
+  // y = silu(first half) * second half (gate first, up second); y may be the first half.
   void (*silu_mul)(const GatedArgs& args);
   // y = first half * sigmoid(second half).
   void (*glu)(const GatedArgs& args);

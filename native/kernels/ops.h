@@ -121,6 +121,20 @@ struct GemmOp {
   MatrixView y;            // [rows, columns]
 };
 
+// y = (silu(gate) * up) * transpose(down) + down_bias, where gate and up are the halves of x *
+// transpose(gate_up) + gate_up_bias.
+struct GatedMlpOp {
+  MatrixView x;               // [rows, depth of gate_up]; may be y
+  PackedMatrix gate_up;       // columns of gate, then of up
+  const float* gate_up_bias;  // [columns of gate_up] or null
+  PackedMatrix down;
+  const float* down_bias;   // [columns of down] or null
+  Dtype activation_dtype;   // as in GemmOp, of both products
+  MatrixView gate_up_rows;  // [rows, columns of gate_up], dense; may be overwritten
+  MatrixView gated;         // [rows, depth of down], dense; may be overwritten
+  MatrixView y;             // [rows, columns of down]
+};
+
 struct NormOp {
   MatrixView x;
   const float* weight;  // [columns]
@@ -343,6 +357,8 @@ struct Ops {
   // These operations compute layers.
   void (*gather)(OpsContext& context, const GatherOp& op);
   void (*gemm)(OpsContext& context, const GemmOp& op);
+  // Has the bits of gemm, silu_mul and gemm. Null: the device has nothing to gain from one operation.
+  void (*gated_mlp)(OpsContext& context, const GatedMlpOp& op);
   void (*rms_norm)(OpsContext& context, const NormOp& op);
   void (*rms_norm_residual)(OpsContext& context, const NormOp& op);  // y += norm(x)
   void (*layer_norm)(OpsContext& context, const NormOp& op);

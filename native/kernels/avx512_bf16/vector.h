@@ -26,6 +26,17 @@ struct Avx512Bf16Vector : Avx512VnniVector {
     return sum;
   }
 
+  // The instruction takes subnormal numbers as zero, which those of Avx512Vector round; of all others, NaN
+  // too, it makes the same bits.
+  static void StoreBfloat16First(uint16_t* p, Float a, int64_t count) {
+    constexpr int kSubnormal = 0x20;
+    if (_mm512_fpclass_ps_mask(a, kSubnormal) != 0) {
+      return Avx512VnniVector::StoreBfloat16First(p, a, count);
+    }
+    _mm256_mask_storeu_epi16(p, FirstLanes(count),
+                             reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(a)));
+  }
+
   // Takes subnormal numbers as zero.
   static Pairs RoundPairOfVectors(Float low, Float high) {
     return reinterpret_cast<Pairs>(_mm512_cvtne2ps_pbh(high, low));

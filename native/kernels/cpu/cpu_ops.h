@@ -14,6 +14,9 @@ void SetAttentionOps(Ops& ops);
 void SetConvolutionOps(Ops& ops);
 void SetOutputOps(Ops& ops);
 
+// The operation silu_mul, which others end with.
+void SiluMul(OpsContext& context, const GatedOp& op);
+
 // Opens a CPU device that uses the given kernels. Binds the calling thread to the first of the
 // device's cores, if `id` names any.
 Result<Device> OpenCpu(const kernels::CpuKernels& kernels, const DeviceId& id);

@@ -7,17 +7,11 @@
 #include "kernels/cpu/cpu_context.h"
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/cpu/gemm_input.h"
+#include "kernels/cpu/gemm_tasks.h"
 #include "kernels/packing/panel_rows.h"
 
 namespace autoglm::cpu {
 namespace {
-
-constexpr int64_t kTasksPerThread = 4;
-// A weight of at most so many bytes is cheaper to bring to every core, from a cache that they share, than
-// the rows that another core has written.
-constexpr int64_t kSmallWeightBytes = int64_t{1} << 20;
-// Fewer rows would read weights more often than they are worth.
-constexpr int64_t kMinRowsOfThread = 16;
 
 // Makes room for the rounded input of a weight.
 Status PrepareGemm(OpsContext& context, const WeightShape& shape) {
@@ -65,74 +59,31 @@ Status Pack(OpsContext& context, const PackOp& op) {
   return are_finite ? Status() : WeightNotFinite();
 }
 
-// How a product is divided into tasks: blocks of rows times groups of panels.
-struct GemmDivision {
-  int64_t rows_per_block;
-  int64_t num_groups;
-  // Consecutive tasks share their rows, and each thread begins with rows of its own; otherwise they share
-  // their panels, so that a panel is read from memory once.
-  bool is_by_rows;
-};
+// Returns how a product takes so many rows.
+kernels::GemmTask TaskOf(const CpuContext& cpu, const WeightShape& weight, Dtype activation_dtype,
+                         int64_t num_rows) {
+  const bool rounds = activation_dtype == Dtype::kBfloat16 || weight.format.quantizes_input;
+  return cpu.kernels().gemm.largest_task(weight.format,
+                                         rounds ? Dtype::kBfloat16 : Dtype::kFloat32, weight.depth,
+                                         num_rows);
+}
 
-GemmDivision DivideGemm(CpuContext& cpu, const WeightShape& weight, int64_t num_rows,
-                        const kernels::GemmTask& largest) {
-  const kernels::GemmKernels& gemm = cpu.kernels().gemm;
-  const int64_t num_threads = cpu.threads().num_threads();
-  const int64_t num_panels = DivideUp(weight.columns, gemm.panel_width);
-  const int64_t bytes =
-      num_panels * static_cast<int64_t>(gemm.panel_bytes(weight.format, weight.depth));
-  GemmDivision division = {.rows_per_block = largest.num_rows,
-                           .num_groups = 0,
-                           .is_by_rows = bytes <= kSmallWeightBytes &&
-                                         num_rows >= kMinRowsOfThread * num_threads &&
-                                         largest.x_layout != kernels::InputLayout::kTiles};
-  if (division.is_by_rows) {
-    // Threads get the same number of blocks, and blocks are of about one size.
-    const int64_t rows_of_thread = DivideUp(num_rows, num_threads);
-    const int64_t blocks_of_thread = DivideUp(rows_of_thread, largest.num_rows);
-    division.rows_per_block = DivideUp(rows_of_thread, blocks_of_thread);
-  }
-  const int64_t num_row_blocks = DivideUp(num_rows, division.rows_per_block);
-  // All threads get the same number of tasks, and tasks differ by a panel at most.
-  const int64_t wanted_groups = std::max(DivideUp(num_panels, largest.num_panels),
-                                         DivideUp(kTasksPerThread * num_threads, num_row_blocks));
-  const int64_t multiple = division.is_by_rows ? 1 : num_threads;
-  division.num_groups = std::min(DivideUp(wanted_groups, multiple) * multiple, num_panels);
-  return division;
+// Rounds rows as their product takes them.
+GemmInput InputOf(CpuContext& cpu, const WeightFormat& format, Dtype activation_dtype,
+                  const MatrixView& x, const kernels::GemmTask& task) {
+  const bool rounds = activation_dtype == Dtype::kBfloat16 || format.quantizes_input;
+  return rounds ? RoundGemmInput(cpu, format, x, task) : PlainGemmInput(x);
 }
 
 // Computes y = x * transpose(weight) + bias for the rows of y.
-void Multiply(CpuContext& cpu, const GemmOp& op, const kernels::GemmTask& largest,
-              const GemmInput& x, const MatrixView& y) {
-  const kernels::GemmKernels& gemm = cpu.kernels().gemm;
-  const WeightShape& weight = op.weight.shape;
-  const size_t panel_bytes = gemm.panel_bytes(weight.format, weight.depth);
-  const int64_t num_panels = DivideUp(weight.columns, gemm.panel_width);
-  const GemmDivision division = DivideGemm(cpu, weight, y.rows, largest);
-  const int64_t num_row_blocks = DivideUp(y.rows, division.rows_per_block);
-  const int64_t num_groups = division.num_groups;
-
-  cpu.threads().ParallelFor(num_groups * num_row_blocks, [&](int64_t task, int thread) {
-    const int64_t block = division.is_by_rows ? task / num_groups : task % num_row_blocks;
-    const int64_t group = division.is_by_rows ? task % num_groups : task / num_row_blocks;
-    const int64_t row = block * division.rows_per_block;
-    const int64_t panel = group * num_panels / num_groups;
-    const int64_t column = panel * gemm.panel_width;
-    const int64_t end_column = (group + 1) * num_panels / num_groups * gemm.panel_width;
-    gemm.multiply({.x_dtype = x.dtype,
-                   .x = x.data + row * x.row_bytes,
-                   .x_layout = x.layout,
-                   .x_scales = x.scales == nullptr ? nullptr : x.scales + row,
-                   .x_stride = x.stride,
-                   .num_rows = std::min(division.rows_per_block, y.rows - row),
-                   .depth = weight.depth,
-                   .format = weight.format,
-                   .panels = static_cast<const char*>(op.weight.packed) + panel * panel_bytes,
-                   .bias = op.bias == nullptr ? nullptr : op.bias + column,
-                   .y = y.data + row * y.stride + column,
-                   .y_stride = y.stride,
-                   .num_columns = std::min(end_column, weight.columns) - column,
-                   .scratch = GemmScratch(cpu, thread)});
+void Multiply(CpuContext& cpu, const PackedMatrix& weight, const float* bias,
+              const kernels::GemmTask& largest, const GemmInput& x, const MatrixView& y) {
+  const GemmTasks tasks(cpu, weight.shape, y.rows, largest);
+  cpu.threads().ParallelFor(tasks.num_tasks(), [&](int64_t task, int thread) {
+    const GemmPart part = tasks.PartOf(task);
+    MultiplyPart(cpu, weight, x, part,
+                 {.y = y.data + part.row * y.stride + part.column, .stride = y.stride, .bias = bias},
+                 thread);
   });
 }
 
@@ -140,16 +91,116 @@ void Gemm(OpsContext& context, const GemmOp& op) {
   CHECK(op.x.columns == op.weight.shape.depth && op.y.columns == op.weight.shape.columns);
   CHECK(op.x.rows == op.y.rows);
   CpuContext& cpu = Cpu(context);
-  const kernels::GemmKernels& gemm = cpu.kernels().gemm;
-  const WeightFormat& format = op.weight.shape.format;
-  const bool rounds = op.activation_dtype == Dtype::kBfloat16 || format.quantizes_input;
+  const WeightShape& shape = op.weight.shape;
+  for (int64_t begin = 0; begin < op.x.rows; begin += kRowsPerRounding) {
+    const int64_t count = std::min(kRowsPerRounding, op.x.rows - begin);
+    const kernels::GemmTask task = TaskOf(cpu, shape, op.activation_dtype, count);
+    const GemmInput input =
+        InputOf(cpu, shape.format, op.activation_dtype, op.x.Rows(begin, count), task);
+    Multiply(cpu, op.weight, op.bias, task, input, op.y.Rows(begin, count));
+  }
+}
+
+// Sums of a task of GatedMlp, on its stack: gates and ups of its rows, side by side.
+constexpr int64_t kGatedTaskValues = 16384;
+
+// Returns true if gates are to be applied part by part: there are more rows than a task takes, as caches keep
+// what fewer write, parts of gate and up are whole panels, and their sums are plain rows.
+bool GatesParts(const CpuContext& cpu, const MatrixView& gated, const kernels::GemmTask& task) {
+  return gated.rows > task.num_rows && gated.columns % cpu.kernels().gemm.panel_width == 0 &&
+         task.x_layout != kernels::InputLayout::kTiles &&
+         2 * task.num_rows * cpu.kernels().gemm.panel_width <= kGatedTaskValues;
+}
+
+// Writes silu(gate) * up as the product after it takes its rows, which are in the place of `gated`: rounded if
+// that takes each number by itself, otherwise as float32.
+void GateParts(CpuContext& cpu, const GatedMlpOp& op, const kernels::GemmTask& largest,
+               const GemmInput& x, const MatrixView& gated, const GemmInput& next) {
+  const kernels::CpuKernels& kernels = cpu.kernels();
+  const int64_t panel_values = 2 * largest.num_rows * kernels.gemm.panel_width;
+  kernels::GemmTask part_of = largest;
+  part_of.num_panels = std::min(largest.num_panels, kGatedTaskValues / panel_values);
+  WeightShape half = op.gate_up.shape;
+  half.columns = gated.columns;
+  const GemmTasks tasks(cpu, half, gated.rows, part_of);
+  cpu.threads().ParallelFor(tasks.num_tasks(), [&](int64_t task, int thread) {
+    alignas(64) float sums[kGatedTaskValues];
+    const GemmPart gate = tasks.PartOf(task);
+    GemmPart up = gate;
+    up.column += gated.columns;
+    const int64_t width = gate.num_columns;
+    MultiplyPart(cpu, op.gate_up, x, gate,
+                 {.y = sums, .stride = 2 * width, .bias = op.gate_up_bias}, thread);
+    MultiplyPart(cpu, op.gate_up, x, up,
+                 {.y = sums + width, .stride = 2 * width, .bias = op.gate_up_bias}, thread);
+    const bool is_plain = next.dtype == Dtype::kFloat32;
+    float* const y = gated.data + gate.row * gated.stride + gate.column;
+    kernels.activation.silu_mul({.x = sums,
+                                 .x_stride = 2 * width,
+                                 .num_rows = gate.num_rows,
+                                 .width = width,
+                                 .y = is_plain ? y : sums,
+                                 .y_stride = is_plain ? gated.stride : 2 * width});
+    if (is_plain) return;
+    for (int64_t row = 0; row < gate.num_rows; ++row) {
+      const float* values = sums + row * 2 * width;
+      if (next.layout == kernels::InputLayout::kFloatRows) {
+        kernels.convert.round_to_bfloat16(values, y + row * gated.stride, width);
+      } else {
+        auto* const rows = reinterpret_cast<uint16_t*>(gated.data);
+        kernels.convert.float32_to_bfloat16(
+            values, rows + (gate.row + row) * next.stride + gate.column, width);
+      }
+    }
+  });
+}
+
+// Returns how GateParts leaves rows for their product.
+GemmInput GatedInput(const WeightFormat& format, Dtype activation_dtype, const MatrixView& gated,
+                     const kernels::GemmTask& task) {
+  GemmInput input = PlainGemmInput(gated);
+  const bool is_float = task.x_layout == kernels::InputLayout::kFloatRows;
+  const bool is_each_rounded = activation_dtype == Dtype::kBfloat16 && !format.quantizes_input &&
+                               (is_float || task.x_layout == kernels::InputLayout::kRows);
+  if (!is_each_rounded) return input;
+  input.dtype = Dtype::kBfloat16;
+  input.layout = task.x_layout;
+  if (!is_float) input.stride *= 2;
+  return input;
+}
+
+// Computes y = down(gated) of rows that lie as `input` says.
+void MultiplyDown(CpuContext& cpu, const GatedMlpOp& op, GemmInput input, const MatrixView& gated,
+                  const kernels::GemmTask& task, const MatrixView& y) {
+  if (input.dtype == Dtype::kFloat32) {
+    input = InputOf(cpu, op.down.shape.format, op.activation_dtype, gated, task);
+  }
+  Multiply(cpu, op.down, op.down_bias, task, input, y);
+}
+
+void GatedMlp(OpsContext& context, const GatedMlpOp& op) {
+  CHECK(op.x.columns == op.gate_up.shape.depth && op.y.columns == op.down.shape.columns);
+  CHECK(op.gate_up.shape.columns == 2 * op.gated.columns && op.gated.columns == op.down.shape.depth);
+  CHECK(op.x.rows == op.y.rows && op.x.rows == op.gated.rows);
+  CpuContext& cpu = Cpu(context);
   for (int64_t begin = 0; begin < op.x.rows; begin += kRowsPerRounding) {
     const int64_t count = std::min(kRowsPerRounding, op.x.rows - begin);
     const MatrixView x = op.x.Rows(begin, count);
-    const kernels::GemmTask task = gemm.largest_task(
-        format, rounds ? Dtype::kBfloat16 : Dtype::kFloat32, op.x.columns, count);
-    const GemmInput input = rounds ? RoundGemmInput(cpu, format, x, task) : PlainGemmInput(x);
-    Multiply(cpu, op, task, input, op.y.Rows(begin, count));
+    const MatrixView gated = op.gated.Rows(begin, count);
+    const kernels::GemmTask first = TaskOf(cpu, op.gate_up.shape, op.activation_dtype, count);
+    const kernels::GemmTask second = TaskOf(cpu, op.down.shape, op.activation_dtype, count);
+    const GemmInput input =
+        InputOf(cpu, op.gate_up.shape.format, op.activation_dtype, x, first);
+    GemmInput next = PlainGemmInput(gated);
+    if (GatesParts(cpu, gated, first)) {
+      next = GatedInput(op.down.shape.format, op.activation_dtype, gated, second);
+      GateParts(cpu, op, first, input, gated, next);
+    } else {
+      const MatrixView gate_up = op.gate_up_rows.Rows(begin, count);
+      Multiply(cpu, op.gate_up, op.gate_up_bias, first, input, gate_up);
+      SiluMul(context, {.x = gate_up, .y = gated});
+    }
+    MultiplyDown(cpu, op, next, gated, second, op.y.Rows(begin, count));
   }
 }
 
@@ -162,6 +213,7 @@ void SetGemmOps(Ops& ops) {
   ops.prepare_gemm = PrepareGemm;
   ops.pack = Pack;
   ops.gemm = Gemm;
+  ops.gated_mlp = GatedMlp;
 }
 
 }  // namespace autoglm::cpu

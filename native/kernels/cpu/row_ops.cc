@@ -118,12 +118,16 @@ void Rope(OpsContext& context, const RopeOp& op) {
 
 }  // namespace
 
+void SiluMul(OpsContext& context, const GatedOp& op) {
+  Gated<&ActivationKernels::silu_mul>(context, op);
+}
+
 void SetRowOps(Ops& ops) {
   ops.rms_norm = Norm<&NormKernels::rms_norm>;
   ops.rms_norm_residual = Norm<&NormKernels::rms_norm_residual>;
   ops.layer_norm = Norm<&NormKernels::layer_norm>;
   ops.activate = Activate;
-  ops.silu_mul = Gated<&ActivationKernels::silu_mul>;
+  ops.silu_mul = SiluMul;
   ops.glu = Gated<&ActivationKernels::glu>;
   ops.add_scaled = AddScaled;
   ops.gate_rows = GateRows;

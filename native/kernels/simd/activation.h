@@ -13,10 +13,13 @@ typename V::Float Silu(typename V::Float x) {
   return V::Multiply(x, Sigmoid<V>(x));
 }
 
+// x times the probability that a standard normal number is below x: 1/2 + (1/2 - tail), or 1/2 - (1/2 - tail)
+// of a negative x.
 template <typename V>
 typename V::Float GeluErf(typename V::Float x) {
-  const typename V::Float erf = ErrorFunction<V>(V::Multiply(x, V::Set(0.70710678118654752f)));
-  return V::Multiply(V::Multiply(V::Set(0.5f), x), V::Add(V::Set(1.0f), erf));
+  const typename V::Float half = V::Set(0.5f);
+  const typename V::Float centre = V::Subtract(half, NormalTail<V>(V::Abs(x)));
+  return V::Multiply(x, V::Add(half, V::CopySign(centre, x)));
 }
 
 template <typename V>

@@ -64,9 +64,13 @@ void DecoderRank::RunMlp(const DecoderLayerWeights& weights) {
   const float epsilon = config_.rms_norm_eps;
 
   ops.rms_norm(context, {step_.residual, weights.pre_mlp_norm, nullptr, epsilon, step_.normed});
-  Multiply(step_.normed, weights.gate_up, step_.gate_up);
-  ops.silu_mul(context, {step_.gate_up, step_.mlp});
-  Multiply(step_.mlp, weights.down, step_.projected);
+  LayerOps(device_, activation_dtype_)
+      .ApplyGatedMlp(step_.normed,
+                     {.gate_up = weights.gate_up,
+                      .down = weights.down,
+                      .gate_up_rows = step_.gate_up,
+                      .gated = step_.mlp},
+                     step_.projected);
   ops.all_reduce(context, {step_.projected});
   ops.rms_norm_residual(context,
                         {step_.projected, weights.post_mlp_norm, nullptr, epsilon, step_.residual});

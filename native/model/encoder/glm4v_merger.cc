@@ -63,15 +63,16 @@ TowerOutcome Glm4vMerger::Apply(const TowerBatch& batch, const MatrixView& patch
   return ForChunks(batch, rows.rows, [&](int64_t begin, int64_t count) {
     const MatrixView downsampled = downsampled_.Rows(0, count);
     const MatrixView projected = projected_.Rows(0, count);
-    const MatrixView gate_up = gate_up_rows_.Rows(0, count);
-    const MatrixView gated = gated_.Rows(0, count);
     layer_ops_.Multiply(cells.Rows(begin, count), downsample_, downsampled);
     layer_ops_.Multiply(downsampled, proj_, projected);
     layer_ops_.LayerNorm(projected, norm_, kLayerNormEpsilon, projected);
     layer_ops_.Activate(Activation::kGeluErf, projected);
-    layer_ops_.Multiply(projected, gate_up_, gate_up);
-    device_.ops->silu_mul(*device_.context, {.x = gate_up, .y = gated});
-    layer_ops_.Multiply(gated, down_, rows.Rows(begin, count));
+    layer_ops_.ApplyGatedMlp(projected,
+                             {.gate_up = gate_up_,
+                              .down = down_,
+                              .gate_up_rows = gate_up_rows_.Rows(0, count),
+                              .gated = gated_.Rows(0, count)},
+                             rows.Rows(begin, count));
   });
 }
 

@@ -173,14 +173,15 @@ void Glm4vVision::FinishLayer(const Layer& layer, const Activations& a, int64_t 
                               int64_t count) const {
   const MatrixView x = a.x.Rows(begin, count);
   const MatrixView branch = a.branch.Rows(0, count);
-  const MatrixView gate_up = a.gate_up.Rows(0, count);
-  const MatrixView gated = a.gated.Rows(0, count);
   layer_ops_.Multiply(a.attended.Rows(begin, count), layer.proj, branch);
   layer_ops_.AddScaled(branch, 1.0f, x);
   ApplyNorm(layer.norm2, x, branch);
-  layer_ops_.Multiply(branch, layer.gate_up, gate_up);
-  device_.ops->silu_mul(*device_.context, {.x = gate_up, .y = gated});
-  layer_ops_.Multiply(gated, layer.down, branch);
+  layer_ops_.ApplyGatedMlp(branch,
+                           {.gate_up = layer.gate_up,
+                            .down = layer.down,
+                            .gate_up_rows = a.gate_up.Rows(0, count),
+                            .gated = a.gated.Rows(0, count)},
+                           branch);
   layer_ops_.AddScaled(branch, 1.0f, x);
 }
 

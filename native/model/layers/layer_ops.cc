@@ -14,6 +14,23 @@ void LayerOps::Multiply(const MatrixView& x, const Linear& linear, const MatrixV
                                        .y = y});
 }
 
+void LayerOps::ApplyGatedMlp(const MatrixView& x, const GatedMlp& mlp, const MatrixView& y) const {
+  if (device_.ops->gated_mlp != nullptr) {
+    return device_.ops->gated_mlp(*device_.context, {.x = x,
+                                                     .gate_up = mlp.gate_up.weight,
+                                                     .gate_up_bias = mlp.gate_up.bias,
+                                                     .down = mlp.down.weight,
+                                                     .down_bias = mlp.down.bias,
+                                                     .activation_dtype = activation_dtype_,
+                                                     .gate_up_rows = mlp.gate_up_rows,
+                                                     .gated = mlp.gated,
+                                                     .y = y});
+  }
+  Multiply(x, mlp.gate_up, mlp.gate_up_rows);
+  device_.ops->silu_mul(*device_.context, {.x = mlp.gate_up_rows, .y = mlp.gated});
+  Multiply(mlp.gated, mlp.down, y);
+}
+
 void LayerOps::LayerNorm(const MatrixView& x, const LayerNormWeights& norm, double epsilon,
                          const MatrixView& y) const {
   device_.ops->layer_norm(*device_.context, {.x = x,

@@ -18,6 +18,14 @@ struct LayerNormWeights {
 // Reads NAME.weight and NAME.bias.
 LayerNormWeights LoadLayerNorm(WeightLoader& loader, const std::string& name, int64_t columns);
 
+// Weights of an MLP whose first half of columns gates the second, and memory for its rows.
+struct GatedMlp {
+  const Linear& gate_up;
+  const Linear& down;
+  MatrixView gate_up_rows;  // [rows, columns of gate_up], dense; overwritten
+  MatrixView gated;         // [rows, depth of down], dense; overwritten
+};
+
 // Operations that every tower uses, on one device and in one arithmetic.
 class LayerOps {
  public:
@@ -28,6 +36,8 @@ class LayerOps {
 
   // Computes y = x * transpose(weight) + bias.
   void Multiply(const MatrixView& x, const Linear& linear, const MatrixView& y) const;
+  // Computes y = down(silu(gate(x)) * up(x)); y may be x.
+  void ApplyGatedMlp(const MatrixView& x, const GatedMlp& mlp, const MatrixView& y) const;
   // Computes y = norm(x); y may be x.
   void LayerNorm(const MatrixView& x, const LayerNormWeights& norm, double epsilon,
                  const MatrixView& y) const;

@@ -237,6 +237,26 @@ TEST_CASE("Narrowing agrees with the reference bit for bit, NaN aside") {
   });
 }
 
+TEST_CASE("Narrowing to bfloat16 rounds every upper half of a float as the reference does") {
+  std::vector<float> x;
+  for (uint32_t upper = 0; upper < 65536; ++upper) {
+    for (const uint32_t lower : {0x0000u, 0x7fffu, 0x8000u, 0x8001u}) {
+      const float value = std::bit_cast<float>(upper << 16 | lower);
+      if (!std::isnan(value)) x.push_back(value);
+    }
+  }
+  const auto count = static_cast<int64_t>(x.size());
+  std::vector<uint16_t> expected(x.size());
+  ReferenceKernels().convert.float32_to_bfloat16(x.data(), expected.data(), count);
+  ForEachLevel([&](const CpuKernels& kernels) {
+    std::vector<uint16_t> y(x.size());
+
+    kernels.convert.float32_to_bfloat16(x.data(), y.data(), count);
+
+    CHECK(y == expected);
+  });
+}
+
 TEST_CASE("Rounding to bfloat16 gives the numbers that narrowing and widening give") {
   std::vector<float> x = RandomFloats(500, 1, 100.0f);
   x.insert(x.end(), {0.0f, -0.0f, kInfinity, -kInfinity, kNan, 1e-40f, 3.4e38f, 1.00390625f});

@@ -106,6 +106,79 @@ TEST_CASE("A rounded product of any number of rows gives each row the bits it ha
   }
 }
 
+struct TestedMlp {
+  WeightFormat format;
+  Dtype activation_dtype;
+  int64_t width;
+};
+
+// Columns of gates that are whole panels at every level, and columns that are at none.
+std::vector<TestedMlp> TestedMlps() {
+  std::vector<TestedMlp> mlps;
+  for (const int64_t width : {192, 90}) {
+    mlps.push_back({PlainFormat(Dtype::kFloat32), Dtype::kFloat32, width});
+    mlps.push_back({PlainFormat(Dtype::kBfloat16), Dtype::kBfloat16, width});
+    mlps.push_back({{.type = WeightType::kInt8, .quantizes_input = true}, Dtype::kBfloat16, width});
+    mlps.push_back({{.type = WeightType::kInt8}, Dtype::kBfloat16, width});
+    mlps.push_back({{.type = WeightType::kInt4, .group_size = 32, .scale_dtype = Dtype::kBfloat16},
+                    Dtype::kBfloat16,
+                    width});
+  }
+  return mlps;
+}
+
+TEST_CASE("At every level a gated MLP has the bits of its products and their gate, in place too") {
+  constexpr int64_t kHidden = 70, kMaxRows = 1071;
+  kernels::ForEachLevel([&](const kernels::CpuKernels& kernels) {
+    const Device device = Open(kernels);
+    const Ops& ops = *device.ops;
+    OpsContext& context = *device.context;
+    for (const auto& [format, activation_dtype, width] : TestedMlps()) {
+      CAPTURE(WeightFormatName(format));
+      CAPTURE(width);
+      const std::vector<float> weights = RandomFloats(2 * width * kHidden, 1, 1.0f);
+      const std::vector<float> biases = RandomFloats(2 * width + kHidden, 2, 1.0f);
+      const WeightShape shapes[] = {{format, 2 * width, kHidden}, {format, kHidden, width}};
+      DeviceBuffer packed[2];
+      for (int i = 0; i < 2; ++i) {
+        packed[i] = Allocate(device, ops.packed_bytes(context, shapes[i]));
+        const WeightRows rows[] = {{weights.data(), Dtype::kFloat32, shapes[i].columns}};
+        REQUIRE(ops.prepare_gemm(context, shapes[i]).ok());
+        REQUIRE(ops.pack(context, {rows, shapes[i], packed[i].data()}).ok());
+      }
+      const PackedMatrix gate_up = {shapes[0], packed[0].data()};
+      const PackedMatrix down = {shapes[1], packed[1].data()};
+      const float* const down_bias = biases.data() + 2 * width;
+      for (const int64_t num_rows : {int64_t{1}, int64_t{7}, kMaxRows}) {
+        CAPTURE(num_rows);
+        std::vector<float> x = RandomFloats(num_rows * kHidden, 3, 1.0f);
+        std::vector<float> expected(x.size());
+        std::vector<float> halves(static_cast<size_t>(2 * num_rows * width));
+        std::vector<float> gated(static_cast<size_t>(num_rows * width));
+        const MatrixView rows = View(x, num_rows, kHidden);
+        const MatrixView gate_up_rows = View(halves, num_rows, 2 * width);
+        const MatrixView gated_rows = View(gated, num_rows, width);
+        ops.gemm(context, {rows, gate_up, biases.data(), activation_dtype, gate_up_rows});
+        ops.silu_mul(context, {gate_up_rows, gated_rows});
+        ops.gemm(context, {gated_rows, down, down_bias, activation_dtype,
+                           View(expected, num_rows, kHidden)});
+
+        ops.gated_mlp(context, {.x = rows,
+                                .gate_up = gate_up,
+                                .gate_up_bias = biases.data(),
+                                .down = down,
+                                .down_bias = down_bias,
+                                .activation_dtype = activation_dtype,
+                                .gate_up_rows = gate_up_rows,
+                                .gated = gated_rows,
+                                .y = rows});
+
+        CHECK(x == expected);
+      }
+    }
+  });
+}
+
 TEST_CASE("At every level a rounded row has the bits it has alone, also among the rows of tiles") {
   constexpr int64_t kDepth = 330, kColumns = 90, kNumRows = 1071;
   const WeightFormat formats[] = {PlainFormat(Dtype::kBfloat16),
