@@ -5,6 +5,7 @@ import { describe, it } from 'node:test';
 import { startThread } from '#mesh/thread.ts';
 import { type Decoder, type DecoderOptions, devices, loadDecoder, type StepPlan } from '#native';
 import { engineRefusal } from '#test/refusal.ts';
+import type { BusyWork } from './busy-worker.ts';
 import { PagedSequence, planOf } from './paged-sequence.ts';
 
 const OPTIONS: DecoderOptions = {
@@ -292,8 +293,9 @@ describe('a decoder', () => {
   });
 
   it('ends with its worker, in the middle of a step', async () => {
-    const worker = startThread(import.meta.resolve('#test/parity/decoder-worker.ts'), {
-      workerData: OPTIONS,
+    const work: BusyWork = { kind: 'steps', options: OPTIONS };
+    const worker = startThread(import.meta.resolve('#test/parity/busy-worker.ts'), {
+      workerData: work,
     });
     await once(worker, 'message');
 

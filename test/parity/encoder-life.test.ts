@@ -17,6 +17,7 @@ import {
 import { plannedItem } from '#test/planned-item.ts';
 import { README } from '#test/readme.ts';
 import { engineRefusal } from '#test/refusal.ts';
+import type { BusyWork } from './busy-worker.ts';
 
 const IMAGE_MODEL = join(PACKAGE_ROOT, 'test/testdata/glm4v-tiny');
 const AUDIO_MODEL = join(PACKAGE_ROOT, 'test/testdata/conformer-tiny');
@@ -325,8 +326,14 @@ describe('an encoder', () => {
   });
 
   it('ends with its worker, in the middle of a picture', async () => {
-    const worker = startThread(import.meta.resolve('#test/parity/encoder-worker.ts'), {
-      workerData: { options: OPTIONS, size: SCREENSHOT, bounds: OWN_BOUNDS },
+    const work: BusyWork = {
+      kind: 'pictures',
+      options: OPTIONS,
+      size: SCREENSHOT,
+      bounds: OWN_BOUNDS,
+    };
+    const worker = startThread(import.meta.resolve('#test/parity/busy-worker.ts'), {
+      workerData: work,
     });
     await once(worker, 'message');
 

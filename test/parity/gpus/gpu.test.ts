@@ -4,6 +4,7 @@ import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { codePath } from '#deploy/local/code-path.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { withFakeGpus } from '#test/fake-gpus.ts';
 import { MODULE_FLAGS } from '#test/program.ts';
@@ -114,7 +115,7 @@ describe('a GPU', () => {
       const refusal = withGpus(
         'NVIDIA H200,9.0,141',
         `import { createRequire } from 'node:module';
-         import { EngineError } from './native/engine-error.ts';
+         import { EngineError } from ${JSON.stringify(codePath('native/engine-error'))};
          ${LOAD}
          const addon = createRequire(import.meta.url)(${JSON.stringify(alone)});
          addon.setErrorClass(EngineError);
