@@ -8,7 +8,7 @@ import { parseResponseRequest } from '#gateway/responses/response-request.ts';
 import { eventOf } from '#test/unit/gateway/routes/answering.ts';
 import { turnsDuring } from '#test/unit/turns-during.ts';
 
-const NUM_TOKENS = 4000;
+const NUM_TOKENS = 20_000;
 /** Writing holds the event loop for much longer than five turns take. */
 const MIN_TURNS = 5;
 
