@@ -59,10 +59,15 @@ Status Pack(OpsContext& context, const PackOp& op) {
   return are_finite ? Status() : WeightNotFinite();
 }
 
+// Returns true if a product takes its input rounded.
+bool RoundsInput(const WeightFormat& format, Dtype activation_dtype) {
+  return activation_dtype == Dtype::kBfloat16 || format.quantizes_input;
+}
+
 // Returns how a product takes so many rows.
 kernels::GemmTask TaskOf(const CpuContext& cpu, const WeightShape& weight, Dtype activation_dtype,
                          int64_t num_rows) {
-  const bool rounds = activation_dtype == Dtype::kBfloat16 || weight.format.quantizes_input;
+  const bool rounds = RoundsInput(weight.format, activation_dtype);
   return cpu.kernels().gemm.largest_task(weight.format,
                                          rounds ? Dtype::kBfloat16 : Dtype::kFloat32, weight.depth,
                                          num_rows);
@@ -71,8 +76,8 @@ kernels::GemmTask TaskOf(const CpuContext& cpu, const WeightShape& weight, Dtype
 // Rounds rows as their product takes them.
 GemmInput InputOf(CpuContext& cpu, const WeightFormat& format, Dtype activation_dtype,
                   const MatrixView& x, const kernels::GemmTask& task) {
-  const bool rounds = activation_dtype == Dtype::kBfloat16 || format.quantizes_input;
-  return rounds ? RoundGemmInput(cpu, format, x, task) : PlainGemmInput(x);
+  return RoundsInput(format, activation_dtype) ? RoundGemmInput(cpu, format, x, task)
+                                               : PlainGemmInput(x);
 }
 
 // Computes y = x * transpose(weight) + bias for the rows of y.
