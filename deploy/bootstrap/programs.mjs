@@ -33,10 +33,15 @@ const WRITTEN = join(CHUNKS, 'written.json');
 
 /** Tells whether the files of all programs are there. */
 export function areProgramsWhole() {
-  if (!existsSync(WRITTEN)) return false;
-  return JSON.parse(readFileSync(WRITTEN, 'utf8')).every((path) => existsSync(join(ROOT, path)));
+  try {
+    const written = JSON.parse(readFileSync(WRITTEN, 'utf8'));
+    return written.every((path) => existsSync(join(ROOT, path)));
+  } catch {
+    return false; // The list is not there, or broken off itself.
+  }
 }
 
+/** Bundles the programs; to be done after each compilation, which writes their modules anew. */
 export async function bundlePrograms() {
   const { build } = await import('esbuild');
   rmSync(CHUNKS, { recursive: true, force: true });
