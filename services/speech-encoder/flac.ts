@@ -1,3 +1,4 @@
+import type { Turns } from '#mesh/async/turns.ts';
 import { EndOfBits } from './bit-reader.ts';
 import { damagedFlac } from './damaged-flac.ts';
 import {
@@ -8,7 +9,6 @@ import {
   readFlacHeader,
 } from './flac-frame.ts';
 import type { Recording } from './recording.ts';
-import type { Turns } from './turns.ts';
 
 // RFC 9639: "fLaC", metadata blocks, frames. STREAMINFO must come first.
 

@@ -1,7 +1,7 @@
 import { MPEGDecoder } from 'mpg123-decoder';
+import type { Turns } from '#mesh/async/turns.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Recording } from './recording.ts';
-import type { Turns } from './turns.ts';
 
 /**
  * Bytes decoded in one go. The smallest frames, 48 bytes, give 1152 samples of two channels each: no

@@ -1,6 +1,6 @@
+import type { Turns } from '#mesh/async/turns.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { OPUS_MAGIC, type OpusStream } from './opus.ts';
-import type { Turns } from './turns.ts';
 
 // RFC 3533: a page is a header, a table of segment lengths and the segments; a packet is a run of
 // segments whose last is shorter than 255 bytes and may go on over pages.

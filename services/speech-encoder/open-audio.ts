@@ -1,4 +1,5 @@
 import type { OpenedFile } from '#encoder/media-reader.ts';
+import { Turns } from '#mesh/async/turns.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { id3TagBytes } from '#mesh/id3-tag.ts';
 import { decodeFlac } from './flac.ts';
@@ -7,7 +8,6 @@ import { readOggOpus } from './ogg.ts';
 import { openedRecording } from './opened-recording.ts';
 import { decodeOpus } from './opus.ts';
 import { Recording, type RecordingLimits } from './recording.ts';
-import { Turns } from './turns.ts';
 import { decodeWav } from './wav.ts';
 import { readWebmOpus } from './webm.ts';
 

@@ -1,7 +1,7 @@
 import type { OpenedFile } from '#encoder/media-reader.ts';
+import { Turns } from '#mesh/async/turns.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Recording } from './recording.ts';
-import { Turns } from './turns.ts';
 
 /** A recording that is complete; one without a sample is refused. */
 export function openedRecording(recording: Recording): OpenedFile {

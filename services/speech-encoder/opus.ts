@@ -1,8 +1,8 @@
 import { OpusDecoder } from 'opus-decoder';
+import type { Turns } from '#mesh/async/turns.ts';
 import { errorMessage } from '#mesh/error-message.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Recording } from './recording.ts';
-import type { Turns } from './turns.ts';
 
 /**
  * One Opus stream as its container gives it: first the identification header, "OpusHead…"

@@ -1,5 +1,5 @@
+import type { Turns } from '#mesh/async/turns.ts';
 import { MeshError } from '#mesh/errors.ts';
-import type { Turns } from './turns.ts';
 
 export interface RecordingLimits {
   /** Longest recording, seconds. */

@@ -1,8 +1,8 @@
+import type { Turns } from '#mesh/async/turns.ts';
 import { quoted } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { frameBytes, type PcmFormat, readPcm, type SampleType } from './pcm.ts';
 import type { Recording } from './recording.ts';
-import type { Turns } from './turns.ts';
 
 const FORMAT_PCM = 1;
 const FORMAT_FLOAT = 3;

@@ -1,7 +1,7 @@
+import type { Turns } from '#mesh/async/turns.ts';
 import { quoted } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { OpusStream } from './opus.ts';
-import type { Turns } from './turns.ts';
 
 // EBML (RFC 8794): elements of id, size and body. Masters only group what follows, so a walk that
 // steps into those it needs and over everything else reads recordings of unknown size as well.

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Turns } from '#mesh/async/turns.ts';
 import { type EncoderTrace, type LoadedEncoder, loadEncoder } from '#native';
 import { Recording } from '#speech/recording.ts';
-import { Turns } from '#speech/turns.ts';
 import { decodeWav } from '#speech/wav.ts';
 import { plannedItem } from '#test/planned-item.ts';
 import { loadPixels, readImageSize } from '#vision/image-decode.ts';

@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises';
+import { Turns } from './turns.ts';
 
 /** How long writing may hold the event loop before it lets other work run, milliseconds. */
 const TURN_MS = 5;
@@ -15,14 +15,13 @@ export async function jsonInTurns(value: unknown): Promise<Buffer> {
   // Texts are joined and encoded as they are read, which takes as long as to make them.
   const parts: Buffer[] = [];
   let json = '';
-  let endMs = performance.now() + TURN_MS;
+  const turns = new Turns(TURN_MS);
   for (const piece of piecesOf(value)) {
     json += piece;
-    if (performance.now() < endMs) continue;
+    if (!turns.isOver) continue;
     parts.push(Buffer.from(json));
     json = '';
-    await setImmediate();
-    endMs = performance.now() + TURN_MS;
+    await turns.next();
   }
   return Buffer.concat([...parts, Buffer.from(json)]);
 }

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { Turns } from '#mesh/async/turns.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { decodeFlac } from '#speech/flac.ts';
 import { readOggOpus } from '#speech/ogg.ts';
 import type { OpusStream } from '#speech/opus.ts';
 import { Recording } from '#speech/recording.ts';
-import { Turns } from '#speech/turns.ts';
 import { decodeWav } from '#speech/wav.ts';
 import { readWebmOpus } from '#speech/webm.ts';
 import { checkMutants, type Specimen } from '#test/mutations.ts';
