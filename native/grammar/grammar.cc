@@ -36,10 +36,14 @@ Grammar::Grammar(Automaton automaton, std::shared_ptr<const TokenTrie> trie)
 
 Status Grammar::Prepare(int64_t max_ms) {
   const int64_t start_ms = ThreadMs();
+  const auto too_many = [] {
+    return InvalidRequest("grammar: a text can be read in too many ways; make it less ambiguous");
+  };
+  frames_.Truncate(0);
+  frames_.Begin(below_);
+  if (!below_.is_whole) return too_many();
   for (uint32_t state = 0; state < automaton_.num_states(); ++state) {
-    if (MaskOf(state).is_unknown) {
-      return InvalidRequest("grammar: a text can be read in too many ways; make it less ambiguous");
-    }
+    if (MaskOf(state).is_unknown) return too_many();
     if (bytes_ > kMaxPreparedBytes || ThreadMs() - start_ms > max_ms) break;
   }
   return Status();
@@ -92,7 +96,7 @@ void Grammar::Compute(uint32_t state, LocalMask& mask) {
       continue;
     }
     frames_.Truncate(0);
-    frames_.Advance({.stacks = {{from, kBottom}}, .reached_bottom = false}, node.byte, below_);
+    frames_.Advance({.stacks = {{from, kBottom}}, .reached_bottom = false, .is_whole = true}, node.byte, below_);
     if (below_.reached_bottom && node.end > i + 1) on_end(i);
     if (!walk_.Run(i + 1, node.end, below_, max_steps, on_token, on_end)) {
       mask = LocalMask();

@@ -35,7 +35,7 @@ class TrieWalk {
   // Visits the nodes from `first` to before `end` (siblings, with all below) as far as texts can go
   // on from `start`, a set that lasts. Calls on_token(id) for each token that is allowed, and
   // on_end(node) where the bottom has been reached with other nodes below. Breaks off, and returns
-  // false, when the frames have taken `max_steps` steps in all.
+  // false, when the frames have taken `max_steps` steps in all, or a set is not whole.
   template <typename OnToken, typename OnEnd>
   bool Run(uint32_t first, uint32_t end, const StackSet& start, uint64_t max_steps,
            OnToken on_token, OnEnd on_end);
@@ -56,7 +56,7 @@ class Grammar {
 
   // Computes the masks of the states ahead of their use, as many as fit into kMaxPreparedBytes and
   // as a limit of processor time allows. Refuses a grammar of which a mask takes more than
-  // kMaxSteps.
+  // kMaxSteps, or that has more ways to read a text than a set of stacks takes.
   Status Prepare(int64_t max_ms);
   const LocalMask& MaskOf(uint32_t state);
 
@@ -93,6 +93,7 @@ template <typename OnToken, typename OnEnd>
 bool TrieWalk::Run(uint32_t first, uint32_t end, const StackSet& start, uint64_t max_steps,
                    OnToken on_token, OnEnd on_end) {
   const std::span<const TokenTrie::Node> nodes = trie_.nodes();
+  if (!start.is_whole) return false;
   if (first >= end) return true;
   const uint32_t base = nodes[first].depth;
   const size_t num_before = frames_.size();
@@ -110,6 +111,10 @@ bool TrieWalk::Run(uint32_t first, uint32_t end, const StackSet& start, uint64_t
     frames_.Truncate(num_frames_[depth]);
     frames_.Advance(from, node.byte, to);
     num_frames_[depth + 1] = frames_.size();
+    if (!to.is_whole) {
+      is_whole = false;
+      break;
+    }
     if (to.empty()) {
       i = node.end;
       continue;

@@ -50,6 +50,10 @@ bool Matcher::RollBack(size_t num_tokens) {
 }
 
 void Matcher::FillMask(std::span<uint32_t> words) {
+  if (!current_.is_whole) {
+    std::fill(words.begin(), words.end(), 0u);
+    return;
+  }
   // Within a text of JSON, for one, the stacks are the same after each token.
   for (const Known& known : known_) {
     if (known.words.empty() || known.stacks != current_.stacks) continue;
@@ -71,7 +75,8 @@ void Matcher::FillMask(std::span<uint32_t> words) {
 bool Matcher::AddMask(const Stack& stack, std::span<uint32_t> words, uint64_t& left) {
   const uint64_t before = grammar_->num_steps();
   const LocalMask& local = grammar_->MaskOf(stack.state);
-  const uint64_t taken = words.size() + grammar_->num_steps() - before;
+  const uint64_t taken =
+      1 + local.words.size() + local.token_ids.size() + grammar_->num_steps() - before;
   if (local.is_unknown || taken > left) return false;
   left -= taken;
   const auto allow = [words](uint32_t id) { words[id / 32] |= 1u << (id % 32); };

@@ -25,12 +25,39 @@ constexpr int32_t kBottom = -1;
 struct StackSet {
   std::vector<Stack> stacks;
   bool reached_bottom = false;  // whether the text may end here
+  bool is_whole = true;         // false: there are more ways than a set takes
 
-  bool empty() const { return stacks.empty() && !reached_bottom; }
+  // Tells whether no text goes on from here.
+  bool empty() const { return stacks.empty() && !reached_bottom && is_whole; }
   void Clear() {
     stacks.clear();
     reached_bottom = false;
+    is_whole = true;
   }
+};
+
+// Numbers of pairs, in the order in which they came: a hash table with open addressing, which is
+// emptied in constant time.
+class PairIndex {
+ public:
+  // Returns the number of a pair, which is size() before the call if it is new.
+  uint32_t Add(uint32_t first, int32_t second);
+  uint32_t size() const { return size_; }
+  void Clear();
+
+ private:
+  struct Slot {
+    uint64_t pair = 0;
+    uint32_t number = 0;
+    uint32_t round = 0;  // that the slot was written in; those of earlier rounds are free
+  };
+
+  void Grow();
+  Slot& SlotOf(uint64_t pair);
+
+  std::vector<Slot> slots_ = std::vector<Slot>(64);
+  uint32_t size_ = 0;
+  uint32_t round_ = 1;
 };
 
 // The frames of calls that stacks share. A frame is never changed, so that a set of stacks stays
@@ -43,11 +70,11 @@ class StackFrames {
   void Begin(StackSet& to);
   // Sets `to` to what is left of `from` after a byte.
   void Advance(const StackSet& from, uint8_t byte, StackSet& to);
-  // Sets `to` to what follows when the rule within a frame has ended.
+  // Sets `to` to what follows when the rule within a frame, which is not kBottom, has ended.
   void Return(int32_t frame, StackSet& to);
 
   // Tells whether a state takes bytes and does nothing else.
-  bool IsPlain(uint32_t state) const { return traits_[state] == kPlain; }
+  bool IsPlain(uint32_t state) const { return (traits_[state] & kPlain) != 0; }
   size_t size() const { return frames_.size(); }
   // Stacks and frames that have been looked at so far: what a grammar costs does not depend on how
   // fast a machine is.
@@ -57,8 +84,10 @@ class StackFrames {
   // Drops the frames from a number on; no stack in use may be within one of them.
   void Truncate(size_t size) { frames_.resize(size); }
 
-  // A set takes no more stacks: the texts that it allows are then fewer, and the same each time.
-  static constexpr size_t kMaxStacks = 256;
+  // A set takes no more stacks, and is not whole where there are more.
+  static constexpr size_t kMaxStacks = 2048;
+  // Nor are more states followed for a byte, those included that take none themselves.
+  static constexpr size_t kMaxFollowed = 4 * kMaxStacks;
 
  private:
   struct Frame {
@@ -67,22 +96,32 @@ class StackFrames {
     bool operator==(const Frame&) const = default;
   };
 
+  // Begins a call: no stack has been followed, and no frame made.
+  void BeginCall();
   // Adds a stack to a set, and what follows from it without a byte.
   void Add(Stack stack, StackSet& set);
-  void AddReturn(int32_t frame, StackSet& set);
+  // Adds one stack, and notes whether something follows from it.
+  void Follow(Stack stack, StackSet& set);
+  // Adds what is after the call of a frame, or notes that the text may end.
+  void Leave(int32_t frame, StackSet& set);
   int32_t Push(Frame frame);
 
   enum Trait : uint8_t {
-    kPlain = 1,  // takes bytes and does nothing else
-    kEnd = 2,    // ends its rule and does nothing else
+    kPlain = 1,       // takes bytes and does nothing else
+    kEnd = 2,         // ends its rule and does nothing else
+    kTakesBytes = 4,  // takes bytes, whatever else it does
   };
 
   const Automaton& automaton_;
   std::vector<uint8_t> traits_;  // [num_states]: of Trait
   std::vector<Frame> frames_;
   uint64_t num_steps_ = 0;
-  size_t first_new_ = 0;        // frames that the running call has made begin here
-  std::vector<Stack> visited_;  // stacks of the running call that are not plain
+  // Of the running call: stacks that have been added, those of them that are still to be followed,
+  // and frames that have been made, which begin at `first_new_`.
+  PairIndex added_;
+  std::vector<Stack> pending_;
+  PairIndex made_;
+  size_t first_new_ = 0;
 };
 
 }  // namespace autoglm

@@ -95,7 +95,9 @@ Status LogitsNotFinite() {
 }
 
 Status EveryTokenForbidden() {
-  return InvalidRequest("the sampling parameters forbid every token");
+  return InvalidRequest(
+      "the sampling parameters forbid every token, or the form of the answer allows none: its text "
+      "can be read in too many ways");
 }
 
 std::vector<uint32_t> AllowedTokens(const SampleParams& params, size_t vocab_size) {

@@ -3,7 +3,14 @@ import { CompileBudget } from './compile-budget.ts';
 import type { GrammarNode, GrammarRules } from './grammar-node.ts';
 import { MachineMaker } from './machines.ts';
 import { RuleNetwork } from './rule-network.ts';
-import { type ByteClasses, byteClasses, NONE, RuleMaker, type RuleStates } from './rule-states.ts';
+import {
+  addTo,
+  type ByteClasses,
+  byteClasses,
+  NONE,
+  RuleMaker,
+  type RuleStates,
+} from './rule-states.ts';
 
 const ROOT = '';
 
@@ -57,10 +64,23 @@ function fixpoint(
   holds: (node: GrammarNode, has: (rule: string) => boolean) => boolean,
 ): Set<string> {
   const found = new Set<string>();
-  const has = (rule: string) => found.has(rule);
-  for (let size = -1; size !== found.size; ) {
-    size = found.size;
-    for (const [name, node] of rules) if (!found.has(name) && holds(node, has)) found.add(name);
+  // Rules that a rule was missing in, to be looked at again when it is found: a chain of rules is then
+  // no more work than as many rules side by side.
+  const waiting = new Map<string, Set<string>>();
+  const pending = new Set(rules.keys());
+  for (const name of pending) {
+    pending.delete(name);
+    const node = rules.get(name);
+    if (node === undefined || found.has(name)) continue;
+    const has = (rule: string) => {
+      if (found.has(rule)) return true;
+      addTo(waiting, rule, name);
+      return false;
+    };
+    if (!holds(node, has)) continue;
+    found.add(name);
+    for (const one of waiting.get(name) ?? []) pending.add(one);
+    waiting.delete(name);
   }
   return found;
 }
@@ -137,11 +157,17 @@ function takeEmptyAway(states: RuleStates): void {
 
 /** Cuts what leads to no end, and drops the rules of which nothing is left. */
 function trimAll(rules: Map<string, RuleStates>): void {
-  for (let size = -1; size !== rules.size; ) {
-    size = rules.size;
-    for (const [name, states] of rules) {
-      if (!trim(states, rules) && name !== ROOT) rules.delete(name);
-    }
+  const callers = new Map<string, Set<string>>();
+  for (const [name, states] of rules) {
+    for (const { calls } of states) for (const { rule } of calls) addTo(callers, rule, name);
+  }
+  const pending = new Set(rules.keys());
+  for (const name of pending) {
+    pending.delete(name);
+    const states = rules.get(name);
+    if (states === undefined || trim(states, rules) || name === ROOT) continue;
+    rules.delete(name);
+    for (const caller of callers.get(name) ?? []) pending.add(caller);
   }
 }
 
@@ -174,17 +200,20 @@ function checkBeginnings(states: ReadonlyMap<string, RuleStates>): void {
   const done = new Set<string>();
   for (const first of states.keys()) {
     const path: { readonly name: string; readonly left: string[] }[] = [];
+    const open = new Set<string>();
     const enter = (name: string) => {
       const calls = states.get(name)?.[0]?.calls ?? [];
       path.push({ name, left: calls.map(({ rule }) => rule) });
+      open.add(name);
     };
     if (!done.has(first)) enter(first);
     for (let at = path.at(-1); at !== undefined; at = path.at(-1)) {
       const rule = at.left.pop();
       if (rule === undefined) {
         done.add(at.name);
+        open.delete(at.name);
         path.pop();
-      } else if (path.some(({ name }) => name === rule)) {
+      } else if (open.has(rule)) {
         throw new EndlessRule(rule, 'it begins with itself');
       } else if (!done.has(rule)) {
         enter(rule);

@@ -113,7 +113,8 @@ export class RuleMaker {
   }
 }
 
-function addTo<Key>(sets: Map<Key, Set<number>>, key: Key, value: number): void {
+/** Adds a value to the set of a key, which begins empty. */
+export function addTo<Key, Value>(sets: Map<Key, Set<Value>>, key: Key, value: Value): void {
   const set = sets.get(key);
   if (set === undefined) sets.set(key, new Set([value]));
   else set.add(value);

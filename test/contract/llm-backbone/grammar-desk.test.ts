@@ -96,4 +96,29 @@ describe('a desk that compiles the forms of answers', () => {
     const message = /^structured_output\.grammar: a text can be read in too many ways/;
     await assert.rejects(compiled, refusal('INVALID_REQUEST', message));
   });
+
+  it('follows each of hundreds of schemas that begin alike', async (test) => {
+    const starts = Uint32Array.from({ length: 257 }, (_, byte) => byte);
+    const bytes = Uint8Array.from({ length: 256 }, (_, byte) => byte);
+    const desk = new GrammarDesk(createTokenTrie({ bytes, starts, numLogits: 256 }), {
+      maxWaiting: 64,
+    });
+    test.after(() => desk.close());
+    const kinds = Array.from({ length: 600 }, (_, i) => `k${i}`);
+    const schema = {
+      $defs: Object.fromEntries(kinds.map((kind) => [kind, { const: { kind, x: `${kind}!` } }])),
+      anyOf: kinds.map((kind) => ({ $ref: `#/$defs/${kind}` })),
+    };
+    const value = JSON.stringify(schema);
+
+    const grammar = await desk.compile({ $case: 'jsonSchema', value }, { client: 'one', signal });
+
+    for (const kind of ['k0', 'k299', 'k599']) {
+      const matcher = grammar.createMatcher();
+      const text = JSON.stringify({ kind, x: `${kind}!` });
+      const numTaken = [...Buffer.from(text)].findIndex((byte) => !matcher.accept(byte));
+      assert.equal(numTaken, -1, `${text} is refused at ${numTaken}`);
+      assert.ok(matcher.isComplete);
+    }
+  });
 });

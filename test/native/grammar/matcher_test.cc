@@ -241,3 +241,94 @@ TEST_CASE("a grammar that reads a text in too many ways is refused, and its mask
   CHECK(grammar->Prepare(1000).message() ==
         "grammar: a text can be read in too many ways; make it less ambiguous");
 }
+
+namespace {
+
+// rule 0 = rule 1 "]"?; rule 1 = rule 2 "]"?; and so on, to "a".
+Automaton ChainOf(uint32_t num_rules) {
+  std::vector<std::map<char, int32_t>> states;
+  std::vector<uint8_t> is_final;
+  std::vector<std::vector<Automaton::Call>> calls;
+  for (uint32_t rule = 0; rule < num_rules; ++rule) {
+    const auto first = static_cast<uint32_t>(states.size());
+    const bool is_last = rule + 1 == num_rules;
+    states.push_back(is_last ? std::map<char, int32_t>{{'a', static_cast<int32_t>(first + 2)}}
+                             : std::map<char, int32_t>{});
+    states.push_back({{']', static_cast<int32_t>(first + 2)}});
+    states.push_back({});
+    is_final.insert(is_final.end(), {0, 1, 1});
+    calls.insert(calls.end(), {{}, {}, {}});
+    if (!is_last) calls[first] = {{first + 3, first + 1}};
+  }
+  return AutomatonOf(states, is_final, calls);
+}
+
+}  // namespace
+
+TEST_CASE("a byte is found behind a long chain of rules") {
+  const auto grammar = std::make_shared<Grammar>(ChainOf(1500), TrieOf({"a", "]", "a]"}));
+  REQUIRE(grammar->Prepare(1000).ok());
+  Matcher matcher(grammar);
+  std::vector<uint32_t> words(1);
+
+  matcher.FillMask(words);
+
+  CHECK(words[0] == 0b101);
+  REQUIRE(matcher.Accept(0));
+  CHECK(matcher.is_complete());
+  matcher.FillMask(words);
+  CHECK(words[0] == 0b010);
+}
+
+TEST_CASE("a text that more rules can go on with than are followed allows no token") {
+  constexpr auto kNumRules = static_cast<uint32_t>(StackFrames::kMaxStacks) + 2;
+  const auto grammar = std::make_shared<Grammar>(ChainOf(kNumRules), TrieOf({"a", "]"}));
+  REQUIRE(grammar->Prepare(1000).ok());
+  Matcher matcher(grammar);
+  std::vector<uint32_t> words(1);
+  matcher.FillMask(words);
+  CHECK(words[0] == 0b01);
+
+  REQUIRE(matcher.Accept(0));
+
+  matcher.FillMask(words);
+  CHECK(words[0] == 0);
+  REQUIRE(matcher.RollBack(1));
+  matcher.FillMask(words);
+  CHECK(words[0] == 0b01);
+}
+
+TEST_CASE("a grammar whose first byte is behind more rules than are followed is refused") {
+  constexpr auto kNumRules = static_cast<uint32_t>(StackFrames::kMaxFollowed) + 2;
+  Grammar grammar(ChainOf(kNumRules), TrieOf({"a", "]"}));
+  CHECK(grammar.Prepare(1000).message() ==
+        "grammar: a text can be read in too many ways; make it less ambiguous");
+}
+
+TEST_CASE("a token that another rule of a thousand takes is allowed") {
+  // Each of many rules takes "[" and one of two letters, and then "]" or ",".
+  constexpr uint32_t kNumRules = 1000;
+  std::vector<std::map<char, int32_t>> states = {{}, {}};
+  std::vector<uint8_t> is_final = {0, 1};
+  std::vector<std::vector<Automaton::Call>> calls(2);
+  for (uint32_t rule = 0; rule < kNumRules; ++rule) {
+    const auto first = static_cast<int32_t>(states.size());
+    calls[0].push_back({static_cast<uint32_t>(first), 1});
+    states.push_back({{'[', first + 1}});
+    states.push_back({{'a', first + 2}});
+    states.push_back({{rule + 1 == kNumRules ? ',' : ']', first + 3}});
+    states.push_back({});
+    is_final.insert(is_final.end(), {0, 0, 0, 1});
+    calls.resize(calls.size() + 4);
+  }
+  const auto grammar =
+      std::make_shared<Grammar>(AutomatonOf(states, is_final, calls), TrieOf({"[a", "]", ","}));
+  Matcher matcher(grammar);
+  std::vector<uint32_t> words(1);
+
+  REQUIRE(matcher.Accept(0));
+
+  matcher.FillMask(words);
+  CHECK(words[0] == 0b110);
+  CHECK(matcher.Accept(2));
+}
