@@ -1,4 +1,10 @@
-import type { Accepted, Finished, Resume } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import type {
+  Accepted,
+  Finished,
+  PromptLogprobs,
+  Resume,
+  TokenLogprob,
+} from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { GenerateEvent, TakeEvent } from './generate-call.ts';
 
 /**
@@ -7,6 +13,8 @@ import type { GenerateEvent, TakeEvent } from './generate-call.ts';
  */
 export class Delivery {
   readonly #announced = new Set<GenerateEvent['$case']>();
+  /** Those of the running call, which come in parts and are passed on together. */
+  #promptLogprobs: TokenLogprob[] = [];
   /** Delivered token ids by choice index. */
   readonly #tokenIds = new Map<number, number[]>();
   readonly #take: TakeEvent;
@@ -62,11 +70,25 @@ export class Delivery {
       for (const { index, tokenIds } of event.value.choices) this.#noteTokens(index, tokenIds);
       return event;
     }
+    if (event.$case === 'accepted') this.#promptLogprobs = [];
     if (this.#announced.has(event.$case)) return undefined;
+    if (event.$case === 'promptLogprobs' && !this.#areAll(event.value)) return undefined;
     this.#announced.add(event.$case);
     if (event.$case === 'accepted') this.#accepted = event.value;
+    if (event.$case === 'promptLogprobs') {
+      const tokens = this.#promptLogprobs;
+      this.#promptLogprobs = [];
+      return { ...event, value: { tokens } };
+    }
     if (event.$case === 'finished') return { ...event, value: this.#asAccepted(event.value) };
     return event;
+  }
+
+  /** Keeps a part of the prompt's log-probabilities; tells whether it was the last one. */
+  #areAll({ tokens }: PromptLogprobs): boolean {
+    for (const one of tokens) this.#promptLogprobs.push(one);
+    const { numPromptTokens = 0 } = this.#accepted ?? {};
+    return this.#promptLogprobs.length >= numPromptTokens - 1;
   }
 
   #noteTokens(index: number, tokenIds: readonly number[]): void {

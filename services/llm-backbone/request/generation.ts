@@ -22,6 +22,9 @@ import type { ChoiceDelta, TokenLogprob } from '#protos/autoglm/llm/v1/llm_backb
 import { RequestTimer } from './request-timer.ts';
 import { ResponseQueue } from './response-queue.ts';
 
+/** Most prompt tokens of one message of log-probabilities: its reader serves others too. */
+const MAX_SCORED_TOKENS = 256;
+
 /** The source of a request's media rows, until the request ends. */
 export interface GenerationMedia extends RowSource {
   /** Ends encodings that are under way and frees the media. */
@@ -91,7 +94,6 @@ export class Generation implements SequenceOwner {
   readonly #context: GenerationContext;
   readonly #timer: RequestTimer;
   readonly #choices: readonly Choice[];
-  readonly #promptLogprobs: TokenLogprob[] = [];
   #hasSentPromptLogprobs = false;
   #numCachedTokens = 0;
   #isOver = false;
@@ -155,7 +157,7 @@ export class Generation implements SequenceOwner {
     for (const { sequence, result } of results) {
       const choice = this.#choices.find((candidate) => candidate.sequence === sequence);
       if (choice === undefined) continue;
-      this.#collectPromptLogprobs(sequence, result);
+      this.#sendPromptLogprobs(sequence, result);
       if (!this.#sendEmbedding(sequence)) return;
       if (result.sampled.length === 0 && sequence.end !== null && choice.output.end === null) {
         choice.output.finishEmpty();
@@ -240,15 +242,20 @@ export class Generation implements SequenceOwner {
     });
   }
 
-  #collectPromptLogprobs(sequence: Sequence, { promptScores }: ChunkResult): void {
-    if (sequence.numPromptLogprobs < 0 || this.#hasSentPromptLogprobs) return;
+  #sendPromptLogprobs(sequence: Sequence, { promptScores }: ChunkResult): void {
+    if (sequence.numPromptLogprobs < 0) return;
     const { vocabulary } = this.#context;
-    for (const score of promptScores) {
-      for (const logprob of tokenLogprobs(score, vocabulary)) this.#promptLogprobs.push(logprob);
+    const tokens = promptScores.flatMap((score) => tokenLogprobs(score, vocabulary));
+    for (let first = 0; first < tokens.length; first += MAX_SCORED_TOKENS) {
+      this.#pushPromptLogprobs(tokens.slice(first, first + MAX_SCORED_TOKENS));
     }
-    if (!sequence.hasPrefilled) return;
+    // A prompt of one token has no scores.
+    if (sequence.hasPrefilled && !this.#hasSentPromptLogprobs) this.#pushPromptLogprobs([]);
+  }
+
+  #pushPromptLogprobs(tokens: TokenLogprob[]): void {
     this.#hasSentPromptLogprobs = true;
-    this.responses.push({ $case: 'promptLogprobs', value: { tokens: this.#promptLogprobs } });
+    this.responses.push({ $case: 'promptLogprobs', value: { tokens } });
   }
 
   /** Sends the embedding when the prompt has been computed; false if the request failed instead. */

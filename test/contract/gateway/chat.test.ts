@@ -290,7 +290,7 @@ describe('POST /v1/chat/completions', () => {
 
   it('writes prompt log-probabilities in the shape of vLLM', async () => {
     harness.backbone.script = async function* () {
-      yield accepted();
+      yield accepted({ numPromptTokens: 2 });
       const tokens = [{ token: candidate(2, 'b', -3), rank: 7, top: [candidate(4, 'd', -1)] }];
       yield { event: { $case: 'promptLogprobs', value: { tokens } } };
       yield delta({ text: 'a' });

@@ -26,7 +26,7 @@ function promptOf(start: GenerateStart): string {
 
 /** Answers a prompt with log-probabilities of its second token and one token of its own. */
 async function* probable(): Events {
-  yield accepted({ promptTokenIds: [8, 9] });
+  yield accepted({ numPromptTokens: 2, promptTokenIds: [8, 9] });
   const tokens = [{ token: candidate(9, 'é', -2), rank: 1, top: [] }];
   yield { event: { $case: 'promptLogprobs', value: { tokens } } };
   const top = [candidate(3, '!', -0.5), candidate(4, '?', -1)];

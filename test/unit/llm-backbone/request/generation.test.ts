@@ -8,6 +8,7 @@ import { refusal } from '#test/refusal.ts';
 import { ids, ticketOf } from '#test/unit/llm-backbone/engine/scheduling.ts';
 import { FakeDecoder, scripted } from '#test/unit/llm-backbone/fake-decoder.ts';
 import {
+  type Collected,
   collect,
   createTestEngine,
   finishedOf,
@@ -18,6 +19,13 @@ import { golden, vocabulary } from '#test/unit/llm-backbone/text-model.ts';
 
 const HELLO = golden.tokens.find(({ text }) => text === 'Hello, world!')?.ids ?? [];
 const never = new AbortController().signal;
+
+/** Returns the scored tokens of the prompt, one list for each message. */
+function scoredIds(events: Collected['events']): (number | undefined)[][] {
+  return events.flatMap((event) =>
+    event.$case === 'promptLogprobs' ? [event.value.tokens.map(({ token }) => token?.tokenId)] : [],
+  );
+}
 
 describe('Generation', () => {
   it('says accepted, deltas and finished in this order', async () => {
@@ -101,6 +109,39 @@ describe('Generation', () => {
     assert.deepEqual(indices.at(1), [0, 1]);
   });
 
+  it('sends the log-probabilities of a long prompt in parts', async () => {
+    const engine = createTestEngine(new FakeDecoder({ numBlocks: 200 }), {
+      maxNumBatchedTokens: 600,
+      maxNumSeqs: 8,
+    });
+    const promptTokenIds = Array.from({ length: 700 }, (_, i) => 10 + (i % 50));
+
+    const { events } = await generate(engine, {
+      promptTokenIds,
+      maxTokens: 1,
+      numPromptLogprobs: 0,
+    });
+
+    const parts = scoredIds(events);
+    assert.deepEqual(
+      parts.map(({ length }) => length),
+      [256, 256, 88, 99],
+    );
+    assert.deepEqual(parts.flat(), promptTokenIds.slice(1));
+  });
+
+  it('says that a prompt of one token has no log-probabilities', async () => {
+    const engine = createTestEngine(new FakeDecoder());
+
+    const { events } = await generate(engine, {
+      promptTokenIds: [10],
+      maxTokens: 1,
+      numPromptLogprobs: 0,
+    });
+
+    assert.deepEqual(scoredIds(events), [[]]);
+  });
+
   it('returns log-probabilities of samples and of the prompt', async () => {
     const engine = createTestEngine(new FakeDecoder(), { maxNumBatchedTokens: 8, maxNumSeqs: 8 });
 
@@ -111,11 +152,7 @@ describe('Generation', () => {
       numPromptLogprobs: 1,
     });
 
-    const prompt = events.find((event) => event.$case === 'promptLogprobs');
-    assert.deepEqual(
-      prompt?.value.tokens.map(({ token }) => token?.tokenId),
-      ids(41, 19),
-    );
+    assert.deepEqual(scoredIds(events).flat(), ids(41, 19));
     const delta = events.find((event) => event.$case === 'delta');
     const [logprob] = delta?.value.choices[0]?.logprobs ?? [];
     assert.equal(logprob?.top.length, 2);

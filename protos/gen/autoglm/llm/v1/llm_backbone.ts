@@ -260,7 +260,10 @@ export interface GenerateResponse {
     /** Sent once, when the sequence is first scheduled. */
     { $case: "accepted"; value: Accepted }
     | //
-    /** Sent once after `accepted`, if `num_prompt_logprobs` is set. */
+    /**
+     * Sent after `accepted`, if `num_prompt_logprobs` is set: at least once, and as often as all
+     * tokens of the prompt need. A resumed call begins with the first of them again.
+     */
     { $case: "promptLogprobs"; value: PromptLogprobs }
     | //
     /** Sent once per step, with every choice and token of that step. */
@@ -292,9 +295,9 @@ export interface Accepted {
   audioDurationMs: number;
 }
 
-/** Carries the log-probabilities of the prompt; the first token has none and is left out. */
+/** Carries log-probabilities of the prompt; the first token has none and is left out. */
 export interface PromptLogprobs {
-  /** Entries for prompt tokens 1 to n-1. */
+  /** Entries for the next of the prompt tokens 1 to n-1, at most 256. */
   tokens: TokenLogprob[];
 }
 
