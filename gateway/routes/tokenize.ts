@@ -42,7 +42,7 @@ export function tokenizeRoute(context: RouteContext): Route {
 }
 
 /** A prompt whose tokens are asked for. */
-export interface TokenizedCall extends Pick<TokenizeCall, 'model' | 'media' | 'unknownFields'> {
+export interface TokenizedCall extends Omit<TokenizeCall, 'form'> {
   readonly form: Prompt['form'];
   readonly fields: FieldNames;
 }
@@ -80,7 +80,11 @@ export async function tokenize(
           });
     return await router.call(
       route,
-      ({ backbone }, attempt) => backbone.tokenize({ model: name, prompt }, { signal: attempt }),
+      ({ backbone }, attempt) =>
+        backbone.tokenize(
+          { model: name, prompt, returnTokenStrings: call.returnsTokenStrings },
+          { signal: attempt },
+        ),
       signal,
     );
   } catch (error: unknown) {

@@ -91,12 +91,12 @@ export class BackboneService implements LlmBackboneServiceImplementation, Served
   }
 
   async tokenize(
-    { model, prompt }: TokenizeRequest,
+    request: TokenizeRequest,
     { signal }: Pick<CallContext, 'signal'>,
   ): Promise<TokenizeResponse> {
     const { description, reader } = this.current;
-    checkModelName(model, description);
-    return readTokens(prompt, reader, signal);
+    checkModelName(request.model, description);
+    return readTokens(request, reader, signal);
   }
 
   async detokenize({ model, tokenIds }: DetokenizeRequest): Promise<DetokenizeResponse> {

@@ -13,7 +13,11 @@ export function countTokensRoute(context: RouteContext): Route {
       reply.header('request-id', request.id);
       const { start, ...call } = parseCountRequest(request.body);
       const form = start.prompt?.form;
-      const { tokenIds } = await tokenize(context, { ...call, form }, { request, reply });
+      const { tokenIds } = await tokenize(
+        context,
+        { ...call, form, returnsTokenStrings: false },
+        { request, reply },
+      );
       return { input_tokens: tokenIds.length };
     },
   };

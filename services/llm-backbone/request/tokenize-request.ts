@@ -4,16 +4,20 @@ import { type LengthLimits, tokenizePrompt } from '#backbone/prompt/prompt.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { contextLength } from '#mesh/prompt/context-overflow.ts';
 import { checkPromptSize } from '#mesh/prompt/prompt-limits.ts';
-import type { PromptLimits, TokenizeResponse } from '#protos/autoglm/llm/v1/llm_backbone.ts';
+import type {
+  PromptLimits,
+  TokenizeRequest,
+  TokenizeResponse,
+} from '#protos/autoglm/llm/v1/llm_backbone.ts';
 import type { Prompt } from '#protos/autoglm/llm/v1/prompt.ts';
 import type { RequestReader } from './generate-request.ts';
 
 /** Tokens whose texts are made before others have their turn on the event loop. */
 const TOKENS_A_TURN = 20_000;
 
-/** Returns the token ids of a prompt and the text of each. */
+/** Returns the token ids of a prompt, and the text of each where it is asked for. */
 export async function readTokens(
-  prompt: Prompt | undefined,
+  { prompt, returnTokenStrings = true }: TokenizeRequest,
   { prompt: promptReader, promptLimits, limits }: RequestReader,
   signal: AbortSignal,
 ): Promise<TokenizeResponse> {
@@ -21,12 +25,17 @@ export async function readTokens(
   checkNumIds(prompt, limits);
   const { vocabulary } = promptReader.tokenizer;
   const { tokenIds } = await tokenizePrompt(prompt, promptReader, { client: '', signal });
-  const tokens: string[] = [];
+  const tokens = returnTokenStrings ? await textsOf(tokenIds, vocabulary) : [];
+  return { tokenIds: [...tokenIds], maxModelLen: limits.maxModelLen, tokens };
+}
+
+async function textsOf(tokenIds: readonly number[], vocabulary: Vocabulary): Promise<string[]> {
+  const texts: string[] = [];
   for (const [i, id] of tokenIds.entries()) {
     if (i % TOKENS_A_TURN === TOKENS_A_TURN - 1) await nextTurn();
-    tokens.push(Buffer.from(vocabulary.bytesOf(id)).toString('utf8'));
+    texts.push(Buffer.from(vocabulary.bytesOf(id)).toString('utf8'));
   }
-  return { tokenIds: [...tokenIds], maxModelLen: limits.maxModelLen, tokens };
+  return texts;
 }
 
 /** Refuses more token ids than a context holds: they all come back, with the text of each. */

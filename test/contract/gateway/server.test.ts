@@ -258,6 +258,11 @@ describe('The HTTP server', () => {
       'tokenize phone-nano chat 0',
       'detokenize 1,2',
     ]);
+    // Texts of tokens that nobody asked for are not sent either.
+    assert.deepEqual(
+      backbone.tokenized.map(({ returnTokenStrings }) => returnTokenStrings),
+      [false, true],
+    );
   });
 
   it('serves its metrics and those of the backbones under both prefixes', async () => {

@@ -44,6 +44,8 @@ describe('the backbone service', () => {
     assert.equal(tokens.join(''), '[gMASK]<sop><|user|>\nhi<|assistant|>\n');
     assert.equal(tokenIds.length, tokens.length);
     assert.equal(maxModelLen, 512);
+    const ids = await backbone.client.tokenize({ prompt: chatOf('hi'), returnTokenStrings: false });
+    assert.deepEqual(ids, { tokenIds, tokens: [], maxModelLen });
   });
 
   it('tokenizes roles that a user spells out as text', async () => {

@@ -336,6 +336,7 @@ describe('The @anthropic-ai/sdk package', () => {
       harness.backbone.trace.filter((event) => event.startsWith('tokenize')),
       [`tokenize ${MODEL} chat 0`, `tokenize ${MODEL} tokens 0`],
     );
+    assert.ok(harness.backbone.tokenized.every(({ returnTokenStrings }) => !returnTokenStrings));
     assert.equal(harness.backbone.starts.at(-1)?.planOnly, true);
   });
 

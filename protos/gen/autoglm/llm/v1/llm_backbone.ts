@@ -422,7 +422,11 @@ export interface TokenizeRequest {
   /** Name of a served model. Empty: the instance's first. */
   model: string;
   /** A chat or text prompt. Media placeholders are not expanded; a Generate with `plan_only` does. */
-  prompt: Prompt | undefined;
+  prompt:
+    | Prompt
+    | undefined;
+  /** Returns the text of each token. Unset: true. */
+  returnTokenStrings?: boolean | undefined;
 }
 
 /** Carries a prompt's tokens. */
@@ -431,7 +435,7 @@ export interface TokenizeResponse {
   tokenIds: number[];
   /** Longest sequence the instance accepts, in tokens. */
   maxModelLen: number;
-  /** Text of each token, in order; invalid UTF-8 is replaced. */
+  /** Text of each token, in order, unless it is not asked for; invalid UTF-8 is replaced. */
   tokens: string[];
 }
 
@@ -2427,7 +2431,7 @@ export const ChoiceFinish: MessageFns<ChoiceFinish> = {
 };
 
 function createBaseTokenizeRequest(): TokenizeRequest {
-  return { model: "", prompt: undefined };
+  return { model: "", prompt: undefined, returnTokenStrings: undefined };
 }
 
 export const TokenizeRequest: MessageFns<TokenizeRequest> = {
@@ -2437,6 +2441,9 @@ export const TokenizeRequest: MessageFns<TokenizeRequest> = {
     }
     if (message.prompt !== undefined) {
       Prompt.encode(message.prompt, writer.uint32(18).fork()).join();
+    }
+    if (message.returnTokenStrings !== undefined) {
+      writer.uint32(24).bool(message.returnTokenStrings);
     }
     return writer;
   },
@@ -2470,6 +2477,14 @@ export const TokenizeRequest: MessageFns<TokenizeRequest> = {
             message.prompt = Prompt.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.returnTokenStrings = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2491,6 +2506,7 @@ export const TokenizeRequest: MessageFns<TokenizeRequest> = {
     message.prompt = (object.prompt !== undefined && object.prompt !== null)
       ? Prompt.fromPartial(object.prompt)
       : undefined;
+    message.returnTokenStrings = object.returnTokenStrings ?? undefined;
     return message;
   },
 };
