@@ -54,8 +54,9 @@ export interface Matcher {
   rollBack(numTokens: number): boolean;
   /**
    * Sets the bits of the tokens that may come next in `[ceil(num_logits / 32)]` words, and clears the
-   * others: token i is bit `i % 32` of word `floor(i / 32)`. Takes some 10 ms at most: where that is
-   * not enough, for so many ways to read the text, it sets none.
+   * others: token i is bit `i % 32` of word `floor(i / 32)`. Takes some 3 ms at most, and 20 more the
+   * first time in a part of the grammar: where that is not enough, for so many ways to read the text,
+   * it sets none.
    */
   fillMask(words: Uint32Array): void;
 }

@@ -67,7 +67,7 @@ class Grammar {
   // Nodes of the trie and steps of stacks that all masks have taken so far.
   uint64_t num_steps() const { return num_steps_; }
 
-  // Steps that a mask may take, some 10 ms: the thread that asks for it serves everybody.
+  // Steps that the mask of a state may take, some 10 ms, once.
   static constexpr uint64_t kMaxSteps = 4'000'000;
 
  private:

@@ -4,6 +4,12 @@
 #include <utility>
 
 namespace autoglm {
+namespace {
+
+// Words of a mask that are joined in the time of a step.
+constexpr size_t kWordsPerStep = 16;
+
+}  // namespace
 
 Matcher::Matcher(std::shared_ptr<Grammar> grammar)
     : grammar_(std::move(grammar)),
@@ -61,7 +67,7 @@ void Matcher::FillMask(std::span<uint32_t> words) {
     return;
   }
   std::fill(words.begin(), words.end(), 0u);
-  uint64_t left = Grammar::kMaxSteps;
+  Budget left;
   for (const Stack& stack : current_.stacks) {
     if (AddMask(stack, words, left)) continue;
     std::fill(words.begin(), words.end(), 0u);
@@ -72,13 +78,14 @@ void Matcher::FillMask(std::span<uint32_t> words) {
   known.words.assign(words.begin(), words.end());
 }
 
-bool Matcher::AddMask(const Stack& stack, std::span<uint32_t> words, uint64_t& left) {
+bool Matcher::AddMask(const Stack& stack, std::span<uint32_t> words, Budget& left) {
   const uint64_t before = grammar_->num_steps();
   const LocalMask& local = grammar_->MaskOf(stack.state);
-  const uint64_t taken =
-      1 + local.words.size() + local.token_ids.size() + grammar_->num_steps() - before;
-  if (local.is_unknown || taken > left) return false;
-  left -= taken;
+  const uint64_t computed = grammar_->num_steps() - before;
+  const uint64_t taken = 1 + local.token_ids.size() + local.words.size() / kWordsPerStep;
+  if (local.is_unknown || computed > left.to_compute || taken > left.to_join) return false;
+  left.to_compute -= computed;
+  left.to_join -= taken;
   const auto allow = [words](uint32_t id) { words[id / 32] |= 1u << (id % 32); };
   for (size_t i = 0; i < local.words.size(); ++i) words[i] |= local.words[i];
   for (const uint32_t id : local.token_ids) allow(id);
@@ -89,12 +96,12 @@ bool Matcher::AddMask(const Stack& stack, std::span<uint32_t> words, uint64_t& l
   frames_.Return(stack.frame, below_);
   const std::span<const TokenTrie::Node> nodes = grammar_->trie().nodes();
   for (const uint32_t node : local.ends) {
-    is_whole = walk_.Run(node + 1, nodes[node].end, below_, first_step + left, allow,
+    is_whole = walk_.Run(node + 1, nodes[node].end, below_, first_step + left.to_join, allow,
                          [](uint32_t) {});
     if (!is_whole) break;
   }
   frames_.Truncate(num_frames);
-  left -= std::min(left, frames_.num_steps() - first_step);
+  left.to_join -= std::min(left.to_join, frames_.num_steps() - first_step);
   return is_whole;
 }
 

@@ -27,13 +27,16 @@ class Matcher {
   // Tells whether the text may end here.
   bool is_complete() const { return current_.reached_bottom; }
   // Sets the bits of the tokens that may come next, and clears the others; sets none where finding
-  // them takes more than Grammar::kMaxSteps, or the text can be read in more ways than a set of
+  // them takes more than kMaxSteps, or the text can be read in more ways than a set of
   // stacks takes. `words` is [num_mask_words].
   void FillMask(std::span<uint32_t> words);
 
   // Frames of calls that are held, of this text and of what may be taken back.
   size_t num_frames() const { return frames_.size(); }
 
+  // Steps that a mask may take, some 3 ms, besides what is computed once for states: the thread that
+  // asks for it serves everybody, and an answer may have many choices.
+  static constexpr uint64_t kMaxSteps = 1'000'000;
   static constexpr size_t kMaxRollback = 64;
   // Frames from which on those that are no longer in use are dropped.
   static constexpr size_t kMinFrames = 4096;
@@ -41,6 +44,11 @@ class Matcher {
   static constexpr size_t kMaxFrames = 2'000'000;
 
  private:
+  // Steps that a mask may still take.
+  struct Budget {
+    uint64_t to_compute = 2 * Grammar::kMaxSteps;  // masks of states that nobody asked for before
+    uint64_t to_join = kMaxSteps;
+  };
   // The mask of a set of stacks that was asked for lately.
   struct Known {
     std::vector<Stack> stacks;
@@ -48,8 +56,8 @@ class Matcher {
   };
 
   void DropUnusedFrames();
-  // Returns false if it takes more than `left` steps, from which it subtracts what it took.
-  bool AddMask(const Stack& stack, std::span<uint32_t> words, uint64_t& left);
+  // Returns false if it takes more than `left`, from which it subtracts what it took.
+  bool AddMask(const Stack& stack, std::span<uint32_t> words, Budget& left);
 
   const std::shared_ptr<Grammar> grammar_;
   StackFrames frames_;

@@ -332,3 +332,18 @@ TEST_CASE("a token that another rule of a thousand takes is allowed") {
   CHECK(words[0] == 0b110);
   CHECK(matcher.Accept(2));
 }
+
+TEST_CASE("a mask is found if that takes few milliseconds, and is empty otherwise") {
+  for (const uint32_t num_rules : {200u, 800u}) {
+    const auto grammar = std::make_shared<Grammar>(ChainOf(num_rules), TrieOf({"a", "]", "]]"}));
+    REQUIRE(grammar->Prepare(1000).ok());
+    Matcher matcher(grammar);
+    REQUIRE(matcher.Accept(0));
+    std::vector<uint32_t> words(1);
+
+    // Behind "]" each rule of the chain may have ended, with all of those that it is within.
+    matcher.FillMask(words);
+
+    CHECK(words[0] == (num_rules == 200 ? 0b110 : 0));
+  }
+}
