@@ -18,7 +18,7 @@ function read(path: string): string {
 }
 
 /** Returns the value of the only line with a key. */
-function valueOf(text: string, key: string, mark: '=' | ' '): string {
+function settingOf(text: string, key: string, mark: '=' | ' '): string {
   const lines = text.split('\n').map((line) => line.trim());
   const values = lines.filter((line) => line.startsWith(`${key}${mark}`));
   assert.equal(values.length, 1, `${key}: ${values}`);
@@ -45,18 +45,18 @@ describe('the unit for systemd', () => {
   });
 
   it('lets the mesh list the addresses of its machine, as a listener on all of them does', () => {
-    const families = valueOf(unit, 'RestrictAddressFamilies', '=').split(' ');
+    const families = settingOf(unit, 'RestrictAddressFamilies', '=').split(' ');
 
     assert.deepEqual(families.sort(), ['AF_INET', 'AF_INET6', 'AF_NETLINK', 'AF_UNIX']);
   });
 
   it('lets the mesh have GPUs', () => {
     assert.doesNotMatch(unit, /^PrivateDevices=(?!no)/m);
-    assert.equal(valueOf(unit, 'DeviceAllow', '='), 'char-nvidia* rw');
+    assert.equal(settingOf(unit, 'DeviceAllow', '='), 'char-nvidia* rw');
   });
 
   it('waits until the mesh has drained', () => {
-    const timeoutS = Number(valueOf(unit, 'TimeoutStopSec', '='));
+    const timeoutS = Number(settingOf(unit, 'TimeoutStopSec', '='));
 
     for (const { name, options } of ROLES) {
       const drainS = Number(defaultOf(options, 'drainTimeoutS'));
@@ -69,9 +69,9 @@ describe('the configuration for nginx', () => {
   const nginx = read('deploy/nginx/nginx.conf');
 
   it('waits longer than a gateway, which has a better answer, and takes as large bodies', () => {
-    const readTimeoutS = Number.parseInt(valueOf(nginx, 'proxy_read_timeout', ' '), 10);
+    const readTimeoutS = Number.parseInt(settingOf(nginx, 'proxy_read_timeout', ' '), 10);
     const requestS = Number(defaultOf(GATEWAY.options, 'requestTimeoutS'));
-    const bodyMb = Number.parseInt(valueOf(nginx, 'client_max_body_size', ' '), 10);
+    const bodyMb = Number.parseInt(settingOf(nginx, 'client_max_body_size', ' '), 10);
 
     assert(readTimeoutS > requestS + 10, `${readTimeoutS} s`);
     assert(bodyMb >= Number(defaultOf(GATEWAY.options, 'maxBodyMb')), `${bodyMb} MB`);
