@@ -5,11 +5,11 @@ import { MeshError } from '#mesh/errors.ts';
 import { refusedStatus } from './error-status.ts';
 
 /**
- * Most numbers in a message: its fields, their lengths, and the values of lists. Two million of them take
- * the event loop up to a second, and go with 128 choices of 8,000 tokens that are resumed; twenty million,
- * which have room in a message, take ten, and more memory than the heap may have.
+ * Most numbers in a message: its fields, their lengths, and the values of lists. So many take the event
+ * loop half a second at most, and go with 128 choices of 8,192 tokens that are resumed; twenty million,
+ * which have room in a message, take ten seconds, and more memory than the heap may have.
  */
-export const MAX_MESSAGE_NUMBERS = 2_000_000;
+export const MAX_MESSAGE_NUMBERS = 1_200_000;
 
 /** Where a process adds its services. */
 export interface ServiceTarget {

@@ -24,7 +24,8 @@ const SERVER_OPTIONS: ChannelOptions = {
   'grpc.enable_channelz': 1,
   'grpc.keepalive_time_ms': 30_000,
   'grpc.keepalive_timeout_ms': 10_000,
-  interceptors: [refuseUnreadable, noteSenders],
+  // The first one is next to the connection, so that what is sent past grpc-js passes none other.
+  interceptors: [noteSenders, refuseUnreadable],
 };
 
 export interface MeshServerOptions {

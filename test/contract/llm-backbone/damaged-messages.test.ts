@@ -151,7 +151,7 @@ describe('a message to the backbone that is made to cost more than its bytes', (
       const refused = await caller.refusalOf(`${SERVICE}/${method}`, [bytes]);
 
       assert.equal(refused?.reason, 'PAYLOAD_TOO_LARGE');
-      assert.match(refused.message, /more than 2000000 fields, lengths and values of lists/);
+      assert.match(refused.message, /more than 1200000 fields, lengths and values of lists/);
     });
   }
 
