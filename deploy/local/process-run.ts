@@ -1,6 +1,6 @@
 import { type ChildProcess, fork, type StdioOptions } from 'node:child_process';
 import { type Clock, systemClock } from '#mesh/async/clock.ts';
-import { secretVariables } from '#mesh/command-line/environment.ts';
+import { secretVariables, withoutKeys } from '#mesh/command-line/environment.ts';
 import { toFlags } from '#mesh/command-line/flags.ts';
 import type { Log } from '#mesh/log/log.ts';
 import type { Member } from '#mesh/peers/membership.ts';
@@ -194,7 +194,7 @@ function startChild(
     detached: true,
     env: {
       ...role.environment,
-      ...process.env,
+      ...withoutKeys(process.env),
       ...secretVariables(role.options, values),
       [SUPERVISED]: name,
       [FOLLOWED_ROLES]: follows.join(','),

@@ -184,7 +184,9 @@ export class EncoderService {
       : undefined;
     const item = { upload, header, reader, call };
     if (early !== undefined) return yield* this.#send(early, item, signal);
-    yield* admission.items.around(() => this.#receiveAndSend(item, signal));
+    yield* admission.items.around((place) =>
+      this.#receiveAndSend({ ...item, upload: place.watched(upload) }, signal),
+    );
   }
 
   async *#receiveAndSend(item: IncomingItem, signal: AbortSignal): AsyncGenerator<EncodeResponse> {

@@ -84,7 +84,7 @@ export class ServedTower implements Served {
     this.#options = options;
     this.#parts = parts;
     this.#cache = new EncoderCache(bytesOfMb(options.encoderCacheMb));
-    this.#admission = createAdmission({ maxItems: options.maxQueue });
+    this.#admission = createAdmission({ maxItems: options.maxQueue, clock: parts.clock });
     this.#resident = new ResidentEncoder({
       clock: parts.clock,
       load: () => this.#load(),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Client, credentials, type Metadata, type StatusObject, status } from '@grpc/grpc-js';
-import { docOf, isErrorReason } from '#mesh/errors.ts';
+import { docOf, ERRORS, isErrorReason, MeshError } from '#mesh/errors.ts';
 import { DETAILS_TRAILER } from '#mesh/grpc/error-status.ts';
 import { ErrorInfo, Status } from '#protos/google/rpc/status.ts';
 
@@ -31,22 +31,24 @@ export class RawCaller {
 
   /**
    * Sends messages and ends the stream. Returns true if the answer is whole, false if it is a
-   * refusal in our words or the message cannot be read; asserts that nothing else happens.
+   * refusal in our words; asserts that nothing else happens.
    */
   async isAnswered(path: string, messages: readonly Buffer[]): Promise<boolean> {
+    return (await this.refusalOf(path, messages)) === undefined;
+  }
+
+  /** Sends messages and ends the stream; returns the refusal that is the answer, if it is one. */
+  async refusalOf(path: string, messages: readonly Buffer[]): Promise<MeshError | undefined> {
     const { code, details, metadata } = await this.#call(path, messages);
-    if (code === status.OK) return true;
+    if (code === status.OK) return undefined;
     const info = errorInfoOf(metadata);
-    if (info === undefined) {
-      assert.equal(code, status.INTERNAL, `${status[code]}: ${details}`);
-      assert.match(details, /^Error deserializing request/);
-    } else {
-      const { reason } = info;
-      assert(REFUSALS.includes(reason) && isErrorReason(reason), `${reason}: ${details}`);
-      assert.equal(info.metadata['doc'], docOf(reason));
-      assert.doesNotMatch(details, /undefined|\[object/);
-    }
-    return false;
+    assert(info !== undefined, `${status[code]}: ${details}`);
+    const { reason } = info;
+    assert(REFUSALS.includes(reason) && isErrorReason(reason), `${reason}: ${details}`);
+    assert.equal(code, ERRORS[reason].status);
+    assert.equal(info.metadata['doc'], docOf(reason));
+    assert.doesNotMatch(details, /undefined|\[object/);
+    return new MeshError(reason, details);
   }
 
   #call(path: string, messages: readonly Buffer[]): Promise<StatusObject> {

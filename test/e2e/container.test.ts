@@ -74,6 +74,22 @@ describe('the Dockerfile', () => {
 });
 
 describe('the compose file', () => {
+  it('ends each process before those that it asks', () => {
+    const text = readFileSync(join(PACKAGE_ROOT, 'deploy/docker/compose.yaml'), 'utf8');
+    const services: unknown = property(parse(text, { merge: true }), 'services');
+    assert(typeof services === 'object' && services !== null);
+    for (const [name, service] of Object.entries(services)) {
+      const command = property(service, 'command');
+      assert(Array.isArray(command));
+      const words: readonly unknown[] = command;
+      const asked: readonly string[] = Object.keys(services).filter((other) =>
+        words.some((word) => new RegExp(`(?:^|=)${other}:\\d+$`).test(String(word))),
+      );
+      const order = property(service, 'depends_on');
+      assert.deepEqual(order ?? [], asked, `${name} asks ${asked}`);
+    }
+  });
+
   it('starts each process alone, read-only, from the one image', () => {
     const text = readFileSync(join(PACKAGE_ROOT, 'deploy/docker/compose.yaml'), 'utf8');
     const services: unknown = property(parse(text, { merge: true }), 'services');

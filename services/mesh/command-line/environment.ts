@@ -39,6 +39,15 @@ export function unknownVariables(env: Environment, known: readonly string[]): st
     .map((name) => `the variable ${name} has no effect${didYouMean(name, known)}`);
 }
 
+/**
+ * Returns an environment without the variables that are keys, for a process that is told its values: a
+ * secret of another process among them would be no business of its own.
+ */
+export function withoutKeys(env: Environment): Environment {
+  const isKey = (name: string) => name.startsWith('AUTOGLM_') && !OTHER_VARIABLES.includes(name);
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !isKey(name)));
+}
+
 /** Returns the variables for the values that must not appear in a process list. */
 export function secretVariables(
   schema: OptionSchema,

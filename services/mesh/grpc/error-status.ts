@@ -1,3 +1,4 @@
+import { Metadata as ServerMetadata, type StatusObject } from '@grpc/grpc-js';
 import {
   type CallOptions,
   ClientError,
@@ -102,6 +103,13 @@ function details(message: string): string {
 
 function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError';
+}
+
+/** Returns the status of a call that is refused before its handler has a message. */
+export function refusedStatus(error: MeshError): StatusObject {
+  const metadata = new ServerMetadata();
+  metadata.set(DETAILS_TRAILER, Buffer.from(encodeDetails(error)));
+  return { code: ERRORS[error.reason].status, details: details(error.message), metadata };
 }
 
 /** Turns a handler's error into a status; an unforeseen error is INTERNAL and logged once. */

@@ -8,6 +8,7 @@ import { isInUse, listenWhenFree } from '#mesh/listen-when-free.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { parseHostPort, probePort } from '#mesh/port-probe.ts';
 import { HealthDefinition } from '#protos/grpc/health/v1/health.ts';
+import { boundedTarget, refuseUnreadable, type ServiceTarget } from './bounded-messages.ts';
 import { errorToStatusMiddleware } from './error-status.ts';
 import type { Health } from './health.ts';
 import { noteSenders } from './message-senders.ts';
@@ -23,7 +24,8 @@ const SERVER_OPTIONS: ChannelOptions = {
   'grpc.enable_channelz': 1,
   'grpc.keepalive_time_ms': 30_000,
   'grpc.keepalive_timeout_ms': 10_000,
-  interceptors: [noteSenders],
+  // The first one is next to the connection, so that what is sent past grpc-js passes none other.
+  interceptors: [noteSenders, refuseUnreadable],
 };
 
 export interface MeshServerOptions {
@@ -33,7 +35,7 @@ export interface MeshServerOptions {
   readonly health: Health;
   /** Full names of the services that `addServices` adds, for reflection. */
   readonly serviceNames: readonly string[];
-  readonly addServices: (server: Server) => void;
+  readonly addServices: (target: ServiceTarget) => void;
   /** Clock of the wait for a port in use. */
   readonly clock?: Clock;
 }
@@ -48,8 +50,9 @@ export interface MeshServer {
 /** Starts the internal server of a process: its services, health and reflection. */
 export async function startMeshServer(options: MeshServerOptions): Promise<MeshServer> {
   const server = createServer(SERVER_OPTIONS).use(errorToStatusMiddleware(options.log));
-  options.addServices(server);
-  server.add(HealthDefinition, options.health.implementation);
+  const target = boundedTarget(server);
+  options.addServices(target);
+  target.add(HealthDefinition, options.health.implementation);
   addReflection(server, [...options.serviceNames, HealthDefinition.fullName]);
   const port = await listen(server, options);
   const host = options.listen.slice(0, options.listen.lastIndexOf(':'));

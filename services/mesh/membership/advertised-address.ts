@@ -1,4 +1,5 @@
 import { networkInterfaces } from 'node:os';
+import { errorMessage } from '#mesh/error-message.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { parseHostPort } from '#mesh/port-probe.ts';
@@ -23,7 +24,7 @@ export interface Listening {
 export function advertisedAddress(
   { address, advertise }: Listening,
   log: Log,
-  interfaces: Interfaces = networkInterfaces(),
+  interfaces: () => Interfaces = networkInterfaces,
 ): string {
   if (advertise !== undefined) return advertise;
   const { host, port } = parseHostPort(address);
@@ -33,8 +34,18 @@ export function advertisedAddress(
     );
   }
   if (!WILDCARDS.has(host)) return address;
-  const own = firstAddress(interfaces);
+  const own = firstAddress(interfacesBy(interfaces));
   return `${own.includes(':') ? `[${own}]` : own}:${port}`;
+}
+
+/** Asks the system, which may forbid it to a process in a sandbox. */
+function interfacesBy(ask: () => Interfaces): Interfaces {
+  try {
+    return ask();
+  } catch (cause: unknown) {
+    const message = `key "advertise": the addresses of this machine cannot be read, and a registry gives others one to reach it at (${errorMessage(cause)}); set it to host:port`;
+    throw new MeshError('INVALID_REQUEST', message, { param: 'advertise', cause });
+  }
 }
 
 function firstAddress(interfaces: Interfaces): string {

@@ -11,6 +11,8 @@ export const otlpOptionFields = {
   otlpTracesEndpoint: Type.Optional(
     Type.String({
       minLength: 1,
+      // A URL may hold a user and a password.
+      secret: true,
       description:
         'URL to which spans are sent, such as http://localhost:4318/v1/traces, by gRPC http://localhost:4317; unset: that of OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT, or no tracing',
     }),
@@ -24,6 +26,8 @@ export const otlpOptionFields = {
   otlpMetricsEndpoint: Type.Optional(
     Type.String({
       minLength: 1,
+      // A URL may hold a user and a password.
+      secret: true,
       description:
         'URL to which metrics are sent, such as http://localhost:4318/v1/metrics, by gRPC http://localhost:4317; unset: that of OTEL_EXPORTER_OTLP_METRICS_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT, or none are sent',
     }),

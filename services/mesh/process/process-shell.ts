@@ -1,4 +1,4 @@
-import type { Server } from 'nice-grpc';
+import type { ServiceTarget } from '#mesh/grpc/bounded-messages.ts';
 import { type MeshServer, startMeshServer } from '#mesh/grpc/grpc-server.ts';
 import { Health } from '#mesh/grpc/health.ts';
 import type { Log } from '#mesh/log/log.ts';
@@ -27,7 +27,7 @@ export interface ShellOptions {
   readonly served: Served;
   /** Full name of the service that `addService` adds. */
   readonly serviceName: string;
-  readonly addService: (server: Server) => void;
+  readonly addService: (target: ServiceTarget) => void;
   /** Makes the process known to others by the address that it listens on; unset: by nothing. */
   readonly announce?: (address: string) => { close(): Promise<void> };
 }

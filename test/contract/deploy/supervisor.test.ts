@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
 import { within } from '#test/bounded.ts';
@@ -62,6 +63,23 @@ describe('Supervisor', () => {
     const running = await ready('backbone=obey', 'gateway=obey');
 
     assert.match(running.lines.seen[0] ?? '', /Starting AutoGLM-Phone server\.\.\./);
+    running.child.kill('SIGTERM');
+    assert.equal(await exitOf(running), 0);
+  });
+
+  it('keeps a key in its own environment from processes that do not have it', async (test) => {
+    process.env['AUTOGLM_API_KEY'] = 'secret';
+    test.after(() => delete process.env['AUTOGLM_API_KEY']);
+    const running = await ready('backbone=obey', 'gateway=obey');
+
+    const started = running.lines.seen.filter((line) => line.includes(' started ')).map(pidIn);
+    const environments = started.map((pid) => readFileSync(`/proc/${pid}/environ`, 'utf8'));
+
+    assert.equal(environments.length, 2);
+    for (const one of environments) {
+      assert.match(one, /AUTOGLM_SUPERVISED=/);
+      assert.doesNotMatch(one, /secret/);
+    }
     running.child.kill('SIGTERM');
     assert.equal(await exitOf(running), 0);
   });

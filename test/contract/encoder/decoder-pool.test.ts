@@ -55,6 +55,23 @@ describe('a pool of decoders', () => {
     assert.equal(first.pid, second.pid);
   });
 
+  it('tells a decoder none of the secrets of its encoder', async (test) => {
+    const secrets = {
+      AUTOGLM_REGISTRY: 'etcd://me:secret@h:1',
+      OTEL_EXPORTER_OTLP_HEADERS: 'secret',
+    };
+    Object.assign(process.env, secrets);
+    const pool = poolOf(test, { numDecoders: 1 });
+    test.after(() => {
+      for (const name in secrets) delete process.env[name];
+    });
+
+    const environment = (await decode(pool, 'environment')).bytes.toString();
+
+    assert.match(environment, /"PATH"/);
+    assert.doesNotMatch(environment, /secret/);
+  });
+
   it('passes a refusal on and keeps the decoder', async (test) => {
     const pool = poolOf(test, { numDecoders: 1 });
     const { pid } = await decode(pool, 'x');

@@ -13,10 +13,11 @@ serveDecoder(async (bytes) => {
   if (says.startsWith('grow')) for (;;) held.push(Buffer.alloc(16_000_000, 1));
   if (says.startsWith('wait')) await new Promise(() => {});
   if (says.startsWith('refuse')) throw new MeshError('UNSUPPORTED_MEDIA', 'not an image at all');
+  const loaded = says.startsWith('environment') ? Buffer.from(JSON.stringify(process.env)) : bytes;
   return {
     facts: { kind: 'image', width: process.pid, height: 1 },
     durationMs: 0,
-    load: async () => bytes,
+    load: async () => loaded,
     close: () => {},
   };
 });

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { encodeItem, type OutgoingItem } from '#mesh/encode/encoder-call.ts';
 import { EngineError } from '#native';
+import { FakeClock } from '#test/fake-clock.ts';
 import { refusal } from '#test/refusal.ts';
 import { HIDDEN_SIZE, settled, until } from '#test/unit/encoder/doubles.ts';
 import { firstOf, HeldContent, pngOf, startVision } from './harness.ts';
@@ -219,6 +220,24 @@ describe('a vision encoder', () => {
 
     assert.deepEqual(tower.trace, []);
     assert.equal((await client.getModel({})).hiddenSize, HIDDEN_SIZE);
+    content.end();
+  });
+
+  it('gives the place of an upload that stands still to an item that wants it', async (test) => {
+    const clock = new FakeClock();
+    const { encode } = await startVision(test, { options: { maxQueue: 1 }, clock });
+    const content = new HeldContent();
+    content.push(Buffer.alloc(10));
+    const still = encode({ header: {}, content });
+    const refused = assert.rejects(still, refusal('QUEUE_FULL', /given away.* for 3 s/));
+    const other = async () => encode({ header: {}, content: await pngOf(2) });
+    const outcome = () => other().catch((error: Error) => error.message);
+    while (!String(await outcome()).includes('at most 1')) await settled();
+
+    clock.advance(3000);
+
+    assert.deepEqual((await other()).values, [2]);
+    await refused;
     content.end();
   });
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import {
   DetokenizeRequest,
   GenerateRequest,
@@ -102,4 +103,66 @@ describe('a damaged message to the backbone is answered or refused', () => {
       assert(outcomes.numAnswered > 0 && outcomes.numRefused > 0, JSON.stringify(outcomes));
     });
   }
+});
+
+/** Repeats a field that has no bytes. */
+function emptyFields(tag: number, count: number): Buffer {
+  return Buffer.alloc(2 * count, Buffer.of(tag, 0));
+}
+
+/** Puts bytes into a field, as a message or a list of numbers has them. */
+function within(field: number, bytes: Buffer): Buffer {
+  const head = new BinaryWriter()
+    .uint32((field << 3) | 2)
+    .uint32(bytes.length)
+    .finish();
+  return Buffer.concat([head, bytes]);
+}
+
+const MILLIONS = 9_000_000;
+
+describe('a message to the backbone that is made to cost more than its bytes', () => {
+  let backbone: TestBackbone;
+  let caller: RawCaller;
+  before(async () => {
+    backbone = await startTestBackbone(undefined, { maxModelLen: 64 });
+    caller = new RawCaller(backbone.backbone.address);
+  });
+  after(async () => {
+    caller.close();
+    await backbone.close();
+  });
+
+  for (const { what, method, bytes } of [
+    { what: 'media items', method: 'Tokenize', bytes: within(2, emptyFields(0x22, MILLIONS)) },
+    {
+      what: 'parts of a chat',
+      method: 'Tokenize',
+      bytes: within(2, within(1, within(1, within(3, emptyFields(0x0a, MILLIONS))))),
+    },
+    { what: 'token ids', method: 'Detokenize', bytes: within(2, Buffer.alloc(2 * MILLIONS, 5)) },
+    {
+      what: 'choices to resume',
+      method: 'Generate',
+      bytes: within(1, within(7, emptyFields(0x12, MILLIONS))),
+    },
+  ]) {
+    it(`is refused before it is read whole: millions of ${what}`, async () => {
+      const refused = await caller.refusalOf(`${SERVICE}/${method}`, [bytes]);
+
+      assert.equal(refused?.reason, 'PAYLOAD_TOO_LARGE');
+      assert.match(refused.message, /more than 1200000 fields, lengths and values of lists/);
+    });
+  }
+
+  it('ends its call alone: what was taken in for it is given back', async () => {
+    const [start] = STARTS;
+    assert(start !== undefined);
+
+    const refused = await caller.refusalOf(`${SERVICE}/Generate`, [start.bytes, Buffer.of(0xff)]);
+
+    assert.equal(refused?.reason, 'INVALID_REQUEST');
+    assert.match(refused.message, /cannot be read: it is damaged/);
+    assert(await caller.isAnswered(`${SERVICE}/Generate`, [start.bytes]));
+  });
 });

@@ -92,12 +92,12 @@ describe('the backbone service', () => {
   });
 
   it('refuses token ids that are more text than an answer may have', async () => {
-    backbone = await startTestBackbone();
-    const tokenIds = Array<number>(3_000_000).fill(1469);
+    backbone = await startTestBackbone(undefined, { maxPromptMb: 2 });
+    const tokenIds = Array<number>(300_000).fill(1469);
 
     await assert.rejects(
       backbone.client.detokenize({ tokenIds }),
-      refusal('PAYLOAD_TOO_LARGE', /21000000 bytes of text/, 'token_ids'),
+      refusal('PAYLOAD_TOO_LARGE', /2100000 bytes of text, at most 2000000/, 'token_ids'),
     );
   });
 

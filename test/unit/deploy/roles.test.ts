@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ROLES } from '#deploy/local/roles.ts';
+import { secretVariables } from '#mesh/command-line/environment.ts';
+import { toFlags } from '#mesh/command-line/flags.ts';
 import { parseHostPort } from '#mesh/port-probe.ts';
 
 /** First port of Linux's default range for outgoing connections. */
@@ -31,6 +33,25 @@ describe('the options of the processes', () => {
       [],
     );
   });
+});
+
+describe('a value that may hold a password', () => {
+  const values = Object.fromEntries(
+    ['registry', 'otlpTracesEndpoint', 'otlpMetricsEndpoint', 'apiKey'].map((name) => [
+      name,
+      'http://user:password@host.example',
+    ]),
+  );
+  for (const { name, options } of ROLES) {
+    it(`is no argument of the process, which everybody on the machine may list: ${name}`, () => {
+      const flags = toFlags(options, values);
+      const variables = Object.keys(secretVariables(options, values));
+
+      assert.deepEqual(flags, []);
+      assert(variables.includes('AUTOGLM_REGISTRY'), String(variables));
+      assert(variables.includes('AUTOGLM_OTLP_TRACES_ENDPOINT'), String(variables));
+    });
+  }
 });
 
 describe('the default ports', () => {

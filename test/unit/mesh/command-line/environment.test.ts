@@ -5,6 +5,7 @@ import {
   environmentValues,
   secretVariables,
   unknownVariables,
+  withoutKeys,
 } from '#mesh/command-line/environment.ts';
 
 const schema = Type.Object({
@@ -36,6 +37,19 @@ describe('the environment', () => {
     const variables = secretVariables(schema, { maxNumSeqs: 1, apiKey: 'k' });
 
     assert.deepEqual(variables, { AUTOGLM_API_KEY: 'k' });
+  });
+
+  it('keeps keys from a process that is told its values, and nothing else', () => {
+    const others = {
+      AUTOGLM_ISA: 'avx2',
+      AUTOGLM_CUDA_LIBRARY: 'x.so',
+      PATH: '/',
+      OTEL_SDK_DISABLED: '1',
+    };
+
+    const kept = withoutKeys({ ...others, AUTOGLM_API_KEY: 'k', AUTOGLM_GATEWAY__API_KEY: 'k' });
+
+    assert.deepEqual(kept, others);
   });
 
   it('is searched for keys that were mistyped', () => {

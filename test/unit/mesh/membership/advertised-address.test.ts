@@ -24,7 +24,7 @@ function machine(...addresses: readonly string[]): Interfaces {
 /** Returns the address that is given to others, and what the log says. */
 function advertised(address: string, interfaces: Interfaces, advertise?: string) {
   const { log, lines } = memoryLog();
-  const given = advertisedAddress({ address, advertise }, log, interfaces);
+  const given = advertisedAddress({ address, advertise }, log, () => interfaces);
   return { given, said: lines.map(({ msg }) => msg) };
 }
 
@@ -56,6 +56,20 @@ describe('advertisedAddress', () => {
       assert.equal(given, address);
       assert.match(said[0] ?? '', /no other machine reaches; set the keys "listen" or "advertise"/);
     }
+  });
+
+  it('needs no list of addresses where it is known, and says what to set where there is none', () => {
+    const { log } = memoryLog();
+    const forbidden = () => {
+      throw new Error('uv_interface_addresses returned Unknown system error 97');
+    };
+    const given = (address: string, advertise?: string) =>
+      advertisedAddress({ address, advertise }, log, forbidden);
+
+    assert.equal(given('10.0.0.7:8051'), '10.0.0.7:8051');
+    assert.equal(given('0.0.0.0:8051', 'pod.example:9'), 'pod.example:9');
+    const check = refusal('INVALID_REQUEST', /cannot be read.*set it to host:port/, 'advertise');
+    assert.throws(() => given('0.0.0.0:8051'), check);
   });
 
   it('refuses a machine that has loopback addresses alone', () => {

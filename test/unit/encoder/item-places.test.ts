@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type ItemPlace, ItemPlaces } from '#encoder/item-places.ts';
+import { withResolvers } from '#mesh/async/with-resolvers.ts';
+import { FakeClock } from '#test/fake-clock.ts';
+import { refusal } from '#test/refusal.ts';
+
+/** An item whose caller sends a message when it is told to. */
+class Item {
+  readonly #messages: IterableIterator<ReturnType<typeof withResolvers<IteratorResult<string>>>>;
+  readonly #sent = Array.from({ length: 3 }, () => withResolvers<IteratorResult<string>>());
+  #numSent = 0;
+  readonly outcome: Promise<string[]>;
+
+  constructor(places: ItemPlaces) {
+    this.#messages = this.#sent.values();
+    this.outcome = this.#run(places);
+    this.outcome.catch(() => {});
+  }
+
+  async send(): Promise<void> {
+    this.#sent[this.#numSent]?.resolve({ done: false, value: `message ${this.#numSent}` });
+    this.#numSent += 1;
+    await turns();
+  }
+
+  async #run(places: ItemPlaces): Promise<string[]> {
+    const next = () => this.#messages.next().value?.promise ?? new Promise<never>(() => {});
+    const work = async function* (place: ItemPlace) {
+      const messages = place.watched({ next });
+      for (let i = 0; i < 3; i++) yield (await messages.next()).value;
+    };
+    const taken: string[] = [];
+    for await (const one of places.around(work)) taken.push(one);
+    return taken;
+  }
+}
+
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+}
+
+function placesOf(maxItems: number): { readonly places: ItemPlaces; readonly clock: FakeClock } {
+  const clock = new FakeClock();
+  return { places: new ItemPlaces({ maxItems, closed: 'no more', clock }), clock };
+}
+
+describe('the places of an encoder', () => {
+  it('are refused when all are taken by callers that go on', async () => {
+    const { places, clock } = placesOf(1);
+    const first = new Item(places);
+    await turns();
+    for (let i = 0; i < 2; i++) {
+      clock.advance(2000);
+      await first.send();
+    }
+
+    const second = new Item(places);
+
+    await assert.rejects(second.outcome, refusal('QUEUE_FULL', /1 items are being encoded/));
+    await first.send();
+    assert.deepEqual(await first.outcome, ['message 0', 'message 1', 'message 2']);
+    assert.equal(places.numInside, 0);
+  });
+
+  it('are given to others by the caller that has been silent longest', async () => {
+    const { places, clock } = placesOf(2);
+    const [first, second] = [new Item(places), new Item(places)];
+    await turns();
+    clock.advance(1000);
+    await first.send();
+    clock.advance(2000);
+
+    const third = new Item(places);
+    const fourth = new Item(places);
+    await turns();
+
+    await assert.rejects(second.outcome, refusal('QUEUE_FULL', /given away.* for 3 s/));
+    await assert.rejects(fourth.outcome, refusal('QUEUE_FULL', /2 items are being encoded/));
+    assert.equal(places.numInside, 2);
+    for (let i = 0; i < 3; i++) await third.send();
+    assert.equal((await third.outcome).length, 3);
+    assert.equal(places.numInside, 1);
+  });
+
+  it('stay with a silent caller while nobody else wants them', async () => {
+    const { places, clock } = placesOf(1);
+    const first = new Item(places);
+    await turns();
+    clock.advance(3_600_000);
+
+    for (let i = 0; i < 3; i++) await first.send();
+
+    assert.equal((await first.outcome).length, 3);
+  });
+});
