@@ -11,6 +11,9 @@ const { signal } = new AbortController();
 /** Milliseconds after which a process that died is in no list: its lease, and a second. */
 const GHOST_MS = 4000;
 
+/** Milliseconds within which a process looks for its entry and writes it again. */
+const LOOK_MS = 7000;
+
 describe('announceStatus', { skip: skipWithoutEtcd, timeout: 120_000 }, () => {
   it('registers a process when it is ready, with what others need to know', async (test) => {
     const [etcd] = await startEtcd(test);
@@ -67,6 +70,23 @@ describe('announceStatus', { skip: skipWithoutEtcd, timeout: 120_000 }, () => {
     await etcd.start();
 
     await follow(test, registry).until(['a:1']);
+  });
+
+  it('is registered again soon after somebody has deleted its entry alone', async (test) => {
+    const [etcd] = await startEtcd(test);
+    assert(etcd !== undefined);
+    const registry = registryAt([etcd.address]);
+    const view = follow(test, registry);
+    const { lines } = register(test, registry, 'a:1');
+    await view.until(['a:1']);
+    const client = clientOf(test, registry);
+    const { keys } = await client.list(KEYS, signal);
+
+    await client.delete(keys[0]?.key.toString() ?? '', signal);
+    await view.until([]);
+
+    await view.until(['a:1'], LOOK_MS);
+    await logged(lines, /was deleted from/);
   });
 
   it('leaves the lists within its lease and a second when it is cut off, and comes back', async (test) => {
