@@ -55,7 +55,7 @@ function takeDescriptors(): () => void {
   };
   for (;;) {
     try {
-      taken.push(openSync('/dev/null'));
+      taken.push(openSync('/dev/null', 'r'));
     } catch {
       return giveBack;
     }
