@@ -15,6 +15,8 @@ export interface DecoderProgram {
   readonly main: string;
   /** Its limits, as JSON can hold them: its only argument. */
   readonly options: object;
+  /** Variables of its environment, besides those of this process. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** What it decodes, for messages. */
   readonly what: 'image' | 'recording';
 }
@@ -66,7 +68,10 @@ export class DecoderProcess {
     const node = [process.execPath, ...process.execArgv, fileURLToPath(program.main)];
     const args = ['-c', SHELL_SCRIPT, 'sh', dataKib, ...node, JSON.stringify(program.options)];
     try {
-      this.#child = spawn('/bin/sh', args, { stdio: ['pipe', 'ignore', 'pipe', 'pipe'] });
+      this.#child = spawn('/bin/sh', args, {
+        stdio: ['pipe', 'ignore', 'pipe', 'pipe'],
+        env: { ...process.env, ...program.environment },
+      });
       this.#listen(this.#child);
     } catch (cause: unknown) {
       // Node throws what the system says at once, such as that there is no memory.
