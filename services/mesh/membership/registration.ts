@@ -64,6 +64,11 @@ export class Registration {
     this.#running = Promise.all([this.#followValue(), this.#run()]);
   }
 
+  /** Whether etcd has granted a lease and has answered lately. */
+  get hasLease(): boolean {
+    return this.#lease.id !== undefined;
+  }
+
   /** Takes the process out of etcd, if that can be reached. */
   async close(): Promise<void> {
     this.#closing.abort();

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { VERSION } from '#mesh/process/instance.ts';
 import { InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
 import { PASS } from '#test/chaos/link-fault.ts';
+import { samplesOf } from '#test/metric-samples.ts';
 import { clientOf, follow, KEYS, logged, proxyTo, register, restart } from './harness.ts';
 import { createEtcd, registryAt, skipWithoutEtcd, startEtcd } from './real-etcd.ts';
 
@@ -94,16 +95,21 @@ describe('announceStatus', { skip: skipWithoutEtcd, timeout: 120_000 }, () => {
     assert(etcd !== undefined);
     const proxy = await proxyTo(test, etcd.address);
     const view = follow(test, registryAt([etcd.address]));
-    const { lines } = register(test, registryAt([proxy.address]), 'a:1');
+    const { lines, metrics } = register(test, registryAt([proxy.address]), 'a:1');
+    const leaseHeld = () => samplesOf(metrics, 'registry_lease_held')[0]?.value;
     await view.until(['a:1']);
+    const before = leaseHeld();
 
     const cutAtMs = Date.now();
     await proxy.set({ kind: 'hold' });
     await view.until([], GHOST_MS);
     const goneMs = Date.now() - cutAtMs;
     await logged(lines, /has lost its lease/);
+    const meanwhile = leaseHeld();
     await proxy.set(PASS);
     await view.until(['a:1'], 2000);
+
+    assert.deepEqual([before, meanwhile, leaseHeld()], [1, 0, 1]);
 
     test.diagnostic(`gone after ${goneMs} ms`);
   });
