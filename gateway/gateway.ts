@@ -161,7 +161,7 @@ export async function startGateway(
   const { inFlight } = context;
   const ending = new GatewayEnding({ http, inFlight, close }, options.drainDelayS * 1000);
   const address = addressOf(host, http.app.server.address());
-  const announcement = announceGateway(address, options, log);
+  const announcement = announceGateway(address, options, { log, metrics: registry });
   const candidacy = standForController(options.registry, { log });
   return {
     url: `http://${address}`,

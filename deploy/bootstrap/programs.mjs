@@ -43,7 +43,7 @@ export function areProgramsWhole() {
 
 /** Bundles the programs; to be done after each compilation, which writes their modules anew. */
 export async function bundlePrograms() {
-  const { build } = await import('esbuild');
+  const { build, stop } = await import('esbuild');
   rmSync(CHUNKS, { recursive: true, force: true });
   const { metafile } = await build({
     absWorkingDir: ROOT,
@@ -66,6 +66,8 @@ export async function bundlePrograms() {
     },
     plugins: [{ name: 'packages', setup: leavePackages }],
   });
+  // Its service is a process that would stay, with its memory, for as long as the mesh runs.
+  await stop();
   writeFileSync(WRITTEN, JSON.stringify(Object.keys(metafile.outputs)));
 }
 

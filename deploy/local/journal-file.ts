@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { openSync, unlinkSync } from 'node:fs';
+import { closeSync, openSync, unlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { clearJournal, readJournal } from '#mesh/process/step-journal.ts';
+import { clearJournal, readJournal, reserveJournal } from '#mesh/process/step-journal.ts';
 
 /** Folders for the file; the first is in memory. */
 const FOLDERS = ['/dev/shm', tmpdir()];
@@ -11,7 +11,7 @@ const FOLDERS = ['/dev/shm', tmpdir()];
  * A file without a name, for the journals of one process after the other; it ends with this process.
  */
 export class JournalFile {
-  /** Undefined if no folder can be written to, and nothing is kept. */
+  /** Undefined if no folder has space for it, and nothing is kept. */
   readonly fd = openUnnamed();
 
   /** Returns what the last process had in its step, and empties the file for the next. */
@@ -29,7 +29,8 @@ function openUnnamed(): number | undefined {
       const path = join(folder, `autoglm-journal-${randomUUID()}`);
       const fd = openSync(path, 'wx+', 0o600);
       unlinkSync(path);
-      return fd;
+      if (reserveJournal(fd)) return fd;
+      closeSync(fd);
     } catch {
       // The next folder may do.
     }

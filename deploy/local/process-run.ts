@@ -170,7 +170,7 @@ export class ProcessRun {
 
   async #end(): Promise<Exit> {
     const [code, signal] = await exitOf(this.#child, (err) =>
-      this.#options.log.error({ err }, `cannot start ${this.#config.name}`),
+      this.#options.log.error({ err }, cannotStart(this.#config.name)),
     );
     this.#liveness?.stop();
     this.#noteSuspects(signal);
@@ -220,6 +220,9 @@ function exitOf(
     });
   });
 }
+
+/** Says that the system started no process. */
+export const cannotStart = (name: string): string => `cannot start ${name}`;
 
 /** Tells whether a process ended because somebody asked it to, and not by a failure. */
 export function wasAsked({ code, signal }: Exit): boolean {

@@ -4,7 +4,7 @@ import type { Log } from '#mesh/log/log.ts';
 import { type Member, memberAt } from '#mesh/peers/membership.ts';
 import type { ProcessConfig } from './config/config.ts';
 import { JournalFile } from './journal-file.ts';
-import { describeExit, type Exit, ProcessRun, wasAsked } from './process-run.ts';
+import { cannotStart, describeExit, type Exit, ProcessRun, wasAsked } from './process-run.ts';
 import { planRestart, type RestartPolicy } from './restart-policy.ts';
 import type { Suspects } from './suspects.ts';
 
@@ -209,26 +209,36 @@ export class SupervisedProcess {
 
   async #runOnce(): Promise<Exit> {
     this.#enter('starting');
-    const { log, suspects, membersOf } = this.#options;
-    const run = new ProcessRun(this.#config, {
-      log,
-      suspects,
-      membersOf,
-      journal: this.#journal,
-      numRestarts: this.#numRestarts,
-      onStarted: () => this.#onStarted(run),
-      onMetrics: (address) => {
-        this.#metricsAddress = address;
-      },
-      onSignalled: () => void this.#onSignalled(run),
-    });
-    this.#run = run;
-    const exit = await run.ended;
+    this.#run = this.#begin();
+    const exit = (await this.#run?.ended) ?? { code: 1, signal: null, uptimeMs: 0 };
     // Whoever waits for the end of this run sees it ended.
     this.#run = undefined;
     this.#lastExit = exit;
     this.#enter('starting');
     return exit;
+  }
+
+  /** Begins a run; undefined if the system refuses one at once, such as for want of memory. */
+  #begin(): ProcessRun | undefined {
+    const { log, suspects, membersOf } = this.#options;
+    try {
+      const run = new ProcessRun(this.#config, {
+        log,
+        suspects,
+        membersOf,
+        journal: this.#journal,
+        numRestarts: this.#numRestarts,
+        onStarted: () => this.#onStarted(run),
+        onMetrics: (address) => {
+          this.#metricsAddress = address;
+        },
+        onSignalled: () => void this.#onSignalled(run),
+      });
+      return run;
+    } catch (err: unknown) {
+      log.error({ err }, cannotStart(this.name));
+      return undefined;
+    }
   }
 
   #onStarted(run: ProcessRun): void {

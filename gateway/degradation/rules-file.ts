@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { type Static, Type } from 'typebox';
 import Value from 'typebox/value';
-import { LineCounter, parseDocument } from 'yaml';
+import { parseYaml } from '#mesh/command-line/yaml-file.ts';
 import { errorMessage } from '#mesh/error-message.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { RuleSet } from './rules.ts';
@@ -46,18 +46,12 @@ export async function readRules(path: string): Promise<RuleSet> {
 
 /** Reads rules from YAML or JSON, which is YAML, too. */
 export function parseRules(path: string, text: string): RuleSet {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const [problem] = document.errors;
-  if (problem !== undefined) {
-    throw refusal(`${path}:${lines.linePos(problem.pos[0]).line}: ${problem.message}`);
-  }
+  const { document, lines, value } = parseYaml({ path, param: 'rulesFile' }, text);
   const where = (keys: readonly string[]) => {
     const node: unknown = document.getIn(keys.map(indexOrName), true);
     const offset = offsetOf(node) ?? offsetOf(document.contents) ?? 0;
     return `${path}:${lines.linePos(offset).line}: ${keys.join('.')}`;
   };
-  const value: unknown = document.toJS({ maxAliasCount: 0 });
   if (!Value.Check(ruleFile, value)) {
     const [wrong] = Value.Errors(ruleFile, value);
     const keys = wrong?.instancePath.split('/').slice(1) ?? [];

@@ -70,7 +70,7 @@ export async function startEncoderProcess(
     served: tower,
     serviceName: encoderServiceDefinition.fullName,
     addService: (server) => server.add(encoderServiceDefinition, tower.service),
-    announce: (address) => announceStatus(status, address, options, log),
+    announce: (address) => announceStatus(status, address, options, { log, metrics: registry }),
   });
   try {
     await tower.warmUp();

@@ -62,7 +62,7 @@ export async function startBackbone(
     served: service,
     serviceName: LlmBackboneServiceDefinition.fullName,
     addService: (server) => server.add(servedDefinition, service),
-    announce: (address) => announceStatus(known, address, options, log),
+    announce: (address) => announceStatus(known, address, options, { log, metrics: registry }),
   });
   shell.ready();
   model.done.catch((error: unknown) => shell.fail(errorMessage(error)));

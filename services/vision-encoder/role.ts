@@ -1,5 +1,6 @@
 import type { EncoderRole } from '#encoder/served-tower.ts';
 import { DEFAULT_IMAGE_PREPROCESSING } from '#mesh/encode/preprocess-options.ts';
+import { bytesOfMb } from '#mesh/megabytes.ts';
 import { imageFormat } from './image-format.ts';
 import type { VisionEncoderOptions } from './options.ts';
 
@@ -16,6 +17,8 @@ export function visionRole(options: VisionEncoderOptions): EncoderRole {
     decoder: {
       main: import.meta.resolve('#vision/decoder-main.ts'),
       options: { maxImagePixels: options.maxImagePixels },
+      // From this size on libvips decodes into a file in /tmp, which may be full or read-only.
+      environment: { VIPS_DISC_THRESHOLD: String(bytesOfMb(options.decodeMemoryMb)) },
       what: 'image',
     },
     warmUp: {

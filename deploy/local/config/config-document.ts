@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { isCollection, isNode, isSeq, LineCounter, parseDocument } from 'yaml';
+import { isCollection, isNode, isSeq } from 'yaml';
+import { parseYaml } from '#mesh/command-line/yaml-file.ts';
 import { errorMessage } from '#mesh/error-message.ts';
 import { MeshError } from '#mesh/errors.ts';
 
@@ -27,14 +28,7 @@ export async function readConfigDocument(path: string): Promise<ConfigDocument> 
 }
 
 export function parseConfigDocument(path: string, text: string): ConfigDocument {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const problem = document.errors[0];
-  if (problem !== undefined) {
-    const { line } = lines.linePos(problem.pos[0]);
-    throw new MeshError('INVALID_REQUEST', `${path}:${line}: ${problem.message}`);
-  }
-  const root: unknown = document.toJS();
+  const { document, lines, value: root } = parseYaml({ path }, text);
   if (root !== null && (typeof root !== 'object' || Array.isArray(root))) {
     throw new MeshError('INVALID_REQUEST', `${path}: must hold keys and values`);
   }

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { errorMessage } from '#mesh/error-message.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { CRASH_SIGNALS } from '#mesh/process/crash-signals.ts';
 import { type DecoderReply, type DecoderRequest, parseReply } from './decoder-messages.ts';
@@ -14,6 +15,8 @@ export interface DecoderProgram {
   readonly main: string;
   /** Its limits, as JSON can hold them: its only argument. */
   readonly options: object;
+  /** Variables of its environment, besides those of this process. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** What it decodes, for messages. */
   readonly what: 'image' | 'recording';
 }
@@ -56,13 +59,16 @@ interface PendingAnswer {
 export class DecoderProcess {
   readonly #program: DecoderProgram;
   readonly #limits: DecoderLimits;
-  readonly #child: ChildProcess;
+  /** Undefined if it could not be started. */
+  readonly #child: ChildProcess | undefined;
   #pending: PendingAnswer | undefined;
   #errorText = '';
   /** CPU time and clock when the file that it has was begun. */
   #cpuStartMs = 0;
   #startMs = 0;
   #isGone = false;
+  /** Why it is gone. */
+  #failure: unknown;
 
   constructor(program: DecoderProgram, limits: DecoderLimits) {
     this.#program = program;
@@ -70,15 +76,21 @@ export class DecoderProcess {
     const dataKib = String(Math.ceil(limits.memoryBytes / KIB));
     const node = [process.execPath, ...process.execArgv, fileURLToPath(program.main)];
     const args = ['-c', SHELL_SCRIPT, 'sh', dataKib, ...node, JSON.stringify(program.options)];
-    this.#child = spawn('/bin/sh', args, {
-      stdio: ['pipe', 'ignore', 'pipe', 'pipe'],
-      env: withoutSecrets(process.env),
-    });
-    this.#listen();
+    try {
+      this.#child = spawn('/bin/sh', args, {
+        stdio: ['pipe', 'ignore', 'pipe', 'pipe'],
+        env: { ...withoutSecrets(process.env), ...program.environment },
+      });
+      this.#listen(this.#child);
+    } catch (cause: unknown) {
+      // Node throws what the system says at once, such as that there is no memory.
+      this.#fail(this.#notStarted(cause));
+    }
   }
 
+  /** Whether it has ended or was not started. */
   get isGone(): boolean {
-    return this.#isGone;
+    return this.#isGone || this.#child?.pid === undefined;
   }
 
   get residentBytes(): number {
@@ -100,7 +112,7 @@ export class DecoderProcess {
 
   kill(): void {
     this.#isGone = true;
-    this.#child.kill('SIGKILL');
+    this.#child?.kill('SIGKILL');
   }
 
   /** Asks and waits; whatever ends the wait before the answer ends the process. */
@@ -110,14 +122,15 @@ export class DecoderProcess {
     bytes?: Uint8Array,
   ): Promise<Frame & { readonly reply: DecoderReply }> {
     signal.throwIfAborted();
-    if (this.#isGone) throw this.#unavailable('is gone');
+    if (this.#isGone) throw this.#failure ?? this.#unavailable('is gone');
     const abort = () => this.#fail(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
     const watch = setInterval(() => this.#watch(), WATCH_MS);
     try {
       const frame = await new Promise<Frame>((resolve, reject) => {
         this.#pending = { resolve, reject };
-        if (this.#child.stdin !== null) writeFrame(this.#child.stdin, request, bytes);
+        const stdin = this.#child?.stdin;
+        if (stdin) writeFrame(stdin, request, bytes);
       });
       const reply = parseReply(frame.message);
       if (reply.kind === 'refused') throw new MeshError(reply.reason, reply.message);
@@ -129,13 +142,14 @@ export class DecoderProcess {
     }
   }
 
-  #listen(): void {
-    const child = this.#child;
+  #listen(child: ChildProcess): void {
+    child.once('error', (cause) => this.#fail(this.#notStarted(cause)));
     const reader = new FrameReader(this.#limits.memoryBytes, (frame) => {
       this.#pending?.resolve(frame);
     });
-    const replies = child.stdio[REPLY_FD];
-    if (!(replies instanceof Readable)) throw new Error('the decoder process has no reply stream');
+    // A process for whose pipes there are no descriptors has no streams; its error comes by itself.
+    const replies = child.stdio?.[REPLY_FD];
+    if (!(replies instanceof Readable)) return;
     replies.on('data', (chunk: Buffer) => {
       try {
         reader.push(chunk);
@@ -148,9 +162,6 @@ export class DecoderProcess {
     });
     // A write to a process that has ended fails; its exit is what counts.
     child.stdin?.on('error', () => {});
-    child.once('error', (cause) =>
-      this.#fail(this.#unavailable(`did not start: ${cause.message}`)),
-    );
     // Standard error is complete when the process is closed, which is after its exit.
     child.once('close', (code, signal) => this.#fail(this.#endError(code, signal)));
     for (const part of [child, child.stdin, child.stderr, replies]) unref(part);
@@ -158,6 +169,7 @@ export class DecoderProcess {
 
   /** Ends the process and the wait for its answer. */
   #fail(error: unknown): void {
+    this.#failure ??= error;
     this.#pending?.reject(error);
     this.kill();
   }
@@ -180,7 +192,8 @@ export class DecoderProcess {
   }
 
   #usage() {
-    return this.#child.pid === undefined ? null : processUsage(this.#child.pid);
+    const pid = this.#child?.pid;
+    return pid === undefined ? null : processUsage(pid);
   }
 
   #endError(code: number | null, signal: NodeJS.Signals | null): MeshError {
@@ -194,6 +207,10 @@ export class DecoderProcess {
       return new MeshError('UNSUPPORTED_MEDIA', message);
     }
     return this.#unavailable(`ended by ${signal ?? `status ${code}`}`, this.#errorText);
+  }
+
+  #notStarted(cause: unknown): MeshError {
+    return this.#unavailable(`did not start: ${errorMessage(cause)}`);
   }
 
   /** The same file may be decoded elsewhere. */

@@ -1,6 +1,7 @@
 import { Changes } from '#mesh/async/changes.ts';
 import { type Clock, systemClock } from '#mesh/async/clock.ts';
 import type { Log } from '#mesh/log/log.ts';
+import type { MetricRegistry } from '#mesh/metrics.ts';
 import { INSTANCE_NAME, type InstanceStatus, VERSION } from '#mesh/process/instance.ts';
 import { parseRegistry } from '#mesh/registry-url.ts';
 import { InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
@@ -26,6 +27,13 @@ export interface Announced {
   readonly changes: Changes;
 }
 
+interface Surroundings {
+  readonly log: Log;
+  readonly clock?: Clock;
+  /** Gets the gauge of the lease, where there is one. */
+  readonly metrics: MetricRegistry;
+}
+
 type Served = Pick<InstanceRecord, 'models' | 'fingerprint' | 'device'>;
 
 /** The presence of a process in a registry. */
@@ -41,14 +49,14 @@ export interface Announcement {
 export function announce(
   { role, address, served, changes }: Announced,
   options: AnnouncementOptions,
-  { log, clock = systemClock }: { readonly log: Log; readonly clock?: Clock },
+  { log, clock = systemClock, metrics }: Surroundings,
 ): Announcement {
   const registry = options.registry === undefined ? undefined : parseRegistry(options.registry);
   if (registry?.kind !== 'etcd') return { close: async () => {} };
   const { advertise, zone, weight = 1 } = options;
   const fixed = { address: advertisedAddress({ address, advertise }, log), version: VERSION, zone };
   const record = (one: Served): InstanceRecord => ({ ...fixed, weight, ...one });
-  return new Registration({
+  const registration = new Registration({
     registry,
     key: `${rolePrefix(registry.prefix, role)}${INSTANCE_NAME}`,
     value: () => {
@@ -59,6 +67,10 @@ export function announce(
     log,
     clock,
   });
+  const name = 'registry_lease_held';
+  const help = 'Whether the registry keeps a lease for this process, 1 or 0.';
+  metrics.show([{ name, help, read: () => Number(registration.hasLease) }]);
+  return registration;
 }
 
 /** Registers a process while its status is READY. */
@@ -66,7 +78,7 @@ export function announceStatus(
   status: InstanceStatus,
   address: string,
   options: AnnouncementOptions,
-  log: Log,
+  surroundings: Surroundings,
 ): Announcement {
   const served = () => {
     const { state, servedNames, fingerprint, device } = status.facts;
@@ -74,16 +86,16 @@ export function announceStatus(
     return { models: [...servedNames], fingerprint, device };
   };
   const { changes, facts } = status;
-  return announce({ role: facts.role, address, served, changes }, options, { log });
+  return announce({ role: facts.role, address, served, changes }, options, surroundings);
 }
 
 /** Registers a gateway, which can be asked from its start until it ends. */
 export function announceGateway(
   address: string,
   options: AnnouncementOptions,
-  log: Log,
+  surroundings: Surroundings,
 ): Announcement {
   const served = () => ({ models: [], fingerprint: '', device: '' });
   const announced: Announced = { role: 'gateway', address, served, changes: new Changes() };
-  return announce(announced, options, { log });
+  return announce(announced, options, surroundings);
 }

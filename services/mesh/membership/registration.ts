@@ -8,6 +8,12 @@ import type { Log } from '#mesh/log/log.ts';
 import { Outage } from '#mesh/log/outage.ts';
 import type { EtcdRegistry } from '#mesh/registry-url.ts';
 
+/**
+ * Milliseconds between two looks whether the entry is still there: whoever deletes it, by hand or by
+ * bringing back older data, may leave its lease alone.
+ */
+const LOOK_INTERVAL_MS = 5000;
+
 export interface RegistrationOptions {
   readonly registry: EtcdRegistry;
   /** Key of this run of the process, which no other has. */
@@ -42,6 +48,8 @@ export class Registration {
   /** Changes of the value and of the lease. */
   readonly #wakes = new Changes();
   #written: Written | undefined;
+  /** When to look for what is written, clock time. */
+  #lookAtMs = 0;
 
   constructor(options: RegistrationOptions) {
     const { registry, log, clock } = options;
@@ -54,6 +62,11 @@ export class Registration {
       changes: this.#wakes,
     });
     this.#running = Promise.all([this.#followValue(), this.#run()]);
+  }
+
+  /** Whether etcd has granted a lease and has answered lately. */
+  get hasLease(): boolean {
+    return this.#lease.id !== undefined;
   }
 
   /** Takes the process out of etcd, if that can be reached. */
@@ -81,17 +94,31 @@ export class Registration {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       const seen = this.#wakes.count;
-      let limit = {};
+      let limitMs = LOOK_INTERVAL_MS;
       try {
+        await this.#noteDeletion(signal);
         await this.#write(signal);
         this.#backoff.reset();
       } catch (error: unknown) {
         if (signal.aborted) return;
         this.#outage.failed('this process cannot be registered', error);
-        limit = { limitMs: this.#backoff.next() };
+        limitMs = this.#backoff.next();
       }
-      await this.#wakes.after(seen, { signal, clock, ...limit });
+      await this.#wakes.after(seen, { signal, clock, limitMs });
     }
+  }
+
+  /** Forgets what was written if it is time to look and the entry is gone. */
+  async #noteDeletion(signal: AbortSignal): Promise<void> {
+    const { key, clock, log } = this.#options;
+    const written = this.#written;
+    if (written === undefined || written.lease !== this.#lease.id) return;
+    if (clock.now() < this.#lookAtMs) return;
+    const { keys } = await this.#client.list(key, signal);
+    this.#lookAtMs = clock.now() + LOOK_INTERVAL_MS;
+    if (keys.some((one) => one.key.toString() === key)) return;
+    log.warn(`the entry of this process was deleted from ${this.#client.title}`);
+    this.#written = undefined;
   }
 
   async #write(signal: AbortSignal): Promise<void> {
@@ -106,6 +133,7 @@ export class Registration {
       const isSaid = this.#written?.lease === lease;
       await this.#client.put({ key, value: wanted, lease }, signal);
       this.#written = { value: wanted, lease };
+      this.#lookAtMs = this.#options.clock.now() + LOOK_INTERVAL_MS;
       this.#outage.over('this process can be registered again');
       if (!isSaid) log.info(`registered in ${this.#client.title}`);
     }

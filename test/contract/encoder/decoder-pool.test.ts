@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import { describe, it, type TestContext } from 'node:test';
 import { DecoderPool } from '#encoder/decoding/decoder-pool.ts';
 import { within } from '#test/bounded.ts';
@@ -7,11 +9,14 @@ import { settled, until } from '#test/unit/encoder/doubles.ts';
 
 const { signal } = new AbortController();
 
-function poolOf(test: TestContext, { cpuMs = 60_000, numDecoders = 2 } = {}): DecoderPool {
+function poolOf(
+  test: TestContext,
+  { cpuMs = 60_000, numDecoders = 2, options = {} } = {},
+): DecoderPool {
   const pool = new DecoderPool({
     program: {
       main: import.meta.resolve('#test/contract/encoder/misbehaving-decoder.ts'),
-      options: {},
+      options,
       what: 'image',
     },
     numDecoders,
@@ -33,6 +38,28 @@ async function decode(pool: DecoderPool, says: string, requestId = '', stop = si
     }
   };
   return within(work(), { what: says });
+}
+
+/** Takes all descriptors that this process may have, of few; returns what gives them back. */
+function takeDescriptors(): () => void {
+  const limit = (numFiles: number) => {
+    const args = ['--pid', String(process.pid), `--nofile=${numFiles}:`];
+    assert.equal(spawnSync('prlimit', args).status, 0);
+  };
+  const before = spawnSync('sh', ['-c', 'ulimit -n'], { encoding: 'utf8' }).stdout;
+  limit(100);
+  const taken: number[] = [];
+  const giveBack = () => {
+    for (const one of taken.splice(0)) closeSync(one);
+    limit(Number(before));
+  };
+  for (;;) {
+    try {
+      taken.push(openSync('/dev/null', 'r'));
+    } catch {
+      return giveBack;
+    }
+  }
 }
 
 function isAlive(pid: number): boolean {
@@ -128,6 +155,28 @@ describe('a pool of decoders', () => {
     assert.equal(answer.bytes.toString(), 'x');
     attacker.abort();
     await ends;
+  });
+
+  it('fails files while the system starts no process, and goes on when it does', async (test) => {
+    const pool = poolOf(test, { numDecoders: 1 });
+    const giveBack = takeDescriptors();
+    test.after(giveBack);
+
+    for (const file of ['x', 'y']) {
+      await assert.rejects(decode(pool, file), refusal('NO_READY_ENDPOINT', /start.*EMFILE/));
+    }
+    giveBack();
+
+    assert.equal((await decode(pool, 'z')).bytes.toString(), 'z');
+  });
+
+  it('fails a file whose decoder the system refuses at once', async (test) => {
+    const options = { long: 'x'.repeat(1 << 20) };
+    const pool = poolOf(test, { numDecoders: 1, options });
+
+    for (const file of ['x', 'y']) {
+      await assert.rejects(decode(pool, file), refusal('NO_READY_ENDPOINT', /start.*E2BIG/));
+    }
   });
 
   it('ends its decoders when it is closed', async (test) => {

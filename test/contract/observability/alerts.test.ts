@@ -113,6 +113,13 @@ const CASES: readonly AlertCase[] = [
     atMinute: 9,
   },
   {
+    alert: 'AutoglmRegistryLost',
+    labels: BACKBONE,
+    fires: { [on('autoglm:registry_lease_held')]: '1x4 0x10' },
+    quiet: { [on('autoglm:registry_lease_held')]: '1x8 0 1x10' },
+    atMinute: 10,
+  },
+  {
     alert: 'AutoglmRestartLoop',
     labels: BACKBONE,
     fires: { [on('process_start_time_seconds')]: '1000x4 1300x3 1500x3 1700x10' },

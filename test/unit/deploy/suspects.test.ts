@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { JournalFile } from '#deploy/local/journal-file.ts';
 import { Suspects } from '#deploy/local/suspects.ts';
@@ -45,6 +46,9 @@ describe('Suspects', () => {
   });
 });
 
+/** What `blocks` of a file counts in. */
+const BLOCK_BYTES = 512;
+
 describe('JournalFile', () => {
   it('gives what was written last, whatever was there before, and once', () => {
     const file = new JournalFile();
@@ -65,6 +69,39 @@ describe('JournalFile', () => {
 
     journal.write(['a', 'b']);
     journal.write([]);
+
+    assert.deepEqual(file.take(), []);
+  });
+
+  it('has its space before it is needed, and keeps it', () => {
+    const file = new JournalFile();
+    assert(file.fd !== undefined);
+    const kept = () => fstatSync(file.fd ?? -1).blocks * BLOCK_BYTES;
+    const before = kept();
+
+    new StepJournal(file.fd).write(['a']);
+    file.take();
+
+    assert(before >= 65_536, `${before} bytes`);
+    assert.equal(kept(), before);
+  });
+});
+
+describe('StepJournal', () => {
+  it('lets a step run whose keys cannot be written', (test) => {
+    const fd = openSync('/dev/full', 'w');
+    test.after(() => closeSync(fd));
+
+    new StepJournal(fd).write(['a']);
+  });
+
+  it('keeps no keys of an earlier step when those of a later one are too many', () => {
+    const file = new JournalFile();
+    assert(file.fd !== undefined);
+    const journal = new StepJournal(file.fd);
+
+    journal.write(['a']);
+    journal.write(['b'.repeat(65_536)]);
 
     assert.deepEqual(file.take(), []);
   });

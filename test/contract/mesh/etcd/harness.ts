@@ -4,6 +4,7 @@ import { systemClock } from '#mesh/async/clock.ts';
 import { EtcdClient } from '#mesh/etcd/etcd-client.ts';
 import { type Announcement, announceStatus } from '#mesh/membership/announcement.ts';
 import { openMembership } from '#mesh/membership/open-membership.ts';
+import { MetricRegistry } from '#mesh/metrics.ts';
 import { parseHostPort } from '#mesh/port-probe.ts';
 import { parseRegistry } from '#mesh/registry-url.ts';
 import { within } from '#test/bounded.ts';
@@ -93,12 +94,14 @@ export function register(test: TestContext, registry: string, address: string) {
   const { log, lines } = memoryLog();
   const status = statusOf({ servedNames: ['tiny'], fingerprint: 'a1' });
   const options = { registry, advertise: address, zone: 'north', weight: 2 };
-  const announcement: Announcement = announceStatus(status, '127.0.0.1:1', options, log);
+  const metrics = new MetricRegistry();
+  const surroundings = { log, metrics };
+  const announcement: Announcement = announceStatus(status, '127.0.0.1:1', options, surroundings);
   let closing: Promise<void> | undefined;
   const close = () => {
     closing ??= announcement.close();
     return closing;
   };
   test.after(close);
-  return { status, lines, close };
+  return { status, lines, close, metrics };
 }

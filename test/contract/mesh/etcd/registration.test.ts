@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { VERSION } from '#mesh/process/instance.ts';
 import { InstanceState } from '#protos/autoglm/mesh/v1/instance.ts';
 import { PASS } from '#test/chaos/link-fault.ts';
+import { samplesOf } from '#test/metric-samples.ts';
 import { clientOf, follow, KEYS, logged, proxyTo, register, restart } from './harness.ts';
 import { createEtcd, registryAt, skipWithoutEtcd, startEtcd } from './real-etcd.ts';
 
@@ -10,6 +11,9 @@ const { signal } = new AbortController();
 
 /** Milliseconds after which a process that died is in no list: its lease, and a second. */
 const GHOST_MS = 4000;
+
+/** Milliseconds within which a process looks for its entry and writes it again. */
+const LOOK_MS = 7000;
 
 describe('announceStatus', { skip: skipWithoutEtcd, timeout: 120_000 }, () => {
   it('registers a process when it is ready, with what others need to know', async (test) => {
@@ -69,21 +73,43 @@ describe('announceStatus', { skip: skipWithoutEtcd, timeout: 120_000 }, () => {
     await follow(test, registry).until(['a:1']);
   });
 
+  it('is registered again soon after somebody has deleted its entry alone', async (test) => {
+    const [etcd] = await startEtcd(test);
+    assert(etcd !== undefined);
+    const registry = registryAt([etcd.address]);
+    const view = follow(test, registry);
+    const { lines } = register(test, registry, 'a:1');
+    await view.until(['a:1']);
+    const client = clientOf(test, registry);
+    const { keys } = await client.list(KEYS, signal);
+
+    await client.delete(keys[0]?.key.toString() ?? '', signal);
+    await view.until([]);
+
+    await view.until(['a:1'], LOOK_MS);
+    await logged(lines, /was deleted from/);
+  });
+
   it('leaves the lists within its lease and a second when it is cut off, and comes back', async (test) => {
     const [etcd] = await startEtcd(test);
     assert(etcd !== undefined);
     const proxy = await proxyTo(test, etcd.address);
     const view = follow(test, registryAt([etcd.address]));
-    const { lines } = register(test, registryAt([proxy.address]), 'a:1');
+    const { lines, metrics } = register(test, registryAt([proxy.address]), 'a:1');
+    const leaseHeld = () => samplesOf(metrics, 'registry_lease_held')[0]?.value;
     await view.until(['a:1']);
+    const before = leaseHeld();
 
     const cutAtMs = Date.now();
     await proxy.set({ kind: 'hold' });
     await view.until([], GHOST_MS);
     const goneMs = Date.now() - cutAtMs;
     await logged(lines, /has lost its lease/);
+    const meanwhile = leaseHeld();
     await proxy.set(PASS);
     await view.until(['a:1'], 2000);
+
+    assert.deepEqual([before, meanwhile, leaseHeld()], [1, 0, 1]);
 
     test.diagnostic(`gone after ${goneMs} ms`);
   });
