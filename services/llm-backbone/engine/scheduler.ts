@@ -3,6 +3,7 @@ import { BlockPool } from './block-pool.ts';
 import { FairShares } from './fair-shares.ts';
 import type { PlaceholderRange } from './placeholder-range.ts';
 import { PrefixCache } from './prefix-cache.ts';
+import { RunningPlaces } from './running-places.ts';
 import type { Sequence } from './sequence.ts';
 import { removeFrom, SequenceOrder } from './sequence-order.ts';
 import { Speculation } from './speculation.ts';
@@ -46,6 +47,11 @@ export interface WantedRows {
  * Waiting sequences start in fair order: of the client that got the fewest tokens first, in order of
  * arrival within a client. One that was preempted, resumed, or did not fit keeps its place before
  * these.
+ *
+ * When as many sequences run as may, a client that has fewer of them takes places of the one that
+ * has most, so that nobody waits for the ends of another client's long answers. A sequence that
+ * ceded its place waits in fair order, and finds its blocks in the prefix cache unless others needed
+ * them.
  *
  * A sequence whose next rows of media are missing never runs: it waits without blocks, and others
  * overtake it. Meanwhile the text before those rows prefills in full blocks, which the prefix cache
@@ -187,12 +193,15 @@ export class Scheduler {
     return ahead;
   }
 
+  get #isFull(): boolean {
+    return this.#running.length >= this.options.maxNumSeqs;
+  }
+
   /** Tells whether the step after a step is another token of the sequences that are in it. */
   #isForeseeable({ chunks }: ScheduledStep): boolean {
     const live = chunks.filter(({ sequence }) => sequence.state === 'running');
     if (this.#speculation !== null || live.length !== this.#running.length) return false;
-    const isFull = this.#running.length >= this.options.maxNumSeqs;
-    if (!isFull && this.#waiting.some(mayStart)) return false;
+    if (this.#hasPlace()) return false;
     return chunks.every(
       ({ sequence, samples, scoredRows }) =>
         samples &&
@@ -200,6 +209,14 @@ export class Scheduler {
         sequence.suspectKey === '' &&
         sequence.sampler.isForeseeable,
     );
+  }
+
+  /** Tells whether a waiting sequence could start, in a free place or in that of another one. */
+  #hasPlace(): boolean {
+    if (!this.#isFull) return this.#waiting.some(mayStart);
+    if (this.numClients === 1) return false;
+    const places = new RunningPlaces(this.#running);
+    return this.#waiting.some((one) => mayStart(one) && places.cededTo(one) !== undefined);
   }
 
   /**
@@ -287,6 +304,7 @@ export class Scheduler {
       const victim = this.#running.at(-1);
       assert(victim !== undefined, 'blocks are missing and nothing runs');
       this.#preempt(victim, draft);
+      victim.isDue = true;
       if (victim === sequence) return false;
     }
     this.#takeBlocks(sequence, numMissing);
@@ -296,7 +314,6 @@ export class Scheduler {
   #preempt(victim: Sequence, draft: StepDraft): void {
     draft.drop(victim);
     this.#suspend(victim);
-    victim.isDue = true;
     this.counts.numPreemptions++;
   }
 
@@ -319,12 +336,15 @@ export class Scheduler {
   }
 
   #scheduleWaiting(draft: StepDraft, takesPart: (sequence: Sequence) => boolean): void {
-    const isOpen = () => draft.budget > 0 && this.#running.length < this.options.maxNumSeqs;
     const isCandidate = (sequence: Sequence) => takesPart(sequence) && mayStart(sequence);
-    // A full batch is the common case under load, and looks at no waiting sequence.
+    // A full batch of one client is the common case under load, and looks at no waiting sequence.
+    const isOpen = () => draft.budget > 0 && (!this.#isFull || this.numClients > 1);
     const candidates = new Set(isOpen() ? this.#waiting.filter(isCandidate) : []);
     while (isOpen()) {
-      const sequence = this.#order.next(candidates);
+      const places = this.#isFull ? new RunningPlaces(this.#running) : null;
+      const sequence = this.#order.next(
+        places === null ? candidates : [...candidates].filter((one) => places.cededTo(one)),
+      );
       if (sequence === undefined) return;
       candidates.delete(sequence);
       const cached = this.#cachedPrefix(sequence);
@@ -332,6 +352,8 @@ export class Scheduler {
         sequence.stall();
         continue;
       }
+      const ceding = places?.cededTo(sequence);
+      if (ceding !== undefined) this.#preempt(ceding, draft);
       if (!this.#allocate(sequence, cached)) {
         // Others do not overtake it until it fits.
         sequence.isDue = true;
@@ -362,7 +384,8 @@ export class Scheduler {
     this.#order.insert(this.#running, sequence);
     const numTokens = this.#computableEnd(sequence) - sequence.numComputedTokens;
     // What preemption makes the engine compute again is not the client's doing.
-    if (!sequence.isDue) this.#shares.charge(sequence.ticket.client, numTokens);
+    if (!sequence.isDue && !sequence.hasPrefilled)
+      this.#shares.charge(sequence.ticket.client, numTokens);
     this.#plan(sequence, draft);
   }
 

@@ -71,6 +71,95 @@ describe('Scheduler fairness between clients', () => {
   });
 });
 
+function runningIds(scheduler: Scheduler): number[] {
+  return scheduler.running.map(({ id }) => id);
+}
+
+describe('The places of running sequences', () => {
+  it('go from the client that has all to one that comes, the last place first', () => {
+    const scheduler = schedulerOf({ maxNumSeqs: 4 });
+    scheduler.add(ids(0, 6).map((id) => sequenceOf({ id, client: 'long', arrivalMs: id })));
+    runStep(scheduler);
+
+    scheduler.add([sequenceOf({ id: 10, client: 'single', arrivalMs: 10, maxTokens: 2 })]);
+
+    assert.deepEqual(runStep(scheduler), [
+      [0, 8, 1],
+      [1, 8, 1],
+      [2, 8, 1],
+      [10, 0, 8],
+    ]);
+    runStep(scheduler);
+    runStep(scheduler);
+    assert.deepEqual(runningIds(scheduler), [0, 1, 2, 3]);
+  });
+
+  it('keep what a sequence that cedes its place has computed', () => {
+    const scheduler = schedulerOf({ maxNumSeqs: 2 });
+    scheduler.add(ids(0, 2).map((id) => sequenceOf({ id, client: 'long' })));
+    runStep(scheduler);
+    scheduler.add([sequenceOf({ id: 10, client: 'single', maxTokens: 1 })]);
+    runStep(scheduler);
+
+    // Eight tokens of the prompt lie in two full blocks, which the prefix cache has.
+    assert.deepEqual(runStep(scheduler), [
+      [0, 9, 1],
+      [1, 8, 1],
+    ]);
+    assert.equal(scheduler.counts.numPreemptions, 1);
+  });
+
+  it('are evened out, and then stay where they are', () => {
+    const scheduler = schedulerOf({ maxNumSeqs: 4, numBlocks: 64 });
+    scheduler.add(ids(0, 6).map((id) => sequenceOf({ id, client: 'first' })));
+    runStep(scheduler);
+    scheduler.add(ids(10, 6).map((id) => sequenceOf({ id, client: 'second' })));
+    for (let step = 0; step < 6; step++) runStep(scheduler);
+
+    assert.deepEqual(runningIds(scheduler), [0, 1, 10, 11]);
+    assert.equal(scheduler.counts.numPreemptions, 2);
+  });
+
+  it('stay with clients that have one each', () => {
+    const scheduler = schedulerOf({ maxNumSeqs: 2 });
+    scheduler.add([0, 1].map((id) => sequenceOf({ id, client: `client ${id}` })));
+    runStep(scheduler);
+    scheduler.add([sequenceOf({ id: 10, client: 'third' })]);
+    runStep(scheduler);
+
+    assert.deepEqual(runningIds(scheduler), [0, 1]);
+  });
+
+  it('stay with a higher priority, and with what the prefix cache could not give back', () => {
+    const scheduler = schedulerOf({ maxNumSeqs: 3 });
+    scheduler.add([
+      sequenceOf({ id: 0, client: 'a', priority: -1 }),
+      sequenceOf({ id: 1, client: 'a', priority: -1 }),
+      sequenceOf({ id: 2, client: 'a', numPromptLogprobs: 0 }),
+    ]);
+    runStep(scheduler);
+    scheduler.add([sequenceOf({ id: 10, client: 'b' })]);
+    runStep(scheduler);
+
+    assert.deepEqual(runningIds(scheduler), [0, 1, 2]);
+  });
+
+  it('are looked at although the next step could be foreseen', () => {
+    const scheduler = schedulerOf({ maxNumSeqs: 2 });
+    scheduler.add(ids(0, 3).map((id) => sequenceOf({ id, client: 'long' })));
+    runStep(scheduler);
+    scheduler.schedule();
+    assert.ok(scheduler.scheduleAhead());
+    const other = schedulerOf({ maxNumSeqs: 2 });
+    other.add(ids(0, 3).map((id) => sequenceOf({ id, client: 'long' })));
+    runStep(other);
+    other.schedule();
+    other.add([sequenceOf({ id: 10, client: 'single' })]);
+
+    assert.equal(other.scheduleAhead(), null);
+  });
+});
+
 describe('The places of the waiting queue', () => {
   it('refuses more of the client that has them all', () => {
     const scheduler = schedulerOf({ maxNumWaiting: 4 });
