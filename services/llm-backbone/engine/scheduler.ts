@@ -53,6 +53,9 @@ export interface WantedRows {
  * ceded its place waits in fair order, and finds its blocks in the prefix cache unless others needed
  * them.
  *
+ * Prompts of several clients share what a step has beside its decodes: a short one starts at once
+ * beside a long one of another client, which gets what the others leave.
+ *
  * A sequence whose next rows of media are missing never runs: it waits without blocks, and others
  * overtake it. Meanwhile the text before those rows prefills in full blocks, which the prefix cache
  * keeps.
@@ -157,8 +160,9 @@ export class Scheduler {
     for (const suspectKey of this.#turns()) {
       const draft = new StepDraft(this.options.maxNumBatchedTokens);
       const takesPart = (sequence: Sequence) => sequence.suspectKey === suspectKey;
-      this.#scheduleRunning(draft, takesPart);
+      const shortened = this.#scheduleRunning(draft, takesPart);
       if (!draft.hasPreempted) this.#scheduleWaiting(draft, takesPart);
+      for (const sequence of shortened) this.#continue(sequence, draft, Infinity);
       this.#speculate(draft);
       this.#step = draft.finish();
       if (this.#step !== null) break;
@@ -201,7 +205,7 @@ export class Scheduler {
   #isForeseeable({ chunks }: ScheduledStep): boolean {
     const live = chunks.filter(({ sequence }) => sequence.state === 'running');
     if (this.#speculation !== null || live.length !== this.#running.length) return false;
-    if (this.#hasPlace()) return false;
+    if (this.#startable().next().done !== true) return false;
     return chunks.every(
       ({ sequence, samples, scoredRows }) =>
         samples &&
@@ -211,12 +215,14 @@ export class Scheduler {
     );
   }
 
-  /** Tells whether a waiting sequence could start, in a free place or in that of another one. */
-  #hasPlace(): boolean {
-    if (!this.#isFull) return this.#waiting.some(mayStart);
-    if (this.numClients === 1) return false;
-    const places = new RunningPlaces(this.#running);
-    return this.#waiting.some((one) => mayStart(one) && places.cededTo(one) !== undefined);
+  /** Yields the waiting sequences that could start, in a free place or in that of another one. */
+  *#startable(): Generator<Sequence> {
+    // A full batch of one client is the common case under load, and looks at no waiting sequence.
+    if (this.#isFull && this.numClients === 1) return;
+    const places = this.#isFull ? new RunningPlaces(this.#running) : null;
+    for (const one of this.#waiting) {
+      if (mayStart(one) && (places === null || places.cededTo(one) !== undefined)) yield one;
+    }
   }
 
   /**
@@ -275,26 +281,58 @@ export class Scheduler {
     this.#ahead = null;
   }
 
-  #scheduleRunning(draft: StepDraft, takesPart: (sequence: Sequence) => boolean): void {
+  /** Returns the sequences that were given less than the step could have taken. */
+  #scheduleRunning(draft: StepDraft, takesPart: (sequence: Sequence) => boolean): Sequence[] {
     for (const sequence of [...this.#running]) {
       if (this.#computableEnd(sequence) <= sequence.numComputedTokens) this.#suspend(sequence);
     }
     const taking = this.#running.filter(takesPart);
     const decodes = taking.filter((sequence) => sequence.numUncomputedTokens === 1);
     const prefills = taking.filter((sequence) => sequence.numUncomputedTokens > 1);
-    for (const sequence of [...decodes, ...prefills]) {
-      if (draft.budget === 0) return;
-      // An earlier sequence may have taken this one's blocks.
-      if (sequence.state !== 'running' || !this.#grow(sequence, draft)) continue;
-      this.#plan(sequence, draft);
+    for (const sequence of decodes) this.#continue(sequence, draft, Infinity);
+    const share = this.#prefillShare(prefills, draft, takesPart);
+    const left = new Map<string, number>();
+    const shortened: Sequence[] = [];
+    for (const sequence of prefills) {
+      const { client } = sequence.ticket;
+      const most = left.get(client) ?? share;
+      const numTokens = this.#continue(sequence, draft, most);
+      left.set(client, most - numTokens);
+      if (numTokens === most) shortened.push(sequence);
     }
+    return shortened;
   }
 
-  /** Puts the sequence's next tokens into the step. */
-  #plan(sequence: Sequence, draft: StepDraft): void {
+  /**
+   * Returns the tokens of prompts that each client may have in a step if others have prompts, too:
+   * running ones, or waiting ones that could start.
+   */
+  #prefillShare(
+    prefills: readonly Sequence[],
+    draft: StepDraft,
+    takesPart: (sequence: Sequence) => boolean,
+  ): number {
+    if (prefills.length === 0 || this.numClients === 1) return Infinity;
+    const clients = new Set(prefills.map(({ ticket }) => ticket.client));
+    for (const sequence of this.#startable()) {
+      if (takesPart(sequence)) clients.add(sequence.ticket.client);
+    }
+    return clients.size === 1 ? Infinity : Math.ceil(draft.budget / clients.size);
+  }
+
+  /** Plans at most so many of a running sequence's next tokens; returns how many. */
+  #continue(sequence: Sequence, draft: StepDraft, most: number): number {
+    if (draft.budget === 0 || most === 0) return 0;
+    // An earlier sequence may have taken this one's blocks.
+    if (sequence.state !== 'running' || !this.#grow(sequence, draft)) return 0;
+    return this.#plan(sequence, draft, most);
+  }
+
+  /** Puts the sequence's next tokens into the step, at most so many; returns how many. */
+  #plan(sequence: Sequence, draft: StepDraft, most: number): number {
     const end = this.#computableEnd(sequence);
     if (end === sequence.numTokens) sequence.ticket.hasStarted = true;
-    draft.add(sequence, end);
+    return draft.add(sequence, Math.min(end, sequence.numComputedTokens + most));
   }
 
   /** Completes the block table for all known tokens; false if the sequence itself was preempted. */
@@ -336,11 +374,9 @@ export class Scheduler {
   }
 
   #scheduleWaiting(draft: StepDraft, takesPart: (sequence: Sequence) => boolean): void {
-    const isCandidate = (sequence: Sequence) => takesPart(sequence) && mayStart(sequence);
-    // A full batch of one client is the common case under load, and looks at no waiting sequence.
-    const isOpen = () => draft.budget > 0 && (!this.#isFull || this.numClients > 1);
-    const candidates = new Set(isOpen() ? this.#waiting.filter(isCandidate) : []);
-    while (isOpen()) {
+    const startable = draft.budget > 0 ? [...this.#startable()] : [];
+    const candidates = new Set(startable.filter(takesPart));
+    while (draft.budget > 0) {
       const places = this.#isFull ? new RunningPlaces(this.#running) : null;
       const sequence = this.#order.next(
         places === null ? candidates : [...candidates].filter((one) => places.cededTo(one)),
@@ -386,7 +422,7 @@ export class Scheduler {
     // What preemption makes the engine compute again is not the client's doing.
     if (!sequence.isDue && !sequence.hasPrefilled)
       this.#shares.charge(sequence.ticket.client, numTokens);
-    this.#plan(sequence, draft);
+    this.#plan(sequence, draft, Infinity);
   }
 
   /**

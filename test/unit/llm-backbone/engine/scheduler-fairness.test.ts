@@ -160,6 +160,50 @@ describe('The places of running sequences', () => {
   });
 });
 
+describe('The prompts of a step', () => {
+  const long = (id: number, client: string) =>
+    sequenceOf({ id, client, promptTokenIds: ids(id * 1000, 100), maxTokens: 1 });
+  const schedulerOfLong = () => schedulerOf({ numBlocks: 200 });
+
+  it('of another client start beside a long one, which gets the rest', () => {
+    const scheduler = schedulerOfLong();
+    scheduler.add([long(0, 'long')]);
+    assert.deepEqual(runStep(scheduler), [[0, 0, 32]]);
+
+    scheduler.add([sequenceOf({ id: 10, client: 'single', maxTokens: 1 })]);
+
+    assert.deepEqual(runStep(scheduler), [
+      [0, 32, 24],
+      [10, 0, 8],
+    ]);
+    assert.deepEqual(runStep(scheduler), [[0, 56, 32]]);
+  });
+
+  it('have even shares while several are long', () => {
+    const scheduler = schedulerOfLong();
+    scheduler.add([long(0, 'first')]);
+    runStep(scheduler);
+    scheduler.add([long(10, 'second')]);
+
+    for (const computed of [0, 16, 32]) {
+      assert.deepEqual(runStep(scheduler), [
+        [0, 32 + computed, 16],
+        [10, computed, 16],
+      ]);
+    }
+  });
+
+  it('leave nothing unused for one that cannot start', () => {
+    const scheduler = schedulerOfLong();
+    scheduler.add([long(0, 'long')]);
+    runStep(scheduler);
+    const image = imageAt(0, 4);
+    scheduler.add([sequenceOf({ id: 10, client: 'media', placeholders: [image] })]);
+
+    assert.deepEqual(runStep(scheduler), [[0, 32, 32]]);
+  });
+});
+
 describe('The places of the waiting queue', () => {
   it('refuses more of the client that has them all', () => {
     const scheduler = schedulerOf({ maxNumWaiting: 4 });
