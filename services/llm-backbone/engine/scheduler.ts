@@ -48,8 +48,8 @@ export interface WantedRows {
  * arrival within a client. One that was preempted, resumed, or did not fit keeps its place before
  * these.
  *
- * When as many sequences run as may, a client that has fewer of them takes places of the one that
- * has most, so that nobody waits for the ends of another client's long answers. A sequence that
+ * When as many sequences run as may, or as the blocks are enough for, a client that has fewer of them
+ * takes places of the one that has most, so that nobody waits for the ends of another client's long answers. A sequence that
  * ceded its place waits in fair order, and finds its blocks in the prefix cache unless others needed
  * them.
  *
@@ -390,7 +390,7 @@ export class Scheduler {
       }
       const ceding = places?.cededTo(sequence);
       if (ceding !== undefined) this.#preempt(ceding, draft);
-      if (!this.#allocate(sequence, cached)) {
+      if (!this.#allocate(sequence, cached) && !this.#allocateCeded(sequence, cached, draft)) {
         // Others do not overtake it until it fits.
         sequence.isDue = true;
         return;
@@ -438,14 +438,40 @@ export class Scheduler {
   /** Gives a waiting sequence its block table, cached prefix first; false if it does not fit. */
   #allocate(sequence: Sequence, cached: number[]): boolean {
     const numMissing = this.#numBlocksFor(sequence) - cached.length;
-    const numRevived = cached.filter((block) => this.pool.numReferences(block) === 0).length;
-    if (this.pool.numFree - numRevived < numMissing) return false;
+    if (this.pool.numFree - this.#numRevived(cached) < numMissing) return false;
     for (const block of cached) this.pool.share(block);
     sequence.blockTable = cached;
     sequence.numComputedTokens = cached.length * this.options.blockSize;
     this.#takeBlocks(sequence, numMissing);
     this.#countCached(sequence);
     return true;
+  }
+
+  /**
+   * Allocates with blocks of sequences that cede their places; false, and none does, if the sequence
+   * would still not fit.
+   */
+  #allocateCeded(sequence: Sequence, cached: number[], draft: StepDraft): boolean {
+    if (this.numClients === 1) return false;
+    const staying = [...this.#running];
+    const ceding: Sequence[] = [];
+    let numFree = this.pool.numFree - this.#numRevived(cached);
+    while (numFree < this.#numBlocksFor(sequence) - cached.length) {
+      const next = new RunningPlaces(staying).cededTo(sequence);
+      if (next === undefined) return false;
+      removeFrom(staying, next);
+      ceding.push(next);
+      const isFreed = (block: number) =>
+        this.pool.numReferences(block) === 1 && !cached.includes(block);
+      numFree += next.blockTable.filter(isFreed).length;
+    }
+    for (const one of ceding) this.#preempt(one, draft);
+    return this.#allocate(sequence, cached);
+  }
+
+  /** Returns the number of cached blocks that are free until they are shared again. */
+  #numRevived(cached: readonly number[]): number {
+    return cached.filter((block) => this.pool.numReferences(block) === 0).length;
   }
 
   /**

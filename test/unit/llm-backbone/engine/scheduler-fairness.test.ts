@@ -144,6 +144,44 @@ describe('The places of running sequences', () => {
     assert.deepEqual(runningIds(scheduler), [0, 1, 2]);
   });
 
+  it('go over with their blocks where these are missing', () => {
+    const scheduler = schedulerOf({ numBlocks: 12 });
+    scheduler.add(ids(0, 4).map((id) => sequenceOf({ id, client: 'long', maxTokens: 20 })));
+    runStep(scheduler);
+    runStep(scheduler);
+    assert.equal(scheduler.pool.numFree, 0);
+
+    scheduler.add([sequenceOf({ id: 10, client: 'single', maxTokens: 3 })]);
+    runStep(scheduler);
+
+    assert.deepEqual(runningIds(scheduler), [0, 1, 2, 10]);
+    while (scheduler.waiting.length + scheduler.running.length > 0) runStep(scheduler);
+  });
+
+  it('stay where their blocks would not be enough', () => {
+    const scheduler = schedulerOf({ numBlocks: 12 });
+    scheduler.add(ids(0, 4).map((id) => sequenceOf({ id, client: 'long' })));
+    runStep(scheduler);
+    runStep(scheduler);
+    scheduler.add([sequenceOf({ id: 10, client: 'large', promptTokenIds: ids(100, 44) })]);
+    runStep(scheduler);
+
+    assert.deepEqual(runningIds(scheduler), [0, 1, 2, 3]);
+  });
+
+  it('do not go to and fro where each client has one sequence and blocks are missing', () => {
+    const scheduler = schedulerOf({ numBlocks: 6, maxNumSeqs: 4 });
+    scheduler.add([sequenceOf({ id: 0, client: 'a', promptTokenIds: ids(0, 16), maxTokens: 4 })]);
+    runStep(scheduler);
+    scheduler.add([
+      sequenceOf({ id: 10, client: 'b', promptTokenIds: ids(100, 16), maxTokens: 1 }),
+    ]);
+
+    while (scheduler.waiting.length + scheduler.running.length > 0) runStep(scheduler);
+
+    assert.equal(scheduler.counts.numPreemptions, 0);
+  });
+
   it('are looked at although the next step could be foreseen', () => {
     const scheduler = schedulerOf({ maxNumSeqs: 2 });
     scheduler.add(ids(0, 3).map((id) => sequenceOf({ id, client: 'long' })));
