@@ -6,12 +6,17 @@ import { OPUS_MAGIC, type OpusStream } from './opus.ts';
 // segments whose last is shorter than 255 bytes and may go on over pages.
 
 const HEADER_BYTES = 27;
+const FLAGS_OFFSET = 5;
+/** Flag of the first page of a stream. */
+const BEGINS = 0x02;
 const CHECKSUM_OFFSET = 22;
 const FULL_SEGMENT = 255;
 /** Either half of the granule position of a page on which no packet ends. */
 const NO_POSITION = 0xffffffff;
 /** More than the largest packet of Opus has, 61,298 bytes. */
 const MAX_PACKET_BYTES = 64 * 1024;
+/** Most links of a chain: each has a decoder of its own. */
+const MAX_LINKS = 64;
 
 interface OggPage {
   readonly serial: number;
@@ -24,7 +29,30 @@ interface OggPage {
 }
 
 /**
- * Reads the first Opus stream of an Ogg file: its packets but the second, which holds tags. A file
+ * Cuts a file into the links of its chain (RFC 3533 §4), each a file by itself: streams begin anew
+ * behind pages that begin none. Recordings put behind one another are such a chain.
+ */
+export async function oggLinks(bytes: Buffer, turns: Turns): Promise<readonly Buffer[]> {
+  const starts = [0];
+  let isBegun = false;
+  for (let at = 0; at < bytes.length; ) {
+    if (turns.isOver) await turns.next();
+    const page = findPage(bytes, at);
+    if (page === null) break;
+    const begins = ((bytes[at + FLAGS_OFFSET] ?? 0) & BEGINS) !== 0;
+    if (begins && isBegun) starts.push(at);
+    if (starts.length > MAX_LINKS) {
+      const message = `the Ogg file is a chain of more than ${MAX_LINKS} recordings, the most that are allowed`;
+      throw new MeshError('PAYLOAD_TOO_LARGE', message);
+    }
+    isBegun = !begins;
+    at = page.end;
+  }
+  return starts.map((start, i) => bytes.subarray(start, starts[i + 1]));
+}
+
+/**
+ * Reads the first Opus stream of an Ogg file without a chain: its packets but the second, which holds tags. A file
  * that is cut short is a shorter recording.
  */
 export async function* readOggOpus(bytes: Buffer, turns: Turns): OpusStream {
@@ -89,8 +117,15 @@ function isOpusHead(bytes: Buffer, { bodyStart, end }: OggPage): boolean {
   );
 }
 
-/** Reads the page at a byte; null if the file ends within it. */
-function readPage(bytes: Buffer, at: number): OggPage | null {
+interface PagePlace {
+  readonly header: Buffer;
+  readonly lengths: Buffer;
+  readonly bodyStart: number;
+  readonly end: number;
+}
+
+/** Finds what the page at a byte consists of; null if the file ends within it. */
+function findPage(bytes: Buffer, at: number): PagePlace | null {
   const header = bytes.subarray(at, at + HEADER_BYTES);
   const magic = header.toString('latin1', 0, 4);
   if (!'OggS'.startsWith(magic)) throw unreadable(`no page at byte ${at}`);
@@ -102,6 +137,14 @@ function readPage(bytes: Buffer, at: number): OggPage | null {
   let end = bodyStart;
   for (const length of lengths) end += length;
   if (end > bytes.length || lengths.length < numSegments) return null;
+  return { header, lengths, bodyStart, end };
+}
+
+/** Reads the page at a byte; null if the file ends within it. */
+function readPage(bytes: Buffer, at: number): OggPage | null {
+  const place = findPage(bytes, at);
+  if (place === null) return null;
+  const { header, lengths, bodyStart, end } = place;
   if (checksum(bytes.subarray(at, end)) !== header.readUInt32LE(CHECKSUM_OFFSET)) {
     throw unreadable(`the page at byte ${at} is damaged`);
   }

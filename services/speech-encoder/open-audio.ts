@@ -4,7 +4,7 @@ import { MeshError } from '#mesh/errors.ts';
 import { id3TagBytes } from '#mesh/id3-tag.ts';
 import { decodeFlac } from './flac.ts';
 import { decodeMp3 } from './mp3.ts';
-import { readOggOpus } from './ogg.ts';
+import { oggLinks, readOggOpus } from './ogg.ts';
 import { openedRecording } from './opened-recording.ts';
 import { decodeOpus } from './opus.ts';
 import { Recording, type RecordingLimits } from './recording.ts';
@@ -25,7 +25,11 @@ const FILE_FORMATS: readonly FileFormat[] = [
   { isIt: (head) => ascii(head, 0, 4) === 'fLaC', decode: decodeFlac },
   {
     isIt: (head) => ascii(head, 0, 4) === 'OggS',
-    decode: (bytes, recording, turns) => decodeOpus(readOggOpus(bytes, turns), recording, turns),
+    decode: async (bytes, recording, turns) => {
+      for (const link of await oggLinks(bytes, turns)) {
+        await decodeOpus(readOggOpus(link, turns), recording, turns);
+      }
+    },
   },
   {
     isIt: (head) => ascii(head, 0, 4) === '\x1a\x45\xdf\xa3',

@@ -38,12 +38,13 @@ const MAX_CHANNELS = 8;
 /** Output gain is in 1/256 dB. */
 const GAIN_STEPS_PER_DB = 256;
 
-/** Decodes one Opus stream. */
+/** Decodes one Opus stream; its sound comes behind what the recording has. */
 export async function decodeOpus(
   stream: OpusStream,
   recording: Recording,
   turns: Turns,
 ): Promise<void> {
+  const start = recording.numSamples;
   const first = await stream.next();
   if (first.done === true) throw damaged('it has no OpusHead');
   const { gain, ...layout } = readHead(first.value);
@@ -54,7 +55,8 @@ export async function decodeOpus(
     decode: (packet) => amplified(decodePacket(decoder, packet), gain),
     turns,
   });
-  recording.trimTo(end.numSamples ?? recording.numSamples - end.numPaddingSamples);
+  const numSamples = end.numSamples ?? recording.numSamples - start - end.numPaddingSamples;
+  recording.trimTo(start + Math.max(0, numSamples));
 }
 
 interface PacketDecoding {

@@ -99,7 +99,15 @@ function readFormat(chunk: Buffer): PcmFormat {
   if (numChannels < 1 || numChannels > MAX_CHANNELS) {
     throw unreadable(`it has ${numChannels} channels, 1 to ${MAX_CHANNELS} can be read`);
   }
-  return { sampleType, numChannels, sampleRateHz };
+  const format = { sampleType, numChannels, sampleRateHz };
+  // Some writers give a sample of 24 bits four bytes. Less than a sample needs is a slip of the writer.
+  const blockBytes = chunk.readUInt16LE(12);
+  if (blockBytes > frameBytes(format)) {
+    throw unreadable(
+      `a sample of ${bits} bits in each of ${numChannels} channels takes ${blockBytes} bytes instead of ${frameBytes(format)}`,
+    );
+  }
+  return format;
 }
 
 function unreadable(why: string): MeshError {

@@ -30,6 +30,9 @@ function* webpFrames(bytes: Buffer): Generator<number> {
 
 const GIF_HEADER_BYTES = 13;
 const GIF_EXTENSION = 0x21;
+/** Label of the extension that says how the next frame is drawn, and the flag of it for a colour that is not. */
+const GIF_GRAPHIC_CONTROL = 0xf9;
+const GIF_TRANSPARENT = 0x01;
 const GIF_FRAME = 0x2c;
 
 /** Yields the offset of each frame; ends at the trailer, or at a byte that starts no block. */
@@ -44,6 +47,22 @@ function* gifFrames(bytes: Buffer): Generator<number> {
       at = subBlocksEnd(bytes, at + 11 + colourTableBytes(bytes[at + 9] ?? 0));
     } else return;
   }
+}
+
+/**
+ * Returns a GIF file whose first frame has no transparent colour, so that the decoder gives each
+ * pixel the colour that the palette has for it, as Pillow does, and not black.
+ */
+export function opaqueGif(bytes: Buffer): Buffer {
+  let at = GIF_HEADER_BYTES + colourTableBytes(bytes[10] ?? 0);
+  const opaque = Buffer.from(bytes);
+  while (bytes[at] === GIF_EXTENSION) {
+    const flagsAt = at + 3;
+    const isControl = bytes[at + 1] === GIF_GRAPHIC_CONTROL && flagsAt < bytes.length;
+    if (isControl) opaque[flagsAt] = (bytes[flagsAt] ?? 0) & ~GIF_TRANSPARENT;
+    at = subBlocksEnd(bytes, at + 2);
+  }
+  return opaque;
 }
 
 function colourTableBytes(flags: number): number {

@@ -40,12 +40,18 @@ export async function readImageSize(bytes: Buffer, limits: ImageLimits): Promise
     );
   }
   const { autoOrient } = metadata;
-  return { width: autoOrient.width, height: autoOrient.height, pixels: pixelsOf(metadata) };
+  const pixels = pixelsOf(metadata, bytes);
+  return { width: autoOrient.width, height: autoOrient.height, pixels };
 }
 
-function pixelsOf({ space, channels }: Metadata): ImageSize['pixels'] {
+/** Where IHDR, the first chunk of a PNG file, has its colour type, and the type without alpha or colours. */
+const PNG_COLOUR_TYPE_OFFSET = 25;
+const PNG_GRAY = 0;
+
+function pixelsOf({ space }: Metadata, bytes: Buffer): ImageSize['pixels'] {
   if (space === 'cmyk') return 'cmyk';
-  return space === 'grey16' && channels === 1 ? 'gray16' : 'rgb';
+  // A gray that is transparent (tRNS) makes two channels, too, as alpha does.
+  return space === 'grey16' && bytes[PNG_COLOUR_TYPE_OFFSET] === PNG_GRAY ? 'gray16' : 'rgb';
 }
 
 /**
@@ -69,7 +75,7 @@ export async function loadPixels(bytes: Buffer, size: ImageSize): Promise<Uint8A
       return rgbOfCmyk(await rawPixels(inks.raw({ depth: 'uchar' }), size, 4));
     }
     case 'gray16': {
-      const gray = image.pipelineColourspace('grey16').toColourspace('grey16');
+      const gray = image.removeAlpha().pipelineColourspace('grey16').toColourspace('grey16');
       return rgbOfGray16(await rawPixels(gray.raw({ depth: 'ushort' }), size, 1));
     }
   }

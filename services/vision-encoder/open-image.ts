@@ -1,6 +1,6 @@
 import type { OpenedFile } from '#encoder/media-reader.ts';
 import { MeshError } from '#mesh/errors.ts';
-import { refuseManyFrames } from './animation.ts';
+import { opaqueGif, refuseManyFrames } from './animation.ts';
 import { type ImageLimits, loadPixels, readImageSize } from './image-decode.ts';
 import { refuseManyScans } from './jpeg-scans.ts';
 import { refuseManyChunks } from './png-chunks.ts';
@@ -30,7 +30,7 @@ export async function openImage(bytes: Buffer, limits: ImageLimits): Promise<Ope
   return {
     facts: { kind: 'image', width: size.width, height: size.height },
     durationMs: 0,
-    load: () => loadPixels(bytes, size),
+    load: () => loadPixels(format === 'gif' ? opaqueGif(bytes) : bytes, size),
     close: () => {},
   };
 }

@@ -3,6 +3,7 @@ import { BlockPool } from './block-pool.ts';
 import { FairShares } from './fair-shares.ts';
 import type { PlaceholderRange } from './placeholder-range.ts';
 import { PrefixCache } from './prefix-cache.ts';
+import { RunningPlaces } from './running-places.ts';
 import type { Sequence } from './sequence.ts';
 import { removeFrom, SequenceOrder } from './sequence-order.ts';
 import { Speculation } from './speculation.ts';
@@ -46,6 +47,14 @@ export interface WantedRows {
  * Waiting sequences start in fair order: of the client that got the fewest tokens first, in order of
  * arrival within a client. One that was preempted, resumed, or did not fit keeps its place before
  * these.
+ *
+ * When as many sequences run as may, or as the blocks are enough for, a client that has fewer of them
+ * takes places of the one that has most, so that nobody waits for the ends of another client's long answers. A sequence that
+ * ceded its place waits in fair order, and finds its blocks in the prefix cache unless others needed
+ * them.
+ *
+ * Prompts of several clients share what a step has beside its decodes: a short one starts at once
+ * beside a long one of another client, which gets what the others leave.
  *
  * A sequence whose next rows of media are missing never runs: it waits without blocks, and others
  * overtake it. Meanwhile the text before those rows prefills in full blocks, which the prefix cache
@@ -151,8 +160,9 @@ export class Scheduler {
     for (const suspectKey of this.#turns()) {
       const draft = new StepDraft(this.options.maxNumBatchedTokens);
       const takesPart = (sequence: Sequence) => sequence.suspectKey === suspectKey;
-      this.#scheduleRunning(draft, takesPart);
+      const shortened = this.#scheduleRunning(draft, takesPart);
       if (!draft.hasPreempted) this.#scheduleWaiting(draft, takesPart);
+      for (const sequence of shortened) this.#continue(sequence, draft, Infinity);
       this.#speculate(draft);
       this.#step = draft.finish();
       if (this.#step !== null) break;
@@ -187,12 +197,15 @@ export class Scheduler {
     return ahead;
   }
 
+  get #isFull(): boolean {
+    return this.#running.length >= this.options.maxNumSeqs;
+  }
+
   /** Tells whether the step after a step is another token of the sequences that are in it. */
   #isForeseeable({ chunks }: ScheduledStep): boolean {
     const live = chunks.filter(({ sequence }) => sequence.state === 'running');
     if (this.#speculation !== null || live.length !== this.#running.length) return false;
-    const isFull = this.#running.length >= this.options.maxNumSeqs;
-    if (!isFull && this.#waiting.some(mayStart)) return false;
+    if (this.#startable().next().done !== true) return false;
     return chunks.every(
       ({ sequence, samples, scoredRows }) =>
         samples &&
@@ -200,6 +213,16 @@ export class Scheduler {
         sequence.suspectKey === '' &&
         sequence.sampler.isForeseeable,
     );
+  }
+
+  /** Yields the waiting sequences that could start, in a free place or in that of another one. */
+  *#startable(): Generator<Sequence> {
+    // A full batch of one client is the common case under load, and looks at no waiting sequence.
+    if (this.#isFull && this.numClients === 1) return;
+    const places = this.#isFull ? new RunningPlaces(this.#running) : null;
+    for (const one of this.#waiting) {
+      if (mayStart(one) && (places === null || places.cededTo(one) !== undefined)) yield one;
+    }
   }
 
   /**
@@ -258,26 +281,58 @@ export class Scheduler {
     this.#ahead = null;
   }
 
-  #scheduleRunning(draft: StepDraft, takesPart: (sequence: Sequence) => boolean): void {
+  /** Returns the sequences that were given less than the step could have taken. */
+  #scheduleRunning(draft: StepDraft, takesPart: (sequence: Sequence) => boolean): Sequence[] {
     for (const sequence of [...this.#running]) {
       if (this.#computableEnd(sequence) <= sequence.numComputedTokens) this.#suspend(sequence);
     }
     const taking = this.#running.filter(takesPart);
     const decodes = taking.filter((sequence) => sequence.numUncomputedTokens === 1);
     const prefills = taking.filter((sequence) => sequence.numUncomputedTokens > 1);
-    for (const sequence of [...decodes, ...prefills]) {
-      if (draft.budget === 0) return;
-      // An earlier sequence may have taken this one's blocks.
-      if (sequence.state !== 'running' || !this.#grow(sequence, draft)) continue;
-      this.#plan(sequence, draft);
+    for (const sequence of decodes) this.#continue(sequence, draft, Infinity);
+    const share = this.#prefillShare(prefills, draft, takesPart);
+    const left = new Map<string, number>();
+    const shortened: Sequence[] = [];
+    for (const sequence of prefills) {
+      const { client } = sequence.ticket;
+      const most = left.get(client) ?? share;
+      const numTokens = this.#continue(sequence, draft, most);
+      left.set(client, most - numTokens);
+      if (numTokens === most) shortened.push(sequence);
     }
+    return shortened;
   }
 
-  /** Puts the sequence's next tokens into the step. */
-  #plan(sequence: Sequence, draft: StepDraft): void {
+  /**
+   * Returns the tokens of prompts that each client may have in a step if others have prompts, too:
+   * running ones, or waiting ones that could start.
+   */
+  #prefillShare(
+    prefills: readonly Sequence[],
+    draft: StepDraft,
+    takesPart: (sequence: Sequence) => boolean,
+  ): number {
+    if (prefills.length === 0 || this.numClients === 1) return Infinity;
+    const clients = new Set(prefills.map(({ ticket }) => ticket.client));
+    for (const sequence of this.#startable()) {
+      if (takesPart(sequence)) clients.add(sequence.ticket.client);
+    }
+    return clients.size === 1 ? Infinity : Math.ceil(draft.budget / clients.size);
+  }
+
+  /** Plans at most so many of a running sequence's next tokens; returns how many. */
+  #continue(sequence: Sequence, draft: StepDraft, most: number): number {
+    if (draft.budget === 0 || most === 0) return 0;
+    // An earlier sequence may have taken this one's blocks.
+    if (sequence.state !== 'running' || !this.#grow(sequence, draft)) return 0;
+    return this.#plan(sequence, draft, most);
+  }
+
+  /** Puts the sequence's next tokens into the step, at most so many; returns how many. */
+  #plan(sequence: Sequence, draft: StepDraft, most: number): number {
     const end = this.#computableEnd(sequence);
     if (end === sequence.numTokens) sequence.ticket.hasStarted = true;
-    draft.add(sequence, end);
+    return draft.add(sequence, Math.min(end, sequence.numComputedTokens + most));
   }
 
   /** Completes the block table for all known tokens; false if the sequence itself was preempted. */
@@ -287,6 +342,7 @@ export class Scheduler {
       const victim = this.#running.at(-1);
       assert(victim !== undefined, 'blocks are missing and nothing runs');
       this.#preempt(victim, draft);
+      victim.isDue = true;
       if (victim === sequence) return false;
     }
     this.#takeBlocks(sequence, numMissing);
@@ -296,7 +352,6 @@ export class Scheduler {
   #preempt(victim: Sequence, draft: StepDraft): void {
     draft.drop(victim);
     this.#suspend(victim);
-    victim.isDue = true;
     this.counts.numPreemptions++;
   }
 
@@ -319,12 +374,13 @@ export class Scheduler {
   }
 
   #scheduleWaiting(draft: StepDraft, takesPart: (sequence: Sequence) => boolean): void {
-    const isOpen = () => draft.budget > 0 && this.#running.length < this.options.maxNumSeqs;
-    const isCandidate = (sequence: Sequence) => takesPart(sequence) && mayStart(sequence);
-    // A full batch is the common case under load, and looks at no waiting sequence.
-    const candidates = new Set(isOpen() ? this.#waiting.filter(isCandidate) : []);
-    while (isOpen()) {
-      const sequence = this.#order.next(candidates);
+    const startable = draft.budget > 0 ? [...this.#startable()] : [];
+    const candidates = new Set(startable.filter(takesPart));
+    while (draft.budget > 0) {
+      const places = this.#isFull ? new RunningPlaces(this.#running) : null;
+      const sequence = this.#order.next(
+        places === null ? candidates : [...candidates].filter((one) => places.cededTo(one)),
+      );
       if (sequence === undefined) return;
       candidates.delete(sequence);
       const cached = this.#cachedPrefix(sequence);
@@ -332,7 +388,9 @@ export class Scheduler {
         sequence.stall();
         continue;
       }
-      if (!this.#allocate(sequence, cached)) {
+      const ceding = places?.cededTo(sequence);
+      if (ceding !== undefined) this.#preempt(ceding, draft);
+      if (!this.#allocate(sequence, cached) && !this.#allocateCeded(sequence, cached, draft)) {
         // Others do not overtake it until it fits.
         sequence.isDue = true;
         return;
@@ -362,8 +420,9 @@ export class Scheduler {
     this.#order.insert(this.#running, sequence);
     const numTokens = this.#computableEnd(sequence) - sequence.numComputedTokens;
     // What preemption makes the engine compute again is not the client's doing.
-    if (!sequence.isDue) this.#shares.charge(sequence.ticket.client, numTokens);
-    this.#plan(sequence, draft);
+    if (!sequence.isDue && !sequence.hasPrefilled)
+      this.#shares.charge(sequence.ticket.client, numTokens);
+    this.#plan(sequence, draft, Infinity);
   }
 
   /**
@@ -379,14 +438,40 @@ export class Scheduler {
   /** Gives a waiting sequence its block table, cached prefix first; false if it does not fit. */
   #allocate(sequence: Sequence, cached: number[]): boolean {
     const numMissing = this.#numBlocksFor(sequence) - cached.length;
-    const numRevived = cached.filter((block) => this.pool.numReferences(block) === 0).length;
-    if (this.pool.numFree - numRevived < numMissing) return false;
+    if (this.pool.numFree - this.#numRevived(cached) < numMissing) return false;
     for (const block of cached) this.pool.share(block);
     sequence.blockTable = cached;
     sequence.numComputedTokens = cached.length * this.options.blockSize;
     this.#takeBlocks(sequence, numMissing);
     this.#countCached(sequence);
     return true;
+  }
+
+  /**
+   * Allocates with blocks of sequences that cede their places; false, and none does, if the sequence
+   * would still not fit.
+   */
+  #allocateCeded(sequence: Sequence, cached: number[], draft: StepDraft): boolean {
+    if (this.numClients === 1) return false;
+    const staying = [...this.#running];
+    const ceding: Sequence[] = [];
+    let numFree = this.pool.numFree - this.#numRevived(cached);
+    while (numFree < this.#numBlocksFor(sequence) - cached.length) {
+      const next = new RunningPlaces(staying).cededTo(sequence);
+      if (next === undefined) return false;
+      removeFrom(staying, next);
+      ceding.push(next);
+      const isFreed = (block: number) =>
+        this.pool.numReferences(block) === 1 && !cached.includes(block);
+      numFree += next.blockTable.filter(isFreed).length;
+    }
+    for (const one of ceding) this.#preempt(one, draft);
+    return this.#allocate(sequence, cached);
+  }
+
+  /** Returns the number of cached blocks that are free until they are shared again. */
+  #numRevived(cached: readonly number[]): number {
+    return cached.filter((block) => this.pool.numReferences(block) === 0).length;
   }
 
   /**

@@ -82,12 +82,17 @@ export class StepDraft {
     return this.#hasPreempted;
   }
 
-  /** Takes as many of the sequence's tokens up to `end` as the budget allows. */
-  add(sequence: Sequence, end: number): void {
+  /**
+   * Takes as many of the sequence's tokens up to `end` as the budget allows, instead of those it had
+   * taken; returns how many.
+   */
+  add(sequence: Sequence, end: number): number {
+    this.#budget += this.#chunks.get(sequence)?.numTokens ?? 0;
     const numTokens = Math.min(end - sequence.numComputedTokens, this.#budget);
     assert(numTokens > 0, 'an empty chunk');
     this.#chunks.set(sequence, chunkOf(sequence, numTokens));
     this.#budget -= numTokens;
+    return numTokens;
   }
 
   /** Sequences of which the step computes the last token alone and samples the next one. */

@@ -15,6 +15,15 @@ const MAX_INLINE_CHARS = 65_536;
 /** Time that a rendering may hold the event loop before another thread takes it over. */
 const MAX_INLINE_MS = 50;
 
+/** Characters that are encoded without a turn: a millisecond or two of another thread. */
+const MAX_SHORT_CHARS = 1024;
+
+/**
+ * Texts of one turn that are encoded at once: half of the threads that Node has for such work, so
+ * that short texts find one that is free.
+ */
+const MAX_ONE_TURN_TEXTS = 2;
+
 /** Characters, and pieces, that are encoded in one turn. */
 const TURN_CHARS = 32_768;
 const TURN_PIECES = 512;
@@ -50,8 +59,9 @@ export interface EncodedText {
 }
 
 /**
- * Renders and encodes prompts. A small one is done at once; a large one in another thread, in
- * pieces that clients take turns with, until its time is over.
+ * Renders and encodes prompts. A small one is rendered at once, and encoded in one turn that clients
+ * take, or without if it is short; a large one in another thread, in pieces that clients take turns
+ * with, until its time is over.
  */
 export class PromptDesk {
   readonly #tokenizer: Tokenizer;
@@ -61,6 +71,7 @@ export class PromptDesk {
   readonly #cutter: TextCutter;
   readonly #renderTurns: Turns;
   readonly #encodeTurns: Turns;
+  readonly #oneTurns: Turns;
   readonly #now: () => number;
   readonly #unreadArgs = new Set<string>();
 
@@ -73,6 +84,8 @@ export class PromptDesk {
     this.#cutter = new TextCutter(tokenizer.vocabulary.addedTokens, contentTokens);
     this.#renderTurns = new Turns({ maxAtOnce: 1, maxWaiting });
     this.#encodeTurns = new Turns({ maxAtOnce: 1, maxWaiting });
+    // As many requests as may be read have such a text, so that none is refused for it.
+    this.#oneTurns = new Turns({ maxAtOnce: MAX_ONE_TURN_TEXTS, maxWaiting: Infinity });
     this.#now = now;
   }
 
@@ -144,7 +157,13 @@ export class PromptDesk {
   }
 
   async #encode(text: Text, call: DeskCall): Promise<EncodedText> {
-    if (text.value.length > TURN_CHARS) return this.#encodeInTurns(text, call);
+    const { length } = text.value;
+    if (length > TURN_CHARS) return this.#encodeInTurns(text, call);
+    if (length <= MAX_SHORT_CHARS) return this.#encodeWhole(text);
+    return this.#oneTurns.take(call.client, call.signal, () => this.#encodeWhole(text));
+  }
+
+  async #encodeWhole(text: Text): Promise<EncodedText> {
     const tokenIds: number[] = [];
     for (const batch of batches(this.#cutter.pieces(text))) {
       append(tokenIds, await this.#tokenizer.encodeEach(batch));

@@ -85,6 +85,19 @@ describe('a WAV file', () => {
     await assert.rejects(decode(bytes.subarray(0, 12)), refusal('UNSUPPORTED_MEDIA', /no data/));
   });
 
+  it('is refused where samples take more bytes than their bits need', async () => {
+    const bytes = wavFile(RAMP, { sampleType: 'int24' });
+    const blockAt = bytes.indexOf('fmt ') + 8 + 12;
+    bytes.writeUInt16LE(4, blockAt);
+
+    await assert.rejects(
+      decode(bytes),
+      refusal('UNSUPPORTED_MEDIA', /a sample of 24 bits .* takes 4 bytes instead of 3/),
+    );
+    bytes.writeUInt16LE(0, blockAt);
+    assert.deepEqual([...(await decode(bytes)).samples], RAMP.flat());
+  });
+
   it('is refused with a codec in it', async () => {
     const bytes = wavFile(RAMP, { sampleType: 'uint8' });
     bytes.writeUInt16LE(7, bytes.indexOf('fmt ') + 8);
@@ -166,6 +179,37 @@ describe('a compressed recording', () => {
     const { samples } = await decode(fixture('command-cut.webm'));
 
     assert.ok(samples.length > 24_000, `${samples.length} samples`);
+  });
+
+  it('gives the sound of every recording that an Ogg file is a chain of', async () => {
+    const one = fixture('speech.ogg');
+    const other = Buffer.from(one);
+    for (let at = other.indexOf('OggS'); at !== -1; at = other.indexOf('OggS', at + 4)) {
+      other.writeUInt32LE(77, at + 14); // serial number
+    }
+    repairOgg(other);
+    const { samples: expected } = await decode(one);
+
+    for (const second of [one, other]) {
+      const { samples } = await decode(Buffer.concat([one, second]));
+
+      assert.equal(samples.length, 2 * expected.length);
+      assert.deepEqual(samples.subarray(0, expected.length), expected);
+      assert.deepEqual(samples.subarray(expected.length), expected);
+    }
+  });
+
+  it('is refused as a chain with another codec in it, or of too many links', async () => {
+    const [opus, vorbis] = [fixture('speech.ogg'), fixture('vorbis.ogg')];
+
+    await assert.rejects(
+      decode(Buffer.concat([opus, vorbis])),
+      refusal('UNSUPPORTED_MEDIA', /no Opus stream/),
+    );
+    await assert.rejects(
+      decode(Buffer.concat(Array.from({ length: 65 }, () => opus))),
+      refusal('PAYLOAD_TOO_LARGE', /a chain of more than 64 recordings/),
+    );
   });
 
   it('is refused when a page of it is damaged', async () => {

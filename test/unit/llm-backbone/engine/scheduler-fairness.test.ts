@@ -71,6 +71,177 @@ describe('Scheduler fairness between clients', () => {
   });
 });
 
+function runningIds(scheduler: Scheduler): number[] {
+  return scheduler.running.map(({ id }) => id);
+}
+
+describe('The places of running sequences', () => {
+  it('go from the client that has all to one that comes, the last place first', () => {
+    const scheduler = schedulerOf({ maxNumSeqs: 4 });
+    scheduler.add(ids(0, 6).map((id) => sequenceOf({ id, client: 'long', arrivalMs: id })));
+    runStep(scheduler);
+
+    scheduler.add([sequenceOf({ id: 10, client: 'single', arrivalMs: 10, maxTokens: 2 })]);
+
+    assert.deepEqual(runStep(scheduler), [
+      [0, 8, 1],
+      [1, 8, 1],
+      [2, 8, 1],
+      [10, 0, 8],
+    ]);
+    runStep(scheduler);
+    runStep(scheduler);
+    assert.deepEqual(runningIds(scheduler), [0, 1, 2, 3]);
+  });
+
+  it('keep what a sequence that cedes its place has computed', () => {
+    const scheduler = schedulerOf({ maxNumSeqs: 2 });
+    scheduler.add(ids(0, 2).map((id) => sequenceOf({ id, client: 'long' })));
+    runStep(scheduler);
+    scheduler.add([sequenceOf({ id: 10, client: 'single', maxTokens: 1 })]);
+    runStep(scheduler);
+
+    // Eight tokens of the prompt lie in two full blocks, which the prefix cache has.
+    assert.deepEqual(runStep(scheduler), [
+      [0, 9, 1],
+      [1, 8, 1],
+    ]);
+    assert.equal(scheduler.counts.numPreemptions, 1);
+  });
+
+  it('are evened out, and then stay where they are', () => {
+    const scheduler = schedulerOf({ maxNumSeqs: 4, numBlocks: 64 });
+    scheduler.add(ids(0, 6).map((id) => sequenceOf({ id, client: 'first' })));
+    runStep(scheduler);
+    scheduler.add(ids(10, 6).map((id) => sequenceOf({ id, client: 'second' })));
+    for (let step = 0; step < 6; step++) runStep(scheduler);
+
+    assert.deepEqual(runningIds(scheduler), [0, 1, 10, 11]);
+    assert.equal(scheduler.counts.numPreemptions, 2);
+  });
+
+  it('stay with clients that have one each', () => {
+    const scheduler = schedulerOf({ maxNumSeqs: 2 });
+    scheduler.add([0, 1].map((id) => sequenceOf({ id, client: `client ${id}` })));
+    runStep(scheduler);
+    scheduler.add([sequenceOf({ id: 10, client: 'third' })]);
+    runStep(scheduler);
+
+    assert.deepEqual(runningIds(scheduler), [0, 1]);
+  });
+
+  it('stay with a higher priority, and with what the prefix cache could not give back', () => {
+    const scheduler = schedulerOf({ maxNumSeqs: 3 });
+    scheduler.add([
+      sequenceOf({ id: 0, client: 'a', priority: -1 }),
+      sequenceOf({ id: 1, client: 'a', priority: -1 }),
+      sequenceOf({ id: 2, client: 'a', numPromptLogprobs: 0 }),
+    ]);
+    runStep(scheduler);
+    scheduler.add([sequenceOf({ id: 10, client: 'b' })]);
+    runStep(scheduler);
+
+    assert.deepEqual(runningIds(scheduler), [0, 1, 2]);
+  });
+
+  it('go over with their blocks where these are missing', () => {
+    const scheduler = schedulerOf({ numBlocks: 12 });
+    scheduler.add(ids(0, 4).map((id) => sequenceOf({ id, client: 'long', maxTokens: 20 })));
+    runStep(scheduler);
+    runStep(scheduler);
+    assert.equal(scheduler.pool.numFree, 0);
+
+    scheduler.add([sequenceOf({ id: 10, client: 'single', maxTokens: 3 })]);
+    runStep(scheduler);
+
+    assert.deepEqual(runningIds(scheduler), [0, 1, 2, 10]);
+    while (scheduler.waiting.length + scheduler.running.length > 0) runStep(scheduler);
+  });
+
+  it('stay where their blocks would not be enough', () => {
+    const scheduler = schedulerOf({ numBlocks: 12 });
+    scheduler.add(ids(0, 4).map((id) => sequenceOf({ id, client: 'long' })));
+    runStep(scheduler);
+    runStep(scheduler);
+    scheduler.add([sequenceOf({ id: 10, client: 'large', promptTokenIds: ids(100, 44) })]);
+    runStep(scheduler);
+
+    assert.deepEqual(runningIds(scheduler), [0, 1, 2, 3]);
+  });
+
+  it('do not go to and fro where each client has one sequence and blocks are missing', () => {
+    const scheduler = schedulerOf({ numBlocks: 6, maxNumSeqs: 4 });
+    scheduler.add([sequenceOf({ id: 0, client: 'a', promptTokenIds: ids(0, 16), maxTokens: 4 })]);
+    runStep(scheduler);
+    scheduler.add([
+      sequenceOf({ id: 10, client: 'b', promptTokenIds: ids(100, 16), maxTokens: 1 }),
+    ]);
+
+    while (scheduler.waiting.length + scheduler.running.length > 0) runStep(scheduler);
+
+    assert.equal(scheduler.counts.numPreemptions, 0);
+  });
+
+  it('are looked at although the next step could be foreseen', () => {
+    const scheduler = schedulerOf({ maxNumSeqs: 2 });
+    scheduler.add(ids(0, 3).map((id) => sequenceOf({ id, client: 'long' })));
+    runStep(scheduler);
+    scheduler.schedule();
+    assert.ok(scheduler.scheduleAhead());
+    const other = schedulerOf({ maxNumSeqs: 2 });
+    other.add(ids(0, 3).map((id) => sequenceOf({ id, client: 'long' })));
+    runStep(other);
+    other.schedule();
+    other.add([sequenceOf({ id: 10, client: 'single' })]);
+
+    assert.equal(other.scheduleAhead(), null);
+  });
+});
+
+describe('The prompts of a step', () => {
+  const long = (id: number, client: string) =>
+    sequenceOf({ id, client, promptTokenIds: ids(id * 1000, 100), maxTokens: 1 });
+  const schedulerOfLong = () => schedulerOf({ numBlocks: 200 });
+
+  it('of another client start beside a long one, which gets the rest', () => {
+    const scheduler = schedulerOfLong();
+    scheduler.add([long(0, 'long')]);
+    assert.deepEqual(runStep(scheduler), [[0, 0, 32]]);
+
+    scheduler.add([sequenceOf({ id: 10, client: 'single', maxTokens: 1 })]);
+
+    assert.deepEqual(runStep(scheduler), [
+      [0, 32, 24],
+      [10, 0, 8],
+    ]);
+    assert.deepEqual(runStep(scheduler), [[0, 56, 32]]);
+  });
+
+  it('have even shares while several are long', () => {
+    const scheduler = schedulerOfLong();
+    scheduler.add([long(0, 'first')]);
+    runStep(scheduler);
+    scheduler.add([long(10, 'second')]);
+
+    for (const computed of [0, 16, 32]) {
+      assert.deepEqual(runStep(scheduler), [
+        [0, 32 + computed, 16],
+        [10, computed, 16],
+      ]);
+    }
+  });
+
+  it('leave nothing unused for one that cannot start', () => {
+    const scheduler = schedulerOfLong();
+    scheduler.add([long(0, 'long')]);
+    runStep(scheduler);
+    const image = imageAt(0, 4);
+    scheduler.add([sequenceOf({ id: 10, client: 'media', placeholders: [image] })]);
+
+    assert.deepEqual(runStep(scheduler), [[0, 32, 32]]);
+  });
+});
+
 describe('The places of the waiting queue', () => {
   it('refuses more of the client that has them all', () => {
     const scheduler = schedulerOf({ maxNumWaiting: 4 });

@@ -264,6 +264,39 @@ describe('a template that prints content as it stands', () => {
   });
 });
 
+describe('a small prompt', () => {
+  const flood = Array.from({ length: 8 }, () => 'flood '.repeat(1000));
+
+  it('waits for one turn at most, whatever another client has to be read', async ({ mock }) => {
+    const order: string[] = [];
+    mock.method(tokenizer, 'encodeEach', async ([text = '']: readonly string[]) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      order.push(text.slice(0, 5));
+      return [];
+    });
+    const desk = deskOf();
+    const readBy = (client: string, text: string) =>
+      desk.readText(text, { addSpecialTokens: false }, { client, signal });
+
+    await Promise.all([
+      ...flood.map((text) => readBy('flood', text)),
+      readBy('single', 'other'.repeat(1000)),
+      readBy('short', 'short'),
+    ]);
+
+    assert.deepEqual(order.slice(0, 5), ['flood', 'flood', 'short', 'flood', 'other']);
+  });
+
+  it('is refused to nobody, however many wait', async () => {
+    const desk = deskOf();
+    const reads = flood.map((text) => desk.readText(text, { addSpecialTokens: false }, CALL));
+
+    const lengths = (await Promise.all(reads)).map(({ tokenIds }) => tokenIds.length);
+
+    assert.equal(new Set(lengths).size, 1);
+  });
+});
+
 describe('a large prompt', () => {
   const large = 'word '.repeat(40_000);
   const quadratic =
