@@ -32,7 +32,8 @@ const TOP_FILES = '*.ts';
 const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   'services/llm-backbone': {
     checkpoint: ['options.ts'],
-    engine: ['pooling'],
+    engine: ['engine/kv-cache', 'pooling'],
+    'engine/kv-cache': [],
     pooling: [],
     media: ['engine', 'options.ts'],
     template: [],

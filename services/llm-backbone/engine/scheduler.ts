@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { BlockPool } from './block-pool.ts';
 import { FairShares } from './fair-shares.ts';
+import { BlockPool } from './kv-cache/block-pool.ts';
+import { PrefixCache } from './kv-cache/prefix-cache.ts';
 import type { PlaceholderRange } from './placeholder-range.ts';
-import { PrefixCache } from './prefix-cache.ts';
 import { RunningPlaces } from './running-places.ts';
 import type { Sequence } from './sequence.ts';
 import { removeFrom, SequenceOrder } from './sequence-order.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { BlockPool } from '#backbone/engine/block-pool.ts';
-import { PrefixCache } from '#backbone/engine/prefix-cache.ts';
+import { BlockPool } from '#backbone/engine/kv-cache/block-pool.ts';
+import { PrefixCache } from '#backbone/engine/kv-cache/prefix-cache.ts';
 
 const keep = { keepContents: true };
 const drop = { keepContents: false };
