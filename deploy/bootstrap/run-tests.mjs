@@ -17,15 +17,12 @@ const MAX_AGAIN = 5;
 
 const CORES = availableParallelism();
 
-/** Test files that run at once: those that start processes wait for half of their time. */
-const FILES_AT_ONCE = CORES + 1;
-
 const TEST_RESULTS = join(ROOT, 'deploy', 'bootstrap', 'test-results.mjs');
 
 /**
  * Runs the test files of `layers` whose path contains one of `filters` (all files if there are
  * none), and the native tests whose name does: those under one of `alone` one at a time, then the
- * others, one more at once than the machine has cores. Tests run from their sources, or as they were
+ * others, as many at once as the machine has cores. Tests run from their sources, or as they were
  * `compiled`. Where all run, a few files that failed run again alone: what they measure, others may
  * have disturbed. Resolves to 0 only if at least one test ran and every file has passed.
  */
@@ -44,7 +41,7 @@ export async function runTests({ layers, alone, filters, native, compiled = fals
   const others = files.filter((file) => !isAlone(file));
   const runs = [
     await runFiles(files.filter(isAlone), { concurrency: 1, compiled }),
-    await runFiles(others, { concurrency: FILES_AT_ONCE, compiled }),
+    await runFiles(others, { concurrency: CORES, compiled }),
   ];
   const failed = runs.flatMap((run) => run.failed);
   const tests = runs.flatMap((run) => run.tests);
