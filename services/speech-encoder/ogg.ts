@@ -7,6 +7,7 @@ import { OPUS_MAGIC, type OpusStream } from './opus.ts';
 
 const HEADER_BYTES = 27;
 const FLAGS_OFFSET = 5;
+const SEGMENTS_OFFSET = 26;
 /** Flag of the first page of a stream. */
 const BEGINS = 0x02;
 const CHECKSUM_OFFSET = 22;
@@ -37,8 +38,8 @@ export async function oggLinks(bytes: Buffer, turns: Turns): Promise<readonly Bu
   let isBegun = false;
   for (let at = 0; at < bytes.length; ) {
     if (turns.isOver) await turns.next();
-    const page = findPage(bytes, at);
-    if (page === null) break;
+    const end = pageEnd(bytes, at);
+    if (end === null) break;
     const begins = ((bytes[at + FLAGS_OFFSET] ?? 0) & BEGINS) !== 0;
     if (begins && isBegun) starts.push(at);
     if (starts.length > MAX_LINKS) {
@@ -46,7 +47,7 @@ export async function oggLinks(bytes: Buffer, turns: Turns): Promise<readonly Bu
       throw new MeshError('PAYLOAD_TOO_LARGE', message);
     }
     isBegun = !begins;
-    at = page.end;
+    at = end;
   }
   return starts.map((start, i) => bytes.subarray(start, starts[i + 1]));
 }
@@ -117,34 +118,29 @@ function isOpusHead(bytes: Buffer, { bodyStart, end }: OggPage): boolean {
   );
 }
 
-interface PagePlace {
-  readonly header: Buffer;
-  readonly lengths: Buffer;
-  readonly bodyStart: number;
-  readonly end: number;
-}
-
-/** Finds what the page at a byte consists of; null if the file ends within it. */
-function findPage(bytes: Buffer, at: number): PagePlace | null {
-  const header = bytes.subarray(at, at + HEADER_BYTES);
-  const magic = header.toString('latin1', 0, 4);
+/**
+ * Finds the byte behind the page at a byte; null if the file ends within it. It makes no views of the
+ * bytes: a file may have a million pages.
+ */
+function pageEnd(bytes: Buffer, at: number): number | null {
+  const magic = bytes.toString('latin1', at, at + 4);
   if (!'OggS'.startsWith(magic)) throw unreadable(`no page at byte ${at}`);
-  if (header.length < HEADER_BYTES) return null;
   const tableStart = at + HEADER_BYTES;
-  const numSegments = header.readUInt8(26);
-  const bodyStart = tableStart + numSegments;
-  const lengths = bytes.subarray(tableStart, bodyStart);
+  const bodyStart = tableStart + (bytes[at + SEGMENTS_OFFSET] ?? 0);
+  if (tableStart > bytes.length || bodyStart > bytes.length) return null;
   let end = bodyStart;
-  for (const length of lengths) end += length;
-  if (end > bytes.length || lengths.length < numSegments) return null;
-  return { header, lengths, bodyStart, end };
+  for (let i = tableStart; i < bodyStart; i++) end += bytes[i] ?? 0;
+  return end > bytes.length ? null : end;
 }
 
 /** Reads the page at a byte; null if the file ends within it. */
 function readPage(bytes: Buffer, at: number): OggPage | null {
-  const place = findPage(bytes, at);
-  if (place === null) return null;
-  const { header, lengths, bodyStart, end } = place;
+  const end = pageEnd(bytes, at);
+  if (end === null) return null;
+  const tableStart = at + HEADER_BYTES;
+  const header = bytes.subarray(at, tableStart);
+  const bodyStart = tableStart + header.readUInt8(SEGMENTS_OFFSET);
+  const lengths = bytes.subarray(tableStart, bodyStart);
   if (checksum(bytes.subarray(at, end)) !== header.readUInt32LE(CHECKSUM_OFFSET)) {
     throw unreadable(`the page at byte ${at} is damaged`);
   }
