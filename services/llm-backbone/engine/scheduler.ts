@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { FairShares } from './fair-shares.ts';
-import { BlockPool } from './kv-cache/block-pool.ts';
-import { PrefixCache } from './kv-cache/prefix-cache.ts';
+import type { BlockPool } from './kv-cache/block-pool.ts';
+import type { PrefixCache } from './kv-cache/prefix-cache.ts';
 import type { PlaceholderRange } from './placeholder-range.ts';
 import { RunningPlaces } from './running-places.ts';
 import type { Sequence } from './sequence.ts';
+import { SequenceBlocks } from './sequence-blocks.ts';
 import { removeFrom, SequenceOrder } from './sequence-order.ts';
 import { Speculation } from './speculation.ts';
 import type { SpeculationOptions } from './speculation-options.ts';
@@ -75,6 +76,7 @@ export class Scheduler {
   readonly #waiting: Sequence[] = [];
   readonly #running: Sequence[] = [];
   readonly #shares = new FairShares();
+  readonly #blocks: SequenceBlocks;
   readonly #order: SequenceOrder;
   readonly #room: WaitingRoom;
   readonly #speculation: Speculation | null;
@@ -86,8 +88,9 @@ export class Scheduler {
 
   constructor(options: SchedulerOptions) {
     this.options = options;
-    this.pool = new BlockPool(options.numBlocks);
-    this.prefixCache = new PrefixCache(this.pool);
+    this.#blocks = new SequenceBlocks(options);
+    this.pool = this.#blocks.pool;
+    this.prefixCache = this.#blocks.prefixCache;
     this.#order = new SequenceOrder(options, this.#shares);
     this.#room = new WaitingRoom(options, this.#order, this.#waiting);
     this.#speculation = options.speculation === null ? null : new Speculation(options.speculation);
@@ -134,7 +137,7 @@ export class Scheduler {
     const [first] = unexpected;
     if (first !== undefined) this.#room.makeRoom(first.ticket, unexpected.length);
     for (const sequence of sequences) {
-      assert(this.#numBlocksFor(sequence) <= this.options.numBlocks, 'sequence can never fit');
+      assert(this.#blocks.numFor(sequence) <= this.options.numBlocks, 'sequence can never fit');
       this.#room.giveUp(sequence.ticket);
       this.#shares.join(sequence.ticket.client);
       this.#order.insert(this.#waiting, sequence);
@@ -148,7 +151,7 @@ export class Scheduler {
   remove(sequence: Sequence): void {
     if (sequence.state === 'finished') return;
     removeFrom(sequence.state === 'waiting' ? this.#waiting : this.#running, sequence);
-    this.#release(sequence);
+    this.#blocks.release(sequence);
     sequence.media.dropBefore(Infinity);
     this.#shares.leave(sequence.ticket.client);
     sequence.state = 'finished';
@@ -184,14 +187,12 @@ export class Scheduler {
     if (step === null || this.#ahead !== null || !this.#isForeseeable(step)) return null;
     const ahead = stepAhead(step);
     if (ahead === null) return null;
-    const { blockSize } = this.options;
-    const missing = ahead.chunks.map(
-      ({ sequence, firstToken }) =>
-        Math.ceil((firstToken + 1) / blockSize) - sequence.blockTable.length,
+    const missing = ahead.chunks.map(({ sequence, firstToken }) =>
+      this.#blocks.numMissing(sequence, firstToken + 1),
     );
     if (missing.reduce((sum, count) => sum + count, 0) > this.pool.numFree) return null;
     for (const [i, { sequence }] of ahead.chunks.entries()) {
-      this.#takeBlocks(sequence, missing[i] ?? 0);
+      this.#blocks.take(sequence, missing[i] ?? 0);
     }
     this.#ahead = ahead;
     return ahead;
@@ -260,12 +261,12 @@ export class Scheduler {
       const tokenIds = sampledIds[i] ?? [];
       for (const tokenId of tokenIds) sequence.append(tokenId);
       this.#shares.charge(sequence.ticket.client, tokenIds.length);
-      if (tokenIds.length > 1) this.#computed(sequence, tokenIds.length - 1);
+      if (tokenIds.length > 1) this.#blocks.computed(sequence, tokenIds.length - 1);
       if (tokenIds.length === 0 && sequence.numUncomputedTokens === 0) {
         sequence.end = { reason: 'length' };
       }
       if (sequence.end !== null) this.remove(sequence);
-      else if (chunk.draftIds.length > 0) this.#trim(sequence);
+      else if (chunk.draftIds.length > 0) this.#blocks.trim(sequence);
     }
   }
 
@@ -337,7 +338,7 @@ export class Scheduler {
 
   /** Completes the block table for all known tokens; false if the sequence itself was preempted. */
   #grow(sequence: Sequence, draft: StepDraft): boolean {
-    const numMissing = this.#numBlocksFor(sequence) - sequence.blockTable.length;
+    const numMissing = this.#blocks.numMissing(sequence);
     while (this.pool.numFree < numMissing) {
       const victim = this.#running.at(-1);
       assert(victim !== undefined, 'blocks are missing and nothing runs');
@@ -345,7 +346,7 @@ export class Scheduler {
       victim.isDue = true;
       if (victim === sequence) return false;
     }
-    this.#takeBlocks(sequence, numMissing);
+    this.#blocks.take(sequence, numMissing);
     return true;
   }
 
@@ -358,7 +359,7 @@ export class Scheduler {
   /** Returns a running sequence to the waiting queue, without blocks. */
   #suspend(sequence: Sequence): void {
     removeFrom(this.#running, sequence);
-    this.#release(sequence);
+    this.#blocks.release(sequence);
     sequence.state = 'waiting';
     this.#order.insert(this.#waiting, sequence);
   }
@@ -383,18 +384,20 @@ export class Scheduler {
       );
       if (sequence === undefined) return;
       candidates.delete(sequence);
-      const cached = this.#cachedPrefix(sequence);
+      const cached = this.#blocks.cachedPrefix(sequence);
       if (this.#waitsForRows(sequence, cached.length)) {
         sequence.stall();
         continue;
       }
       const ceding = places?.cededTo(sequence);
       if (ceding !== undefined) this.#preempt(ceding, draft);
-      if (!this.#allocate(sequence, cached) && !this.#allocateCeded(sequence, cached, draft)) {
+      if (!this.#makeRoom(sequence, cached, draft)) {
         // Others do not overtake it until it fits.
         sequence.isDue = true;
         return;
       }
+      this.#blocks.allocate(sequence, cached);
+      this.#countCached(sequence);
       this.#start(sequence, draft);
     }
   }
@@ -408,8 +411,8 @@ export class Scheduler {
       const room = (blockTable.length + this.pool.numFree) * blockSize - numTokens;
       const draftIds = this.#speculation.draft(sequence, Math.min(draft.budget, room));
       if (draftIds.length === 0) continue;
-      const numBlocks = Math.ceil((numTokens + draftIds.length) / blockSize);
-      this.#takeBlocks(sequence, numBlocks - blockTable.length);
+      const numMissing = this.#blocks.numMissing(sequence, numTokens + draftIds.length);
+      this.#blocks.take(sequence, numMissing);
       draft.speculate(sequence, draftIds);
     }
   }
@@ -435,59 +438,24 @@ export class Scheduler {
     return this.#computableEnd(sequence, numCached) <= numCached;
   }
 
-  /** Gives a waiting sequence its block table, cached prefix first; false if it does not fit. */
-  #allocate(sequence: Sequence, cached: number[]): boolean {
-    const numMissing = this.#numBlocksFor(sequence) - cached.length;
-    if (this.pool.numFree - this.#numRevived(cached) < numMissing) return false;
-    for (const block of cached) this.pool.share(block);
-    sequence.blockTable = cached;
-    sequence.numComputedTokens = cached.length * this.options.blockSize;
-    this.#takeBlocks(sequence, numMissing);
-    this.#countCached(sequence);
-    return true;
-  }
-
   /**
-   * Allocates with blocks of sequences that cede their places; false, and none does, if the sequence
-   * would still not fit.
+   * Lets sequences cede their places for as many blocks as a waiting one lacks, whose start is cached;
+   * false, and none does, if it would still not fit.
    */
-  #allocateCeded(sequence: Sequence, cached: number[], draft: StepDraft): boolean {
-    if (this.numClients === 1) return false;
+  #makeRoom(sequence: Sequence, cached: readonly number[], draft: StepDraft): boolean {
+    let numLacking = this.#blocks.numLacking(sequence, cached);
+    if (numLacking > 0 && this.numClients === 1) return false;
     const staying = [...this.#running];
     const ceding: Sequence[] = [];
-    let numFree = this.pool.numFree - this.#numRevived(cached);
-    while (numFree < this.#numBlocksFor(sequence) - cached.length) {
+    while (numLacking > 0) {
       const next = new RunningPlaces(staying).cededTo(sequence);
       if (next === undefined) return false;
       removeFrom(staying, next);
       ceding.push(next);
-      const isFreed = (block: number) =>
-        this.pool.numReferences(block) === 1 && !cached.includes(block);
-      numFree += next.blockTable.filter(isFreed).length;
+      numLacking -= this.#blocks.numFreedBy(next, cached);
     }
     for (const one of ceding) this.#preempt(one, draft);
-    return this.#allocate(sequence, cached);
-  }
-
-  /** Returns the number of cached blocks that are free until they are shared again. */
-  #numRevived(cached: readonly number[]): number {
-    return cached.filter((block) => this.pool.numReferences(block) === 0).length;
-  }
-
-  /**
-   * Returns blocks that already hold the start of the sequence; its last token is always computed.
-   */
-  #cachedPrefix(sequence: Sequence): number[] {
-    const blocks: number[] = [];
-    if (sequence.needsEveryRow) return blocks;
-    const numBlocks = Math.floor((sequence.numTokens - 1) / this.options.blockSize);
-    for (let i = 0; i < numBlocks; i++) {
-      const hash = sequence.blockHash(i, this.options.blockSize);
-      const block = this.prefixCache.blockOf(hash);
-      if (block === undefined) break;
-      blocks.push(block);
-    }
-    return blocks;
+    return true;
   }
 
   #countCached(sequence: Sequence): void {
@@ -497,43 +465,11 @@ export class Scheduler {
     this.counts.numPrefixHitTokens += sequence.numCachedTokens;
   }
 
-  #takeBlocks(sequence: Sequence, numBlocks: number): void {
-    for (let i = 0; i < numBlocks; i++) sequence.blockTable.push(this.prefixCache.take());
-  }
-
   #commitTokens({ sequence, numTokens, scoredRows }: ScheduledChunk): void {
-    this.#computed(sequence, numTokens);
+    this.#blocks.computed(sequence, numTokens);
     sequence.media.dropBefore(sequence.numComputedTokens);
     sequence.numScoredRows = Math.max(sequence.numScoredRows, scoredRows.end);
     if (sequence.numUncomputedTokens === 0) sequence.hasPrefilled = true;
-  }
-
-  /** Notes that the keys and values of the next tokens are in the cache. */
-  #computed(sequence: Sequence, numTokens: number): void {
-    const { blockSize } = this.options;
-    const firstOpen = Math.floor(sequence.numComputedTokens / blockSize);
-    sequence.numComputedTokens += numTokens;
-    // The blocks hold what their hashes say only after the step.
-    const numFull = Math.floor(sequence.numComputedTokens / blockSize);
-    for (const [i, block] of sequence.blockTable.slice(firstOpen, numFull).entries()) {
-      this.prefixCache.insert(sequence.blockHash(firstOpen + i, blockSize), block);
-    }
-  }
-
-  /** Gives back the blocks that only refused drafts needed. */
-  #trim(sequence: Sequence): void {
-    const surplus = sequence.blockTable.splice(this.#numBlocksFor(sequence));
-    this.prefixCache.release(surplus);
-  }
-
-  #release(sequence: Sequence): void {
-    this.prefixCache.release(sequence.blockTable);
-    sequence.blockTable = [];
-    sequence.numComputedTokens = 0;
-  }
-
-  #numBlocksFor(sequence: Sequence): number {
-    return Math.ceil(sequence.numTokens / this.options.blockSize);
   }
 }
 
