@@ -72,23 +72,22 @@ export class Delivery {
     }
     if (event.$case === 'accepted') this.#promptLogprobs = [];
     if (this.#announced.has(event.$case)) return undefined;
-    if (event.$case === 'promptLogprobs' && !this.#areAll(event.value)) return undefined;
+    const whole = event.$case === 'promptLogprobs' ? this.#joined(event.value) : event;
+    if (whole === undefined) return undefined;
     this.#announced.add(event.$case);
     if (event.$case === 'accepted') this.#accepted = event.value;
-    if (event.$case === 'promptLogprobs') {
-      const tokens = this.#promptLogprobs;
-      this.#promptLogprobs = [];
-      return { ...event, value: { tokens } };
-    }
     if (event.$case === 'finished') return { ...event, value: this.#asAccepted(event.value) };
-    return event;
+    return whole;
   }
 
-  /** Keeps a part of the prompt's log-probabilities; tells whether it was the last one. */
-  #areAll({ tokens }: PromptLogprobs): boolean {
-    for (const one of tokens) this.#promptLogprobs.push(one);
+  /** Keeps a part of the prompt's log-probabilities; returns all of them with the last part. */
+  #joined(part: PromptLogprobs): GenerateEvent | undefined {
+    for (const one of part.tokens) this.#promptLogprobs.push(one);
     const { numPromptTokens = 0 } = this.#accepted ?? {};
-    return this.#promptLogprobs.length >= numPromptTokens - 1;
+    const tokens = this.#promptLogprobs;
+    if (tokens.length < numPromptTokens - 1) return undefined;
+    this.#promptLogprobs = [];
+    return { $case: 'promptLogprobs', value: { tokens } };
   }
 
   #noteTokens(index: number, tokenIds: readonly number[]): void {
