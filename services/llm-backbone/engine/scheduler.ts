@@ -50,9 +50,9 @@ export interface WantedRows {
  * these.
  *
  * When as many sequences run as may, or as the blocks are enough for, a client that has fewer of them
- * takes places of the one that has most, so that nobody waits for the ends of another client's long answers. A sequence that
- * ceded its place waits in fair order, and finds its blocks in the prefix cache unless others needed
- * them.
+ * takes places of the one that has most, so that nobody waits for the ends of another client's long
+ * answers. A sequence that ceded its place waits in fair order, and finds its blocks in the prefix
+ * cache unless others needed them.
  *
  * Prompts of several clients share what a step has beside its decodes: a short one starts at once
  * beside a long one of another client, which gets what the others leave.
@@ -202,6 +202,11 @@ export class Scheduler {
     return this.#running.length >= this.options.maxNumSeqs;
   }
 
+  /** Returns how the places are spread over clients if none is free; null otherwise. */
+  #placesIfFull(): RunningPlaces | null {
+    return this.#isFull ? new RunningPlaces(this.#running) : null;
+  }
+
   /** Tells whether the step after a step is another token of the sequences that are in it. */
   #isForeseeable({ chunks }: ScheduledStep): boolean {
     const live = chunks.filter(({ sequence }) => sequence.state === 'running');
@@ -220,7 +225,7 @@ export class Scheduler {
   *#startable(): Generator<Sequence> {
     // A full batch of one client is the common case under load, and looks at no waiting sequence.
     if (this.#isFull && this.numClients === 1) return;
-    const places = this.#isFull ? new RunningPlaces(this.#running) : null;
+    const places = this.#placesIfFull();
     for (const one of this.#waiting) {
       if (mayStart(one) && (places === null || places.cededTo(one) !== undefined)) yield one;
     }
@@ -378,7 +383,7 @@ export class Scheduler {
     const startable = draft.budget > 0 ? [...this.#startable()] : [];
     const candidates = new Set(startable.filter(takesPart));
     while (draft.budget > 0) {
-      const places = this.#isFull ? new RunningPlaces(this.#running) : null;
+      const places = this.#placesIfFull();
       const sequence = this.#order.next(
         places === null ? candidates : [...candidates].filter((one) => places.cededTo(one)),
       );
@@ -423,8 +428,8 @@ export class Scheduler {
     this.#order.insert(this.#running, sequence);
     const numTokens = this.#computableEnd(sequence) - sequence.numComputedTokens;
     // What preemption makes the engine compute again is not the client's doing.
-    if (!sequence.isDue && !sequence.hasPrefilled)
-      this.#shares.charge(sequence.ticket.client, numTokens);
+    const isComputedAgain = sequence.isDue || sequence.hasPrefilled;
+    if (!isComputedAgain) this.#shares.charge(sequence.ticket.client, numTokens);
     this.#plan(sequence, draft, Infinity);
   }
 
@@ -444,7 +449,8 @@ export class Scheduler {
    */
   #makeRoom(sequence: Sequence, cached: readonly number[], draft: StepDraft): boolean {
     let numLacking = this.#blocks.numLacking(sequence, cached);
-    if (numLacking > 0 && this.numClients === 1) return false;
+    if (numLacking === 0) return true;
+    if (this.numClients === 1) return false;
     const staying = [...this.#running];
     const ceding: Sequence[] = [];
     while (numLacking > 0) {

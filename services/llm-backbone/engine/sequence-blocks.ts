@@ -23,14 +23,14 @@ export class SequenceBlocks {
     this.#blockSize = blockSize;
   }
 
-  /** Returns the blocks that the first tokens of a sequence need, all known ones unless told. */
-  numFor({ numTokens }: Sequence, numFirst = numTokens): number {
-    return Math.ceil(numFirst / this.#blockSize);
+  /** Returns how many blocks all known tokens of a sequence need. */
+  numFor({ numTokens }: Sequence): number {
+    return Math.ceil(numTokens / this.#blockSize);
   }
 
-  /** Returns how many of these the sequence has not. */
-  numMissing(sequence: Sequence, numFirst = sequence.numTokens): number {
-    return this.numFor(sequence, numFirst) - sequence.blockTable.length;
+  /** Returns how many blocks a sequence lacks for so many tokens, all known ones unless told. */
+  numMissing({ numTokens, blockTable }: Sequence, numNeeded = numTokens): number {
+    return Math.ceil(numNeeded / this.#blockSize) - blockTable.length;
   }
 
   /** Puts free blocks behind those of a sequence; there must be as many. */
