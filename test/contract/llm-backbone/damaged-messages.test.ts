@@ -71,7 +71,8 @@ const DETOKENIZE = specimen(
   DetokenizeRequest.encode(DetokenizeRequest.fromPartial({ tokenIds: [5, 6, 300] })).finish(),
 );
 
-describe('a damaged message to the backbone is answered or refused', () => {
+/** Has a backbone with its caller while the tests of a suite run. */
+function calledBackbone() {
   let backbone: TestBackbone;
   let caller: RawCaller;
   before(async () => {
@@ -82,6 +83,15 @@ describe('a damaged message to the backbone is answered or refused', () => {
     caller.close();
     await backbone.close();
   });
+  return {
+    get caller() {
+      return caller;
+    },
+  };
+}
+
+describe('a damaged message to the backbone is answered or refused', () => {
+  const backbone = calledBackbone();
 
   for (const { method, specimens, numRandom } of [
     { method: 'Generate', specimens: STARTS, numRandom: 60 },
@@ -92,11 +102,11 @@ describe('a damaged message to the backbone is answered or refused', () => {
       const path = `${SERVICE}/${method}`;
       const outcomes = { numAnswered: 0, numRefused: 0 };
       for (const { bytes, name } of specimens) {
-        assert(await caller.isAnswered(path, [bytes]), `${name} is refused undamaged`);
+        assert(await backbone.caller.isAnswered(path, [bytes]), `${name} is refused undamaged`);
       }
 
       await checkMutants(specimens, numRandom, async (bytes) => {
-        if (await caller.isAnswered(path, [bytes])) outcomes.numAnswered += 1;
+        if (await backbone.caller.isAnswered(path, [bytes])) outcomes.numAnswered += 1;
         else outcomes.numRefused += 1;
       });
 
@@ -122,16 +132,7 @@ function within(field: number, bytes: Buffer): Buffer {
 const MILLIONS = 9_000_000;
 
 describe('a message to the backbone that is made to cost more than its bytes', () => {
-  let backbone: TestBackbone;
-  let caller: RawCaller;
-  before(async () => {
-    backbone = await startTestBackbone(undefined, { maxModelLen: 64 });
-    caller = new RawCaller(backbone.backbone.address);
-  });
-  after(async () => {
-    caller.close();
-    await backbone.close();
-  });
+  const backbone = calledBackbone();
 
   for (const { what, method, bytes } of [
     { what: 'media items', method: 'Tokenize', bytes: within(2, emptyFields(0x22, MILLIONS)) },
@@ -148,7 +149,7 @@ describe('a message to the backbone that is made to cost more than its bytes', (
     },
   ]) {
     it(`is refused before it is read whole: millions of ${what}`, async () => {
-      const refused = await caller.refusalOf(`${SERVICE}/${method}`, [bytes]);
+      const refused = await backbone.caller.refusalOf(`${SERVICE}/${method}`, [bytes]);
 
       assert.equal(refused?.reason, 'PAYLOAD_TOO_LARGE');
       assert.match(refused.message, /more than 1200000 fields, lengths and values of lists/);
@@ -159,10 +160,13 @@ describe('a message to the backbone that is made to cost more than its bytes', (
     const [start] = STARTS;
     assert(start !== undefined);
 
-    const refused = await caller.refusalOf(`${SERVICE}/Generate`, [start.bytes, Buffer.of(0xff)]);
+    const refused = await backbone.caller.refusalOf(`${SERVICE}/Generate`, [
+      start.bytes,
+      Buffer.of(0xff),
+    ]);
 
     assert.equal(refused?.reason, 'INVALID_REQUEST');
     assert.match(refused.message, /cannot be read: it is damaged/);
-    assert(await caller.isAnswered(`${SERVICE}/Generate`, [start.bytes]));
+    assert(await backbone.caller.isAnswered(`${SERVICE}/Generate`, [start.bytes]));
   });
 });
