@@ -27,8 +27,8 @@ class Matcher {
   // Tells whether the text may end here.
   bool is_complete() const { return current_.reached_bottom; }
   // Sets the bits of the tokens that may come next, and clears the others; sets none where finding
-  // them takes more than kMaxSteps, or the text can be read in more ways than a set of
-  // stacks takes. `words` is [num_mask_words].
+  // them takes more than kMaxSteps, or the text can be read in more ways than a set of stacks takes.
+  // `words` is [num_mask_words].
   void FillMask(std::span<uint32_t> words);
 
   // Frames of calls that are held, of this text and of what may be taken back.

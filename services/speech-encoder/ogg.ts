@@ -53,8 +53,8 @@ export async function oggLinks(bytes: Buffer, turns: Turns): Promise<readonly Bu
 }
 
 /**
- * Reads the first Opus stream of an Ogg file without a chain: its packets but the second, which holds tags. A file
- * that is cut short is a shorter recording.
+ * Reads the first Opus stream of an Ogg file without a chain: its packets but the second, which
+ * holds tags. A file that is cut short is a shorter recording.
  */
 export async function* readOggOpus(bytes: Buffer, turns: Turns): OpusStream {
   let serial: number | undefined;

@@ -15,7 +15,7 @@ export interface DecoderProgram {
   readonly main: string;
   /** Its limits, as JSON can hold them: its only argument. */
   readonly options: object;
-  /** Variables of its environment, besides those of this process. */
+  /** Variables of its environment, besides those of this process that hold no secret. */
   readonly environment?: Readonly<Record<string, string>>;
   /** What it decodes, for messages. */
   readonly what: 'image' | 'recording';
