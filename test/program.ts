@@ -1,17 +1,15 @@
 import { codePath } from '#deploy/local/code-path.ts';
 
-/**
- * What Node must be given so that a module finds this project's others (`#mesh/x.ts`) as this
- * process does: as sources, or compiled.
- */
-export const MODULE_FLAGS: readonly string[] = import.meta.filename.endsWith('.ts')
-  ? ['--conditions=source', '--import', 'tsx']
-  : [];
+/** Flags with which Node runs modules of this project from their sources, written in place too. */
+export const SOURCE_FLAGS: readonly string[] = ['--conditions=source', '--import', 'tsx'];
+
+/** What Node must be given to run a program of this project as this process runs. */
+export const PROGRAM_FLAGS = import.meta.filename.endsWith('.ts') ? SOURCE_FLAGS : [];
 
 /**
- * Returns what Node must be given to run a program of this project as this process runs itself.
- * `module` is its path from the package's root, without extension.
+ * Returns what Node must be given to run a program of this project as this process runs itself, from
+ * its source or compiled. `module` is its path from the package's root, without extension.
  */
 export function programArgs(module: string): readonly string[] {
-  return [...MODULE_FLAGS, codePath(module)];
+  return [...PROGRAM_FLAGS, codePath(module)];
 }

@@ -57,7 +57,10 @@ export const MACHINE_PEAK = {
   },
 };
 
-/** Kernels for GPUs take minutes to compile, so that a machine without one builds them for tests alone. */
+/**
+ * Kernels for GPUs take minutes to compile, so that a machine without one builds them for tests alone,
+ * and for the oldest and the newest of their GPUs.
+ */
 function hasGpu() {
   return existsSync('/dev/nvidiactl');
 }
@@ -112,6 +115,8 @@ async function compile(title, ...targets) {
 async function configure() {
   const generator = findProgram('ninja') === undefined ? 'Unix Makefiles' : 'Ninja';
   const args = ['-S', 'native', '-B', CMAKE_FOLDER, '-DCMAKE_BUILD_TYPE=Release'];
+  const gpus = 'AUTOGLM_CUDA_ARCHITECTURES';
+  args.push(hasGpu() ? `-U${gpus}` : `-D${gpus}=80;90a`);
   const isFresh = !existsSync(join(CMAKE_FOLDER, 'CMakeCache.txt'));
   if (isFresh) args.push('-G', generator);
   try {

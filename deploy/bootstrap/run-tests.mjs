@@ -4,10 +4,8 @@ import { availableParallelism } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { throwIfEnding } from './ending.mjs';
 import { BUILD, ROOT } from './paths.mjs';
-import { SOURCE_FLAGS } from './source.mjs';
 import { runEchoing, runForeground } from './stage.mjs';
-import { filesUnder } from './stamp.mjs';
-import { outputOf, sourceOf } from './typescript.mjs';
+import { outputOf, sourceOf, testFiles } from './typescript.mjs';
 
 /** Milliseconds after which a test file that has not ended counts as hanging. */
 const FILE_LIMIT_MS = 300_000;
@@ -22,14 +20,14 @@ const TEST_RESULTS = join(ROOT, 'deploy', 'bootstrap', 'test-results.mjs');
 /**
  * Runs the test files of `layers` whose path contains one of `filters` (all files if there are
  * none), and the native tests whose name does: those under one of `alone` one at a time, then the
- * others, as many at once as the machine has cores. Tests run from their sources, or as they were
- * `compiled`. Where all run, a few files that failed run again alone: what they measure, others may
- * have disturbed. Resolves to 0 only if at least one test ran and every file has passed.
+ * others, as many at once as the machine has cores. Where all run, a few files that failed run again
+ * alone: what they measure, others may have disturbed. Resolves to 0 only if at least one test ran
+ * and every file has passed.
  */
-export async function runTests({ layers, alone, filters, native, compiled = false }) {
-  const files = filesUnder(layers, (path) => path.endsWith('.test.ts'))
-    .map((path) => relative(ROOT, path))
-    .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)));
+export async function runTests({ layers, alone, filters, native }) {
+  const files = testFiles(layers).filter((path) => {
+    return filters.length === 0 || filters.some((filter) => path.includes(filter));
+  });
   // If node:test has no file to run, ctest must find a test.
   const onNone = files.length === 0 ? 'error' : 'ignore';
   const nativeStatus = native ? await runNativeTests({ filters, onNone }) : 0;
@@ -40,8 +38,8 @@ export async function runTests({ layers, alone, filters, native, compiled = fals
   const isAlone = (file) => alone.some((folder) => file.startsWith(`${folder}/`));
   const others = files.filter((file) => !isAlone(file));
   const runs = [
-    await runFiles(files.filter(isAlone), { concurrency: 1, compiled }),
-    await runFiles(others, { concurrency: CORES, compiled }),
+    await runFiles(files.filter(isAlone), { concurrency: 1 }),
+    await runFiles(others, { concurrency: CORES }),
   ];
   const failed = runs.flatMap((run) => run.failed);
   const tests = runs.flatMap((run) => run.tests);
@@ -51,7 +49,7 @@ export async function runTests({ layers, alone, filters, native, compiled = fals
   }
   throwIfEnding();
   process.stdout.write(`\nThese failed and run again alone:\n${listOf(failed)}\n`);
-  const again = await runFiles(failed, { concurrency: 1, compiled });
+  const again = await runFiles(failed, { concurrency: 1 });
   const passed = failed.filter((file) => !again.failed.includes(file));
   const last = [...tests.filter(({ file }) => !failed.includes(file)), ...again.tests];
   process.stdout.write(
@@ -64,17 +62,17 @@ export async function runTests({ layers, alone, filters, native, compiled = fals
  * Runs test files, so many at once; resolves to their tests with how each ended, and to the files in
  * which one failed.
  */
-async function runFiles(files, { concurrency, compiled }) {
+async function runFiles(files, { concurrency }) {
   if (files.length === 0) return { failed: [], tests: [] };
   const report = join(BUILD, 'test-results.txt');
   const status = await runForeground([
-    ...(compiled ? ['--enable-source-maps'] : SOURCE_FLAGS),
+    '--enable-source-maps',
     '--test',
     ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
     ...[`--test-reporter=${TEST_RESULTS}`, `--test-reporter-destination=${report}`],
     `--test-timeout=${FILE_LIMIT_MS}`,
     `--test-concurrency=${concurrency}`,
-    ...(compiled ? files.map((file) => relative(ROOT, outputOf(join(ROOT, file)))) : files),
+    ...files.map((file) => relative(ROOT, outputOf(join(ROOT, file)))),
   ]);
   const tests = readFileSync(report, 'utf8')
     .split('\n')

@@ -17,21 +17,27 @@ export function setUpMesh() {
   return prepare({ builds, runsSources: false, command: 'npm run build' });
 }
 
-/** Prepares what verbs need that run TypeScript from its sources and start a mesh. */
+/** Prepares what `npm run dev` needs, which runs TypeScript from its sources. */
 export function setUpSources() {
   const command = 'npm ci --include=dev && npm run build';
   return prepare({ builds: [ADDON, TYPESCRIPT, CONSOLE], runsSources: true, command });
 }
 
-/** Prepares what the fast tests need, and compiles them if asked to. */
-export function setUpTests({ compiled = false } = {}) {
-  const builds = compiled ? [NATIVE_TESTS, TESTS] : [NATIVE_TESTS];
+/** Prepares what the fast tests need. */
+export function setUpTests() {
+  const builds = [NATIVE_TESTS, TYPESCRIPT, TESTS];
   return prepare({ builds, runsSources: true, command: 'npm test' });
+}
+
+/** Prepares what tests and tools need that start whole meshes. */
+export function setUpMeshTests() {
+  const builds = [ADDON, TYPESCRIPT, CONSOLE, TESTS];
+  return prepare({ builds, runsSources: true, command: 'npm ci --include=dev && npm run build' });
 }
 
 /** Prepares what the benchmarks need, some of which start a mesh. */
 export function setUpBenches() {
-  const builds = [ADDON, MACHINE_PEAK, TYPESCRIPT, CONSOLE];
+  const builds = [ADDON, MACHINE_PEAK, TYPESCRIPT, CONSOLE, TESTS];
   return prepare({ builds, runsSources: true, command: 'npm run bench' });
 }
 

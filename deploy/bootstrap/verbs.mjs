@@ -4,9 +4,13 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { BUILD, ROOT } from './paths.mjs';
 import { runTests } from './run-tests.mjs';
-import { setUpBenches, setUpMesh, setUpSources, setUpTests } from './setup.mjs';
-import { SOURCE_FLAGS } from './source.mjs';
+import { setUpBenches, setUpMesh, setUpMeshTests, setUpSources, setUpTests } from './setup.mjs';
 import { runForeground } from './stage.mjs';
+import { outputOf } from './typescript.mjs';
+
+/** `npm run dev`, the one verb that runs sources, and the flags with which Node does. */
+const DEVELOP = 'deploy/cli/dev.ts';
+const SOURCE_FLAGS = ['--conditions=source', '--import', 'tsx'];
 
 const MAIN = join(BUILD, 'deploy', 'cli', 'main.js');
 
@@ -38,42 +42,33 @@ export async function handOver(verb, args) {
     case 'observe':
       return runCommand(['observe', ...args]);
     case 'test':
-      return runFastTests(args);
+      await setUpTests();
+      return exitWith(await runTests({ ...FAST_TESTS, filters: args }));
     case 'test:e2e':
-      await setUpSources();
+      await setUpMeshTests();
       return exitWith(await runTests({ ...E2E_TESTS, filters: args }));
     case 'test:browser':
-      await setUpSources();
+      await setUpMeshTests();
       return exitWith(await runTests({ ...BROWSER_TESTS, filters: args }));
     case 'dev':
       await setUpSources();
-      return runSource('deploy/cli/dev.ts', args);
+      return exitWith(await runForeground([...SOURCE_FLAGS, join(ROOT, DEVELOP), ...args]));
     case 'bench':
       await setUpBenches();
-      return runSource('test/perf/bench.ts', args);
+      return runTool('test/perf/bench.ts', args);
     case 'fuzz':
       await setUpTests();
-      return runSource('test/fuzz/fuzz.ts', args);
+      return runTool('test/fuzz/fuzz.ts', args);
     case 'chaos':
-      await setUpSources();
-      return runSource('test/chaos/chaos.ts', args);
+      await setUpMeshTests();
+      return runTool('test/chaos/chaos.ts', args);
     case 'parity':
-      await setUpSources();
-      return runSource('test/parity/parity.ts', args);
+      await setUpMeshTests();
+      return runTool('test/parity/parity.ts', args);
     case 'eval':
-      await setUpSources();
-      return runSource('test/eval/eval.ts', args);
+      await setUpMeshTests();
+      return runTool('test/eval/eval.ts', args);
   }
-}
-
-/**
- * Runs the fast tests. All of them are hundreds of processes, which start in half the time if they
- * need not read TypeScript; for a few, compiling them first would take longer than they do.
- */
-async function runFastTests(filters) {
-  const compiled = filters.length === 0;
-  await setUpTests({ compiled });
-  exitWith(await runTests({ ...FAST_TESTS, filters, compiled }));
 }
 
 /** Runs the `autoglm` command in this process, so that a signal to it reaches the mesh. */
@@ -88,8 +83,9 @@ function isBuilt() {
   return existsSync(MAIN) && existsSync(join(ROOT, 'node_modules', '.package-lock.json'));
 }
 
-async function runSource(file, args) {
-  exitWith(await runForeground([...SOURCE_FLAGS, join(ROOT, file), ...args]));
+/** Runs a tool for developers, whose source has this path from the root. */
+async function runTool(source, args) {
+  exitWith(await runForeground(['--enable-source-maps', outputOf(join(ROOT, source)), ...args]));
 }
 
 function exitWith(status) {

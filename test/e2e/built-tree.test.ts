@@ -15,7 +15,7 @@ const run = promisify(execFile);
 
 /** Files and folders that a start reads. */
 const PARTS = [
-  ...['.npmrc', 'package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'],
+  ...['.npmrc', 'package.json', 'package-lock.json', 'tsconfig.json'],
   ...['deploy', 'gateway', 'native', 'protos', 'services', 'build', 'node_modules'],
 ];
 

@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import { Type } from 'typebox';
+import { codePath } from '#deploy/local/code-path.ts';
 import { parseFlags } from '#mesh/command-line/flags.ts';
 import { MeshError } from '#mesh/errors.ts';
 import { helpText, resolveOptions } from '#mesh/options.ts';
@@ -72,7 +73,12 @@ function findTargets(only: readonly string[]): readonly Target[] {
   const scripts = files.map((file) => ({
     name: file,
     command: process.execPath,
-    args: [...process.execArgv, '--test', '--test-reporter=spec', file],
+    args: [
+      ...process.execArgv,
+      '--test',
+      '--test-reporter=spec',
+      codePath(file.replace(/\.ts$/, '')),
+    ],
   }));
   const binary = join(PACKAGE_ROOT, 'build/cmake/native_test');
   const natives = filesNamed(/^damaged_.*_test\.cc$/).map((file) => ({

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { codePath } from '#deploy/local/code-path.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { cpuFeatures, devices, type IsaLevel } from '#native';
-import { MODULE_FLAGS } from '#test/program.ts';
+import { PROGRAM_FLAGS } from '#test/program.ts';
 
 const LEVELS: readonly IsaLevel[] = ['reference', 'avx2', 'avx512', 'amx'];
 /** Fixtures with a language model, which a group of two can share; phone-nano has tests of its own. */
@@ -43,7 +43,7 @@ function runAt(
   isa: IsaLevel,
   script: readonly string[],
 ): Promise<{ readonly status: number; readonly output: string }> {
-  const args = [...MODULE_FLAGS, ...script];
+  const args = [...PROGRAM_FLAGS, ...script];
   // The child reports to nobody but its output.
   const env = { ...process.env, AUTOGLM_ISA: isa, NODE_TEST_CONTEXT: undefined };
   return new Promise((resolve) => {

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
+import { codePath } from '#deploy/local/code-path.ts';
 import type { Figure } from './figure.ts';
 import { createStepRunner } from './step-runner.ts';
 
@@ -15,7 +15,7 @@ export async function benchNeighbours(): Promise<Figure[]> {
   const run = await createStepRunner('decode');
   const measured: Rounds = { alone: [], idle: [], beside: [], others: [], together: [] };
   for (let i = 0; i < NUM_ROUNDS; i++) measured.alone.push(await run(ROUND_MS));
-  const neighbour = fork(join(import.meta.dirname, 'neighbour.ts'));
+  const neighbour = fork(codePath('test/perf/neighbour'));
   try {
     await once(neighbour, 'message');
     for (let i = 0; i < NUM_ROUNDS; i++) {

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createConnection } from 'node:net';
-import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { RowReader } from '#backbone/media/row-reader.ts';
+import { codePath } from '#deploy/local/code-path.ts';
 import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts';
 import { type EncoderStub, encodeItem } from '#mesh/encode/encoder-call.ts';
 import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
@@ -26,7 +26,7 @@ const NUM_PACED_ITEMS = 80;
  * memory, beside plain TCP, and how long a small call between the same processes, such as a step's tokens, takes meanwhile.
  */
 export async function benchTransfer(): Promise<Figure[]> {
-  const sender = fork(join(import.meta.dirname, 'row-sender.ts'));
+  const sender = fork(codePath('test/perf/row-sender'));
   const { grpc, tcp } = await portsOf(sender);
   const tensors = openChannel(`127.0.0.1:${grpc}`, 'tensors');
   const tokens = openChannel(`127.0.0.1:${grpc}`, 'tokens');

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { codePath } from '#deploy/local/code-path.ts';
 import { createMeshClient, openChannel } from '#mesh/grpc/grpc-client.ts';
 import { InstanceServiceDefinition } from '#protos/autoglm/mesh/v1/instance.ts';
 import { property } from '#test/e2e/mesh.ts';
@@ -16,7 +16,7 @@ const MEASURED_MS = 10_000;
 
 /** Measures what it costs a process whose load changes all the time to be watched by a thousand. */
 export async function benchWatch(): Promise<Figure[]> {
-  const watched = fork(join(import.meta.dirname, 'watched-process.ts'));
+  const watched = fork(codePath('test/perf/watched-process'));
   const [address]: unknown[] = await once(watched, 'message');
   assert(typeof address === 'string');
   const ending = new AbortController();

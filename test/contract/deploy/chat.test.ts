@@ -4,9 +4,10 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
+import { codePath } from '#deploy/local/code-path.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { within } from '#test/bounded.ts';
-import { MODULE_FLAGS } from '#test/program.ts';
+import { PROGRAM_FLAGS } from '#test/program.ts';
 
 const MEDIA = join(PACKAGE_ROOT, 'deploy/models/phone-nano/media');
 
@@ -49,8 +50,9 @@ describe('autoglm chat', () => {
 
   function chatFlags(more: readonly string[] = []): readonly string[] {
     const args = JSON.stringify(['chat', '--url', url, ...more]);
-    const script = `import('#deploy/cli/main.ts').then((m) => m.runCli(${args}))`;
-    return [...MODULE_FLAGS, '-e', script];
+    const main = JSON.stringify(codePath('deploy/cli/main'));
+    const script = `import(${main}).then((m) => m.runCli(${args}))`;
+    return [...PROGRAM_FLAGS, '-e', script];
   }
 
   /** Chats in a terminal, without colours; resolves to what it shows. */

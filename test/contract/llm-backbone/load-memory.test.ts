@@ -8,7 +8,7 @@ import { after, before, describe, it } from 'node:test';
 import { codePath } from '#deploy/local/code-path.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { NARROW_GLM4V, writeGlm4vCheckpoint } from '#test/checkpoint/glm4v-checkpoint.ts';
-import { MODULE_FLAGS } from '#test/program.ts';
+import { PROGRAM_FLAGS } from '#test/program.ts';
 
 const LOAD_ONCE = codePath('test/contract/llm-backbone/load-once');
 const ADDON = join(PACKAGE_ROOT, 'build', 'native', 'autoglm.node');
@@ -25,7 +25,7 @@ interface Loaded {
 }
 
 async function loadOnce(...args: string[]): Promise<Loaded> {
-  const child = fork(LOAD_ONCE, args, { execArgv: [...MODULE_FLAGS] });
+  const child = fork(LOAD_ONCE, args, { execArgv: [...PROGRAM_FLAGS] });
   const exited = once(child, 'exit');
   const [loaded] = await once(child, 'message');
   await exited;

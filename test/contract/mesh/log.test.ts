@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, describe, it } from 'node:test';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
-import { MODULE_FLAGS } from '#test/program.ts';
+import { SOURCE_FLAGS } from '#test/program.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'log-'));
 
@@ -18,7 +18,7 @@ function run(code: string, stdout: 'pipe' | number = 'pipe'): ChildProcess {
     import { createLog, destinationsOf } from '#mesh/log/log.ts';
     const open = (path, format = 'json') => createLog({ role: 'test', level: 'info', format, path });
     ${code}`;
-  const flags = [...MODULE_FLAGS, '--input-type=module', '--eval', program];
+  const flags = [...SOURCE_FLAGS, '--input-type=module', '--eval', program];
   return spawn(process.execPath, flags, { cwd: PACKAGE_ROOT, stdio: ['ignore', stdout, 'pipe'] });
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
+import { codePath } from '#deploy/local/code-path.ts';
 import type { Sight } from './bystander-process.ts';
 
 /** Longest allowed silence in the stream of the other client, milliseconds. */
@@ -19,7 +19,7 @@ export async function whileAnotherStreams<Result>(
   url: string,
   attack: () => Promise<Result>,
 ): Promise<Result> {
-  const child = fork(join(import.meta.dirname, 'bystander-process.ts'), [url]);
+  const child = fork(codePath('test/e2e/alone/bystander-process'), [url]);
   try {
     await once(child, 'message');
     const result = await attack();

@@ -31,11 +31,6 @@ char* Reserve(size_t bytes, int protection) {
 
 }  // namespace
 
-DeviceMemory& DeviceMemory::Get() {
-  static DeviceMemory memory;
-  return memory;
-}
-
 DeviceMemory::DeviceMemory()
     : base_(Reserve(kBytes, PROT_NONE)),
       allocated_(reinterpret_cast<uint8_t*>(

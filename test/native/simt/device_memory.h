@@ -19,7 +19,10 @@ class DeviceMemory {
   static constexpr size_t kAlignment = 256;
 
   // Returns the one of this process, on which everything here works.
-  static DeviceMemory& Get();
+  static DeviceMemory& Get() {
+    static DeviceMemory memory;
+    return memory;
+  }
 
   // While one exists, the memory may be touched.
   class Access {

@@ -45,11 +45,6 @@ void Clear(IntervalId* begin, size_t count) {
 
 }  // namespace
 
-Shadow& Shadow::Get() {
-  static Shadow shadow;
-  return shadow;
-}
-
 Shadow::Shadow()
     : writers_(ReserveIntervals()),
       readers_(ReserveIntervals()),
@@ -140,16 +135,26 @@ bool Shadow::CheckReader(size_t offset, IntervalId reader, IntervalId self,
   return false;
 }
 
-void Shadow::NoteReader(size_t offset, IntervalId self, const Accessor& accessor) {
-  IntervalId& first = readers_[offset];
-  IntervalId& second = other_readers_[offset];
-  if (first == self || second == self) return;
-  if (IsBefore(offset, first, accessor)) {
-    first = self;
-  } else if (IsBefore(offset, second, accessor)) {
-    second = self;
+void Shadow::NoteReaders(size_t offset, size_t bytes, IntervalId self, const Accessor& accessor) {
+  // Neighbouring bytes have mostly the same readers, whose order is looked up where they change.
+  IntervalId last_first = self;
+  IntervalId last_second = self;
+  bool is_first_before = false;
+  bool is_second_before = false;
+  for (size_t i = offset; i < offset + bytes; ++i) {
+    IntervalId& first = readers_[i];
+    IntervalId& second = other_readers_[i];
+    if (first == self || second == self) continue;
+    if (first != last_first || second != last_second) {
+      last_first = first;
+      last_second = second;
+      is_first_before = IsBefore(i, first, accessor);
+      is_second_before = !is_first_before && IsBefore(i, second, accessor);
+    }
+    // Of three unordered readers one is forgotten: most barriers order all of them alike.
+    if (is_first_before) first = self;
+    if (is_second_before) second = self;
   }
-  // Of three unordered readers one is forgotten: most barriers order all of them alike.
 }
 
 bool Shadow::Note(size_t offset, size_t bytes, AccessKind kind, IntervalId self,
@@ -168,16 +173,14 @@ bool Shadow::Note(size_t offset, size_t bytes, AccessKind kind, IntervalId self,
       judged_writer = writers_[i];
       if (!CheckWriter(i, kind, self, accessor)) return false;
     }
-    if (kind == AccessKind::kRead) {
-      NoteReader(i, self, accessor);
-      continue;
-    }
+    if (kind == AccessKind::kRead) continue;
     if (!judge_reader(i, readers_[i], judged_reader)) return false;
     if (!judge_reader(i, other_readers_[i], judged_other_reader)) return false;
     readers_[i] = 0;
     other_readers_[i] = 0;
     writers_[i] = kind == AccessKind::kAtomic ? self | kAtomicFlag : self;
   }
+  if (kind == AccessKind::kRead) NoteReaders(offset, bytes, self, accessor);
   return true;
 }
 

@@ -34,7 +34,10 @@ class Accessor {
 // What is known of each byte of device memory: who wrote it last, and who has read it since.
 class Shadow {
  public:
-  static Shadow& Get();
+  static Shadow& Get() {
+    static Shadow shadow;
+    return shadow;
+  }
 
   // Opens the intervals of a launch, or of a block, whose shared memory holds no values yet.
   void BeginLaunch();
@@ -60,11 +63,11 @@ class Shadow {
 
  private:
   Shadow();
-  // The parts of Note for one byte.
+  // The parts of Note: for one byte, and for the reader of some.
   bool CheckWriter(size_t offset, AccessKind kind, IntervalId self, const Accessor& accessor) const;
   bool CheckReader(size_t offset, IntervalId reader, IntervalId self,
                    const Accessor& accessor) const;
-  void NoteReader(size_t offset, IntervalId self, const Accessor& accessor);
+  void NoteReaders(size_t offset, size_t bytes, IntervalId self, const Accessor& accessor);
   // Returns whether an access of this byte lies before what the accessor does.
   bool IsBefore(size_t offset, IntervalId id, const Accessor& accessor) const;
   std::string NameOf(IntervalId id) const;

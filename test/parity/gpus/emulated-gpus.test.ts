@@ -8,12 +8,12 @@ import {
   noEmulatedGpus,
   withEmulatedGpus,
 } from '#test/emulated-gpus.ts';
-import { MODULE_FLAGS } from '#test/program.ts';
+import { SOURCE_FLAGS } from '#test/program.ts';
 
 /** Largest difference of a logit between devices, which add in orders of their own. */
 const TOLERANCE = 1e-5;
 
-const MODULE = [...MODULE_FLAGS, '--input-type=module', '-e'];
+const MODULE = [...SOURCE_FLAGS, '--input-type=module', '-e'];
 
 const OPTIONS = `
   import { loadDecoder } from '#native';

@@ -4,16 +4,15 @@ import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { codePath } from '#deploy/local/code-path.ts';
 import { PACKAGE_ROOT } from '#mesh/paths.ts';
 import { withFakeGpus } from '#test/fake-gpus.ts';
-import { MODULE_FLAGS } from '#test/program.ts';
+import { SOURCE_FLAGS } from '#test/program.ts';
 
 /** Runs a module that prints JSON, where the driver knows these GPUs, and returns what it prints. */
 function withGpus(gpus: string, module: string): unknown {
   const text = execFileSync(
     process.execPath,
-    [...MODULE_FLAGS, '--input-type=module', '-e', module],
+    [...SOURCE_FLAGS, '--input-type=module', '-e', module],
     {
       cwd: PACKAGE_ROOT,
       env: { ...process.env, ...withFakeGpus(gpus) },
@@ -115,7 +114,7 @@ describe('a GPU', () => {
       const refusal = withGpus(
         'NVIDIA H200,9.0,141',
         `import { createRequire } from 'node:module';
-         import { EngineError } from ${JSON.stringify(codePath('native/engine-error'))};
+         import { EngineError } from ${JSON.stringify(join(PACKAGE_ROOT, 'native', 'engine-error.ts'))};
          ${LOAD}
          const addon = createRequire(import.meta.url)(${JSON.stringify(alone)});
          addon.setErrorClass(EngineError);

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
+import { codePath } from '#deploy/local/code-path.ts';
 import { startMesh } from '#test/e2e/mesh.ts';
 import { type Body, postChat, userMessage } from '#test/e2e/request/chat-request.ts';
 import { OtlpCollector } from '#test/otlp/otlp-collector.ts';
+import { PROGRAM_FLAGS } from '#test/program.ts';
 import { type Estimate, type Figure, medianWithSpread } from '../figure.ts';
 import { processCpuUs } from './process-cpu.ts';
 import type { PathRound, Variant } from './traced-path.ts';
@@ -89,9 +90,9 @@ async function askAll(url: string, count: number): Promise<void> {
 /** Measures what tracing touches of a request, in a process of its own. */
 async function tracedPaths(): Promise<readonly PathRound[]> {
   const collector = await OtlpCollector.start();
-  const child = fork(join(import.meta.dirname, 'traced-path.ts'), {
+  const child = fork(codePath('test/perf/traces/traced-path'), {
     // Without the condition "source" it runs what is built, as users do.
-    execArgv: ['--import', 'tsx', '--expose-gc'],
+    execArgv: [...PROGRAM_FLAGS, '--expose-gc'],
     env: { ...process.env, ...BATCHES },
   });
   try {

@@ -1,56 +1,43 @@
-// Bundles what is started by itself, a process, a thread or the command line, in the place of its
-// compiled module: one file instead of a thousand takes a third of the time to load.
+// Bundles modules that are started by themselves, a process, a thread, a command or a test, into
+// build/, each at its place: one file and the parts that it shares with others, instead of a
+// thousand modules, take a third of the time to load. Types are not its matter, but that of
+// `npm run check`.
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BUILD, ROOT } from './paths.mjs';
 
-const PROGRAMS = [
-  'deploy/cli/main',
-  'gateway/main',
-  'gateway/http/body/json-worker',
-  'services/llm-backbone/main',
-  'services/llm-backbone/grammar/compile-worker',
-  'services/llm-backbone/prompt/render-worker',
-  'services/speech-encoder/main',
-  'services/speech-encoder/decoder-main',
-  'services/vision-encoder/main',
-  'services/vision-encoder/decoder-main',
-];
-
 /**
- * Packages that become part of the programs, with those that only they need. The others stay in
+ * Packages that become part of the bundles, with those that only they need. The others stay in
  * node_modules: they read files of their own, are native, must be there once, or load fast.
  */
-const BUNDLED = ['fastify', 'nice-grpc', 'typebox', 'undici', 'yaml'];
+const BUNDLED = ['fastify', 'nice-grpc', 'nice-grpc-common', 'typebox', 'undici', 'yaml'];
 
 /** What those packages share with others, or load at run time. */
 const SHARED = ['@grpc/grpc-js', '@opentelemetry/api', 'pino'];
 
-/** Parts that programs share. */
-const CHUNKS = join(BUILD, 'chunks');
-/** The paths of all files that the last bundling wrote. */
-const WRITTEN = join(CHUNKS, 'written.json');
-
-/** Tells whether the files of all programs are there. */
-export function areProgramsWhole() {
+/** Tells whether all files are there that the last bundling into this folder of parts wrote. */
+export function isBundleWhole(chunks) {
   try {
-    const written = JSON.parse(readFileSync(WRITTEN, 'utf8'));
+    const written = JSON.parse(readFileSync(listOf(chunks), 'utf8'));
     return written.every((path) => existsSync(join(ROOT, path)));
   } catch {
     return false; // The list is not there, or broken off itself.
   }
 }
 
-/** Bundles the programs; to be done after each compilation, which writes their modules anew. */
-export async function bundlePrograms() {
+/**
+ * Bundles TypeScript modules, named by their paths from the root; what they share lies in the folder
+ * `chunks` of build/.
+ */
+export async function bundle({ modules, chunks }) {
   const { build, stop } = await import('esbuild');
-  rmSync(CHUNKS, { recursive: true, force: true });
+  rmSync(join(BUILD, chunks), { recursive: true, force: true });
   const { metafile } = await build({
     absWorkingDir: ROOT,
-    entryPoints: PROGRAMS.map((module) => `${module}.ts`),
+    entryPoints: modules,
     outbase: ROOT,
     outdir: BUILD,
-    chunkNames: 'chunks/[name]-[hash]',
+    chunkNames: `${chunks}/[name]-[hash]`,
     bundle: true,
     splitting: true,
     format: 'esm',
@@ -68,7 +55,11 @@ export async function bundlePrograms() {
   });
   // Its service is a process that would stay, with its memory, for as long as the mesh runs.
   await stop();
-  writeFileSync(WRITTEN, JSON.stringify(Object.keys(metafile.outputs)));
+  writeFileSync(listOf(chunks), JSON.stringify(Object.keys(metafile.outputs)));
+}
+
+function listOf(chunks) {
+  return join(BUILD, chunks, 'written.json');
 }
 
 /** Leaves imports of packages as they are, but for those that are bundled. */

@@ -10,15 +10,15 @@ const SOURCES = ['deploy', 'gateway', 'native', 'protos', 'services', 'package.j
 
 /** Bundles, and prints the ids of the child processes that are left two seconds later. */
 const BUNDLE = `
-  const { bundlePrograms } = await import('./deploy/bootstrap/programs.mjs');
+  const { bundle } = await import('./deploy/bootstrap/bundle.mjs');
   const { readFileSync } = await import('node:fs');
   const children = () => readFileSync('/proc/self/task/' + process.pid + '/children', 'utf8');
-  await bundlePrograms();
+  await bundle({ modules: ['gateway/main.ts'], chunks: 'chunks' });
   for (let i = 0; i < 40 && children() !== ''; i++) await new Promise((end) => setTimeout(end, 50));
   process.stdout.write(children());
 `;
 
-describe('the bundling of programs', () => {
+describe('bundling', () => {
   it('leaves no process behind', (test) => {
     const tree = mkdtempSync(join(tmpdir(), 'autoglm-programs-'));
     test.after(() => rmSync(tree, { recursive: true, force: true }));
