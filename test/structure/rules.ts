@@ -107,7 +107,7 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
     overview: [],
     'command-line': [TOP_FILES],
     peers: ['async', 'balance', 'grpc', 'log', TOP_FILES],
-    process: ['async', 'command-line', 'grpc', 'log', 'peers', TOP_FILES],
+    process: ['async', 'command-line', 'grpc', 'http', 'log', 'peers', TOP_FILES],
     etcd: ['async', 'grpc', 'log', 'peers', TOP_FILES],
     membership: ['async', 'etcd', 'log', 'peers', 'process', TOP_FILES],
     otlp: ['async', 'log', 'process', TOP_FILES],
