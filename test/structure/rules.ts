@@ -97,6 +97,7 @@ const ALLOWED_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly st
     answer: [],
     async: [],
     balance: ['async'],
+    fairness: [TOP_FILES],
     log: ['async', TOP_FILES],
     http2: [],
     grpc: ['async', 'http2', 'log', TOP_FILES],
