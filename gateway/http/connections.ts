@@ -4,6 +4,7 @@ import type { Clock } from '#mesh/async/clock.ts';
 import { MeshError } from '#mesh/errors.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { type ClientAddresses, networkOf } from './client-address.ts';
+import { endWithError } from './errors-to-http.ts';
 
 /** Connections beyond the limit that are kept for probes. */
 export const RESERVED_CONNECTIONS = 8;
@@ -112,10 +113,8 @@ export class Connections {
   }
 
   #refuse(socket: Socket, why: string): void {
-    socket.on('error', () => {});
-    socket.write(
-      'HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n',
-    );
+    const message = `this address has too many connections: ${why}`;
+    endWithError(socket, new MeshError('QUEUE_FULL', message));
     socket.destroySoon();
     this.#note(why);
   }

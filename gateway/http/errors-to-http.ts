@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { STATUS_CODES } from 'node:http';
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { isMessagesPath, messageErrorBody } from '#gateway/anthropic/error-body.ts';
 import { errorBody } from '#gateway/openai/error-body.ts';
@@ -65,16 +66,54 @@ export function answerMalformedHttp(
   }
   const { status, refusal } = malformedHttp(error);
   log.malformed(refusal, status);
-  const body = JSON.stringify(errorBody(refusal));
-  const head = [
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
-    'content-type: application/json; charset=utf-8',
-    `content-length: ${Buffer.byteLength(body)}`,
-    `x-request-id: ${randomUUID()}`,
-    'x-should-retry: false',
-    'connection: close',
-  ];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+  endWithError(socket, refusal, status);
+}
+
+/** Answers CONNECT, for which Node hands over the connection instead of a response. */
+export function answerConnect(
+  { url = '' }: Pick<IncomingMessage, 'url'>,
+  socket: Duplex,
+  log: Pick<AccessLog, 'malformed'>,
+): void {
+  const message = `CONNECT ${excerpt(url)}: this server is no proxy`;
+  const refusal = new MeshError('METHOD_NOT_ALLOWED', message);
+  log.malformed(refusal, ERRORS[refusal.reason].http);
+  endWithError(socket, refusal);
+}
+
+/** Ends a connection with an error that answers no request of Fastify's. */
+export function endWithError(
+  socket: Duplex,
+  error: MeshError,
+  status: number = ERRORS[error.reason].http,
+): void {
+  const { headers, body } = bareError(error);
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+  // A client that has gone meanwhile is nobody's failure.
+  socket.on('error', () => {});
+  socket.end(
+    `${[`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...lines].join('\r\n')}\r\n\r\n${body}`,
+  );
+}
+
+interface BareError {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** Returns the answer that ends a connection of which Fastify knows nothing. */
+export function bareError(error: MeshError): BareError {
+  const body = JSON.stringify(errorBody(error));
+  const { retryAfterMs } = error;
+  const headers = {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': String(Buffer.byteLength(body)),
+    'x-request-id': randomUUID(),
+    'x-should-retry': String(ERRORS[error.reason].retryElsewhere),
+    ...(retryAfterMs !== undefined && { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) }),
+    connection: 'close',
+  };
+  return { headers, body };
 }
 
 /** Says what was wrong with bytes that Node's parser refused. */

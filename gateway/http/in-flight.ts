@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
-import { ClientTally, keptOf } from '#mesh/client-tally.ts';
 import { MeshError } from '#mesh/errors.ts';
+import { ClientTally, keptOf } from '#mesh/fairness/client-tally.ts';
 import { AdmissionGate } from '#mesh/process/admission-gate.ts';
 import { Roster } from '#mesh/roster.ts';
 

@@ -1,11 +1,12 @@
 import { createServer as createHttpServer, type Server } from 'node:http';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { deferContinue } from '#gateway/http/body/expect-continue.ts';
+import { checkExpectation, deferContinue } from '#gateway/http/body/expect-continue.ts';
 import { acceptForms, type FormLimits } from '#gateway/http/body/form-reader.ts';
 import { acceptJson } from '#gateway/http/body/json-body.ts';
 import type { JsonLimits } from '#gateway/http/body/json-bounds.ts';
 import { JsonParser } from '#gateway/http/body/json-parser.ts';
 import type { ReceiveLimits } from '#gateway/http/body/receive-body.ts';
+import { checkTransferCoding } from '#gateway/http/body/transfer-coding.ts';
 import { dropUnreadBodies } from '#gateway/http/body/unread-body.ts';
 import type { RequestObserver } from '#gateway/requests/request-observer.ts';
 import { recordOf } from '#gateway/requests/request-record.ts';
@@ -16,9 +17,16 @@ import { AccessLog } from './access-log.ts';
 import { type ApiKeys, authorizationOf, isOpenPath } from './auth.ts';
 import type { Connections } from './connections.ts';
 import { allowOrigins } from './cors.ts';
-import { answerErrors, answerMalformedHttp, sendError, toMeshError } from './errors-to-http.ts';
+import {
+  answerConnect,
+  answerErrors,
+  answerMalformedHttp,
+  sendError,
+  toMeshError,
+} from './errors-to-http.ts';
 import type { HttpMetrics } from './http-metrics.ts';
 import type { InFlight } from './in-flight.ts';
+import { boundPipelining } from './pipelined-requests.ts';
 import { noteFailure } from './request-failure.ts';
 import { requestId } from './request-id.ts';
 import { pathOf, plainTarget } from './request-target.ts';
@@ -78,8 +86,10 @@ export function createServer(options: ServerOptions): HttpServer {
     genReqId: requestId,
     clientErrorHandler: (error, socket) => answerMalformedHttp(error, socket, accessLog),
     serverFactory: (handle) => {
-      const server = createHttpServer(SERVER_TIMES, handle);
-      deferContinue(server, handle);
+      const open = boundPipelining(handle, accessLog);
+      const server = createHttpServer(SERVER_SETTINGS, open);
+      deferContinue(server, open);
+      server.on('connect', (request, socket) => answerConnect(request, socket, accessLog));
       options.connections.watch(server);
       listeners.push(server);
       return server;
@@ -112,7 +122,9 @@ export function createServer(options: ServerOptions): HttpServer {
   return { app, listeners };
 }
 
-const SERVER_TIMES = {
+const SERVER_SETTINGS = {
+  // Hosts are looked at with the rest of a request, whose refusals have a body.
+  requireHostHeader: false,
   keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
   headersTimeout: HEADERS_TIMEOUT_MS,
   requestTimeout: RECEIVE_TIMEOUT_MS,
@@ -165,6 +177,8 @@ function admitRequests(app: FastifyInstance, options: ServerOptions): void {
   const { apiKeys, connections, corsAllowOrigin } = options;
   const hosts = new AllowedHosts(apiKeys.areRequired ? ['*'] : options.allowedHosts);
   app.addHook('onRequest', (request, _reply, done) => {
+    checkExpectation(request.raw);
+    checkTransferCoding(request.raw);
     for (const host of namedHosts(request.originalUrl, request.raw)) hosts.check(host);
     done();
   });

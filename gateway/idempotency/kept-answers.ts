@@ -1,6 +1,6 @@
 import type { Clock } from '#mesh/async/clock.ts';
-import { ClientTally } from '#mesh/client-tally.ts';
 import { ERRORS, MeshError } from '#mesh/errors.ts';
+import { ClientTally } from '#mesh/fairness/client-tally.ts';
 import { AnswerRecord } from './answer-record.ts';
 import type { KeepLimits } from './idempotency-options.ts';
 

@@ -15,10 +15,16 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
     'its host name could not be resolved',
   ],
   [/^(?:UND_ERR_CONNECT_TIMEOUT|ETIMEDOUT)$/, 'its server did not accept the connection in time'],
+  [/^CERT_HAS_EXPIRED$/, "its server's certificate has expired"],
+  [/^CERT_NOT_YET_VALID$/, "its server's certificate is not valid yet"],
+  [/^ERR_TLS_CERT_ALTNAME_INVALID$/, "its server's certificate is for another host name"],
+  [/^\w*SELF_SIGNED\w*$/, "its server's certificate is self-signed"],
   [
-    /^(?:ERR_TLS_\w+|ERR_SSL_\w+|CERT_\w+|\w*SELF_SIGNED\w*|UNABLE_TO_\w+|EPROTO)$/,
-    'its server presents no valid certificate',
+    /^UNABLE_TO_\w+$/,
+    "its server's certificate is of an authority that is not known here, or comes without those between",
   ],
+  [/^(?:ERR_TLS_\w+|CERT_\w+)$/, 'its server presents no valid certificate'],
+  [/^(?:ERR_SSL_\w+|EPROTO)$/, 'its server does not speak TLS, or no version that is spoken here'],
   [/^(?:HTTPParserError|HPE_\w+|UND_ERR_HEADERS_OVERFLOW)$/, 'its server does not answer in HTTP'],
 ];
 

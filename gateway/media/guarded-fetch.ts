@@ -1,5 +1,7 @@
+import type { Readable } from 'node:stream';
 import { Client, type Dispatcher } from 'undici';
 import { MeshError } from '#mesh/errors.ts';
+import { PieceCount } from '#mesh/http/piece-count.ts';
 import { ItemBytes } from '#mesh/item-bytes.ts';
 import type { ItemBudget } from './byte-budget.ts';
 import { FetchDeadline } from './fetch-deadline.ts';
@@ -138,14 +140,29 @@ async function readAnswer(response: Dispatcher.ResponseData, hop: Hop): Promise<
   return { kind: 'body', bytes: await readBody(body, hop.budget) };
 }
 
-async function readBody(body: AsyncIterable<unknown>, budget: ItemBudget): Promise<Buffer> {
+/** Reads a body piece by piece; joined ones could not be counted. */
+function readBody(body: Readable, budget: ItemBudget): Promise<Buffer> {
   const bytes = new ItemBytes();
-  for await (const chunk of body) {
-    if (!Buffer.isBuffer(chunk)) throw failed('the answer has no body of bytes');
-    budget.take(chunk.length);
-    bytes.push(chunk);
-  }
-  return bytes.take();
+  const pieces = new PieceCount();
+  return new Promise((resolve, reject) => {
+    const fail = (error: unknown) => {
+      reject(error);
+      body.destroy();
+    };
+    body.on('data', (piece: Buffer) => {
+      if (!pieces.take(piece)) {
+        fail(failed('its server sends it in thousands of chunks of a few bytes'));
+        return;
+      }
+      try {
+        budget.take(piece.length);
+        bytes.push(piece);
+      } catch (error: unknown) {
+        fail(error);
+      }
+    });
+    body.on('error', reject).on('end', () => resolve(bytes.take()));
+  });
 }
 
 function locationOf(location: string | string[] | undefined, base: URL): URL {

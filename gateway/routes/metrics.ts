@@ -8,20 +8,30 @@ const SCRAPE_TIMEOUT_MS = 2000;
 
 /**
  * Returns the route `GET /metrics`: the gateway's metrics, and those of every backbone and encoder
- * that answers.
+ * that answers. Whoever asks while a page is being made gets that one: anyone may ask, and a page costs
+ * all processes some milliseconds.
  */
 export function metricsRoute({ router, scraped, registry }: RouteContext): Route {
-  return {
-    method: 'GET',
-    path: '/metrics',
-    handle: async (_, reply) => {
-      const own = { labels: {}, families: registry.collect(), isEngine: false };
+  let making: Promise<string> | undefined;
+  const make = async (): Promise<string> => {
+    try {
       const signal = AbortSignal.timeout(SCRAPE_TIMEOUT_MS);
       const [backbones, encoders] = await Promise.all([
         scrape(router.endpoints, { signal, isEngine: true }),
         scrape(scraped.peers, { signal, isEngine: false }),
       ]);
-      return reply.type(METRICS_TYPE).send(metricsPage([own, ...backbones, ...encoders]));
+      const own = { labels: {}, families: registry.collect(), isEngine: false };
+      return metricsPage([own, ...backbones, ...encoders]);
+    } finally {
+      making = undefined;
+    }
+  };
+  return {
+    method: 'GET',
+    path: '/metrics',
+    handle: async (_, reply) => {
+      making ??= make();
+      return reply.type(METRICS_TYPE).send(await making);
     },
   };
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Clock } from '#mesh/async/clock.ts';
+import { FairShares } from '#mesh/fairness/fair-shares.ts';
 import type { Quarantine } from '#mesh/process/quarantine.ts';
 import type { StepWatchdog } from '#mesh/process/step-watchdog.ts';
 import type { EncodedItem, EncoderItem, MediaEncoder } from '#native';
@@ -11,8 +12,8 @@ export interface BatchedItem {
   readonly queueUs: number;
 }
 
-/** A decoded item, and the hex hash of its content. */
-export type KeyedItem = EncoderItem & { readonly contentKey: string };
+/** A decoded item, the hex hash of its content, and who wants it. */
+export type KeyedItem = EncoderItem & { readonly contentKey: string; readonly client: string };
 
 interface WaitingItem {
   readonly encoder: MediaEncoder;
@@ -35,10 +36,13 @@ export interface BatchQueueOptions {
   readonly onBatch: (numItems: number) => void;
 }
 
-/** Gathers decoded items into batches for the tower, first come first served. */
+/** Gathers decoded items into batches for the tower, whose cells are shared out between clients. */
 export class EncoderBatchQueue {
   readonly #options: BatchQueueOptions;
-  #waiting: WaitingItem[] = [];
+  /** In order of arrival. */
+  readonly #waiting: WaitingItem[] = [];
+  /** Cells that were encoded for each client that has items here. */
+  readonly #shares = new FairShares();
   #isRunning = false;
   /** Why nothing is encoded any more; undefined while the tower computes. */
   #death: unknown;
@@ -60,6 +64,7 @@ export class EncoderBatchQueue {
       const arrivedMs = this.#options.clock.now();
       const waiting = { encoder, item, signal, arrivedMs, resolve, reject };
       this.#waiting.push(waiting);
+      this.#shares.join(item.client);
       signal.addEventListener('abort', () => this.#withdraw(waiting), { once: true });
       this.#advance();
     });
@@ -69,6 +74,7 @@ export class EncoderBatchQueue {
     const index = this.#waiting.indexOf(item);
     if (index === -1) return;
     this.#waiting.splice(index, 1);
+    this.#shares.leave(item.item.client);
     item.reject(item.signal.reason);
     this.#advance();
   }
@@ -81,10 +87,13 @@ export class EncoderBatchQueue {
     const [oldest] = this.#waiting;
     if (oldest === undefined) return;
     const state = {
-      waiting: this.#waiting.map(({ item }) => ({
-        numCells: numCells(item),
-        isSuspect: quarantine.isSuspect(item.contentKey),
+      waiting: this.#waiting.map((waiting) => ({
+        waiting,
+        client: waiting.item.client,
+        numCells: numCells(waiting.item),
+        isSuspect: quarantine.isSuspect(waiting.item.contentKey),
       })),
+      servedTo: (client: string) => this.#shares.servedTo(client),
       oldestMs: oldest.arrivedMs,
       isRunning: this.#isRunning,
     };
@@ -93,8 +102,15 @@ export class EncoderBatchQueue {
     if (decision.kind === 'wait') {
       this.#callOff = clock.after(decision.untilMs - nowMs, () => this.#advance());
     } else if (decision.kind === 'run') {
-      void this.#run(this.#waiting.splice(0, decision.numItems));
+      void this.#run(decision.items.map(({ waiting }) => this.#take(waiting)));
     }
+  }
+
+  /** Takes an item into a batch. */
+  #take(waiting: WaitingItem): WaitingItem {
+    this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
+    this.#shares.charge(waiting.item.client, numCells(waiting.item));
+    return waiting;
   }
 
   /** Runs a batch. Never rejects: each item gets its own outcome. */
@@ -122,6 +138,7 @@ export class EncoderBatchQueue {
     }
     quarantine.enter([]);
     for (const key of keys) quarantine.clear(key);
+    for (const { item } of batch) this.#shares.leave(item.client);
     this.#isRunning = false;
     this.#advance();
   }

@@ -55,7 +55,8 @@ export const encoderOptions = Type.Object(
       minimum: 1,
       maximum: 100_000,
       default: 32,
-      description: 'Most items inside the process; beyond it items are refused',
+      description:
+        'Most items inside the process; beyond it items are refused, and the last eighth is for clients that have few',
     }),
     maxItemMb: Type.Number({
       exclusiveMinimum: 0,
@@ -67,7 +68,8 @@ export const encoderOptions = Type.Object(
       minimum: 1,
       maximum: 64,
       default: 2,
-      description: 'Most processes that decode files; one request has at most half of them',
+      description:
+        'Most processes that decode files of one client; one request has at most half of them, and other clients have one more',
     }),
     decodeTimeoutS: Type.Number({
       exclusiveMinimum: 0,

@@ -7,6 +7,7 @@ import { encoderServiceDefinition } from '#mesh/encode/encode-response-codec.ts'
 import { encodeStages } from '#mesh/encode/encode-stages.ts';
 import type { RowTransport } from '#mesh/encode/encoder-call.ts';
 import { MeshError, reasonOf } from '#mesh/errors.ts';
+import { clientOf } from '#mesh/fairness/client-id.ts';
 import type { Log } from '#mesh/log/log.ts';
 import { logFailure } from '#mesh/log/log-failure.ts';
 import { ENCODER_ROLES } from '#mesh/modality.ts';
@@ -99,12 +100,13 @@ export class EncoderService {
 
   async *encode(
     requests: AsyncIterable<EncodeRequest>,
-    { signal, metadata }: EncodeContext,
+    { signal, peer = '', metadata }: EncodeContext,
   ): AsyncGenerator<EncodeResponse> {
     const { admission, metrics, log } = this.#options;
     const trace = new CallTrace(this.#role, metadata);
     const call: CallCourse = {
       requestId: '',
+      client: peer,
       result: 'cancelled',
       trace,
       uploadMs: 0,
@@ -175,6 +177,7 @@ export class EncoderService {
     const header = await readHeader(upload);
     call.requestId = excerpt(header.requestId);
     checkHeader(header, { ...model, maxItemBytes });
+    call.client = clientOf(header.clientId, call.client);
     const reader = format.begin(header);
     metrics.cacheQueries.add(1);
     const isKnown = header.contentHash.length > 0;
@@ -184,7 +187,7 @@ export class EncoderService {
       : undefined;
     const item = { upload, header, reader, call };
     if (early !== undefined) return yield* this.#send(early, item, signal);
-    yield* admission.items.around((place) =>
+    yield* admission.items.around(call.client, (place) =>
       this.#receiveAndSend({ ...item, upload: place.watched(upload) }, signal),
     );
   }
@@ -196,9 +199,10 @@ export class EncoderService {
     item.call.uploadMs = performance.now() - beganMs;
     this.#checkCrashes(contentHash);
     const key = keyOf(contentHash, item);
-    const { reader, header } = item;
+    const { reader, header, call } = item;
+    const { requestId } = header;
     const pool = this.#deviceRowsFor(header)?.pool;
-    const received = { reader, contentHash, requestId: header.requestId, pool };
+    const received = { reader, contentHash, client: call.client, requestId, pool };
     yield* this.#send(this.#knownItem(key) ?? this.#startItem(key, received), item, signal);
   }
 
@@ -349,6 +353,8 @@ export class EncoderService {
 interface CallCourse {
   /** Name of the request, for logs; "" until the header is read, or if its caller gave none. */
   requestId: string;
+  /** Who wants the item; the address of the caller until the header is read. */
+  client: string;
   /** Remains 'cancelled' if the caller leaves before the end. */
   result: ItemResult;
   readonly trace: CallTrace;
@@ -368,7 +374,7 @@ interface IncomingItem {
 }
 
 /** What a call brings; a caller without metadata is not traced. */
-type EncodeContext = Pick<CallContext, 'signal'> & Partial<Pick<CallContext, 'metadata'>>;
+type EncodeContext = Pick<CallContext, 'signal'> & Partial<Pick<CallContext, 'metadata' | 'peer'>>;
 
 /** Returns the item's name in the cache; no two items of different salt share one. */
 function keyOf(

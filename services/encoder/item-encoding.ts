@@ -43,6 +43,8 @@ export interface EncodingStages {
 }
 
 export interface ReadItem {
+  /** Who wants it; stages are shared out between clients. */
+  readonly client: string;
   /** Name of the request that the item belongs to; "": none. */
   readonly requestId: string;
   readonly reader: ItemReader;
@@ -71,9 +73,11 @@ async function encodeItem(
   course: EncodingCourse,
 ): Promise<FinishedItem> {
   const arrived = performance.now();
-  return stages.decoding.run(item.requestId, course.signal, async () => {
+  const { client, requestId } = item;
+  const { signal } = course;
+  return stages.decoding.run({ client, requestId, signal }, async () => {
     const waitedUs = microseconds(performance.now() - arrived);
-    return stages.resident.use(course.signal, async (encoder) => {
+    return stages.resident.use(signal, async (encoder) => {
       const { decoded, planned, decodeUs } = await decodeItem(item, encoder, { stages, course });
       const { numRows, grid } = planned.plan;
       const numValues = numRows * encoder.description.hiddenSize;
@@ -85,15 +89,16 @@ async function encodeItem(
             ...decoded,
             grid,
             contentKey: hex(item.contentHash),
+            client,
             ...(lease && { poolOffset: lease.offset }),
           },
-          course.signal,
+          signal,
         )
         .catch((error: unknown) => {
           lease?.release();
           // Work stopped by its signal counts as interrupted, even if the engine reports another
           // error.
-          throw course.signal.aborted ? course.signal.reason : fromEngineError(error);
+          throw signal.aborted ? signal.reason : fromEngineError(error);
         });
       const { rows, shared, preprocessUs, encodeUs } = encoded;
       const timings = { queueUs: queueUs + waitedUs, decodeUs, preprocessUs, encodeUs };
@@ -113,13 +118,14 @@ interface DecodedPlan {
 
 /** Opens an item, plans it and decodes it; its decoder is free afterwards. */
 async function decodeItem(
-  { reader, contentHash, requestId }: ReadItem,
+  { reader, contentHash, client, requestId }: ReadItem,
   encoder: MediaEncoder,
   { stages, course }: { readonly stages: EncodingStages; readonly course: EncodingCourse },
 ): Promise<DecodedPlan> {
   const { signal, onPlan } = course;
   let decodeMs = -performance.now();
-  const opened = await reader.open((bytes) => stages.decoders.open(bytes, { requestId, signal }));
+  const asker = { client, requestId, signal };
+  const opened = await reader.open((bytes) => stages.decoders.open(bytes, asker));
   try {
     decodeMs += performance.now();
     const { durationMs, facts } = opened;

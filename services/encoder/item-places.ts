@@ -1,9 +1,10 @@
 import { abortable } from '#mesh/async/abortable.ts';
 import type { Clock } from '#mesh/async/clock.ts';
 import { MeshError } from '#mesh/errors.ts';
+import { ClientTally, keptOf } from '#mesh/fairness/client-tally.ts';
 import { AdmissionGate } from '#mesh/process/admission-gate.ts';
 
-/** Milliseconds for which a caller may be silent though others want the place of its item. */
+/** Milliseconds for which a caller may stand still though others want the place of its item. */
 const PATIENCE_MS = 3000;
 
 /** The place of one item. */
@@ -20,15 +21,17 @@ export interface ItemPlacesOptions {
 }
 
 /**
- * The places of items that are being received, encoded or sent, or wait for that. When all are taken, one
- * whose caller has been silent for long is given away: a caller that stands still would keep everybody
- * from the encoder for as long as its connection lasts.
+ * The places of items that are being received, encoded or sent, or wait for that. A client that has many
+ * finds none among the last ones, which are for others. When all are taken, one whose caller has neither
+ * sent nor read anything for long is given away: a caller that stands still would keep everybody from the
+ * encoder for as long as its connection lasts.
  */
 export class ItemPlaces {
   readonly #options: ItemPlacesOptions;
   readonly #gate: AdmissionGate;
+  readonly #tally = new ClientTally();
   /** Places whose callers are waited for, the one that has waited longest first. */
-  readonly #silent = new Set<Place>();
+  readonly #still = new Set<Place>();
 
   constructor(options: ItemPlacesOptions) {
     const { maxItems, closed } = options;
@@ -44,38 +47,70 @@ export class ItemPlaces {
     return this.#gate.numInside;
   }
 
-  /** Runs `work` at a place; throws QUEUE_FULL if none is free or given away. */
-  async *around<T>(work: (place: ItemPlace) => AsyncIterable<T>): AsyncGenerator<T> {
-    const { maxItems, clock } = this.#options;
-    if (this.numInside >= maxItems) this.#giveOneAway();
-    const place = new Place(this.#gate.enter(), this.#silent, clock);
+  /** Runs `work` at a place of a client; throws QUEUE_FULL if none is free or given away. */
+  async *around<T>(
+    client: string,
+    work: (place: ItemPlace) => AsyncGenerator<T>,
+  ): AsyncGenerator<T> {
+    const place = this.#enter(client);
     try {
-      yield* work(place);
+      yield* place.handedOn(work(place));
     } finally {
       place.leave();
     }
   }
 
-  #giveOneAway(): void {
+  #enter(client: string): Place {
     const { maxItems, clock } = this.#options;
-    const [longest] = this.#silent;
-    if (longest === undefined || clock.now() - longest.silentSinceMs < PATIENCE_MS) return;
-    const message = `all ${maxItems} places for items are taken, and this one was given away, since nothing came of its caller for ${PATIENCE_MS / 1000} s`;
+    if (this.#tally.isKept({ client, amount: 1 }, maxItems)) {
+      if (!this.#giveOneAway((place) => place.client === client)) throw this.#kept(client);
+    } else if (this.numInside >= maxItems) this.#giveOneAway(() => true);
+    const leaveGate = this.#gate.enter();
+    this.#tally.add(client, 1);
+    const onLeave = () => {
+      this.#tally.add(client, -1);
+      leaveGate();
+    };
+    return new Place({ client, onLeave, still: this.#still, clock });
+  }
+
+  #kept(client: string): MeshError {
+    const { maxItems } = this.#options;
+    const message = `${this.#tally.of(client)} items of this client are being encoded or wait, and the last ${keptOf(maxItems)} places of ${maxItems} are for other clients`;
+    return new MeshError('QUEUE_FULL', message, { retryAfterMs: this.#gate.expectedMs });
+  }
+
+  /** Gives the place of the caller away that has stood still longest; false if none has for long. */
+  #giveOneAway(isAllowed: (place: Place) => boolean): boolean {
+    const { maxItems, clock } = this.#options;
+    const longest = [...this.#still].find(isAllowed);
+    if (longest === undefined || clock.now() - longest.stillSinceMs < PATIENCE_MS) return false;
+    const message = `the ${maxItems} places for items are taken, and this one was given away, since its caller neither sent nor read anything for ${PATIENCE_MS / 1000} s`;
     longest.giveAway(new MeshError('QUEUE_FULL', message));
+    return true;
   }
 }
 
+interface PlaceOptions {
+  readonly client: string;
+  readonly onLeave: () => void;
+  readonly still: Set<Place>;
+  readonly clock: Clock;
+}
+
 class Place implements ItemPlace {
-  readonly #leaveGate: () => void;
-  readonly #silent: Set<Place>;
+  readonly client: string;
+  readonly #onLeave: () => void;
+  readonly #still: Set<Place>;
   readonly #clock: Clock;
   readonly #lost = new AbortController();
   #isLeft = false;
-  silentSinceMs = 0;
+  stillSinceMs = 0;
 
-  constructor(leaveGate: () => void, silent: Set<Place>, clock: Clock) {
-    this.#leaveGate = leaveGate;
-    this.#silent = silent;
+  constructor({ client, onLeave, still, clock }: PlaceOptions) {
+    this.client = client;
+    this.#onLeave = onLeave;
+    this.#still = still;
     this.#clock = clock;
   }
 
@@ -83,14 +118,37 @@ class Place implements ItemPlace {
     return { next: () => this.#wait(messages.next()) };
   }
 
+  /** Hands on what the work gives, and ends it if the place is given away before that is taken. */
+  async *handedOn<T>(work: AsyncGenerator<T>): AsyncGenerator<T> {
+    const { signal } = this.#lost;
+    // The work stands at what it gave last, and whoever is to take that may never come back.
+    const stop = () => void work.return(undefined).catch(() => {});
+    for await (const given of work) {
+      signal.addEventListener('abort', stop);
+      this.#standStill();
+      yield given;
+      this.#goOn();
+      signal.removeEventListener('abort', stop);
+      signal.throwIfAborted();
+    }
+  }
+
   async #wait<T>(message: Promise<T>): Promise<T> {
-    this.silentSinceMs = this.#clock.now();
-    this.#silent.add(this);
+    this.#standStill();
     try {
       return await abortable(message, this.#lost.signal);
     } finally {
-      this.#silent.delete(this);
+      this.#goOn();
     }
+  }
+
+  #standStill(): void {
+    this.stillSinceMs = this.#clock.now();
+    this.#still.add(this);
+  }
+
+  #goOn(): void {
+    this.#still.delete(this);
   }
 
   giveAway(why: MeshError): void {
@@ -101,7 +159,7 @@ class Place implements ItemPlace {
   leave(): void {
     if (this.#isLeft) return;
     this.#isLeft = true;
-    this.#silent.delete(this);
-    this.#leaveGate();
+    this.#still.delete(this);
+    this.#onLeave();
   }
 }

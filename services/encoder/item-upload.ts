@@ -6,6 +6,7 @@ import {
   MAX_CACHE_SALT_BYTES,
 } from '#mesh/encode/upload-limits.ts';
 import { MeshError } from '#mesh/errors.ts';
+import { checkClientId } from '#mesh/fairness/client-id.ts';
 import type { EncodeHeader, EncodeRequest } from '#protos/autoglm/encoder/v1/encoder.ts';
 import type { ItemReader } from './media-reader.ts';
 
@@ -44,6 +45,7 @@ export function checkHeader(header: EncodeHeader, limits: HeaderLimits): void {
     const message = `cache_salt: at most ${MAX_CACHE_SALT_BYTES} bytes are allowed`;
     throw new MeshError('INVALID_REQUEST', message, { param: 'cache_salt' });
   }
+  checkClientId(header.clientId);
   checkMediaType(header.mediaType, 'media_type');
   if (header.sizeBytes !== undefined) refuseLarge(Number(header.sizeBytes), limits);
 }

@@ -143,7 +143,8 @@ export class ServedTower implements Served {
     const { maxBatchSize, maxItemMb, maxQueue } = this.#options;
     const { checkpoint, engine, log, tracing, quarantine } = this.#parts;
     const queue = this.#queue;
-    const limit = 2 * maxBatchSize;
+    const maxPerClient = 2 * maxBatchSize;
+    const numSpare = Math.ceil(maxPerClient / 4);
     const cache = this.#cache;
     metrics.watch({
       numAdmitted: () => this.#admission.items.numInside,
@@ -160,7 +161,11 @@ export class ServedTower implements Served {
       format: this.#role.format,
       stages: {
         // The next batch is decoded while one runs; a part of the places is left to others.
-        decoding: new FairSlots({ limit, maxPerRequest: limit - Math.ceil(limit / 4) }),
+        decoding: new FairSlots({
+          limit: maxPerClient + numSpare,
+          maxPerClient,
+          maxPerRequest: maxPerClient - numSpare,
+        }),
         decoders: this.#decoders,
         resident: this.#resident,
         queue,

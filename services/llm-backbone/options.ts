@@ -232,7 +232,8 @@ export const backboneOptions = Type.Object(
       minimum: 1,
       maximum: 4096,
       default: 16,
-      description: 'Most items that one encoder encodes for this backbone at once',
+      description:
+        'Most items that one encoder encodes for this backbone at once; the last eighth is for clients that have few',
     }),
     encodeHedge: Type.Boolean({
       default: false,

@@ -125,6 +125,13 @@ export const ERRORS = {
     meaning: 'The body is of a content type or encoding that the route does not read.',
     cure: 'Send `Content-Type: application/json`, for transcriptions `multipart/form-data`; a compressed body as gzip, deflate or br.',
   },
+  EXPECTATION_FAILED: {
+    status: Status.INVALID_ARGUMENT,
+    http: 417,
+    ...invalid,
+    meaning: 'The header `Expect` asks for something else than `100-continue`.',
+    cure: 'Leave the header out.',
+  },
   QUARANTINED: {
     status: Status.FAILED_PRECONDITION,
     http: 422,

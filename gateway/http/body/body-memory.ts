@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Clock } from '#mesh/async/clock.ts';
-import { ClientTally } from '#mesh/client-tally.ts';
 import { MeshError } from '#mesh/errors.ts';
+import { ClientTally } from '#mesh/fairness/client-tally.ts';
 import { mbOf } from '#mesh/megabytes.ts';
 import { Roster } from '#mesh/roster.ts';
 

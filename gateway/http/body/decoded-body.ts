@@ -45,14 +45,46 @@ export function decodedBody(raw: IncomingMessage, onDamage: (cause: Error) => vo
     if (create === undefined) throw refusal('is in an encoding that is not read here');
     return create().on('error', onDamage);
   });
-  const bytes = decoders.reduce<Readable>((before, decoder) => before.pipe(decoder), raw);
-  const [first] = decoders;
+  const [first, ...others] = decoders;
+  if (first === undefined) return { bytes: raw, close: () => {} };
+  const leave = pipeJoined(raw, first);
+  const bytes = others.reduce<Readable>((before, decoder) => before.pipe(decoder), first);
   return {
     bytes,
     close: () => {
-      if (first !== undefined) raw.unpipe(first);
+      leave();
       for (const decoder of decoders) decoder.destroy();
     },
+  };
+}
+
+/**
+ * Pipes a body into its decoder, what comes in one turn as one block: a decoder takes as long for a
+ * byte as for a block. Returns a function that leaves the rest of the body to others.
+ */
+function pipeJoined(raw: Readable, decoder: Transform): () => void {
+  let pieces: Buffer[] = [];
+  const handOn = () => {
+    if (pieces.length === 0) return;
+    const block = Buffer.concat(pieces);
+    pieces = [];
+    if (decoder.write(block)) return;
+    raw.pause();
+    decoder.once('drain', resume);
+  };
+  const resume = () => raw.resume();
+  const onData = (piece: Buffer) => {
+    if (pieces.push(piece) === 1) setImmediate(handOn);
+  };
+  const onEnd = () => {
+    handOn();
+    decoder.end();
+  };
+  raw.on('data', onData).on('end', onEnd);
+  return () => {
+    pieces = [];
+    raw.off('data', onData).off('end', onEnd).resume();
+    decoder.off('drain', resume);
   };
 }
 

@@ -41,6 +41,14 @@ export async function receiveBody(raw: IncomingMessage, receiver: BodyReceiver):
   memory.complete(raw);
 }
 
+/** Requests whose bodies came in crumbs, of which no more is read. */
+const crumbled = new WeakSet<IncomingMessage>();
+
+/** Tells whether a body was refused because it came in crumbs. */
+export function isCrumbled(raw: IncomingMessage): boolean {
+  return crumbled.has(raw);
+}
+
 /**
  * The reception of one body. A client may cut its body into chunks of one byte, each of which
  * arrives as an object of a hundred bytes, so small pieces are joined before they are passed on.
@@ -79,7 +87,13 @@ class Reception {
     const onLoss = (cause?: Error) => {
       if (!raw.complete) this.stop(lost(cause));
     };
-    const stopWatch = watchPace(raw, this.#receiver.limits.pace, () => this.stop(tooSlow()));
+    const stopWatch = watchPace(raw, this.#receiver.limits.pace, {
+      onSlow: () => this.stop(tooSlow()),
+      onCrumbs: () => {
+        crumbled.add(raw);
+        this.stop(crumbs());
+      },
+    });
     this.stop = (error) => {
       stopWatch();
       bytes.off('data', onData).off('end', onEnd);
@@ -122,6 +136,11 @@ function tooLarge(): MeshError {
 function tooSlow(): MeshError {
   const message = 'the body came too slowly or not at all (key "body-stall-timeout-s")';
   return new MeshError('BODY_TOO_SLOW', message);
+}
+
+function crumbs(): MeshError {
+  const message = 'the body comes in thousands of chunks of a few bytes; send larger ones';
+  return new MeshError('INVALID_REQUEST', message);
 }
 
 function lost(cause?: Error): MeshError {

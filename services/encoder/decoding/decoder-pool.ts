@@ -1,27 +1,24 @@
 import { MeshError } from '#mesh/errors.ts';
 import type { OpenedFile } from '../media-reader.ts';
 import { type DecoderLimits, DecoderProcess, type DecoderProgram } from './decoder-process.ts';
-import { FairSlots } from './fair-slots.ts';
+import { FairSlots, type SlotAsker } from './fair-slots.ts';
 
 export interface DecoderPoolOptions {
   readonly program: DecoderProgram;
+  /** Most decoders of one client at once. */
   readonly numDecoders: number;
   readonly limits: DecoderLimits;
-}
-
-/** Who wants a file decoded. */
-export interface FileAsker {
-  /** Files of one request share its part of the decoders; "": a request by itself. */
-  readonly requestId: string;
-  readonly signal: AbortSignal;
 }
 
 /** A decoder that has more memory than this after a file is replaced. */
 const MAX_KEPT_BYTES = 256e6;
 
+/** Decoders beyond those that one client can have, so that others need not wait for its files. */
+const NUM_SPARE_DECODERS = 1;
+
 /**
- * Decodes files in processes that can be killed, at most so many at once; one request has no more
- * than half of them. A process that has ended is replaced at once.
+ * Decodes files in processes that can be killed, at most so many of one client at once; one request has
+ * no more than half of them. A process that has ended is replaced at once.
  */
 export class DecoderPool {
   readonly #options: DecoderPoolOptions;
@@ -32,8 +29,12 @@ export class DecoderPool {
 
   constructor(options: DecoderPoolOptions) {
     this.#options = options;
-    const limit = options.numDecoders;
-    this.#slots = new FairSlots({ limit, maxPerRequest: Math.max(1, Math.floor(limit / 2)) });
+    const { numDecoders } = options;
+    this.#slots = new FairSlots({
+      limit: numDecoders + NUM_SPARE_DECODERS,
+      maxPerClient: numDecoders,
+      maxPerRequest: Math.max(1, Math.floor(numDecoders / 2)),
+    });
   }
 
   /** Starts a decoder ahead of the first file. */
@@ -42,8 +43,9 @@ export class DecoderPool {
   }
 
   /** Opens a file in a decoder, which has no other until the file is closed. */
-  async open(bytes: Buffer, { requestId, signal }: FileAsker): Promise<OpenedFile> {
-    const leave = await this.#slots.enter(requestId, signal);
+  async open(bytes: Buffer, asker: SlotAsker): Promise<OpenedFile> {
+    const { signal } = asker;
+    const leave = await this.#slots.enter(asker);
     const decoder = this.#take();
     const close = () => {
       this.#giveBack(decoder);

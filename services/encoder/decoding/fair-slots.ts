@@ -3,8 +3,18 @@ import { abortable } from '#mesh/async/abortable.ts';
 export interface FairSlotsOptions {
   /** Most callers inside at once. */
   readonly limit: number;
+  /** Most callers of one client inside at once. */
+  readonly maxPerClient: number;
   /** Most callers of one request inside at once. */
   readonly maxPerRequest: number;
+}
+
+/** Who wants a slot. */
+export interface SlotAsker {
+  readonly client: string;
+  /** Callers of one request share its part of the slots; "": a request by itself. */
+  readonly requestId: string;
+  readonly signal: AbortSignal;
 }
 
 interface Waiting {
@@ -12,22 +22,33 @@ interface Waiting {
   readonly admit: () => void;
 }
 
-/** Invariant: numInside <= maxPerRequest; dropped when nothing is inside and nothing waits. */
-interface RequestShare {
-  readonly key: string | symbol;
+interface Share {
   numInside: number;
   numWaiting: number;
-  /** Turn at which a caller of the request was let in last; 0: never. */
+  /** Turn at which a caller was let in last; 0: never. */
   lastTurn: number;
 }
 
+/** Invariant: numInside <= maxPerClient; dropped when nothing is inside and nothing waits. */
+interface ClientShare extends Share {
+  readonly name: string;
+  readonly requests: Map<string | symbol, RequestShare>;
+}
+
+/** Invariant: numInside <= maxPerRequest; dropped when nothing is inside and nothing waits. */
+interface RequestShare extends Share {
+  readonly key: string | symbol;
+  readonly client: ClientShare;
+}
+
 /**
- * Lets a bounded number of callers in, shared out between requests: of those that wait, the request
- * with the fewest callers inside is next, then the one that waits longest for a turn.
+ * Lets a bounded number of callers in, shared out between clients, and what a client has between its
+ * requests: of those that wait, whoever has the fewest callers inside is next, then who waits longest
+ * for a turn.
  */
 export class FairSlots {
   readonly #options: FairSlotsOptions;
-  readonly #requests = new Map<string | symbol, RequestShare>();
+  readonly #clients = new Map<string, ClientShare>();
   /** In order of arrival. */
   readonly #waiting: Waiting[] = [];
   #numInside = 0;
@@ -37,9 +58,9 @@ export class FairSlots {
     this.#options = options;
   }
 
-  /** Runs work in a slot; an unnamed request ("") is one by itself each time. */
-  async run<T>(requestId: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    const leave = await this.enter(requestId, signal);
+  /** Runs work in a slot. */
+  async run<T>(asker: SlotAsker, work: () => Promise<T>): Promise<T> {
+    const leave = await this.enter(asker);
     try {
       return await work();
     } finally {
@@ -48,15 +69,15 @@ export class FairSlots {
   }
 
   /** Waits for a slot; returns the function that leaves it. */
-  async enter(requestId: string, signal: AbortSignal): Promise<() => void> {
+  async enter({ client, requestId, signal }: SlotAsker): Promise<() => void> {
     signal.throwIfAborted();
-    const request = this.#shareOf(requestId === '' ? Symbol('unnamed') : requestId);
+    const request = this.#requestOf(client, requestId === '' ? Symbol('unnamed') : requestId);
     let admit = () => {};
     const admitted = new Promise<void>((resolve) => {
       admit = resolve;
     });
     const waiting = { request, admit };
-    request.numWaiting += 1;
+    for (const share of sharesOf(request)) share.numWaiting += 1;
     this.#waiting.push(waiting);
     this.#admit();
     try {
@@ -71,12 +92,12 @@ export class FairSlots {
     return () => this.#leave(request);
   }
 
-  #shareOf(key: string | symbol): RequestShare {
-    const known = this.#requests.get(key);
-    if (known !== undefined) return known;
-    const share = { key, numInside: 0, numWaiting: 0, lastTurn: 0 };
-    this.#requests.set(key, share);
-    return share;
+  #requestOf(name: string, key: string | symbol): RequestShare {
+    const client = this.#clients.get(name) ?? { ...noShare(), name, requests: new Map() };
+    this.#clients.set(name, client);
+    const request = client.requests.get(key) ?? { ...noShare(), key, client };
+    client.requests.set(key, request);
+    return request;
   }
 
   #admit(): void {
@@ -84,27 +105,30 @@ export class FairSlots {
       const next = this.#next();
       if (next === undefined) return;
       this.#waiting.splice(this.#waiting.indexOf(next), 1);
-      const { request } = next;
       this.#turn += 1;
-      request.lastTurn = this.#turn;
-      request.numWaiting -= 1;
-      request.numInside += 1;
+      for (const share of sharesOf(next.request)) {
+        share.lastTurn = this.#turn;
+        share.numWaiting -= 1;
+        share.numInside += 1;
+      }
       this.#numInside += 1;
       next.admit();
     }
   }
 
   #next(): Waiting | undefined {
+    const { maxPerClient, maxPerRequest } = this.#options;
     let best: Waiting | undefined;
     for (const one of this.#waiting) {
-      if (one.request.numInside >= this.#options.maxPerRequest) continue;
-      if (best === undefined || isBefore(one.request, best.request)) best = one;
+      const { request } = one;
+      if (request.client.numInside >= maxPerClient || request.numInside >= maxPerRequest) continue;
+      if (best === undefined || isBefore(request, best.request)) best = one;
     }
     return best;
   }
 
   #leave(request: RequestShare): void {
-    request.numInside -= 1;
+    for (const share of sharesOf(request)) share.numInside -= 1;
     this.#numInside -= 1;
     this.#forgetIdle(request);
     this.#admit();
@@ -112,17 +136,36 @@ export class FairSlots {
 
   #withdraw(index: number): void {
     for (const { request } of this.#waiting.splice(index, 1)) {
-      request.numWaiting -= 1;
+      for (const share of sharesOf(request)) share.numWaiting -= 1;
       this.#forgetIdle(request);
     }
   }
 
-  #forgetIdle({ key, numInside, numWaiting }: RequestShare): void {
-    if (numInside + numWaiting === 0) this.#requests.delete(key);
+  #forgetIdle(request: RequestShare): void {
+    const { client, key } = request;
+    if (isIdle(request)) client.requests.delete(key);
+    if (isIdle(client)) this.#clients.delete(client.name);
   }
 }
 
+function noShare(): Share {
+  return { numInside: 0, numWaiting: 0, lastTurn: 0 };
+}
+
+/** Returns what a caller of a request is counted in. */
+function sharesOf(request: RequestShare): readonly Share[] {
+  return [request, request.client];
+}
+
+function isIdle({ numInside, numWaiting }: Share): boolean {
+  return numInside + numWaiting === 0;
+}
+
 function isBefore(a: RequestShare, b: RequestShare): boolean {
+  return a.client === b.client ? hasLess(a, b) : hasLess(a.client, b.client);
+}
+
+function hasLess(a: Share, b: Share): boolean {
   if (a.numInside !== b.numInside) return a.numInside < b.numInside;
   return a.lastTurn < b.lastTurn;
 }

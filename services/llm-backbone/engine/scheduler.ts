@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { FairShares } from './fair-shares.ts';
+import { FairShares } from '#mesh/fairness/fair-shares.ts';
 import type { BlockPool } from './kv-cache/block-pool.ts';
 import type { PrefixCache } from './kv-cache/prefix-cache.ts';
 import type { PlaceholderRange } from './placeholder-range.ts';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { FairShares } from './fair-shares.ts';
+import type { FairShares } from '#mesh/fairness/fair-shares.ts';
 import type { Sequence } from './sequence.ts';
 import type { Ticket } from './ticket.ts';
 

@@ -1,3 +1,5 @@
+import { keptOf } from '#mesh/fairness/client-tally.ts';
+
 export interface SlotLimits {
   /** Most Encode streams to one encoder at once. */
   readonly maxStreams: number;
@@ -18,7 +20,7 @@ interface Waiting<P> extends SlotRequest<P> {
 /**
  * Bounds the Encode streams of each encoder. An item waits for any encoder that may be asked, so one
  * that hangs holds up only the items it has. A free slot goes to the client that has the fewest,
- * then to the item that waits longest.
+ * then to the item that waits longest; the last slots of an encoder are for clients that have few.
  */
 export class EncodeSlots<P> {
   readonly #limits: SlotLimits;
@@ -68,7 +70,7 @@ export class EncodeSlots<P> {
     const clients = new Set([...counts.keys(), ...this.#waiting.map((one) => one.client), client]);
     const share = (this.#limits.maxStreams * numEncoders) / clients.size;
     if ((counts.get(client) ?? 0) + 1 > share) return undefined;
-    const peer = candidates().find((one) => this.#isFree(one));
+    const peer = candidates().find((one) => this.#isFree(one, client));
     if (peer !== undefined) this.#take(peer, client);
     return peer;
   }
@@ -97,7 +99,7 @@ export class EncodeSlots<P> {
 
   #tryAdmit({ client, candidates, admit }: Waiting<P>): boolean {
     const peers = candidates();
-    const peer = peers.find((one) => this.#isFree(one));
+    const peer = peers.find((one) => this.#isFree(one, client));
     if (peer === undefined && peers.length > 0) return false;
     if (peer !== undefined) this.#take(peer, client);
     admit(peer);
@@ -110,8 +112,12 @@ export class EncodeSlots<P> {
     this.#running.set(peer, clients);
   }
 
-  #isFree(peer: P): boolean {
-    return (this.#running.get(peer)?.length ?? 0) < this.#limits.maxStreams;
+  #isFree(peer: P, client: string): boolean {
+    const { maxStreams } = this.#limits;
+    const clients = this.#running.get(peer) ?? [];
+    const numOwn = clients.filter((one) => one === client).length;
+    const numKept = keptOf(maxStreams);
+    return clients.length < (numOwn < numKept ? maxStreams : maxStreams - numKept);
   }
 
   /** Returns how many streams each client has. */

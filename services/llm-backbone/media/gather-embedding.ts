@@ -75,6 +75,7 @@ async function gather(
     expectedFingerprint: expected.fingerprint,
     sizeBytes: BigInt(sizeBytes),
     cacheSalt,
+    clientId: item.client,
   };
   const content = piecesOf(item.chunks);
   const { hiddenSize } = expected;

@@ -9,6 +9,7 @@ import { receiveMedia } from '#backbone/media/media-upload.ts';
 import { RequestMedia } from '#backbone/media/request-media.ts';
 import { excerpt, quoted } from '#mesh/client-text.ts';
 import { MeshError } from '#mesh/errors.ts';
+import { clientOf } from '#mesh/fairness/client-id.ts';
 import { type SendMessage, senderOf } from '#mesh/grpc/message-senders.ts';
 import type { FailedWork } from '#mesh/log/log-failure.ts';
 import type { CallTrace } from '#mesh/trace/call-trace.ts';
@@ -63,7 +64,7 @@ export async function readArrival(
   const messages = requests[Symbol.asyncIterator]();
   const { first, start } = await readStart(messages);
   const requestId = start.requestId === '' ? randomUUID() : excerpt(start.requestId);
-  const client = start.clientId === '' ? hostOf(peer) : start.clientId;
+  const client = clientOf(start.clientId, peer);
   const send = senderOf<GenerateResponse>(first);
   return { requestId, client, start, messages, arrivalMs, signal, call, send };
 }
@@ -71,11 +72,6 @@ export async function readArrival(
 /** Names a request for the line that says why it failed. */
 export function failedRequest({ requestId, call }: Arrival): FailedWork {
   return { what: 'request', requestId, trace: traceFields(call.trace) };
-}
-
-/** Returns the address of a peer without its port, which differs from connection to connection. */
-function hostOf(peer: string): string {
-  return peer.replace(/:\d+$/, '');
 }
 
 async function readStart(

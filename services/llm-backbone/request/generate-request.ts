@@ -16,6 +16,7 @@ import {
 } from '#backbone/prompt/prompt.ts';
 import { MAX_CACHE_SALT_BYTES } from '#mesh/encode/upload-limits.ts';
 import { MeshError } from '#mesh/errors.ts';
+import { checkClientId } from '#mesh/fairness/client-id.ts';
 import { checkPromptSize } from '#mesh/prompt/prompt-limits.ts';
 import {
   type GenerateStart,
@@ -36,7 +37,6 @@ import { withThinkingBudget } from './thinking-budget.ts';
 import { readToolUse } from './tools.ts';
 
 const MAX_LOGPROBS = 20;
-const MAX_CLIENT_ID_BYTES = 256;
 
 /** Name of the options that ask for an embedding. */
 const EMBEDDING = '"embedding"';
@@ -72,7 +72,7 @@ export interface CheckedStart {
 export function checkStart(start: GenerateStart, reader: RequestReader): CheckedStart {
   const { promptLimits, limits } = reader;
   checkPromptSize(start.prompt, { ...promptLimits, maxModelLen: limits.maxModelLen });
-  checkLength('client_id', start.clientId, MAX_CLIENT_ID_BYTES);
+  checkClientId(start.clientId);
   checkLength('cache_salt', start.cacheSalt, MAX_CACHE_SALT_BYTES);
   checkPriority(start.priority ?? 0, reader);
   const sampling = checkSampling(start.sampling, reader.sampling);

@@ -10,6 +10,7 @@ import { parseHostPort, probePort } from '#mesh/port-probe.ts';
 import { HealthDefinition } from '#protos/grpc/health/v1/health.ts';
 import { boundedTarget, refuseUnreadable, type ServiceTarget } from './bounded-messages.ts';
 import { errorToStatusMiddleware } from './error-status.ts';
+import { withFarDeadlines } from './far-deadline.ts';
 import type { Health } from './health.ts';
 import { noteSenders } from './message-senders.ts';
 import { addReflection } from './reflection.ts';
@@ -25,7 +26,7 @@ const SERVER_OPTIONS: ChannelOptions = {
   'grpc.keepalive_time_ms': 30_000,
   'grpc.keepalive_timeout_ms': 10_000,
   // The first one is next to the connection, so that what is sent past grpc-js passes none other.
-  interceptors: [noteSenders, refuseUnreadable],
+  interceptors: [withFarDeadlines(noteSenders), refuseUnreadable],
 };
 
 export interface MeshServerOptions {

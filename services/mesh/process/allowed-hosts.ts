@@ -40,14 +40,20 @@ export class AllowedHosts {
 
 /**
  * Returns the hosts that a request names, in its target and its header. More than one header is
- * refused, because a proxy in front may have read another one.
+ * refused, because a proxy in front may have read another one; none is HTTP/1.0.
  */
-export function namedHosts(target: string, { rawHeaders }: IncomingMessage): string[] {
+export function namedHosts(
+  target: string,
+  { rawHeaders, httpVersion }: Pick<IncomingMessage, 'rawHeaders' | 'httpVersion'>,
+): string[] {
   const headers = rawHeaders.filter(
     (_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === 'host',
   );
   if (headers.length > 1) {
     throw new MeshError('INVALID_REQUEST', 'the request has more than one Host header');
+  }
+  if (headers.length === 0 && httpVersion !== '1.0') {
+    throw new MeshError('INVALID_REQUEST', 'the request has no Host header');
   }
   const authority = /^https?:\/\/([^/?#]*)/i.exec(target)?.[1];
   return authority === undefined ? headers : [authority, ...headers];

@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { type Clock, systemClock } from '#mesh/async/clock.ts';
+import { backgroundClock, type Clock, systemClock } from '#mesh/async/clock.ts';
 import { errorMessage } from '#mesh/error-message.ts';
 import { ERRORS, MeshError } from '#mesh/errors.ts';
+import { Pipelining } from '#mesh/http/pipelining.ts';
 import { listenWhenFree } from '#mesh/listen-when-free.ts';
 import type { Log } from '#mesh/log/log.ts';
 import type { MetricRegistry } from '#mesh/metrics.ts';
@@ -15,6 +16,8 @@ import { tellSupervisor } from './supervision.ts';
 const MAX_CONNECTIONS = 64;
 /** Milliseconds in which a request must have come. */
 const REQUEST_LIMIT_MS = 10_000;
+/** Milliseconds in which a client must have taken the page; a scraper waits no longer either. */
+const ANSWER_LIMIT_MS = 10_000;
 
 export interface MetricsServerOptions {
   /** Address `host:port`, port 0 picks a free one; or that there is no page. */
@@ -47,9 +50,15 @@ export class MetricsServer {
     const { host } = parseHostPort(metricsListen);
     // A browser may be led to what only this machine reaches; a name of it is anything elsewhere.
     const hosts = new AllowedHosts(isLoopback(host) ? [] : ['*']);
-    const server = createServer((request, response) => answer(request, response, hosts, options));
+    const pipelining = new Pipelining(1);
+    const server = createServer(SERVER_SETTINGS, (request, response) => {
+      const standing = pipelining.enter(request, response);
+      if (standing === 'refused') refuse(response, 429);
+      if (standing !== 'answered') return;
+      limitTime(response, options);
+      answer(request, response, hosts, options);
+    });
     server.maxConnections = MAX_CONNECTIONS;
-    server.requestTimeout = REQUEST_LIMIT_MS;
     // The page alone keeps no process alive.
     server.unref();
     try {
@@ -76,6 +85,24 @@ export class MetricsServer {
   }
 }
 
+const SERVER_SETTINGS = {
+  requestTimeout: REQUEST_LIMIT_MS,
+  // Hosts are looked at with the rest of a request.
+  requireHostHeader: false,
+} as const;
+
+/** Cuts off whoever does not take its answer, for there are few connections. */
+function limitTime(
+  response: ServerResponse,
+  { clock = backgroundClock }: Pick<MetricsServerOptions, 'clock'>,
+): void {
+  const { socket } = response;
+  response.once(
+    'close',
+    clock.after(ANSWER_LIMIT_MS, () => socket?.destroy()),
+  );
+}
+
 function listening(server: Server, address: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -98,12 +125,16 @@ function answer(
 ): void {
   const refusal = refusalOf(request, hosts);
   if (refusal !== undefined) {
-    const headers = { 'content-type': 'text/plain', allow: 'GET, HEAD' };
-    response.writeHead(refusal, headers).end('see GET /metrics at an address of this machine\n');
+    refuse(response, refusal);
     return;
   }
   const page = metricsPage([{ labels: {}, families: registry.collect(), isEngine }]);
   response.writeHead(200, { 'content-type': METRICS_TYPE }).end(page);
+}
+
+function refuse(response: ServerResponse, status: number): void {
+  const headers = { 'content-type': 'text/plain', allow: 'GET, HEAD' };
+  response.writeHead(status, headers).end('see GET /metrics at an address of this machine\n');
 }
 
 /** Returns the status of a request that is not answered with the page. */

@@ -26,6 +26,7 @@ describe('a damaged message to an encoder is answered or refused', () => {
         expectedFingerprint: '',
         sizeBytes: BigInt(image.length),
         cacheSalt: 'b',
+        clientId: 'c',
         reachableDevices: ['GPU-1'],
         sharedMemorySecret: Buffer.alloc(0),
       },

@@ -27,9 +27,14 @@ function poolOf(
 }
 
 /** Decodes a file; returns its bytes and the id of the process that decoded it. */
-async function decode(pool: DecoderPool, says: string, requestId = '', stop = signal) {
+async function decode(
+  pool: DecoderPool,
+  says: string,
+  requestId = '',
+  { stop = signal, client = '' } = {},
+) {
   const work = async () => {
-    const file = await pool.open(Buffer.from(says), { requestId, signal: stop });
+    const file = await pool.open(Buffer.from(says), { client, requestId, signal: stop });
     try {
       assert(file.facts.kind === 'image');
       return { pid: file.facts.width, bytes: Buffer.from(await file.load()) };
@@ -134,7 +139,7 @@ describe('a pool of decoders', () => {
     const { pid } = await decode(pool, 'x');
     const caller = new AbortController();
 
-    const decoding = decode(pool, 'spin', '', caller.signal);
+    const decoding = decode(pool, 'spin', '', { stop: caller.signal });
     // The file is with the decoder.
     await settled();
     caller.abort(new Error('left'));
@@ -147,10 +152,27 @@ describe('a pool of decoders', () => {
   it('has a decoder for another request while one request sends files that never end', async (test) => {
     const pool = poolOf(test, { numDecoders: 2 });
     const attacker = new AbortController();
-    const attack = Array.from({ length: 8 }, () => decode(pool, 'spin', 'one', attacker.signal));
+    const attack = Array.from({ length: 8 }, () =>
+      decode(pool, 'spin', 'one', { stop: attacker.signal }),
+    );
     const ends = Promise.allSettled(attack);
 
     const answer = await decode(pool, 'x', 'another');
+
+    assert.equal(answer.bytes.toString(), 'x');
+    attacker.abort();
+    await ends;
+  });
+
+  it('has a decoder for another client while one has all by several requests', async (test) => {
+    const pool = poolOf(test, { numDecoders: 2 });
+    const attacker = new AbortController();
+    const attack = Array.from({ length: 8 }, (_, i) =>
+      decode(pool, 'spin', `request ${i}`, { stop: attacker.signal, client: 'one' }),
+    );
+    const ends = Promise.allSettled(attack);
+
+    const answer = await decode(pool, 'x', 'request 0', { client: 'another' });
 
     assert.equal(answer.bytes.toString(), 'x');
     attacker.abort();

@@ -34,7 +34,7 @@ describe('a large image', () => {
     const bytes = await turned.webp({ effort: 0 }).toBuffer();
 
     const { signal } = new AbortController();
-    const file = await pool.open(bytes, { requestId: '', signal });
+    const file = await pool.open(bytes, { client: '', requestId: '', signal });
     forbidFiles();
     const pixels = await file.load();
     file.close();

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, it } from 'node:test';
 import { promisify } from 'node:util';
+import { gzipSync } from 'node:zlib';
 import OpenAI, { toFile } from 'openai';
 import { within } from '#test/bounded.ts';
 import { CHAT, errorOf, type Harness, type HarnessOptions, startHarness } from './harness.ts';
@@ -28,6 +29,7 @@ interface Head {
   readonly type?: string;
   /** Bytes announced; unset: the body comes in chunks. */
   readonly length?: number;
+  readonly encoding?: 'identity' | 'gzip';
 }
 
 /** A connection that has sent the head of a POST and nothing of its body. */
@@ -35,7 +37,8 @@ class Upload {
   readonly #socket: Socket;
   #received = '';
 
-  constructor(url: string, { path = CHAT_PATH, type = 'application/json', length }: Head) {
+  constructor(url: string, head: Head) {
+    const { path = CHAT_PATH, type = 'application/json', length, encoding = 'identity' } = head;
     this.#socket = connect(Number(new URL(url).port), '127.0.0.1');
     this.#socket.on('data', (bytes: Buffer) => {
       this.#received += bytes.toString('latin1');
@@ -43,7 +46,7 @@ class Upload {
     const framing =
       length === undefined ? 'transfer-encoding: chunked' : `content-length: ${length}`;
     this.send(
-      `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: ${type}\r\n${framing}\r\n\r\n`,
+      `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: ${type}\r\ncontent-encoding: ${encoding}\r\n${framing}\r\n\r\n`,
     );
   }
 
@@ -88,6 +91,11 @@ class Upload {
   leave(): void {
     this.#socket.destroy();
   }
+}
+
+/** Returns bytes as chunks of one byte each. */
+function inCrumbs(bytes: Buffer): Buffer {
+  return Buffer.from(bytes.toString('latin1').replace(/./gs, '1\r\n$&\r\n'), 'latin1');
 }
 
 describe('A JSON body', () => {
@@ -140,6 +148,43 @@ describe('A JSON body', () => {
     await upload.until(/^HTTP\/1\.1 200 /);
     assert.match(JSON.stringify(backbone.starts), /打开微信😀/);
     upload.leave();
+  });
+
+  it('may come one byte a chunk though it is compressed', async () => {
+    const { url } = await start();
+    const upload = new Upload(url, { encoding: 'gzip' });
+
+    upload.send(inCrumbs(gzipSync(JSON.stringify(CHAT))));
+    upload.send('0\r\n\r\n');
+
+    await upload.until(/^HTTP\/1\.1 200 /);
+    upload.leave();
+  });
+
+  for (const encoding of ['identity', 'gzip'] as const) {
+    it(`that comes in crumbs is refused before the rest has come, in ${encoding}`, async () => {
+      const { url } = await start();
+      const upload = new Upload(url, { encoding });
+      const first =
+        encoding === 'gzip' ? gzipSync(' '.repeat(60_000), { level: 0 }) : ' '.repeat(60_000);
+
+      const closed = upload.closed();
+
+      upload.send(inCrumbs(Buffer.from(first).subarray(0, 30_000)));
+
+      await upload.until(/^HTTP\/1\.1 400 [\s\S]*"message":"the body comes in thousands of chunks/);
+      await closed;
+    });
+  }
+
+  it('that nobody reads is cut off if it comes in crumbs', async () => {
+    const { url } = await start();
+    const upload = new Upload(url, { path: '/nowhere' });
+    const closed = upload.closed();
+
+    upload.send(inCrumbs(Buffer.alloc(30_000, 'x')));
+
+    await closed;
   });
 
   it('with 131,072 token ids, 256 prompts or 150,000 biases is taken by default', async () => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, describe, it } from 'node:test';
@@ -257,6 +258,73 @@ describe('Requests that no route takes', () => {
   });
 });
 
+describe('Requests that Node itself would refuse', () => {
+  afterEach(() => harness.close());
+
+  const refusals = [
+    {
+      name: 'with another expectation',
+      request: ['GET /livez HTTP/1.1', 'Host: a', 'Expect: the-unexpected'],
+      status: 417,
+      says: { code: 'expectation_failed', message: /the-unexpected/ },
+    },
+    {
+      name: 'without a host',
+      request: ['GET /livez HTTP/1.1'],
+      status: 400,
+      says: { code: 'invalid_request', message: /Host header/ },
+    },
+    {
+      name: 'for a tunnel',
+      request: ['CONNECT example.com:443 HTTP/1.1', 'Host: example.com:443'],
+      status: 405,
+      says: { code: 'method_not_allowed', message: /no proxy/ },
+    },
+    {
+      name: 'with a head that is too long',
+      request: ['GET /livez HTTP/1.1', 'Host: a', `X: ${'x'.repeat(20_000)}`],
+      status: 431,
+      says: { code: 'invalid_request', message: /16 kB/ },
+    },
+  ] as const;
+  for (const { name, request, status, says } of refusals) {
+    it(`are told why: ${name}`, async () => {
+      const { url } = await start({ apiKey: 'one' });
+
+      const answer = await rawAnswer(
+        url,
+        `${[...request, 'connection: close'].join('\r\n')}\r\n\r\n`,
+      );
+
+      assert.equal(answer.slice(9, 12), String(status));
+      assert.match(answer, /\r\nx-request-id: /);
+      const { error } = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n')));
+      assert.equal(error.code, says.code);
+      assert.match(error.message, says.message);
+    });
+  }
+
+  for (const coding of ['gzip, chunked', 'chunked, chunked', 'x, chunked']) {
+    it(`are told why: a body in the transfer coding ${coding}`, async () => {
+      const { url } = await start();
+      const body = JSON.stringify(CHAT);
+      const first = head(
+        `POST ${PATH} HTTP/1.1`,
+        'Host: localhost',
+        JSON_HEADER,
+        `Transfer-Encoding: ${coding}`,
+      );
+
+      const answer = await rawAnswer(
+        url,
+        `${first}${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`,
+      );
+
+      assert.match(answer, /^HTTP\/1\.1 400 [\s\S]*"type":"invalid_request_error"/);
+    });
+  }
+});
+
 describe('A page of another origin', () => {
   afterEach(() => harness.close());
 
@@ -335,7 +403,7 @@ describe('Connections', () => {
     const refused = await rawAnswer(url, probe);
     held.destroy();
 
-    assert.match(refused, /^(HTTP\/1\.1 429|$)/);
+    assert.match(refused, /^(HTTP\/1\.1 429 [\s\S]*"code":"queue_full"|$)/);
     await harness.close();
     const { url: other } = await start({
       maxConnectionsPerAddress: 1,
@@ -344,6 +412,47 @@ describe('Connections', () => {
     const sockets = [1, 2, 3].map(() => connect(Number(new URL(other).port), '127.0.0.1'));
     assert.match(await rawAnswer(other, probe), /^HTTP\/1\.1 200/);
     for (const socket of sockets) socket.destroy();
+  });
+
+  it('have sixteen answers at once, and then one that says so', async () => {
+    const { url } = await start();
+    const request = 'GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n';
+
+    const answer = await rawAnswer(url, request.repeat(20));
+
+    const statuses = [...answer.matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, status]) => status);
+    assert.deepEqual(statuses, [...Array.from({ length: 16 }, () => '200'), '429']);
+    assert.match(answer, /"code":"queue_full"[^\n]*$/);
+  });
+
+  it('may ask as often as they like, one after the other', async () => {
+    const { url } = await start();
+    const socket = connect(Number(new URL(url).port), '127.0.0.1');
+    let answers = '';
+    socket.on('data', (data) => {
+      answers += data;
+    });
+
+    for (let round = 1; round <= 40; round++) {
+      socket.write('GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n');
+      while (answers.split('HTTP/1.1 200').length <= round) {
+        await within(once(socket, 'data'), { what: `answer ${round}` });
+      }
+    }
+    socket.destroy();
+
+    assert.equal(answers.split('HTTP/1.1').length, 41);
+  });
+
+  it('hold nobody up with requests whose answers they do not await', async () => {
+    const { url, get } = await start();
+
+    await rawAnswer(url, 'GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(10_000));
+
+    const page = await (await get('/metrics')).text();
+    const taken = page.matchAll(/^autoglm:http_requests_total\{handler="\/livez".*\} (\d+)$/gm);
+    const numTaken = [...taken].reduce((sum, [, count]) => sum + Number(count), 0);
+    assert.ok(numTaken <= 16, `${numTaken} requests were begun`);
   });
 
   it('that are too many leave probes an answer', async () => {

@@ -63,6 +63,8 @@ export class FakeBackbone {
   readsMedia = true;
   /** Set: GetMetrics answers only after this promise resolves. */
   metricsHold: Promise<void> | undefined;
+  /** Requests for metrics so far. */
+  numScrapes = 0;
   readonly #waiting = new Set<() => void>();
   #server: MeshServer | undefined;
 
@@ -87,6 +89,7 @@ export class FakeBackbone {
         server.add(InstanceServiceDefinition, {
           ...instance,
           getMetrics: async (request, context) => {
+            this.numScrapes += 1;
             await this.metricsHold;
             return await instance.getMetrics(request, context);
           },

@@ -318,6 +318,26 @@ describe('The HTTP server', () => {
     assert.doesNotMatch(text, /vllm:encoder_items/);
   });
 
+  it('makes one page of metrics for all who ask while it is made', async () => {
+    const { backbone, get } = await start();
+    let release = () => {};
+    backbone.metricsHold = new Promise((resolve) => {
+      release = resolve;
+    });
+
+    const asked = Array.from({ length: 8 }, () => get('/metrics'));
+    while (backbone.numScrapes === 0) await get('/livez');
+    await get('/livez');
+    release();
+    const pages = await Promise.all(asked.map(async (answer) => (await answer).text()));
+    const numShared = backbone.numScrapes;
+    await (await get('/metrics')).text();
+
+    assert.equal(numShared, 1);
+    assert.equal(backbone.numScrapes, 2);
+    assert.equal(new Set(pages).size, 1);
+  });
+
   it('does not wait for a backbone that hangs in a scrape', async () => {
     const { backbone, get } = await start();
     let release = () => {};

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { connect } from 'node:http2';
 import { createServer } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { credentials, loadPackageDefinition, makeGenericClientConstructor } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import type { Metadata } from 'nice-grpc-common';
@@ -133,6 +135,32 @@ describe('an internal gRPC server', () => {
     // base64: together 14 KiB.
     for (const size of sizes) assert(size > 0 && size < 4096, `${size} bytes of details`);
     channel.close();
+  });
+
+  it('keeps a deadline of the next minute, and none that is too far to be kept', async () => {
+    const client = connect(`http://${server.address}`);
+    const statusOf = async (timeout: string) => {
+      const call = client.request({
+        ':method': 'POST',
+        ':path': '/grpc.health.v1.Health/Watch',
+        'content-type': 'application/grpc',
+        te: 'trailers',
+        'grpc-timeout': timeout,
+      });
+      call.end(Buffer.alloc(5));
+      const ended = once(call.resume(), 'trailers').then(([trailers]) => trailers['grpc-status']);
+      const running = setTimeout(300, 'running');
+      const status: unknown = await Promise.race([ended, running]);
+      call.close();
+      return status;
+    };
+
+    for (const timeout of ['30S', '2147483S', '2147484S', '720H', '99999999H', '99999999S']) {
+      assert.equal(await statusOf(timeout), 'running', timeout);
+    }
+    assert.equal(await statusOf('20m'), '4');
+    assert.equal(await statusOf('0n'), '4');
+    client.close();
   });
 
   it('shows an unforeseen error as ENGINE_FAILED without its text', async () => {

@@ -159,8 +159,8 @@ function factsOf(item: EncoderItem): ItemFacts {
     : { kind: 'audio', numSamples: item.samples.length, sampleRateHz: item.sampleRateHz };
 }
 
-/** Makes an image of one colour. */
-export function grayImage(value: number): KeyedItem {
+/** Makes an image of one colour, which a client wants. */
+export function grayImage(value: number, client = ''): KeyedItem {
   return {
     kind: 'image',
     rgb: new Uint8Array(8 * 8 * 3).fill(value),
@@ -168,5 +168,6 @@ export function grayImage(value: number): KeyedItem {
     height: 8,
     grid: { t: 1, h: 8, w: 8 },
     contentKey: String(value),
+    client,
   };
 }

@@ -1,15 +1,45 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type BatchDecision, type BatchState, decideBatch } from '#encoder/encoder-batch-policy.ts';
+import {
+  type BatchDecision,
+  type BatchState,
+  decideBatch,
+  type WaitingItem,
+} from '#encoder/encoder-batch-policy.ts';
 
-/** Returns waiting items of these sizes, none of them suspect. */
-function items(cells: readonly number[]) {
-  return cells.map((numCells) => ({ numCells, isSuspect: false }));
+type State = Omit<BatchState<WaitingItem>, 'servedTo'>;
+
+/** A decision, with the number of items instead of them. */
+type Decided =
+  | Exclude<BatchDecision<WaitingItem>, { kind: 'run' }>
+  | { readonly kind: 'run'; readonly numItems: number };
+
+/** Returns waiting items of these sizes, of one client and none of them suspect. */
+function items(cells: readonly number[]): readonly WaitingItem[] {
+  return cells.map((numCells) => ({ client: '', numCells, isSuspect: false }));
+}
+
+function decided(state: State, nowMs: number, other: Partial<typeof limits> = {}): Decided {
+  const servedTo = () => 0;
+  const decision = decideBatch({ ...state, servedTo }, { ...limits, ...other }, { nowMs });
+  return decision.kind === 'run' ? { kind: 'run', numItems: decision.items.length } : decision;
+}
+
+/** Returns the names of the items of the next batch; an item is named by client, number and cells. */
+function nextOf(names: readonly string[], served: Readonly<Record<string, number>> = {}) {
+  const waiting = names.map((name) => {
+    const [client = '', numCells] = name.split(' ');
+    return { name, client: client.slice(0, 1), numCells: Number(numCells), isSuspect: false };
+  });
+  const state = { waiting, oldestMs: 0, isRunning: false };
+  const servedTo = (client: string) => served[client] ?? 0;
+  const decision = decideBatch({ ...state, servedTo }, limits, { nowMs: 5 });
+  return decision.kind === 'run' ? decision.items.map(({ name }) => name) : [];
 }
 
 const limits = { maxBatchSize: 4, maxCells: 100, windowMs: 5 };
 
-const CASES: readonly [string, BatchState, number, BatchDecision][] = [
+const CASES: readonly [string, State, number, Decided][] = [
   ['nothing waits', { waiting: items([]), oldestMs: 0, isRunning: false }, 10, { kind: 'idle' }],
   [
     'a batch runs',
@@ -70,19 +100,21 @@ const CASES: readonly [string, BatchState, number, BatchDecision][] = [
 describe('decideBatch', () => {
   for (const [name, state, nowMs, decision] of CASES) {
     it(`answers "${decision.kind}" when ${name}`, () => {
-      assert.deepEqual(decideBatch(state, limits, { nowMs }), decision);
+      assert.deepEqual(decided(state, nowMs), decision);
     });
   }
 
   it('encodes nothing beside a suspect', () => {
     const at = (...suspects: number[]) => ({
-      waiting: [0, 1, 2].map((i) => ({ numCells: 10, isSuspect: suspects.includes(i) })),
+      waiting: [0, 1, 2].map((i) => ({
+        client: '',
+        numCells: 10,
+        isSuspect: suspects.includes(i),
+      })),
       oldestMs: 10,
       isRunning: false,
     });
-    const numFirst = [at(0), at(1), at(2), at(0, 1)].map((state) =>
-      decideBatch(state, limits, { nowMs: 15 }),
-    );
+    const numFirst = [at(0), at(1), at(2), at(0, 1)].map((state) => decided(state, 15));
 
     assert.deepEqual(
       numFirst.map((decision) => decision.kind === 'run' && decision.numItems),
@@ -93,8 +125,26 @@ describe('decideBatch', () => {
   it('never waits without a window', () => {
     const state = { waiting: items([10]), oldestMs: 10, isRunning: false };
 
-    const decision = decideBatch(state, { ...limits, windowMs: 0 }, { nowMs: 10 });
+    assert.deepEqual(decided(state, 10, { windowMs: 0 }), { kind: 'run', numItems: 1 });
+  });
 
-    assert.deepEqual(decision, { kind: 'run', numItems: 1 });
+  it('takes the items of clients by turns, and those of one as they came', () => {
+    const names = ['a1 10', 'a2 10', 'a3 10', 'a4 10', 'b1 10', 'b2 10'];
+
+    assert.deepEqual(nextOf(names), ['a1 10', 'b1 10', 'a2 10', 'b2 10']);
+    assert.deepEqual(nextOf(names, { a: 20 }), ['b1 10', 'b2 10', 'a1 10', 'a2 10']);
+  });
+
+  it('counts what clients have got in cells', () => {
+    const names = ['a1 40', 'a2 40', 'b1 10', 'b2 10', 'b3 10'];
+
+    assert.deepEqual(nextOf(names), ['a1 40', 'b1 10', 'b2 10', 'b3 10']);
+  });
+
+  it('fills a batch with what others have when an item does not fit, which is next', () => {
+    const names = ['a1 10', 'b1 99', 'a2 10', 'a3 10', 'b2 10', 'a4 10'];
+
+    assert.deepEqual(nextOf(names), ['a1 10', 'a2 10', 'a3 10', 'a4 10']);
+    assert.deepEqual(nextOf(['b1 99', 'a5 10', 'b2 10'], { a: 40 }), ['b1 99']);
   });
 });

@@ -117,6 +117,26 @@ describe('EncoderBatchQueue', () => {
     assert.equal((await Promise.all(items)).length, 3);
   });
 
+  it('takes turns between clients, whatever one has waiting', async () => {
+    const { clock, encoder, queue } = setUp();
+    encoder.isHeld = true;
+    const ended: string[] = [];
+    const encode = (value: number, client: string) =>
+      queue.encode(encoder, grayImage(value, client), present).then(() => ended.push(client));
+    const items = [1, 2, 3, 4, 5, 6].map((value) => encode(value, 'flood'));
+
+    items.push(encode(7, 'single'));
+    clock.advance(5);
+    for (let batch = 0; batch < 4; batch++) {
+      encoder.release();
+      await settled();
+    }
+    await Promise.all(items);
+
+    assert.equal(ended.indexOf('single'), 3);
+    assert.deepEqual(encoder.trace, ['encode 2', 'encode 2', 'encode 2', 'encode 1']);
+  });
+
   it('fails one item of a batch and leaves the other untouched', async () => {
     const { encoder, queue } = setUp();
     encoder.isHeld = true;

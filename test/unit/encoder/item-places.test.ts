@@ -12,9 +12,9 @@ class Item {
   #numSent = 0;
   readonly outcome: Promise<string[]>;
 
-  constructor(places: ItemPlaces) {
+  constructor(places: ItemPlaces, client = '') {
     this.#messages = this.#sent.values();
-    this.outcome = this.#run(places);
+    this.outcome = this.#run(places, client);
     this.outcome.catch(() => {});
   }
 
@@ -24,14 +24,14 @@ class Item {
     await turns();
   }
 
-  async #run(places: ItemPlaces): Promise<string[]> {
+  async #run(places: ItemPlaces, client: string): Promise<string[]> {
     const next = () => this.#messages.next().value?.promise ?? new Promise<never>(() => {});
     const work = async function* (place: ItemPlace) {
       const messages = place.watched({ next });
       for (let i = 0; i < 3; i++) yield (await messages.next()).value;
     };
     const taken: string[] = [];
-    for await (const one of places.around(work)) taken.push(one);
+    for await (const one of places.around(client, work)) taken.push(one);
     return taken;
   }
 }
@@ -92,5 +92,60 @@ describe('the places of an encoder', () => {
     for (let i = 0; i < 3; i++) await first.send();
 
     assert.equal((await first.outcome).length, 3);
+  });
+
+  it('are given to others by the caller that reads nothing, whose work ends at once', async () => {
+    const { places, clock } = placesOf(1);
+    let numEnded = 0;
+    const rows = async function* () {
+      try {
+        for (let i = 0; ; i++) yield i;
+      } finally {
+        numEnded += 1;
+      }
+    };
+    const unread = places.around('', rows);
+    for (let i = 0; i < 3; i++) {
+      clock.advance(2000);
+      await unread.next();
+    }
+    const early = new Item(places);
+    await assert.rejects(early.outcome, refusal('QUEUE_FULL', /1 items are being encoded/));
+    clock.advance(3000);
+
+    const second = new Item(places);
+    await turns();
+
+    assert.equal(numEnded, 1);
+    for (let i = 0; i < 3; i++) await second.send();
+    assert.equal((await second.outcome).length, 3);
+    await assert.rejects(unread.next(), refusal('QUEUE_FULL', /given away.* for 3 s/));
+    assert.equal(places.numInside, 0);
+  });
+
+  it('are kept for others than a client that has many, which has those of its own that stand still', async () => {
+    const { places, clock } = placesOf(8);
+    const flood = Array.from({ length: 7 }, () => new Item(places, 'flood'));
+    await turns();
+
+    const refused = new Item(places, 'flood');
+    await assert.rejects(
+      refused.outcome,
+      refusal('QUEUE_FULL', /7 items of this client.* 1 place/),
+    );
+    const single = new Item(places, 'single');
+    await turns();
+    clock.advance(3000);
+    await single.send();
+    const instead = new Item(places, 'flood');
+    await turns();
+
+    await assert.rejects(
+      flood[0]?.outcome ?? Promise.resolve(),
+      refusal('QUEUE_FULL', /given away/),
+    );
+    for (let i = 0; i < 3; i++) await instead.send();
+    assert.equal((await instead.outcome).length, 3);
+    assert.equal(places.numInside, 7);
   });
 });

@@ -14,6 +14,7 @@ import { type MediaServer, startMediaServer, startRawServer } from './media-serv
 
 const PARAM = 'messages[0].content[0].image_url.url';
 const MAX_ITEM_BYTES = 1000;
+const MB = 1_000_000;
 const never = new AbortController().signal;
 
 /**
@@ -365,6 +366,22 @@ describe('GuardedFetch and answers', () => {
     assert.equal((await fetchFrom(server.origin)).toString(), 'abc');
   });
 
+  it('gives up on a body in chunks of one byte', async () => {
+    const server = await serveRaw((socket) =>
+      socket.write(
+        `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${'1\r\nx\r\n'.repeat(30_000)}`,
+      ),
+    );
+    const fetcher = new GuardedFetch(OPEN);
+    const limits = { maxItemBytes: MB, maxTotalBytes: MB };
+    const large = { ...call(), budget: new ByteBudget(limits).item(PARAM), signal: never };
+
+    const fetching = fetcher.fetch(new URL(server.origin), large);
+
+    await refused(fetching, 'MEDIA_FETCH_FAILED', /chunks of a few bytes/);
+    await server.allClosed();
+  });
+
   it('reports a body shorter than its declared length', async () => {
     const server = await serveRaw((socket) =>
       socket.end('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc'),
@@ -415,7 +432,7 @@ describe('GuardedFetch and answers', () => {
     const server = await serveRaw((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
     const url = server.origin.replace('http:', 'https:');
 
-    await refused(fetchFrom(url), 'MEDIA_FETCH_FAILED', /no valid certificate/);
+    await refused(fetchFrom(url), 'MEDIA_FETCH_FAILED', /does not speak TLS/);
   });
 });
 

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { request } from 'node:http';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
 import { pino } from 'pino';
 import { MetricRegistry } from '#mesh/metrics.ts';
 import { MetricsServer, type MetricsServerOptions } from '#mesh/process/metrics-server.ts';
 import { watchProcess } from '#mesh/process/process-metrics.ts';
+import { within } from '#test/bounded.ts';
+import { FakeClock } from '#test/fake-clock.ts';
 import { freePort } from '#test/free-port.ts';
 import { refusal } from '#test/refusal.ts';
 
@@ -24,6 +26,24 @@ async function open(test: TestContext, options: Partial<MetricsServerOptions> = 
   });
   test.after(() => server?.close());
   return server;
+}
+
+/** Bytes that the system does not take of a server at once. */
+const PAGE_BYTES = 20_000_000;
+
+/** Opens a server whose pages are counted, and are that large. */
+async function openCounting(test: TestContext, options: Partial<MetricsServerOptions> = {}) {
+  let numPages = 0;
+  const registry = new MetricRegistry();
+  const large = registry.counter('large', 'x'.repeat(PAGE_BYTES));
+  large.add(1);
+  const collect = registry.collect.bind(registry);
+  registry.collect = () => {
+    numPages += 1;
+    return collect();
+  };
+  const server = await open(test, { registry, ...options });
+  return { address: server?.address, numPages: () => numPages };
 }
 
 /** Asks for a path as a browser does that was led here by `host`. */
@@ -76,6 +96,40 @@ describe('the page of metrics of a process', () => {
 
     const local = address.replace('0.0.0.0', '127.0.0.1');
     assert.equal((await ask(local, { host: 'backbone.example:9464' })).status, 200);
+  });
+
+  it('says that a request names no host', async (t) => {
+    const { address = '' } = (await open(t)) ?? {};
+    const socket = connect(Number(address.split(':')[1]), '127.0.0.1');
+
+    socket.end('GET /metrics HTTP/1.1\r\nConnection: close\r\n\r\n');
+
+    assert.match(await text(socket), /^HTTP\/1\.1 400 [\s\S]*see GET \/metrics/);
+  });
+
+  it('is made once for a client that does not await it', async (t) => {
+    const { address = '', numPages } = await openCounting(t);
+    const socket = connect(Number(address.split(':')[1]), '127.0.0.1').on('error', () => {});
+
+    socket.write('GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(2000));
+    socket.resume();
+    await within(once(socket, 'close'), { what: 'the end of the connection' });
+
+    assert.equal(numPages(), 1);
+  });
+
+  it('is taken within its time, or the connection ends', async (t) => {
+    const clock = new FakeClock();
+    const { address = '', numPages } = await openCounting(t, { clock });
+    const socket = connect(Number(address.split(':')[1]), '127.0.0.1').on('error', () => {});
+    socket.write('GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    while (numPages() === 0) await new Promise((resolve) => setImmediate(resolve));
+
+    clock.advance(10_000);
+    socket.resume();
+    await within(once(socket, 'close'), { what: 'the end of the connection' });
+
+    assert.ok(socket.bytesRead < PAGE_BYTES, `${socket.bytesRead} bytes came`);
   });
 
   it('does not exist if it is off', async (t) => {

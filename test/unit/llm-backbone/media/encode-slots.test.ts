@@ -46,6 +46,17 @@ describe('EncodeSlots', () => {
     assert.deepEqual(order, ['single 1', 'flood 1', 'flood 2']);
   });
 
+  it('has a slot for a client that has none while another wants all', async () => {
+    const slots = new EncodeSlots<string>({ maxStreams: 16 });
+    let numRunning = 0;
+    for (let i = 0; i < 16; i++) {
+      void slots.enter(requestOf('flood', ['a'])).then(() => numRunning++);
+    }
+
+    assert.equal(await slots.enter(requestOf('single', ['a'])), 'a');
+    assert.equal(numRunning, 14);
+  });
+
   it('gives a spare slot at once or not at all', async () => {
     const slots = new EncodeSlots<string>({ maxStreams: 1 });
     await slots.enter(requestOf('x', ['a']));

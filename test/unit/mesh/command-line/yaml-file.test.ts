@@ -13,6 +13,17 @@ const WRONG: readonly (readonly [what: string, text: string, message: RegExp])[]
   ['a pattern that is no text', 'a: 1\nb: *.example.com', /^f\.yaml:2: .*example\.com.*quotes/],
   ['a star that is no text', 'a: 1\nb: *', /^f\.yaml:2: .*quotes/],
   ['a value that holds itself', 'a: &a\n  b: *a', /^f\.yaml:2: \*a holds itself/],
+  [
+    'lists that are nested without end',
+    `a: 1\nb: ${'['.repeat(20_000)}${']'.repeat(20_000)}`,
+    /^f\.yaml:2: more than 100 .* nested/,
+  ],
+  ['lists of lists in blocks', `a:\n  ${'- '.repeat(20_000)}x`, /^f\.yaml:2: more than 100/],
+  [
+    'mappings that leave no stack for a regular expression',
+    Array.from({ length: 1500 }, (_, i) => `${' '.repeat(i)}a:`).join('\n'),
+    /^f\.yaml:101: more than 100/,
+  ],
   ['aliases that fill the memory', bomb.join('\n'), /^f\.yaml: its aliases stand for too many/],
 ];
 

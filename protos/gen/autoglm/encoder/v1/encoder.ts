@@ -84,6 +84,12 @@ export interface EncodeHeader {
    * Empty: they do not.
    */
   reachableDevices: string[];
+  /**
+   * Opaque name of who wants the item, at most 256 bytes: the `client_id` of the caller's own request.
+   * Places, decoders and batches are shared out fairly between names. Empty: the address of the caller
+   * that the encoder sees.
+   */
+  clientId: string;
 }
 
 /** Carries one event of an Encode call's result. */
@@ -417,6 +423,7 @@ function createBaseEncodeHeader(): EncodeHeader {
     cacheSalt: "",
     sharedMemorySecret: Buffer.alloc(0),
     reachableDevices: [],
+    clientId: "",
   };
 }
 
@@ -451,6 +458,9 @@ export const EncodeHeader: MessageFns<EncodeHeader> = {
     }
     for (const v of message.reachableDevices) {
       writer.uint32(74).string(v!);
+    }
+    if (message.clientId !== "") {
+      writer.uint32(82).string(message.clientId);
     }
     return writer;
   },
@@ -540,6 +550,14 @@ export const EncodeHeader: MessageFns<EncodeHeader> = {
             message.reachableDevices.push(reader.string());
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -570,6 +588,7 @@ export const EncodeHeader: MessageFns<EncodeHeader> = {
     message.cacheSalt = object.cacheSalt ?? "";
     message.sharedMemorySecret = object.sharedMemorySecret ?? Buffer.alloc(0);
     message.reachableDevices = object.reachableDevices?.map((e) => e) || [];
+    message.clientId = object.clientId ?? "";
     return message;
   },
 };
