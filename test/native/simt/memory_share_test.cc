@@ -165,7 +165,7 @@ Status FailBetween(Decoder& decoder) {
   StepResult expected;
   REQUIRE(decoder.Execute(PlanOfSequences(2, 1), expected).ok());
   // Wider block tables than any step has that was foreseen.
-  const StepPlan larger = PlanOfSequences(12, 100'000);
+  const StepPlan larger = PlanOfSequences(12, 4'000);
   StepResult result;
   const auto refuse = [&] {
     const Failure failure;
