@@ -206,7 +206,7 @@ export class EngineLoop {
       const numSampled = outcome.results[i]?.sampled.length ?? 0;
       if (draftIds.length > 0) this.#metrics.verified(draftIds.length, Math.max(0, numSampled - 1));
     }
-    this.#commit(step, outcome.results);
+    this.#commit(step, outcome.results, ms);
   }
 
   /** Returns the keys of the content in a step, each once. */
@@ -242,13 +242,14 @@ export class EngineLoop {
     }
   }
 
-  #commit(step: ScheduledStep, results: readonly ChunkResult[]): void {
+  #commit(step: ScheduledStep, results: readonly ChunkResult[], ms: number): void {
     const byOwner = new Map<SequenceOwner, SequenceResult[]>();
     this.#endFailed(step, results);
     pool(step, results);
     this.#scheduler.commit(
       step,
       results.map(({ sampled }) => sampled.map(({ tokenId }) => tokenId)),
+      ms,
     );
     for (const [i, { sequence }] of step.chunks.entries()) {
       const [owner, result] = [this.#owners.get(sequence), results[i]];

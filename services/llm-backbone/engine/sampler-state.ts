@@ -52,20 +52,26 @@ export class SamplerState {
   #matched = 0;
   readonly #endTokenIds: Uint32Array;
   readonly #constraint: TokenConstraint | null;
+  readonly #now: () => number;
+  /** Milliseconds that masks have taken since `takeMaskMs`. */
+  #maskMs = 0;
+  #lastMaskMs = 0;
   #numCompletion = 0;
   /** Null if the repetition penalty is off. */
   readonly #seen: CountedIds | null;
   /** Null if presence and frequency penalties are off. */
   readonly #generated: CountedIds | null;
 
-  /** `stream` is the choice index. */
+  /** `stream` is the choice index, `now` the monotonic time, milliseconds. */
   constructor(
     settings: SamplingSettings,
     promptTokenIds: readonly number[],
     completionTokenIds: readonly number[],
     stream: number,
+    now = () => performance.now(),
   ) {
     this.#settings = settings;
+    this.#now = now;
     this.#stream = stream;
     this.#beginnings = sharedAutomaton(settings.badWords, (word) => word.slice(0, -1));
     this.#endTokenIds = Uint32Array.from(settings.endTokenIds);
@@ -91,6 +97,23 @@ export class SamplerState {
    */
   get isForeseeable(): boolean {
     return this.#constraint === null && this.#settings.badWords.length === 0;
+  }
+
+  /** Tells whether each token needs a mask. */
+  get isConstrained(): boolean {
+    return this.#constraint !== null;
+  }
+
+  /** Milliseconds that the masks of the last step with this sequence took; 0 before there was one. */
+  get lastMaskMs(): number {
+    return this.#lastMaskMs;
+  }
+
+  /** Returns the milliseconds that masks have taken since the last call, which are those of a step. */
+  takeMaskMs(): number {
+    this.#lastMaskMs = this.#maskMs;
+    this.#maskMs = 0;
+    return this.#lastMaskMs;
   }
 
   /** Returns how many of the drafted tokens may be chosen, from the first one on. */
@@ -120,9 +143,17 @@ export class SamplerState {
     return this.#paramsAt(this.#numCompletion + draftIds.length, draftIds);
   }
 
+  #mask(constraint: TokenConstraint, draftIds: readonly number[]): Uint32Array | undefined {
+    const startMs = this.#now();
+    const mask = constraint.mask(draftIds);
+    this.#maskMs += this.#now() - startMs;
+    return mask;
+  }
+
   #paramsAt(position: number, draftIds: readonly number[]): SampleParams {
     const settings = this.#settings;
-    const allowedTokens = this.#constraint?.mask(draftIds);
+    const allowedTokens =
+      this.#constraint === null ? undefined : this.#mask(this.#constraint, draftIds);
     const seen = withDraft(this.#seen, draftIds);
     const generated = withDraft(this.#generated, draftIds);
     // Spelled out, since this is done for each token of each sequence.

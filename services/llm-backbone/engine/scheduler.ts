@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { FairShares } from '#mesh/fairness/fair-shares.ts';
 import type { BlockPool } from './kv-cache/block-pool.ts';
 import type { PrefixCache } from './kv-cache/prefix-cache.ts';
+import { MaskTime } from './mask-time.ts';
 import type { PlaceholderRange } from './placeholder-range.ts';
 import { RunningPlaces } from './running-places.ts';
 import type { Sequence } from './sequence.ts';
@@ -57,6 +58,9 @@ export interface WantedRows {
  * Prompts of several clients share what a step has beside its decodes: a short one starts at once
  * beside a long one of another client, which gets what the others leave.
  *
+ * A client whose masks would keep the others waiting has fewer of its sequences in a step, or none
+ * (`MaskTime`).
+ *
  * A sequence whose next rows of media are missing never runs: it waits without blocks, and others
  * overtake it. Meanwhile the text before those rows prefills in full blocks, which the prefix cache
  * keeps.
@@ -76,6 +80,7 @@ export class Scheduler {
   readonly #waiting: Sequence[] = [];
   readonly #running: Sequence[] = [];
   readonly #shares = new FairShares();
+  readonly #maskTime = new MaskTime();
   readonly #blocks: SequenceBlocks;
   readonly #order: SequenceOrder;
   readonly #room: WaitingRoom;
@@ -160,6 +165,12 @@ export class Scheduler {
   /** Plans the next step and reserves its blocks; null when there is nothing to compute. */
   schedule(): ScheduledStep | null {
     assert(this.#step === null, 'a step is still open');
+    this.#scheduleTurn();
+    if (this.#step === null && this.#maskTime.forgive()) this.#scheduleTurn();
+    return this.#step;
+  }
+
+  #scheduleTurn(): void {
     for (const suspectKey of this.#turns()) {
       const draft = new StepDraft(this.options.maxNumBatchedTokens);
       const takesPart = (sequence: Sequence) => sequence.suspectKey === suspectKey;
@@ -170,7 +181,6 @@ export class Scheduler {
       this.#step = draft.finish();
       if (this.#step !== null) break;
     }
-    return this.#step;
   }
 
   /**
@@ -227,6 +237,7 @@ export class Scheduler {
     if (this.#isFull && this.numClients === 1) return;
     const places = this.#placesIfFull();
     for (const one of this.#waiting) {
+      if (this.numClients > 1 && this.#maskTime.isInDebt(one)) continue;
       if (mayStart(one) && (places === null || places.cededTo(one) !== undefined)) yield one;
     }
   }
@@ -255,10 +266,12 @@ export class Scheduler {
   /**
    * Ends a step that succeeded. `sampledIds` has the tokens that each chunk brought: none if it
    * samples nothing, and one more than it has accepted drafts otherwise. Sequences removed meanwhile
-   * are skipped.
+   * are skipped. The step took `ms`, its masks aside.
    */
-  commit(step: ScheduledStep, sampledIds: readonly (readonly number[])[]): void {
+  commit(step: ScheduledStep, sampledIds: readonly (readonly number[])[], ms: number): void {
     this.#close(step);
+    const sequences = step.chunks.map(({ sequence }) => sequence);
+    this.#maskTime.count(sequences, ms, this.numClients === 1);
     for (const [i, chunk] of step.chunks.entries()) {
       const { sequence } = chunk;
       if (sequence.state !== 'running') continue;
@@ -295,7 +308,7 @@ export class Scheduler {
     const taking = this.#running.filter(takesPart);
     const decodes = taking.filter((sequence) => sequence.numUncomputedTokens === 1);
     const prefills = taking.filter((sequence) => sequence.numUncomputedTokens > 1);
-    for (const sequence of decodes) this.#continue(sequence, draft, Infinity);
+    for (const sequence of this.#affordable(decodes)) this.#continue(sequence, draft, Infinity);
     const share = this.#prefillShare(prefills, draft, takesPart);
     const left = new Map<string, number>();
     const shortened: Sequence[] = [];
@@ -307,6 +320,11 @@ export class Scheduler {
       if (numTokens === most) shortened.push(sequence);
     }
     return shortened;
+  }
+
+  /** Returns those of which a step has time for the masks; all of them if nobody else waits. */
+  #affordable(decodes: readonly Sequence[]): readonly Sequence[] {
+    return this.numClients === 1 ? decodes : this.#maskTime.affordable(decodes);
   }
 
   /**

@@ -88,6 +88,7 @@ export function commitWith(scheduler: Scheduler, step: ScheduledStep | null, tok
   scheduler.commit(
     step,
     step.chunks.map((chunk) => (chunk.samples ? [tokenId] : [])),
+    0,
   );
   assertSchedulerInvariants(scheduler);
 }

@@ -182,7 +182,7 @@ describe('a step with drafts', () => {
     const scheduler = schedulerOf({ maxNumBatchedTokens: 8, speculation: SPECULATION });
     const first = sequenceOf({ id: 1, promptTokenIds: REPEATED });
     scheduler.add([first]);
-    scheduler.commit(scheduler.schedule() ?? assert.fail(), [[12]]);
+    scheduler.commit(scheduler.schedule() ?? assert.fail(), [[12]], 0);
     scheduler.add([sequenceOf({ id: 2, promptTokenIds: ids(50, 5) })]);
 
     const step = scheduler.schedule();
@@ -201,11 +201,11 @@ describe('a step with drafts', () => {
     const scheduler = schedulerOf({ blockSize: 4, speculation: SPECULATION });
     const sequence = sequenceOf({ id: 1, promptTokenIds: REPEATED });
     scheduler.add([sequence]);
-    scheduler.commit(scheduler.schedule() ?? assert.fail(), [[12]]);
+    scheduler.commit(scheduler.schedule() ?? assert.fail(), [[12]], 0);
     const step = scheduler.schedule() ?? assert.fail();
     assert.equal(sequence.blockTable.length, 3);
 
-    scheduler.commit(step, [[20]]);
+    scheduler.commit(step, [[20]], 0);
 
     assert.equal(sequence.blockTable.length, 2);
     assert.equal(sequence.numComputedTokens, 7);
@@ -215,7 +215,7 @@ describe('a step with drafts', () => {
   it('drafts no token that the end of the answer would cut', () => {
     const scheduler = schedulerOf({ speculation: SPECULATION });
     scheduler.add([sequenceOf({ id: 1, promptTokenIds: REPEATED, maxTokens: 3 })]);
-    scheduler.commit(scheduler.schedule() ?? assert.fail(), [[12]]);
+    scheduler.commit(scheduler.schedule() ?? assert.fail(), [[12]], 0);
 
     assert.deepEqual(scheduler.schedule()?.chunks[0]?.draftIds, [13]);
   });
