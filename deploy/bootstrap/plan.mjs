@@ -6,13 +6,13 @@ const NUM_NAMED = 3;
 /**
  * Plans the set-up for a verb. `builds` are the parts that it needs built: each has a `name` and
  * `isDone()`, and may need a C++ compiler (`needsCompiler`) or development packages (`needsDev`); a
- * verb that `runsSources` needs the latter itself. `missingPackages(withDev)` lists the packages
- * that are not installed.
+ * verb may need the latter itself. `missingPackages(withDev)` lists the packages that are not
+ * installed.
  */
-export function planSetUp({ builds, runsSources }, missingPackages) {
+export function planSetUp({ builds, needsDev }, missingPackages) {
   const missing = builds.filter((one) => !one.isDone());
   // If all is built, the development packages may have been removed from the tree.
-  const withDev = runsSources || missing.some(({ needsDev }) => needsDev);
+  const withDev = needsDev || missing.some((one) => one.needsDev);
   return { builds: missing, withDev, packages: missingPackages(withDev) };
 }
 

@@ -72,7 +72,7 @@ async function runFiles(files, { concurrency }) {
     ...[`--test-reporter=${TEST_RESULTS}`, `--test-reporter-destination=${report}`],
     `--test-timeout=${FILE_LIMIT_MS}`,
     `--test-concurrency=${concurrency}`,
-    ...files.map((file) => relative(ROOT, outputOf(join(ROOT, file)))),
+    ...files.map((file) => relative(ROOT, outputOf(file))),
   ]);
   const tests = readFileSync(report, 'utf8')
     .split('\n')

@@ -14,31 +14,31 @@ import { TESTS, TYPESCRIPT } from './typescript.mjs';
 /** Prepares what a running mesh needs. */
 export function setUpMesh() {
   const builds = [ADDON, TYPESCRIPT, CONSOLE];
-  return prepare({ builds, runsSources: false, command: 'npm run build' });
+  return prepare({ builds, needsDev: false, command: 'npm run build' });
 }
 
 /** Prepares what `npm run dev` needs, which runs TypeScript from its sources. */
 export function setUpSources() {
   const command = 'npm ci --include=dev && npm run build';
-  return prepare({ builds: [ADDON, TYPESCRIPT, CONSOLE], runsSources: true, command });
+  return prepare({ builds: [ADDON, TYPESCRIPT, CONSOLE], needsDev: true, command });
 }
 
 /** Prepares what the fast tests need. */
 export function setUpTests() {
   const builds = [NATIVE_TESTS, TYPESCRIPT, TESTS];
-  return prepare({ builds, runsSources: true, command: 'npm test' });
+  return prepare({ builds, needsDev: true, command: 'npm test' });
 }
 
 /** Prepares what tests and tools need that start whole meshes. */
 export function setUpMeshTests() {
   const builds = [ADDON, TYPESCRIPT, CONSOLE, TESTS];
-  return prepare({ builds, runsSources: true, command: 'npm ci --include=dev && npm run build' });
+  return prepare({ builds, needsDev: true, command: 'npm ci --include=dev && npm run build' });
 }
 
 /** Prepares what the benchmarks need, some of which start a mesh. */
 export function setUpBenches() {
   const builds = [ADDON, MACHINE_PEAK, TYPESCRIPT, CONSOLE, TESTS];
-  return prepare({ builds, runsSources: true, command: 'npm run bench' });
+  return prepare({ builds, needsDev: true, command: 'npm run bench' });
 }
 
 async function prepare(needs) {

@@ -111,9 +111,9 @@ export function testFiles(folders) {
   );
 }
 
-/** Returns the path of what is compiled from the source at `path`. */
-export function outputOf(path) {
-  return join(BUILD, relative(ROOT, path).replace(/\.ts$/, '.js'));
+/** Returns the path of what is compiled from a source, which is named by its path from the root. */
+export function outputOf(source) {
+  return join(BUILD, source.replace(/\.ts$/, '.js'));
 }
 
 /** Returns the path of the source of a compiled file; that of any other file is its own. */

@@ -55,19 +55,19 @@ export async function handOver(verb, args) {
       return exitWith(await runForeground([...SOURCE_FLAGS, join(ROOT, DEVELOP), ...args]));
     case 'bench':
       await setUpBenches();
-      return runTool('test/perf/bench.ts', args);
+      return runDeveloperTool('test/perf/bench.ts', args);
     case 'fuzz':
       await setUpTests();
-      return runTool('test/fuzz/fuzz.ts', args);
+      return runDeveloperTool('test/fuzz/fuzz.ts', args);
     case 'chaos':
       await setUpMeshTests();
-      return runTool('test/chaos/chaos.ts', args);
+      return runDeveloperTool('test/chaos/chaos.ts', args);
     case 'parity':
       await setUpMeshTests();
-      return runTool('test/parity/parity.ts', args);
+      return runDeveloperTool('test/parity/parity.ts', args);
     case 'eval':
       await setUpMeshTests();
-      return runTool('test/eval/eval.ts', args);
+      return runDeveloperTool('test/eval/eval.ts', args);
   }
 }
 
@@ -84,8 +84,8 @@ function isBuilt() {
 }
 
 /** Runs a tool for developers, whose source has this path from the root. */
-async function runTool(source, args) {
-  exitWith(await runForeground(['--enable-source-maps', outputOf(join(ROOT, source)), ...args]));
+async function runDeveloperTool(source, args) {
+  exitWith(await runForeground(['--enable-source-maps', outputOf(source), ...args]));
 }
 
 function exitWith(status) {

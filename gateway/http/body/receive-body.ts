@@ -41,12 +41,12 @@ export async function receiveBody(raw: IncomingMessage, receiver: BodyReceiver):
   memory.complete(raw);
 }
 
-/** Requests whose bodies came in crumbs, of which no more is read. */
-const crumbled = new WeakSet<IncomingMessage>();
+/** Requests whose bodies came too slowly or in crumbs, of which no more is read. */
+const givenUp = new WeakSet<IncomingMessage>();
 
-/** Tells whether a body was refused because it came in crumbs. */
-export function isCrumbled(raw: IncomingMessage): boolean {
-  return crumbled.has(raw);
+/** Tells whether a body was refused for the way in which it came. */
+export function isGivenUp(raw: IncomingMessage): boolean {
+  return givenUp.has(raw);
 }
 
 /**
@@ -87,12 +87,13 @@ class Reception {
     const onLoss = (cause?: Error) => {
       if (!raw.complete) this.stop(lost(cause));
     };
+    const giveUp = (error: MeshError) => {
+      givenUp.add(raw);
+      this.stop(error);
+    };
     const stopWatch = watchPace(raw, this.#receiver.limits.pace, {
-      onSlow: () => this.stop(tooSlow()),
-      onCrumbs: () => {
-        crumbled.add(raw);
-        this.stop(crumbs());
-      },
+      onSlow: () => giveUp(tooSlow()),
+      onCrumbs: () => giveUp(crumbs()),
     });
     this.stop = (error) => {
       stopWatch();

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { ERRORS } from '#mesh/errors.ts';
 import { watchPace } from './pace.ts';
-import { isCrumbled, type ReceiveLimits } from './receive-body.ts';
+import { isGivenUp, type ReceiveLimits } from './receive-body.ts';
 
 /** Number of largest bodies after which a client that still sends is not expected to read. */
 const MAX_DROPPED_BODIES = 8;
@@ -17,8 +17,7 @@ const MAX_FOREIGN_BYTES = 1_000_000;
  */
 export function dropUnreadBodies(app: FastifyInstance, { maxBytes, pace }: ReceiveLimits): void {
   app.addHook('onSend', ({ raw }, reply, _payload, done) => {
-    const isCutOff = reply.statusCode === ERRORS.BODY_TOO_SLOW.http || isCrumbled(raw);
-    if (hasUnreadBody(raw) && !isCutOff) dropRest(raw, reply, { maxBytes, pace });
+    if (hasUnreadBody(raw) && !isGivenUp(raw)) dropRest(raw, reply, { maxBytes, pace });
     done();
   });
 }

@@ -34,7 +34,7 @@ type Packages = Readonly<Record<string, LockedPackage>>;
  */
 interface PlanModule {
   planSetUp(
-    needs: { readonly builds: readonly Build[]; readonly runsSources: boolean },
+    needs: { readonly builds: readonly Build[]; readonly needsDev: boolean },
     missingPackages: (withDev: boolean) => readonly string[],
   ): Plan;
   describeLack(plan: Pick<Plan, 'builds' | 'packages'>): string;
@@ -66,7 +66,7 @@ describe('planSetUp', () => {
   it('finds nothing to do in a pruned tree in which all is built', () => {
     const builds = [addon(true), typescript(true)];
 
-    const plan = planSetUp({ builds, runsSources: false }, pruned);
+    const plan = planSetUp({ builds, needsDev: false }, pruned);
 
     assert.deepEqual(plan, { builds: [], packages: [], withDev: false });
   });
@@ -74,7 +74,7 @@ describe('planSetUp', () => {
   it('installs the compiler when TypeScript has changed', () => {
     const builds = [addon(true), typescript(false)];
 
-    const plan = planSetUp({ builds, runsSources: false }, pruned);
+    const plan = planSetUp({ builds, needsDev: false }, pruned);
 
     assert.deepEqual(plan.packages, ['node_modules/typescript']);
     assert.deepEqual(plan.builds, [builds[1]]);
@@ -83,13 +83,13 @@ describe('planSetUp', () => {
   it('builds the addon without development packages', () => {
     const builds = [addon(false), typescript(true)];
 
-    const plan = planSetUp({ builds, runsSources: false }, pruned);
+    const plan = planSetUp({ builds, needsDev: false }, pruned);
 
     assert.deepEqual(plan, { builds: [builds[0]], packages: [], withDev: false });
   });
 
   it('installs development packages for a verb that runs sources', () => {
-    const plan = planSetUp({ builds: [addon(true)], runsSources: true }, pruned);
+    const plan = planSetUp({ builds: [addon(true)], needsDev: true }, pruned);
 
     assert.deepEqual(plan.packages, ['node_modules/typescript']);
   });
